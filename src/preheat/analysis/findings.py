@@ -1,0 +1,208 @@
+"""What an analysis says, as data: the contract between the statistics and every page, plot and file.
+
+All numbers are of the study's metric on the test set unless said otherwise. `panel` is the labels of the
+scientific axes other than treatment and condition, joined by ", " (for regimes: the optimizer; "" where there
+are none). `condition` and `treatment` are labels, in the study's order. An interval is two-sided at 95 %.
+Everything is computed from the records alone: no clock, no host, no path, so the same records give the same
+text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["supported", "contradicted", "not decided"]
+Difference = Literal["better", "worse", "equivalent", "not decided"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n seeds with its 95 % interval. n = 1 has no interval (lo = hi = None): a description only."""
+
+    mean: float
+    lo: float | None
+    hi: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scientific setting at its chosen nuisance (peak rate), judged on the seeds that did not choose it."""
+
+    panel: str
+    condition: str
+    treatment: str
+    chosen: Mapping[str, str]
+    values: tuple[float, ...]
+    estimate: Estimate
+    diverged: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Treatment minus baseline, paired by seed. p is adjusted (Holm) over all comparisons of the report.
+
+    more_seeds: about how many more judging seeds would decide it, where it is not decided; else None.
+    """
+
+    panel: str
+    condition: str
+    treatment: str
+    baseline: str
+    estimate: Estimate
+    p: float | None
+    p_adjusted: float | None
+    verdict: Difference
+    more_seeds: int | None
+
+
+@dataclass(frozen=True)
+class BestSet:
+    """The treatments that can't be told from the best one at 95 %; `leader` has the highest mean."""
+
+    panel: str
+    condition: str
+    leader: str
+    members: tuple[str, ...]
+    n: int
+
+
+@dataclass(frozen=True)
+class EdgePoint:
+    """At one nuisance value: how many runs trained, of how many; and the mean metric of all of them."""
+
+    value: float
+    trained: int
+    runs: int
+    diverged: int
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The edge of stability in the numeric nuisance: the highest value at which training still works.
+
+    log2_edge: per-seed mean (log base 2), censored: how many seeds trained at every value or at none.
+    ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline.
+    """
+
+    panel: str
+    condition: str
+    treatment: str
+    points: tuple[EdgePoint, ...]
+    edge: Estimate
+    censored: int
+    ratio: Estimate | None
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Well inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
+
+    value: the nuisance value used: the highest at which every treatment trained with every seed.
+    seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean, and its interval.
+    """
+
+    panel: str
+    condition: str
+    value: float | None
+    widest: Estimate | None
+    seed_sd: float | None
+    equivalent: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from it."""
+
+    code: str
+    statement: str
+    how: str
+    effect: Estimate | None
+    unit: str
+    p: float | None
+    verdict: Verdict
+    more_seeds: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its interval."""
+
+    name: str
+    formula: str
+    regret: Estimate
+    picks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out conditions."""
+
+    panel: str
+    intercept: Estimate
+    slope: Estimate
+    scores: tuple[RuleScore, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A mean over seeds by progress: x and y as drawn, and the band of one standard deviation."""
+
+    panel: str
+    condition: str
+    treatment: str
+    what: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    lo: tuple[float, ...]
+    hi: tuple[float, ...]
+    n: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    planned: int
+    done: int
+    diverged: int
+    failed: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything a report shows. `notes` are limits and surprises in words (one seed, missing runs, censored edges)."""
+
+    name: str
+    question: str
+    answer: str
+    metric: str
+    goal: str
+    margin: float
+    treatment: str
+    condition: str
+    nuisance: str
+    treatments: tuple[str, ...]
+    conditions: tuple[str, ...]
+    panels: tuple[str, ...]
+    choosing: tuple[int, ...]
+    judging: tuple[int, ...]
+    counts: Counts
+    cells: tuple[Cell, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    best: tuple[BestSet, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    inside: tuple[Inside, ...] = ()
+    hypotheses: tuple[Hypothesis, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    rates: tuple[Curve, ...] = ()
+    runs: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = field(default=())

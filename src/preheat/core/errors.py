@@ -1,0 +1,38 @@
+"""Errors that a user can mend: the rule, then the value, then what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake in what was asked for. The command line prints it on one line and exits with 2."""
+
+
+def nearest(name: object, choices: Iterable[str]) -> str | None:
+    """The choice closest to `name`, or None where nothing is close.
+
+    >>> nearest("cosin", ["linear", "cosine"])
+    'cosine'
+    >>> nearest("zzz", ["linear", "cosine"]) is None
+    True
+    """
+    pool = list(choices)
+    close = get_close_matches(str(name), pool, n=1, cutoff=0.55)
+    if close:
+        return close[0]
+    lowered = {c.lower(): c for c in pool}
+    return lowered.get(str(name).lower())
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
+    """The error for a name that is not among `choices`, with the nearest match and the list.
+
+    >>> print(unknown("schedule", "cosin", ["linear", "cosine"]))
+    unknown schedule 'cosin': did you mean 'cosine'? Known: cosine, linear
+    """
+    known = sorted(choices)
+    match = nearest(name, known)
+    hint = f"did you mean {match!r}? " if match else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known) or 'none'}")

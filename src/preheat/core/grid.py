@@ -1,0 +1,130 @@
+"""Grids: a list of blocks, each a product, a zip and points, narrowed by `where` and `exclude`.
+
+A setting is a nested mapping in the form of a run's declaration, and a path such as `schedule.warmup` names
+one place in it. A cartesian product alone can't say "these rates for SGD, those for AdamW": two blocks can.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from preheat.core.canon import plain
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, length
+
+Setting = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Every combination of `product`, with the rows of `zip`, with each of `points`.
+
+    fixed: settings of the whole block. where: keep a combination only if each path's value is among those
+    listed. exclude: drop a combination that matches all paths of one of these mappings.
+
+    >>> [get(s, "peak_lr") for s in Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}]).settings()]
+    [0.1]
+    """
+
+    product: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    zip: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    points: Sequence[Mapping[str, Any]] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    exclude: Sequence[Mapping[str, Sequence[Any]]] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("product", "zip", "where"):
+            for path, values in getattr(self, name).items():
+                _listed(f"{name}: {path}", values)
+        lengths = {path: len(values) for path, values in self.zip.items()}
+        if len(set(lengths.values())) > 1:
+            raise UserError(f"zip needs lists of one length, got {lengths}: write as many values for each path")
+
+    def settings(self) -> Iterator[Setting]:
+        """The combinations in order: product outermost, the last path of it fastest, then zip, then points."""
+        axes = [[(path, v) for v in values] for path, values in self.product.items()]
+        rows = [dict(zip(self.zip, row, strict=True)) for row in zip(*self.zip.values(), strict=True)] or [{}]
+        for pairs, row, point in itertools.product(itertools.product(*axes), rows, self.points or [{}]):
+            setting: Setting = {}
+            for path, value in (*self.fixed.items(), *pairs, *row.items(), *point.items()):
+                put(setting, path, value)
+            if self._kept(setting):
+                yield setting
+
+    def _kept(self, setting: Setting) -> bool:
+        inside = all(_among(get(setting, path), values) for path, values in self.where.items())
+        dropped = any(all(_among(get(setting, p), vs) for p, vs in rule.items()) for rule in self.exclude)
+        return inside and not dropped
+
+
+def _listed(what: str, values: Any) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise UserError(f"{what} needs a list with at least one value, got {values!r}: write [{values}]")
+
+
+def _among(value: Any, allowed: Any) -> bool:
+    many = allowed if isinstance(allowed, Sequence) and not isinstance(allowed, str) else [allowed]
+    return any(label(value) == label(a) for a in many)
+
+
+def get(setting: Mapping[str, Any], path: str, default: Any = None) -> Any:
+    """The value at a dotted path.
+
+    >>> get({"task": {"name": "digits"}}, "task.name")
+    'digits'
+    """
+    here: Any = setting
+    for part in path.split("."):
+        if not isinstance(here, Mapping) or part not in here:
+            return default
+        here = here[part]
+    return here
+
+
+def put(setting: Setting, path: str, value: Any) -> None:
+    """Set the value at a dotted path in place; a name on the way (`task: digits`) becomes `{name: digits}`."""
+    *way, last = path.split(".")
+    here = setting
+    for part in way:
+        inner = here.get(part, {})
+        if not isinstance(inner, Mapping):
+            inner = {"name": inner}
+        here[part] = dict(inner)
+        here = here[part]
+    here[last] = copy.deepcopy(value)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Setting:
+    """`base` with `over` laid on it, mapping by mapping."""
+    out: Setting = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        old = out.get(key)
+        if isinstance(value, Mapping) and not isinstance(value, Length) and isinstance(old, str):
+            old = {"name": old}
+        out[key] = merged(old, value) if isinstance(value, Mapping) and isinstance(old, Mapping) else copy.deepcopy(value)
+    return out
+
+
+def label(value: Any) -> str:
+    """A short text for an axis value; lengths read as `5ep`, named things by their name.
+
+    >>> label({"epochs": 5}), label(0.1), label({"name": "sgd", "momentum": 0.9})
+    ('5ep', '0.1', 'sgd')
+    """
+    if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"epochs", "steps", "fraction"}:
+        return str(length(value))
+    if isinstance(value, Mapping) and "name" in value:
+        return str(value["name"])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:g}"
+
+
+def tidy(value: Any) -> Any:
+    """An axis value as JSON data."""
+    return plain(value)

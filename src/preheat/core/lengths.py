@@ -1,0 +1,114 @@
+"""Lengths of training: a fraction of the run, a number of steps, or a number of epochs.
+
+Python                 command line, YAML      meaning
+`steps(500)`, `500`    `500`                   500 updates
+`epochs(5)`            `5ep`                   5 passes over the training data
+`0.05`                 `5%`                    the first (or last) twentieth of the run
+
+A length is resolved once, when the run's total and its steps per epoch are known. Nothing is rounded:
+5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from preheat.core.errors import UserError
+
+Unit = Literal["fraction", "steps", "epochs"]
+_TEXT = re.compile(r"^\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(%|ep|epochs?|st|steps?)?\s*$")
+_HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500), epochs(5) or 0.05"
+
+
+@dataclass(frozen=True)
+class Length:
+    """`value` in `unit`; see the module's table.
+
+    >>> Length(5, "epochs").resolve(total=1000, per_epoch=20)
+    100.0
+    >>> print(Length(0.05, "fraction"), Length(5, "epochs"), Length(500, "steps"))
+    5% 5ep 500
+    """
+
+    value: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        v = self.value
+        if isinstance(v, bool) or not isinstance(v, int | float) or not math.isfinite(v) or v < 0:
+            raise UserError(f"a length must be a finite number >= 0, got {v!r}: {_HELP}")
+        if self.unit not in ("fraction", "steps", "epochs"):
+            raise UserError(f"a length's unit is fraction, steps or epochs, got {self.unit!r}: {_HELP}")
+        if self.unit == "fraction" and v > 1:
+            raise UserError(f"a fraction of the run must be at most 1 (100%), got {v!r}: {_HELP}")
+        if self.unit == "steps" and v != int(v):
+            raise UserError(f"a number of steps must be whole, got {v!r}: {_HELP}")
+        object.__setattr__(self, "value", int(v) if self.unit == "steps" else float(v))
+
+    def resolve(self, total: float, per_epoch: float | None) -> float:
+        """The length in steps of a run of `total` steps with `per_epoch` steps in an epoch."""
+        if self.unit == "steps":
+            return float(self.value)
+        if self.unit == "fraction":
+            return self.value * total
+        if per_epoch is None:
+            raise UserError(f"a length in epochs ({self}) needs the steps per epoch: give per_epoch=..., or write steps")
+        return self.value * per_epoch
+
+    def __bool__(self) -> bool:
+        return self.value > 0
+
+    def __str__(self) -> str:
+        if self.unit == "fraction":
+            return f"{self.value * 100:g}%"
+        return f"{self.value:g}ep" if self.unit == "epochs" else f"{self.value}"
+
+    def json(self) -> dict[str, float]:
+        return {self.unit: self.value}
+
+
+def steps(n: int) -> Length:
+    """`n` optimizer updates."""
+    return Length(n, "steps")
+
+
+def epochs(n: float) -> Length:
+    """`n` passes over the training data."""
+    return Length(n, "epochs")
+
+
+def fraction(x: float) -> Length:
+    """The fraction `x` of the run, 0 <= x <= 1."""
+    return Length(x, "fraction")
+
+
+def length(value: Any) -> Length:
+    """A `Length` from what a user writes: a Length, `0.05`, `500`, `"5ep"`, `"5%"`, `{"epochs": 5}`.
+
+    >>> length("5ep") == epochs(5), length(0.05) == length("5%"), length(500) == steps(500)
+    (True, True, True)
+    """
+    if isinstance(value, Length):
+        return value
+    if isinstance(value, bool):
+        raise UserError(f"a length is not true or false, got {value!r}: {_HELP}")
+    if isinstance(value, int):
+        return steps(value)
+    if isinstance(value, float):
+        return fraction(value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((unit, number),) = value.items()
+        return Length(number, unit)
+    if isinstance(value, str) and (found := _TEXT.match(value)):
+        return _from_text(float(found[1]), found[2] or "")
+    raise UserError(f"not a length: {value!r}: {_HELP}")
+
+
+def _from_text(number: float, unit: str) -> Length:
+    if unit == "%":
+        return fraction(number / 100)
+    return epochs(number) if unit.startswith("e") else Length(number, "steps")

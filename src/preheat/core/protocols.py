@@ -1,0 +1,23 @@
+"""What the data column knows of a schedule. The classes are in `preheat.schedules`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Resolved(Protocol):
+    """A schedule whose lengths are known: `factor(k)` for a step or an array of steps, float64."""
+
+    def __call__(self, step: Any) -> Any: ...
+
+
+class Schedule(Protocol):
+    """A pure rule from progress to a factor of the peak rate."""
+
+    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
+        """The schedule on a run of `total` steps; raises `UserError` where it does not fit."""
+        ...
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": registered name, **options}`; `SCHEDULES.build` of it gives an equal schedule."""
+        ...

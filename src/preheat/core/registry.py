@@ -1,0 +1,166 @@
+"""Registries: one file and one decorator add a task, schedule, optimizer, probe or study.
+
+    @TASKS.register("digits")
+    @dataclass(frozen=True)
+    class Digits: ...
+
+A registry knows its names without importing anything: the folder's files are read as text and their
+decorators found by `ast`. A module is imported when its name is first used, so listing what exists,
+drawing a schedule or reading records never loads torch. Third parties come by entry point (group
+`preheat.tasks`, `preheat.schedules`, ...; the entry's name is the registered name) or by
+`preheat ... --import my_tasks.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from preheat.core.errors import UserError, unknown
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class Found(NamedTuple):
+    """Where a name is registered (a module to import) and its one-line description."""
+
+    module: str
+    line: str
+
+
+class Registry:
+    """Names of one kind and what they stand for.
+
+    kind: the noun in messages ("task"); variable: the registry's own name in decorators ("TASKS");
+    package: the folder to discover ("preheat.tasks").
+    """
+
+    def __init__(self, kind: str, variable: str, package: str) -> None:
+        self.kind, self.variable, self.package = kind, variable, package
+        self._objects: dict[str, Any] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """The decorator. A second object under one name raises, and so does a missing docstring."""
+
+        def add(obj: T) -> T:
+            old = self._objects.get(name)
+            where = (obj.__module__, obj.__qualname__)
+            if old is not None and (old.__module__, old.__qualname__) != where:
+                raise UserError(f"{self.kind} {name!r} is registered twice: by {old.__module__} and by {obj.__module__}")
+            shipped = self._shipped.get(name)
+            if shipped is not None and shipped.module != obj.__module__:
+                raise UserError(f"{self.kind} {name!r} is registered twice: by {shipped.module} and by {obj.__module__}")
+            if not obj.__doc__:
+                raise UserError(f"{self.kind} {name!r} needs a docstring: its first line is its description")
+            self._objects[name] = obj
+            return obj
+
+        return add
+
+    @cached_property
+    def _shipped(self) -> dict[str, Found]:
+        """{name: Found} of the package's own folder, read as text."""
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None and spec.submodule_search_locations, self.package
+        found: dict[str, Found] = {}
+        for path in sorted(Path(spec.submodule_search_locations[0]).glob("*.py")):
+            for name, line in _registered(path.read_text(encoding="utf-8"), self.variable):
+                assert name not in found, f"{self.kind} {name!r} twice in {self.package}"
+                found[name] = Found(f"{self.package}.{path.stem}", line)
+        return found
+
+    @cached_property
+    def _plugins(self) -> dict[str, Any]:
+        return {e.name: e for e in entry_points(group=self.package)}
+
+    def names(self) -> list[str]:
+        """Every known name, sorted. Nothing is imported."""
+        return sorted({*self._shipped, *self._plugins, *self._objects})
+
+    def describe(self) -> dict[str, str]:
+        """{name: one-line description}, sorted by name. Nothing shipped is imported."""
+        lines = {name: found.line for name, found in self._shipped.items()}
+        lines |= {name: f"from {entry.value}" for name, entry in self._plugins.items()}
+        lines |= {name: inspect.getdoc(obj).split("\n")[0] for name, obj in self._objects.items()}  # type: ignore[union-attr]
+        return dict(sorted(lines.items()))
+
+    def check(self, name: object) -> str:
+        """`name` itself, or the error with the nearest match and the list."""
+        if name not in self.names():
+            raise unknown(self.kind, name, self.names())
+        return str(name)
+
+    def __getitem__(self, name: str) -> Any:
+        self.check(name)
+        if name not in self._objects:
+            if name in self._shipped:
+                importlib.import_module(self._shipped[name].module)
+            else:
+                self._objects[name] = self._plugins[name].load()
+        return self._objects[name]
+
+    def build(self, name: str, options: Mapping[str, Any]) -> Any:
+        """What is registered under `name`, called with `options`; an unknown option names the nearest."""
+        made = self[name]
+        known = {p.name: p for p in inspect.signature(made).parameters.values()}
+        for key in options:
+            if key not in known:
+                raise unknown(f"option of {self.kind} {name!r}", key, known)
+        missing = [n for n, p in known.items() if p.default is p.empty and n not in options]
+        if missing:
+            raise UserError(f"{self.kind} {name!r} needs {', '.join(missing)}: write {missing[0]}=...")
+        return made(**options)
+
+
+def _registered(source: str, variable: str) -> list[tuple[str, str]]:
+    """(name, first docstring line) of every `@VARIABLE.register("name")` in a source text."""
+    out = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            continue
+        for mark in node.decorator_list:
+            call = mark if isinstance(mark, ast.Call) else None
+            if call and ast.unparse(call.func) == f"{variable}.register" and isinstance(call.args[0], ast.Constant):
+                out.append((str(call.args[0].value), (ast.get_docstring(node) or "").split("\n")[0]))
+    return out
+
+
+def import_file(path: str | Path) -> None:
+    """Import a user's Python file, so that its decorators register what it defines.
+
+    The module's name is the file's stem. Worker processes import the same files again.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"--import needs a Python file, got {str(path)!r}: no such file")
+    name = f"preheat_user_{file.stem}"
+    if name in sys.modules and Path(str(sys.modules[name].__file__)) == file.resolve():
+        return
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    if spec is None or spec.loader is None:
+        raise UserError(f"--import needs a Python file (name.py), got {str(path)!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        sys.modules.pop(name, None)
+        raise UserError(f"--import {path}: {type(error).__name__}: {error}") from error
+
+
+TASKS = Registry("task", "TASKS", "preheat.tasks")
+SCHEDULES = Registry("schedule", "SCHEDULES", "preheat.schedules")
+OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "preheat.optim")
+PROBES = Registry("probe", "PROBES", "preheat.probes")
+STUDIES = Registry("study", "STUDIES", "preheat.studies")
+REGISTRIES = {r.kind: r for r in (TASKS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES)}

@@ -1,0 +1,176 @@
+"""A `Run`: everything that determines a result, and nothing else.
+
+No device, fleet, rank or folder is part of it. Its id is a hash of its canonical JSON, so a run that has a
+record need not be run again, wherever it ran.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from preheat.core.canon import canonical, digest, plain
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import Length, epochs, fraction, length
+from preheat.core.protocols import Schedule
+from preheat.core.registry import SCHEDULES
+from preheat.core.spec import Spec, as_spec, build, complete
+
+FORMAT = 1
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, declared.
+
+    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`.
+    schedule: a schedule or its JSON; its factor times `peak_lr` is the rate of each update.
+    length: `epochs(50)`, `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch
+    may be smaller. evaluate: the distance between evaluations on validation data (default: 5 % of the run).
+    clip_norm: the largest global gradient norm let through, None for no clipping.
+    trusted: True only when reading records, whose task may not be installed: names are then not looked up.
+
+    Everything is checked here. A run that can't be trained as declared is an error, never repaired.
+
+    >>> run = Run(task="quadratic", optimizer="sgd", peak_lr=0.1, length="100")
+    >>> run.total_steps, run == Run.from_json(run.json()), len(run.id)
+    (100, True, 16)
+    """
+
+    task: Spec = Spec("digits")
+    optimizer: Spec = Spec("adamw")
+    schedule: Schedule = None  # type: ignore[assignment]
+    peak_lr: float = 1e-3
+    length: Length = epochs(50)
+    batch_size: int = 32
+    seed: int = 0
+    precision: Precision = "float32"
+    clip_norm: float | None = None
+    evaluate: Length = fraction(0.05)
+    probes: tuple[Spec, ...] = ()
+    trusted: InitVar[bool] = False
+
+    def __post_init__(self, trusted: bool) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        put("task", as_spec(self.task, "task"))
+        put("optimizer", as_spec(self.optimizer, "optimizer"))
+        put("probes", tuple(as_spec(p, "probe") for p in self.probes))
+        put("length", length(self.length))
+        put("evaluate", length(self.evaluate))
+        put("schedule", _schedule(self.schedule))
+        _numbers(self)
+        put("peak_lr", float(self.peak_lr))
+        put("clip_norm", None if self.clip_norm is None else float(self.clip_norm))
+        if trusted:
+            return
+        put("task", complete("task", self.task))
+        put("optimizer", complete("optimizer", self.optimizer))
+        put("probes", tuple(complete("probe", p) for p in self.probes))
+        self.schedule.resolve(self.total_steps, self.steps_per_epoch)
+
+    def json(self) -> dict[str, Any]:
+        """The run as JSON data, with the format's version."""
+        return {"format": FORMAT, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], trusted: bool = False) -> Run:
+        """The run that `json()` describes; unknown keys and newer formats are errors."""
+        given = dict(data)
+        version = given.pop("format", FORMAT)
+        if version != FORMAT:
+            raise UserError(f"a run of format {version} needs a newer preheat; this one reads format {FORMAT}")
+        known = [f.name for f in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise unknown("key of a run", key, known)
+        return cls(**given, trusted=trusted)
+
+    def but(self, **changes: Any) -> Run:
+        """The same run with some fields changed."""
+        return replace(self, **changes, trusted=False)
+
+    @cached_property
+    def id(self) -> str:
+        return digest(self)
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """ceil(training examples / batch size)."""
+        examples = int(build("task", self.task).examples)
+        if self.batch_size > examples:
+            raise UserError(
+                f"batch_size must be at most the number of training examples ({examples}), got {self.batch_size}: "
+                f"write batch_size={examples} or less"
+            )
+        return math.ceil(examples / self.batch_size)
+
+    @cached_property
+    def total_steps(self) -> int:
+        """The number of updates."""
+        total = self.length.resolve(0, self.steps_per_epoch)
+        if total != int(total) or total < 1:
+            raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:g} steps")
+        return int(total)
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The optimizer's numbers, which may differ inside a fleet: its float options."""
+        return {k: v for k, v in self.optimizer.options.items() if isinstance(v, float)}
+
+    @cached_property
+    def stack_key(self) -> str:
+        """Runs with equal keys can share a fleet: only rates, seeds and the optimizer's numbers differ."""
+        shape = {k: v for k, v in self.optimizer.options.items() if not isinstance(v, float)}
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _FREE}
+        return digest({**plain(rest), "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None})
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.optimizer} peak {self.peak_lr:g} {self.length} seed {self.seed}"
+
+
+_FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm"}
+
+
+def _schedule(value: Any) -> Schedule:
+    if value is None:
+        return SCHEDULES.build("constant", {})  # type: ignore[no-any-return]
+    if isinstance(value, str | Mapping | Spec):
+        one = as_spec(value, "schedule")
+        return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
+    if not hasattr(value, "resolve") or not hasattr(value, "json"):
+        raise UserError(f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)")
+    return value  # type: ignore[no-any-return]
+
+
+def _numbers(run: Run) -> None:
+    """The rules for plain numbers, each with its value and what to write instead."""
+    _positive("peak_lr", run.peak_lr, "the highest learning rate, such as 1e-3")
+    if run.clip_norm is not None:
+        _positive("clip_norm", run.clip_norm, "a gradient norm such as 1.0, or None")
+    for name, least in (("batch_size", 1), ("seed", 0)):
+        value = getattr(run, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"{name} must be a whole number >= {least}, got {value!r}")
+    if run.precision not in ("float32", "float64"):
+        raise unknown("precision", run.precision, ("float32", "float64"))
+    if run.length.unit == "fraction" or not run.length:
+        raise UserError(f"length must be a number of steps or epochs above 0, got {run.length}: write '50ep' or '700'")
+    if not run.evaluate:
+        raise UserError(f"evaluate must be above 0, got {run.evaluate}: write '5%' or '1ep'")
+
+
+def _positive(name: str, value: Any, example: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise UserError(f"{name} must be a finite number > 0, got {value!r}: write {example}")
+
+
+def same(a: Run, b: Run) -> bool:
+    """Whether two runs mean the same training."""
+    return canonical(a) == canonical(b)

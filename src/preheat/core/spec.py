@@ -1,0 +1,102 @@
+"""A `Spec` names something registered and gives its options; completing it fills every default in.
+
+Options are completed before a run is hashed, so a run's id does not depend on which defaults were written
+out, and a default that changes in a later version does not change what an old record says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from preheat.core.canon import canonical, plain
+from preheat.core.errors import UserError
+from preheat.core.registry import REGISTRIES
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A registered name and its options, as data.
+
+    >>> spec("sgd", momentum=0.9).json()
+    {'name': 'sgd', 'momentum': 0.9}
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        return {"name": self.name, **plain(dict(self.options))}
+
+    def __hash__(self) -> int:
+        return hash(canonical(self))
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{k}={v}" for k, v in self.options.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+
+def spec(name: str, **options: Any) -> Spec:
+    """`Spec(name, options)`."""
+    return Spec(name, options)
+
+
+def as_spec(value: Any, kind: str) -> Spec:
+    """A `Spec` from a name, a mapping with a `name`, or a Spec."""
+    if isinstance(value, Spec):
+        return value
+    if isinstance(value, str):
+        return Spec(value)
+    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+        return Spec(value["name"], {k: v for k, v in value.items() if k != "name"})
+    raise UserError(f"a {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}")
+
+
+def build(kind: str, one: Spec) -> Any:
+    """The registered object that `one` describes. Equal specs give the same object."""
+    return _built(kind, one)
+
+
+@lru_cache(maxsize=4096)
+def _built(kind: str, one: Spec) -> Any:
+    registry = REGISTRIES[kind]
+    typed = _typed(kind, one.name, registry[one.name], one.options)
+    return registry.build(one.name, typed)
+
+
+def complete(kind: str, one: Spec) -> Spec:
+    """`one` with every option of the registered dataclass written out, in the order of its fields."""
+    made = build(kind, one)
+    if not dataclasses.is_dataclass(made):
+        raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
+    try:
+        return Spec(one.name, {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if f.init})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"options of {kind} {one.name!r}: {error}") from error
+
+
+def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options checked against the plain field types (bool, int, float, str); ints become floats where floats are due."""
+    if not dataclasses.is_dataclass(made):
+        return dict(options)
+    wanted = {f.name: str(f.type) for f in dataclasses.fields(made)}
+    return {key: _one(f"option {key} of {kind} {name!r}", value, wanted.get(key, "")) for key, value in options.items()}
+
+
+def _one(what: str, value: Any, wanted: str) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{what} must be finite, got {value!r}")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted == "float":
+        if not number:
+            raise UserError(f"{what} must be a number, got {value!r}")
+        return float(value)
+    right = {"int": number and value == int(value), "bool": isinstance(value, bool), "str": isinstance(value, str)}
+    if not right.get(wanted, True):
+        noun = {"int": "a whole number", "bool": "true or false", "str": "a text"}[wanted]
+        raise UserError(f"{what} must be {noun}, got {value!r}")
+    return int(value) if wanted == "int" else value

@@ -1,0 +1,124 @@
+"""A `Study`: a question, and every run that is needed to answer it, known beforehand.
+
+Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance* ones
+must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay.
+The first seeds choose the nuisances by a validation metric; the others are reported on the test metric, so
+that no number in a report was picked for being high.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+from preheat.core.canon import canonical, plain
+from preheat.core.errors import UserError, unknown
+from preheat.core.grid import Block, get, label, merged, tidy
+from preheat.core.run import Run
+
+
+class Point(NamedTuple):
+    """One run of a study and its place in it: axes are {path: value} for scientific and nuisance paths."""
+
+    axes: dict[str, Any]
+    seed: int
+    run: Run
+
+
+@dataclass(frozen=True)
+class Study:
+    """question: in words. fixed: settings of every run. grid: blocks of varied settings. seeds: an axis of its own.
+
+    treatment: the scientific path whose values are compared, against its first value (or `baseline`).
+    condition: the scientific path that the effect is expected to depend on, or "" for none.
+    metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal is "max" or "min".
+    margin: the smallest difference of the metric that matters; equivalence is tested against it.
+    choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
+    """
+
+    name: str
+    question: str
+    grid: tuple[Block, ...]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    scientific: tuple[str, ...] = ("schedule.warmup",)
+    nuisance: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    choosing: int = 0
+    treatment: str = "schedule.warmup"
+    condition: str = ""
+    baseline: Any = None
+    metric: str = "accuracy"
+    goal: str = "max"
+    margin: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("grid", "scientific", "nuisance", "seeds"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _check(self)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return (*self.scientific, *self.nuisance)
+
+    def points(self) -> list[Point]:
+        """Every run with its axes, seeds innermost, without duplicates, in the order of the blocks."""
+        out: dict[str, Point] = {}
+        for block in self.grid:
+            for setting in block.settings():
+                whole = merged(self.fixed, setting)
+                axes = {path: tidy(get(whole, path)) for path in self.axes}
+                for seed in self.seeds:
+                    run = Run.from_json({**whole, "seed": seed})
+                    out.setdefault(run.id, Point(axes, seed, run))
+        points = list(out.values())
+        _distinct(points)
+        return points
+
+    def runs(self) -> list[Run]:
+        """Every run of the study, beforehand."""
+        return [p.run for p in self.points()]
+
+    def json(self) -> dict[str, Any]:
+        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grid"}
+        blocks = [{f.name: getattr(b, f.name) for f in fields(b)} for b in self.grid]
+        return dict(plain({**data, "grid": blocks}))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Study:
+        known = [f.name for f in fields(cls)]
+        for key in data:
+            if key not in known:
+                raise unknown("key of a study", key, known)
+        return cls(**{**data, "grid": tuple(Block(**b) for b in data["grid"])})
+
+
+def _check(study: Study) -> None:
+    if not study.name or not all(c.isalnum() or c in "-_" for c in study.name):
+        raise UserError(f"a study's name is letters, digits, - and _, got {study.name!r}: write my-study")
+    if not study.grid:
+        raise UserError(f"study {study.name!r} has no grid: write at least one block")
+    if not study.seeds or len(set(study.seeds)) != len(study.seeds):
+        raise UserError(f"seeds must be different whole numbers, at least one, got {list(study.seeds)}")
+    if study.treatment not in study.scientific:
+        raise UserError(f"treatment must be one of scientific {list(study.scientific)}, got {study.treatment!r}")
+    if study.condition and study.condition not in study.scientific:
+        raise UserError(f"condition must be one of scientific {list(study.scientific)}, got {study.condition!r}")
+    if not 0 <= study.choosing < max(len(study.seeds), 1):
+        raise UserError(f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}")
+    if study.goal not in ("max", "min"):
+        raise unknown("goal", study.goal, ("max", "min"))
+    if not study.margin > 0:
+        raise UserError(f"margin must be above 0, got {study.margin!r}: write the smallest difference that matters")
+
+
+def _distinct(points: list[Point]) -> None:
+    """Two runs of one cell and seed must not differ in something that no axis names."""
+    seen: dict[str, Point] = {}
+    for p in points:
+        other = seen.setdefault(canonical([p.axes, p.seed]), p)
+        if other is not p:
+            a, b = plain(other.run), plain(p.run)
+            differ = ", ".join(k for k in a if a[k] != b[k])
+            where = ", ".join(f"{k}={label(v)}" for k, v in p.axes.items())
+            raise UserError(f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its path to one of them")
