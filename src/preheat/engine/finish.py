@@ -1,0 +1,67 @@
+"""From a finished training to one record a run."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from preheat.core.record import Record, Series, Status
+from preheat.engine.loop import Progress, Setup
+
+
+def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
+    """One record for each run of the fleet, in its order."""
+    losses = torch.atleast_2d(end.losses.detach().cpu())
+    broken = _broken(end, len(setup.fleet.runs))
+    return [_record(setup, end, r, losses[r], broken[r], provenance or {}) for r in range(len(setup.fleet.runs))]
+
+
+def _broken(end: Progress, runs: int) -> list[bool]:
+    """[R]: whether any final parameter is not finite, which the last loss can't show."""
+    bad = torch.zeros(runs, dtype=torch.bool)
+    for p in end.state.params.values():
+        bad |= ~torch.isfinite(p).reshape(runs, -1).all(1).cpu()
+    return [bool(b) for b in bad]
+
+
+def _record(setup: Setup, end: Progress, r: int, losses: Tensor, broken: bool, provenance: Mapping[str, Any]) -> Record:
+    fleet = setup.fleet
+    bad = torch.nonzero(~torch.isfinite(losses[: end.step]))
+    stop = int(bad[0]) if len(bad) else (fleet.total if broken else None)
+    last = fleet.total if stop is None else stop
+    kind = array("d" if losses.dtype == torch.float64 else "f").typecode
+    trace = {"train_loss": Series(array("q", range(last)), array(kind, losses[:last].tolist()))}
+    trace |= _series(end, r, last if stop is None else last - 1, kind)
+    summary: dict[str, float | None] = {"total_steps": fleet.total, "steps_per_epoch": fleet.per_epoch}
+    summary |= {f"chance_{n}": v for n, v in fleet.task.chance().items()}
+    if stop is None:
+        tail = losses[-fleet.per_epoch :]
+        summary["train_loss"] = float(tail.mean())
+        summary |= {n: _finite(_pick(v, r)) for n, v in end.measured[-1][1].items()}
+    status = Status("done") if stop is None else Status("diverged", stop)
+    return Record(fleet.runs[r], status, trace, summary, provenance)
+
+
+def _series(end: Progress, r: int, last: int, kind: str) -> dict[str, Series]:
+    """Everything measured up to step `last`, by name; test metrics are in the summary only."""
+    out: dict[str, Series] = {}
+    for k, values in end.measured:
+        for name, value in values.items():
+            if k <= last and not name.startswith("test_"):
+                series = out.setdefault(name, Series(array("q"), array(kind)))
+                series.steps.append(k)
+                series.values.append(_pick(value, r))
+    return out
+
+
+def _pick(value: Tensor, r: int) -> float:
+    return float(value[r] if value.dim() else value)
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None

@@ -1,0 +1,131 @@
+"""The training loop: for each batch the probes that are due, the step, the trace.
+
+It is a generator. The caller takes as many steps as it likes, looks at what it gets, saves it, or stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from preheat.core.run import Run
+from preheat.core.spec import build
+from preheat.engine.placement import Placement
+from preheat.engine.prepare import Fleet, due, noise, order, prepare
+from preheat.engine.step import State, Step, Tensors, gradients, make_step
+from preheat.probes.base import Moment
+
+CHUNK = 2048
+Points = list[tuple[int, Tensors]]
+
+
+class Progress(NamedTuple):
+    """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was measured."""
+
+    step: int
+    state: State
+    alive: Tensor
+    losses: Tensor
+    measured: Points
+
+
+class Setup(NamedTuple):
+    """A fleet and its functions: step, the step for smaller batches, evaluate, (due steps, measure) of each probe."""
+
+    fleet: Fleet
+    step: Step
+    rest: Step
+    evaluate: Callable[[State, str], Tensors]
+    evaluations: frozenset[int]
+    probes: list[tuple[frozenset[int], Callable[[Moment], Tensors]]]
+    grads: Callable[..., Any]
+
+
+def set_up(runs: Sequence[Run], where: Placement) -> Setup:
+    """Prepare runs of one stack key for training at a placement."""
+    fleet, first = prepare(runs, where), runs[0]
+    optimizer = build("optimizer", first.optimizer).build()
+    when = lambda every: frozenset(due(every, fleet.total, fleet.per_epoch))  # noqa: E731
+    probes = [build("probe", p) for p in first.probes]
+    step = make_step(fleet.task.loss, optimizer, where, clip=first.clip_norm is not None)
+    return Setup(
+        fleet,
+        where.realise(step),
+        where.rarely(step),
+        _evaluator(fleet, where),
+        when(first.evaluate),
+        [(when(p.every), where.lift(p.measure, (0,))) for p in probes],
+        gradients(fleet.task.loss, where),
+    )
+
+
+def begin(setup: Setup) -> Progress:
+    """The progress before the first update."""
+    rates = setup.fleet.rates
+    lead = rates.shape[:-1]
+    alive = torch.ones(lead, dtype=torch.bool, device=rates.device)
+    return Progress(0, setup.fleet.start, alive, rates.new_full((*lead, setup.fleet.total), torch.nan), [])
+
+
+def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
+    """Every step's progress, then the last one, at step == total, with the final evaluation."""
+    fleet, now = setup.fleet, start or begin(setup)
+    batches = _batches(fleet, now.step)
+    ragged = fleet.subset.shape[-1] % fleet.runs[0].batch_size != 0
+    for k in range(now.step, fleet.total):
+        yield now
+        if k in setup.evaluations:
+            now.measured.append((k, setup.evaluate(now.state, "validation")))
+        batch = next(batches)
+        hyper = {"lr": fleet.rates[..., k], **fleet.hyper}
+        step = setup.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.step
+        state, value, alive = step(now.state, batch, hyper, now.alive)
+        probes = [measure for steps, measure in setup.probes if k in steps]
+        if probes:
+            now.measured.append((k, _measure(setup, probes, now, state, batch, k)))
+        now.losses[..., k] = value
+        now = Progress(k + 1, state, alive, now.losses, now.measured)
+    now.measured.append((fleet.total, {**setup.evaluate(now.state, "validation"), **setup.evaluate(now.state, "test")}))
+    yield now
+
+
+def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
+    """The batches from update k on; the last batch of an epoch is what is left."""
+    size = fleet.runs[0].batch_size
+    epoch, done = divmod(k, fleet.per_epoch)
+    while True:
+        rows = order(fleet, epoch)
+        for i in range(done, fleet.per_epoch):
+            part = rows[..., i * size : (i + 1) * size]
+            batch = {n: t[part] for n, t in fleet.train.items()}
+            yield {**batch, **noise(fleet, epoch * fleet.per_epoch + i, part.shape[-1])}
+        epoch, done = epoch + 1, 0
+
+
+def _measure(setup: Setup, probes: list[Any], now: Progress, after: State, batch: Tensors, k: int) -> Tensors:
+    """All due probes at update k; the gradient is computed again, so that the step itself is the same without probes."""
+    grads, (value, _) = setup.grads(now.state.params, now.state.buffers, batch)
+    start, lr = setup.fleet.start.params, setup.fleet.rates[..., k]
+    moment = Moment(now.state.params, now.state.buffers, batch, grads, after.params, start, lr, value)
+    return {name: value for measure in probes for name, value in measure(moment).items()}
+
+
+def _evaluator(fleet: Fleet, where: Placement) -> Callable[[State, str], Tensors]:
+    """evaluate(state, "validation" | "test") -> {"validation_loss": [R], ...}, the mean over that set."""
+    metrics = where.rarely(where.lift(fleet.task.metrics, (0, 0, None)))
+
+    def evaluate(state: State, part: str) -> Tensors:
+        data: Tensors = getattr(fleet, part)
+        n = len(next(iter(data.values())))
+        total: Tensors = {}
+        for i in range(0, n, CHUNK):
+            chunk = {name: t[i : i + CHUNK] for name, t in data.items()}
+            share = min(CHUNK, n - i) / n
+            for name, value in metrics(state.params, state.buffers, chunk).items():
+                total[f"{part}_{name}"] = total.get(f"{part}_{name}", 0) + share * value
+        return total
+
+    return evaluate

@@ -1,0 +1,137 @@
+"""What a fleet needs before its first step: rates, data on the device, initial states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length
+from preheat.core.run import Run
+from preheat.core.spec import Spec, build
+from preheat.engine.keys import generator
+from preheat.engine.placement import Placement
+from preheat.engine.step import State, Tensors
+from preheat.tasks.base import Task
+
+
+class Fleet(NamedTuple):
+    """Runs of one stack key, ready to train. A single run has no run axis: R is then absent.
+
+    rates: [R, T]; hyper: {name: [R]}; subset: [R, N] rows of the training pool.
+    """
+
+    runs: tuple[Run, ...]
+    task: Task
+    total: int
+    per_epoch: int
+    rates: Tensor
+    hyper: Tensors
+    subset: Tensor
+    train: Tensors
+    validation: Tensors
+    test: Tensors
+    start: State
+
+
+def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
+    """Everything of `runs` on the device; a fleet's runs must share a stack key, a single run stands alone."""
+    first = runs[0]
+    if len({r.stack_key for r in runs}) != 1:
+        raise UserError("runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may differ")
+    assert where.stacked or len(runs) == 1, "a placement without a run axis takes one run"
+    dtype = getattr(torch, first.precision)
+    join = _joiner(where, dtype)
+    task = build("task", first.task)
+    names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
+    hyper = {n: join([torch.tensor(_number(r, n)) for r in runs]) for n in names}
+    train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
+    return Fleet(
+        runs=tuple(runs),
+        task=task,
+        total=first.total_steps,
+        per_epoch=first.steps_per_epoch,
+        rates=join([torch.from_numpy(rates(r)) for r in runs]),
+        hyper=hyper,
+        subset=join([task.subset(generator(r.seed, "subset")) for r in runs]),
+        train=train,
+        validation=validation,
+        test=test,
+        start=_start(runs, task, join),
+    )
+
+
+def rates(run: Run) -> np.ndarray:
+    """[T] float64: the learning rate of every update."""
+    factors = run.schedule.resolve(run.total_steps, run.steps_per_epoch)(np.arange(run.total_steps))
+    return run.peak_lr * np.asarray(factors, dtype=np.float64)
+
+
+def due(every: Length, total: int, per_epoch: int) -> list[int]:
+    """The steps before which something that is due `every` so often happens: floor(j every) < total.
+
+    >>> due(Length(0.25, "fraction"), 10, 5)
+    [0, 2, 5, 7]
+    """
+    gap = max(every.resolve(total, per_epoch), 1.0)
+    return [math.floor(j * gap) for j in range(math.ceil(total / gap)) if math.floor(j * gap) < total]
+
+
+def order(fleet: Fleet, epoch: int) -> Tensor:
+    """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
+    shuffled = {s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch)) for s in {r.seed for r in fleet.runs}}
+    if fleet.subset.dim() == 1:
+        return fleet.subset[shuffled[fleet.runs[0].seed].to(fleet.subset.device)]
+    rows = torch.stack([shuffled[r.seed] for r in fleet.runs]).to(fleet.subset.device)
+    return fleet.subset.gather(1, rows)
+
+
+def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
+    """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws nothing."""
+    drawn = {s: fleet.task.noise(generator(s, "noise", step), batch) for s in sorted({r.seed for r in fleet.runs})}
+    if any(d is None for d in drawn.values()):
+        return {}
+    like = fleet.rates
+    parts = [drawn[r.seed] or {} for r in fleet.runs]
+    if fleet.rates.dim() == 1:
+        return {n: t.to(like) for n, t in parts[0].items()}
+    return {n: torch.stack([p[n] for p in parts]).to(like) for n in parts[0]}
+
+
+def _number(run: Run, name: str) -> float:
+    value = run.clip_norm if name == "clip_norm" else run.hyper[name]
+    assert value is not None
+    return value
+
+
+def _joiner(where: Placement, dtype: torch.dtype) -> Callable[[list[Any]], Any]:
+    """Stack pytrees of tensors along a new run axis (or take the only one), in dtype, on the device."""
+
+    def leaf(*tensors: Tensor) -> Tensor:
+        t = torch.stack(tensors) if where.stacked else tensors[0].clone()
+        return t.to(where.device, dtype if t.is_floating_point() else t.dtype)
+
+    return lambda parts: pytree.tree_map(leaf, *parts)
+
+
+def _start(runs: Sequence[Run], task: Task, join: Callable[[list[Any]], Any]) -> State:
+    drawn = {s: task.init(generator(s, "init")) for s in {r.seed for r in runs}}
+    optimizer = build("optimizer", runs[0].optimizer).build()
+    states = [State(*drawn[r.seed], optimizer.init(drawn[r.seed][0])) for r in runs]
+    return State(*join([tuple(s) for s in states]))
+
+
+@lru_cache(maxsize=8)
+def _data(task: Spec) -> Any:
+    return build("task", task).data()
+
+
+def _to(part: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:
+    return {n: t.to(device, dtype if t.is_floating_point() else t.dtype) for n, t in part.items()}

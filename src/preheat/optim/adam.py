@@ -1,0 +1,86 @@
+"""Adam (Kingma & Ba, arXiv 1412.6980) and AdamW (Loshchilov & Hutter, arXiv 1711.05101)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from preheat.core.registry import OPTIMIZERS
+from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
+
+
+@OPTIMIZERS.register("adam")
+@dataclass(frozen=True)
+class Adam:
+    """Adam with bias correction and coupled (L2) weight decay; equals torch.optim.Adam.
+
+    g <- g + weight_decay p;  m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;
+    p <- p - lr / (1 - beta1^t) m / (sqrt(v / (1 - beta2^t)) + eps), t = 1, 2, ...
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.beta1, self.beta2, self.eps, self.weight_decay)
+
+    def build(self) -> Optimizer:
+        """The pure functions. State: m, v and the number of updates t."""
+
+        def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+            decay = hyper["weight_decay"]
+            grads = {n: g + decay * params[n] for n, g in grads.items()}
+            return _adam(grads, state, params, hyper)
+
+        return Optimizer(_init, update)
+
+
+@OPTIMIZERS.register("adamw")
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled weight decay; equals torch.optim.AdamW.
+
+    p <- (1 - lr weight_decay) p, then Adam's update of the undecayed gradient.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        _check(self.beta1, self.beta2, self.eps, self.weight_decay)
+
+    def build(self) -> Optimizer:
+        """The pure functions. State: m, v and the number of updates t."""
+
+        def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+            keep = 1 - hyper["lr"] * hyper["weight_decay"]
+            return _adam(grads, state, {n: p * keep for n, p in params.items()}, hyper)
+
+        return Optimizer(_init, update)
+
+
+def _check(beta1: float, beta2: float, eps: float, weight_decay: float) -> None:
+    in_range("beta1", beta1, 0.0, 1.0)
+    in_range("beta2", beta2, 0.0, 1.0)
+    in_range("eps", eps, 0.0, math.inf)
+    in_range("weight_decay", weight_decay, 0.0, math.inf)
+
+
+def _init(params: Params) -> OptState:
+    first = next(iter(params.values()))
+    return {"m": zeros(params), "v": zeros(params), "t": first.new_zeros(())}
+
+
+def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+    lr, beta1, beta2, eps = hyper["lr"], hyper["beta1"], hyper["beta2"], hyper["eps"]
+    t = state["t"] + 1
+    m = {n: beta1 * state["m"][n] + (1 - beta1) * g for n, g in grads.items()}
+    v = {n: beta2 * state["v"][n] + (1 - beta2) * (g * g) for n, g in grads.items()}
+    rate = lr / (1 - beta1**t)
+    scale = (1 - beta2**t).rsqrt()
+    new = {n: p - rate * m[n] / (v[n].sqrt() * scale + eps) for n, p in params.items()}
+    return new, {"m": m, "v": v, "t": t}

@@ -1,0 +1,42 @@
+"""Stochastic gradient descent with momentum (Polyak 1964; Sutskever et al. 2013 for Nesterov's form)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from preheat.core.registry import OPTIMIZERS
+from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
+
+
+@OPTIMIZERS.register("sgd")
+@dataclass(frozen=True)
+class SGD:
+    """SGD with momentum, optional Nesterov form and coupled weight decay; equals torch.optim.SGD.
+
+    g <- g + weight_decay p;  b <- momentum b + g;  p <- p - lr b, or with nesterov p <- p - lr (g + momentum b).
+    """
+
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        in_range("momentum", self.momentum, 0.0, 1.0)
+        in_range("weight_decay", self.weight_decay, 0.0, math.inf)
+
+    def build(self) -> Optimizer:
+        """The pure functions. State: one momentum buffer a parameter."""
+        nesterov = self.nesterov
+
+        def init(params: Params) -> OptState:
+            return {"momentum": zeros(params)}
+
+        def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+            lr, mu, decay = hyper["lr"], hyper["momentum"], hyper["weight_decay"]
+            grads = {n: g + decay * params[n] for n, g in grads.items()}
+            moved = {n: mu * state["momentum"][n] + g for n, g in grads.items()}
+            steps = {n: grads[n] + mu * m for n, m in moved.items()} if nesterov else moved
+            return {n: p - lr * steps[n] for n, p in params.items()}, {"momentum": moved}
+
+        return Optimizer(init, update)

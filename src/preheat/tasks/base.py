@@ -1,0 +1,146 @@
+"""A task: data, a model, a loss and metrics, as pure functions of one run's tensors.
+
+`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more implements
+`Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a run, listing what
+exists and reading records never load it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+Tensors = dict[str, "Tensor"]
+
+
+class Data(NamedTuple):
+    """Three sets of examples, each {name: [N, ...]}. `train` may be a pool of which a seed uses a subset.
+
+    validation chooses; test is looked at once, at the end. Floating tensors are cast to the run's precision.
+    """
+
+    train: Tensors
+    validation: Tensors
+    test: Tensors
+
+
+class Task(Protocol):
+    """What the engine asks of a task. `examples`: how many examples an epoch passes over."""
+
+    @property
+    def examples(self) -> int: ...
+
+    def data(self) -> Data:
+        """The data on the CPU; called once a process."""
+        ...
+
+    def subset(self, generator: Generator) -> Tensor:
+        """[N] int64: which rows of `data().train` this seed trains on."""
+        ...
+
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """(params, buffers) of one run."""
+        ...
+
+    def noise(self, generator: Generator, batch: int) -> Tensors | None:
+        """Random numbers of one update, merged into its batch; None where training draws none."""
+        ...
+
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """(mean loss over the batch, new buffers). Buffers are never changed in place."""
+        ...
+
+    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """{name: scalar}: means over the batch, in evaluation mode."""
+        ...
+
+    def chance(self) -> dict[str, float]:
+        """The metrics of a model that has learnt nothing, where that is known."""
+        ...
+
+
+class Classification(ABC):
+    """A classifier: cross entropy, accuracy, any `nn.Module` (BatchNorm included).
+
+    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N, ...]
+    and `y` [N] int64.
+    """
+
+    @property
+    @abstractmethod
+    def examples(self) -> int:
+        """How many training examples an epoch passes over."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """The number of classes C."""
+
+    @abstractmethod
+    def data(self) -> Data:
+        """The three sets."""
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """A freshly initialised network: x [B, ...] -> logits [B, C]."""
+
+    def subset(self, generator: Generator) -> Tensor:
+        """All training rows."""
+        import torch
+
+        return torch.arange(self.examples)
+
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """The network's own initialisation under the generator's seed; the global generator is left as it was."""
+        import torch
+
+        for training in (True, False):
+            _skeleton(self, training)  # made here, since modules can't be made inside a function transform
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            net = self.network()
+        params = {n: p.detach().clone() for n, p in net.named_parameters()}
+        return params, {n: b.detach().clone() for n, b in net.named_buffers()}
+
+    def noise(self, generator: Generator, batch: int) -> Tensors | None:
+        """None: this task draws nothing while training."""
+        return None
+
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Mean cross entropy in training mode; running statistics are cloned and returned."""
+        from torch.nn.functional import cross_entropy
+
+        fresh = {n: b.clone() for n, b in buffers.items()}
+        return cross_entropy(_call(self, True, {**params, **fresh}, batch["x"]), batch["y"]), fresh
+
+    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """loss (cross entropy) and accuracy (fraction right) in evaluation mode."""
+        from torch.nn.functional import cross_entropy
+
+        logits = _call(self, False, {**params, **buffers}, batch["x"])
+        right = (logits.argmax(-1) == batch["y"]).to(logits.dtype)
+        return {"loss": cross_entropy(logits, batch["y"]), "accuracy": right.mean()}
+
+    def chance(self) -> dict[str, float]:
+        """Accuracy 1 / C."""
+        return {"accuracy": 1.0 / self.classes}
+
+
+def _call(task: Classification, training: bool, tensors: Tensors, x: Tensor) -> Tensor:
+    from torch.func import functional_call
+
+    out: Tensor = functional_call(_skeleton(task, training), tensors, (x,))
+    return out
+
+
+@lru_cache(maxsize=64)
+def _skeleton(task: Classification, training: bool) -> Any:
+    """The network as a shape to call; its own weights are never used."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        return task.network().train(training)
