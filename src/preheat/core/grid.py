@@ -57,8 +57,8 @@ class Block:
                 yield setting
 
     def _kept(self, setting: Setting) -> bool:
-        inside = all(_among(get(setting, path), values) for path, values in self.where.items())
-        dropped = any(all(_among(get(setting, p), vs) for p, vs in rule.items()) for rule in self.exclude)
+        inside = all(among(get(setting, path), values) for path, values in self.where.items())
+        dropped = any(all(among(get(setting, p), vs) for p, vs in rule.items()) for rule in self.exclude)
         return inside and not dropped
 
 
@@ -67,7 +67,8 @@ def _listed(what: str, values: Any) -> None:
         raise UserError(f"{what} needs a list with at least one value, got {values!r}: write [{values}]")
 
 
-def _among(value: Any, allowed: Any) -> bool:
+def among(value: Any, allowed: Any) -> bool:
+    """Whether `value` reads the same as one of `allowed`."""
     many = allowed if isinstance(allowed, Sequence) and not isinstance(allowed, str) else [allowed]
     return any(label(value) == label(a) for a in many)
 

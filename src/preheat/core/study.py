@@ -8,13 +8,13 @@ that no number in a report was picked for being high.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
-from preheat.core.grid import Block, get, label, merged, tidy
+from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.run import Run
 
 
@@ -35,6 +35,7 @@ class Study:
     metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal is "max" or "min".
     margin: the smallest difference of the metric that matters; equivalence is tested against it.
     choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
+    parts: named smaller versions, {name: {path: values kept}}.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Study:
     metric: str = "accuracy"
     goal: str = "max"
     margin: float = 0.01
+    parts: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("grid", "scientific", "nuisance", "seeds"):
@@ -74,6 +76,18 @@ class Study:
         points = list(out.values())
         _distinct(points)
         return points
+
+    def part(self, name: str) -> list[Point]:
+        """The points of a named part."""
+        if name not in self.parts:
+            raise unknown(f"part of study {self.name!r}", name, self.parts)
+        rule = self.parts[name]
+        return [p for p in self.points() if all(among(p.axes.get(path), kept) for path, kept in rule.items())]
+
+    def with_seeds(self, n: int) -> Study:
+        """The same question on the seeds 0 to n - 1; at most a third of them choose, and at least one where any did."""
+        choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
+        return replace(self, seeds=tuple(range(n)), choosing=choosing)
 
     def runs(self) -> list[Run]:
         """Every run of the study, beforehand."""
@@ -122,3 +136,9 @@ def _distinct(points: list[Point]) -> None:
             differ = ", ".join(k for k in a if a[k] != b[k])
             where = ", ".join(f"{k}={label(v)}" for k, v in p.axes.items())
             raise UserError(f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its path to one of them")
+
+
+def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
+    """A study and its runs' places as JSON data: what a report needs to read records without building runs again."""
+    rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id} for p in points]
+    return dict(plain({"study": study, "points": rows}))

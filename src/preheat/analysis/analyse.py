@@ -1,0 +1,90 @@
+"""From a study's results to everything that its report says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from preheat.analysis.cells import best_sets, cells, effects
+from preheat.analysis.curves import Load, curves
+from preheat.analysis.edges import edges
+from preheat.analysis.findings import Counts, Findings
+from preheat.analysis.hypotheses import hypotheses
+from preheat.analysis.inside import insides
+from preheat.analysis.results import Results
+from preheat.analysis.rules import rules
+from preheat.analysis.table import Table, names, number, tabulate
+from preheat.analysis.wording import answer, counts, notes
+
+
+def analyse(results: Results, load: Load | None = None) -> Findings:
+    """The findings of a study. load: reads one record with its trace, by run id; without it there are no curves."""
+    if not results.rows:
+        return _nothing(results)
+    table = tabulate(results)
+    found = (cells(table), effects(table), edges(table), insides(table))
+    measured, rates = curves(results, table, load) if load else ((), ())
+    return Findings(
+        **_head(results, table),
+        answer=answer(table, found),
+        counts=counts(table),
+        cells=found[0],
+        effects=found[1],
+        best=best_sets(table),
+        edges=found[2],
+        inside=found[3],
+        hypotheses=hypotheses(table),
+        rules=rules(table),
+        curves=measured,
+        rates=rates,
+        runs=tuple(flat_runs(results)),
+        notes=notes(table, found[0], found[2]),
+    )
+
+
+def _head(results: Results, table: Table | None) -> dict[str, Any]:
+    study = results.study
+    seeds = study.seeds if table is None else table.seeds
+    return {
+        "name": study.name,
+        "question": study.question,
+        "metric": study.metric,
+        "goal": study.goal,
+        "margin": study.margin,
+        "treatment": study.treatment,
+        "condition": study.condition,
+        "nuisance": ", ".join(study.nuisance),
+        "treatments": table.treatments.labels if table else (),
+        "conditions": table.conditions.labels if table and study.condition else (),
+        "panels": table.panels.labels if table else (),
+        "choosing": tuple(seeds[: study.choosing]),
+        "judging": tuple(seeds[study.choosing :]),
+    }
+
+
+def _nothing(results: Results) -> Findings:
+    text = "The study has no runs, so nothing can be said."
+    return Findings(**_head(results, None), answer=text, counts=Counts(0, 0, 0, 0, 0), notes=(text,))
+
+
+def flat_runs(results: Results) -> list[Mapping[str, Any]]:
+    """One flat mapping for each run in the study's order: its axes, seed, outcome and metrics.
+
+    An axis is named by the last part of its path where that is unique; its value is a number or a label.
+    """
+    study, rows = results.study, results.rows
+    last = [path.rsplit(".", maxsplit=1)[-1] for path in study.axes]
+    columns = {path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)}
+    labels = {path: names([r.axes.get(path) for r in rows]) for path in study.axes}
+    metrics = (f"validation_{study.metric}", f"test_{study.metric}", "train_loss")
+    return [
+        {
+            **{name: r.axes[path] if number(r.axes.get(path)) else labels[path][i] for path, name in columns.items()},
+            "seed": r.seed,
+            "outcome": r.outcome,
+            "diverged_step": r.diverged,
+            **{name: r.summary.get(name) for name in metrics},
+            "id": r.run_id,
+        }
+        for i, r in enumerate(rows)
+    ]

@@ -1,0 +1,121 @@
+"""Curves of the chosen settings over progress, and the learning-rate factor of each treatment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from preheat.analysis.cells import Place, places
+from preheat.analysis.findings import Curve
+from preheat.analysis.results import Results, Row
+from preheat.analysis.stats import Array
+from preheat.analysis.table import Table
+from preheat.core.canon import canonical
+from preheat.core.record import Record, Series
+
+Load = Callable[[str], Record]
+MOST_POINTS = 100
+
+
+def thin(x: Array, y: Array, most: int = MOST_POINTS) -> tuple[Array, Array]:
+    """At most `most` points: means of consecutive groups of equal size (the last may be smaller).
+
+    >>> thin(np.arange(4.0), np.array([0.0, 2.0, 4.0, 8.0]), most=2)
+    (array([0.5, 2.5]), array([1., 6.]))
+    """
+    if len(x) <= most:
+        return x, y
+    starts = np.arange(0, len(x), -(-len(x) // most))
+    counts = np.diff(np.append(starts, len(x)))
+    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts
+
+
+def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Row]]]:
+    """The judging seeds' trained rows of every setting at its chosen nuisance."""
+    judging = set(table.seeds[table.judges])
+    study = table.study
+    found: dict[str, list[Row]] = {}
+    for r in results.rows:
+        if r.seed in judging and r.outcome in ("done", "diverged"):
+            found.setdefault(canonical([r.axes.get(p) for p in study.axes]), []).append(r)
+    for at in places(table):
+        p, c, t = at
+        if table.chosen[at] >= 0:
+            axes = {**table.panels.values[p], **table.nuisances.values[int(table.chosen[at])]}
+            axes |= {study.condition: table.conditions.values[c], study.treatment: table.treatments.values[t]}
+            yield at, found.get(canonical([axes.get(path) for path in study.axes]), [])
+
+
+def curves(results: Results, table: Table, load: Load) -> tuple[tuple[Curve, ...], tuple[Curve, ...]]:
+    """(curves of the validation metric and the training loss, learning-rate factors); x is progress from 0 to 1."""
+    measured: list[Curve] = []
+    rates: list[Curve] = []
+    for at, rows in chosen_rows(results, table):
+        records = [(load(r.run_id), r) for r in rows]
+        for what in (f"validation_{table.study.metric}", "train_loss"):
+            lines = [line for record, row in records if (line := _line(record, row, what)) is not None]
+            measured += [_curve(table, at, what, lines)] if lines else []
+        rates += [_rate(table, at, *records[0])] if records and _total(records[0][1]) else []
+    return tuple(measured), _shared(rates)
+
+
+def _total(row: Row) -> int:
+    return int(row.summary.get("total_steps") or 0)
+
+
+def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
+    series: Series | None = record.trace.get(what)
+    if series is None or not len(series.steps):
+        return None
+    steps = np.array(series.steps, dtype=np.float64)
+    total = _total(row) or float(steps[-1]) or 1.0
+    x, y = thin(steps / total, np.array(series.values, dtype=np.float64))
+    return (x, y) if np.isfinite(y).any() else None
+
+
+def _curve(table: Table, at: Place, what: str, lines: Sequence[tuple[Array, Array]]) -> Curve:
+    """Mean and standard deviation at the points of the longest line; a line that stops early counts up to there."""
+    x = max((x for x, _ in lines), key=lambda v: (float(v[-1]), len(v)))
+    stack = np.array([np.interp(x, a, b, right=np.nan) for a, b in lines])
+    known = np.isfinite(stack)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, stack, 0.0).sum(axis=0) / count
+    square = (np.where(known, stack - mean, 0.0) ** 2).sum(axis=0)
+    sd = np.sqrt(square / np.maximum(count - 1, 1))
+    kept = known.any(axis=0)
+    drawn = [_short(v[kept]) for v in (x, mean, mean - sd, mean + sd)]
+    return Curve(*_labels(table, at), what, drawn[0], drawn[1], drawn[2], drawn[3], len(lines))
+
+
+def _labels(table: Table, at: Place) -> tuple[str, str, str]:
+    return table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]]
+
+
+def _short(values: Array) -> tuple[float, ...]:
+    """Six significant digits: a page need not carry more."""
+    return tuple(float(f"{v:.6g}") for v in values)
+
+
+def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
+    """The factor of the peak rate as the updates of this setting saw it."""
+    total = _total(row)
+    per_epoch = row.summary.get("steps_per_epoch")
+    steps = np.unique(np.linspace(0, total - 1, min(MOST_POINTS, total)).round().astype(np.int64))
+    y = _short(np.asarray(record.run.schedule.resolve(total, per_epoch)(steps), dtype=np.float64))
+    return Curve(*_labels(table, at), "learning_rate_factor", _short(steps / total), y, y, y, 1)
+
+
+def _shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
+    """One curve for each treatment, without panel and condition, where they agree to 2 % of the peak everywhere."""
+    grid = np.linspace(0, 1, MOST_POINTS)
+    tabled = np.array([np.interp(grid, r.x, r.y) for r in rates])
+    same = all(
+        float(np.ptp(tabled[[i for i, r in enumerate(rates) if r.treatment == name]], axis=0).max()) < 0.02
+        for name in {r.treatment for r in rates}
+    )
+    if not same:
+        return tuple(rates)
+    first = {r.treatment: r for r in reversed(rates)}
+    names = dict.fromkeys(r.treatment for r in rates)
+    return tuple(Curve("", "", n, r.what, r.x, r.y, r.lo, r.hi, r.n) for n in names for r in (first[n],))

@@ -1,0 +1,134 @@
+"""Seed 0's four hypotheses, for a study of warmup length against examples per class; H1 and H2 are tested here.
+
+H1 and H2 are stated for SGD, as in the seed: the first panel that names it, else the first panel. All use the
+settings at the nuisance that the choosing seeds chose, and judge on the other seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from preheat.analysis.across import replicates, sensitivity
+from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.analysis.stats import Moments, interval, moments, p_above, rounding
+from preheat.analysis.surface import Surface, asks_for_warmup, lines, surfaces
+from preheat.analysis.table import Table
+from preheat.analysis.verdicts import Claim, concluded, undecided
+
+
+def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
+    """H1 to H4; none where the study does not vary warmup length and examples per class."""
+    if not asks_for_warmup(table):
+        return ()
+    found = surfaces(table)
+    metric, margin = table.study.metric, table.study.margin
+    claims = (
+        Claim("H1", _H1, metric, margin),
+        Claim("H2", _H2, "epochs per doubling of the data", _smallest_slope(home(found)) if found else margin),
+        Claim("H3", _H3, "correlation", 0.3),
+        Claim("H4", _H4, f"{metric} squared", margin**2),
+    )
+    why = _obstacle(table, found)
+    if why:
+        return tuple(undecided(claim, why) for claim in claims)
+    here = home(found)
+    return (
+        _peak(table, here, claims[0]),
+        _slope(here, claims[1]),
+        replicates(found, claims[2]),
+        sensitivity(found, claims[3]),
+    )
+
+
+_H1 = (
+    "In each size the warmup (above none) that the choosing seeds liked best is compared with no warmup on the other seeds; "
+    "the interior size with the largest benefit on the choosing seeds must exceed both end sizes (intersection-union test, "
+    "paired by seed). The effect is its lead over the nearer end; the interval's upper end allows for any interior size."
+)
+_H2 = (
+    "For every judging seed the slope of its best warmup (ties averaged) on log2(examples per class), then a t test over seeds. "
+    "The smallest slope of interest is the grid's finest step over the whole range of sizes."
+)
+_H3 = (
+    "For every judging seed the correlation between two tasks of the benefit over data size and warmup, then a t test. "
+    "A correlation below 0.3 contradicts only where each task's own pattern repeats from seed to seed (correlation 0.5 or more)."
+)
+_H4 = (
+    "The variance between warmups without the seeds' noise (covariances between different seeds), averaged over sizes, of SGD "
+    "minus that of AdamW; its interval by the jackknife over seeds."
+)
+
+
+def home(found: Sequence[Surface]) -> Surface:
+    """The panel that H1 and H2 are about."""
+    return next((s for s in found if "sgd" in s.panel.lower()), found[0])
+
+
+def _obstacle(table: Table, found: Sequence[Surface]) -> str:
+    if table.biased:
+        return "the nuisance is chosen on the seeds that are reported; set choosing to 1 or more."
+    if not found:
+        return (
+            "it needs at least two data sizes and two warmups in every combination, with results that tell the steps per epoch."
+        )
+    if not home(found).n:
+        return "no judging seed has a result in every setting; continue the study."
+    return ""
+
+
+def _peak(table: Table, s: Surface, claim: Claim) -> Hypothesis:
+    """H1; theta = max over interior sizes of min(lead over the smallest size, lead over the largest)."""
+    if len(s.sizes) < 3:
+        return undecided(claim, "it needs at least three data sizes.")
+    if not s.choosing.shape[2]:
+        return undecided(claim, "no seed chooses the warmup; set choosing to 1 or more and complete the study.")
+    chosen = s.choosing.mean(axis=2)
+    gain = np.delete(chosen - chosen[:, [s.base]], s.base, axis=1)
+    others = np.delete(np.arange(len(s.names)), s.base)
+    rows = np.arange(len(s.sizes))
+    benefit = s.judged[rows, others[gain.argmax(axis=1)]] - s.judged[:, s.base]
+    inner = rows[1:-1]
+    floor = rounding(table.step, 4)
+    leads = {int(i): [moments(benefit[i] - benefit[end], floor) for end in (0, -1)] for i in inner}
+    top = int(inner[gain.max(axis=1)[inner].argmax()])
+    effect, weaker, p = _lead(leads)[top], min(leads[top], key=_lower), [p_above(m) for m in leads[top]]
+    highest = [e.hi for e in _lead(leads).values() if e.hi is not None]
+    effect = Estimate(effect.mean, effect.lo, max(highest) if highest else None, effect.n)
+    both = None if None in p else max(v for v in p if v is not None)
+    where = f"Panel {s.panel}: " if s.panel else ""
+    means = ", ".join(f"{v:.3g} at {name}" for v, name in zip(benefit.mean(axis=1), s.labels, strict=True))
+    text = f"{where}the benefit is {means}; the choosing seeds pointed at {s.labels[top]}."
+    return concluded(claim, weaker, both, effect=effect, text=text[0].upper() + text[1:])
+
+
+def _lower(m: Moments) -> float:
+    lo = interval(m).lo
+    return m.mean if lo is None else lo
+
+
+def _lead(leads: dict[int, list[Moments]]) -> dict[int, Estimate]:
+    """Of the smaller of two leads: each limit is the smaller limit, which holds whichever lead is the smaller one."""
+    out = {}
+    for i, pair in leads.items():
+        ends = [interval(m) for m in pair]
+        lo = [e.lo for e in ends if e.lo is not None]
+        hi = [e.hi for e in ends if e.hi is not None]
+        out[i] = Estimate(min(e.mean for e in ends), min(lo, default=None), min(hi, default=None), pair[0].n)
+    return out
+
+
+def _slope(s: Surface, claim: Claim) -> Hypothesis:
+    """H2."""
+    _, slope, floor = lines(s)
+    m = moments(slope, floor)
+    where = f"Panel {s.panel}. " if s.panel else ""
+    text = f"{where}With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
+    return concluded(claim, m, p_above(m), text=text)
+
+
+def _smallest_slope(s: Surface) -> float:
+    gaps = np.diff(np.unique(s.warmup))
+    span = float(np.ptp(s.doublings))
+    return float(gaps[gaps > 1e-9].min()) / span if (gaps > 1e-9).any() and span > 0 else 0.0

@@ -1,0 +1,73 @@
+"""Inside the edge: how much the treatments differ where all of them train."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from preheat.analysis.edges import trained
+from preheat.analysis.findings import Estimate, Inside
+from preheat.analysis.stats import ALPHA, Array, range_quantile, rounding, t_quantile
+from preheat.analysis.table import Table
+
+
+def insides(table: Table) -> tuple[Inside, ...]:
+    """One for each panel and condition, at the highest nuisance value where every treatment trained with every seed.
+
+    x[t, s] is the test metric, k treatments, n seeds; s2 = mean square of x after taking out treatment and seed
+    means, df = (k - 1)(n - 1). widest is the range of the k means, its interval range -+ q s / sqrt(n) with
+    Tukey's q(0.95; k, df), cut at 0: it holds whichever two treatments are the extreme ones. All are equivalent if
+    range + t s sqrt(2 / n) is below the margin, t at 1 - 0.05 / (number of panels and conditions): every pair must
+    pass, so pairs need no correction.
+    """
+    if table.numeric is None and len(table.nuisances) != 1:
+        return ()
+    good = trained(table)
+    places = [(p, c) for p in range(len(table.panels)) for c in range(len(table.conditions)) if table.planned[p, c].any()]
+    out = []
+    for p, c in places:
+        used = np.flatnonzero(table.planned[p, c].any(axis=-1))
+        whole = np.flatnonzero(good[p, c][used].all(axis=(0, 2)))
+        value = int(whole[-1]) if len(whole) else None
+        x = None if value is None else table.test[p, c, used, value, :]
+        at = None if value is None or table.numeric is None else table.numeric[value]
+        out.append(_inside(table, (p, c), at, x, level=ALPHA / len(places)))
+    return tuple(out)
+
+
+def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | None, *, level: float) -> Inside:
+    panel, condition = table.panels.labels[place[0]], table.conditions.labels[place[1]]
+    if x is None or not np.isfinite(x).all():
+        text = "There is no value at which every treatment trained with every seed."
+        return Inside(panel, condition, at, None, None, False, text)
+    k, n = x.shape
+    if k < 2 or n < 2:
+        widest = Estimate(float(np.ptp(x.mean(axis=1))), None, None, n) if k > 1 else None
+        return Inside(
+            panel, condition, at, widest, None, False, "Too few treatments or seeds for an interval: a description only."
+        )
+    means = x.mean(axis=1)
+    rest = x - means[:, None] - x.mean(axis=0) + x.mean()
+    df = (k - 1) * (n - 1)
+    s = max(math.sqrt(float((rest**2).sum()) / df), rounding(table.step, 1))
+    width = float(np.ptp(means))
+    half = range_quantile(1 - ALPHA, k, df) * s / math.sqrt(n) if s > 0 else 0.0
+    reach = width + float(t_quantile(1 - level, df)) * s * math.sqrt(2 / n)
+    equivalent = s > 0 and reach < table.study.margin
+    sd = math.sqrt(float(x.var(axis=1, ddof=1).mean()))
+    widest = Estimate(width, max(0.0, width - half), width + half, n)
+    return Inside(panel, condition, at, widest, sd, equivalent, _text(table, widest, sd, equivalent))
+
+
+def _text(table: Table, widest: Estimate, sd: float, equivalent: bool) -> str:
+    assert widest.lo is not None and widest.hi is not None
+    told = (
+        f"The means of the treatments lie within {widest.mean:.3g} of each other (95 % interval of the true range "
+        f"{widest.lo:.3g} to {widest.hi:.3g}, {widest.n} seeds); seeds alone have a standard deviation of {sd:.3g}. "
+    )
+    if equivalent:
+        return told + f"All treatments are equivalent within {table.study.margin:g}."
+    if widest.lo > 0:
+        return told + "The treatments differ."
+    return told + f"Neither a difference nor equivalence within {table.study.margin:g} is shown."

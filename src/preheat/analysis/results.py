@@ -1,0 +1,90 @@
+"""The results of a study: every planned run with what came of it, and none of its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from preheat.core.canon import plain
+from preheat.core.errors import UserError
+from preheat.core.record import Status
+from preheat.core.study import Point, Study
+
+Outcome = Literal["done", "diverged", "failed", "missing"]
+Index = Sequence[tuple[Mapping[str, Any], int, str]]
+
+
+class Head(Protocol):
+    """The part of a record that is read at once: no trace."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """How it ended."""
+        ...
+
+    @property
+    def summary(self) -> Mapping[str, float | None]:
+        """The final numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """One planned run: its place in the study and what came of it. missing: there is no record of it."""
+
+    run_id: str
+    axes: Mapping[str, Any]
+    seed: int
+    outcome: Outcome
+    diverged: int | None
+    summary: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study and one row for each of its runs, in the study's order."""
+
+    study: Study
+    rows: tuple[Row, ...]
+
+
+def collect(study: Study, index: Index, heads: Iterable[Head]) -> Results:
+    """The rows of `index` ((axes, seed, run id) of every planned run) with what `heads` say of them."""
+    wanted = {run_id for _, _, run_id in index}
+    known = {h.id: h for h in heads if h.id in wanted}
+    return Results(study, tuple(_row(dict(axes), seed, run_id, known.get(run_id)) for axes, seed, run_id in index))
+
+
+def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row:
+    if head is None:
+        return Row(run_id, axes, seed, "missing", None, {})
+    step = head.status.step if head.status.outcome == "diverged" else None
+    return Row(run_id, axes, seed, head.status.outcome, step, dict(head.summary))
+
+
+def index_json(study: Study, points: Iterable[Point]) -> dict[str, Any]:
+    """What `study.json` in the results folder holds: the study, and the axes, seed and id of every run."""
+    return {
+        "study": study.json(),
+        "points": [{"axes": plain(p.axes), "seed": p.seed, "run": p.run.id} for p in points],
+    }
+
+
+def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]:
+    """The study and its index from `index_json`'s data."""
+    try:
+        study = Study.from_json(data["study"])
+        return study, [(dict(p["axes"]), int(p["seed"]), str(p["run"])) for p in data["points"]]
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"study.json must hold a study and its points, this one does not ({type(error).__name__}: {error}): "
+            "run the study's command again, which writes it anew and trains nothing twice"
+        ) from error

@@ -1,0 +1,233 @@
+"""A study's results as arrays: [P, C, T, V, S] = panels, conditions, treatments, nuisance values, seeds.
+
+What a run scores where it has no number:
+diverged, or a metric that is not finite: as much as a model that learnt nothing, `chance_<metric>` of the summaries;
+where that is unknown 0 for an accuracy, else the worst value that any finished run reached. Leaving such runs out
+would reward a setting for losing its bad runs.
+failed or missing: unknown (NaN). It is left out where numbers are reported, and counts as the worst where a
+nuisance is chosen, so an unfinished setting is not preferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preheat.analysis.results import Results, Row
+from preheat.analysis.stats import Array, resolution
+from preheat.core.canon import canonical
+from preheat.core.grid import label
+from preheat.core.study import Study
+
+UNPLANNED, DONE, DIVERGED, FAILED, MISSING = range(5)
+CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The different values of one axis in order, with their labels."""
+
+    labels: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The arrays and their axes. Values of panels and nuisances are {path: value}.
+
+    state: how each run ended, 0 where none is planned. validation, test: scores as the module says, NaN where
+    unknown. total, per_epoch [P, C, T]: steps, NaN where no run tells.
+    """
+
+    study: Study
+    panels: Axis
+    conditions: Axis
+    treatments: Axis
+    nuisances: Axis
+    seeds: tuple[int, ...]
+    state: NDArray[np.int8]
+    validation: Array
+    test: Array
+    total: Array
+    per_epoch: Array
+    chance: float
+
+    @property
+    def sign(self) -> float:
+        """+1 where a higher metric is better, -1 where a lower one is."""
+        return 1.0 if self.study.goal == "max" else -1.0
+
+    @property
+    def choosers(self) -> slice:
+        """The seeds that choose."""
+        return slice(0, self.study.choosing)
+
+    @property
+    def judges(self) -> slice:
+        """The seeds that are reported."""
+        return slice(self.study.choosing, len(self.seeds))
+
+    @cached_property
+    def step(self) -> float:
+        """The resolution of the test metric."""
+        return resolution(self.test[self.state == DONE])
+
+    @cached_property
+    def biased(self) -> bool:
+        """Whether nuisances are chosen on the very seeds that are reported."""
+        return self.study.choosing == 0 and bool((self.planned.sum(axis=-1) > 1).any())
+
+    @cached_property
+    def planned(self) -> NDArray[np.bool_]:
+        """[P, C, T, V]: whether the grid has the setting."""
+        return np.asarray((self.state != UNPLANNED).any(axis=-1))
+
+    @cached_property
+    def base(self) -> int:
+        """The index of the baseline treatment; the first one where the study names none that is there."""
+        name = None if self.study.baseline is None else label(self.study.baseline)
+        same = [i for i, v in enumerate(self.treatments.values) if label(v) == name]
+        return same[0] if same else 0
+
+    @cached_property
+    def chosen(self) -> NDArray[np.int64]:
+        """[P, C, T]: the nuisance with the best mean validation score over the choosing seeds, -1 for none.
+
+        Ties go to the lower value, which is farther from the edge. Without choosing seeds all seeds choose.
+        """
+        seeds = self.choosers if self.study.choosing else slice(None)
+        scores, known = self.validation[..., seeds], np.isfinite(self.validation[..., seeds])
+        worst = np.nanmin(self.sign * np.append(self.validation, self.chance)) if np.isfinite(self.chance) else 0.0
+        mean = np.where(known, self.sign * scores, worst).mean(axis=-1)
+        usable = self.planned & known.any(axis=-1)
+        best = np.where(usable, np.round(mean, 12), -np.inf).argmax(axis=-1)
+        return np.where(usable.any(axis=-1), best, -1)
+
+    def at_chosen(self, values: Array, seeds: slice) -> Array:
+        """[P, C, T, S']: `values` at the chosen nuisance; NaN where there is none."""
+        index = np.maximum(self.chosen, 0)[..., None, None]
+        taken = np.take_along_axis(values[..., seeds].astype(np.float64), index, axis=3)[..., 0, :]
+        return np.where(self.chosen[..., None] >= 0, taken, np.nan)
+
+    @cached_property
+    def judged(self) -> Array:
+        """[P, C, T, S']: the test score at the chosen nuisance on the judging seeds."""
+        return self.at_chosen(self.test, self.judges)
+
+    @cached_property
+    def choosing(self) -> Array:
+        """[P, C, T, S'']: the validation score at the chosen nuisance on the choosing seeds."""
+        return self.at_chosen(self.validation, self.choosers)
+
+    @cached_property
+    def numeric(self) -> tuple[float, ...] | None:
+        """The nuisance values where there is just one nuisance, numeric, with several values; else None."""
+        if len(self.study.nuisance) != 1 or len(self.nuisances) < 2:
+            return None
+        values = [next(iter(v.values())) for v in self.nuisances.values]
+        return tuple(float(v) for v in values) if all(number(v) and v > 0 for v in values) else None
+
+
+def number(value: Any) -> bool:
+    """Whether it is a number (true and false are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def tabulate(results: Results) -> Table:
+    """The table of a study's results; every axis in the study's order, numeric nuisances ascending."""
+    study, rows = results.study, results.rows
+    others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
+    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
+    conditions = _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
+    treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
+    nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
+    seeds = tuple(dict.fromkeys((*study.seeds, *(r.seed for r in rows))))
+    shape = (len(panels), len(conditions), len(treatments), len(nuisances), len(seeds))
+    axes = (panels, conditions, treatments, nuisances)
+    paths = (others, [study.condition] if study.condition else [], [study.treatment], list(study.nuisance))
+    find = [{canonical(v): i for i, v in enumerate(a.values)} for a in axes]
+    place = {s: i for i, s in enumerate(seeds)}
+    where = [
+        (*(f[canonical({p: r.axes.get(p) for p in ps})] for f, ps in zip(find, paths, strict=True)), place[r.seed]) for r in rows
+    ]
+    arrays = _fill(study, rows, where, shape)
+    return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
+
+
+def _bare(axis: Axis) -> Axis:
+    return Axis(axis.labels, tuple(next(iter(v.values()), None) for v in axis.values))
+
+
+def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
+    different = list({canonical(v): v for v in values}.values())
+    paths = list(different[0]) if different else []
+    texts = {p: names([v[p] for v in different]) for p in paths}
+    return Axis(tuple(", ".join(texts[p][i] for p in paths) for i in range(len(different))), tuple(different))
+
+
+def names(values: Sequence[Any]) -> list[str]:
+    """A label for each value, longer where two different values share a short one.
+
+    >>> names([{"name": "sgd", "momentum": 0.9}, {"name": "sgd", "momentum": 0.0}, "adam"])
+    ['sgd(momentum=0.9)', 'sgd(momentum=0)', 'adam']
+    """
+    short = [label(v) for v in values]
+    kinds: dict[str, set[str]] = {}
+    for s, v in zip(short, values, strict=True):
+        kinds.setdefault(s, set()).add(canonical(v))
+    return [s if len(kinds[s]) == 1 else _long(s, v) for s, v in zip(short, values, strict=True)]
+
+
+def _long(short: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{short}({', '.join(f'{k}={label(v)}' for k, v in value.items() if k != 'name')})"
+    return canonical(value)
+
+
+def _sorted(axis: Axis) -> Axis:
+    single = [list(v.values()) for v in axis.values]
+    if not single or any(len(v) != 1 or not number(v[0]) for v in single):
+        return axis
+    order = sorted(range(len(axis)), key=lambda i: float(single[i][0]))
+    return Axis(tuple(axis.labels[i] for i in order), tuple(axis.values[i] for i in order))
+
+
+def _fill(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> tuple[Any, ...]:
+    state = np.zeros(shape, dtype=np.int8)
+    scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
+    lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
+    for row, at in zip(rows, where, strict=True):
+        state[at] = CODES[row.outcome]
+        for part, array in scores.items():
+            array[at] = _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
+        for name, array in lengths.items():
+            known = _finite(row.summary.get(name))
+            array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
+    chance = _chance(study, rows, np.concatenate([s[np.isfinite(s)] for s in scores.values()]))
+    lost = (state == DIVERGED) | (state == DONE)
+    scored = [np.where(lost & ~np.isfinite(s), chance, s) for s in scores.values()]
+    return state, *scored, *lengths.values(), chance
+
+
+def _finite(value: Any) -> float:
+    return float(value) if number(value) and np.isfinite(value) else np.nan
+
+
+def _chance(study: Study, rows: Sequence[Row], seen: Array) -> float:
+    """The score of a model that learnt nothing, as the module says; the worst over tasks where they differ."""
+    worse = min if study.goal == "max" else max
+    keys = [f"chance_{study.metric}", *(["chance"] if "accuracy" in study.metric else [])]
+    told = [v for r in rows for k in keys if np.isfinite(v := _finite(r.summary.get(k)))]
+    if told:
+        return float(worse(told))
+    if study.goal == "max" and "accuracy" in study.metric:
+        return 0.0
+    return float(worse(seen.tolist())) if len(seen) else np.nan

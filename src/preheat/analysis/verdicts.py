@@ -1,0 +1,68 @@
+"""From an effect with its interval to one of three verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from preheat.analysis.findings import Estimate, Hypothesis, Verdict
+from preheat.analysis.stats import ALPHA, Moments, interval, more_seeds
+
+STATEMENTS = {
+    "H1": "The benefit of warmup peaks at intermediate data sizes.",
+    "H2": "The best warmup, in epochs, gets shorter as the data get fewer.",
+    "H3": "The pattern over data size and warmup replicates across tasks.",
+    "H4": "AdamW is less sensitive to the length of the warmup than SGD.",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A hypothesis as "the effect is above 0". smallest: the smallest effect of interest, in `unit`."""
+
+    code: str
+    how: str
+    unit: str
+    smallest: float
+
+
+def judge(effect: Estimate, smallest: float) -> Verdict:
+    """supported: the whole interval is above 0. contradicted: all of it is below the smallest effect of interest.
+
+    An interval without width is no evidence: nothing varied.
+    """
+    if effect.lo is None or effect.hi is None or effect.lo == effect.hi:
+        return "not decided"
+    if effect.lo > 0:
+        return "supported"
+    return "contradicted" if effect.hi < smallest else "not decided"
+
+
+def concluded(claim: Claim, m: Moments, p: float | None, *, effect: Estimate | None = None, text: str = "") -> Hypothesis:
+    """The hypothesis with its verdict. m: what the number of further seeds is reckoned from."""
+    effect = effect or interval(m)
+    verdict = judge(effect, claim.smallest)
+    goals = [(m.mean, ALPHA / 2), (claim.smallest - m.mean, ALPHA / 2)]
+    more = more_seeds(m, goals) if verdict == "not decided" else None
+    words = " ".join(w for w in (_sentence(claim, effect, verdict, more), text) if w)
+    return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, effect, claim.unit, p, verdict, more, words)
+
+
+def undecided(claim: Claim, why: str, more: int | None = None) -> Hypothesis:
+    """A hypothesis that the study at hand can't test, and what to run instead."""
+    return Hypothesis(
+        claim.code, STATEMENTS[claim.code], claim.how, None, claim.unit, None, "not decided", more, f"Not decided: {why}"
+    )
+
+
+def _sentence(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None) -> str:
+    if effect.lo is None or effect.hi is None:
+        return f"Not decided: one judging seed gives a description only ({effect.mean:.3g} {claim.unit})."
+    told = f"{effect.mean:.3g} {claim.unit} (95 % interval {effect.lo:.3g} to {effect.hi:.3g}, {effect.n} judging seeds)"
+    if verdict == "supported":
+        return f"Supported: {told}."
+    if verdict == "contradicted":
+        return f"Contradicted: {told}, below the smallest effect of interest ({claim.smallest:.3g})."
+    if more is None:
+        return f"Not decided: {told}; nothing varied between seeds."
+    about = f"more than {more}" if more >= 999 else f"about {more}"
+    return f"Not decided: {told}; {about} more judging seeds needed."

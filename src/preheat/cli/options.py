@@ -1,0 +1,86 @@
+"""Options that several commands share, and how their texts become values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from preheat.core.errors import UserError
+from preheat.core.grid import Setting, put
+from preheat.core.registry import import_file
+
+
+def common(parser: argparse.ArgumentParser) -> None:
+    """--results and --import."""
+    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"), help="the results folder (default: results)")
+    imports(parser)
+
+
+def imports(parser: argparse.ArgumentParser) -> None:
+    """--import."""
+    parser.add_argument("--import", metavar="FILE", action="append", default=[], dest="imports", help="a Python file that registers your own task, schedule, ... (repeatable)")
+
+
+def placement(parser: argparse.ArgumentParser) -> None:
+    """How to train: what may differ without changing what is asked."""
+    group = parser.add_argument_group("where and how to train (the result does not depend on it beyond rounding)")
+    group.add_argument("--jobs", metavar="N", type=whole, default=0, help="worker processes (default: one a core)")
+    group.add_argument("--placement", choices=("auto", "single", "fleet"), default="auto", help="runs one by one, many together, or what measures fastest (default)")
+    group.add_argument("--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile: where it pays (default), always, never")
+
+
+def read_imports(files: Sequence[str]) -> tuple[str, ...]:
+    """Import the files; their absolute paths, for the workers."""
+    for file in files:
+        import_file(file)
+    return tuple(str(Path(f).resolve()) for f in files)
+
+
+def whole(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return value
+
+
+def number(text: str) -> float:
+    """A number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number such as 1e-3, got {text!r}")
+
+
+def settings(pairs: Sequence[str]) -> Setting:
+    """`--set path=value` pairs as a nested mapping; a value is read as YAML (numbers, true, lists, text).
+
+    >>> settings(["task.examples_per_class=20", "schedule.final=1e-2"])
+    {'task': {'examples_per_class': 20}, 'schedule': {'final': 0.01}}
+    """
+    out: Setting = {}
+    for pair in pairs:
+        path, equals, text = pair.partition("=")
+        if not equals or not path:
+            raise UserError(f"--set needs path=value, got {pair!r}: write --set task.examples_per_class=20")
+        put(out, path.strip(), value(text))
+    return out
+
+
+def value(text: str) -> Any:
+    """What a text on the command line means: a number, true or false, null, a list, or the text itself."""
+    import yaml
+
+    try:
+        return float(text) if "e" in text.lower() or "." in text else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError):
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"not a value: {text!r}: write a number, true, a text or [a, list]") from error

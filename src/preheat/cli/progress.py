@@ -1,0 +1,72 @@
+"""Progress on a terminal (one line, redrawn) or in a log (a line now and then)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+TERMINAL_SECONDS, LOG_SECONDS = 0.1, 10.0
+
+
+class Bar:
+    """Runs done, runs per second, time left. work: run-steps, by which the time left is estimated."""
+
+    def __init__(self, runs: int, work: int, out: TextIO | None = None) -> None:
+        self.runs, self.work, self.out = runs, max(work, 1), out or sys.stderr
+        self.terminal = self.out.isatty()
+        self.done = self.taken = self.diverged = self.failed = 0
+        self.begun = self.said = time.monotonic()
+
+    def add(self, *, work: int = 0, runs: int = 0, diverged: int = 0, failed: int = 0) -> None:
+        """Count what was done, and draw if it is time to."""
+        self.taken += work
+        self.done += runs
+        self.diverged += diverged
+        self.failed += failed
+        if time.monotonic() - self.said >= (TERMINAL_SECONDS if self.terminal else LOG_SECONDS):
+            self.draw()
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self.out.write(f"\r\033[K{text}\n" if self.terminal else f"{text}\n")
+        self.out.flush()
+
+    def draw(self) -> None:
+        """Draw now."""
+        self.said = time.monotonic()
+        text = self.text(self.said - self.begun)
+        self.out.write(f"\r\033[K{text}" if self.terminal else f"{text}\n")
+        self.out.flush()
+
+    def text(self, seconds: float) -> str:
+        """The line after so many seconds."""
+        share = min(self.taken / self.work, 1.0)
+        left = clock(seconds * (1 - share) / share) if share > 0 else "?"
+        ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(self.failed)
+        rate = f"{share * self.runs / seconds:.1f}" if seconds > 0 else "?"
+        filled = round(20 * share)
+        bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if self.terminal else ""
+        return f"{bar}{share:4.0%}  {self.done}/{self.runs} runs{ill}  {rate} runs/s  {clock(seconds)} so far, {left} left"
+
+    def end(self) -> None:
+        """The last line, at 100 % if all is done."""
+        if self.done >= self.runs:
+            self.taken = self.work
+        self.draw()
+        if self.terminal:
+            self.out.write("\n")
+
+
+def clock(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> clock(7.2), clock(75), clock(7300)
+    ('7 s', '1 min 15 s', '2 h 01 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

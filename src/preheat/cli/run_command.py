@@ -1,0 +1,126 @@
+"""Train one run with a live line of loss and rate, and keep its record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from preheat.cli.options import common, number, read_imports, settings
+from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
+from preheat.core.errors import UserError
+from preheat.core.grid import Setting, merged
+from preheat.core.record import Record
+from preheat.core.run import Run
+
+EXAMPLES = """examples:
+  preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
+  preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --set task.model=cnn
+  preheat run quadratic --optimizer sgd --peak-lr 2.5 --steps 100
+  preheat run digits --probe grad_norm --probe distance --epochs 10
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("task", metavar="TASK", help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run")
+    add("--optimizer", metavar="NAME", help="default: adamw")
+    add("--peak-lr", metavar="RATE", type=number, help="the highest learning rate (default: 1e-3)")
+    add("--schedule", metavar="NAME", help="default: constant")
+    add("--warmup", metavar="LENGTH", help="500 (steps), 5ep (epochs) or 5%% (of the run)")
+    add("--epochs", metavar="N", help="the run's length in epochs (default: 50)")
+    add("--steps", metavar="N", help="the run's length in steps")
+    add("--batch-size", metavar="N", type=int)
+    add("--seed", metavar="N", type=int)
+    add("--precision", choices=("float32", "float64"))
+    add("--clip-norm", metavar="NORM", type=number, help="clip the gradient to this global norm")
+    add("--evaluate", metavar="LENGTH", help="the distance between evaluations (default: 5%%)")
+    add("--probe", metavar="NAME", action="append", default=[], dest="probes", help="measure this while training (repeatable)")
+    add("--set", metavar="PATH=VALUE", action="append", default=[], dest="pairs", help="any other option, such as task.model=cnn (repeatable)")
+    common(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, or show the record that there is. 1: the run diverged."""
+    read_imports(args.imports)
+    one = declared(args)
+    from preheat.store.store import Store
+
+    store = Store.open(args.results)
+    if one.id in store.ids():
+        print(f"run {one.id} has a record already; nothing is trained twice")
+        record = store.load(one.id)
+    else:
+        record = _train(one)
+        with store.writer() as writer:
+            writer.append([record])
+    show(record)
+    return 0 if record.status.outcome == "done" else 1
+
+
+def declared(args: argparse.Namespace) -> Run:
+    """The run that the command line describes."""
+    given: Setting = {k: v for k in ("optimizer", "peak_lr", "batch_size", "seed", "precision", "clip_norm", "evaluate") if (v := getattr(args, k)) is not None}
+    if args.epochs and args.steps:
+        raise UserError("--epochs and --steps both give the run's length: write one of them")
+    if args.epochs or args.steps:
+        given["length"] = f"{args.epochs}ep" if args.epochs else str(args.steps)
+    schedule: dict[str, Any] = {"name": args.schedule or "constant"} if args.schedule or args.warmup else {}
+    if args.warmup:
+        schedule["warmup"] = args.warmup
+    if schedule:
+        given["schedule"] = schedule
+    if args.probes:
+        given["probes"] = args.probes
+    over = settings(args.pairs)
+    if args.task.endswith((".yaml", ".yml", ".toml", ".json")):
+        from preheat.studies.reader import read_run
+
+        base = {k: v for k, v in read_run(args.task).json().items() if k != "format"}
+    else:
+        base = {"task": args.task}
+    return Run.from_json(merged(merged(base, given), over))
+
+
+def _train(one: Run) -> Record:
+    from preheat.lab.train import finished, watch
+
+    print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
+    begun = time.perf_counter()
+    setup, progress = watch(one)
+    for now in _live(one, progress):
+        last = now
+    return finished(setup, last, time.perf_counter() - begun)
+
+
+def _live(one: Run, progress: Iterator[Any]) -> Iterator[Any]:
+    """Pass the progress on, and draw the live line now and then."""
+    terminal = sys.stderr.isatty()
+    gap, said = (TERMINAL_SECONDS if terminal else LOG_SECONDS), 0.0
+    rate = one.schedule.resolve(one.total_steps, one.steps_per_epoch)
+    for now in progress:
+        yield now
+        clock_now = time.perf_counter()
+        if now.step and (clock_now - said > gap or now.step == one.total_steps):
+            said = clock_now
+            k = now.step - 1
+            text = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * rate(k):.3g}"
+            sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
+            sys.stderr.flush()
+    if terminal:
+        sys.stderr.write("\n")
+
+
+def show(record: Record) -> None:
+    """The record's end in words."""
+    status = record.status
+    if status.outcome == "diverged":
+        print(f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. A lower peak rate or a longer warmup may help.")
+    else:
+        values = {k: v for k, v in record.summary.items() if k.startswith(("train_", "validation_", "test_"))}
+        print("  ".join(f"{k} {v:.4f}" for k, v in values.items() if v is not None))
+    seconds = record.provenance.get("seconds")
+    print(f"{status.outcome}{f' in {clock(float(seconds))}' if seconds else ''}; record {record.id}")

@@ -1,0 +1,43 @@
+"""Claims: a run is trained by one process at a time, on one results folder, without a server.
+
+A claim is a lock on one byte of the file `claims`, at an offset given by the run's id. The system drops it when the
+process ends, however it ends, so there are no stale claims. Where the system has no such locks (Windows), every
+claim succeeds: two commands at once then may train a run twice, and the store keeps one record.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+class Claims:
+    """The claims of this process on one results folder. Keep one for the life of the process."""
+
+    def __init__(self, root: Path) -> None:
+        self._fd = os.open(root / "claims", os.O_RDWR | os.O_CREAT, 0o666)
+
+    def take(self, run_id: str) -> bool:
+        """Whether the run is ours now; False if another process has it."""
+        return self._lock(run_id, fcntl.LOCK_EX | fcntl.LOCK_NB) if fcntl else True
+
+    def drop(self, run_id: str) -> None:
+        """Give the run back."""
+        if fcntl:
+            self._lock(run_id, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Drop every claim of this process."""
+        os.close(self._fd)
+
+    def _lock(self, run_id: str, how: int) -> bool:
+        try:
+            fcntl.lockf(self._fd, how, 1, int(run_id, 16) >> 2, os.SEEK_SET)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True

@@ -1,0 +1,121 @@
+"""The planner measures: a few steps of each placement on this machine, and the fastest is taken.
+
+Where arithmetic rules, a fleet gains nothing on a CPU and can lose by half (grouped convolutions): then single runs
+win, one in each worker. Where overhead rules, fleets win. Compilation is tried only where enough steps follow to
+pay for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from preheat.core.canon import digest
+from preheat.core.run import Run
+from preheat.engine.loop import Setup, set_up, train
+from preheat.engine.placement import Placement, fleet, single
+from preheat.lab.plan import Choice, groups
+
+SIZES = (8, 32, 64)
+COMPILE_SECONDS = 8.0
+LEAST_SECONDS, MOST_SECONDS, WARM = 0.15, 1.0, 2
+
+
+def placement(choice: Choice, device: str = "cpu") -> Placement:
+    """The placement that a choice names."""
+    return (fleet if choice.size > 1 else single)(choice.realise, device)  # type: ignore[arg-type]
+
+
+def signature(run: Run) -> str:
+    """What a step costs: shapes of the state, the batch and the functions. Data size, rates and seeds are not in it."""
+    setup = set_up([run], single())
+    shapes = [[str(t.dtype), list(t.shape)] for t in pytree.tree_leaves(setup.fleet.start)]
+    batch = [[n, list(t.shape[1:])] for n, t in setup.fleet.train.items()]
+    kind = {k: v for k, v in run.optimizer.options.items() if not isinstance(v, float)}
+    rest = [run.task.name, run.optimizer.name, kind, run.precision, run.clip_norm is None, min(run.batch_size, len(setup.fleet.subset))]
+    return digest([shapes, batch, rest, [p.json() for p in run.probes]])
+
+
+def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
+    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out."""
+    begun = time.perf_counter()
+    setup = set_up([r.but(probes=(), evaluate=r.length) for r in runs], where)
+    steps = _steps(setup)
+    for _ in range(WARM):
+        steps()
+    ready = time.perf_counter()
+    count = 0
+    while (spent := time.perf_counter() - ready) < LEAST_SECONDS or (count < 8 and spent < MOST_SECONDS):
+        steps()
+        count += 1
+    return spent / count / len(runs), ready - begun
+
+
+def _steps(setup: Setup) -> Callable[[], None]:
+    """A function that takes one full-batch step; after the run's end it begins again."""
+    state = {"now": train(setup)}
+
+    def one() -> None:
+        try:
+            next(state["now"])
+        except StopIteration:
+            state["now"] = train(setup)
+
+    return one
+
+
+def run_bytes(run: Run) -> int:
+    """Bytes of one run in a fleet: old and new state, gradients, the batch and what the loss keeps for it (estimated as one gradient more)."""
+    setup = set_up([run], single())
+    size = lambda tree: sum(t.numel() * t.element_size() for t in pytree.tree_leaves(tree))  # noqa: E731
+    batch = {n: t[: run.batch_size] for n, t in setup.fleet.train.items()}
+    return 2 * size(setup.fleet.start) + 2 * size(setup.fleet.start.params) + 8 * size(batch)
+
+
+def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", compile_mode: str = "auto") -> Choice:
+    """The fastest placement for all `runs` of one signature.
+
+    jobs: workers that share the machine; memory: bytes that one worker may use; mode: auto, single or fleet;
+    compile_mode: auto (where it pays), on or off.
+    """
+    torch.set_num_threads(1)
+    largest = max(groups(runs), key=len)
+    each = run_bytes(largest[0])
+    most = max(1, min(len(largest), memory // each))
+    sizes = sorted({min(s, most) for s in SIZES} | {1})
+    if mode != "auto":
+        sizes = [1] if mode == "single" else [s for s in sizes if s > 1] or [min(2, len(largest))]
+    total = sum(r.total_steps for r in runs)
+    found = [_try(largest, s, r, each) for s in sizes for r in (("eager", "traced") if s == 1 else ("traced",))]
+    best = min(found, key=lambda c: c.seconds)
+    gain = best.seconds * total / jobs
+    if compile_mode == "off" or (compile_mode == "auto" and gain < 2 * COMPILE_SECONDS):
+        return best
+    compiled = _try(largest, best.size, "compiled", each)
+    worth = compiled.seconds * total / jobs + compiled.compile_seconds < gain
+    return compiled if worth or compile_mode == "on" else best
+
+
+def _try(group: Sequence[Run], size: int, realise: str, each: int) -> Choice:
+    part = list(group[:size])
+    where = placement(Choice(size, realise, 0.0, 0.0, each))
+    seconds, before = seconds_per_run_step(part, where)
+    return Choice(size, realise, seconds, before if realise == "compiled" else 0.0, each)
+
+
+def choices(runs: Sequence[Run], known: dict[str, Any], **how: Any) -> dict[str, Choice]:
+    """{stack key: choice} of all runs; `known` {signature: choice as JSON} is used where it has the answer, and filled."""
+    by_signature: dict[str, list[Run]] = {}
+    for group in groups(runs):
+        by_signature.setdefault(signature(group[0]), []).extend(group)
+    out = {}
+    for name, some in by_signature.items():
+        if name not in known:
+            known[name] = choose(some, **how).json()
+        for group in groups(some):
+            out[group[0].stack_key] = Choice(**known[name])
+    return out

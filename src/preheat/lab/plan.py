@@ -1,0 +1,92 @@
+"""From missing runs to units of work: fleets by stack key, sized by what was measured.
+
+Units are cut from all runs of a study, whether they have records or not, so that a study that was stopped
+continues with the same fleets, and a checkpoint finds its unit again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from preheat.core.canon import digest
+from preheat.core.run import Run
+
+
+class Choice(NamedTuple):
+    """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled.
+
+    seconds: measured per run-step; compile_seconds: before the first step; run_bytes: state and work of one run.
+    """
+
+    size: int
+    realise: str
+    seconds: float
+    compile_seconds: float
+    run_bytes: int
+
+    def json(self) -> dict[str, Any]:
+        return self._asdict()
+
+
+class Unit(NamedTuple):
+    """Runs that are trained together, by one worker."""
+
+    runs: tuple[Run, ...]
+    choice: Choice
+
+    @property
+    def id(self) -> str:
+        return digest([[r.id for r in self.runs], self.choice.realise, self.choice.size > 1])
+
+    @property
+    def run_steps(self) -> int:
+        return len(self.runs) * self.runs[0].total_steps
+
+    @property
+    def seconds(self) -> float:
+        """The estimate, without compilation."""
+        return self.run_steps * self.choice.seconds
+
+
+def groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs by stack key, in order of appearance."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.stack_key, []).append(run)
+    return list(found.values())
+
+
+def units(runs: Sequence[Run], choose: Callable[[Run], Choice], done: Collection[str] = ()) -> list[Unit]:
+    """The units of all `runs` that still have something to do, longest first."""
+    out = []
+    for group in groups(runs):
+        choice = choose(group[0])
+        for part in _even(group, choice.size):
+            missing = tuple(r for r in part if r.id not in done)
+            if missing:
+                out.append(Unit(missing, choice))
+    return sorted(out, key=lambda u: -u.seconds)
+
+
+def _even(group: list[Run], size: int) -> list[list[Run]]:
+    """Parts of at most `size` runs and as equal as can be, so that few shapes are compiled.
+
+    >>> [len(p) for p in _even(list(range(10)), 4)]
+    [4, 3, 3]
+    """
+    parts = math.ceil(len(group) / size)
+    base, extra = divmod(len(group), parts)
+    cuts = [0]
+    for i in range(parts):
+        cuts.append(cuts[-1] + base + (i < extra))
+    return [group[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def total_seconds(todo: Sequence[Unit], jobs: int) -> float:
+    """The estimated wall time on `jobs` workers, compilation included."""
+    kinds = {(u.choice, len(u.runs)) for u in todo}
+    compiling = sum(c.compile_seconds for c, _ in kinds)
+    longest = max((u.seconds for u in todo), default=0.0)
+    return compiling + max(sum(u.seconds for u in todo) / max(jobs, 1), longest)

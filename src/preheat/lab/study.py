@@ -1,0 +1,108 @@
+"""A study from its declaration to records: what is missing is planned, trained and stored; nothing is trained twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from preheat.core.study import Point, Study, index_json
+from preheat.core.run import Run
+from preheat.lab.measure import choices
+from preheat.lab.plan import Choice, Unit, total_seconds, units
+from preheat.lab.workers import Event, Job, execute
+from preheat.store.blobs import read_json, write_atomic
+from preheat.store.store import Store
+
+BUSY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class How:
+    """What may differ without changing a result: workers, device, placement, compilation, memory, checkpoints."""
+
+    jobs: int = 0
+    device: str = "cpu"
+    mode: str = "auto"
+    compile: str = "auto"
+    memory: int = 0
+    checkpoint_seconds: float = 20.0
+    imports: tuple[str, ...] = ()
+
+    @property
+    def workers(self) -> int:
+        """The number of worker processes: as asked, or one a core."""
+        return self.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.jobs or os.cpu_count() or 1
+
+    @property
+    def worker_memory(self) -> int:
+        """Bytes that one worker may use: as asked, or half of the machine's memory shared among the workers."""
+        if self.memory:
+            return self.memory
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+        return pages // 2 // self.workers
+
+
+class Plan(NamedTuple):
+    """What a study still has to do: units and how each group is trained; `known` is what the planner measured."""
+
+    study: Study
+    points: Sequence[Point]
+    done: frozenset[str]
+    units: Sequence[Unit]
+    choices: dict[str, Choice]
+    known: dict[str, Any]
+
+    def seconds(self, jobs: int) -> float:
+        """The estimated wall time."""
+        return total_seconds(self.units, jobs)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the largest unit."""
+        return max((len(u.runs) * u.choice.run_bytes for u in self.units), default=0)
+
+
+def folder(root: Path, study: Study) -> Path:
+    """Where a study's own files are: its declaration, its plan, its report."""
+    return root / study.name
+
+
+def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
+    """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
+    done = frozenset(Store.open(root, create=False).ids()) if root.exists() and any(root.iterdir()) else frozenset[str]()
+    runs = [p.run for p in points]
+    saved = folder(root, study) / "plan.json"
+    known: dict[str, Any] = read_json(saved) if saved.exists() else {}
+    missing = [r for r in runs if r.id not in done]
+    asked = {"jobs": how.workers, "memory": how.worker_memory, "mode": how.mode, "compile_mode": how.compile}
+    chosen = choices(runs, known, **asked) if missing else {}
+    todo = units(runs, lambda run: chosen[run.stack_key], done) if missing else []
+    return Plan(study, points, done, todo, chosen, known)
+
+
+def carry_out(made: Plan, root: Path, how: How) -> Iterator[Event]:
+    """Train a plan's units; what other processes are training is waited for. Closing the iterator stops cleanly."""
+    here = folder(root, made.study)
+    store = Store.open(root)
+    here.mkdir(parents=True, exist_ok=True)
+    write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
+    write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
+    job = Job(root, how.imports, how.checkpoint_seconds, how.device)
+    todo: Sequence[Unit] = made.units
+    while todo:
+        yield from execute(todo, job, how.workers)
+        ended = store.ids(("done", "diverged", "failed"))
+        todo = [Unit(left, u.choice) for u in todo if (left := tuple(r for r in u.runs if r.id not in ended))]
+        if todo:
+            time.sleep(BUSY_SECONDS)
+
+
+def missing_runs(points: Sequence[Point], store: Store) -> list[Run]:
+    """The runs without a record that counts."""
+    done = store.ids()
+    return [p.run for p in points if p.run.id not in done]

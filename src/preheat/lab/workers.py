@@ -1,0 +1,220 @@
+"""An executor: units of work in this process or in local worker processes.
+
+It is a generator of events. A unit that fails in a fleet is tried again one run at a time, so that the run at fault is
+named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is replaced.
+Stopping (closing the generator) lets every worker write a checkpoint first.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from preheat.core.errors import UserError
+from preheat.core.registry import import_file
+from preheat.lab.plan import Unit
+from preheat.store.store import Store
+
+
+class Event(NamedTuple):
+    """beat: run-steps were taken. done: records were stored. failed: runs were recorded as failed. busy: another process has the runs."""
+
+    kind: Literal["beat", "done", "failed", "busy", "retry"]
+    unit: Unit
+    run_steps: int = 0
+    runs: int = 0
+    diverged: int = 0
+    text: str = ""
+
+
+class Job(NamedTuple):
+    """What every worker needs to know."""
+
+    root: Path
+    imports: tuple[str, ...] = ()
+    every: float = 20.0
+    device: str = "cpu"
+
+
+def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
+    """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give up."""
+    from preheat.lab.unit import Stopped, train_unit
+
+    claims, store = _claims(job.root), Store.open(job.root)
+    mine = tuple(r for r in unit.runs if claims.take(r.id))
+    done = store.ids()
+    todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
+    save = store.checkpoint_path(todo.id) if todo.runs else None
+    try:
+        found = []
+        if todo.runs:
+            found = train_unit(todo, save, beat=lambda b: say("beat", run_steps=b.run_steps) or stop(), every=job.every, device=job.device)
+            with store.writer() as writer:
+                writer.append(found)
+        if save:
+            save.unlink(missing_ok=True)
+        diverged = sum(r.status.outcome == "diverged" for r in found)
+        kind = "done" if len(mine) == len(unit.runs) else "busy"
+        say(kind, runs=len(todo.runs), diverged=diverged)
+    except Stopped:
+        say("stopped")
+    finally:
+        for run in mine:
+            claims.drop(run.id)
+
+
+_CLAIMS: dict[Path, Any] = {}
+
+
+def _claims(root: Path) -> Any:
+    from preheat.lab.claims import Claims
+
+    if root not in _CLAIMS:
+        _CLAIMS[root] = Claims(root)
+    return _CLAIMS[root]
+
+
+def _worker(pipe: Connection, job: Job) -> None:
+    """A worker's life: take a unit, work, say what happened; end when told to, or when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    torch.set_num_threads(1)
+    for file in job.imports:
+        import_file(file)
+
+    def say(kind: str, **facts: Any) -> None:
+        pipe.send((kind, facts))
+
+    def asked() -> bool:
+        return pipe.poll() and pipe.recv() is None
+
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while (unit := pipe.recv()) is not None:
+            try:
+                work(job, unit, say, asked)
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except UserError as error:
+                say("error", text=str(error), user=True)
+            except Exception as error:
+                say("error", text=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+
+
+class _Hand:
+    """One worker process and its pipe."""
+
+    def __init__(self, job: Job) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_worker, args=(theirs, job), daemon=True)
+        with _one_thread():
+            self.process.start()
+        theirs.close()
+        self.unit: Unit | None = None
+
+    def give(self, unit: Unit) -> None:
+        self.unit = unit
+        self.pipe.send(unit)
+
+
+class _one_thread:
+    """Children read these when they load their numerical libraries: one thread in each of several workers."""
+
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+    def __enter__(self) -> None:
+        self.old = {n: os.environ.get(n) for n in self.names}
+        os.environ.update(dict.fromkeys(self.names, "1"))
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.old.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def execute(units: Sequence[Unit], job: Job, jobs: int) -> Iterator[Event]:
+    """Train `units` on `jobs` local worker processes."""
+    todo = deque(units)
+    hands = [_Hand(job) for _ in range(min(jobs, len(units)))]
+    tries: dict[str, int] = {}
+    try:
+        while todo or any(h.unit for h in hands):
+            for hand in hands:
+                if hand.unit is None and todo:
+                    hand.give(todo.popleft())
+            ready = wait([h.pipe for h in hands if h.unit], timeout=0.5)
+            for hand in [h for h in hands if h.pipe in ready]:
+                yield from _hear(hand, hands, job, (todo, tries))
+    finally:
+        _stop(hands)
+
+
+def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Iterator[Event]:
+    unit = hand.unit
+    assert unit is not None
+    try:
+        kind, facts = hand.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        hand.process.join(1)
+        kind, facts = "error", {"text": f"the worker process died (exit code {hand.process.exitcode})"}
+        hands[hands.index(hand)] = _Hand(job)
+    if kind == "beat":
+        yield Event("beat", unit, **facts)
+        return
+    hand.unit = None
+    if kind == "error":
+        if facts.get("user"):
+            raise UserError(facts["text"])
+        yield _again(unit, facts, job, queue)
+    elif kind != "stopped":
+        yield Event(kind, unit, **facts)
+
+
+def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Event:
+    """Try a failed fleet run by run, a failed run once more, and then record it as failed."""
+    todo, tries = queue
+    if len(unit.runs) > 1:
+        alone = unit.choice._replace(size=1, realise="eager")
+        todo.extend(Unit((run,), alone) for run in unit.runs)
+        return Event("retry", unit, text=facts["text"])
+    tries[unit.id] = tries.get(unit.id, 0) + 1
+    if tries[unit.id] < 2:
+        todo.append(unit)
+        return Event("retry", unit, text=facts["text"])
+    from preheat.lab.unit import failed
+
+    with Store.open(job.root).writer() as writer:
+        writer.append(failed(unit, facts["text"]))
+    return Event("failed", unit, runs=1, text=facts["text"])
+
+
+def _stop(hands: list[_Hand]) -> None:
+    """Ask every worker to write a checkpoint and end; kill those that do not within a few seconds."""
+    for hand in hands:
+        with suppress(OSError, ValueError):
+            hand.pipe.send(None)
+            if hand.unit:
+                hand.pipe.send(None)
+    for hand in hands:
+        _drain(hand)
+        hand.process.join(1)
+        if hand.process.is_alive():
+            hand.process.kill()
+
+
+def _drain(hand: _Hand) -> None:
+    """Read on until the worker is gone, so that it never blocks on a full pipe."""
+    with suppress(EOFError, OSError):
+        while hand.process.is_alive() and hand.pipe.poll(10):
+            hand.pipe.recv()

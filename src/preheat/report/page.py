@@ -1,0 +1,181 @@
+"""The page: one HTML text with its style, script, figures and data inside."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from preheat.analysis.findings import Estimate, Findings, Hypothesis
+from preheat.report import words
+from preheat.report.figdata import sure
+from preheat.report.gallery import Drawn
+from preheat.report.sections import difference, number, sections, tally, verdict
+from preheat.report.style import css_variables
+
+MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number of the first screen and what it counts."""
+
+    number: str
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A hypothesis as it is read."""
+
+    code: str
+    statement: str
+    state: str
+    mark: str
+    verdict: str
+    effect: str
+    how: str
+    text: str
+
+
+def render(f: Findings, *, drawn: Sequence[Drawn], provenance: Mapping[str, str], listing: Sequence[str]) -> str:
+    """The whole page. listing: the files beside it, relative."""
+    source = {name: _asset(name) for name in ("page.html", "page.css", "page.js")}
+    environment = Environment(
+        loader=DictLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    places = sections(f, drawn)
+    return environment.get_template("page.html").render(
+        f=f,
+        css=Markup(source["page.css"]),
+        js=Markup(source["page.js"]),
+        light=Markup(css_variables("light")),
+        dark=Markup(css_variables("dark")),
+        tiles=tiles(f),
+        sure=how_sure(f),
+        places=places,
+        left_out=[s for s in places.values() if s.missing],
+        cards=[card(h, words.Units.of(f.metric)) for h in f.hypotheses],
+        table=run_table(f.runs),
+        runs=words.count(len(f.runs), "run"),
+        provenance=provenance,
+        downloads=_downloads(listing),
+        svg=lambda d: Markup(d.inline),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("preheat.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def tiles(f: Findings) -> list[Tile]:
+    """Counts, not the largest of many: a maximum over comparisons would flatter."""
+    c = f.counts
+    lost = tuple(f"{n:,} {word}" for n, word in ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing")) if n)
+    ended = "run trained to the end" if c.done == 1 else "runs trained to the end"
+    out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "runs")]
+    moves = [e for e in f.edges if e.ratio is not None]
+    if moves:
+        text = "comparisons in which the edge of stability surely moves"
+        out.append(Tile(f"{sum(sure(e) for e in moves)} of {len(moves)}", text, "edge"))
+    if f.effects:
+        better = sum(e.verdict == "better" for e in f.effects)
+        at = f", each at its best {words.human(f.nuisance)}" if f.nuisance else ""
+        text = f"comparisons in which the {words.human(f.metric)} is surely better than with {f.effects[0].baseline}{at}"
+        out.append(Tile(f"{better} of {len(f.effects)}", text, "benefit"))
+    if f.inside:
+        same, margin = sum(i.equivalent for i in f.inside), words.Units.of(f.metric).margin(f.margin)
+        out.append(
+            Tile(f"{same} of {len(f.inside)}", f"settings inside the edge in which all are equivalent within {margin}", "inside")
+        )
+    return out
+
+
+def how_sure(f: Findings) -> list[str]:
+    """Which seeds chose, which judged, and how the intervals were made."""
+    n = f"(n{words.GAP}={words.GAP}{len(f.judging)})"
+    judge = "judges" if len(f.judging) == 1 else "judge"
+    if f.choosing and f.nuisance:
+        first = (
+            f"{_seeds(f.choosing)} chose the {words.human(f.nuisance)} by the validation {words.human(f.metric)}; "
+            f"{_seeds(f.judging).lower()} {judge} it on the test set {n}. No seed reports a number that it picked."
+        )
+    else:
+        first = f"{_seeds(f.judging)} {judge} on the test set {n}; nothing had to be chosen." if f.judging else "No seed judges."
+    out = [first]
+    if len(f.judging) < 2:
+        out.append("One seed gives a description, not a conclusion.")
+    else:
+        out.append(
+            "Intervals are two-sided, 95 %, over seeds. p-values called corrected are Holm's over all comparisons of the report."
+        )
+    if f.effects:
+        out.append(tally(f))
+    c = f.counts
+    if c.missing or c.failed:
+        state = f"{c.missing:,} are missing and {c.failed:,} failed"
+        out.append(f"Of {words.count(c.planned, 'planned run')} {state}: the study is not complete.")
+    return out
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"Seed {seeds[0]}" if len(seeds) == 1 else f"Seeds {words.listed(tuple(seeds))}"
+
+
+def card(h: Hypothesis, u: words.Units) -> Card:
+    """A hypothesis with its effect and p in one line, as it would be cited."""
+    parts = [_effect(h.effect, h.unit, u=u), words.p_text(h.p), f"n{words.GAP}={words.GAP}{h.effect.n}" if h.effect else ""]
+    state = h.verdict.replace(" ", "-")
+    return Card(
+        h.code,
+        h.statement,
+        state,
+        MARKS[h.verdict],
+        verdict(h.verdict, h.more_seeds),
+        ", ".join(p for p in parts if p),
+        h.how,
+        h.text,
+    )
+
+
+def _effect(e: Estimate | None, unit: str, *, u: words.Units) -> str:
+    """In the metric's own unit an effect reads as a difference of it: 0.4 points."""
+    if e is None:
+        return "no estimate"
+    level, _, interval = (difference(e, u) if unit == u.metric else number(e)).partition(" (")
+    named = level if unit == u.metric and u.step else " ".join(p for p in (level, unit) if p)
+    return named + (f" (95 % interval {interval}" if interval else "")
+
+
+def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script element."""
+    columns = list(dict.fromkeys(k for row in rows for k in row))
+    heads = [words.human(c) for c in columns]
+    heads = [h if heads.count(h) == 1 else c for h, c in zip(heads, columns, strict=True)]
+    data = {"columns": heads, "rows": [[_value(row.get(k)) for k in columns] for row in rows]}
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _value(v: Any) -> Any:
+    """Six significant digits are enough to read; the tables hold the rest."""
+    if isinstance(v, float):
+        return float(f"{v:.6g}") if math.isfinite(v) else str(v)
+    return v if v is None or isinstance(v, bool | int | str) else json.dumps(v, sort_keys=True, default=str)
+
+
+def _downloads(listing: Sequence[str]) -> dict[str, list[str]]:
+    """The files by what they are."""
+    kinds = {"Summary": ".json", "Tables": "tables/", "Figures": "figures/"}
+    out: dict[str, list[str]] = {k: [] for k in kinds}
+    for path in listing:
+        kind = "Tables" if path.startswith("tables/") else "Figures" if path.startswith("figures/") else "Summary"
+        out[kind].append(path)
+    return {k: v for k, v in out.items() if v}

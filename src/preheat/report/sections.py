@@ -1,0 +1,288 @@
+"""The page's sections: a heading, a line or two, figures, and the same numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from preheat.analysis.findings import Estimate, Findings
+from preheat.report import words
+from preheat.report.figdata import row_name, sure
+from preheat.report.gallery import Drawn
+from preheat.report.words import Units
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts. folded: it opens on demand, because a figure above says the same."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    folded: bool = True
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures side by side under a small heading."""
+
+    title: str
+    figures: tuple[Drawn, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section; `missing` says why there is nothing where there is nothing."""
+
+    id: str
+    title: str
+    lead: str
+    groups: tuple[Group, ...] = ()
+    tables: tuple[Table, ...] = ()
+    missing: str = ""
+
+
+def sections(f: Findings, drawn: Sequence[Drawn]) -> Mapping[str, Section]:
+    """The sections that are figures and tables, by their place in the page."""
+    made = (_edge(f, drawn), _metric(f, drawn), _benefit(f, drawn), _best(f, drawn), _inside(f, drawn), _rule(f, drawn))
+    return {s.id: s for s in (*made, *_plain(f, drawn))}
+
+
+def _of(drawn: Sequence[Drawn], section: str) -> tuple[Group, ...]:
+    mine = [d for d in drawn if d.plate.section == section]
+    titles = dict.fromkeys(d.plate.group for d in mine)
+    return tuple(Group(t, tuple(d for d in mine if d.plate.group == t)) for t in titles)
+
+
+def _estimate(e: Estimate | None, u: Units) -> str:
+    """A level with its interval."""
+    if e is None:
+        return words.NONE
+    return u.value(e.mean) + (f" ({words.range_text(u.number(e.lo), u.number(e.hi))})" if e.lo is not None else "")
+
+
+def difference(e: Estimate, u: Units) -> str:
+    """A difference with its interval."""
+    text = f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})" if e.lo is not None else ""
+    return u.difference(e.mean) + text
+
+
+def number(e: Estimate | None) -> str:
+    """An estimate in no unit, with its interval."""
+    if e is None:
+        return words.NONE
+    return words.plain(e.mean) + (f" ({words.range_text(words.plain(e.lo), words.plain(e.hi))})" if e.lo is not None else "")
+
+
+def _power(e: Estimate) -> str:
+    """An edge is kept as a logarithm to base 2."""
+    lo, hi = (None if v is None else _exp2(v) for v in (e.lo, e.hi))
+    return number(Estimate(_exp2(e.mean), lo, hi, e.n))
+
+
+def _exp2(v: float) -> float:
+    return float(2.0 ** min(v, 999.0))
+
+
+def _names(f: Findings) -> tuple[str, str, str]:
+    """The heads of the columns that place a row."""
+    return "panel", words.human(f.condition) or "condition", words.human(f.treatment)
+
+
+def _edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    rate = words.human(f.nuisance) or "value"
+    title = "The edge of stability: what warmup moves" if "warmup" in f.treatment else "The edge of stability"
+    if not f.edges:
+        return Section("edge", title, "", missing="no numeric setting was varied, or no run of it is done.")
+    moved = sum(sure(e) and e.ratio is not None for e in f.edges)
+    compared = sum(e.ratio is not None for e in f.edges)
+    lead = (
+        f"The edge is the highest {rate} at which training still works. It moves surely (p < 0.05 after correction) in "
+        f"{moved} of {words.count(compared, 'comparison')} with the baseline. Every run counts, also those that diverged."
+    )
+    rows = tuple(
+        (
+            e.panel,
+            row_name(e.condition),
+            e.treatment,
+            _power(e.edge),
+            number(e.ratio),
+            words.p_text(e.p_adjusted),
+            str(e.edge.n),
+            str(e.censored),
+        )
+        for e in f.edges
+    )
+    columns = (*_names(f), f"edge ({rate})", "times the baseline's", "p, corrected", "seeds", "censored seeds")
+    table = Table("The edge with 95 % intervals. Censored: the seed trained at every value or at none.", columns, rows)
+    return Section("edge", title, lead, _of(drawn, "edge"), (table,))
+
+
+def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    u = Units.of(f.metric)
+    axes = tuple(words.human(a) for a in (f.condition, f.treatment) if a)
+    title = f"{words.human(f.metric).capitalize()} by {words.listed(axes)}"
+    if not f.cells:
+        return Section("metric", title, "", missing="no run has a result yet.")
+    at = f" at the {words.human(f.nuisance)} chosen for it" if f.nuisance else ""
+    ns = sorted({c.estimate.n for c in f.cells})
+    seeds = words.count(ns[-1], "seed") if len(ns) == 1 else f"{ns[0]} to {ns[-1]} seeds"
+    lead = f"Each cell is one setting{at}, judged on {seeds} (n = {words.listed(tuple(ns))}). {_goal(f)}"
+    chosen = tuple(dict.fromkeys(k for c in f.cells for k in c.chosen))
+    rows = tuple(
+        (
+            c.panel,
+            row_name(c.condition),
+            c.treatment,
+            _estimate(c.estimate, u),
+            str(c.estimate.n),
+            *(c.chosen.get(k, "") for k in chosen),
+        )
+        for c in f.cells
+    )
+    columns = (*_names(f), f"{words.human(f.metric)} (95 % interval)", "n", *(f"chosen {words.human(k)}" for k in chosen))
+    return Section("metric", title, lead, _of(drawn, "metric"), (Table("Every cell", columns, rows),))
+
+
+def _goal(f: Findings) -> str:
+    return "Higher is better." if f.goal == "max" else "Lower is better."
+
+
+def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    u = Units.of(f.metric)
+    base = f.effects[0].baseline if f.effects else "the baseline"
+    title = f"Benefit over {base}"
+    if not f.effects:
+        return Section(
+            "benefit",
+            "Benefit over the baseline",
+            "",
+            missing="there is nothing to compare: one treatment, or no seed with both.",
+        )
+    lead = f"{tally(f)} Differences are paired by seed; p is corrected (Holm). {_goal(f)}"
+    rows = tuple(
+        (
+            e.panel,
+            row_name(e.condition),
+            e.treatment,
+            difference(e.estimate, u),
+            words.p_text(e.p_adjusted),
+            str(e.estimate.n),
+            verdict(e.verdict, e.more_seeds),
+        )
+        for e in f.effects
+    )
+    columns = (*_names(f), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
+    return Section("benefit", title, lead, _of(drawn, "benefit"), (Table("Every comparison", columns, rows),))
+
+
+def tally(f: Findings) -> str:
+    """How the comparisons came out, in a sentence."""
+    counts = {v: sum(e.verdict == v for e in f.effects) for v in ("better", "worse", "equivalent", "not decided")}
+    margin = Units.of(f.metric).margin(f.margin)
+    return (
+        f"Of {words.count(len(f.effects), 'comparison')} {counts['better']} are better, {counts['worse']} worse, "
+        f"{counts['equivalent']} equivalent within {margin}, {counts['not decided']} not decided."
+    )
+
+
+def verdict(text: str, more: int | None) -> str:
+    """A verdict, and what it would take where there is none."""
+    return text + (f", about {more} more seeds" if more and text == "not decided" else "")
+
+
+def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    title = f"Which {words.human(f.treatment)} to use"
+    if not f.best:
+        return Section("best", title, "", missing="too few seeds or treatments to name a best set.")
+    lead = (
+        "Any member of a set is a sound choice: the data do not tell them apart. A set of all says that it does not matter here."
+    )
+    rows = tuple((b.panel, row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
+    head = _names(f)
+    return Section(
+        "best",
+        title,
+        lead,
+        _of(drawn, "best"),
+        (Table("Best sets", (*head[:2], "can't be told apart", "highest mean", "n"), rows),),
+    )
+
+
+def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    u = Units.of(f.metric)
+    title = "Inside the edge: how little it matters"
+    if not f.inside:
+        return Section(
+            "inside", "Inside the edge", "", missing="no numeric setting was varied, or at no value did every treatment train."
+        )
+    same = sum(i.equivalent for i in f.inside)
+    title = title if same * 2 > len(f.inside) else "Inside the edge"
+    rate = words.human(f.nuisance)
+    lead = (
+        f"At the highest {rate} at which every treatment trained with every seed, all treatments are equivalent within "
+        f"{u.margin(f.margin)} in {same} of {words.count(len(f.inside), 'setting')}."
+    )
+    rows = tuple(
+        (
+            i.panel,
+            row_name(i.condition),
+            words.plain(i.value),
+            difference(i.widest, u) if i.widest else words.NONE,
+            u.difference(i.seed_sd, sign=False),
+            "yes" if i.equivalent else "not shown",
+            i.text,
+        )
+        for i in f.inside
+    )
+    columns = (*_names(f)[:2], rate, "widest difference (95 % interval)", "sd over seeds", "equivalent", "in words")
+    return Section("inside", title, lead, _of(drawn, "inside"), (Table("Treatments inside the edge", columns, rows),))
+
+
+def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    title = "A rule, and what it is worth"
+    if not f.rules:
+        return Section(
+            "rule", title, "", missing="a rule is fitted where there are three numeric conditions or more, with results."
+        )
+    u = Units.of(f.metric)
+    lead = "\n".join(f"{r.panel}: {r.text}" if r.panel else r.text for r in f.rules)
+    what, over = words.human(f.treatment), words.human(f.condition)
+    fit = tuple((r.panel, number(r.intercept), number(r.slope), str(r.slope.n)) for r in f.rules)
+    scores = tuple(
+        (
+            r.panel,
+            s.name,
+            s.formula,
+            difference(s.regret, u),
+            str(s.regret.n),
+            ", ".join(f"{k}: {words.plain(v)}" for k, v in s.picks.items()),
+        )
+        for r in f.rules
+        for s in r.scores
+    )
+    tables = (
+        Table(f"{what} = a + b log2({over}), 95 % intervals", ("panel", "a", "b", "n"), fit, folded=False),
+        Table(
+            f"Rules on held-out conditions; picks are for each {over}",
+            ("panel", "rule", "formula", "shortfall", "n", "picks"),
+            scores,
+        ),
+    )
+    return Section("rule", title, lead, _of(drawn, "rule"), tables)
+
+
+def _plain(f: Findings, drawn: Sequence[Drawn]) -> tuple[Section, ...]:
+    """The sections that are only figures."""
+    plan = (
+        ("curves", "Training curves", "At the chosen settings.", _of(drawn, "curves"), "no curve was kept."),
+        ("rates", "Learning rates", "What each treatment asks for.", _of(drawn, "rates"), "no schedule was kept."),
+        (
+            "diverged",
+            "Diverged runs",
+            "A diverged run scores as a model that learnt nothing; it is never left out.",
+            _of(drawn, "diverged"),
+            "no run was counted.",
+        ),
+    )
+    return tuple(Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan)

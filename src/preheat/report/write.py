@@ -1,0 +1,98 @@
+"""Writing a report: the page, its figures as files, the tables and the summary."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from preheat.analysis.findings import Findings
+from preheat.core.canon import plain
+from preheat.core.errors import UserError
+from preheat.report.gallery import paint, plates
+from preheat.report.page import render
+from preheat.report.words import slug
+from preheat.store.blobs import write_atomic
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def write_report(
+    findings: Findings,
+    folder: Path,
+    *,
+    provenance: Mapping[str, str],
+    summary: Mapping[str, Any],
+    tables: Mapping[str, Rows],
+) -> Path:
+    """Write `report.html`, `summary.json`, `tables/` and `figures/` into `folder`; gives the page's path.
+
+    Equal arguments give equal bytes: no date, no host, no path is written that is not in `provenance`.
+    Each file is replaced whole, the page last, so a page never names a file that is not there. A table without rows
+    is left out; a number that is not finite becomes null in JSON and empty in CSV.
+    Errors: UserError for a table's name that can't be a file's, and where the folder can't be written.
+    """
+    contents: dict[str, bytes] = {"summary.json": _json(summary)}
+    for name, rows in tables.items():
+        if slug(name) != name.replace("_", "-"):
+            raise UserError(
+                f"a table's name is lower-case letters, digits, - and _, got {name!r}: write {slug(name) or 'runs'!r}"
+            )
+        if not rows:
+            continue
+        contents[f"tables/{name}.csv"] = to_csv(rows)
+        contents[f"tables/{name}.json"] = _json(list(rows))
+    drawn = [paint(p) for p in plates(findings)]
+    for d in drawn:
+        contents[f"figures/{d.plate.name}.png"] = d.png
+        contents[f"figures/{d.plate.name}.svg"] = d.svg
+    page = render(findings, drawn=drawn, provenance=provenance, listing=list(contents))
+    contents["report.html"] = page.encode()
+    for relative, data in contents.items():
+        _folder((folder / relative).parent)
+        write_atomic(folder / relative, data)
+    return folder / "report.html"
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"a report needs a folder that can be written, got {str(path)!r}: {error.strerror}; choose another"
+        ) from error
+
+
+def to_csv(rows: Rows) -> bytes:
+    """Rows as CSV, UTF-8: a column for every key in the order of first sight, None empty, floats in full.
+
+    >>> to_csv([{"a": 1, "b": 0.1}, {"b": None, "c": "x,y"}])
+    b'a,b,c\\n1,0.1,\\n,,"x,y"\\n'
+    """
+    columns = list(dict.fromkeys(k for row in rows for k in row))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_field(row.get(k)) for k in columns] for row in rows)
+    return out.getvalue().encode()
+
+
+def _field(value: Any) -> Any:
+    cleaned = _finite(value)
+    return json.dumps(plain(cleaned), sort_keys=True) if isinstance(value, Mapping | list | tuple) else cleaned
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(plain(_finite(value)), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,96 @@
+"""What the named schedules share: a warmup, the sampling options, JSON. An abstract base; every schedule is final.
+
+A named schedule is a frozen dataclass whose class bears its registered name, so that what a user types, the
+repr, the registry and the JSON are one word. It says what follows the warmup in `body`, as pieces; or, where
+that is not piecewise, overrides `segments`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any
+
+from preheat.core.canon import plain
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, steps
+from preheat.schedules.curves import check_curve
+from preheat.schedules.pieces import Piece, Pieces, number, place, ratio, tidy_length
+from preheat.schedules.resolved import Horizon, Resolved, Segment, check_sampling, horizon, resolved
+
+_NONE = steps(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(ABC):
+    """A schedule with a name: a rise from `warmup_start` to 1 over `warmup`, then a body.
+
+    warmup: length of the rise (`0.05`, `"5%"`, `500`, `"5ep"`); 0 for none.
+    warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt.
+    warmup_start: the factor at the rise's begin, above 0 for an exponential rise.
+    at, every: where and how often an update takes its factor, see `preheat.schedules.resolved`.
+    """
+
+    warmup: Length = _NONE
+    warmup_curve: str = "linear"
+    warmup_start: float = 0.0
+    warmup_power: float | None = None
+    at: str = "mid"
+    every: str = "step"
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.type == "Length" or (f.type == "Length | None" and value is not None):
+                object.__setattr__(self, f.name, tidy_length(value))
+            elif f.type == "float" or (f.type == "float | None" and value is not None):
+                object.__setattr__(self, f.name, number(f.name, value))
+        ratio("warmup_start", self.warmup_start)
+        check_sampling(self.at, self.every)
+        check_curve(self.warmup_curve, self.warmup_start, power=self.warmup_power, called=("warmup_curve", "warmup_power"))
+        self.body()
+
+    @abstractmethod
+    def body(self) -> tuple[Piece, ...]:
+        """The pieces after the warmup; they are built, and so checked, when the schedule is."""
+
+    def pieces(self) -> Pieces:
+        """The same schedule written as pieces."""
+        return Pieces(self.rise() + self.body(), at=self.at, every=self.every)
+
+    def rise(self) -> tuple[Piece, ...]:
+        """The warmup as a piece, or nothing."""
+        if not self.warmup:
+            return ()
+        return (Piece(self.warmup, self.warmup_start, 1.0, self.warmup_curve, self.warmup_power),)
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """Warmup and body at their places on [0, T]."""
+        return place(self.rise() + self.body(), run)
+
+    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
+        """The schedule on a run of `total` steps."""
+        return resolved(self, horizon(total, per_epoch))
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": ..., **options}`, every option written out."""
+        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
+
+    def __str__(self) -> str:
+        said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return type(self).__name__ + (f"({', '.join(f'{k}={_short(v)}' for k, v in said.items())})" if said else "")
+
+
+def floor_ratio(value: float) -> float:
+    """`final`, checked: the floor is a factor of the peak rate and not above it."""
+    if not 0 <= value <= 1:
+        raise UserError(
+            f"final is the floor as a factor of the peak rate, from 0 to 1, got {value:g}: write 0.1 for a tenth of the peak"
+        )
+    return value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,244 @@
+"""The store: a folder of records that any number of processes may append to and read at once.
+
+    <root>/format.json         {"preheat-store": 1}
+    <root>/records/            segments, see `preheat.store.segment`
+    <root>/checkpoints/        one file per unit of work in progress
+
+Nothing else is kept: there is no index to go stale and no lock to hang on. Why this format:
+`docs/decisions.md`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from preheat.core.errors import UserError
+from preheat.core.record import Outcome, Record, Series
+from preheat.store.blobs import explain, read_json, sweep, write_atomic, write_json
+from preheat.store.segment import Damage, Head, Segment, Writer, read_segment
+from preheat.store.trace import Corrupt, decode
+
+FORMAT = 1
+_KEY = "preheat-store"
+_TRAINED: tuple[Outcome, ...] = ("done", "diverged")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The records under `root`; see `Store.open`.
+
+    >>> import tempfile
+    >>> store = Store.open(tempfile.mkdtemp())
+    >>> store.heads(), store.ids(), store.damage()
+    ([], set(), [])
+    """
+
+    root: Path
+    _read: dict[str, tuple[tuple[int, int], Segment]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_id: dict[str, list[Head]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, root: str | Path, create: bool = True) -> Store:
+        """The store in the folder `root`. create: make it where there is none, and be sure that it can be written.
+
+        create=False changes nothing on the disk: for reports, and for folders that may only be read.
+        Errors: UserError where `root` is a file, holds other files, has a newer format or can't be written.
+        """
+        store = cls(Path(root))
+        if store.root.exists() and not store.root.is_dir():
+            raise UserError(f"a results folder must be a folder, got the file {root}: name a folder")
+        if exists(store.root):
+            _check_format(store.root / "format.json")
+        elif not create:
+            raise UserError(f"no results in {str(root)!r}: name the folder of a study that was run")
+        else:
+            _refuse_others(store.root)
+        if create:
+            store._prepare()
+        return store
+
+    def _prepare(self) -> None:
+        """Make the folders, and find out now, not after an hour of training, whether they can be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not exists(self.root):
+                write_json(self.root / "format.json", {_KEY: FORMAT})
+            for folder in (self.records, self.checkpoints):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise explain("keep results", self.root, error) from error
+        for folder in (self.records, self.checkpoints):
+            probe = folder / f".probe-{os.getpid()}"
+            write_atomic(probe, b"")
+            probe.unlink()
+        sweep(self.root)
+        sweep(self.checkpoints)
+
+    @property
+    def records(self) -> Path:
+        """The folder of segments."""
+        return self.root / "records"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    def checkpoint_path(self, name: str) -> Path:
+        """Where the checkpoint `name` lies, there or not; write it with `write_atomic`."""
+        if not name or name.startswith(".") or not all(c.isalnum() or c in "-_." for c in name):
+            raise UserError(f"a checkpoint's name is letters, digits, -, _ and ., got {name!r}")
+        return self.checkpoints / name
+
+    def writer(self, sync: bool = True) -> Writer:
+        """A writer with a segment of its own; no file is made before its first append."""
+        return Writer(self.records, sync)
+
+    def heads(self) -> list[Head]:
+        """One head for each run that has a record, in the order of ids.
+
+        Where a run has several records, the first that is done or diverged counts, else the first.
+        """
+        self._refresh()
+        return [_winner(self._by_id[key]) for key in sorted(self._by_id)]
+
+    def attempts(self, run_id: str) -> list[Head]:
+        """Every record of one run, in the order in which their segments were begun."""
+        self._refresh()
+        return list(self._by_id.get(run_id, ()))
+
+    def ids(self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False) -> set[str]:
+        """The runs whose record has one of these outcomes.
+
+        check: read every trace too, and leave out runs of which no trace matches its checksums: to train them
+        again mends the store.
+        """
+        found = {h.id for h in self.heads() if h.status.outcome in outcomes}
+        return {i for i in found if self._sound(i, outcomes)} if check else found
+
+    def _sound(self, run_id: str, outcomes: Collection[Outcome]) -> bool:
+        return any(_problem(h) is None for h in self._by_id[run_id] if h.status.outcome in outcomes)
+
+    def load(self, run: Head | str) -> Record:
+        """The record of a head or of an id, with its trace. Errors: as `trace`."""
+        head = run if isinstance(run, Head) else self._find(run)
+        return Record(head.run(), head.status, self.trace(head), head.summary, head.provenance)
+
+    def trace(self, run: Head | str, only: Collection[str] | None = None) -> dict[str, Series]:
+        """What was measured in a run, by name. only: read these series alone, those of them that exist.
+
+        Where the trace is damaged and the run has another record of the same outcome, that one is read.
+        Errors: UserError for an id without a record, and where no trace of the run matches its checksums.
+        """
+        head = run if isinstance(run, Head) else self._find(run)
+        try:
+            return _trace(head, only)
+        except Corrupt as error:
+            for other in self.attempts(head.id):
+                if other.status.outcome == head.status.outcome and _problem(other) is None:
+                    return _trace(other, only)
+            raise UserError(
+                f"a stored trace must match its checksums; that of run {head.id} does not "
+                f"({error} in {head.place.traces}): train the run again, its new record will be read"
+            ) from error
+
+    def _find(self, run_id: str) -> Head:
+        """The head that counts, without looking at the disk where a trained run is known already."""
+        known = self._by_id.get(run_id)
+        if known is None or _winner(known).status.outcome not in _TRAINED:
+            known = self.attempts(run_id)
+        if not known:
+            raise UserError(f"no record of run {run_id!r} in {self.root}: `preheat results` lists those that there are")
+        return _winner(known)
+
+    def damage(self, check: bool = False) -> list[Damage]:
+        """What in the segments is no whole record. check: read every trace too."""
+        found = [d for segment in self._refresh() for d in segment.damage]
+        if check:
+            problems = ((h, _problem(h)) for heads in self._by_id.values() for h in heads)
+            found += [Damage(h.place.traces, h.place.at, h.place.size, why) for h, why in problems if why]
+        return sorted(found)
+
+    def _refresh(self) -> list[Segment]:
+        """Every segment in the order of names; one is read again only after its size has changed."""
+        try:
+            with os.scandir(self.records) as entries:
+                sizes = {entry.name: entry.stat().st_size for entry in entries}
+        except FileNotFoundError:
+            sizes = {}
+        except OSError as error:
+            raise explain("read records", self.records, error) from error
+        now = {n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0)) for n in sorted(sizes) if n.endswith(".jsonl")}
+        if now != {name: size for name, (size, _) in self._read.items()}:
+            old = self._read.copy()
+            self._read.clear()
+            for name, size in now.items():
+                same = name in old and old[name][0] == size
+                self._read[name] = old[name] if same else (size, read_segment(self.records / name))
+            self._by_id.clear()
+            for _, segment in self._read.values():
+                for head in segment.heads:
+                    self._by_id.setdefault(head.id, []).append(head)
+        return [segment for _, segment in self._read.values()]
+
+
+def exists(root: str | Path) -> bool:
+    """Whether `root` holds a store, of whatever version."""
+    return (Path(root) / "format.json").is_file()
+
+
+def _check_format(path: Path) -> None:
+    data = read_json(path)
+    version = data.get(_KEY) if isinstance(data, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UserError(f'{path} must be {{"{_KEY}": {FORMAT}}}, got {data!r}: name another folder')
+    if version > FORMAT:
+        raise UserError(
+            f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format {version}: "
+            "install a newer preheat, or name another folder"
+        )
+
+
+def _refuse_others(root: Path) -> None:
+    """A folder that holds someone's files is not taken over."""
+    try:
+        names = sorted(p.name for p in root.iterdir() if not p.name.startswith(".")) if root.exists() else []
+    except OSError as error:
+        raise explain("keep results", root, error) from error
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise UserError(f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another folder")
+
+
+def _winner(heads: list[Head]) -> Head:
+    return next((h for h in heads if h.status.outcome in _TRAINED), heads[0])
+
+
+def _trace(head: Head, only: Collection[str] | None) -> dict[str, Series]:
+    if not head.place.size:
+        return decode(head.groups, lambda at, size: b"", only)
+    try:
+        with open(head.place.traces, "rb", buffering=0) as file:
+
+            def read(at: int, size: int) -> bytes:
+                file.seek(head.place.at + at)
+                return file.read(size)
+
+            if only is not None:
+                return decode(head.groups, read, only)
+            data = read(0, head.place.size)
+            return decode(head.groups, lambda at, size: data[at : at + size])
+    except OSError as error:
+        raise explain(f"read the trace of run {head.id}", head.place.traces, error) from error
+
+
+def _problem(head: Head) -> str | None:
+    """What is wrong with the trace of a head, or None."""
+    try:
+        _trace(head, None)
+    except Corrupt as error:
+        return f"{error} of run {head.id} do not match their checksum"
+    return None
