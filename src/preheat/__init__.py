@@ -1,9 +1,9 @@
 """preheat: how should my learning rate rise, hold and fall?
 
-    from preheat import Run, cosine, train
+from preheat import Run, cosine, train
 
-    record = train(Run(task="digits", optimizer="adamw", schedule=cosine(warmup="5ep"), peak_lr=1e-3))
-    record.summary["test_accuracy"]
+record = train(Run(task="digits", optimizer="adamw", schedule=cosine(warmup="5ep"), peak_lr=1e-3))
+record.summary["test_accuracy"]
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 from preheat.analysis.findings import Estimate, Hypothesis
 from preheat.analysis.stats import PILOT, Array, interval, moments, p_above
 from preheat.analysis.surface import Surface
-from preheat.analysis.verdicts import Claim, concluded, undecided
+from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
 from preheat.core.grid import label
 
 TASK_PATHS = ("task", "task.name")
@@ -69,7 +69,7 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
         why = f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks says nothing."
         return undecided(claim, why)
-    return concluded(claim, m, p_above(m), effect=effect)
+    return concluded(claim, both_ways(claim, m), p_above(m), effect=effect)
 
 
 def _vary(gains: Sequence[tuple[Array, ...]]) -> bool:
@@ -117,7 +117,7 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     m = moments(_pseudo(sgd - adamw))
     spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
     text = f"The standard deviation between warmups at the chosen rate is {spread[0]:.3g} for SGD and {spread[1]:.3g} for AdamW."
-    return concluded(claim, m, p_above(m), text=text)
+    return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
 
 
 def _optimizers(s: Surface) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from preheat.analysis.stats import (
     rounding,
 )
 from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
+from preheat.core.grid import label
 
 Place = tuple[int, int, int]
 
@@ -39,7 +40,7 @@ def _cell(table: Table, at: Place) -> Cell:
     p, c, t = at
     values = table.judged[at][np.isfinite(table.judged[at])]
     best = int(table.chosen[at])
-    chosen = {} if best < 0 else {k: _text(v) for k, v in table.nuisances.values[best].items()}
+    chosen = {} if best < 0 else {k: label(v) for k, v in table.nuisances.values[best].items()}
     state = table.state[at]
     return Cell(
         panel=table.panels.labels[p],
@@ -51,12 +52,6 @@ def _cell(table: Table, at: Place) -> Cell:
         diverged=int((state == DIVERGED).sum()),
         runs=int(np.isin(state, (DONE, DIVERGED, FAILED)).sum()),
     )
-
-
-def _text(value: object) -> str:
-    from preheat.core.grid import label
-
-    return label(value)
 
 
 def difference(table: Table, at: Place, other: int) -> Moments:

@@ -3,8 +3,9 @@
 A run *trained* if it finished and its validation score is above halfway between chance and the best mean
 validation score of its panel and condition. Per seed the edge lies between the highest value below the first
 failure and that failure, at their geometric mean; values too low to train at all, below the first that trained,
-are no failures. A seed that trained at every value, or at none, is censored and counts with the end of its grid.
-The edge is known to the grid's step g (in log2) only, so its standard deviation is at least g / sqrt(12).
+are no failures. A seed that trained at every value, or at none, is censored and counts with the end of its
+grid; a ratio leaves out the seeds where both edges are censored at one end. The edge is known to the grid's step
+g (in log2) only, so its standard deviation is at least g / sqrt(12).
 
 Nothing is chosen here, so all seeds are used.
 """
@@ -91,8 +92,14 @@ def edges(table: Table) -> tuple[Edge, ...]:
 def _ratio(mine: SeedEdges, base: SeedEdges | None) -> Moments | None:
     if base is None:
         return None
-    both = np.isfinite(mine.log2) & np.isfinite(base.log2)
+    both = _comparable(mine, base)
     return moments((mine.log2 - base.log2)[both], _floor(mine.width[both] ** 2 + base.width[both] ** 2))
+
+
+def _comparable(mine: SeedEdges, base: SeedEdges) -> NDArray[np.bool_]:
+    """Seeds with both edges known; two that lie beyond the same end of the grid say nothing of their ratio."""
+    hidden = mine.censored & base.censored & (mine.log2 == base.log2)
+    return np.asarray(np.isfinite(mine.log2) & np.isfinite(base.log2) & ~hidden)
 
 
 def _floor(squared_widths: Array) -> float:
@@ -134,17 +141,16 @@ def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint
 
 
 def pooled_ratio(table: Table, panel: int, treatment: int) -> Moments:
-    """log2 of the edge over the baseline's, per seed the mean over the conditions, then over seeds."""
+    """log2 of the edge over the baseline's, per seed the mean over the conditions where it is known, then over seeds."""
     good = trained(table)
-    logs, squares = [], []
+    logs, squares, n = np.zeros(len(table.seeds)), np.zeros(len(table.seeds)), np.zeros(len(table.seeds))
     for c in range(len(table.conditions)):
         pair = [(panel, c, treatment), (panel, c, table.base)]
         if all(table.planned[at].any() for at in pair):
             mine, base = (seed_edges(table, good, at) for at in pair)
-            logs.append(mine.log2 - base.log2)
-            squares.append(mine.width**2 + base.width**2)
-    if not logs:
-        return Moments(math.nan, math.nan, 0)
-    per_seed, width = np.mean(logs, axis=0), np.mean(squares, axis=0)
-    known = np.isfinite(per_seed)
-    return moments(per_seed[known], _floor(width[known] / len(logs)))
+            both = _comparable(mine, base)
+            logs[both] += (mine.log2 - base.log2)[both]
+            squares[both] += (mine.width**2 + base.width**2)[both]
+            n[both] += 1
+    known = n > 0
+    return moments(logs[known] / n[known], _floor(squares[known] / n[known] ** 2))

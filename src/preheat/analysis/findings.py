@@ -169,6 +169,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Counts:
+    """How many runs were planned, and how they ended; missing ones have no record."""
+
     planned: int
     done: int
     diverged: int

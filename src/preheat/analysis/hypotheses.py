@@ -15,7 +15,7 @@ from preheat.analysis.findings import Estimate, Hypothesis
 from preheat.analysis.stats import Moments, interval, moments, p_above, rounding
 from preheat.analysis.surface import Surface, asks_for_warmup, lines, surfaces
 from preheat.analysis.table import Table
-from preheat.analysis.verdicts import Claim, concluded, undecided
+from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
 
 
 def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
@@ -70,9 +70,8 @@ def _obstacle(table: Table, found: Sequence[Surface]) -> str:
     if table.biased:
         return "the nuisance is chosen on the seeds that are reported; set choosing to 1 or more."
     if not found:
-        return (
-            "it needs at least two data sizes and two warmups in every combination, with results that tell the steps per epoch."
-        )
+        sizes = "it needs two data sizes and two warmups or more in every combination"
+        return f"{sizes}, and at least half of the judged runs finished."
     if not home(found).n:
         return "no judging seed has a result in every setting; continue the study."
     return ""
@@ -93,19 +92,25 @@ def _peak(table: Table, s: Surface, claim: Claim) -> Hypothesis:
     floor = rounding(table.step, 4)
     leads = {int(i): [moments(benefit[i] - benefit[end], floor) for end in (0, -1)] for i in inner}
     top = int(inner[gain.max(axis=1)[inner].argmax()])
-    effect, weaker, p = _lead(leads)[top], min(leads[top], key=_lower), [p_above(m) for m in leads[top]]
-    highest = [e.hi for e in _lead(leads).values() if e.hi is not None]
-    effect = Estimate(effect.mean, effect.lo, max(highest) if highest else None, effect.n)
+    effect, p = _lead(leads)[top], [p_above(m) for m in leads[top]]
+    weaker, last = min(leads[top], key=_lower), max((min(pair, key=_upper) for pair in leads.values()), key=_upper)
+    effect = Estimate(effect.mean, effect.lo, interval(last).hi, effect.n)
     both = None if None in p else max(v for v in p if v is not None)
     where = f"Panel {s.panel}: " if s.panel else ""
     means = ", ".join(f"{v:.3g} at {name}" for v, name in zip(benefit.mean(axis=1), s.labels, strict=True))
     text = f"{where}the benefit is {means}; the choosing seeds pointed at {s.labels[top]}."
-    return concluded(claim, weaker, both, effect=effect, text=text[0].upper() + text[1:])
+    ways = [(weaker, weaker.mean), (last, claim.smallest - last.mean)]
+    return concluded(claim, ways, both, effect=effect, text=text[0].upper() + text[1:])
 
 
 def _lower(m: Moments) -> float:
     lo = interval(m).lo
     return m.mean if lo is None else lo
+
+
+def _upper(m: Moments) -> float:
+    hi = interval(m).hi
+    return m.mean if hi is None else hi
 
 
 def _lead(leads: dict[int, list[Moments]]) -> dict[int, Estimate]:
@@ -125,7 +130,7 @@ def _slope(s: Surface, claim: Claim) -> Hypothesis:
     m = moments(slope, floor)
     where = f"Panel {s.panel}. " if s.panel else ""
     text = f"{where}With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
-    return concluded(claim, m, p_above(m), text=text)
+    return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
 
 
 def _smallest_slope(s: Surface) -> float:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.core.record import Status
-from preheat.core.study import Point, Study
+from preheat.core.study import Study
 
 Outcome = Literal["done", "diverged", "failed", "missing"]
 Index = Sequence[tuple[Mapping[str, Any], int, str]]
@@ -68,16 +67,8 @@ def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row
     return Row(run_id, axes, seed, head.status.outcome, step, dict(head.summary))
 
 
-def index_json(study: Study, points: Iterable[Point]) -> dict[str, Any]:
-    """What `study.json` in the results folder holds: the study, and the axes, seed and id of every run."""
-    return {
-        "study": study.json(),
-        "points": [{"axes": plain(p.axes), "seed": p.seed, "run": p.run.id} for p in points],
-    }
-
-
 def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]:
-    """The study and its index from `index_json`'s data."""
+    """The study and its index from the data that `core.study.index_json` made."""
     try:
         study = Study.from_json(data["study"])
         return study, [(dict(p["axes"]), int(p["seed"]), str(p["run"])) for p in data["points"]]

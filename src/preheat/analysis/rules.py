@@ -106,10 +106,6 @@ def _text(slope: Estimate, scores: tuple[RuleScore, ...], margin: float, beyond:
         f"{': neither growth nor decline is shown' if slope.lo <= 0 <= slope.hi else ''}."
     )
     fine = [s.name for s in scores if s.regret.hi is not None and s.regret.hi < margin]
-    who = f"{_list(fine)} {'loses' if len(fine) == 1 else 'lose'}" if fine else "no rule is shown to lose"
-    told += f" On sizes left out of the fit {who} less than {margin:g} to the best warmup (upper end of the interval)."
+    who = "these are shown to lose" if fine else "no rule is shown to lose"
+    told += f" On sizes left out of the fit {who} less than {margin:g} to the best warmup{': ' if fine else ''}{', '.join(fine)}."
     return told + (" Some fitted warmups lay outside the grid and were cut to its ends." if beyond else "")
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preheat.analysis.findings import Estimate, Hypothesis, Verdict
-from preheat.analysis.stats import ALPHA, Moments, interval, more_seeds
+from preheat.analysis.stats import ALPHA, MOST_SEEDS, Moments, more_seeds
 
 STATEMENTS = {
     "H1": "The benefit of warmup peaks at intermediate data sizes.",
@@ -37,12 +38,19 @@ def judge(effect: Estimate, smallest: float) -> Verdict:
     return "contradicted" if effect.hi < smallest else "not decided"
 
 
-def concluded(claim: Claim, m: Moments, p: float | None, *, effect: Estimate | None = None, text: str = "") -> Hypothesis:
-    """The hypothesis with its verdict. m: what the number of further seeds is reckoned from."""
-    effect = effect or interval(m)
+Ways = Sequence[tuple[Moments, float]]
+
+
+def both_ways(claim: Claim, m: Moments) -> Ways:
+    """What would decide: the mean's distance from 0, and from the smallest effect of interest."""
+    return [(m, m.mean), (m, claim.smallest - m.mean)]
+
+
+def concluded(claim: Claim, ways: Ways, p: float | None, *, effect: Estimate, text: str = "") -> Hypothesis:
+    """The hypothesis with its verdict. ways: pairs of moments and the distance that an interval's end must clear."""
     verdict = judge(effect, claim.smallest)
-    goals = [(m.mean, ALPHA / 2), (claim.smallest - m.mean, ALPHA / 2)]
-    more = more_seeds(m, goals) if verdict == "not decided" else None
+    numbers = [more_seeds(m, [(distance, ALPHA / 2)]) for m, distance in ways]
+    more = min((n for n in numbers if n is not None), default=None) if verdict == "not decided" else None
     words = " ".join(w for w in (_sentence(claim, effect, verdict, more), text) if w)
     return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, effect, claim.unit, p, verdict, more, words)
 
@@ -64,5 +72,5 @@ def _sentence(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None
         return f"Contradicted: {told}, below the smallest effect of interest ({claim.smallest:.3g})."
     if more is None:
         return f"Not decided: {told}; nothing varied between seeds."
-    about = f"more than {more}" if more >= 999 else f"about {more}"
-    return f"Not decided: {told}; {about} more judging seeds needed."
+    about = f"more than {more}" if more >= MOST_SEEDS else f"about {more}"
+    return f"Not decided: {told}; {about} more judging {'seed' if more == 1 else 'seeds'} needed."

@@ -22,7 +22,8 @@ def human(path: str) -> str:
     >>> human("task.examples_per_class")
     'examples per class'
     """
-    return path.rsplit(".", maxsplit=1)[-1].replace("_", " ")
+    last = path.rsplit(".", maxsplit=1)[-1]
+    return {"peak_lr": "peak learning rate", "per_class": "examples per class"}.get(last, last.replace("_", " "))
 
 
 def count(n: int, noun: str) -> str:
@@ -63,25 +64,25 @@ def _edge(table: Table, edges: Sequence[Edge]) -> list[str]:
         if m.n:
             told.append((panel, factor(interval(m, level))))
     if not told:
-        return []
+        return ["How far the edge of stability moves can't be said: no seed's edge lies inside the grid."]
     names, base = table.treatments.labels, table.treatments.labels[table.base]
     what = f"the highest usable {human(table.study.nuisance[0])}"
     head = f"Against {base}, {human(table.study.treatment)} {names[last]} multiplies {what} by "
-    each = "; ".join((f"{panel}: " if panel else "") + _factor(e) for panel, e in told)
+    each = "; by ".join(_factor(e, f" in {panel}" if panel else "") for panel, e in told)
     sure = [e for e in edges if e.p_adjusted is not None and e.p_adjusted < ALPHA and e.ratio is not None]
     tested = sum(e.p_adjusted is not None for e in edges)
     up = sum(e.ratio is not None and e.ratio.mean > 1 for e in sure)
     if not tested:
         return [head + each + "."]
-    found = f"Of {count(tested, 'single comparison')} of edges {up} are surely higher and {len(sure) - up} surely lower"
+    found = f"Of {count(tested, 'single comparison')} the edge is surely higher in {up} and lower in {len(sure) - up}"
     return [f"{head}{each}. {found} (Holm, 0.05)."]
 
 
-def _factor(e: Estimate) -> str:
+def _factor(e: Estimate, where: str) -> str:
     if e.lo is None or e.hi is None:
-        return f"{e.mean:.2f} in one seed, a description only"
+        return f"{e.mean:.2f}{where} (one seed, a description only)"
     moved = "" if not e.lo <= 1 <= e.hi else ", so no move is shown"
-    return f"{e.mean:.2f} (interval {e.lo:.2f} to {e.hi:.2f}, {count(e.n, 'seed')}{moved})"
+    return f"{e.mean:.2f}{where} (95 % interval {e.lo:.2f} to {e.hi:.2f}, {count(e.n, 'seed')}{moved})"
 
 
 def _longest(table: Table) -> int:
@@ -107,11 +108,12 @@ def _tuned(table: Table, effects: Sequence[Effect]) -> list[str]:
     most = max(e.estimate.n for e in known)
     metric, base = human(table.study.metric), known[0].baseline
     head = f"{_at_chosen(table)}the {count(len(known), 'comparison')} with {base}"
-    span = f"mean differences in test {metric} from {lows:+.3g} to {highs:+.3g}"
+    several = f"mean differences in test {metric} from {lows:+.3g} to {highs:+.3g}"
+    span = several if len(known) > 1 else f"a mean difference in test {metric} of {lows:+.3g}"
     if table.biased:
-        return [_upper(f"{head} show {span}; the choice was made on the same seeds, so nothing is concluded.")]
+        return [_upper(f"{head} gave {span}; the choice was made on the same seeds, so nothing is concluded.")]
     if most < 2:
-        return [_upper(f"{head} show {span}, on one judging seed: a description, not a conclusion.")]
+        return [_upper(f"{head} gave {span}, on one judging seed: a description, not a conclusion.")]
     n = {v: sum(e.verdict == v for e in effects) for v in ("better", "worse", "equivalent", "not decided")}
     seeds = f"{count(most, 'seed')} that did not choose it" if table.study.choosing else count(most, "seed")
     told = (
@@ -142,10 +144,10 @@ def _inside(table: Table, insides: Sequence[Inside]) -> list[str]:
     width = median(i.widest.mean for i in known if i.widest is not None)
     sd = median(i.seed_sd for i in known if i.seed_sd is not None)
     equal = sum(i.equivalent for i in known)
-    where = f" at the highest {human(table.study.nuisance[0])}" if table.numeric else ""
+    where = f"At the highest {human(table.study.nuisance[0])} at which" if table.numeric else "Where"
     typical = "" if len(known) == 1 else " (medians)"
     return [
-        f"Where every run trained,{where} the widest difference between treatments is {width:.2g} beside a seed-to-seed "
+        f"{where} every run trained, the widest difference between treatments is {width:.2g} beside a seed-to-seed "
         f"standard deviation of {sd:.2g}{typical}; all treatments are equivalent within {table.study.margin:g} "
         f"in {equal} of {count(len(known), 'setting')}."
     ]
@@ -187,7 +189,7 @@ def _run_notes(table: Table) -> list[str]:
         out.append(
             f"{n.missing} of {n.planned} runs are missing. They are left out, and count as the worst where a nuisance is chosen."
         )
-    if table.step > 0 and table.study.metric == "accuracy":
+    if table.step >= 5e-5 and table.study.metric == "accuracy":
         out.append(
             f"Test accuracy moves in steps of {table.step:.2g}; standard deviations are at least what this rounding makes."
         )

@@ -14,21 +14,37 @@ from preheat.core.registry import import_file
 
 def common(parser: argparse.ArgumentParser) -> None:
     """--results and --import."""
-    parser.add_argument("--results", metavar="DIR", type=Path, default=Path("results"), help="the results folder (default: results)")
+    parser.add_argument(
+        "--results", metavar="DIR", type=Path, default=Path("results"), help="the results folder (default: results)"
+    )
     imports(parser)
 
 
 def imports(parser: argparse.ArgumentParser) -> None:
     """--import."""
-    parser.add_argument("--import", metavar="FILE", action="append", default=[], dest="imports", help="a Python file that registers your own task, schedule, ... (repeatable)")
+    parser.add_argument(
+        "--import",
+        metavar="FILE",
+        action="append",
+        default=[],
+        dest="imports",
+        help="a Python file that registers your own task, schedule, ... (repeatable)",
+    )
 
 
 def placement(parser: argparse.ArgumentParser) -> None:
     """How to train: what may differ without changing what is asked."""
     group = parser.add_argument_group("where and how to train (the result does not depend on it beyond rounding)")
     group.add_argument("--jobs", metavar="N", type=whole, default=0, help="worker processes (default: one a core)")
-    group.add_argument("--placement", choices=("auto", "single", "fleet"), default="auto", help="runs one by one, many together, or what measures fastest (default)")
-    group.add_argument("--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile: where it pays (default), always, never")
+    group.add_argument(
+        "--placement",
+        choices=("auto", "single", "fleet"),
+        default="auto",
+        help="runs one by one, many together, or what measures fastest (default)",
+    )
+    group.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile: where it pays (default), always, never"
+    )
 
 
 def read_imports(files: Sequence[str]) -> tuple[str, ...]:

@@ -22,12 +22,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmup", metavar="LENGTH", help="500 (steps), 5ep (epochs) or 5%% (of the run)")
     parser.add_argument("--steps", metavar="N", type=whole, default=None, help="the run's length in steps (default: 1000)")
     parser.add_argument("--epochs", metavar="N", type=whole, default=None, help="the run's length in epochs")
-    parser.add_argument("--steps-per-epoch", metavar="N", type=whole, default=None, help="needed by lengths in epochs (default: 10 with --epochs)")
-    parser.add_argument("--peak-lr", metavar="RATE", type=number, default=1.0, help="the highest rate (default: 1, so the axis is the factor)")
+    parser.add_argument(
+        "--steps-per-epoch", metavar="N", type=whole, default=None, help="needed by lengths in epochs (default: 10 with --epochs)"
+    )
+    parser.add_argument(
+        "--peak-lr", metavar="RATE", type=number, default=1.0, help="the highest rate (default: 1, so the axis is the factor)"
+    )
     parser.add_argument("--unit", choices=("steps", "epochs", "progress"), default="steps", help="of the horizontal axis")
     parser.add_argument("--log", action="store_true", help="a logarithmic rate axis")
-    parser.add_argument("--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of the schedules (repeatable)")
-    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("schedule.png"), help="a .png, .svg or .pdf file (default: schedule.png)")
+    parser.add_argument(
+        "--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of the schedules (repeatable)"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, default=Path("schedule.png"), help="a .png, .svg or .pdf file (default: schedule.png)"
+    )
     imports(parser)
 
 

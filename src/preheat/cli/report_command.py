@@ -30,8 +30,8 @@ def run(args: argparse.Namespace) -> None:
 def write(root: Path, name: str) -> Path:
     """Write the report of the study `name` in the results folder `root`; gives the page's path."""
     from preheat.analysis.analyse import analyse
-    from preheat.analysis.output import findings_json, tables
     from preheat.analysis.results import collect, read_index
+    from preheat.analysis.tables import findings_json, tables
     from preheat.report.write import write_report
     from preheat.store.blobs import read_json
     from preheat.store.store import Store
@@ -39,7 +39,11 @@ def write(root: Path, name: str) -> Path:
     index = root / name / "study.json"
     if not index.is_file():
         have = sorted(p.parent.name for p in root.glob("*/study.json"))
-        raise unknown(f"study in {root}", name, have) if have else UserError(f"no study in {root}: run one first, such as preheat study regimes")
+        raise (
+            unknown(f"study in {root}", name, have)
+            if have
+            else UserError(f"no study in {root}: run one first, such as preheat study regimes")
+        )
     study, points = read_index(read_json(index))
     store = Store.open(root, create=False)
     heads = store.heads()
@@ -48,7 +52,8 @@ def write(root: Path, name: str) -> Path:
     findings = analyse(collect(study, points, heads), load=store.load)
     wanted = {run_id for _, _, run_id in points}
     about = _provenance([h.provenance for h in heads if h.id in wanted])
-    return write_report(findings, root / name, provenance=about, summary=findings_json(findings), tables=tables(findings))
+    summary = {k: v for k, v in findings_json(findings).items() if k not in ("runs", "curves", "rates")}  # those are tables
+    return write_report(findings, root / name, provenance=about, summary=summary, tables=tables(findings))
 
 
 def _provenance(each: list[dict[str, object]]) -> dict[str, str]:

@@ -57,7 +57,13 @@ _COLUMNS = ("id", "task", "optimizer", "schedule", "peak_lr", "length", "seed", 
 
 def _row(head: Any) -> dict[str, str]:
     run, summary = head.run(), head.summary
-    shown = {part: next((f"{k.removeprefix(part + '_')} {v:.4g}" for k, v in sorted(summary.items()) if k.startswith(part) and v is not None), "") for part in ("validation", "test")}
+    shown = {
+        part: next(
+            (f"{k.removeprefix(part + '_')} {v:.4g}" for k, v in sorted(summary.items()) if k.startswith(part) and v is not None),
+            "",
+        )
+        for part in ("validation", "test")
+    }
     warmup = getattr(run.schedule, "warmup", None)
     schedule = run.schedule.json()["name"] + (f" warmup {warmup}" if warmup else "")
     return {
@@ -78,10 +84,17 @@ def _one(store: Any, args: argparse.Namespace) -> None:
     found = [i for i in ids if i.startswith(args.id)]
     if len(found) != 1:
         match = nearest(args.id, ids)
-        raise UserError(f"no single record begins with {args.id!r}: {len(found)} do" + (f"; did you mean {match}?" if match else ""))
+        raise UserError(
+            f"no single record begins with {args.id!r}: {len(found)} do" + (f"; did you mean {match}?" if match else "")
+        )
     record = store.load(found[0])
     if args.trace is None:
-        shown = {"run": record.run.json(), "status": record.status.json(), "summary": dict(record.summary), "provenance": dict(record.provenance)}
+        shown = {
+            "run": record.run.json(),
+            "status": record.status.json(),
+            "summary": dict(record.summary),
+            "provenance": dict(record.provenance),
+        }
         print(json.dumps({**shown, "trace": {n: len(s.values) for n, s in record.trace.items()}}, indent=1))
         return
     if args.trace not in record.trace:

@@ -39,7 +39,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", metavar="NORM", type=number, help="clip the gradient to this global norm")
     add("--evaluate", metavar="LENGTH", help="the distance between evaluations (default: 5%%)")
     add("--probe", metavar="NAME", action="append", default=[], dest="probes", help="measure this while training (repeatable)")
-    add("--set", metavar="PATH=VALUE", action="append", default=[], dest="pairs", help="any other option, such as task.model=cnn (repeatable)")
+    add(
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        dest="pairs",
+        help="any other option, such as task.model=cnn (repeatable)",
+    )
     common(parser)
 
 
@@ -63,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
 
 def declared(args: argparse.Namespace) -> Run:
     """The run that the command line describes."""
-    given: Setting = {k: v for k in ("optimizer", "peak_lr", "batch_size", "seed", "precision", "clip_norm", "evaluate") if (v := getattr(args, k)) is not None}
+    given: Setting = {
+        k: v
+        for k in ("optimizer", "peak_lr", "batch_size", "seed", "precision", "clip_norm", "evaluate")
+        if (v := getattr(args, k)) is not None
+    }
     if args.epochs and args.steps:
         raise UserError("--epochs and --steps both give the run's length: write one of them")
     if args.epochs or args.steps:
@@ -118,7 +129,9 @@ def show(record: Record) -> None:
     """The record's end in words."""
     status = record.status
     if status.outcome == "diverged":
-        print(f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. A lower peak rate or a longer warmup may help.")
+        print(
+            f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. A lower peak rate or a longer warmup may help."
+        )
     else:
         values = {k: v for k, v in record.summary.items() if k.startswith(("train_", "validation_", "test_"))}
         print("  ".join(f"{k} {v:.4f}" for k, v in values.items() if v is not None))

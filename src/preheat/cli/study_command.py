@@ -33,7 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", metavar="NAME", help="a named part of the study only")
     parser.add_argument("--seeds", metavar="N", type=whole, help="seeds 0 to N-1 instead of the study's own")
     parser.add_argument("--limit", metavar="N", type=whole, help="the first N runs only")
-    parser.add_argument("--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of a registered study (repeatable)")
+    parser.add_argument(
+        "--set",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        dest="pairs",
+        help="an option of a registered study (repeatable)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be trained, and train nothing")
     parser.add_argument("--no-report", action="store_true", help="train only")
     common(parser)
@@ -48,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from preheat.lab.study import How, plan
 
     how = How(jobs=args.jobs, mode=args.placement, compile=args.compile, imports=files)
-    print(f"{study.name}: {study.question}\n{len(points)} runs declared; planning (a few steps of each placement are timed) ...", flush=True)
+    print(
+        f"{study.name}: {study.question}\n{len(points)} runs declared; planning (a few steps of each placement are timed) ...",
+        flush=True,
+    )
     made = plan(study, points, args.results, how)
     show(made, how)
     if args.dry_run:
@@ -98,7 +108,9 @@ def show(made: Any, how: Any) -> None:
     for choice, some in kinds.items():
         sizes = sorted({len(u.runs) for u in some})
         size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        how_many = f"{len(some)} fleets of {size} runs" if choice.size > 1 else f"{sum(len(u.runs) for u in some)} runs one by one"
+        how_many = (
+            f"{len(some)} fleets of {size} runs" if choice.size > 1 else f"{sum(len(u.runs) for u in some)} runs one by one"
+        )
         steps = sum(u.run_steps for u in some)
         print(f"  {how_many}, {choice.realise}, {steps:,} run-steps at {choice.seconds * 1e6:.0f} us")
     memory = made.memory * how.workers / 2**20
@@ -116,7 +128,9 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             for event in events:
                 if event.kind in ("retry", "failed"):
                     bar.note(f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: {event.text}")
-                bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=event.runs * (event.kind == "failed"))
+                bar.add(
+                    work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=event.runs * (event.kind == "failed")
+                )
         except KeyboardInterrupt:
             bar.note(f"stopping: what was trained is kept. To continue: {_again(args)}")
             events.close()

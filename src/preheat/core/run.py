@@ -145,7 +145,9 @@ def _schedule(value: Any) -> Schedule:
         one = as_spec(value, "schedule")
         return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
     if not hasattr(value, "resolve") or not hasattr(value, "json"):
-        raise UserError(f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)")
+        raise UserError(
+            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)"
+        )
     return value  # type: ignore[no-any-return]
 
 

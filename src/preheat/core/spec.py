@@ -7,7 +7,6 @@ out, and a default that changes in a later version does not change what an old r
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -58,6 +57,10 @@ def as_spec(value: Any, kind: str) -> Spec:
 
 def build(kind: str, one: Spec) -> Any:
     """The registered object that `one` describes. Equal specs give the same object."""
+    try:
+        canonical(one)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"options of {kind} {one.name!r} must be plain finite data: {error}") from error
     return _built(kind, one)
 
 
@@ -88,8 +91,6 @@ def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[
 
 
 def _one(what: str, value: Any, wanted: str) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{what} must be finite, got {value!r}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if wanted == "float":
         if not number:

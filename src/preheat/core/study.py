@@ -135,7 +135,9 @@ def _distinct(points: list[Point]) -> None:
             a, b = plain(other.run), plain(p.run)
             differ = ", ".join(k for k in a if a[k] != b[k])
             where = ", ".join(f"{k}={label(v)}" for k, v in p.axes.items())
-            raise UserError(f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its path to one of them")
+            raise UserError(
+                f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its path to one of them"
+            )
 
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:

@@ -6,17 +6,19 @@ It is a generator. The caller takes as many steps as it likes, looks at what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from preheat.core.run import Run
-from preheat.core.spec import build
+from preheat.core.spec import Spec, build
 from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet, due, noise, order, prepare
 from preheat.engine.step import State, Step, Tensors, gradients, make_step
 from preheat.probes.base import Moment
+from preheat.tasks.base import Task
 
 CHUNK = 2048
 Points = list[tuple[int, Tensors]]
@@ -32,34 +34,45 @@ class Progress(NamedTuple):
     measured: Points
 
 
-class Setup(NamedTuple):
-    """A fleet and its functions: step, the step for smaller batches, evaluate, (due steps, measure) of each probe."""
+class Functions(NamedTuple):
+    """step, the step for an epoch's smaller last batch, gradients, and metrics; lifted over runs."""
 
-    fleet: Fleet
     step: Step
     rest: Step
-    evaluate: Callable[[State, str], Tensors]
+    grads: Callable[..., Any]
+    metrics: Callable[..., Tensors]
+
+
+class Setup(NamedTuple):
+    """A fleet, its functions, and the steps before which it is evaluated and each probe measures."""
+
+    fleet: Fleet
+    do: Functions
     evaluations: frozenset[int]
     probes: list[tuple[frozenset[int], Callable[[Moment], Tensors]]]
-    grads: Callable[..., Any]
 
 
 def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     """Prepare runs of one stack key for training at a placement."""
     fleet, first = prepare(runs, where), runs[0]
-    optimizer = build("optimizer", first.optimizer).build()
     when = lambda every: frozenset(due(every, fleet.total, fleet.per_epoch))  # noqa: E731
     probes = [build("probe", p) for p in first.probes]
-    step = make_step(fleet.task.loss, optimizer, where, clip=first.clip_norm is not None)
+    shape = Spec(first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)})
     return Setup(
         fleet,
-        where.realise(step),
-        where.rarely(step),
-        _evaluator(fleet, where),
+        _functions(first.task, shape, first.clip_norm is not None, where),
         when(first.evaluate),
         [(when(p.every), where.lift(p.measure, (0,))) for p in probes],
-        gradients(fleet.task.loss, where),
     )
+
+
+@lru_cache(maxsize=32)
+def _functions(task: Spec, optimizer: Spec, clip: bool, where: Placement) -> Functions:
+    """The functions of one kind of run; kept, so that a graph is traced once a process and not once a fleet."""
+    made: Task = build("task", task)
+    step = make_step(made.loss, build("optimizer", optimizer).build(), where, clip=clip)
+    metrics = where.rarely(where.lift(made.metrics, (0, 0, None)))
+    return Functions(where.realise(step), where.rarely(step), gradients(made.loss, where), metrics)
 
 
 def begin(setup: Setup) -> Progress:
@@ -78,17 +91,17 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
     for k in range(now.step, fleet.total):
         yield now
         if k in setup.evaluations:
-            now.measured.append((k, setup.evaluate(now.state, "validation")))
+            now.measured.append((k, evaluate(setup, now.state, "validation")))
         batch = next(batches)
         hyper = {"lr": fleet.rates[..., k], **fleet.hyper}
-        step = setup.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.step
+        step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
         probes = [measure for steps, measure in setup.probes if k in steps]
         if probes:
             now.measured.append((k, _measure(setup, probes, now, state, batch, k)))
         now.losses[..., k] = value
         now = Progress(k + 1, state, alive, now.losses, now.measured)
-    now.measured.append((fleet.total, {**setup.evaluate(now.state, "validation"), **setup.evaluate(now.state, "test")}))
+    now.measured.append((fleet.total, {**evaluate(setup, now.state, "validation"), **evaluate(setup, now.state, "test")}))
     yield now
 
 
@@ -107,25 +120,20 @@ def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
 
 def _measure(setup: Setup, probes: list[Any], now: Progress, after: State, batch: Tensors, k: int) -> Tensors:
     """All due probes at update k; the gradient is computed again, so that the step itself is the same without probes."""
-    grads, (value, _) = setup.grads(now.state.params, now.state.buffers, batch)
+    grads, (value, _) = setup.do.grads(now.state.params, now.state.buffers, batch)
     start, lr = setup.fleet.start.params, setup.fleet.rates[..., k]
     moment = Moment(now.state.params, now.state.buffers, batch, grads, after.params, start, lr, value)
     return {name: value for measure in probes for name, value in measure(moment).items()}
 
 
-def _evaluator(fleet: Fleet, where: Placement) -> Callable[[State, str], Tensors]:
-    """evaluate(state, "validation" | "test") -> {"validation_loss": [R], ...}, the mean over that set."""
-    metrics = where.rarely(where.lift(fleet.task.metrics, (0, 0, None)))
-
-    def evaluate(state: State, part: str) -> Tensors:
-        data: Tensors = getattr(fleet, part)
-        n = len(next(iter(data.values())))
-        total: Tensors = {}
-        for i in range(0, n, CHUNK):
-            chunk = {name: t[i : i + CHUNK] for name, t in data.items()}
-            share = min(CHUNK, n - i) / n
-            for name, value in metrics(state.params, state.buffers, chunk).items():
-                total[f"{part}_{name}"] = total.get(f"{part}_{name}", 0) + share * value
-        return total
-
-    return evaluate
+def evaluate(setup: Setup, state: State, part: str) -> Tensors:
+    """{"validation_loss": [R], ...}: the metrics' means over the set `part`, "validation" or "test"."""
+    data: Tensors = getattr(setup.fleet, part)
+    n = len(next(iter(data.values())))
+    total: Tensors = {}
+    for i in range(0, n, CHUNK):
+        chunk = {name: t[i : i + CHUNK] for name, t in data.items()}
+        share = min(CHUNK, n - i) / n
+        for name, value in setup.do.metrics(state.params, state.buffers, chunk).items():
+            total[f"{part}_{name}"] = total.get(f"{part}_{name}", 0) + share * value
+    return total

@@ -9,6 +9,7 @@ dispatch. `compiled` gives the traced graph to `torch.compile`: fewer, fused ker
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -33,11 +34,13 @@ class Placement(NamedTuple):
     device: torch.device
 
 
+@lru_cache(maxsize=16)
 def single(realise: Realise = "eager", device: str = "cpu") -> Placement:
     """One run, without a run axis."""
     return Placement(lambda f, in_dims=0: f, _same, *_realisers(realise), False, torch.device(device))
 
 
+@lru_cache(maxsize=16)
 def fleet(realise: Realise = "eager", device: str = "cpu") -> Placement:
     """Many runs of one stack key; every tensor of the state has a leading run axis."""
     return Placement(_vmap, _same, *_realisers(realise), True, torch.device(device))
@@ -67,7 +70,7 @@ class _Replay:
 
     def __call__(self, *args: Any) -> Any:
         flat, tree = pytree.tree_flatten(args)
-        shapes = tuple([t.shape for t in flat])
+        shapes = tuple([(t.shape, t.dtype) for t in flat])
         if shapes not in self.graphs:
             self.graphs[shapes] = self._record(flat, tree)
         graph, out_tree = self.graphs[shapes]

@@ -51,7 +51,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     join = _joiner(where, dtype)
     task = build("task", first.task)
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
-    hyper = {n: join([torch.tensor(_number(r, n)) for r in runs]) for n in names}
+    hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names}
     train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
     return Fleet(
         runs=tuple(runs),
@@ -86,7 +86,9 @@ def due(every: Length, total: int, per_epoch: int) -> list[int]:
 
 def order(fleet: Fleet, epoch: int) -> Tensor:
     """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
-    shuffled = {s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch)) for s in {r.seed for r in fleet.runs}}
+    shuffled = {
+        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch)) for s in {r.seed for r in fleet.runs}
+    }
     if fleet.subset.dim() == 1:
         return fleet.subset[shuffled[fleet.runs[0].seed].to(fleet.subset.device)]
     rows = torch.stack([shuffled[r.seed] for r in fleet.runs]).to(fleet.subset.device)

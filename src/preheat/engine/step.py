@@ -39,7 +39,9 @@ def make_step(loss: Loss, optimizer: Optimizer, where: Placement, *, clip: bool)
     """
     grads_of = gradients(loss, where)
 
-    def advance(grads: Tensors, value: Tensor, buffers: Tensors, state: State, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor]:
+    def advance(
+        grads: Tensors, value: Tensor, buffers: Tensors, state: State, hyper: Tensors, alive: Tensor
+    ) -> tuple[State, Tensor]:
         if clip:
             grads = clipped(grads, hyper["clip_norm"])
         params, opt = optimizer.update(grads, state.opt, state.params, hyper)

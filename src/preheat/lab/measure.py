@@ -36,7 +36,14 @@ def signature(run: Run) -> str:
     shapes = [[str(t.dtype), list(t.shape)] for t in pytree.tree_leaves(setup.fleet.start)]
     batch = [[n, list(t.shape[1:])] for n, t in setup.fleet.train.items()]
     kind = {k: v for k, v in run.optimizer.options.items() if not isinstance(v, float)}
-    rest = [run.task.name, run.optimizer.name, kind, run.precision, run.clip_norm is None, min(run.batch_size, len(setup.fleet.subset))]
+    rest = [
+        run.task.name,
+        run.optimizer.name,
+        kind,
+        run.precision,
+        run.clip_norm is None,
+        min(run.batch_size, len(setup.fleet.subset)),
+    ]
     return digest([shapes, batch, rest, [p.json() for p in run.probes]])
 
 

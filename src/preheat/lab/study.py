@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preheat.core.study import Point, Study, index_json
 from preheat.core.run import Run
+from preheat.core.study import Point, Study, index_json
 from preheat.lab.measure import choices
 from preheat.lab.plan import Choice, Unit, total_seconds, units
 from preheat.lab.workers import Event, Job, execute

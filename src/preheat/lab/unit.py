@@ -36,7 +36,9 @@ class Stopped(Exception):
     """The unit was asked to stop; its checkpoint is written."""
 
 
-def train_unit(unit: Unit, save: Path | None, *, beat: Callable[[Beat], bool], every: float = 20.0, device: str = "cpu") -> list[Record]:
+def train_unit(
+    unit: Unit, save: Path | None, *, beat: Callable[[Beat], bool], every: float = 20.0, device: str = "cpu"
+) -> list[Record]:
     """The records of a unit's runs.
 
     save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints. beat: called a few
@@ -83,7 +85,9 @@ def provenance(device: str, seconds: float, unit: Unit) -> dict[str, Any]:
     return {
         **_versions(),
         "device": f"{device} ({name})",
-        "placement": f"{unit.choice.realise}, fleet of {len(unit.runs)}" if unit.choice.size > 1 else f"{unit.choice.realise}, alone",
+        "placement": f"{unit.choice.realise}, fleet of {len(unit.runs)}"
+        if unit.choice.size > 1
+        else f"{unit.choice.realise}, alone",
         "seconds": round(seconds / len(unit.runs), 6),
     }
 
@@ -97,7 +101,9 @@ def _commit() -> str:
     """The commit of the source tree that runs, or "" for an installed package."""
     here = Path(__file__).resolve().parent
     try:
-        done = subprocess.run(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5)
+        done = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -56,7 +56,9 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
     try:
         found = []
         if todo.runs:
-            found = train_unit(todo, save, beat=lambda b: say("beat", run_steps=b.run_steps) or stop(), every=job.every, device=job.device)
+            found = train_unit(
+                todo, save, beat=lambda b: say("beat", run_steps=b.run_steps) or stop(), every=job.every, device=job.device
+            )
             with store.writer() as writer:
                 writer.append(found)
         if save:

@@ -106,10 +106,10 @@ def _finite(value: Any) -> Any:
 
 def read_segment(heads: Path) -> Segment:
     """Every whole record of a segment. Nothing in a file can make this raise, except that it can't be read."""
+    traces = heads.with_suffix(".bin")
     try:
         data = heads.read_bytes()
-        traces = heads.with_suffix(".bin")
-        end = traces.stat().st_size if traces.exists() else 0
+        end = _size(traces)
     except FileNotFoundError:
         return Segment([], [])  # its writer took its only batch back
     except OSError as error:
@@ -131,6 +131,13 @@ def read_segment(heads: Path) -> Segment:
             found.heads.append(head)
         at += len(line) + 1
     return found
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _head(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:

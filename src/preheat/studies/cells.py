@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -140,9 +141,9 @@ def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator
     for e in entries:
         head, _, tail = e.path.partition(".")
         if head == "seed":
-            yield Fault(_key(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid")
+            yield Fault(key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid")
         elif head not in RUN_FIELDS:
-            yield Fault(_key(e.at), rule("unknown setting of a run", e.path, _paths(beside)))
+            yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, _paths(beside)))
         elif head in NAMED and tail == "name":
             yield from [Fault(e.at, text)] if (text := name_fault(head, e.value)) else []
         elif head in NAMED and tail:
@@ -152,14 +153,14 @@ def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator
                 e.at, rule(f"{head} must be a name or a name with options", e.value) + " -- write {name: ..., option: ...}"
             )
         elif tail:
-            yield Fault(_key(e.at), rule(f"{head} has nothing inside it", e.path) + f" -- write {head}")
+            yield Fault(key_place(e.at), rule(f"{head} has nothing inside it", e.path) + f" -- write {head}")
         elif head == "probes":
             yield from _probes(e)
         else:
             yield from field_faults(head, e.value, e.at)
 
 
-def _key(at: At) -> At:
+def key_place(at: At) -> At:
     """The place of the key whose list holds `at`: what is wrong with a path is told once."""
     return at[:-1] if isinstance(at[-1], int) else at
 
@@ -181,7 +182,7 @@ def _option(e: Entry, kind: str, arm: Arms) -> Iterator[Fault]:
         beside = {k: v for k, v in arm.options.items() if k in known}
         found.append(option_fault(Spec(name, beside), kind, key=key, value=e.value))
     if found and all(found):
-        yield Fault(_key(e.at) if unknown else e.at, found[0])
+        yield Fault(key_place(e.at) if unknown else e.at, found[0])
 
 
 def _probes(e: Entry) -> Iterator[Fault]:
@@ -219,7 +220,7 @@ def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[Entry
     places: entries that may have given the setting's values, the likelier first.
     """
     parts = [e for e in leaves("", setting, ()) if not e.path.endswith(".name")]
-    parts.sort(key=lambda e: e.path.rpartition(".")[2] not in text)
+    parts.sort(key=lambda e: not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text))
     without = [run_failure(nested(o for o in leaves("", setting, ()) if o is not e and o.path != e.path)) for e in parts]
     order = [e for e, t in zip(parts, without, strict=True) if not t] + [
         e for e, t in zip(parts, without, strict=True) if t not in ("", text)
@@ -241,10 +242,15 @@ def core_block(b: Block) -> grid.Block:
     def lists(entries: Sequence[Entry]) -> dict[str, list[Any]]:
         return {e.path: [{"name": v} if e.path in NAMED and isinstance(v, str) else v for v in e.value] for e in entries}
 
-    drop = [{e.path: e.value if isinstance(e.value, list) else [e.value] for e in row} for row in b.exclude]
+    drop = [kept(row) for row in b.exclude]
     points = [{e.path: e.value for e in point} for point in b.points]
     fixed = {e.path: e.value for e in b.fixed}
     return grid.Block(product=lists(b.product), zip=lists(b.zip), points=points, fixed=fixed, where=lists(b.where), exclude=drop)
+
+
+def kept(entries: Iterable[Entry]) -> dict[str, list[Any]]:
+    """Values to choose by, as lists."""
+    return {e.path: e.value if isinstance(e.value, list) else [e.value] for e in entries}
 
 
 def count(b: Block) -> int:
@@ -252,22 +258,25 @@ def count(b: Block) -> int:
     return math.prod(len(e.value) for e in (*b.product, *b.zip[:1])) * max(1, len(b.points))
 
 
-def filter_faults(b: Block) -> Iterator[Fault]:
-    """`where` and `exclude` must name what the block varies: a typing error there would drop all runs, or none."""
+def block_filter_faults(b: Block) -> Iterator[Fault]:
+    """`where` and `exclude` must name what the block gives: a typing error there would drop all runs, or none."""
     seen: dict[str, dict[str, None]] = {}
     for e in b.single():
-        seen.setdefault(e.path, {})[grid.label(e.value)] = None
-        if e.path.endswith(".name"):
-            seen.setdefault(e.path.removesuffix(".name"), {})[grid.label(e.value)] = None
-    for e in (*b.where, *(e for row in b.exclude for e in row)):
+        for path in {e.path, e.path.removesuffix(".name")}:
+            seen.setdefault(path, {})[grid.label(e.value)] = None
+    yield from filter_faults([*b.where, *(e for row in b.exclude for e in row)], seen, "this block")
+
+
+def filter_faults(entries: Sequence[Entry], seen: Mapping[str, Iterable[str]], whose: str) -> Iterator[Fault]:
+    """Values to choose by must be among those there are. seen: {path: labels of its values}."""
+    for e in entries:
         if e.path not in seen:
-            yield Fault(e.at, rule("unknown path: this block sets nothing there", e.path, seen))
+            yield Fault(e.at, rule(f"unknown path: {whose} varies nothing there", e.path, seen))
             continue
-        values = e.value if isinstance(e.value, list) else [e.value]
-        for i, v in enumerate(values):
+        many = isinstance(e.value, list)
+        for i, v in enumerate(e.value if many else [e.value]):
             if grid.label(v) not in seen[e.path]:
-                at = (*e.at, i) if isinstance(e.value, list) else e.at
-                yield Fault(at, rule(f"never a value of {e.path} in this block", v, seen[e.path]))
+                yield Fault((*e.at, i) if many else e.at, rule(f"never a value of {e.path} in {whose}", v, seen[e.path]))
 
 
 def varied(settings: Sequence[Setting], blocks: Sequence[Block]) -> list[str]:

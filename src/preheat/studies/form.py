@@ -128,6 +128,7 @@ class StudyForm(BaseModel):
     metric: str = Field(default="accuracy", min_length=1)
     goal: Literal["max", "min"] = "max"
     margin: Rate = Field(default=0.01, description="the smallest difference of the metric that matters")
+    parts: dict[str, Lists] = Field(default={}, description="named smaller versions: {name: {path: [values kept]}}")
 
 
 RUN_FIELDS = tuple(RunForm.model_fields)

@@ -16,10 +16,13 @@ from preheat.studies.cells import (
     blame,
     block,
     block_faults,
+    block_filter_faults,
     core_block,
     count,
     entry_faults,
     filter_faults,
+    kept,
+    key_place,
     leaves,
     named_defaults,
     nested,
@@ -76,7 +79,7 @@ def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
     for b, own in zip(blocks, singles, strict=True):
         yield from block_faults(b)
         yield from entry_faults(own, own, fixed)
-        yield from filter_faults(b)
+        yield from block_filter_faults(b)
 
 
 def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
@@ -123,6 +126,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
     )
     roles = _roles(data, blocks, [s for group in settings for s in group])
     plain = {k: data[k] for k in ("metric", "goal", "margin", "baseline") if k in data}
+    plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
     choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
     try:
         study = Study(name=data.get("name", name), fixed=base, grid=cores, seeds=seeds, choosing=choosing, **roles, **plain)
@@ -143,7 +147,7 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
     levels = {
         p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values()) for p in (*scientific, *nuisance)
     }
-    numeric = [p for p in scientific if p != treatment and all(type(v) in (int, float) for v in levels[p])]
+    numeric = [p for p in scientific if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])]
     condition = data.get("condition", numeric[0] if numeric else "")
     metric = data.get("metric", "accuracy")
     question = (
@@ -156,11 +160,17 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
         for name, path in (("treatment", treatment), ("condition", condition))
         if path and path not in scientific
     ]
-    baseline = data.get("baseline")
-    if baseline is not None and label(baseline) not in (known := [label(v) for v in levels.get(treatment, [])]):
-        faults.append(Fault(("baseline",), f"must be a value of {treatment}: {', '.join(known)} (got {baseline!r})"))
+    labels = {p: [label(v) for v in values] for p, values in levels.items()}
+    if data.get("baseline") is not None and label(data["baseline"]) not in labels.get(treatment, []):
+        known = f"must be a value of {treatment}: {', '.join(labels.get(treatment, []))}"
+        faults.append(Fault(("baseline",), f"{known} (got {data['baseline']!r})"))
+    faults += [f for entries in _parts(data).values() for f in filter_faults(entries, labels, "this study")]
     _raise(faults)
     return {"scientific": scientific, "nuisance": nuisance, "treatment": treatment, "condition": condition, "question": question}
+
+
+def _parts(data: Mapping[str, Any]) -> dict[str, list[Entry]]:
+    return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
 
 
 def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[str, ...]) -> Iterator[Fault]:
@@ -171,7 +181,7 @@ def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[
     loose = {p: None for group in cells.values() if len(group) > 1 for p in varied(group, blocks)}
     for path in loose:
         at = next(e.at for b in blocks for e in b.single() if e.path == path)
-        yield Fault(at, f"{path} is varied, but neither scientific nor nuisance -- list it under one of them")
+        yield Fault(key_place(at), f"{path} is varied, but neither scientific nor nuisance -- list it under one of them")
 
 
 def _run_faults(fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int) -> list[Fault]:

@@ -1,0 +1,1 @@
+"""For people who bring their own training loop."""

@@ -1,0 +1,1 @@
+"""The nouns: lengths, specs, runs, grids, studies, records, registries. Standard library only."""

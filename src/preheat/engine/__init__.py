@@ -1,0 +1,1 @@
+"""Training: one run's functions, lifted to fleets."""

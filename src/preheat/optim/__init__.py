@@ -1,0 +1,1 @@
+"""Optimizers as two pure functions of one run's tensors."""

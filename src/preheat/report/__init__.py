@@ -1,0 +1,1 @@
+"""From findings to a page, figures and tables. No torch."""

@@ -1,0 +1,1 @@
+"""Questions, declared; and the reader of study files."""

@@ -1,0 +1,1 @@
+"""Tasks: data, a model, a loss and metrics as pure functions."""

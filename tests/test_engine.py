@@ -1,0 +1,308 @@
+"""The engine's laws: fleet == singles, ours == torch.optim, resumed == uninterrupted, probes change nothing, NaN stays at home."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.func import functional_call
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import length
+from preheat.core.registry import OPTIMIZERS, PROBES, TASKS
+from preheat.core.run import Run
+from preheat.core.spec import build, spec
+from preheat.engine import checkpoint
+from preheat.engine.finish import records
+from preheat.engine.keys import generator
+from preheat.engine.loop import begin, set_up, train
+from preheat.engine.placement import fleet, single
+from preheat.engine.prepare import due, order, prepare, rates
+
+DIGITS = spec("digits", examples_per_class=5)
+CNN = spec("digits", examples_per_class=5, model="cnn")
+OPTIONS = {"quadratic": spec("quadratic", sigma=1.0, examples=100)}
+
+
+def a_run(**changes) -> Run:
+    base = {"task": DIGITS, "optimizer": spec("sgd", momentum=0.9), "schedule": {"name": "cosine", "warmup": "2ep"}}
+    return Run(**{**base, "peak_lr": 0.05, "length": "6ep", "precision": "float64", **changes})
+
+
+def finish(runs, where, start=None):
+    setup = set_up(runs, where)
+    for now in train(setup, start(setup) if start else None):
+        last = now
+    return setup, last, records(setup, last)
+
+
+def same_trace(a, b, rtol=1e-10):
+    assert a.trace.keys() == b.trace.keys() and a.status == b.status
+    for name in a.trace:
+        assert a.trace[name].steps == b.trace[name].steps
+        np.testing.assert_allclose(a.trace[name].values, b.trace[name].values, rtol=rtol, atol=rtol, err_msg=name)
+    for name, value in a.summary.items():
+        np.testing.assert_allclose(value, b.summary[name], rtol=rtol, atol=rtol, err_msg=name)
+
+
+def bitwise(a, b):
+    return (
+        a.status == b.status
+        and a.summary == b.summary
+        and {n: s.values.tobytes() for n, s in a.trace.items()} == {n: s.values.tobytes() for n, s in b.trace.items()}
+    )
+
+
+def differing(optimizer: str, task=DIGITS) -> list[Run]:
+    """Three runs in which every float option, the rate, the schedule, the clipping and the seed differ."""
+    plain = build("optimizer", spec(optimizer))
+    out = []
+    for i in range(3):
+        numbers = {f: min(0.97, getattr(plain, f) * (1 - 0.07 * i) + 0.001 * i) for f in ("beta1", "beta2") if hasattr(plain, f)}
+        numbers |= {f: 0.01 * (i + 1) for f in ("weight_decay", "momentum") if hasattr(plain, f)}
+        numbers |= {"eps": 10.0 ** -(6 + i)} if hasattr(plain, "eps") else {}
+        schedule = [{"name": "cosine", "warmup": "1ep"}, {"name": "linear"}, {"name": "constant", "warmup": "3ep"}][i]
+        out.append(
+            a_run(
+                task=task,
+                optimizer=spec(optimizer, **numbers),
+                schedule=schedule,
+                peak_lr=0.01 * (i + 1),
+                seed=i,
+                clip_norm=0.5 + i,
+                probes=("grad_norm", "distance"),
+            )
+        )
+    return out
+
+
+@pytest.mark.parametrize("task", [DIGITS, CNN], ids=["mlp", "cnn with BatchNorm"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
+def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, task):
+    runs = differing(optimizer, task)
+    alone = [finish([r], single())[2][0] for r in runs]
+    for realise in ("eager", "traced"):
+        for one, together in zip(alone, finish(runs, fleet(realise))[2], strict=True):
+            same_trace(one, together)
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_every_task_gives_the_same_alone_and_in_a_fleet(name):
+    runs = [
+        a_run(task=OPTIONS.get(name, spec(name)), length="5", schedule="constant", seed=s, peak_lr=0.01 * (s + 1))
+        for s in range(2)
+    ]
+    for one, together in zip([finish([r], single("traced"))[2][0] for r in runs], finish(runs, fleet())[2], strict=True):
+        same_trace(one, together)
+
+
+def test_compiled_equals_eager():
+    runs = differing("adamw")
+    for eager, compiled in zip(finish(runs, fleet())[2], finish(runs, fleet("compiled"))[2], strict=True):
+        same_trace(eager, compiled)
+
+
+REFERENCE = {
+    "sgd": (torch.optim.SGD, [{"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.1}, {"momentum": 0.9, "nesterov": True}]),
+    "adam": (torch.optim.Adam, [{}, {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}]),
+    "adamw": (torch.optim.AdamW, [{}, {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}]),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_optimizers_equal_torch_over_a_whole_run_with_schedule_and_clipping(name):
+    made, cases = REFERENCE[name]
+    for options in cases:
+        run = a_run(optimizer=spec(name, **options), clip_norm=1.0, seed=3)
+        ours = finish([run], single())[1].losses
+        np.testing.assert_allclose(ours, torch_losses(run, made, options), rtol=1e-10)
+
+
+def torch_losses(run, made, options):
+    """The loop a careful user writes: torch.optim, clip_grad_norm_, a rate set at every step."""
+    where = prepare([run], single())
+    task = build("task", run.task)
+    net = task.network().double()
+    net.load_state_dict(where.start.params)
+    betas = {"betas": (options.get("beta1", 0.9), options.get("beta2", 0.999))} if name_has_betas(made) else {}
+    numbers = {k: v for k, v in options.items() if not k.startswith("beta")}
+    default = {"weight_decay": build("optimizer", run.optimizer).weight_decay}
+    optimizer = made(net.parameters(), lr=1.0, **{**default, **numbers, **betas})
+    losses = []
+    for k, rate in enumerate(rates(run)):
+        epoch, i = divmod(k, run.steps_per_epoch)
+        rows = order(where, epoch)[i * run.batch_size : (i + 1) * run.batch_size]
+        loss = torch.nn.functional.cross_entropy(net(where.train["x"][rows]), where.train["y"][rows])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), run.clip_norm)
+        optimizer.param_groups[0]["lr"] = float(rate)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def name_has_betas(made) -> bool:
+    return made is not torch.optim.SGD
+
+
+@pytest.mark.parametrize("realise", ["eager", "traced"])
+def test_a_nan_in_one_run_leaves_the_others_bitwise_unchanged(realise):
+    calm = [a_run(seed=s) for s in range(3)]
+    wild = [calm[0], calm[1].but(peak_lr=1e200), calm[2]]
+    a, b = finish(calm, fleet(realise))[2], finish(wild, fleet(realise))[2]
+    assert b[1].status.outcome == "diverged" and 0 < b[1].status.step < 12
+    assert bitwise(a[0], b[0]) and bitwise(a[2], b[2])
+    assert len(b[1].trace["train_loss"].values) == b[1].status.step and "test_loss" not in b[1].summary
+
+
+def test_a_diverged_run_keeps_its_last_finite_state():
+    setup, end, _ = finish([a_run(peak_lr=1e200), a_run()], fleet())
+    assert not end.alive[0] and end.alive[1]
+    step = int(torch.nonzero(~torch.isfinite(end.losses[0]))[0])
+    assert torch.isnan(end.losses[0, step:]).all() or not torch.isfinite(end.losses[0, step])
+    again = set_up(setup.fleet.runs, fleet())
+    frozen = next(p for p in train(again) if p.step == step)
+    assert all(torch.equal(frozen.state.params[n][0], end.state.params[n][0]) for n in end.state.params)
+
+
+@pytest.mark.parametrize(
+    "where", [single(), single("traced"), fleet(), fleet("traced")], ids=["single", "single traced", "fleet", "fleet traced"]
+)
+@pytest.mark.parametrize("task", [DIGITS, CNN, OPTIONS["quadratic"]], ids=["mlp", "cnn", "quadratic"])
+def test_resumed_equals_uninterrupted_bitwise(where, task):
+    runs = [
+        a_run(task=task, optimizer="adamw", seed=s, probes=("grad_norm",), length="13") for s in range(2 if where.stacked else 1)
+    ]
+    straight = finish(runs, where)[2]
+    for cut in (1, 5, 12):
+        setup = set_up(runs, where)
+        saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == cut))
+        resumed = finish(runs, where, lambda fresh, saved=saved: checkpoint.load(fresh, saved))[2]
+        assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
+def test_checkpoints_of_other_runs_are_refused():
+    setup = set_up([a_run()], single())
+    saved = checkpoint.dump(setup, begin(setup))
+    with pytest.raises(UserError, match="other runs"):
+        checkpoint.load(set_up([a_run(seed=1)], single()), saved)
+
+
+@pytest.mark.parametrize("where", [single(), fleet()], ids=["single", "fleet"])
+def test_probes_never_change_the_trajectory(where):
+    plain = a_run(task=CNN, optimizer="adamw")
+    every = [spec(name, every=3) for name in PROBES.names()]
+    _, a, _ = finish([plain], where)
+    _, b, records_with = finish([plain.but(probes=every)], where)
+    assert torch.equal(a.losses, b.losses)
+    assert all(torch.equal(a.state.params[n], b.state.params[n]) for n in a.state.params)
+    assert all(torch.equal(a.state.buffers[n], b.state.buffers[n]) for n in a.state.buffers)
+    assert len(records_with[0].trace) > 2 + len(PROBES.names())
+
+
+def test_probes_measure_what_they_say():
+    run = a_run(
+        optimizer="sgd", probes=[spec(n, every=1, **({"layers": True} if n == "grad_norm" else {})) for n in PROBES.names()]
+    )
+    setup = set_up([run], single())
+    states = [p.state.params for p in train(setup)]
+    trace = finish([run], single())[2][0].trace
+    distance = lambda a, b: float(sum(((a[n] - b[n]) ** 2).sum() for n in a).sqrt())  # noqa: E731
+    lr = rates(run)
+    np.testing.assert_allclose(trace["learning_rate"].values, lr, rtol=1e-12)
+    np.testing.assert_allclose(trace["distance"].values, [distance(s, states[0]) for s in states[:-1]], atol=1e-12)
+    moved = [distance(a, b) for a, b in zip(states, states[1:], strict=False)]
+    np.testing.assert_allclose(trace["update_norm"].values, moved, rtol=1e-9)
+    np.testing.assert_allclose(np.array(trace["grad_norm"].values) * lr, moved, rtol=1e-9)  # plain SGD: update = lr g
+    layers = [np.array(s.values) ** 2 for n, s in trace.items() if n.startswith("grad_norm.")]
+    np.testing.assert_allclose(np.sum(layers, 0), np.array(trace["grad_norm"].values) ** 2, rtol=1e-9)
+
+
+def test_quadratic_follows_its_closed_form():
+    task = spec("quadratic", dim=4, condition=10.0, examples=100)
+    run = a_run(task=task, optimizer="sgd", peak_lr=0.7, length="40", evaluate="1", schedule={"name": "cosine", "warmup": "10%"})
+    trace = finish([run], single())[2][0].trace
+    expected = build("task", run.task).expected_loss(rates(run), run.batch_size)
+    np.testing.assert_allclose(trace["validation_loss"].values, expected, rtol=1e-10)
+
+
+def test_noisy_quadratic_converges_to_its_expectation():
+    """The mean over n seeds lies within 5 standard errors of the closed form at every step."""
+    task = spec("quadratic", dim=3, condition=10.0, sigma=1.0, examples=64)
+    runs = [
+        a_run(task=task, optimizer="sgd", peak_lr=0.5, length="20", evaluate="1", schedule="constant", seed=s, batch_size=4)
+        for s in range(400)
+    ]
+    losses = np.array([r.trace["validation_loss"].values for r in finish(runs, fleet())[2]])
+    expected = build("task", runs[0].task).expected_loss(rates(runs[0]), 4)
+    error = losses.std(0, ddof=1) / np.sqrt(len(runs))
+    assert (np.abs(losses.mean(0) - expected)[1:] < 5 * error[1:]).all()
+
+
+def test_quadratic_is_stable_up_to_the_rate_two_over_the_largest_curvature():
+    run = lambda rate: finish(
+        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=rate, length="200", schedule="constant")], single()
+    )[2][0]  # noqa: E731
+    start = run(1.99).summary["chance_loss"]
+    assert run(1.99).summary["validation_loss"] < start < run(2.01).summary["validation_loss"]
+
+
+@pytest.mark.parametrize("precision,rtol", [("float64", 1e-10), ("float32", 1e-5)])
+def test_losses_agree_across_placements_in_both_precisions(precision, rtol):
+    runs = [a_run(precision=precision, seed=s, length="10") for s in range(4)]
+    alone = [finish([r], single())[1].losses.numpy() for r in runs]
+    np.testing.assert_allclose(finish(runs, fleet("traced"))[1].losses.numpy(), alone, rtol=rtol)
+
+
+def test_data_order_and_subsets_are_keyed_by_seed():
+    where = prepare([a_run(seed=0), a_run(seed=1)], fleet())
+    assert sorted(order(where, 0)[0].tolist()) == sorted(where.subset[0].tolist()) and not torch.equal(
+        order(where, 0)[0], order(where, 1)[0]
+    )
+    assert torch.equal(where.subset[0], prepare([a_run(seed=0, peak_lr=1.0)], single()).subset)
+    labels = where.train["y"][where.subset]
+    assert all((torch.bincount(row) == 5).all() for row in labels) and not torch.equal(where.subset[0], where.subset[1])
+
+
+def test_the_global_generator_is_not_touched():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    finish([a_run(task=CNN)], single())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_fleets_take_runs_of_one_stack_key_only():
+    with pytest.raises(UserError, match="stack key"):
+        set_up([a_run(), a_run(length="7ep")], fleet())
+
+
+def test_due_is_floor_of_multiples():
+    assert (
+        due(length("5%"), 200, 10) == list(range(0, 200, 10))
+        and due(length("2ep"), 7, 2) == [0, 4]
+        and due(length(1), 3, 1) == [0, 1, 2]
+    )
+
+
+def test_digits_split_is_fixed_stratified_and_disjoint():
+    data = build("task", spec("digits")).data()
+    assert [len(part["y"]) for part in data] == [1000, 370, 427]
+    assert all((torch.bincount(part["y"]) == n).all() for part, n in zip(data[:2], (100, 37), strict=True))
+    seen = [tuple(row) for part in data for row in part["x"].tolist()]
+    from sklearn.datasets import load_digits
+
+    assert sorted(seen) == sorted(tuple(row) for row in (load_digits().data / 16).tolist())
+    assert len(seen) - len(set(seen)) == len(load_digits().data) - len({tuple(r) for r in load_digits().data.tolist()})
+
+
+@pytest.mark.parametrize("model,count", [("mlp", 8970), ("cnn", 5178)])
+def test_parameter_counts_and_evaluation_mode(model, count):
+    task = build("task", spec("digits", model=model))
+    params, buffers = task.init(generator(0, "init"))
+    assert sum(p.numel() for p in params.values()) == count
+    x = task.data().test["x"][:7].float()
+    net = task.network().eval()
+    out = functional_call(net, {**params, **buffers}, (x,))
+    y = out.argmax(1)
+    assert float(task.metrics(params, buffers, {"x": x, "y": y})["accuracy"]) == 1.0

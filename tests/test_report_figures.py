@@ -1,0 +1,104 @@
+"""What the report's figures show, and that it is what is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fake_findings import TREATMENTS, full
+from preheat.analysis.findings import Estimate
+from preheat.report import figdata, style
+from preheat.report.figures import draw
+from preheat.report.gallery import describe, plates
+from preheat.report.shapes import Dots, Facets, Heat, Lines, Matrix
+
+
+def test_accuracy_heat_map_shows_the_cells() -> None:
+    f = full()
+    heat = figdata.accuracy(f, "adamw")
+    assert heat is not None
+    cell = next(c for c in f.cells if (c.panel, c.condition, c.treatment) == ("adamw", "20", "5ep"))
+    at = f.conditions.index("20"), f.treatments.index("5ep")
+    assert heat.values[at[0]][at[1]] == pytest.approx(100 * cell.estimate.mean)
+    assert cell.estimate.hi is not None
+    half = 100 * (cell.estimate.hi - cell.estimate.mean)
+    assert heat.texts[at[0]][at[1]] == f"{100 * cell.estimate.mean:.1f}\n±{half:.1f}"
+    holed = replace(f, cells=tuple(c for c in f.cells if c is not cell))
+    again = figdata.accuracy(holed, "adamw")
+    assert again is not None and again.values[at[0]][at[1]] is None
+
+
+def test_edges_are_pooled_over_conditions() -> None:
+    f = full()
+    lines = figdata.trained(f, "sgd")
+    assert lines is not None and [line.name for line in lines.lines] == list(TREATMENTS)
+    points = [p for e in f.edges if e.panel == "sgd" and e.treatment == "5ep" for p in e.points if p.value == 0.3]
+    share = 100 * sum(p.trained for p in points) / sum(p.runs for p in points)
+    line = lines.lines[TREATMENTS.index("5ep")]
+    assert line.y[line.x.index(0.3)] == pytest.approx(share)
+
+
+def test_benefit_is_in_points_with_margin_and_sureness() -> None:
+    f = full()
+    dots = figdata.benefit(f, "sgd")
+    assert dots is not None and dots.band == pytest.approx(1.0) and "(points)" in dots.x_label
+    for d, e in zip(dots.dots, [e for e in f.effects if e.panel == "sgd"], strict=True):
+        assert (d.row, d.name, d.mean) == (e.condition, e.treatment, pytest.approx(100 * e.estimate.mean))
+        assert d.filled == (e.verdict in ("better", "worse"))
+
+
+def test_panels_share_an_axis_and_outliers_are_cut_with_an_arrow() -> None:
+    f = full()
+    wild = tuple(replace(e, estimate=Estimate(0.3, -0.5, 1.1, 4)) if i == 3 else e for i, e in enumerate(f.effects))
+    calm, cut = ([p for p in plates(replace(f, effects=e)) if p.section == "benefit"] for e in (f.effects, wild))
+    spans = [p.data.span for p in calm if isinstance(p.data, Dots)]
+    assert spans[0] == spans[1] is not None
+    assert ["Arrows" in p.caption for p in calm] == [False, False]
+    assert ["Arrows" in p.caption for p in cut] == [True, False]
+    assert isinstance(cut[0].data, Dots) and cut[0].data.span is not None and cut[0].data.span[1] < 20
+
+
+def test_drawn_is_the_data() -> None:
+    f = full()
+    with style.drawing():
+        lines = figdata.trained(f, "sgd")
+        assert isinstance(lines, Lines)
+        drawn = [list(line.get_ydata()) for line in draw(lines).axes[0].lines]
+        assert drawn == [list(line.y) for line in lines.lines]
+        dots = figdata.benefit(f, "sgd")
+        assert isinstance(dots, Dots)
+        single = [line.get_xdata()[0] for line in draw(dots).axes[0].lines if len(line.get_xdata()) == 1]
+        assert single == [d.mean for d in dots.dots]
+        heat = figdata.accuracy(f, "sgd")
+        assert isinstance(heat, Heat)
+        assert [t.get_text() for t in draw(heat).axes[0].texts] == [t for row in heat.texts for t in row]
+        best = figdata.best(f, "sgd")
+        assert isinstance(best, Matrix)
+        rings = [line for line in draw(best).axes[0].lines if line.get_markersize() > 5]
+        assert len(rings) == sum(map(len, best.members))
+
+
+def test_curves_keep_a_readable_number_of_plots() -> None:
+    f = full()
+    many = tuple(str(n) for n in range(20))
+    one = [c for c in f.curves if c.panel == "sgd" and c.what == "train_loss" and c.condition == "5"]
+    data = figdata.curves(replace(f, conditions=many), [replace(c, condition=n) for n in many for c in one])
+    assert isinstance(data, Facets) and len(data.parts) == 6
+    assert [p.title for p in data.parts][::5] == ["examples per class: 0", "examples per class: 19"]
+    assert all(p.log == "y" and "progress" in p.x_label for p in data.parts)
+
+
+def test_each_figure_names_its_axes_and_describes_itself() -> None:
+    for plate in plates(full()):
+        assert len(describe(plate)) > 40, plate.name
+        d = plate.data
+        labels = [d.parts[0].x_label, d.parts[0].y_label] if isinstance(d, Facets) else [getattr(d, "x_label", "x")]
+        assert all(labels), plate.name
+
+
+def test_panels_with_one_slug_get_files_of_their_own() -> None:
+    f = replace(full(), panels=("a b", "a-b"), curves=(), rates=(), edges=(), inside=(), rules=(), best=(), effects=())
+    cells = tuple(replace(c, panel=p) for p in f.panels for c in full().cells[:5])
+    names = [p.name for p in plates(replace(f, cells=cells))]
+    assert len(names) == len(set(names)) == 4
