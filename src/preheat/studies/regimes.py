@@ -9,8 +9,8 @@ from preheat.core.grid import Block
 from preheat.core.registry import STUDIES
 from preheat.core.study import Study
 
-SGD_RATES = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
-ADAMW_RATES = (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14)
+SGD_RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+ADAMW_RATES = (0.003, 0.01, 0.03, 0.07, 0.1, 0.14, 0.2)
 
 
 @STUDIES.register("regimes")

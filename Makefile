@@ -1,0 +1,39 @@
+PYTHON ?= python3
+PREHEAT = .venv/bin/preheat
+
+.PHONY: help setup demo test test-slow check bench clean
+
+help:
+	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
+	@echo "make test       set up, then run all tests"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make check      lint, formatting and types"
+	@echo "make bench      fleets against plain loops, processes and JAX (installs jax)"
+
+setup:
+	@$(PYTHON) tools/setup_venv.py
+
+demo: setup
+	@$(PREHEAT) study regimes
+
+test:
+	@$(PYTHON) tools/setup_venv.py dev
+	@.venv/bin/python -m pytest -m "not slow"
+
+test-slow:
+	@$(PYTHON) tools/setup_venv.py dev
+	@.venv/bin/python -m pytest -m slow
+
+check:
+	@$(PYTHON) tools/setup_venv.py dev
+	.venv/bin/ruff check src tests benchmarks tools examples
+	.venv/bin/ruff format --check src tests benchmarks tools examples
+	.venv/bin/mypy
+
+bench:
+	@$(PYTHON) tools/setup_venv.py dev
+	@.venv/bin/python -m pip install --quiet --constraint constraints.txt jax
+	.venv/bin/python benchmarks/fleet.py
+
+clean:
+	rm -rf .venv build dist src/*.egg-info
