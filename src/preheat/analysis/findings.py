@@ -103,7 +103,7 @@ class Edge:
 class Inside:
     """Well inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
 
-    value: the nuisance value used: the highest at which every treatment trained with every seed.
+    value: the nuisance value used: the highest that is at most half of the highest at which everything trained.
     seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean, and its interval.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preheat.analysis.edges import trained
 from preheat.analysis.findings import Estimate, Inside
@@ -13,8 +14,10 @@ from preheat.analysis.table import Table
 
 
 def insides(table: Table) -> tuple[Inside, ...]:
-    """One for each panel and condition, at the highest nuisance value where every treatment trained with every seed.
+    """One for each panel and condition, at the highest nuisance value that is well inside the edge.
 
+    With e the highest value at which every treatment trained with every seed, that is the highest value <= e / 2, or
+    e itself where the grid has none; it is found by training or failing alone, so no score was picked for being high.
     x[t, s] is the test metric, k treatments, n seeds; s2 = mean square of x after taking out treatment and seed
     means, df = (k - 1)(n - 1). widest is the range of the k means, its interval range -+ q s / sqrt(n) with
     Tukey's q(0.95; k, df), cut at 0: it holds whichever two treatments are the extreme ones. All are equivalent if
@@ -29,11 +32,22 @@ def insides(table: Table) -> tuple[Inside, ...]:
     for p, c in places:
         used = np.flatnonzero(table.planned[p, c].any(axis=-1))
         whole = np.flatnonzero(good[p, c][used].all(axis=(0, 2)))
-        value = int(whole[-1]) if len(whole) else None
+        value = _well_inside(table, whole)
         x = None if value is None else table.test[p, c, used, value, :]
         at = None if value is None or table.numeric is None else table.numeric[value]
         out.append(_inside(table, (p, c), at, x, level=ALPHA / len(places)))
     return tuple(out)
+
+
+def _well_inside(table: Table, whole: NDArray[np.intp]) -> int | None:
+    """The index of the nuisance value to compare at, of those in `whole`, where everything trained."""
+    if not len(whole):
+        return None
+    if table.numeric is None:
+        return int(whole[-1])
+    values = np.asarray(table.numeric)[whole]
+    low = whole[values <= values[-1] / 2]
+    return int(low[-1] if len(low) else whole[-1])
 
 
 def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | None, *, level: float) -> Inside:

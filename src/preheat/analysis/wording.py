@@ -144,7 +144,7 @@ def _inside(table: Table, insides: Sequence[Inside]) -> list[str]:
     width = median(i.widest.mean for i in known if i.widest is not None)
     sd = median(i.seed_sd for i in known if i.seed_sd is not None)
     equal = sum(i.equivalent for i in known)
-    where = f"At the highest {human(table.study.nuisance[0])} at which" if table.numeric else "Where"
+    where = f"Well inside the edge (at most half of the highest {human(table.study.nuisance[0])} at which" if table.numeric else "Where"
     typical = "" if len(known) == 1 else " (medians)"
     return [
         f"{where} every run trained, the widest difference between treatments is {width:.2g} beside a seed-to-seed "

@@ -17,10 +17,13 @@ class Bar:
         self.terminal = self.out.isatty()
         self.done = self.taken = self.diverged = self.failed = 0
         self.begun = self.said = time.monotonic()
+        self.first: tuple[float, int] | None = None  # when work first came in, and how much: starting up is not a rate
 
     def add(self, *, work: int = 0, runs: int = 0, diverged: int = 0, failed: int = 0) -> None:
         """Count what was done, and draw if it is time to."""
         self.taken += work
+        if work and self.first is None:
+            self.first = (time.monotonic(), self.taken)
         self.done += runs
         self.diverged += diverged
         self.failed += failed
@@ -42,12 +45,19 @@ class Bar:
     def text(self, seconds: float) -> str:
         """The line after so many seconds."""
         share = min(self.taken / self.work, 1.0)
-        left = clock(seconds * (1 - share) / share) if share > 0 else "?"
+        left = self._left()
         ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(self.failed)
         rate = f"{share * self.runs / seconds:.1f}" if seconds > 0 else "?"
         filled = round(20 * share)
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if self.terminal else ""
         return f"{bar}{share:4.0%}  {self.done}/{self.runs} runs{ill}  {rate} runs/s  {clock(seconds)} so far, {left} left"
+
+    def _left(self) -> str:
+        """The time left at the rate since the first work came in."""
+        if self.first is None or self.taken <= self.first[1]:
+            return "?"
+        rate = (self.taken - self.first[1]) / max(time.monotonic() - self.first[0], 1e-9)
+        return clock(max(self.work - self.taken, 0) / rate)
 
     def end(self) -> None:
         """The last line, at 100 % if all is done."""

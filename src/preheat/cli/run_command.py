@@ -100,8 +100,11 @@ def _train(one: Run) -> Record:
     from preheat.lab.train import finished, watch
 
     print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
+    from preheat.lab.measure import alone
+
+    where = alone(one)
     begun = time.perf_counter()
-    setup, progress = watch(one)
+    setup, progress = watch(one, where)
     for now in _live(one, progress):
         last = now
     return finished(setup, last, time.perf_counter() - begun)

@@ -15,6 +15,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from preheat.core.canon import digest
+from preheat.core.errors import UserError
 from preheat.core.run import Run
 from preheat.engine.loop import Setup, set_up, train
 from preheat.engine.placement import Placement, fleet, single
@@ -22,7 +23,7 @@ from preheat.lab.plan import Choice, groups
 
 SIZES = (8, 32, 64)
 COMPILE_SECONDS = 8.0
-LEAST_SECONDS, MOST_SECONDS, WARM = 0.15, 1.0, 2
+LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 2
 
 
 def placement(choice: Choice, device: str = "cpu") -> Placement:
@@ -48,18 +49,22 @@ def signature(run: Run) -> str:
 
 
 def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
-    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out."""
+    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out.
+
+    The lower quartile over steps: other work on the machine only ever slows a step down.
+    """
     begun = time.perf_counter()
     setup = set_up([r.but(probes=(), evaluate=r.length) for r in runs], where)
     steps = _steps(setup)
     for _ in range(WARM):
         steps()
     ready = time.perf_counter()
-    count = 0
-    while (spent := time.perf_counter() - ready) < LEAST_SECONDS or (count < 8 and spent < MOST_SECONDS):
+    each = []
+    while (spent := time.perf_counter() - ready) < LEAST_SECONDS or (len(each) < LEAST_STEPS and spent < MOST_SECONDS):
+        at = time.perf_counter()
         steps()
-        count += 1
-    return spent / count / len(runs), ready - begun
+        each.append(time.perf_counter() - at)
+    return sorted(each)[len(each) // 4] / len(runs), ready - begun
 
 
 def _steps(setup: Setup) -> Callable[[], None]:
@@ -102,8 +107,13 @@ def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", c
     gain = best.seconds * total / jobs
     if compile_mode == "off" or (compile_mode == "auto" and gain < 2 * COMPILE_SECONDS):
         return best
-    compiled = _try(largest, best.size, "compiled", each)
-    worth = compiled.seconds * total / jobs + compiled.compile_seconds < gain
+    try:
+        compiled = _try(largest, best.size, "compiled", each)
+    except Exception as error:  # no C++ compiler, or a model that the compiler does not take
+        if compile_mode == "on":
+            raise UserError(f"--compile on: this model can't be compiled here ({type(error).__name__}): write --compile off") from error
+        return best
+    worth = compiled.seconds * total / jobs + COMPILE_SECONDS < gain
     return compiled if worth or compile_mode == "on" else best
 
 
@@ -112,6 +122,20 @@ def _try(group: Sequence[Run], size: int, realise: str, each: int) -> Choice:
     where = placement(Choice(size, realise, 0.0, 0.0, each))
     seconds, before = seconds_per_run_step(part, where)
     return Choice(size, realise, seconds, before if realise == "compiled" else 0.0, each)
+
+
+def alone(run: Run) -> Placement:
+    """The fastest way to train one run in this process: eager or traced, on one thread or on all; it sets the threads."""
+    found = []
+    threads = torch.get_num_threads()
+    for count in sorted({1, threads}):
+        torch.set_num_threads(count)
+        for realise in ("eager", "traced"):
+            where = single(realise)  # type: ignore[arg-type]
+            found.append((seconds_per_run_step([run], where)[0], count, where))
+    _, count, where = min(found, key=lambda f: f[0])
+    torch.set_num_threads(count)
+    return where
 
 
 def choices(runs: Sequence[Run], known: dict[str, Any], **how: Any) -> dict[str, Choice]:
