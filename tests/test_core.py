@@ -88,6 +88,7 @@ BAD_RUNS = {
     "length must be a number of steps or epochs": {"length": "50%"},
     "length must be a number of steps or epochs above 0": {"length": 0},
     "a whole number of steps": {"length": epochs(0.01), "batch_size": 16},
+    "at most 10,000,000 steps": {"length": "1e9ep"},
     "unknown precision 'float16'": {"precision": "float16"},
     "clip_norm must be a finite number > 0": {"clip_norm": 0},
     "examples_per_class of digits must be 1 to 100": {"task": spec("digits", examples_per_class=101)},

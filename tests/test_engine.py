@@ -182,6 +182,13 @@ def test_resumed_equals_uninterrupted_bitwise(where, task):
         assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
 
 
+@pytest.mark.parametrize("where", [single(), single("traced"), fleet("traced")], ids=["single", "single traced", "fleet"])
+def test_training_ends_when_every_run_has_diverged(where):
+    _, end, found = finish([a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=1e30, length="100000", schedule="constant")], where)
+    assert end.step < 1000 and found[0].status.outcome == "diverged" and found[0].status.step < 64
+    assert len(found[0].trace["train_loss"].values) == found[0].status.step
+
+
 def test_checkpoints_of_other_runs_are_refused():
     setup = set_up([a_run()], single())
     saved = checkpoint.dump(setup, begin(setup))

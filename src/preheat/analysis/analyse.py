@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from preheat.analysis.answer import Found, answer
 from preheat.analysis.cells import best_sets, cells, effects
 from preheat.analysis.curves import Load, curves
-from preheat.analysis.edges import edges
+from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
 from preheat.analysis.results import Results
 from preheat.analysis.rules import rules
 from preheat.analysis.table import Table, names, number, tabulate
-from preheat.analysis.wording import answer, counts, notes
+from preheat.analysis.words import last_part
+from preheat.analysis.wording import counts, notes
 
 
 def analyse(results: Results, load: Load | None = None) -> Findings:
@@ -22,23 +24,25 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
     if not results.rows:
         return _nothing(results)
     table = tabulate(results)
-    found = (cells(table), effects(table), edges(table), insides(table))
+    found = Found(cells(table), effects(table), pooled(table), insides(table))
+    bounds = edges(table)
     measured, rates = curves(results, table, load) if load else ((), ())
     return Findings(
         **_head(results, table),
         answer=answer(table, found),
         counts=counts(table),
-        cells=found[0],
-        effects=found[1],
+        cells=found.cells,
+        effects=found.effects,
         best=best_sets(table),
-        edges=found[2],
-        inside=found[3],
+        edges=bounds,
+        pooled=found.pooled,
+        inside=found.insides,
         hypotheses=hypotheses(table),
         rules=rules(table),
         curves=measured,
         rates=rates,
         runs=tuple(flat_runs(results)),
-        notes=notes(table, found[0], found[2]),
+        notes=notes(table, found.cells, bounds),
     )
 
 
@@ -70,10 +74,10 @@ def _nothing(results: Results) -> Findings:
 def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """One flat mapping for each run in the study's order: its axes, seed, outcome and metrics.
 
-    An axis is named by the last part of its path where that is unique; its value is a number or a label.
+    An axis is named by the last telling part of its path where that is unique; its value is a number or a label.
     """
     study, rows = results.study, results.rows
-    last = [path.rsplit(".", maxsplit=1)[-1] for path in study.axes]
+    last = [last_part(path) for path in study.axes]
     columns = {path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)}
     labels = {path: names([r.axes.get(path) for r in rows]) for path in study.axes}
     metrics = (f"validation_{study.metric}", f"test_{study.metric}", "train_loss")

@@ -8,6 +8,9 @@ grid; a ratio leaves out the seeds where both edges are censored at one end. The
 g (in log2) only, so its standard deviation is at least g / sqrt(12).
 
 Nothing is chosen here, so all seeds are used.
+
+Two families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and treatment, all
+conditions together), which answer whether a treatment moves the edge at all, and the ratios of single conditions.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.cells import Place, places
-from preheat.analysis.findings import Edge, EdgePoint, Estimate
+from preheat.analysis.findings import Edge, EdgePoint, Estimate, Pooled
 from preheat.analysis.stats import Array, Moments, holm, interval, moments, p_different
 from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, UNPLANNED, Table
 
@@ -140,14 +143,29 @@ def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint
     return tuple(out)
 
 
-def pooled_ratio(table: Table, panel: int, treatment: int) -> Moments:
-    """log2 of the edge over the baseline's, per seed the mean over the conditions where it is known, then over seeds."""
+def pooled(table: Table) -> tuple[Pooled, ...]:
+    """The pooled ratio of every panel and treatment to the baseline, p values adjusted by Holm over all of them."""
+    if table.numeric is None:
+        return ()
     good = trained(table)
+    spots = [(p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base]
+    ratios = {at: m for at in spots if (m := _pooled_ratio(table, good, at)).n}
+    adjusted = holm([p_different(m) for m in ratios.values()])
+    panels, names = table.panels.labels, table.treatments.labels
+    return tuple(
+        Pooled(panels[p], names[t], names[table.base], factor(interval(m)), p_different(m), holms)
+        for ((p, t), m), holms in zip(ratios.items(), adjusted, strict=True)
+    )
+
+
+def _pooled_ratio(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> Moments:
+    """log2 of the edge over the baseline's, per seed the mean over the conditions where it is known, then over seeds."""
+    panel, treatment = at
     logs, squares, n = np.zeros(len(table.seeds)), np.zeros(len(table.seeds)), np.zeros(len(table.seeds))
     for c in range(len(table.conditions)):
         pair = [(panel, c, treatment), (panel, c, table.base)]
-        if all(table.planned[at].any() for at in pair):
-            mine, base = (seed_edges(table, good, at) for at in pair)
+        if all(table.planned[spot].any() for spot in pair):
+            mine, base = (seed_edges(table, good, spot) for spot in pair)
             both = _comparable(mine, base)
             logs[both] += (mine.log2 - base.log2)[both]
             squares[both] += (mine.width**2 + base.width**2)[both]

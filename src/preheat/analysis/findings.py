@@ -43,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Effect:
-    """Treatment minus baseline, paired by seed. p is adjusted (Holm) over all comparisons of the report.
+    """Treatment minus baseline, paired by seed. p is adjusted (Holm) over all effects of the report.
 
     more_seeds: about how many more judging seeds would decide it, where it is not decided; else None.
     """
@@ -100,6 +100,21 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Pooled:
+    """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in log2.
+
+    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family of their own.
+    """
+
+    panel: str
+    treatment: str
+    baseline: str
+    ratio: Estimate
+    p: float | None
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True)
 class Inside:
     """Well inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
 
@@ -118,7 +133,10 @@ class Inside:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from it."""
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from it.
+
+    text: what the effect, its interval and the verdict do not say by themselves.
+    """
 
     code: str
     statement: str
@@ -201,6 +219,7 @@ class Findings:
     effects: tuple[Effect, ...] = ()
     best: tuple[BestSet, ...] = ()
     edges: tuple[Edge, ...] = ()
+    pooled: tuple[Pooled, ...] = ()
     inside: tuple[Inside, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()
     rules: tuple[Rule, ...] = ()

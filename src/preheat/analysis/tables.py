@@ -36,6 +36,7 @@ def tables(findings: Findings) -> dict[str, list[Flat]]:
         "effects": [_flat(e) for e in f.effects],
         "best": [_flat(b) for b in f.best],
         "edges": [_flat(e, skip="points") for e in f.edges],
+        "edges_pooled": [_flat(e) for e in f.pooled],
         "edge_points": [row for e in f.edges for row in _points(e)],
         "inside": [_flat(i) for i in f.inside],
         "hypotheses": [_flat(h) for h in f.hypotheses],

@@ -57,6 +57,9 @@ def write(root: Path, name: str) -> Path:
 
 
 def _provenance(each: list[dict[str, object]]) -> dict[str, str]:
-    """What the records say of versions, device and placement, each value once; times are left out, so that the same runs give the same page."""
+    """What the records say of versions, device and placement, each value once.
+
+    Times are left out, so that the same runs give the same page.
+    """
     keys = ("preheat", "torch", "python", "commit", "device", "placement")
     return {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     if args.id:
         _one(store, args)
         return
-    heads = store.heads()
+    heads = sorted(store.heads(), key=lambda h: (h.place.heads.name, h.place.line))  # in the order of writing
     rows = [_row(h) for h in (heads if args.all else heads[-args.last :])]
     if args.csv:
         out = csv.DictWriter(sys.stdout, list(_COLUMNS))

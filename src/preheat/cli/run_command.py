@@ -121,7 +121,8 @@ def _live(one: Run, progress: Iterator[Any]) -> Iterator[Any]:
         if now.step and (clock_now - said > gap or now.step == one.total_steps):
             said = clock_now
             k = now.step - 1
-            text = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * rate(k):.3g}"
+            place = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}"
+            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * rate(k):.3g}"
             sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
             sys.stderr.flush()
     if terminal:
@@ -133,7 +134,8 @@ def show(record: Record) -> None:
     status = record.status
     if status.outcome == "diverged":
         print(
-            f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. A lower peak rate or a longer warmup may help."
+            f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. "
+            "A lower peak rate or a longer warmup may help."
         )
     else:
         values = {k: v for k, v in record.summary.items() if k.startswith(("train_", "validation_", "test_"))}

@@ -53,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     study = declared(args)
     points = chosen(study, args)
     from preheat.lab.study import How, plan
+    from preheat.store.store import Store
 
+    if not args.dry_run:
+        Store.open(args.results)  # a folder that can't be written is told before anything is measured
     how = How(jobs=args.jobs, mode=args.placement, compile=args.compile, imports=files)
     print(
         f"{study.name}: {study.question}\n{len(points)} runs declared; planning (a few steps of each placement are timed) ...",
@@ -108,9 +111,9 @@ def show(made: Any, how: Any) -> None:
     for choice, some in kinds.items():
         sizes = sorted({len(u.runs) for u in some})
         size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        how_many = (
-            f"{len(some)} fleets of {size} runs" if choice.size > 1 else f"{sum(len(u.runs) for u in some)} runs one by one"
-        )
+        runs = sum(len(u.runs) for u in some)
+        fleets = f"{len(some)} fleet{'s' * (len(some) > 1)} of {size} runs"
+        how_many = fleets if choice.size > 1 else f"{runs} run{'s' * (runs > 1)} one by one"
         steps = sum(u.run_steps for u in some)
         print(f"  {how_many}, {choice.realise}, {steps:,} run-steps at {choice.seconds * 1e6:.0f} us")
     memory = made.memory * how.workers / 2**20
@@ -132,7 +135,7 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
                     work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=event.runs * (event.kind == "failed")
                 )
         except KeyboardInterrupt:
-            bar.note(f"stopping: what was trained is kept. To continue: {_again(args)}")
+            bar.note(f"stopped: what was trained is kept. To continue: {_again(args)}")
             events.close()
             return None
     if bar.runs:

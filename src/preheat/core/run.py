@@ -20,6 +20,7 @@ from preheat.core.registry import SCHEDULES
 from preheat.core.spec import Spec, as_spec, build, complete
 
 FORMAT = 1
+MOST_STEPS = 10_000_000
 Precision = Literal["float32", "float64"]
 
 
@@ -114,6 +115,8 @@ class Run:
         total = self.length.resolve(0, self.steps_per_epoch)
         if total != int(total) or total < 1:
             raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:g} steps")
+        if total > MOST_STEPS:
+            raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length")
         return int(total)
 
     @property

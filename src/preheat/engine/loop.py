@@ -16,11 +16,12 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet, due, noise, order, prepare
-from preheat.engine.step import State, Step, Tensors, gradients, make_step
+from preheat.engine.step import State, Step, Tensors, gradients, looked_at, make_step
 from preheat.probes.base import Moment
 from preheat.tasks.base import Task
 
-CHUNK = 2048
+CHUNK = 2048  # examples evaluated at once
+LOOK = 64  # steps between looks whether any run is alive
 Points = list[tuple[int, Tensors]]
 
 
@@ -72,7 +73,10 @@ def _functions(task: Spec, optimizer: Spec, clip: bool, where: Placement) -> Fun
     made: Task = build("task", task)
     step = make_step(made.loss, build("optimizer", optimizer).build(), where, clip=clip)
     metrics = where.rarely(where.lift(made.metrics, (0, 0, None)))
-    return Functions(where.realise(step), where.rarely(step), gradients(made.loss, where), metrics)
+    full, rest = where.realise(step), where.rarely(step)
+    if where.looks:
+        full, rest = looked_at(full), looked_at(rest)
+    return Functions(full, rest, gradients(made.loss, where), metrics)
 
 
 def begin(setup: Setup) -> Progress:
@@ -84,7 +88,10 @@ def begin(setup: Setup) -> Progress:
 
 
 def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
-    """Every step's progress, then the last one, at step == total, with the final evaluation."""
+    """Every step's progress, then the last one, at step == total, with the final evaluation.
+
+    Training ends early when every run has diverged.
+    """
     fleet, now = setup.fleet, start or begin(setup)
     batches = _batches(fleet, now.step)
     ragged = fleet.subset.shape[-1] % fleet.runs[0].batch_size != 0
@@ -101,6 +108,9 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
             now.measured.append((k, _measure(setup, probes, now, state, batch, k)))
         now.losses[..., k] = value
         now = Progress(k + 1, state, alive, now.losses, now.measured)
+        if k % LOOK == 0 and not alive.any():
+            yield now
+            return
     now.measured.append((fleet.total, {**evaluate(setup, now.state, "validation"), **evaluate(setup, now.state, "test")}))
     yield now
 

@@ -33,6 +33,11 @@ class Placement(NamedTuple):
     stacked: bool
     device: torch.device
 
+    @property
+    def looks(self) -> bool:
+        """Whether Python may look at a value at every step: for one run on a CPU that is cheap."""
+        return not self.stacked and self.device.type == "cpu"
+
 
 @lru_cache(maxsize=16)
 def single(realise: Realise = "eager", device: str = "cpu") -> Placement:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from preheat.store.blobs import explain
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -20,7 +22,10 @@ class Claims:
     """The claims of this process on one results folder. Keep one for the life of the process."""
 
     def __init__(self, root: Path) -> None:
-        self._fd = os.open(root / "claims", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            self._fd = os.open(root / "claims", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise explain("claim runs", root, error) from error
 
     def take(self, run_id: str) -> bool:
         """Whether the run is ours now; False if another process has it."""
@@ -30,6 +35,13 @@ class Claims:
         """Give the run back."""
         if fcntl:
             self._lock(run_id, fcntl.LOCK_UN)
+
+    def free(self, run_id: str) -> bool:
+        """Whether no other process has the run."""
+        if not self.take(run_id):
+            return False
+        self.drop(run_id)
+        return True
 
     def close(self) -> None:
         """Drop every claim of this process."""

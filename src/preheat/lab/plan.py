@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from preheat.core.canon import digest
@@ -27,7 +28,19 @@ class Choice(NamedTuple):
     run_bytes: int
 
     def json(self) -> dict[str, Any]:
+        """The choice as JSON data."""
         return self._asdict()
+
+
+def fits(choice: Choice, *, mode: str, compile_mode: str, memory: int) -> bool:
+    """Whether a choice measured before is among those that are asked for now.
+
+    >>> fits(Choice(8, "traced", 1e-4, 0.0, 1000), mode="fleet", compile_mode="off", memory=7999)
+    False
+    """
+    size = {"single": choice.size == 1, "fleet": choice.size > 1}.get(mode, True)
+    realise = {"on": choice.realise == "compiled", "off": choice.realise != "compiled"}.get(compile_mode, True)
+    return size and realise and (choice.size == 1 or choice.size * choice.run_bytes <= memory)
 
 
 class Unit(NamedTuple):
@@ -38,10 +51,12 @@ class Unit(NamedTuple):
 
     @property
     def id(self) -> str:
+        """The name of its checkpoint: the runs and how they are trained."""
         return digest([[r.id for r in self.runs], self.choice.realise, self.choice.size > 1])
 
     @property
     def run_steps(self) -> int:
+        """Updates of all its runs together."""
         return len(self.runs) * self.runs[0].total_steps
 
     @property
@@ -81,7 +96,7 @@ def _even(group: list[Run], size: int) -> list[list[Run]]:
     cuts = [0]
     for i in range(parts):
         cuts.append(cuts[-1] + base + (i < extra))
-    return [group[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [group[a:b] for a, b in pairwise(cuts)]
 
 
 def total_seconds(todo: Sequence[Unit], jobs: int) -> float:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
+from preheat.lab.claims import Claims
 from preheat.lab.measure import choices
-from preheat.lab.plan import Choice, Unit, total_seconds, units
+from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
 from preheat.lab.workers import Event, Job, execute
-from preheat.store.blobs import read_json, write_atomic
-from preheat.store.store import Store
+from preheat.store.blobs import explain, read_json, write_atomic
+from preheat.store.store import Store, exists
 
 BUSY_SECONDS = 1.0
 
@@ -74,32 +76,54 @@ def folder(root: Path, study: Study) -> Path:
 
 def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
-    done = frozenset(Store.open(root, create=False).ids()) if root.exists() and any(root.iterdir()) else frozenset[str]()
+    there = exists(root) or root.is_file()
+    done = frozenset(Store.open(root, create=False).ids()) if there else frozenset[str]()
     runs = [p.run for p in points]
     saved = folder(root, study) / "plan.json"
-    known: dict[str, Any] = read_json(saved) if saved.exists() else {}
+    asked: dict[str, Any] = {"memory": how.worker_memory, "mode": how.mode, "compile_mode": how.compile}
+    before = read_json(saved) if saved.exists() else {}
+    known = {name: c for name, c in before.items() if fits(Choice(**c), **asked)}
     missing = [r for r in runs if r.id not in done]
-    asked = {"jobs": how.workers, "memory": how.worker_memory, "mode": how.mode, "compile_mode": how.compile}
-    chosen = choices(runs, known, **asked) if missing else {}
+    chosen = choices(runs, known, jobs=how.workers, **asked) if missing else {}
     todo = units(runs, lambda run: chosen[run.stack_key], done) if missing else []
     return Plan(study, points, done, todo, chosen, known)
 
 
-def carry_out(made: Plan, root: Path, how: How) -> Iterator[Event]:
+def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
     """Train a plan's units; what other processes are training is waited for. Closing the iterator stops cleanly."""
     here = folder(root, made.study)
     store = Store.open(root)
-    here.mkdir(parents=True, exist_ok=True)
+    _make(here)
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     job = Job(root, how.imports, how.checkpoint_seconds, how.device)
-    todo: Sequence[Unit] = made.units
-    while todo:
-        yield from execute(todo, job, how.workers)
-        ended = store.ids(("done", "diverged", "failed"))
-        todo = [Unit(left, u.choice) for u in todo if (left := tuple(r for r in u.runs if r.id not in ended))]
-        if todo:
-            time.sleep(BUSY_SECONDS)
+    with closing(Claims(root)) as claims:
+        todo: Sequence[Unit] = made.units
+        while todo:
+            told = 0
+            if any(claims.free(r.id) for u in todo for r in u.runs):
+                for event in execute(todo, job, how.workers):
+                    told += event.runs
+                    yield event
+            else:
+                time.sleep(BUSY_SECONDS)
+            ended = store.ids(("done", "diverged", "failed"))
+            left = [Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))]
+            elsewhere = _count(todo) - _count(left) - told
+            if elsewhere:
+                yield Event("done", todo[0], elsewhere * todo[0].run_steps // len(todo[0].runs), elsewhere)
+            todo = left
+
+
+def _count(some: Sequence[Unit]) -> int:
+    return sum(len(u.runs) for u in some)
+
+
+def _make(here: Path) -> None:
+    try:
+        here.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain("keep the study's files", here, error) from error
 
 
 def missing_runs(points: Sequence[Point], store: Store) -> list[Run]:

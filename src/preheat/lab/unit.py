@@ -45,10 +45,10 @@ def train_unit(
     times a second; what it returns says whether to stop, which writes a checkpoint and raises `Stopped`.
     """
     setup = set_up(unit.runs, placement(unit.choice, device))
-    now = _resume(setup, save)
+    start = _resume(setup, save)
     begun = said = saved = time.perf_counter()
-    last = now.step
-    for now in train(setup, now):
+    last = start.step
+    for now in train(setup, start):
         clock = time.perf_counter()
         if clock - said < BEAT_SECONDS and now.step < setup.fleet.total:
             continue
@@ -102,7 +102,7 @@ def _commit() -> str:
     here = Path(__file__).resolve().parent
     try:
         done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5
+            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -13,7 +13,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -25,7 +25,11 @@ from preheat.store.store import Store
 
 
 class Event(NamedTuple):
-    """beat: run-steps were taken. done: records were stored. failed: runs were recorded as failed. busy: another process has the runs."""
+    """What happened to a unit.
+
+    beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were recorded as
+    failed. busy: another process has some of the runs. retry: what failed is tried again.
+    """
 
     kind: Literal["beat", "done", "failed", "busy", "retry"]
     unit: Unit
@@ -118,14 +122,15 @@ class _Hand:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_worker, args=(theirs, job), daemon=True)
-        with _one_thread():
+        with _one_thread(), _no_interrupt():
             self.process.start()
         theirs.close()
         self.unit: Unit | None = None
 
     def give(self, unit: Unit) -> None:
         self.unit = unit
-        self.pipe.send(unit)
+        with suppress(OSError):  # it died while it had nothing to do: its end of the pipe is closed, which `_hear` sees
+            self.pipe.send(unit)
 
 
 class _one_thread:
@@ -143,6 +148,19 @@ class _one_thread:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C at a terminal reaches children too; they are born deaf to it, until they say that they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def execute(units: Sequence[Unit], job: Job, jobs: int) -> Iterator[Event]:

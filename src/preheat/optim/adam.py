@@ -31,7 +31,7 @@ class Adam:
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             decay = hyper["weight_decay"]
-            grads = {n: g + decay * params[n] for n, g in grads.items()}
+            grads = {n: g.addcmul(params[n], decay) for n, g in grads.items()}
             return _adam(grads, state, params, hyper)
 
         return Optimizer(_init, update)
@@ -78,9 +78,9 @@ def _init(params: Params) -> OptState:
 def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
     lr, beta1, beta2, eps = hyper["lr"], hyper["beta1"], hyper["beta2"], hyper["eps"]
     t = state["t"] + 1
-    m = {n: beta1 * state["m"][n] + (1 - beta1) * g for n, g in grads.items()}
-    v = {n: beta2 * state["v"][n] + (1 - beta2) * (g * g) for n, g in grads.items()}
-    rate = lr / (1 - beta1**t)
+    m = {n: state["m"][n].lerp(g, 1 - beta1) for n, g in grads.items()}
+    v = {n: state["v"][n].lerp(g * g, 1 - beta2) for n, g in grads.items()}
+    down = -lr / (1 - beta1**t)
     scale = (1 - beta2**t).rsqrt()
-    new = {n: p - rate * m[n] / (v[n].sqrt() * scale + eps) for n, p in params.items()}
+    new = {n: p.addcmul(down, m[n] / (v[n].sqrt() * scale + eps)) for n, p in params.items()}
     return new, {"m": m, "v": v, "t": t}

@@ -33,10 +33,10 @@ class SGD:
             return {"momentum": zeros(params)}
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
-            lr, mu, decay = hyper["lr"], hyper["momentum"], hyper["weight_decay"]
-            grads = {n: g + decay * params[n] for n, g in grads.items()}
-            moved = {n: mu * state["momentum"][n] + g for n, g in grads.items()}
-            steps = {n: grads[n] + mu * m for n, m in moved.items()} if nesterov else moved
-            return {n: p - lr * steps[n] for n, p in params.items()}, {"momentum": moved}
+            down, mu, decay = -hyper["lr"], hyper["momentum"], hyper["weight_decay"]
+            grads = {n: g.addcmul(params[n], decay) for n, g in grads.items()}
+            moved = {n: g.addcmul(state["momentum"][n], mu) for n, g in grads.items()}
+            steps = {n: grads[n].addcmul(m, mu) for n, m in moved.items()} if nesterov else moved
+            return {n: p.addcmul(steps[n], down) for n, p in params.items()}, {"momentum": moved}
 
         return Optimizer(init, update)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from preheat.analysis.findings import BestSet, Curve, Edge, Effect, Estimate, Findings, Inside, Rule
-from preheat.report import words
+from preheat.analysis import words
 from preheat.report.shapes import Dot, Dots, Facets, Heat, Line, Lines, Matrix, Numbers
-from preheat.report.words import Units
+from preheat.analysis.words import Units
 
 
 def rows_of(f: Findings) -> tuple[str, ...]:

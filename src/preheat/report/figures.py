@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLoc
 
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_figure, series
-from preheat.report.words import TIMES, plain, short
+from preheat.analysis.words import TIMES, plain, short
 
 WIDTH = 4.9
 FACTORS = (

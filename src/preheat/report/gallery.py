@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from preheat.analysis.findings import Findings
-from preheat.report import figdata, words
+from preheat.analysis import words
+from preheat.report import figdata
 from preheat.report.figures import draw
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import drawing, inline_svg, light_svg, png, svg

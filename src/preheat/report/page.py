@@ -13,7 +13,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis.findings import Estimate, Findings, Hypothesis
-from preheat.report import words
+from preheat.analysis import words
 from preheat.report.figdata import sure
 from preheat.report.gallery import Drawn
 from preheat.report.sections import difference, number, sections, tally, verdict

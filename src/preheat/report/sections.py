@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from preheat.analysis.findings import Estimate, Findings
-from preheat.report import words
+from preheat.analysis import words
 from preheat.report.figdata import row_name, sure
 from preheat.report.gallery import Drawn
-from preheat.report.words import Units
+from preheat.analysis.words import Units
 
 
 @dataclass(frozen=True)

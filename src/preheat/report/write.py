@@ -15,7 +15,7 @@ from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.report.gallery import paint, plates
 from preheat.report.page import render
-from preheat.report.words import slug
+from preheat.analysis.words import slug
 from preheat.store.blobs import write_atomic
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,16 +1,21 @@
-"""Numbers and names in human form: 91.3 %, +0.4 points, p < 0.001."""
+"""Numbers and names in human form, for the texts of the analysis and for the page: 91.3 %, +0.4 points, with SGD."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preheat.analysis.findings import Estimate
+from preheat.core.errors import UserError
+from preheat.core.lengths import length
 
 MINUS = "\N{MINUS SIGN}"
 GAP = "\N{NO-BREAK SPACE}"
 NONE = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+LEVEL = "95 % interval"
 LONG = {
     "lr": "learning rate",
     "peak_lr": "peak learning rate",
@@ -18,6 +23,7 @@ LONG = {
     "learning_rate_factor": "learning rate (share of the peak)",
     "train_loss": "training loss",
 }
+NAMES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "AdaGrad", "Adadelta", "RMSprop", "Lion", "LAMB", "LARS", "Muon", "SOAP")
 PERCENT_METRICS = ("accuracy", "error_rate", "recall", "precision", "f1")
 
 
@@ -67,13 +73,38 @@ class Units:
         text = plain(x * self.scale)
         return _with(text, self.step[:-1] if text == "1" else self.step)
 
+    def amount(self, x: float, unit: str, *, sign: bool = True) -> str:
+        """A number in `unit`; the metric and its square read as on the page.
+
+        >>> u = Units.of("accuracy")
+        >>> u.amount(0.004, "accuracy"), u.amount(-2e-05, "accuracy squared"), u.amount(1.5, "epochs")
+        ('+0.4\\xa0points', '−0.2\\xa0points squared', '1.5\\xa0epochs')
+        """
+        if unit == self.metric:
+            return self.difference(x, sign=sign)
+        if unit == f"{self.metric} squared":
+            return _with(plain(x * self.scale**2, 2), f"{self.step or self.metric} squared")
+        return _with(plain(x), unit)
+
+    def estimate(self, e: Estimate, unit: str) -> str:
+        """An estimate in `unit` with its interval: +0.4 points (95 % interval +0.1 to +0.7)."""
+        text = self.amount(e.mean, unit)
+        if e.lo is None or e.hi is None:
+            return text
+        ends = [_bare(self.amount(v, unit)) for v in (e.lo, e.hi)]
+        return f"{text} ({LEVEL} {range_text(*ends)})"
+
     def label(self) -> str:
         """An axis label: what, and in which unit."""
         return f"{human(self.metric)} on the test set" + (f" ({self.unit})" if self.unit else "")
 
     def difference_label(self, other: str) -> str:
         """An axis label for the difference to `other`."""
-        return f"{human(self.metric)} minus that of {other}" + (f" ({self.step})" if self.step else "")
+        return f"{human(self.metric)} minus that with {other}" + (f" ({self.step})" if self.step else "")
+
+
+def _bare(text: str) -> str:
+    return text.partition(GAP)[0]
 
 
 def tidy(text: str) -> str:
@@ -132,7 +163,7 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def listed(items: tuple[object, ...]) -> str:
+def listed(items: Sequence[object]) -> str:
     """Items in a sentence.
 
     >>> listed((1, 2, 3)), listed((1,)), listed(())
@@ -145,11 +176,60 @@ def listed(items: tuple[object, ...]) -> str:
 def human(path: str) -> str:
     """A dotted path as words: its last part, underscores as spaces; several are joined.
 
-    >>> human("schedule.warmup"), human("task.per_class"), human("peak_lr")
-    ('warmup', 'examples per class', 'peak learning rate')
+    >>> human("schedule.warmup"), human("task.per_class"), human("peak_lr"), human("optimizer.name")
+    ('warmup', 'examples per class', 'peak learning rate', 'optimizer')
     """
-    lasts = [part.rsplit(".", 1)[-1] for part in path.split(", ")]
+    lasts = [last_part(part) for part in path.split(", ")]
     return " and ".join(LONG.get(last, last.replace("_", " ")) for last in lasts)
+
+
+def last_part(path: str) -> str:
+    """The part of a dotted path that says what it is about; `name` alone says nothing."""
+    return path.removesuffix(".name").rsplit(".", 1)[-1]
+
+
+def named(label: str) -> str:
+    """A panel's label with the optimizers spelt as the field does.
+
+    >>> named("digits, adamw"), named("sgd(momentum=0.9)"), named("my_sgd")
+    ('digits, AdamW', 'SGD(momentum=0.9)', 'my_sgd')
+    """
+    known = {name.lower(): name for name in NAMES}
+    return re.sub(r"\w+", lambda m: known.get(m[0].lower(), m[0]), label)
+
+
+def within(panel: str) -> str:
+    """Where something holds, to begin or end a clause; empty for the only panel.
+
+    >>> within("sgd"), within("digits, sgd"), within("")
+    ('with SGD', 'in digits, SGD', '')
+    """
+    text = named(panel)
+    return f"{'with' if text.split('(')[0] in NAMES else 'in'} {text}" if text else ""
+
+
+def spoken(path: str, label: str) -> str:
+    """A treatment in a sentence: a warmup is a length, and one of length zero is none.
+
+    >>> spoken("schedule.warmup", "1ep"), spoken("schedule.warmup", "0ep"), spoken("schedule.name", "cosine")
+    ('1\\xa0epoch', 'no warmup', 'cosine')
+    """
+    if "warmup" not in path:
+        return label
+    try:
+        value = length(label)
+    except UserError:
+        return label
+    if not value:
+        return f"no {human(path)}"
+    if value.unit == "fraction":
+        return f"{100 * value.value:g}{GAP}% of the run"
+    return f"{value.value:g}{GAP}{value.unit[:-1] if value.value == 1 else value.unit}"
+
+
+def capital(text: str) -> str:
+    """With a capital at the start."""
+    return text[:1].upper() + text[1:]
 
 
 def short(text: str, most: int = 22) -> str:

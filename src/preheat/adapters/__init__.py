@@ -1,1 +1,0 @@
-"""For people who bring their own training loop."""
