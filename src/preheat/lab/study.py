@@ -102,9 +102,10 @@ def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
         while todo:
             told = 0
             if any(claims.free(r.id) for u in todo for r in u.runs):
-                for event in execute(todo, job, how.workers):
-                    told += event.runs
-                    yield event
+                with closing(execute(todo, job, how.workers)) as events:
+                    for event in events:
+                        told += event.runs
+                        yield event
             else:
                 time.sleep(BUSY_SECONDS)
             ended = store.ids(("done", "diverged", "failed"))

@@ -12,7 +12,7 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -20,7 +20,9 @@ from typing import Any, Literal, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.registry import import_file
+from preheat.lab.claims import Claims
 from preheat.lab.plan import Unit
+from preheat.store.segment import Writer
 from preheat.store.store import Store
 
 
@@ -52,7 +54,7 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
     """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give up."""
     from preheat.lab.unit import Stopped, train_unit
 
-    claims, store = _claims(job.root), Store.open(job.root)
+    claims, store, writer = _tools(job.root)
     mine = tuple(r for r in unit.runs if claims.take(r.id))
     done = store.ids()
     todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
@@ -63,8 +65,7 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
             found = train_unit(
                 todo, save, beat=lambda b: say("beat", run_steps=b.run_steps) or stop(), every=job.every, device=job.device
             )
-            with store.writer() as writer:
-                writer.append(found)
+            writer.append(found)
         if save:
             save.unlink(missing_ok=True)
         diverged = sum(r.status.outcome == "diverged" for r in found)
@@ -77,15 +78,11 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
             claims.drop(run.id)
 
 
-_CLAIMS: dict[Path, Any] = {}
-
-
-def _claims(root: Path) -> Any:
-    from preheat.lab.claims import Claims
-
-    if root not in _CLAIMS:
-        _CLAIMS[root] = Claims(root)
-    return _CLAIMS[root]
+@lru_cache(maxsize=1)
+def _tools(root: Path) -> tuple[Claims, Store, Writer]:
+    """This process's claims, store and writer, kept: claims die with their file, and a writer owns a segment."""
+    store = Store.open(root)
+    return Claims(root), store, store.writer()
 
 
 def _worker(pipe: Connection, job: Job) -> None:
@@ -163,7 +160,7 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
-def execute(units: Sequence[Unit], job: Job, jobs: int) -> Iterator[Event]:
+def execute(units: Sequence[Unit], job: Job, jobs: int) -> Generator[Event, None, None]:
     """Train `units` on `jobs` local worker processes."""
     todo = deque(units)
     hands = [_Hand(job) for _ in range(min(jobs, len(units)))]
