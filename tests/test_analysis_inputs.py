@@ -16,11 +16,12 @@ from fake_results import PANELS, SIZES, WARMUPS, noisy, results, study
 from preheat.analysis.analyse import analyse
 from preheat.analysis.curves import thin
 from preheat.analysis.findings import Findings
-from preheat.analysis.results import Results, Row, collect, index_json, read_index
+from preheat.analysis.results import Results, Row, collect, read_index
 from preheat.analysis.tables import findings_json, tables
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.record import Series, Status
+from preheat.core.study import index_json
 
 
 def test_a_whole_study_reads_right() -> None:

@@ -15,6 +15,10 @@ from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
 from preheat.core.grid import label
 
 TASK_PATHS = ("task", "task.name")
+_TWO_TASKS = (
+    "the runs are of one task, and to replicate takes at least two tasks. Name task.name among the scientific "
+    "hyperparameters, list two tasks or more in the grid, and run the study again; what is trained already is not trained twice."
+)
 
 
 def _rest(s: Surface, paths: Sequence[str]) -> tuple[str, ...]:
@@ -45,9 +49,7 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     """H3: per seed the correlation of benefits between tasks, the mean over all pairs of tasks."""
     pairs = [(a, b) for a, b in combinations(found, 2) if _rest(a, TASK_PATHS) == _rest(b, TASK_PATHS) and _tasks(a) != _tasks(b)]
     if not pairs:
-        return undecided(
-            claim, "it needs at least two tasks; add the task to the scientific axes, or run the same study on another."
-        )
+        return undecided(claim, _TWO_TASKS)
     both = [x for a, b in pairs if (x := matched(a, b)) is not None]
     gains = [(_gain(x), _gain(y)) for x, y in both if x.shape[0] * (x.shape[1] - 1) >= 4]
     seeds = min((a.shape[1] for a, _ in gains), default=0)
@@ -116,7 +118,8 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
     m = moments(_pseudo(sgd - adamw))
     spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
-    text = f"The standard deviation between warmups at the chosen rate is {spread[0]:.3g} for SGD and {spread[1]:.3g} for AdamW."
+    sd = [claim.units.difference(v, sign=False) for v in spread]
+    text = f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} with AdamW."
     return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
 
 

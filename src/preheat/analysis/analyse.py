@@ -12,11 +12,11 @@ from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
+from preheat.analysis.notes import counts, notes
 from preheat.analysis.results import Results
 from preheat.analysis.rules import rules
 from preheat.analysis.table import Table, names, number, tabulate
 from preheat.analysis.words import last_part
-from preheat.analysis.wording import counts, notes
 
 
 def analyse(results: Results, load: Load | None = None) -> Findings:

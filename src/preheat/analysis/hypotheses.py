@@ -12,10 +12,13 @@ import numpy as np
 
 from preheat.analysis.across import replicates, sensitivity
 from preheat.analysis.findings import Estimate, Hypothesis
-from preheat.analysis.stats import Moments, interval, moments, p_above, rounding
+from preheat.analysis.stats import Array, Moments, interval, moments, p_above, rounding
 from preheat.analysis.surface import Surface, asks_for_warmup, lines, surfaces
 from preheat.analysis.table import Table
 from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
+from preheat.analysis.words import Units, capital, spoken, within
+
+_SLOPE = "epochs per doubling of the data"
 
 
 def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
@@ -23,20 +26,19 @@ def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
     if not asks_for_warmup(table):
         return ()
     found = surfaces(table)
-    metric, margin = table.study.metric, table.study.margin
+    metric, margin, u = table.study.metric, table.study.margin, Units.of(table.study.metric)
     claims = (
-        Claim("H1", _H1, metric, margin),
-        Claim("H2", _H2, "epochs per doubling of the data", _smallest_slope(home(found)) if found else margin),
-        Claim("H3", _H3, "correlation", 0.3),
-        Claim("H4", _H4, f"{metric} squared", margin**2),
+        Claim("H1", _H1, metric, margin, u),
+        Claim("H2", _H2, _SLOPE, _smallest_slope(home(found)) if found else margin, u),
+        Claim("H3", _H3, "correlation", 0.3, u),
+        Claim("H4", _H4, f"{metric} squared", margin**2, u),
     )
     why = _obstacle(table, found)
     if why:
         return tuple(undecided(claim, why) for claim in claims)
-    here = home(found)
     return (
-        _peak(table, here, claims[0]),
-        _slope(here, claims[1]),
+        _peak(table, found, claims[0]),
+        _slope(found, claims[1]),
         replicates(found, claims[2]),
         sensitivity(found, claims[3]),
     )
@@ -77,30 +79,42 @@ def _obstacle(table: Table, found: Sequence[Surface]) -> str:
     return ""
 
 
-def _peak(table: Table, s: Surface, claim: Claim) -> Hypothesis:
-    """H1; theta = max over interior sizes of min(lead over the smallest size, lead over the largest)."""
-    if len(s.sizes) < 3:
-        return undecided(claim, "it needs at least three data sizes.")
-    if not s.choosing.shape[2]:
-        return undecided(claim, "no seed chooses the warmup; set choosing to 1 or more and complete the study.")
+def _benefit(s: Surface) -> tuple[Array, Array]:
+    """(judged benefit [C, S'] of the warmup that the choosing seeds liked best, what they saw of it [C])."""
     chosen = s.choosing.mean(axis=2)
     gain = np.delete(chosen - chosen[:, [s.base]], s.base, axis=1)
     others = np.delete(np.arange(len(s.names)), s.base)
     rows = np.arange(len(s.sizes))
-    benefit = s.judged[rows, others[gain.argmax(axis=1)]] - s.judged[:, s.base]
-    inner = rows[1:-1]
+    return s.judged[rows, others[gain.argmax(axis=1)]] - s.judged[:, s.base], gain.max(axis=1)
+
+
+def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
+    """H1; theta = max over interior sizes of min(lead over the smallest size, lead over the largest)."""
+    s = home(found)
+    if len(s.sizes) < 3:
+        return undecided(claim, "it needs at least three data sizes.")
+    if not s.choosing.shape[2]:
+        return undecided(claim, "no seed chooses the warmup; set choosing to 1 or more and complete the study.")
+    benefit, gain = _benefit(s)
+    inner = np.arange(len(s.sizes))[1:-1]
     floor = rounding(table.step, 4)
     leads = {int(i): [moments(benefit[i] - benefit[end], floor) for end in (0, -1)] for i in inner}
-    top = int(inner[gain.max(axis=1)[inner].argmax()])
+    top = int(inner[gain[inner].argmax()])
     effect, p = _lead(leads)[top], [p_above(m) for m in leads[top]]
     weaker, last = min(leads[top], key=_lower), max((min(pair, key=_upper) for pair in leads.values()), key=_upper)
     effect = Estimate(effect.mean, effect.lo, interval(last).hi, effect.n)
     both = None if None in p else max(v for v in p if v is not None)
-    where = f"Panel {s.panel}: " if s.panel else ""
-    means = ", ".join(f"{v:.3g} at {name}" for v, name in zip(benefit.mean(axis=1), s.labels, strict=True))
-    text = f"{where}the benefit is {means}; the choosing seeds pointed at {s.labels[top]}."
+    told = [_benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]]
+    base = spoken(table.study.treatment, s.names[s.base])
+    text = f"The choosing seeds pointed at {s.labels[top]} per class. Benefit over {base}: {'; '.join(told)}."
     ways = [(weaker, weaker.mean), (last, claim.smallest - last.mean)]
-    return concluded(claim, ways, both, effect=effect, text=text[0].upper() + text[1:])
+    return concluded(claim, ways, both, effect=effect, text=text)
+
+
+def _benefits(s: Surface, claim: Claim) -> str:
+    means = zip(_benefit(s)[0].mean(axis=1), s.labels, strict=True)
+    told = ", ".join(f"{claim.units.difference(float(v))} at {name}" for v, name in means)
+    return f"{within(s.panel)} {told}".strip()
 
 
 def _lower(m: Moments) -> float:
@@ -124,12 +138,17 @@ def _lead(leads: dict[int, list[Moments]]) -> dict[int, Estimate]:
     return out
 
 
-def _slope(s: Surface, claim: Claim) -> Hypothesis:
+def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     """H2."""
+    s = home(found)
     _, slope, floor = lines(s)
     m = moments(slope, floor)
-    where = f"Panel {s.panel}. " if s.panel else ""
-    text = f"{where}With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
+    text = f"Tested {within(s.panel)}. " if s.panel else ""
+    for other in found:
+        if other is not s and other.n:
+            _, beside, floor = lines(other)
+            text += f"{capital(within(other.panel))} it is {claim.units.estimate(interval(moments(beside, floor)), claim.unit)}. "
+    text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
     return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
 
 

@@ -11,6 +11,7 @@ from preheat.analysis.edges import trained
 from preheat.analysis.findings import Estimate, Inside
 from preheat.analysis.stats import ALPHA, Array, range_quantile, rounding, t_quantile
 from preheat.analysis.table import Table
+from preheat.analysis.words import Units
 
 
 def insides(table: Table) -> tuple[Inside, ...]:
@@ -53,13 +54,13 @@ def _well_inside(table: Table, whole: NDArray[np.intp]) -> int | None:
 def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | None, *, level: float) -> Inside:
     panel, condition = table.panels.labels[place[0]], table.conditions.labels[place[1]]
     if x is None or not np.isfinite(x).all():
-        text = "There is no value at which every treatment trained with every seed."
+        text = "at no value did every treatment train with every seed"
         return Inside(panel, condition, at, None, None, False, text)
     k, n = x.shape
     if k < 2 or n < 2:
         widest = Estimate(float(np.ptp(x.mean(axis=1))), None, None, n) if k > 1 else None
         return Inside(
-            panel, condition, at, widest, None, False, "Too few treatments or seeds for an interval: a description only."
+            panel, condition, at, widest, None, False, "too few treatments or seeds for an interval: a description only"
         )
     means = x.mean(axis=1)
     rest = x - means[:, None] - x.mean(axis=0) + x.mean()
@@ -71,17 +72,13 @@ def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | N
     equivalent = s > 0 and reach < table.study.margin
     sd = math.sqrt(float(x.var(axis=1, ddof=1).mean()))
     widest = Estimate(width, max(0.0, width - half), width + half, n)
-    return Inside(panel, condition, at, widest, sd, equivalent, _text(table, widest, sd, equivalent))
+    return Inside(panel, condition, at, widest, sd, equivalent, _text(table, widest, equivalent))
 
 
-def _text(table: Table, widest: Estimate, sd: float, equivalent: bool) -> str:
-    assert widest.lo is not None and widest.hi is not None
-    told = (
-        f"The means of the treatments lie within {widest.mean:.3g} of each other (95 % interval of the true range "
-        f"{widest.lo:.3g} to {widest.hi:.3g}, {widest.n} seeds); seeds alone have a standard deviation of {sd:.3g}. "
-    )
+def _text(table: Table, widest: Estimate, equivalent: bool) -> str:
+    margin = Units.of(table.study.metric).margin(table.study.margin)
     if equivalent:
-        return told + f"All treatments are equivalent within {table.study.margin:g}."
-    if widest.lo > 0:
-        return told + "The treatments differ."
-    return told + f"Neither a difference nor equivalence within {table.study.margin:g} is shown."
+        return f"all equivalent within {margin}"
+    if widest.lo:
+        return "the treatments differ"
+    return f"neither a difference nor equivalence within {margin} is shown"

@@ -11,6 +11,7 @@ from preheat.analysis.findings import Estimate, Rule, RuleScore
 from preheat.analysis.stats import Array, interval, moments, rounding
 from preheat.analysis.surface import Surface, favourites, lines, surfaces
 from preheat.analysis.table import Table
+from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
 
 
 def seed_rule(examples_per_class: float) -> float:
@@ -37,8 +38,8 @@ def _rule(table: Table, s: Surface) -> Rule:
     intercept = interval(moments(a, floor * float(np.abs(s.doublings).mean())))
     slope = interval(moments(b, floor))
     fitted, beyond = held_out(s)
-    sign = "-" if slope.mean < 0 else "+"
-    fits = f"{intercept.mean:.3g} {sign} {abs(slope.mean):.3g} log2(n) epochs; at each size from a fit on the others"
+    sign = MINUS if slope.mean < 0 else "+"
+    fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
     tried: dict[str, tuple[str, Array]] = {
         "fitted rule": (fits, fitted),
         "seed 0's rule": ("5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1", _each(s, seed_rule)),
@@ -52,7 +53,9 @@ def _rule(table: Table, s: Surface) -> Rule:
         RuleScore(name, formula, interval(moments((reference - interpolated(s, picks)).mean(axis=0), floor)), _named(s, picks))
         for name, (formula, picks) in tried.items()
     )
-    return Rule(s.panel, intercept, slope, scores, _text(slope, scores, table.study.margin, beyond))
+    margin = (table.study.margin, Units.of(table.study.metric).margin(table.study.margin))
+    text = f"{within(s.panel)} {_text(slope, scores, margin, beyond)}".strip()
+    return Rule(s.panel, intercept, slope, scores, capital(text))
 
 
 def _each(s: Surface, rule: Callable[[float], float]) -> Array:
@@ -97,15 +100,15 @@ def best_score(s: Surface) -> Array:
     return np.take_along_axis(s.judged, np.round(rest, 12).argmax(axis=1)[:, None, :], axis=1)[:, 0, :]
 
 
-def _text(slope: Estimate, scores: tuple[RuleScore, ...], margin: float, beyond: bool) -> str:
+def _text(slope: Estimate, scores: tuple[RuleScore, ...], margin: tuple[float, str], beyond: bool) -> str:
+    """margin: as a number and as it is written."""
+    told = f"the best warmup changes by {plain(slope.mean)} epochs per doubling of the data"
     if slope.lo is None or slope.hi is None:
-        return f"One judging seed gives a description only: a slope of {slope.mean:.3g} epochs per doubling of the data."
-    told = (
-        f"The best warmup changes by {slope.mean:.3g} epochs per doubling of the data "
-        f"(95 % interval {slope.lo:.3g} to {slope.hi:.3g}, {slope.n} seeds)"
-        f"{': neither growth nor decline is shown' if slope.lo <= 0 <= slope.hi else ''}."
-    )
-    fine = [s.name for s in scores if s.regret.hi is not None and s.regret.hi < margin]
+        return f"{told}; one judging seed gives a description only."
+    shown = "neither growth nor decline is shown" if slope.lo <= 0 <= slope.hi else "the change is sure"
+    told += f" ({LEVEL} {plain(slope.lo)} to {plain(slope.hi)}, {slope.n} seeds): {shown}."
+    fine = [s.name for s in scores if s.regret.hi is not None and s.regret.hi < margin[0]]
     who = "these are shown to lose" if fine else "no rule is shown to lose"
-    told += f" On sizes left out of the fit {who} less than {margin:g} to the best warmup{': ' if fine else ''}{', '.join(fine)}."
+    told += f" On sizes left out of the fit {who} less than {margin[1]} to the best warmup"
+    told += f": {', '.join(fine)}." if fine else "."
     return told + (" Some fitted warmups lay outside the grid and were cut to its ends." if beyond else "")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preheat.analysis.findings import Estimate, Hypothesis, Verdict
-from preheat.analysis.stats import ALPHA, MOST_SEEDS, Moments, more_seeds
+from preheat.analysis.stats import ALPHA, Moments, more_seeds
+from preheat.analysis.words import Units, capital
 
 STATEMENTS = {
     "H1": "The benefit of warmup peaks at intermediate data sizes.",
@@ -18,12 +19,13 @@ STATEMENTS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A hypothesis as "the effect is above 0". smallest: the smallest effect of interest, in `unit`."""
+    """A hypothesis as "the effect is above 0". smallest: the smallest effect of interest, in `unit`; units: the metric's."""
 
     code: str
     how: str
     unit: str
     smallest: float
+    units: Units
 
 
 def judge(effect: Estimate, smallest: float) -> Verdict:
@@ -51,26 +53,20 @@ def concluded(claim: Claim, ways: Ways, p: float | None, *, effect: Estimate, te
     verdict = judge(effect, claim.smallest)
     numbers = [more_seeds(m, [(distance, ALPHA / 2)]) for m, distance in ways]
     more = min((n for n in numbers if n is not None), default=None) if verdict == "not decided" else None
-    words = " ".join(w for w in (_sentence(claim, effect, verdict, more), text) if w)
+    words = " ".join(w for w in (_remark(claim, effect, verdict, more), text) if w)
     return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, effect, claim.unit, p, verdict, more, words)
 
 
 def undecided(claim: Claim, why: str, more: int | None = None) -> Hypothesis:
     """A hypothesis that the study at hand can't test, and what to run instead."""
-    return Hypothesis(
-        claim.code, STATEMENTS[claim.code], claim.how, None, claim.unit, None, "not decided", more, f"Not decided: {why}"
-    )
+    return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, None, claim.unit, None, "not decided", more, capital(why))
 
 
-def _sentence(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None) -> str:
+def _remark(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None) -> str:
+    """What the numbers do not say by themselves."""
     if effect.lo is None or effect.hi is None:
-        return f"Not decided: one judging seed gives a description only ({effect.mean:.3g} {claim.unit})."
-    told = f"{effect.mean:.3g} {claim.unit} (95 % interval {effect.lo:.3g} to {effect.hi:.3g}, {effect.n} judging seeds)"
-    if verdict == "supported":
-        return f"Supported: {told}."
+        return "One judging seed gives a description only."
     if verdict == "contradicted":
-        return f"Contradicted: {told}, below the smallest effect of interest ({claim.smallest:.3g})."
-    if more is None:
-        return f"Not decided: {told}; nothing varied between seeds."
-    about = f"more than {more}" if more >= MOST_SEEDS else f"about {more}"
-    return f"Not decided: {told}; {about} more judging {'seed' if more == 1 else 'seeds'} needed."
+        least = claim.units.amount(claim.smallest, claim.unit, sign=False)
+        return f"The whole interval lies below the smallest effect of interest, {least}."
+    return "Nothing varied between seeds." if verdict == "not decided" and more is None else ""

@@ -23,7 +23,10 @@ LONG = {
     "learning_rate_factor": "learning rate (share of the peak)",
     "train_loss": "training loss",
 }
-NAMES = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "AdaGrad", "Adadelta", "RMSprop", "Lion", "LAMB", "LARS", "Muon", "SOAP")
+NAMES = (
+    *("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "AdaGrad", "Adadelta", "RMSprop"),
+    *("Lion", "LAMB", "LARS", "Muon", "SOAP", "Shampoo", "Adafactor", "Prodigy"),
+)
 PERCENT_METRICS = ("accuracy", "error_rate", "recall", "precision", "f1")
 
 
@@ -83,7 +86,9 @@ class Units:
         if unit == self.metric:
             return self.difference(x, sign=sign)
         if unit == f"{self.metric} squared":
-            return _with(plain(x * self.scale**2, 2), f"{self.step or self.metric} squared")
+            text = plain(x * self.scale**2, 2)
+            step = self.step[:-1] if text == "1" else self.step
+            return _with(text, f"{step or self.metric} squared")
         return _with(plain(x), unit)
 
     def estimate(self, e: Estimate, unit: str) -> str:

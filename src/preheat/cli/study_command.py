@@ -29,7 +29,9 @@ SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("study", metavar="STUDY", help="a registered study or a file")
-    parser.add_argument("--task", metavar="NAME", help="the task, where the study leaves it open")
+    parser.add_argument(
+        "--task", metavar="NAME", action="append", default=[], help="the task, where the study leaves it open (repeatable)"
+    )
     parser.add_argument("--part", metavar="NAME", help="a named part of the study only")
     parser.add_argument("--seeds", metavar="N", type=whole, help="seeds 0 to N-1 instead of the study's own")
     parser.add_argument("--limit", metavar="N", type=whole, help="the first N runs only")
@@ -88,7 +90,7 @@ def declared(args: argparse.Namespace) -> Study:
     else:
         if args.study not in STUDIES.names():
             raise UserError(f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml")
-        study = STUDIES.build(args.study, {**options, **({"task": args.task} if args.task else {})}).study()
+        study = STUDIES.build(args.study, {**options, **({"tasks": tuple(args.task)} if args.task else {})}).study()
     return study.with_seeds(args.seeds) if args.seeds else study
 
 

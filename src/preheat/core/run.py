@@ -116,7 +116,9 @@ class Run:
         if total != int(total) or total < 1:
             raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:g} steps")
         if total > MOST_STEPS:
-            raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length")
+            raise UserError(
+                f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length"
+            )
         return int(total)
 
     @property

@@ -111,7 +111,9 @@ def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", c
         compiled = _try(largest, best.size, "compiled", each)
     except Exception as error:  # no C++ compiler, or a model that the compiler does not take
         if compile_mode == "on":
-            raise UserError(f"--compile on: this model can't be compiled here ({type(error).__name__}): write --compile off") from error
+            raise UserError(
+                f"--compile on: this model can't be compiled here ({type(error).__name__}): write --compile off"
+            ) from error
         return best
     worth = compiled.seconds * total / jobs + COMPILE_SECONDS < gain
     return compiled if worth or compile_mode == "on" else best

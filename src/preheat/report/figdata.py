@@ -6,18 +6,26 @@ Each function takes the findings and a panel, and gives the figure's data, or No
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from preheat.analysis.findings import BestSet, Curve, Edge, Effect, Estimate, Findings, Inside, Rule
 from preheat.analysis import words
-from preheat.report.shapes import Dot, Dots, Facets, Heat, Line, Lines, Matrix, Numbers
+from preheat.analysis.findings import BestSet, Curve, Edge, Effect, Estimate, Findings, Inside, Pooled, Rule
 from preheat.analysis.words import Units
+from preheat.report.shapes import Dot, Dots, Facets, Heat, Line, Lines, Matrix, Numbers
+
+ALL = "all together"
 
 
 def rows_of(f: Findings) -> tuple[str, ...]:
     """The conditions, or one empty name where the study has none."""
     return f.conditions or ("",)
+
+
+def base_name(f: Findings) -> str:
+    """The baseline in a sentence."""
+    given = [e.baseline for e in f.effects] + [p.baseline for p in f.pooled] + [e.treatment for e in f.edges if e.ratio is None]
+    return words.spoken(f.treatment, given[0]) if given else "the baseline"
 
 
 def row_name(condition: str) -> str:
@@ -62,20 +70,50 @@ def accuracy(f: Findings, panel: str) -> Heat | None:
     )
 
 
+Place = tuple[str, str, str]
+
+
+def lost_runs(f: Findings) -> dict[Place, tuple[int, int, int]]:
+    """Per (panel, condition, treatment): runs that did not train, those of them that diverged, and all with a result.
+
+    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but learnt next
+    to nothing. Without a numeric setting that was varied only divergence is known.
+    """
+    if not f.edges:
+        return {(c.panel, c.condition, c.treatment): (c.diverged, c.diverged, c.runs) for c in f.cells if c.runs}
+    counted = {
+        (e.panel, e.condition, e.treatment): (
+            sum(p.runs - p.trained for p in e.points),
+            sum(p.diverged for p in e.points),
+            sum(p.runs for p in e.points),
+        )
+        for e in f.edges
+    }
+    return {place: n for place, n in counted.items() if n[2]}
+
+
+def untrained(f: Findings, panel: str) -> Heat | None:
+    """Share of runs that did not train, condition by treatment; colours span all panels."""
+    return _shares(f, panel, {k: (n[0], n[2]) for k, n in lost_runs(f).items()}, name="runs that did not train (%)")
+
+
 def diverged(f: Findings, panel: str) -> Heat | None:
-    """Share of diverged runs, condition by treatment, over the runs that each cell counts; colours span all panels."""
-    at = {(c.condition, c.treatment): c for c in f.cells if c.panel == panel and c.runs > 0}
-    if not at:
+    """Share of diverged runs, where any diverged and more did not train."""
+    found = lost_runs(f)
+    if not any(n[1] for n in found.values()) or all(n[0] == n[1] for n in found.values()):
         return None
-    grid = [[at.get((c, t)) for t in f.treatments] for c in rows_of(f)]
-    shares = tuple(tuple(None if c is None else 100 * c.diverged / c.runs for c in row) for row in grid)
-    texts = tuple(
-        tuple(words.NONE if c is None else f"{100 * c.diverged / c.runs:.0f} %\n{c.diverged}/{c.runs}" for c in row)
-        for row in grid
-    )
+    return _shares(f, panel, {k: (n[1], n[2]) for k, n in found.items()}, name="diverged runs (%)")
+
+
+def _shares(f: Findings, panel: str, found: Mapping[Place, tuple[int, int]], *, name: str) -> Heat | None:
+    if not any(p == panel for p, _, _ in found):
+        return None
+    grid = [[found.get((panel, c, t)) for t in f.treatments] for c in rows_of(f)]
+    shares = tuple(tuple(None if n is None else 100 * n[0] / n[1] for n in row) for row in grid)
+    texts = tuple(tuple(words.NONE if n is None else f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}" for n in row) for row in grid)
     names = tuple(row_name(c) for c in rows_of(f))
-    top = 10.0 * max(1, math.ceil(10 * max((c.diverged / c.runs for c in f.cells if c.runs > 0), default=0)))
-    return Heat(names, f.treatments, _row_label(f), words.human(f.treatment), "diverged runs (%)", shares, texts, 0.0, top)
+    top = 10.0 * max(1, math.ceil(10 * max(bad / runs for bad, runs in found.values())))
+    return Heat(names, f.treatments, _row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
 
 
 def _dot(e: Estimate, place: tuple[str, str, int], *, scale: float = 1.0, filled: bool = True) -> Dot:
@@ -104,7 +142,7 @@ def benefit(f: Findings, panel: str) -> Dots | None:
         )
         for e in mine
     )
-    label = u.difference_label(f"{mine[0].baseline}")
+    label = u.difference_label(base_name(f))
     return Dots(_present(rows_of(f), dots), _row_label(f), label, dots, band=f.margin * u.scale)
 
 
@@ -160,12 +198,22 @@ def edge_ratio(f: Findings, panel: str) -> Dots | None:
     )
     if not dots:
         return None
-    base = next((e.treatment for e in f.edges if e.panel == panel and e.ratio is None), "the baseline")
-    label = f"highest usable {words.human(f.nuisance) or 'value'}, times that of {base}"
-    return Dots(_present(rows_of(f), dots), _row_label(f), label, dots, zero=1.0, log=True)
+    label = f"highest usable {words.human(f.nuisance) or 'value'}, times that with {base_name(f)}"
+    rows = _present(rows_of(f), dots)
+    if len(f.conditions) > 1 and (together := _together(f, panel)):
+        rows, dots = (ALL, *rows), (*together, *dots)
+    return Dots(rows, _row_label(f), label, dots, zero=1.0, log=True)
 
 
-def sure(e: Edge) -> bool:
+def _together(f: Findings, panel: str) -> tuple[Dot, ...]:
+    return tuple(
+        _dot(p.ratio, (ALL, p.treatment, f.treatments.index(p.treatment)), filled=sure(p))
+        for p in f.pooled
+        if p.panel == panel and 0 < p.ratio.mean < math.inf
+    )
+
+
+def sure(e: Edge | Pooled) -> bool:
     """Whether an edge's move is sure at 95 % after correction."""
     return e.p_adjusted is not None and e.p_adjusted < 0.05
 

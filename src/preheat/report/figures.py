@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
+from preheat.analysis.words import TIMES, plain, short
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_figure, series
-from preheat.analysis.words import TIMES, plain, short
 
 WIDTH = 4.9
 FACTORS = (

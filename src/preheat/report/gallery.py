@@ -6,8 +6,8 @@ import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from preheat.analysis.findings import Findings
 from preheat.analysis import words
+from preheat.analysis.findings import Findings
 from preheat.report import figdata
 from preheat.report.figures import draw
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
@@ -49,7 +49,7 @@ def plates(f: Findings) -> list[Plate]:
             if data is not None:
                 alike = next(dots) if isinstance(data, Dots) else data
                 cut = " Arrows: the line goes on." if isinstance(alike, Dots) and alike.cut else ""
-                out.append(Plate(section, group, _name(name, panel), panel, caption + cut, alike))
+                out.append(Plate(section, group, _name(name, panel), words.named(panel), caption + cut, alike))
     out += _rules(f)
     out += _curves(f)
     return _named(out)
@@ -64,14 +64,18 @@ def _plan(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     rates = f", at every {words.human(f.nuisance)}" if f.nuisance else ""
     together = "All conditions and seeds together."
     yield ("edge", "edge", "Share of runs that trained"), together, figdata.trained
-    moves = "Lines: 95 % intervals over seeds. Filled: sure after correction."
+    moves = "Lines: 95 % intervals over seeds. Filled: sure after correction; the first row by itself, the others together."
+    moves = moves if f.pooled and len(f.conditions) > 1 else "Lines: 95 % intervals over seeds. Filled: sure after correction."
     yield ("edge", "edge-ratio", "How far the edge moves"), moves, figdata.edge_ratio
     yield ("metric", words.human(f.metric), ""), "Mean, and half the 95 % interval below it.", figdata.accuracy
     band = f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
     yield ("benefit", "benefit", ""), band, figdata.benefit
     yield ("best", "best", ""), "Rings can't be told from the highest mean at 95 %.", figdata.best
     yield ("inside", "inside", ""), f"Grey band: the margin of {margin}. Filled: not shown to be within it.", figdata.inside
-    yield ("diverged", "diverged", ""), f"Below the share: diverged runs / all runs of the setting{rates}.", figdata.diverged
+    lost, gone = ("Did not train", "Of these: diverged") if f.edges else ("Diverged", "")
+    below = "Below the share: these runs / all runs of the setting"
+    yield ("untrained", "untrained", lost), f"{below}{rates}.", figdata.untrained
+    yield ("untrained", "diverged", gone), f"{below}{rates}.", figdata.diverged
 
 
 def _rules(f: Findings) -> Iterator[Plate]:
@@ -79,7 +83,7 @@ def _rules(f: Findings) -> Iterator[Plate]:
     for (rule, _), data in zip(made, figdata.shared([d for _, d in made]), strict=True):
         caption = "Lines: 95 % intervals, on conditions that the fit has not seen. Grey band: the margin."
         caption += " Arrows: the line goes on." if data.cut else ""
-        yield Plate("rule", "", _name("rule", rule.panel), rule.panel, caption, data)
+        yield Plate("rule", "", _name("rule", rule.panel), words.named(rule.panel), caption, data)
 
 
 def _curves(f: Findings) -> Iterator[Plate]:
@@ -89,7 +93,7 @@ def _curves(f: Findings) -> Iterator[Plate]:
                 data = figdata.curves(f, [c for c in some if c.what == what and c.panel == panel])
                 if data is not None:
                     band = "Mean over seeds, band of one standard deviation." if section == "curves" else "As scheduled."
-                    yield Plate(section, words.human(what), _name(section, what, panel), panel, band, data)
+                    yield Plate(section, words.human(what), _name(section, what, panel), words.named(panel), band, data)
 
 
 def _named(some: list[Plate]) -> list[Plate]:

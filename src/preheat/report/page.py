@@ -12,11 +12,11 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from preheat.analysis.findings import Estimate, Findings, Hypothesis
 from preheat.analysis import words
-from preheat.report.figdata import sure
+from preheat.analysis.findings import Findings, Hypothesis
+from preheat.report.figdata import base_name, sure
 from preheat.report.gallery import Drawn
-from preheat.report.sections import difference, number, sections, tally, verdict
+from preheat.report.sections import sections, tally, verdict
 from preheat.report.style import css_variables
 
 MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
@@ -79,21 +79,28 @@ def tiles(f: Findings) -> list[Tile]:
     """Counts, not the largest of many: a maximum over comparisons would flatter."""
     c = f.counts
     lost = tuple(f"{n:,} {word}" for n, word in ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing")) if n)
-    ended = "run trained to the end" if c.done == 1 else "runs trained to the end"
-    out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "runs")]
-    moves = [e for e in f.edges if e.ratio is not None]
+    ended = "run finished" if c.done == 1 else "runs finished"
+    stuck = sum(p.runs - p.trained - p.diverged for e in f.edges for p in e.points)
+    lost = ((f"{stuck:,} of them did not train",) if stuck else ()) + lost
+    out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "untrained" if stuck else "runs")]
+    moves = f.pooled or [e for e in f.edges if e.ratio is not None]
     if moves:
-        text = "comparisons in which the edge of stability surely moves"
-        out.append(Tile(f"{sum(sure(e) for e in moves)} of {len(moves)}", text, "edge"))
+        together = ", all conditions together" if f.pooled and len(f.conditions) > 1 else ""
+        text = f"comparisons in which the edge of stability surely moves{together}"
+        out.append(Tile(f"{sum(map(sure, moves))} of {len(moves)}", text, "edge"))
     if f.effects:
         better = sum(e.verdict == "better" for e in f.effects)
         at = f", each at its best {words.human(f.nuisance)}" if f.nuisance else ""
-        text = f"comparisons in which the {words.human(f.metric)} is surely better than with {f.effects[0].baseline}{at}"
+        text = f"comparisons in which the {words.human(f.metric)} is surely better than with {base_name(f)}{at}"
         out.append(Tile(f"{better} of {len(f.effects)}", text, "benefit"))
     if f.inside:
         same, margin = sum(i.equivalent for i in f.inside), words.Units.of(f.metric).margin(f.margin)
         out.append(
-            Tile(f"{same} of {len(f.inside)}", f"settings inside the edge in which all are equivalent within {margin}", "inside")
+            Tile(
+                f"{same} of {len(f.inside)}",
+                f"settings well inside the edge in which all are equivalent within {margin}",
+                "inside",
+            )
         )
     return out
 
@@ -114,7 +121,7 @@ def how_sure(f: Findings) -> list[str]:
         out.append("One seed gives a description, not a conclusion.")
     else:
         out.append(
-            "Intervals are two-sided, 95 %, over seeds. p-values called corrected are Holm's over all comparisons of the report."
+            "Intervals are two-sided, 95 %, over seeds, each by itself. A p called corrected is Holm's over all rows of its table."
         )
     if f.effects:
         out.append(tally(f))
@@ -131,7 +138,8 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 def card(h: Hypothesis, u: words.Units) -> Card:
     """A hypothesis with its effect and p in one line, as it would be cited."""
-    parts = [_effect(h.effect, h.unit, u=u), words.p_text(h.p), f"n{words.GAP}={words.GAP}{h.effect.n}" if h.effect else ""]
+    effect = "no estimate" if h.effect is None else u.estimate(h.effect, h.unit)
+    parts = [effect, words.p_text(h.p), f"n{words.GAP}={words.GAP}{h.effect.n}" if h.effect else ""]
     state = h.verdict.replace(" ", "-")
     return Card(
         h.code,
@@ -143,15 +151,6 @@ def card(h: Hypothesis, u: words.Units) -> Card:
         h.how,
         h.text,
     )
-
-
-def _effect(e: Estimate | None, unit: str, *, u: words.Units) -> str:
-    """In the metric's own unit an effect reads as a difference of it: 0.4 points."""
-    if e is None:
-        return "no estimate"
-    level, _, interval = (difference(e, u) if unit == u.metric else number(e)).partition(" (")
-    named = level if unit == u.metric and u.step else " ".join(p for p in (level, unit) if p)
-    return named + (f" (95 % interval {interval}" if interval else "")
 
 
 def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:

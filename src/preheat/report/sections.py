@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis import words
-from preheat.report.figdata import row_name, sure
-from preheat.report.gallery import Drawn
+from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
+from preheat.report.figdata import base_name, lost_runs, row_name, sure
+from preheat.report.gallery import Drawn
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,12 @@ def _edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = "The edge of stability: what warmup moves" if "warmup" in f.treatment else "The edge of stability"
     if not f.edges:
         return Section("edge", title, "", missing="no numeric setting was varied, or no run of it is done.")
-    moved = sum(sure(e) and e.ratio is not None for e in f.edges)
-    compared = sum(e.ratio is not None for e in f.edges)
     lead = (
-        f"The edge is the highest {rate} at which training still works. It moves surely (p < 0.05 after correction) in "
-        f"{moved} of {words.count(compared, 'comparison')} with the baseline. Every run counts, also those that diverged."
+        f"The edge is the highest {rate} at which training still works. {_moved(f)} Every run counts, also those that diverged."
     )
     rows = tuple(
         (
-            e.panel,
+            words.named(e.panel),
             row_name(e.condition),
             e.treatment,
             _power(e.edge),
@@ -115,7 +112,32 @@ def _edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
     )
     columns = (*_names(f), f"edge ({rate})", "times the baseline's", "p, corrected", "seeds", "censored seeds")
     table = Table("The edge with 95 % intervals. Censored: the seed trained at every value or at none.", columns, rows)
-    return Section("edge", title, lead, _of(drawn, "edge"), (table,))
+    return Section("edge", title, lead, _of(drawn, "edge"), (*_pooled(f), table))
+
+
+def _moved(f: Findings) -> str:
+    """How many comparisons of either family are sure."""
+    singles = [e for e in f.edges if e.ratio is not None]
+    parts = [f"in {sum(map(sure, singles))} of {words.count(len(singles), 'comparison')} with {base_name(f)}"]
+    if f.pooled and len(f.conditions) > 1:
+        first = f"in {sum(map(sure, f.pooled))} of {words.count(len(f.pooled), 'comparison')} over all {_values(f)} together"
+        parts = [first, f"{parts[0]} at a single one"]
+    return f"It moves surely (p < 0.05, each family corrected for its number by Holm) {' and '.join(parts)}."
+
+
+def _values(f: Findings) -> str:
+    return "data sizes" if "examples" in f.condition or "per_class" in f.condition else f"values of {words.human(f.condition)}"
+
+
+def _pooled(f: Findings) -> tuple[Table, ...]:
+    if not f.pooled:
+        return ()
+    rows = tuple(
+        (words.named(p.panel), p.treatment, number(p.ratio), words.p_text(p.p_adjusted), str(p.ratio.n)) for p in f.pooled
+    )
+    columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", "seeds")
+    what = f"All {_values(f)} together" if len(f.conditions) > 1 else "The edge"
+    return (Table(f"{what}: per seed the mean over them, with 95 % intervals", columns, rows, folded=False),)
 
 
 def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -131,7 +153,7 @@ def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
     chosen = tuple(dict.fromkeys(k for c in f.cells for k in c.chosen))
     rows = tuple(
         (
-            c.panel,
+            words.named(c.panel),
             row_name(c.condition),
             c.treatment,
             _estimate(c.estimate, u),
@@ -150,7 +172,7 @@ def _goal(f: Findings) -> str:
 
 def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
     u = Units.of(f.metric)
-    base = f.effects[0].baseline if f.effects else "the baseline"
+    base = base_name(f)
     title = f"Benefit over {base}"
     if not f.effects:
         return Section(
@@ -162,7 +184,7 @@ def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
     lead = f"{tally(f)} Differences are paired by seed; p is corrected (Holm). {_goal(f)}"
     rows = tuple(
         (
-            e.panel,
+            words.named(e.panel),
             row_name(e.condition),
             e.treatment,
             difference(e.estimate, u),
@@ -188,7 +210,9 @@ def tally(f: Findings) -> str:
 
 def verdict(text: str, more: int | None) -> str:
     """A verdict, and what it would take where there is none."""
-    return text + (f", about {more} more seeds" if more and text == "not decided" else "")
+    if not more or text != "not decided":
+        return text
+    return f"{text}, {'more than' if more >= 999 else 'about'} {words.count(more, 'more seed')}"
 
 
 def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -198,7 +222,7 @@ def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
     lead = (
         "Any member of a set is a sound choice: the data do not tell them apart. A set of all says that it does not matter here."
     )
-    rows = tuple((b.panel, row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
+    rows = tuple((words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
     head = _names(f)
     return Section(
         "best",
@@ -220,12 +244,13 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = title if same * 2 > len(f.inside) else "Inside the edge"
     rate = words.human(f.nuisance)
     lead = (
-        f"At the highest {rate} at which every treatment trained with every seed, all treatments are equivalent within "
-        f"{u.margin(f.margin)} in {same} of {words.count(len(f.inside), 'setting')}."
+        f"Compared at the highest {rate} of the grid that is at most half of the highest at which every run trained (at that one "
+        f"where there is none so low): all treatments are shown to be equivalent within {u.margin(f.margin)} in {same} of "
+        f"{words.count(len(f.inside), 'setting')}."
     )
     rows = tuple(
         (
-            i.panel,
+            words.named(i.panel),
             row_name(i.condition),
             words.plain(i.value),
             difference(i.widest, u) if i.widest else words.NONE,
@@ -246,12 +271,12 @@ def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
             "rule", title, "", missing="a rule is fitted where there are three numeric conditions or more, with results."
         )
     u = Units.of(f.metric)
-    lead = "\n".join(f"{r.panel}: {r.text}" if r.panel else r.text for r in f.rules)
+    lead = "\n".join(r.text for r in f.rules)
     what, over = words.human(f.treatment), words.human(f.condition)
-    fit = tuple((r.panel, number(r.intercept), number(r.slope), str(r.slope.n)) for r in f.rules)
+    fit = tuple((words.named(r.panel), number(r.intercept), number(r.slope), str(r.slope.n)) for r in f.rules)
     scores = tuple(
         (
-            r.panel,
+            words.named(r.panel),
             s.name,
             s.formula,
             difference(s.regret, u),
@@ -277,12 +302,27 @@ def _plain(f: Findings, drawn: Sequence[Drawn]) -> tuple[Section, ...]:
     plan = (
         ("curves", "Training curves", "At the chosen settings.", _of(drawn, "curves"), "no curve was kept."),
         ("rates", "Learning rates", "What each treatment asks for.", _of(drawn, "rates"), "no schedule was kept."),
-        (
-            "diverged",
-            "Diverged runs",
-            "A diverged run scores as a model that learnt nothing; it is never left out.",
-            _of(drawn, "diverged"),
-            "no run was counted.",
-        ),
     )
-    return tuple(Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan)
+    simple = tuple(Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan)
+    return (*simple, _untrained(f, drawn))
+
+
+def _untrained(f: Findings, drawn: Sequence[Drawn]) -> Section:
+    title = "Runs that did not train" if f.edges else "Diverged runs"
+    found = lost_runs(f)
+    if not found:
+        return Section("untrained", title, "", missing="no run was counted.")
+    lost, gone, runs = (sum(n[i] for n in found.values()) for i in range(3))
+    kept = "Such a run is never left out; a diverged one scores as a model that learnt nothing."
+    lead = f"{gone:,} of {words.count(runs, 'run')} diverged. {kept}"
+    if f.edges:
+        lead = (
+            f"{lost:,} of {words.count(runs, 'run')} did not train: {gone:,} diverged (a value that is not finite), {lost - gone:,} "
+            f"finished below halfway from chance to the best mean {words.human(f.metric)} of their data. {kept}"
+        )
+    rows = tuple(
+        (words.named(p), row_name(c), t, str(n[2]), str(n[0]), str(n[1]), f"{100 * n[0] / n[2]:.0f} %")
+        for (p, c, t), n in found.items()
+    )
+    columns = (*_names(f), "runs", "did not train", "of these diverged", "share that did not train")
+    return Section("untrained", title, lead, _of(drawn, "untrained"), (Table("Every setting", columns, rows),))

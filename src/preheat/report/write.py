@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from preheat.analysis.findings import Findings
+from preheat.analysis.words import slug
 from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.report.gallery import paint, plates
 from preheat.report.page import render
-from preheat.analysis.words import slug
 from preheat.store.blobs import write_atomic
 
 Rows = Sequence[Mapping[str, Any]]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
 
-from preheat.analysis.edges import factor, pooled_ratio
-from preheat.analysis.findings import Cell, Counts, Edge, Effect, Estimate, Inside
-from preheat.analysis.stats import ALPHA, interval
-from preheat.analysis.surface import asks_for_warmup
+from preheat.analysis.findings import Cell, Counts, Edge
 from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, Table
+from preheat.analysis.words import Units, count, human
 from preheat.core.grid import label
-from preheat.core.lengths import length
 
 
 def counts(table: Table) -> Counts:
@@ -46,22 +42,19 @@ def _seed_notes(table: Table) -> list[str]:
 
 
 def _run_notes(table: Table) -> list[str]:
-    n, out = counts(table), []
+    n, u, out = counts(table), Units.of(table.study.metric), []
     if n.diverged:
-        score = (
-            f" and count with {table.chance:.3g}, what a model scores that learnt nothing" if np.isfinite(table.chance) else ""
-        )
-        out.append(f"{n.diverged} of {n.planned} runs diverged{score}.")
+        known = np.isfinite(table.chance)
+        score = f" and count with {u.value(table.chance)}, what a model scores that learnt nothing" if known else ""
+        out.append(f"{n.diverged:,} of {n.planned:,} runs diverged{score}.")
     if n.failed:
-        out.append(f"{n.failed} of {n.planned} runs failed: the program could not train them. They are left out.")
+        out.append(f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out.")
     if n.missing:
-        out.append(
-            f"{n.missing} of {n.planned} runs are missing. They are left out, and count as the worst where a nuisance is chosen."
-        )
+        left = "They are left out, and count as the worst where a nuisance is chosen."
+        out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
     if table.step >= 5e-5 and table.study.metric == "accuracy":
-        out.append(
-            f"Test accuracy moves in steps of {table.step:.2g}; standard deviations are at least what this rounding makes."
-        )
+        steps = u.difference(table.step, sign=False)
+        out.append(f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding makes.")
     return out
 
 
