@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -184,7 +186,9 @@ def test_resumed_equals_uninterrupted_bitwise(where, task):
 
 @pytest.mark.parametrize("where", [single(), single("traced"), fleet("traced")], ids=["single", "single traced", "fleet"])
 def test_training_ends_when_every_run_has_diverged(where):
-    _, end, found = finish([a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=1e30, length="100000", schedule="constant")], where)
+    _, end, found = finish(
+        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=1e30, length="100000", schedule="constant")], where
+    )
     assert end.step < 1000 and found[0].status.outcome == "diverged" and found[0].status.step < 64
     assert len(found[0].trace["train_loss"].values) == found[0].status.step
 
@@ -215,11 +219,11 @@ def test_probes_measure_what_they_say():
     setup = set_up([run], single())
     states = [p.state.params for p in train(setup)]
     trace = finish([run], single())[2][0].trace
-    distance = lambda a, b: float(sum(((a[n] - b[n]) ** 2).sum() for n in a).sqrt())  # noqa: E731
+    distance = lambda a, b: float(sum(((a[n] - b[n]) ** 2).sum() for n in a).sqrt())
     lr = rates(run)
     np.testing.assert_allclose(trace["learning_rate"].values, lr, rtol=1e-12)
     np.testing.assert_allclose(trace["distance"].values, [distance(s, states[0]) for s in states[:-1]], atol=1e-12)
-    moved = [distance(a, b) for a, b in zip(states, states[1:], strict=False)]
+    moved = [distance(a, b) for a, b in pairwise(states)]
     np.testing.assert_allclose(trace["update_norm"].values, moved, rtol=1e-9)
     np.testing.assert_allclose(np.array(trace["grad_norm"].values) * lr, moved, rtol=1e-9)  # plain SGD: update = lr g
     layers = [np.array(s.values) ** 2 for n, s in trace.items() if n.startswith("grad_norm.")]
@@ -250,7 +254,7 @@ def test_noisy_quadratic_converges_to_its_expectation():
 def test_quadratic_is_stable_up_to_the_rate_two_over_the_largest_curvature():
     run = lambda rate: finish(
         [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=rate, length="200", schedule="constant")], single()
-    )[2][0]  # noqa: E731
+    )[2][0]
     start = run(1.99).summary["chance_loss"]
     assert run(1.99).summary["validation_loss"] < start < run(2.01).summary["validation_loss"]
 

@@ -65,7 +65,8 @@ def has_driver() -> bool:
 
 def install_torch() -> bool:
     """torch for this machine; whether it is there now."""
-    have = subprocess.run([str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=False)
+    ask = [str(PYTHON), "-c", "import torch; print(torch.__version__)"]
+    have = subprocess.run(ask, capture_output=True, text=True, check=False)
     if have.returncode == 0 and f"torch=={have.stdout.strip().split('+')[0]}" == TORCH:
         return True
     if platform.system() != "Linux" or has_driver():

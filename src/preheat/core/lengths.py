@@ -68,6 +68,7 @@ class Length:
         return f"{self.value:g}ep" if self.unit == "epochs" else f"{self.value}"
 
     def json(self) -> dict[str, float]:
+        """The length as JSON data: `{unit: value}`."""
         return {self.unit: self.value}
 
 

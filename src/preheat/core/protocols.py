@@ -8,7 +8,9 @@ from typing import Any, Protocol
 class Resolved(Protocol):
     """A schedule whose lengths are known: `factor(k)` for a step or an array of steps, float64."""
 
-    def __call__(self, step: Any) -> Any: ...
+    def __call__(self, step: Any) -> Any:
+        """The factor of the peak rate before update `step`."""
+        ...
 
 
 class Schedule(Protocol):

@@ -25,6 +25,7 @@ class Status(NamedTuple):
     reason: str = ""
 
     def json(self) -> dict[str, Any]:
+        """The status as JSON data."""
         return {"outcome": self.outcome, "step": self.step, "reason": self.reason}
 
 
@@ -64,4 +65,5 @@ class Record:
 
     @property
     def id(self) -> str:
+        """The run's id."""
         return self.run.id

@@ -56,7 +56,9 @@ class Run:
     trusted: InitVar[bool] = False
 
     def __post_init__(self, trusted: bool) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
         put("task", as_spec(self.task, "task"))
         put("optimizer", as_spec(self.optimizer, "optimizer"))
         put("probes", tuple(as_spec(p, "probe") for p in self.probes))
@@ -96,6 +98,7 @@ class Run:
 
     @cached_property
     def id(self) -> str:
+        """A hash of the canonical JSON: equal runs have equal ids."""
         return digest(self)
 
     @cached_property

@@ -29,6 +29,7 @@ class Spec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def json(self) -> dict[str, Any]:
+        """`{"name": name, **options}`."""
         return {"name": self.name, **plain(dict(self.options))}
 
     def __hash__(self) -> int:

@@ -61,6 +61,7 @@ class Study:
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The scientific paths, then the nuisances."""
         return (*self.scientific, *self.nuisance)
 
     def points(self) -> list[Point]:
@@ -94,12 +95,14 @@ class Study:
         return [p.run for p in self.points()]
 
     def json(self) -> dict[str, Any]:
+        """The study as JSON data."""
         data = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grid"}
         blocks = [{f.name: getattr(b, f.name) for f in fields(b)} for b in self.grid]
         return dict(plain({**data, "grid": blocks}))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
+        """The study that `json()` describes; unknown keys are errors."""
         known = [f.name for f in fields(cls)]
         for key in data:
             if key not in known:

@@ -16,7 +16,7 @@ from preheat.engine.loop import Progress, Setup
 
 def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order."""
-    losses = torch.atleast_2d(end.losses.detach().cpu())
+    losses = end.losses.detach().cpu().reshape(len(setup.fleet.runs), -1)
     broken = _broken(end, len(setup.fleet.runs))
     return [_record(setup, end, r, losses[r], broken[r], provenance or {}) for r in range(len(setup.fleet.runs))]
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from preheat.core.lengths import Length
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.engine.placement import Placement
@@ -56,7 +57,10 @@ class Setup(NamedTuple):
 def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     """Prepare runs of one stack key for training at a placement."""
     fleet, first = prepare(runs, where), runs[0]
-    when = lambda every: frozenset(due(every, fleet.total, fleet.per_epoch))  # noqa: E731
+
+    def when(every: Length) -> frozenset[int]:
+        return frozenset(due(every, fleet.total, fleet.per_epoch))
+
     probes = [build("probe", p) for p in first.probes]
     shape = Spec(first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)})
     return Setup(

@@ -43,13 +43,17 @@ class Placement(NamedTuple):
 @lru_cache(maxsize=16)
 def single(realise: Realise = "eager", device: str = "cpu") -> Placement:
     """One run, without a run axis."""
-    return Placement(lambda f, in_dims=0: f, _same, *_realisers(realise), False, torch.device(device))
+    return Placement(_alone, _same, *_realisers(realise), False, torch.device(device))
 
 
 @lru_cache(maxsize=16)
 def fleet(realise: Realise = "eager", device: str = "cpu") -> Placement:
     """Many runs of one stack key; every tensor of the state has a leading run axis."""
     return Placement(_vmap, _same, *_realisers(realise), True, torch.device(device))
+
+
+def _alone(function: Function, in_dims: Any = 0) -> Function:
+    return function
 
 
 def _same(tensors: Any) -> Any:
@@ -98,7 +102,7 @@ _OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)")
 
 
 def _direct(graph: torch.fx.GraphModule) -> Function:
-    """The graph's own code with each operator bound to its C++ entry: a wrapper's frame a call would cost a fifth of a small step."""
+    """The graph's own code with each operator bound to its C++ entry: a Python frame a call costs a fifth of a small step."""
     names: dict[str, Any] = dict(type(graph).forward.__globals__)
 
     def bind(found: re.Match[str]) -> str:

@@ -28,7 +28,7 @@ LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 2
 
 def placement(choice: Choice, device: str = "cpu") -> Placement:
     """The placement that a choice names."""
-    return (fleet if choice.size > 1 else single)(choice.realise, device)  # type: ignore[arg-type]
+    return (fleet if choice.size > 1 else single)(choice.realise, device)
 
 
 def signature(run: Run) -> str:
@@ -59,7 +59,7 @@ def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, 
     for _ in range(WARM):
         steps()
     ready = time.perf_counter()
-    each = []
+    each: list[float] = []
     while (spent := time.perf_counter() - ready) < LEAST_SECONDS or (len(each) < LEAST_STEPS and spent < MOST_SECONDS):
         at = time.perf_counter()
         steps()
@@ -81,9 +81,12 @@ def _steps(setup: Setup) -> Callable[[], None]:
 
 
 def run_bytes(run: Run) -> int:
-    """Bytes of one run in a fleet: old and new state, gradients, the batch and what the loss keeps for it (estimated as one gradient more)."""
+    """Bytes of one run in a fleet: old and new state, gradients, the batch and what the loss keeps for it (an estimate)."""
     setup = set_up([run], single())
-    size = lambda tree: sum(t.numel() * t.element_size() for t in pytree.tree_leaves(tree))  # noqa: E731
+
+    def size(tree: Any) -> int:
+        return sum(int(t.numel() * t.element_size()) for t in pytree.tree_leaves(tree))
+
     batch = {n: t[: run.batch_size] for n, t in setup.fleet.train.items()}
     return 2 * size(setup.fleet.start) + 2 * size(setup.fleet.start.params) + 8 * size(batch)
 
@@ -133,7 +136,7 @@ def alone(run: Run) -> Placement:
     for count in sorted({1, threads}):
         torch.set_num_threads(count)
         for realise in ("eager", "traced"):
-            where = single(realise)  # type: ignore[arg-type]
+            where = single(realise)
             found.append((seconds_per_run_step([run], where)[0], count, where))
     _, count, where = min(found, key=lambda f: f[0])
     torch.set_num_threads(count)

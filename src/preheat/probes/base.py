@@ -34,7 +34,9 @@ class Probe(Protocol):
     """every: the distance between measurements; measure: what is measured, by name."""
 
     @property
-    def every(self) -> Length: ...
+    def every(self) -> Length:
+        """The distance between two measurements."""
+        ...
 
     def measure(self, moment: Moment) -> Tensors:
         """{name: scalar tensor}."""

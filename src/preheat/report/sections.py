@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
-from preheat.report.figdata import base_name, lost_runs, row_name, sure
+from preheat.report.figdata import base_name, row_name
 from preheat.report.gallery import Drawn
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of texts. folded: it opens on demand, because a figure above says the same."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    folded: bool = True
-
-
-@dataclass(frozen=True)
-class Group:
-    """Figures side by side under a small heading."""
-
-    title: str
-    figures: tuple[Drawn, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section; `missing` says why there is nothing where there is nothing."""
-
-    id: str
-    title: str
-    lead: str
-    groups: tuple[Group, ...] = ()
-    tables: tuple[Table, ...] = ()
-    missing: str = ""
+from preheat.report.parts import Section, Table, figures_of, heads, number
+from preheat.report.stability import edge, untrained
 
 
 def sections(f: Findings, drawn: Sequence[Drawn]) -> Mapping[str, Section]:
     """The sections that are figures and tables, by their place in the page."""
-    made = (_edge(f, drawn), _metric(f, drawn), _benefit(f, drawn), _best(f, drawn), _inside(f, drawn), _rule(f, drawn))
+    made = (edge(f, drawn), _metric(f, drawn), _benefit(f, drawn), _best(f, drawn), _inside(f, drawn), _rule(f, drawn))
     return {s.id: s for s in (*made, *_plain(f, drawn))}
-
-
-def _of(drawn: Sequence[Drawn], section: str) -> tuple[Group, ...]:
-    mine = [d for d in drawn if d.plate.section == section]
-    titles = dict.fromkeys(d.plate.group for d in mine)
-    return tuple(Group(t, tuple(d for d in mine if d.plate.group == t)) for t in titles)
 
 
 def _estimate(e: Estimate | None, u: Units) -> str:
@@ -65,79 +30,6 @@ def difference(e: Estimate, u: Units) -> str:
     """A difference with its interval."""
     text = f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})" if e.lo is not None else ""
     return u.difference(e.mean) + text
-
-
-def number(e: Estimate | None) -> str:
-    """An estimate in no unit, with its interval."""
-    if e is None:
-        return words.NONE
-    return words.plain(e.mean) + (f" ({words.range_text(words.plain(e.lo), words.plain(e.hi))})" if e.lo is not None else "")
-
-
-def _power(e: Estimate) -> str:
-    """An edge is kept as a logarithm to base 2."""
-    lo, hi = (None if v is None else _exp2(v) for v in (e.lo, e.hi))
-    return number(Estimate(_exp2(e.mean), lo, hi, e.n))
-
-
-def _exp2(v: float) -> float:
-    return float(2.0 ** min(v, 999.0))
-
-
-def _names(f: Findings) -> tuple[str, str, str]:
-    """The heads of the columns that place a row."""
-    return "panel", words.human(f.condition) or "condition", words.human(f.treatment)
-
-
-def _edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
-    rate = words.human(f.nuisance) or "value"
-    title = "The edge of stability: what warmup moves" if "warmup" in f.treatment else "The edge of stability"
-    if not f.edges:
-        return Section("edge", title, "", missing="no numeric setting was varied, or no run of it is done.")
-    lead = (
-        f"The edge is the highest {rate} at which training still works. {_moved(f)} Every run counts, also those that diverged."
-    )
-    rows = tuple(
-        (
-            words.named(e.panel),
-            row_name(e.condition),
-            e.treatment,
-            _power(e.edge),
-            number(e.ratio),
-            words.p_text(e.p_adjusted),
-            str(e.edge.n),
-            str(e.censored),
-        )
-        for e in f.edges
-    )
-    columns = (*_names(f), f"edge ({rate})", "times the baseline's", "p, corrected", "seeds", "censored seeds")
-    table = Table("The edge with 95 % intervals. Censored: the seed trained at every value or at none.", columns, rows)
-    return Section("edge", title, lead, _of(drawn, "edge"), (*_pooled(f), table))
-
-
-def _moved(f: Findings) -> str:
-    """How many comparisons of either family are sure."""
-    singles = [e for e in f.edges if e.ratio is not None]
-    parts = [f"in {sum(map(sure, singles))} of {words.count(len(singles), 'comparison')} with {base_name(f)}"]
-    if f.pooled and len(f.conditions) > 1:
-        first = f"in {sum(map(sure, f.pooled))} of {words.count(len(f.pooled), 'comparison')} over all {_values(f)} together"
-        parts = [first, f"{parts[0]} at a single one"]
-    return f"It moves surely (p < 0.05, each family corrected for its number by Holm) {' and '.join(parts)}."
-
-
-def _values(f: Findings) -> str:
-    return "data sizes" if "examples" in f.condition or "per_class" in f.condition else f"values of {words.human(f.condition)}"
-
-
-def _pooled(f: Findings) -> tuple[Table, ...]:
-    if not f.pooled:
-        return ()
-    rows = tuple(
-        (words.named(p.panel), p.treatment, number(p.ratio), words.p_text(p.p_adjusted), str(p.ratio.n)) for p in f.pooled
-    )
-    columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", "seeds")
-    what = f"All {_values(f)} together" if len(f.conditions) > 1 else "The edge"
-    return (Table(f"{what}: per seed the mean over them, with 95 % intervals", columns, rows, folded=False),)
 
 
 def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -162,8 +54,8 @@ def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
         )
         for c in f.cells
     )
-    columns = (*_names(f), f"{words.human(f.metric)} (95 % interval)", "n", *(f"chosen {words.human(k)}" for k in chosen))
-    return Section("metric", title, lead, _of(drawn, "metric"), (Table("Every cell", columns, rows),))
+    columns = (*heads(f), f"{words.human(f.metric)} (95 % interval)", "n", *(f"chosen {words.human(k)}" for k in chosen))
+    return Section("metric", title, lead, figures_of(drawn, "metric"), (Table("Every cell", columns, rows),))
 
 
 def _goal(f: Findings) -> str:
@@ -194,8 +86,8 @@ def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
         )
         for e in f.effects
     )
-    columns = (*_names(f), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
-    return Section("benefit", title, lead, _of(drawn, "benefit"), (Table("Every comparison", columns, rows),))
+    columns = (*heads(f), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
+    return Section("benefit", title, lead, figures_of(drawn, "benefit"), (Table("Every comparison", columns, rows),))
 
 
 def tally(f: Findings) -> str:
@@ -223,12 +115,12 @@ def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
         "Any member of a set is a sound choice: the data do not tell them apart. A set of all says that it does not matter here."
     )
     rows = tuple((words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
-    head = _names(f)
+    head = heads(f)
     return Section(
         "best",
         title,
         lead,
-        _of(drawn, "best"),
+        figures_of(drawn, "best"),
         (Table("Best sets", (*head[:2], "can't be told apart", "highest mean", "n"), rows),),
     )
 
@@ -260,8 +152,8 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
         )
         for i in f.inside
     )
-    columns = (*_names(f)[:2], rate, "widest difference (95 % interval)", "sd over seeds", "equivalent", "in words")
-    return Section("inside", title, lead, _of(drawn, "inside"), (Table("Treatments inside the edge", columns, rows),))
+    columns = (*heads(f)[:2], rate, "widest difference (95 % interval)", "sd over seeds", "equivalent", "in words")
+    return Section("inside", title, lead, figures_of(drawn, "inside"), (Table("Treatments inside the edge", columns, rows),))
 
 
 def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -294,35 +186,14 @@ def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
             scores,
         ),
     )
-    return Section("rule", title, lead, _of(drawn, "rule"), tables)
+    return Section("rule", title, lead, figures_of(drawn, "rule"), tables)
 
 
 def _plain(f: Findings, drawn: Sequence[Drawn]) -> tuple[Section, ...]:
     """The sections that are only figures."""
     plan = (
-        ("curves", "Training curves", "At the chosen settings.", _of(drawn, "curves"), "no curve was kept."),
-        ("rates", "Learning rates", "What each treatment asks for.", _of(drawn, "rates"), "no schedule was kept."),
+        ("curves", "Training curves", "At the chosen settings.", figures_of(drawn, "curves"), "no curve was kept."),
+        ("rates", "Learning rates", "What each treatment asks for.", figures_of(drawn, "rates"), "no schedule was kept."),
     )
     simple = tuple(Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan)
-    return (*simple, _untrained(f, drawn))
-
-
-def _untrained(f: Findings, drawn: Sequence[Drawn]) -> Section:
-    title = "Runs that did not train" if f.edges else "Diverged runs"
-    found = lost_runs(f)
-    if not found:
-        return Section("untrained", title, "", missing="no run was counted.")
-    lost, gone, runs = (sum(n[i] for n in found.values()) for i in range(3))
-    kept = "Such a run is never left out; a diverged one scores as a model that learnt nothing."
-    lead = f"{gone:,} of {words.count(runs, 'run')} diverged. {kept}"
-    if f.edges:
-        lead = (
-            f"{lost:,} of {words.count(runs, 'run')} did not train: {gone:,} diverged (a value that is not finite), {lost - gone:,} "
-            f"finished below halfway from chance to the best mean {words.human(f.metric)} of their data. {kept}"
-        )
-    rows = tuple(
-        (words.named(p), row_name(c), t, str(n[2]), str(n[0]), str(n[1]), f"{100 * n[0] / n[2]:.0f} %")
-        for (p, c, t), n in found.items()
-    )
-    columns = (*_names(f), "runs", "did not train", "of these diverged", "share that did not train")
-    return Section("untrained", title, lead, _of(drawn, "untrained"), (Table("Every setting", columns, rows),))
+    return (*simple, untrained(f, drawn))

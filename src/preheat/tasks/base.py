@@ -32,7 +32,9 @@ class Task(Protocol):
     """What the engine asks of a task. `examples`: how many examples an epoch passes over."""
 
     @property
-    def examples(self) -> int: ...
+    def examples(self) -> int:
+        """The length of an epoch in examples."""
+        ...
 
     def data(self) -> Data:
         """The data on the CPU; called once a process."""
