@@ -19,6 +19,7 @@ from preheat.analysis.findings import (
     Findings,
     Hypothesis,
     Inside,
+    Pooled,
     Rule,
     RuleScore,
 )
@@ -105,6 +106,17 @@ def _edges(rows: list[dict[str, Any]], noise: random.Random) -> list[Edge]:
         moved = None if place[2] == "0ep" else Estimate(ratio, ratio / spread, ratio * spread, 6)
         p = None if moved is None else (0.01 if moved.lo and moved.lo > 1 else 0.4)
         out.append(Edge(*place, tuple(points), Estimate(at, at - 0.1, at + 0.1, 6), 0, moved, p))
+    return out
+
+
+def _pooled(edges: list[Edge]) -> list[Pooled]:
+    out = []
+    for p in PANELS:
+        for t in TREATMENTS[1:]:
+            ratios = [e.ratio.mean for e in edges if (e.panel, e.treatment) == (p, t) and e.ratio is not None]
+            mean = sum(ratios) / len(ratios)
+            sure = mean > 1.1
+            out.append(Pooled(p, t, "0ep", Estimate(mean, mean / 1.09, mean * 1.09, 6), 0.002, 0.016 if sure else 0.4))
     return out
 
 
@@ -200,6 +212,7 @@ def full() -> Findings:
     noise = random.Random(1)
     rows = _runs(noise)
     cells = _cells(rows)
+    edges = _edges(rows, noise)
     best = [_best(p, c, k, (k + j) % 4 + 1) for j, p in enumerate(PANELS) for k, c in enumerate(CONDITIONS)]
     gone = sum(r["outcome"] == "diverged" for r in rows)
     return Findings(
@@ -223,7 +236,8 @@ def full() -> Findings:
         cells=tuple(cells),
         effects=tuple(_effects(cells)),
         best=tuple(best),
-        edges=tuple(_edges(rows, noise)),
+        edges=tuple(edges),
+        pooled=tuple(_pooled(edges)),
         inside=tuple(_insides()),
         hypotheses=_hypotheses(),
         rules=tuple(_rules()),

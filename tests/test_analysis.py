@@ -12,7 +12,7 @@ from scipy import stats as reference
 from fake_results import RATES, blank, noisy, results
 from preheat.analysis.across import _apart, _kernel, _pseudo
 from preheat.analysis.cells import cells, effects
-from preheat.analysis.edges import bracket, edges
+from preheat.analysis.edges import bracket, edges, pooled
 from preheat.analysis.findings import Estimate
 from preheat.analysis.inside import insides
 from preheat.analysis.rules import held_out, interpolated, rules
@@ -183,13 +183,30 @@ def test_edges_and_points_of_a_planted_study() -> None:
     assert base.ratio is None and base.censored == 0
 
 
-def test_inside_takes_the_highest_rate_where_all_trained() -> None:
+def test_inside_compares_at_half_of_the_highest_rate_where_all_trained() -> None:
     score = noisy()
     score[..., 3, :] = 0.1
     score[0, 0, 2, 2, 4] = 0.1
+    score[0, 1, 2, 1, 4] = 0.1
     found = insides(tabulate(results(score)))
-    assert found[0].value == RATES[1] and found[1].value == RATES[2]
+    assert [found[0].value, found[1].value, found[2].value] == [RATES[0], RATES[0], RATES[1]], (
+        "the rate used is one where all trained"
+    )
+    alone = insides(tabulate(results(score[..., 1:, :], rates=RATES[1:])))
+    assert alone[0].value == RATES[1], "no rate of this grid is at most half of the highest that trained"
     assert found[0].widest is not None and found[0].seed_sd == pytest.approx(0.01, rel=0.5)
+
+
+def test_pooled_edges_are_the_mean_over_conditions_and_a_family_of_their_own() -> None:
+    """Two conditions: the second treatment's edge is one octave higher in one and unmoved in the other."""
+    last = np.array([[1, 2, 1], [1, 1, 1]])[None, :, :, None, None]
+    score = np.where(np.arange(4)[:, None] <= last, 0.9, 0.1) * np.ones((1, 1, 1, 1, 6)) + noisy((1, 2, 3, 4, 6)) - 0.9
+    table = tabulate(results(score))
+    up, still = pooled(table)
+    assert (up.treatment, up.baseline, still.treatment) == ("1ep", "0ep", "5ep")
+    assert up.ratio.mean == pytest.approx(math.sqrt(2.0)) and still.ratio.mean == pytest.approx(1.0)
+    assert up.p_adjusted == pytest.approx(2 * (up.p or 0)), "two comparisons, whatever the single ones are"
+    assert pooled(tabulate(results(score[..., :1, :], rates=(0.1,)))) == ()
 
 
 # Surfaces and rules

@@ -9,7 +9,7 @@ import pytest
 
 from fake_results import blank, filled
 from preheat.analysis.cells import best_sets, effects
-from preheat.analysis.edges import edges
+from preheat.analysis.edges import edges, pooled
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
 from preheat.analysis.stats import moments, p_different
@@ -165,8 +165,12 @@ def test_edges_that_do_not_move_are_rarely_said_to() -> None:
     rng = np.random.default_rng(8)
     rates = tuple(2.0 ** np.arange(-6, 1, 0.5))
     table = blank((1, 2, 5, len(rates), 6), panels=("sgd",), sizes=(50, 5), rates=rates)
-    wrong = [any((e.p_adjusted or 1) < 0.05 for e in edges(edge_study(rng, table, 0.0)) if e.ratio) for _ in range(100)]
+    drawn_ = [edge_study(rng, table, 0.0) for _ in range(100)]
+    wrong = [any((e.p_adjusted or 1) < 0.05 for e in edges(t) if e.ratio) for t in drawn_]
     assert np.mean(wrong) <= slack(0.05, 100)
+    assert np.mean([any((p.p_adjusted or 1) < 0.05 for p in pooled(t)) for t in drawn_]) <= slack(0.05, 100)
+    moved = [pooled(edge_study(rng, table, 0.3)) for _ in range(40)]
+    assert np.mean([(p[-1].p_adjusted or 1) < 0.05 for p in moved]) > 0.9
 
 
 def test_planted_edges_are_recovered() -> None:

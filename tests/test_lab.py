@@ -172,7 +172,7 @@ def test_a_choice_of_an_earlier_plan_is_kept_unless_another_is_asked_for(tmp_pat
     study = a_study("kept")
     chosen(tmp_path, study, FLEET)
     seen: list[dict] = []
-    monkeypatch.setattr(lab, "choices", lambda runs, known, **how: seen.append(known) or {r.stack_key: FLEET for r in runs})
+    monkeypatch.setattr(measure, "choices", lambda runs, known, **how: seen.append(known) or {r.stack_key: FLEET for r in runs})
     for mode, compile_mode in (("auto", "auto"), ("fleet", "off"), ("single", "auto"), ("auto", "on")):
         plan(study, study.points(), tmp_path, How(jobs=1, mode=mode, compile=compile_mode))
     assert [len(known) for known in seen] == [1, 1, 0, 0]

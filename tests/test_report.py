@@ -118,7 +118,7 @@ def test_every_figure_is_png_and_svg(whole: Path) -> None:
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in figures.glob("*.png"))
     assert all("var(--" not in p.read_text() for p in figures.glob("*.svg"))
     sections = {p.section for p in plates(half())}
-    assert sections == {"edge", "metric", "benefit", "best", "inside", "rule", "curves", "rates", "diverged"}
+    assert sections == {"edge", "metric", "benefit", "best", "inside", "rule", "curves", "rates", "untrained"}
 
 
 def test_inline_figures_take_their_colours_from_the_page(whole: Path) -> None:

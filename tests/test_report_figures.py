@@ -8,7 +8,7 @@ import pytest
 
 from fake_findings import TREATMENTS, full
 from preheat.analysis.findings import Estimate
-from preheat.report import figdata, style
+from preheat.report import curvedata, figdata, style
 from preheat.report.figures import draw
 from preheat.report.gallery import describe, plates
 from preheat.report.shapes import Dots, Facets, Heat, Lines, Matrix
@@ -37,6 +37,35 @@ def test_edges_are_pooled_over_conditions() -> None:
     share = 100 * sum(p.trained for p in points) / sum(p.runs for p in points)
     line = lines.lines[TREATMENTS.index("5ep")]
     assert line.y[line.x.index(0.3)] == pytest.approx(share)
+
+
+def test_all_conditions_together_are_the_first_row_of_the_edges() -> None:
+    f = full()
+    dots = figdata.edge_ratio(f, "adamw")
+    assert dots is not None and dots.rows == (figdata.ALL, *f.conditions)
+    first = [d for d in dots.dots if d.row == figdata.ALL]
+    assert [(d.name, d.mean, d.filled) for d in first] == [
+        (p.treatment, p.ratio.mean, p.p_adjusted < 0.05) for p in f.pooled if p.panel == "adamw" and p.p_adjusted is not None
+    ]
+    single = figdata.edge_ratio(replace(f, conditions=()), "adamw")
+    assert single is not None and figdata.ALL not in single.rows
+
+
+def test_a_run_that_learnt_nothing_did_not_train_though_it_finished() -> None:
+    f = full()
+    heat, gone = figdata.untrained(f, "sgd"), figdata.diverged(f, "sgd")
+    assert heat is not None and gone is not None
+    edge = next(e for e in f.edges if (e.panel, e.condition, e.treatment) == ("sgd", "20", "5ep"))
+    lost, away, runs = (sum(v) for v in zip(*((p.runs - p.trained, p.diverged, p.runs) for p in edge.points), strict=True))
+    at = f.conditions.index("20"), f.treatments.index("5ep")
+    assert lost > away > 0
+    assert heat.texts[at[0]][at[1]] == f"{100 * lost / runs:.0f} %\n{lost}/{runs}"
+    assert gone.values[at[0]][at[1]] == pytest.approx(100 * away / runs)
+    bare = replace(f, edges=())
+    cell = next(c for c in f.cells if (c.panel, c.condition, c.treatment) == ("sgd", "20", "5ep"))
+    fallback = figdata.untrained(bare, "sgd")
+    assert fallback is not None and fallback.texts[at[0]][at[1]].endswith(f"{cell.diverged}/{cell.runs}")
+    assert figdata.diverged(bare, "sgd") is None
 
 
 def test_benefit_is_in_points_with_margin_and_sureness() -> None:
@@ -83,7 +112,7 @@ def test_curves_keep_a_readable_number_of_plots() -> None:
     f = full()
     many = tuple(str(n) for n in range(20))
     one = [c for c in f.curves if c.panel == "sgd" and c.what == "train_loss" and c.condition == "5"]
-    data = figdata.curves(replace(f, conditions=many), [replace(c, condition=n) for n in many for c in one])
+    data = curvedata.curves(replace(f, conditions=many), [replace(c, condition=n) for n in many for c in one])
     assert isinstance(data, Facets) and len(data.parts) == 6
     assert [p.title for p in data.parts][::5] == ["examples per class: 0", "examples per class: 19"]
     assert all(p.log == "y" and "progress" in p.x_label for p in data.parts)

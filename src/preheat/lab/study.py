@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
-from preheat.lab.measure import choices
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
 from preheat.lab.workers import Event, Job, execute
 from preheat.store.blobs import explain, read_json, write_atomic
@@ -84,8 +83,12 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if fits(Choice(**c), **asked)}
     missing = [r for r in runs if r.id not in done]
-    chosen = choices(runs, known, jobs=how.workers, **asked) if missing else {}
-    todo = units(runs, lambda run: chosen[run.stack_key], done) if missing else []
+    if not missing:
+        return Plan(study, points, done, [], {}, known)
+    from preheat.lab.measure import choices  # torch: not for a study that only needs its report
+
+    chosen = choices(runs, known, jobs=how.workers, **asked)
+    todo = units(runs, lambda run: chosen[run.stack_key], done)
     return Plan(study, points, done, todo, chosen, known)
 
 

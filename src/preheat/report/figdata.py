@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from preheat.analysis import words
-from preheat.analysis.findings import BestSet, Curve, Edge, Effect, Estimate, Findings, Inside, Pooled, Rule
+from preheat.analysis.findings import BestSet, Edge, Effect, Estimate, Findings, Inside, Pooled, Rule
 from preheat.analysis.words import Units
-from preheat.report.shapes import Dot, Dots, Facets, Heat, Line, Lines, Matrix, Numbers
+from preheat.report.shapes import Dot, Dots, Heat, Line, Lines, Matrix, Numbers
 
 ALL = "all together"
 
@@ -33,11 +33,13 @@ def row_name(condition: str) -> str:
     return condition or "all"
 
 
-def _row_label(f: Findings) -> str:
+def row_label(f: Findings) -> str:
+    """What the rows are; empty where the study has no condition."""
     return words.human(f.condition) if f.condition else ""
 
 
-def _finite(values: Iterable[float]) -> Numbers:
+def finite(values: Iterable[float]) -> Numbers:
+    """Numbers with NaN for what is not finite."""
     return tuple(v if math.isfinite(v) else math.nan for v in map(float, values))
 
 
@@ -60,7 +62,7 @@ def accuracy(f: Findings, panel: str) -> Heat | None:
     return Heat(
         tuple(row_name(c) for c in rows_of(f)),
         f.treatments,
-        _row_label(f),
+        row_label(f),
         words.human(f.treatment),
         u.label(),
         tuple(tuple(None if e is None else e.mean * u.scale for e in row) for row in grid),
@@ -113,7 +115,7 @@ def _shares(f: Findings, panel: str, found: Mapping[Place, tuple[int, int]], *, 
     texts = tuple(tuple(words.NONE if n is None else f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}" for n in row) for row in grid)
     names = tuple(row_name(c) for c in rows_of(f))
     top = 10.0 * max(1, math.ceil(10 * max(bad / runs for bad, runs in found.values())))
-    return Heat(names, f.treatments, _row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
+    return Heat(names, f.treatments, row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
 
 
 def _dot(e: Estimate, place: tuple[str, str, int], *, scale: float = 1.0, filled: bool = True) -> Dot:
@@ -143,7 +145,7 @@ def benefit(f: Findings, panel: str) -> Dots | None:
         for e in mine
     )
     label = u.difference_label(base_name(f))
-    return Dots(_present(rows_of(f), dots), _row_label(f), label, dots, band=f.margin * u.scale)
+    return Dots(_present(rows_of(f), dots), row_label(f), label, dots, band=f.margin * u.scale)
 
 
 def shared(some: Sequence[Dots]) -> list[Dots]:
@@ -198,11 +200,11 @@ def edge_ratio(f: Findings, panel: str) -> Dots | None:
     )
     if not dots:
         return None
-    label = f"highest usable {words.human(f.nuisance) or 'value'}, times that with {base_name(f)}"
+    label = f"edge, times that with {base_name(f)}"
     rows = _present(rows_of(f), dots)
     if len(f.conditions) > 1 and (together := _together(f, panel)):
         rows, dots = (ALL, *rows), (*together, *dots)
-    return Dots(rows, _row_label(f), label, dots, zero=1.0, log=True)
+    return Dots(rows, row_label(f), label, dots, zero=1.0, log=True)
 
 
 def _together(f: Findings, panel: str) -> tuple[Dot, ...]:
@@ -232,7 +234,7 @@ def inside(f: Findings, panel: str) -> Dots | None:
     if not dots:
         return None
     label = f"difference in {words.human(f.metric)}" + (f" ({u.step})" if u.step else "")
-    return Dots(_present(rows_of(f), dots), _row_label(f), label, tuple(dots), band=f.margin * u.scale, positive=True)
+    return Dots(_present(rows_of(f), dots), row_label(f), label, tuple(dots), band=f.margin * u.scale, positive=True)
 
 
 def best(f: Findings, panel: str) -> Matrix | None:
@@ -243,7 +245,7 @@ def best(f: Findings, panel: str) -> Matrix | None:
         return None
     names = tuple(row_name(c) for c in rows)
     members, leaders = tuple(mine[c].members for c in rows), tuple(mine[c].leader for c in rows)
-    return Matrix(names, f.treatments, _row_label(f), words.human(f.treatment), members, leaders)
+    return Matrix(names, f.treatments, row_label(f), words.human(f.treatment), members, leaders)
 
 
 def regret(f: Findings, rule: Rule) -> Dots | None:
@@ -256,38 +258,3 @@ def regret(f: Findings, rule: Rule) -> Dots | None:
         return None
     label = "shortfall to the best treatment" + (f" ({u.step})" if u.step else "")
     return Dots(tuple(d.row for d in dots), "", label, dots, band=f.margin * u.scale)
-
-
-def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | None:
-    """Curves of one panel and one quantity, a small multiple per condition; of many conditions an even choice."""
-    here = [c for c in rows_of(f) if any(k.condition == c for k in some)] or sorted({k.condition for k in some})
-    if len(here) > most:
-        here = [here[round(i * (len(here) - 1) / (most - 1))] for i in range(most)]
-    parts = []
-    for condition in here:
-        mine = sorted((k for k in some if k.condition == condition), key=lambda k: _order(f, k.treatment))
-        lines = tuple(_line(f, k) for k in mine)
-        title = f"{_row_label(f)}: {condition}" if condition and _row_label(f) else condition
-        parts.append(Lines("progress through the run (%)", _what(mine[0].what), lines, title, log=_scale(mine)))
-    return Facets(tuple(parts)) if parts else None
-
-
-def _order(f: Findings, treatment: str) -> int:
-    return f.treatments.index(treatment) if treatment in f.treatments else len(f.treatments)
-
-
-def _what(what: str) -> str:
-    unit = Units.of(what).unit
-    return words.human(what) + (f" ({unit})" if unit else "")
-
-
-def _line(f: Findings, k: Curve) -> Line:
-    s = Units.of(k.what).scale
-    y, lo, hi = (tuple(v * s for v in _finite(values)) for values in (k.y, k.lo, k.hi))
-    return Line(k.treatment, _order(f, k.treatment), tuple(100 * v for v in _finite(k.x)), y, lo, hi)
-
-
-def _scale(some: Sequence[Curve]) -> str:
-    """A log axis for a loss that falls by more than a factor of 20."""
-    y = [v for k in some for v in k.y if math.isfinite(v)]
-    return "y" if y and min(y) > 0 and "loss" in some[0].what and max(y) / min(y) > 20 else ""

@@ -85,6 +85,8 @@ def _lines(axes: Axes, data: Lines) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     if "x" in data.log:
         axes.set_xscale("log")
+    if data.bottom is not None:
+        axes.set_ylim(bottom=data.bottom)
     if data.ticks:
         _ticks(axes, data.ticks)
         axes.set_ylim(-4, 104)

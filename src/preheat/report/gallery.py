@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from preheat.analysis import words
 from preheat.analysis.findings import Findings
-from preheat.report import figdata
+from preheat.report import curvedata, figdata
 from preheat.report.figures import draw
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import drawing, inline_svg, light_svg, png, svg
@@ -72,7 +72,7 @@ def _plan(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     yield ("benefit", "benefit", ""), band, figdata.benefit
     yield ("best", "best", ""), "Rings can't be told from the highest mean at 95 %.", figdata.best
     yield ("inside", "inside", ""), f"Grey band: the margin of {margin}. Filled: not shown to be within it.", figdata.inside
-    lost, gone = ("Did not train", "Of these: diverged") if f.edges else ("Diverged", "")
+    lost, gone = ("Did not train", "Of these: diverged") if f.edges and f.counts.diverged else ("", "")
     below = "Below the share: these runs / all runs of the setting"
     yield ("untrained", "untrained", lost), f"{below}{rates}.", figdata.untrained
     yield ("untrained", "diverged", gone), f"{below}{rates}.", figdata.diverged
@@ -90,9 +90,10 @@ def _curves(f: Findings) -> Iterator[Plate]:
     for section, some in (("curves", f.curves), ("rates", f.rates)):
         for what in dict.fromkeys(c.what for c in some):
             for panel in dict.fromkeys(c.panel for c in some):
-                data = figdata.curves(f, [c for c in some if c.what == what and c.panel == panel])
+                data = curvedata.curves(f, [c for c in some if c.what == what and c.panel == panel])
                 if data is not None:
                     band = "Mean over seeds, band of one standard deviation." if section == "curves" else "As scheduled."
+                    band += " The first steps lie below." if data.parts[0].bottom is not None else ""
                     yield Plate(section, words.human(what), _name(section, what, panel), words.named(panel), band, data)
 
 

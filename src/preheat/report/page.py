@@ -17,6 +17,7 @@ from preheat.analysis.findings import Findings, Hypothesis
 from preheat.report.figdata import base_name, sure
 from preheat.report.gallery import Drawn
 from preheat.report.sections import sections, tally, verdict
+from preheat.report.stability import values
 from preheat.report.style import css_variables
 
 MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
@@ -85,7 +86,7 @@ def tiles(f: Findings) -> list[Tile]:
     out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "untrained" if stuck else "runs")]
     moves = f.pooled or [e for e in f.edges if e.ratio is not None]
     if moves:
-        together = ", all conditions together" if f.pooled and len(f.conditions) > 1 else ""
+        together = f", all {values(f)} together" if f.pooled and len(f.conditions) > 1 else ""
         text = f"comparisons in which the edge of stability surely moves{together}"
         out.append(Tile(f"{sum(map(sure, moves))} of {len(moves)}", text, "edge"))
     if f.effects:
@@ -120,9 +121,7 @@ def how_sure(f: Findings) -> list[str]:
     if len(f.judging) < 2:
         out.append("One seed gives a description, not a conclusion.")
     else:
-        out.append(
-            "Intervals are two-sided, 95 %, over seeds, each by itself. A p called corrected is Holm's over all rows of its table."
-        )
+        out.append("Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its table.")
     if f.effects:
         out.append(tally(f))
     c = f.counts
@@ -154,8 +153,11 @@ def card(h: Hypothesis, u: words.Units) -> Card:
 
 
 def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script element."""
-    columns = list(dict.fromkeys(k for row in rows for k in row))
+    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script element.
+
+    A column that is empty in every run is left out.
+    """
+    columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if v is not None))
     heads = [words.human(c) for c in columns]
     heads = [h if heads.count(h) == 1 else c for h, c in zip(heads, columns, strict=True)]
     data = {"columns": heads, "rows": [[_value(row.get(k)) for k in columns] for row in rows]}

@@ -25,7 +25,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines over one pair of axes. ticks: where x is marked, empty for automatic. log: 'x', 'y', 'xy' or ''."""
+    """Lines over one pair of axes. ticks: where x is marked, empty for automatic. log: 'x', 'y', 'xy' or ''.
+
+    bottom: where y begins, None for automatic.
+    """
 
     x_label: str
     y_label: str
@@ -34,6 +37,7 @@ class Lines:
     ticks: Numbers = ()
     log: str = ""
     markers: bool = False
+    bottom: float | None = None
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,8 @@ def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = "The edge of stability: what warmup moves" if "warmup" in f.treatment else "The edge of stability"
     if not f.edges:
         return Section("edge", title, "", missing="no numeric setting was varied, or no run of it is done.")
-    lead = (
-        f"The edge is the highest {rate} at which training still works. {_moved(f)}"
+    lead = f"The edge is the highest {rate} at which training still works. {_moved(f)}"
     lead += " Every run counts, also those that diverged."
-    )
     rows = tuple(
         (
             words.named(e.panel),
@@ -54,12 +52,13 @@ def _moved(f: Findings) -> str:
     singles = [e for e in f.edges if e.ratio is not None]
     parts = [f"in {sum(map(sure, singles))} of {words.count(len(singles), 'comparison')} with {base_name(f)}"]
     if f.pooled and len(f.conditions) > 1:
-        first = f"in {sum(map(sure, f.pooled))} of {words.count(len(f.pooled), 'comparison')} over all {_values(f)} together"
+        first = f"in {sum(map(sure, f.pooled))} of {words.count(len(f.pooled), 'comparison')} over all {values(f)} together"
         parts = [first, f"{parts[0]} at a single one"]
     return f"It moves surely (p < 0.05, each family corrected for its number by Holm) {' and '.join(parts)}."
 
 
-def _values(f: Findings) -> str:
+def values(f: Findings) -> str:
+    """What the conditions are, in the plural."""
     return "data sizes" if "examples" in f.condition or "per_class" in f.condition else f"values of {words.human(f.condition)}"
 
 
@@ -70,7 +69,7 @@ def _pooled(f: Findings) -> tuple[Table, ...]:
         (words.named(p.panel), p.treatment, number(p.ratio), words.p_text(p.p_adjusted), str(p.ratio.n)) for p in f.pooled
     )
     columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", "seeds")
-    what = f"All {_values(f)} together" if len(f.conditions) > 1 else "The edge"
+    what = f"All {values(f)} together" if len(f.conditions) > 1 else "The edge"
     return (Table(f"{what}: per seed the mean over them, with 95 % intervals", columns, rows, folded=False),)
 
 

@@ -1,0 +1,281 @@
+"""The command line: its help, its errors, its exit codes, what it writes, and the README's commands and examples.
+
+Golden files are in tests/golden. After a change that is meant, write them anew and read the difference:
+
+    PREHEAT_GOLDEN=write python -m pytest tests/test_cli.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preheat.cli import main as cli
+from preheat.core.canon import digest
+from preheat.core.registry import REGISTRIES, STUDIES
+from preheat.store.store import Store
+
+GOLDEN = Path(__file__).parent / "golden"
+README = Path(__file__).parents[1] / "README.md"
+
+# one process of its own for all of these: nothing that other tests register is known in it, and torch must stay out
+COMMANDS = """
+import contextlib, io, json, sys
+from preheat.cli.main import main
+out = []
+for line in json.loads(sys.argv[1]):
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            code = main(line)
+        except SystemExit as end:
+            code = end.code or 0
+    out.append([code, text.getvalue()])
+print(json.dumps([out, sorted(sys.modules)]))
+"""
+
+
+def commands(lines: list[list[str]], cwd: Path) -> tuple[list[tuple[int, str]], set[str]]:
+    """(exit code, what was printed) of each command, and the modules that were loaded for them."""
+    call = [sys.executable, "-c", COMMANDS, json.dumps(lines)]
+    done = subprocess.run(call, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    out, modules = json.loads(done.stdout)
+    return [(code, text) for code, text in out], set(modules)
+
+
+def golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("PREHEAT_GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.is_file(), f"no golden file {name}: see the top of this file"
+    assert text == path.read_text(encoding="utf-8"), f"{name} has changed: see the top of this file"
+
+
+def shown(lines: list[list[str]], answers: list[tuple[int, str]]) -> str:
+    """Commands and answers as a terminal shows them."""
+    return "\n".join(
+        f"$ {shlex.join(['preheat', *line])}\n{text}(exit code {code})\n"
+        for line, (code, text) in zip(lines, answers, strict=True)
+    )
+
+
+# --- help and errors -------------------------------------------------------------------------------------------------
+
+
+def test_help_and_list_are_as_in_the_golden_files_and_need_no_torch(tmp_path):
+    lines = [["--help"], *([name, "--help"] for name in cli.COMMANDS), ["list"]]
+    answers, modules = commands(lines, tmp_path)
+    for line, answer in zip(lines, answers, strict=True):
+        golden(f"{'-'.join(word.strip('-') for word in line)}.txt", shown([line], [answer]))
+        assert answer[0] == 0
+    assert not modules & {"torch", "matplotlib", "scipy", "sklearn", "pydantic"}
+
+
+MISTAKES = """
+stduy
+study regims
+study nowhere.yaml
+study regimes --part smal
+study regimes --jobs 0
+study regimes --task digit
+study regimes --set sizes=[101]
+study regimes --set wamups=[0]
+study bad.yaml
+run digit
+run digits --optimizer adamm
+run digits --optimiser sgd
+run digits --probe gradnorm
+run digits --schedule cosin --warmup 5ep
+run digits --schedule cosine --warmup 6ep --epochs 5
+run digits --schedule cosine --warmup soon
+run digits --peak-lr -1
+run digits --peak-lr nan
+run digits --peak-lr much
+run digits --batch-size 5000
+run digits --set task.examples_per_class=101
+run digits --set optimizer.momentom=0.9 --optimizer sgd
+run digits --epochs 5 --steps 5
+run digits --seed -1
+run digits --import nowhere.py
+report regimes
+results
+plot cosin
+plot wsd --warmup 200%
+plot wsd --set finl=0
+plot wsd --out picture.gif
+plot
+list schedulse
+"""
+BAD_STUDY = """
+question: What is wrong here?
+fixed: {task: digits, lenght: 20ep, optimizer: adamw}
+grid:
+  - product: {schedule.wamup: [0, 5ep], peak_lr: [0.1, -1]}
+"""
+
+
+def test_mistakes_are_told_in_one_way_with_exit_code_2_and_change_nothing(tmp_path):
+    (tmp_path / "bad.yaml").write_text(BAD_STUDY)
+    lines = [shlex.split(line) for line in MISTAKES.strip().splitlines()]
+    answers, _ = commands(lines, tmp_path)
+    for line, (code, text) in zip(lines, answers, strict=True):
+        assert code == 2 and text.startswith("preheat: ") and "Traceback" not in text, (line, text)
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.yaml"], "a mistake leaves nothing behind"
+    golden("mistakes.txt", shown(lines, answers))
+
+
+def test_the_runs_of_the_study_regimes_are_those_of_the_golden_file():
+    """A change of what is trained must be seen: every run's id is in the digest."""
+    study = STUDIES.build("regimes", {}).study()
+    points = study.points()
+    ids = [p.run.id for p in points]
+    counts = {"runs": len(ids), **{f"part {name}": len(study.part(name)) for name in study.parts}}
+    per_axis = {path: len({json.dumps(p.axes[path]) for p in points}) for path in study.axes}
+    rows = [f"{name}: {n}" for name, n in {**counts, **per_axis, "seeds": len(study.seeds)}.items()]
+    rows += [f"digest of the ids in order: {digest(ids)}", f"digest of the declaration: {digest(study)}"]
+    rows += [f"{p.run.id} {p.run}" for p in (*points[:3], *points[-3:])]
+    golden("regimes.txt", "\n".join(rows) + "\n")
+    assert len(ids) == len(set(ids)) >= 1500
+
+
+# --- run, results, plot ----------------------------------------------------------------------------------------------
+
+
+def test_run_trains_once_keeps_the_record_and_results_show_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    declared = "run quadratic --optimizer sgd --steps 25 --schedule cosine --warmup 20% --probe grad_norm".split()
+    assert cli.main([*declared, "--peak-lr", "0.5"]) == 0
+    out, err = capsys.readouterr()
+    (head,) = Store.open("results", create=False).heads()
+    assert f"record {head.id}" in out and "step 25/25" in err and "loss" in err and "rate" in err
+    assert cli.main([*declared, "--peak-lr", "0.5"]) == 0
+    assert "nothing is trained twice" in capsys.readouterr().out
+    assert len(Store.open("results", create=False).attempts(head.id)) == 1
+
+    assert cli.main([*declared, "--peak-lr", "1e30"]) == 1, "a diverged run is exit code 1"
+    assert "diverged at step" in capsys.readouterr().out
+    newest = next(h.id for h in Store.open("results", create=False).heads() if h.id != head.id)
+
+    assert cli.main(["results"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 4 and head.id in rows[1] and newest in rows[2] and rows[-1] == "2 of 2 records in results"
+    assert cli.main(["results", "--last", "1"]) == 0
+    assert newest in capsys.readouterr().out, "the newest is the last that was written"
+
+    assert cli.main(["results", "--all", "--csv"]) == 0
+    table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(r["id"], r["outcome"], r["peak_lr"]) for r in table] == [(head.id, "done", "0.5"), (newest, "diverged", "1e+30")]
+
+    assert cli.main(["results", head.id[:6]]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one["run"]["seed"] == 0 and one["status"]["outcome"] == "done" and one["trace"]["train_loss"] == 25 and one["trace"]["grad_norm"] > 0
+    assert cli.main(["results", head.id, "--trace", "train_loss"]) == 0
+    series = [line.split(",") for line in capsys.readouterr().out.splitlines()]
+    stored = Store.open("results", create=False).load(head.id).trace["train_loss"]
+    assert series[0] == ["step", "value"] and [float(v) for _, v in series[1:]] == list(stored.values)
+    assert cli.main(["results", head.id, "--trace", "train_los"]) == 2
+    assert cli.main(["results", "zzz"]) == 2
+
+
+def test_a_run_from_a_file_is_the_run_of_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("run.yaml").write_text("{task: quadratic, optimizer: sgd, peak_lr: 0.5, length: 25, schedule: cosine}")
+    assert cli.main("run quadratic --optimizer sgd --steps 25 --schedule cosine --peak-lr 0.5".split()) == 0
+    assert cli.main(["run", "run.yaml"]) == 0
+    assert "nothing is trained twice" in capsys.readouterr().out
+    assert len(Store.open("results", create=False).heads()) == 1
+
+
+def test_plot_writes_png_svg_and_pdf_without_torch(tmp_path):
+    lines = [
+        ["plot", "wsd", "--warmup", "5%", "--out", "wsd.png"],
+        ["plot", "cosine", "linear", "--warmup", "10ep", "--epochs", "100", "--unit", "epochs", "--out", "two.svg"],
+        ["plot", "exponential", "--set", "final=0.001", "--log", "--peak-lr", "0.1", "--out", "decay.pdf"],
+    ]
+    answers, modules = commands(lines, tmp_path)
+    assert answers == [(0, f"wrote {line[-1]}\n") for line in lines]
+    starts = {"wsd.png": b"\x89PNG", "two.svg": b"<?xml", "decay.pdf": b"%PDF"}
+    for name, start in starts.items():
+        data = (tmp_path / name).read_bytes()
+        assert data.startswith(start) and len(data) > 2000
+    assert not modules & {"torch", "scipy", "sklearn", "pydantic"}
+
+
+# --- the README ------------------------------------------------------------------------------------------------------
+
+MARKED = re.compile(r"^<!-- test(?:: (\S+))? -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ENOUGH = "--limit 8 --jobs 1 --compile off"
+
+
+def blocks() -> list[tuple[str, str, str]]:
+    """(file to write or "", language, text) of every block of the README that is marked for test."""
+    found = MARKED.findall(README.read_text(encoding="utf-8"))
+    assert len(found) == README.read_text(encoding="utf-8").count("<!-- test"), "a mark stands in the line above its block"
+    assert {"bash", "python"} <= {language for file, language, _ in found if not file}
+    return found
+
+
+@pytest.fixture
+def registries():
+    """What a test imports is forgotten after it."""
+    before = {kind: dict(r._objects) for kind, r in REGISTRIES.items()}
+    yield
+    for kind, r in REGISTRIES.items():
+        r._objects.clear()
+        r._objects.update(before[kind])
+    for name in [n for n in sys.modules if n.startswith("preheat_user_")]:
+        del sys.modules[name]
+
+
+def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(tmp_path, monkeypatch, registries, capsys):
+    """In this process, studies cut to their first eight runs."""
+    monkeypatch.chdir(tmp_path)
+    for file, language, text in blocks():
+        if file:
+            Path(file).write_text(text, encoding="utf-8")
+        elif language == "python":
+            exec(compile(text, "README.md", "exec"), {"__name__": "readme"})
+        else:
+            for line in filter(None, text.splitlines()):
+                words = shlex.split(line, comments=True)
+                assert words[0] == "preheat", f"only preheat's own commands are tested here: {line}"
+                enough = ENOUGH.split() if words[1] == "study" else []
+                assert cli.main([*words[1:], *enough]) == 0, (line, capsys.readouterr())
+    pages = sorted(p.parent.name for p in Path("results").glob("*/report.html"))
+    assert pages == ["moons", "my-study", "regimes"] and Path("wsd.png").is_file()
+    assert len(Store.open("results", create=False).ids()) == 3 * 8 + 1
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_and_examples_run_as_they_stand(tmp_path):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for file, language, text in blocks():
+        if file:
+            (tmp_path / file).write_text(text, encoding="utf-8")
+            continue
+        call = [sys.executable, "-c", text] if language == "python" else ["bash", "-euo", "pipefail", "-c", text]
+        done = subprocess.run(call, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (text, done.stdout, done.stderr)
+
+
+# --- studies ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main("study regimes --dry-run --limit 6 --placement fleet --compile off --jobs 2".split()) == 0
+    out = capsys.readouterr().out
+    assert "6 runs declared" in out and "0 have records, 6 to train" in out
+    assert re.search(r"1 fleet of 6 runs, traced, [\d,]+ run-steps at \d+ us", out)
+    assert re.search(r"2 workers, about \d+ MiB for the runs and \d+ s", out)
+    assert not any(tmp_path.iterdir())
