@@ -1,8 +1,7 @@
 """What one would use instead: a loop in plain PyTorch, one run after the other, and JAX's vmap + jit.
 
 A trainer has `steps()`, which trains for ever and gives the number of run-steps taken since it last did; `wait()`, which
-returns when all of them are done; `losses()`, [R, steps] of the runs in training; and `state()`, the tensors that a
-run's training changes.
+returns when all of them are done; `losses()`, [R, steps] of the runs in training; and `state_bytes()`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from preheat.core.run import Run
-from workloads import BATCH, Plain
+from workloads import Plain
 
 Tree = Any
 
@@ -53,7 +52,7 @@ def torch_optimizer(run: Run, params: Any, fused: bool) -> Any:
 
 
 class PlainLoop:
-    """The loop a careful user writes: data on the device, batches gathered by index, losses kept there, one run after the other."""
+    """The loop a careful user writes: data and losses on the device, batches gathered by index, one run after the other."""
 
     def __init__(self, job: Plain, *, fused: bool = False) -> None:
         self.job, self.fused = job, fused
@@ -80,7 +79,7 @@ class PlainLoop:
         self.kept.append(losses)
         k = 0
         for epoch in range(run.total_steps // run.steps_per_epoch):
-            for rows in job.order(epoch)[r].split(BATCH):
+            for rows in job.order(epoch)[r].split(run.batch_size):
                 for group in optimizer.param_groups:
                     group["lr"] = rates[k]
                 optimizer.zero_grad()
@@ -150,9 +149,7 @@ def jax_optimizer(run: Run) -> tuple[Callable[[Tree], Tree], Callable[..., tuple
         m = each(lambda m, g: b1 * m + (1 - b1) * g, s["m"], g)
         v = each(lambda v, g: b2 * v + (1 - b2) * g * g, s["v"], g)
         one, two = 1 - b1**t, jnp.sqrt(1 - b2**t)
-        new = each(
-            lambda p, m, v: p * (1 - lr * o["weight_decay"]) - lr / one * m / (jnp.sqrt(v) / two + o["eps"]), p, m, v
-        )
+        new = each(lambda p, m, v: p * (1 - lr * o["weight_decay"]) - lr / one * m / (jnp.sqrt(v) / two + o["eps"]), p, m, v)
         return new, {"m": m, "v": v, "t": t}
 
     def zeros(p: Tree) -> Tree:
@@ -170,7 +167,8 @@ class JaxFleet:
         import jax
         from jax import numpy as jnp
 
-        self.job, self.scan, self.kept = job, scan, []
+        self.job, self.scan = job, scan
+        self.kept: list[Any] = []
         model = job.runs[0].task.options["model"]
         self.init, update = jax_optimizer(job.runs[0])
         x = job.x.cpu().numpy()
@@ -195,32 +193,31 @@ class JaxFleet:
     def steps(self) -> Iterator[int]:
         """All runs together to their end, then all again."""
         run, runs = self.job.runs[0], len(self.job.runs)
-        n = run.steps_per_epoch
+        n, size = run.steps_per_epoch, run.batch_size
         rates = self.job.rates.T.astype(self.data[0].dtype)
         while True:
             self.state, self.kept = self._start(), []
             for epoch in range(run.total_steps // n):
                 rows = self.job.order(epoch).cpu().numpy().astype(np.int32)
-                k = rows.shape[1] // BATCH if self.scan else 0
+                k = rows.shape[1] // size if self.scan else 0
                 lr = rates[epoch * n : (epoch + 1) * n]
                 if k:
-                    full = np.ascontiguousarray(rows[:, : k * BATCH].reshape(runs, k, BATCH).swapaxes(0, 1))
+                    full = np.ascontiguousarray(rows[:, : k * size].reshape(runs, k, size).swapaxes(0, 1))
                     self.state, value = self.block(self.state, self.data, full, lr[:k])
                     self.kept.append(value)
                     yield runs * k
                 for i in range(k, n):
-                    self.state, value = self.step(self.state, self.data, rows[:, i * BATCH : (i + 1) * BATCH], lr[i])
+                    self.state, value = self.step(self.state, self.data, rows[:, i * size : (i + 1) * size], lr[i])
                     self.kept.append(value)
                     yield runs
 
     def _start(self) -> Tree:
+        import jax
         from jax import numpy as jnp
 
         def join(wanted: Callable[[str], bool]) -> Tree:
             names = [n for n in self.job.starts[0] if wanted(n) and "num_batches" not in n]
             return {n: jnp.stack([_turned(s[n].cpu().numpy()) for s in self.job.starts]) for n in names}
-
-        import jax
 
         params = join(lambda n: "running" not in n)
         return params, join(lambda n: "running" in n), jax.vmap(self.init)(params)

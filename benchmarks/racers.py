@@ -52,8 +52,9 @@ class Engine:
 
         for unit in cycle(self.todo):
             self.setup = set_up(unit.runs, placement(unit.choice, self.device))
-            for self.now in train(self.setup):
-                if self.now.step:
+            for now in train(self.setup):
+                self.now = now
+                if now.step:
                     yield len(unit.runs)
 
     def wait(self) -> None:
@@ -99,7 +100,7 @@ def measure(kept: dict[Any, Any], who: Contender, work: Workload, lane: int, sec
         made = trainer(who, work, lane)
         kept[who, work] = made, made and made.steps()
         if made:
-            _taken(made, kept[who, work][1], lambda steps, _: steps >= _epoch(who, work, lane))
+            _taken(made, kept[who, work][1], lambda steps, _: steps >= _epoch(who, work))
     made, steps = kept[who, work]
     if made is None:
         return 0.0
@@ -108,11 +109,12 @@ def measure(kept: dict[Any, Any], who: Contender, work: Workload, lane: int, sec
     return count / spent
 
 
-def _epoch(who: Contender, work: Workload, lane: int) -> int:
+def _epoch(who: Contender, work: Workload) -> int:
     """Run-steps until every shape of a batch has been seen: one epoch of what is trained together."""
-    per_epoch = runs_of(work, 1)[0].steps_per_epoch
-    together = {"plain": 1, "fused": 1, "jax": who.runs, "scan": who.runs}.get(who.kind)
-    return per_epoch * (together or min(who.choice.size, who.runs) if who.choice or together else 1)
+    together = who.runs if who.kind in ("jax", "scan") else 1
+    if who.choice is not None:
+        together = min(who.choice.size, who.runs)
+    return together * runs_of(work, 1)[0].steps_per_epoch
 
 
 def _taken(made: Any, steps: Iterator[int], enough: Callable[[int, float], bool]) -> tuple[int, float]:

@@ -20,7 +20,10 @@ FEW, MANY = 8, 128
 
 
 def disagreement(kept: dict[Any, Any], work: Workload, others: Sequence[Contender]) -> dict[str, float]:
-    """{name: the greatest |loss - plain loop's loss|} over 20 float64 steps: five epochs of 10 examples a class, the small last batches too."""
+    """{name: the greatest |loss - plain loop's loss|} over 20 float64 steps.
+
+    Of 10 examples a class, so that these are some epochs with their smaller last batches.
+    """
     import numpy as np
 
     def first(who: Contender) -> Any:
@@ -39,7 +42,10 @@ def disagreement(kept: dict[Any, Any], work: Workload, others: Sequence[Contende
 
 
 class Chosen(NamedTuple):
-    """What the planner chose for `runs` runs of `run_steps` in all, on `jobs` workers; tried: (size, realise, seconds a run-step, seconds before)."""
+    """What the planner chose for `runs` runs of `run_steps` in all, on `jobs` workers.
+
+    tried: (size, realise, seconds a run-step, seconds before the first step).
+    """
 
     choice: Choice
     tried: list[tuple[int, str, float, float]]
@@ -84,9 +90,9 @@ def why(c: Chosen) -> str:
     compiled = next((t for t in c.tried if t[1] == "compiled"), None)
     if compiled is None:
         return f"fastest of those tried; the whole takes {left:.1f} s, too little to try compiling ({2 * COMPILE_SECONDS:.0f} s)"
-    whole = compiled[2] * c.run_steps / c.jobs
+    whole = f"{compiled[2] * c.run_steps / c.jobs:.1f} s + {COMPILE_SECONDS:.0f} s a worker"
     verdict = "pays" if c.choice.realise == "compiled" else "does not pay"
-    return f"compiling {verdict}: {whole:.1f} s + {compiled[3]:.1f} s for it, against {left:.1f} s"
+    return f"compiling {verdict}: {whole}, against {left:.1f} s (it took {compiled[3]:.1f} s now)"
 
 
 def first_step(kept: dict[Any, Any], who: Contender, work: Workload) -> tuple[float, float]:
@@ -117,17 +123,22 @@ def cold_and_warm(who: Contender, work: Workload) -> tuple[float, float]:
 
 
 def peak(kept: dict[Any, Any], who: Contender, work: Workload) -> tuple[float, float]:
-    """(the process's peak of resident memory in bytes, bytes of the contender's state) after an epoch of training."""
+    """(the process's peak of resident or CUDA memory in bytes, bytes of the contender's state) after an epoch of training."""
     made = trainer(who, work)
     count, steps = 0, made.steps()
     while count <= runs_of(work, 1)[0].steps_per_epoch * who.runs:
         count += next(steps)
     made.wait()
-    return peak_bytes(), made.state_bytes()
+    return peak_bytes(who, work.device), made.state_bytes()
 
 
-def peak_bytes() -> float:
-    """This process's peak of resident memory; Linux's own figure where there is one, since getrusage also counts the parent's."""
+def peak_bytes(who: Contender, device: str) -> float:
+    """The peak of the device's memory, or this process's of resident memory.
+
+    On Linux from /proc, since getrusage there also counts the parent before it became this process.
+    """
+    if device.startswith("cuda"):
+        return cuda_bytes(who)
     if os.path.exists("/proc/self/status"):
         with open("/proc/self/status") as file:
             line = next(text for text in file if text.startswith("VmHWM"))
@@ -135,6 +146,17 @@ def peak_bytes() -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
+
+
+def cuda_bytes(who: Contender) -> float:
+    """The peak of memory that the contender's library held on the first CUDA device."""
+    if who.kind in ("jax", "scan"):
+        import jax
+
+        return float(jax.devices()[0].memory_stats()["peak_bytes_in_use"])
+    import torch
+
+    return float(torch.cuda.max_memory_allocated())
 
 
 class Memory(NamedTuple):
@@ -162,7 +184,7 @@ def memory(kind: str, realise: str, work: Workload) -> Memory:
     return Memory(state / n, few, found[1][0] if len(found) > 1 else None)
 
 
-def estimate(kept: dict[Any, Any], work: Workload) -> int:
+def estimate(work: Workload) -> int:
     """What the planner counts for one run."""
     from preheat.lab.measure import run_bytes
 

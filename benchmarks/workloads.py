@@ -1,7 +1,8 @@
 """The study's own workloads, as our runs and as what a plain loop needs: weights, batches' rows, rates.
 
 All contenders of one workload train the same runs: same data, same first weights, same order of examples, same
-rates. No contender evaluates or saves while it is timed, but for ours, which evaluates before the first update and after the last.
+rates. No contender evaluates or saves while it is timed, but for ours, which evaluates before a run's first update and
+after its last.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-BATCH, EPOCHS = 32, 100
+EPOCHS = 100
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
     "adamw": {"name": "adamw", "weight_decay": 5e-4},
@@ -24,11 +25,12 @@ PEAKS = {"sgd": 0.05, "adamw": 0.003}
 
 
 class Workload(NamedTuple):
-    """A model of task digits and an optimizer; device: cpu or cuda."""
+    """A model of task digits, an optimizer, a batch size; device: cpu or cuda."""
 
     model: str
     optimizer: str
     device: str = "cpu"
+    batch: int = 32
 
     def __str__(self) -> str:
         return f"{self.model.upper()}, {self.optimizer}"
@@ -48,7 +50,7 @@ class Plain(NamedTuple):
 def runs_of(work: Workload, n: int, *, precision: str = "float32", per_class: int = 100) -> tuple[Run, ...]:
     """`n` runs of the study's kind: seeds 0 to n - 1, peak rates a little apart."""
     task = {"name": "digits", "model": work.model, "examples_per_class": per_class}
-    common = {"length": f"{EPOCHS}ep", "evaluate": f"{EPOCHS}ep", "batch_size": BATCH, "precision": precision}
+    common = {"length": f"{EPOCHS}ep", "evaluate": f"{EPOCHS}ep", "batch_size": work.batch, "precision": precision}
     schedule = {"name": "cosine", "warmup": "5ep"}
     peak = PEAKS[work.optimizer]
     one = Run.from_json({"task": task, "optimizer": OPTIMIZERS[work.optimizer], "schedule": schedule, "peak_lr": peak, **common})
@@ -56,11 +58,11 @@ def runs_of(work: Workload, n: int, *, precision: str = "float32", per_class: in
 
 
 def study_runs(work: Workload) -> list[Run]:
-    """Every run of the study `regimes` with this optimizer, on this model."""
+    """Every run of the study `regimes` with this optimizer, on this model and batch size."""
     from preheat.studies.regimes import Regimes
 
     runs = [r for r in Regimes().study().runs() if r.optimizer.name == work.optimizer]
-    return [r.but(task={**r.task.json(), "model": work.model}, evaluate=r.length) for r in runs]
+    return [r.but(task={**r.task.json(), "model": work.model}, batch_size=work.batch, evaluate=r.length) for r in runs]
 
 
 def plain(runs: Sequence[Run], device: str) -> Plain:
@@ -78,7 +80,9 @@ def plain(runs: Sequence[Run], device: str) -> Plain:
     subsets = [t.subset(generator(r.seed, "subset")) for t, r in zip(tasks, runs, strict=True)]
 
     def order(epoch: int) -> Tensor:
-        drawn = [s[torch.randperm(len(s), generator=generator(r.seed, "order", epoch))] for s, r in zip(subsets, runs, strict=True)]
+        drawn = [
+            s[torch.randperm(len(s), generator=generator(r.seed, "order", epoch))] for s, r in zip(subsets, runs, strict=True)
+        ]
         return torch.stack(drawn).to(device)
 
     starts = []

@@ -201,3 +201,12 @@ def test_importing_a_users_file(tmp_path):
 
 def test_nearest_does_not_guess_wildly():
     assert nearest("xyz", ["cosine", "linear"]) is None and nearest("COSINE", ["cosine"]) == "cosine"
+
+
+def test_a_field_that_hides_a_tasks_method_is_refused():
+    from preheat.tasks.base import Classification
+
+    with pytest.raises(UserError, match="field 'noise' of task class Loud hides"):
+
+        class Loud(Classification):
+            noise: float = 0.1

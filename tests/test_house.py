@@ -72,18 +72,14 @@ def allowed(module: str, here: str, late: bool) -> bool:
     return there == here or there in floors or rest in floors
 
 
-@pytest.mark.parametrize("here", FLOORS)
+@pytest.mark.parametrize("here", sorted({floor(p) for p in MODULES}))
 def test_a_floor_imports_only_what_the_design_lets_it(here):
     files = [p for p in MODULES if floor(p) == here]
-    assert files
+    assert here in FLOORS, "a new folder needs its line in the table above and in docs/design.md"
     wrong = [
         f"{p.relative_to(HOME)}: {m}{' (late)' * late}" for p in files for m, late in imports(p) if not allowed(m, here, late)
     ]
     assert not wrong
-
-
-def test_the_table_of_floors_is_that_of_the_folders():
-    assert {floor(p) for p in MODULES} == set(FLOORS)
 
 
 def test_inside_the_package_imports_name_the_defining_module():
@@ -106,10 +102,11 @@ def _is_module(name: str) -> bool:
 
 
 def test_the_data_column_and_the_command_line_load_without_torch():
-    data = ("", "core", "schedules", "store", "analysis", "report", "studies", "cli", "tasks")
+    data = ("", "core", "schedules", "store", "analysis", "report", "studies", "cli", "tasks", "optim")
     names = [name(p) for p in MODULES if floor(p) in data and p.stem != "__main__"]
+    names += ["preheat.lab.study"]  # a study whose runs all have records needs no torch for its report
     code = f"import importlib, sys\nfor n in {names}: importlib.import_module(n)\nassert 'torch' not in sys.modules"
-    use = "from preheat import Study, cosine; from preheat.core.spec import complete, spec; complete('task', spec('digits'))"
+    use = "from preheat import Run, cosine; Run(task='digits', optimizer='adamw', schedule=cosine(warmup='5ep'))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", f"{use}\n{code}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -197,7 +194,7 @@ MACHINE = re.compile("|".join(rf"(?<![\w.])/{first}/" for first in ("work", "tmp
 def written(*where: str) -> Iterator[tuple[str, str]]:
     """(file:line, text) of every line of the files and folders named."""
     for path in (p for name in where for p in [HOME / name, *sorted((HOME / name).rglob("*"))]):
-        if path.is_file() and path.suffix not in (".pyc", ".png"):
+        if path.is_file() and not any("cache" in part for part in path.parts):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 yield f"{path.relative_to(HOME)}:{number}", line
 

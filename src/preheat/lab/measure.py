@@ -7,6 +7,7 @@ pay for it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,10 +20,11 @@ from preheat.core.errors import UserError
 from preheat.core.run import Run
 from preheat.engine.loop import Setup, set_up, train
 from preheat.engine.placement import Placement, fleet, single
-from preheat.lab.plan import Choice, groups
+from preheat.lab.plan import Choice, groups, part_count
 
 SIZES = (8, 32, 64)
 COMPILE_SECONDS = 8.0
+UNMEASURED = Choice(1, "eager", 1e-3, 0.0, 0)
 LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 2
 
 
@@ -105,13 +107,14 @@ def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", c
     if mode != "auto":
         sizes = [1] if mode == "single" else [s for s in sizes if s > 1] or [min(2, len(largest))]
     total = sum(r.total_steps for r in runs)
-    found = [_try(largest, s, r, each) for s in sizes for r in (("eager", "traced") if s == 1 else ("traced",))]
+    sizes = sorted({math.ceil(len(largest) / part_count(len(largest), s)) for s in sizes})
+    found = [_try(largest[0], s, r, each) for s in sizes for r in (("eager", "traced") if s == 1 else ("traced",))]
     best = min(found, key=lambda c: c.seconds)
     gain = best.seconds * total / jobs
     if compile_mode == "off" or (compile_mode == "auto" and gain < 2 * COMPILE_SECONDS):
         return best
     try:
-        compiled = _try(largest, best.size, "compiled", each)
+        compiled = _try(largest[0], best.size, "compiled", each)
     except Exception as error:  # no C++ compiler, or a model that the compiler does not take
         if compile_mode == "on":
             raise UserError(
@@ -122,10 +125,10 @@ def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", c
     return compiled if worth or compile_mode == "on" else best
 
 
-def _try(group: Sequence[Run], size: int, realise: str, each: int) -> Choice:
-    part = list(group[:size])
+def _try(run: Run, size: int, realise: str, each: int) -> Choice:
+    """Measure `size` copies of one run: another seed may be the one that can't be trained."""
     where = placement(Choice(size, realise, 0.0, 0.0, each))
-    seconds, before = seconds_per_run_step(part, where)
+    seconds, before = seconds_per_run_step([run] * size, where)
     return Choice(size, realise, seconds, before if realise == "compiled" else 0.0, each)
 
 
@@ -146,9 +149,12 @@ def alone(run: Run) -> Placement:
 def choices(runs: Sequence[Run], known: dict[str, Any], **how: Any) -> dict[str, Choice]:
     """{stack key: choice} of all runs; `known` {signature: choice as JSON} is used where it has the answer, and filled."""
     by_signature: dict[str, list[Run]] = {}
-    for group in groups(runs):
-        by_signature.setdefault(signature(group[0]), []).extend(group)
     out = {}
+    for group in groups(runs):
+        try:
+            by_signature.setdefault(signature(group[0]), []).extend(group)
+        except Exception:  # a task that fails here: its runs are tried one by one, and their records say why
+            out[group[0].stack_key] = UNMEASURED
     for name, some in by_signature.items():
         if name not in known:
             known[name] = choose(some, **how).json()

@@ -85,13 +85,25 @@ def units(runs: Sequence[Run], choose: Callable[[Run], Choice], done: Collection
     return sorted(out, key=lambda u: -u.seconds)
 
 
-def _even(group: list[Run], size: int) -> list[list[Run]]:
-    """Parts of at most `size` runs and as equal as can be, so that few shapes are compiled.
+def part_count(runs: int, size: int) -> int:
+    """Into how many parts of at most `size` a group of `runs` is cut: the fewest, or up to half more if they are then equal.
 
-    >>> [len(p) for p in _even(list(range(10)), 4)]
-    [4, 3, 3]
+    Every size of a fleet is a shape to trace and to compile.
+
+    >>> part_count(280, 64), part_count(280, 32), part_count(11, 4)
+    (5, 10, 3)
     """
-    parts = math.ceil(len(group) / size)
+    least = math.ceil(runs / size)
+    return next((p for p in range(least, least + least // 2 + 1) if runs % p == 0), least)
+
+
+def _even(group: list[Run], size: int) -> list[list[Run]]:
+    """Parts of at most `size` runs, as equal as can be.
+
+    >>> [len(p) for p in _even(list(range(11)), 4)]
+    [4, 4, 3]
+    """
+    parts = part_count(len(group), size)
     base, extra = divmod(len(group), parts)
     cuts = [0]
     for i in range(parts):

@@ -7,9 +7,12 @@ exists and reading records never load it.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from preheat.core.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -71,6 +74,12 @@ class Classification(ABC):
     A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N, ...]
     and `y` [N] int64.
     """
+
+    def __init_subclass__(cls) -> None:
+        """A field must not hide a method of the task: `noise: float` would."""
+        for name in inspect.get_annotations(cls):
+            if inspect.isfunction(getattr(Classification, name, None)):
+                raise UserError(f"field {name!r} of task class {cls.__name__} hides the method of that name: choose another name")
 
     @property
     @abstractmethod
