@@ -127,7 +127,8 @@ def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
         rows = order(fleet, epoch)
         for i in range(done, fleet.per_epoch):
             part = rows[..., i * size : (i + 1) * size]
-            batch = {n: t[part] for n, t in fleet.train.items()}
+            flat = part.reshape(-1)
+            batch = {n: t.index_select(0, flat).view(*part.shape, *t.shape[1:]) for n, t in fleet.train.items()}
             yield {**batch, **noise(fleet, epoch * fleet.per_epoch + i, part.shape[-1])}
         epoch, done = epoch + 1, 0
 

@@ -8,14 +8,13 @@ dispatch. `compiled` gives the traced graph to `torch.compile`: fewer, fused ker
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils import _pytree as pytree
+
+from preheat.engine.replay import Replay
 
 Realise = Literal["eager", "traced", "compiled"]
 Function = Callable[..., Any]
@@ -68,60 +67,4 @@ def _vmap(function: Function, in_dims: Any = 0) -> Function:
 def _realisers(name: Realise) -> tuple[Callable[[Function], Function], Callable[[Function], Function]]:
     if name == "eager":
         return _same, _same
-    return (lambda f: _Replay(f, compiled=name == "compiled")), (lambda f: _Replay(f, compiled=False))
-
-
-class _Replay:
-    """A function recorded once for each shape of its tensors, then replayed."""
-
-    def __init__(self, function: Function, *, compiled: bool) -> None:
-        self.function, self.compiled = function, compiled
-        self.graphs: dict[Any, tuple[Function, Any]] = {}
-
-    def __call__(self, *args: Any) -> Any:
-        flat, tree = pytree.tree_flatten(args)
-        shapes = tuple([(t.shape, t.dtype) for t in flat])
-        if shapes not in self.graphs:
-            self.graphs[shapes] = self._record(flat, tree)
-        graph, out_tree = self.graphs[shapes]
-        return pytree.tree_unflatten(graph(*flat), out_tree)
-
-    def _record(self, flat: list[torch.Tensor], tree: Any) -> tuple[Function, Any]:
-        out_tree = None
-
-        def on_flat(*tensors: torch.Tensor) -> list[torch.Tensor]:
-            nonlocal out_tree
-            out, out_tree = pytree.tree_flatten(self.function(*pytree.tree_unflatten(list(tensors), tree)))
-            return out
-
-        graph = make_fx(on_flat)(*flat)
-        return (_compiled(graph, flat) if self.compiled else _direct(graph)), out_tree
-
-
-_OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)")
-
-
-def _direct(graph: torch.fx.GraphModule) -> Function:
-    """The graph's own code with each operator bound to its C++ entry: a Python frame a call costs a fifth of a small step."""
-    names: dict[str, Any] = dict(type(graph).forward.__globals__)
-
-    def bind(found: re.Match[str]) -> str:
-        space, operator, overload = found.groups()
-        target = getattr(getattr(getattr(torch.ops, space), operator), overload)
-        name = f"_{space}_{operator}_{overload}"
-        names[name] = getattr(target, "_op", target)
-        return name
-
-    exec(compile(_OPERATOR.sub(bind, graph.code), "<traced step>", "exec"), names)
-    return partial(names["forward"], graph)
-
-
-_COMPILED: dict[Any, Function] = {}
-
-
-def _compiled(graph: torch.fx.GraphModule, flat: list[torch.Tensor]) -> Function:
-    """`torch.compile` of a graph; graphs of one text and one set of shapes are compiled once a process."""
-    made: Function = torch.compile(graph, dynamic=False)
-    if any(node.op == "get_attr" for node in graph.graph.nodes):
-        return made
-    return _COMPILED.setdefault((graph.code, tuple((t.shape, t.dtype, t.device) for t in flat)), made)
+    return (lambda f: Replay(f, compiled=name == "compiled")), (lambda f: Replay(f, compiled=False))

@@ -25,7 +25,7 @@ from preheat.tasks.base import Task
 class Fleet(NamedTuple):
     """Runs of one stack key, ready to train. A single run has no run axis: R is then absent.
 
-    rates: [R, T]; hyper: {name: [R]}; subset: [R, N] rows of the training pool.
+    rates: [R, T]; hyper: {name: [R]}; subset: [R, N] rows of the training pool; noisy: whether the task draws noise.
     """
 
     runs: tuple[Run, ...]
@@ -39,6 +39,7 @@ class Fleet(NamedTuple):
     validation: Tensors
     test: Tensors
     start: State
+    noisy: bool
 
 
 def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
@@ -65,6 +66,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
         validation=validation,
         test=test,
         start=_start(runs, task, join),
+        noisy=task.noise(generator(first.seed, "noise"), 1) is not None,
     )
 
 
@@ -97,9 +99,9 @@ def order(fleet: Fleet, epoch: int) -> Tensor:
 
 def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
     """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws nothing."""
-    drawn = {s: fleet.task.noise(generator(s, "noise", step), batch) for s in sorted({r.seed for r in fleet.runs})}
-    if any(d is None for d in drawn.values()):
+    if not fleet.noisy:
         return {}
+    drawn = {s: fleet.task.noise(generator(s, "noise", step), batch) for s in {r.seed for r in fleet.runs}}
     like = fleet.rates
     parts = [drawn[r.seed] or {} for r in fleet.runs]
     if fleet.rates.dim() == 1:

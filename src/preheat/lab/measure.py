@@ -22,7 +22,7 @@ from preheat.engine.loop import Setup, set_up, train
 from preheat.engine.placement import Placement, fleet, single
 from preheat.lab.plan import Choice, groups, part_count
 
-SIZES = (8, 32, 64)
+SIZES = (8, 16, 32, 64)
 COMPILE_SECONDS = 8.0
 UNMEASURED = Choice(1, "eager", 1e-3, 0.0, 0)
 LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 2
