@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from preheat.core.study import Study
 from preheat.lab import measure
 from preheat.lab import study as lab
 from preheat.lab.claims import Claims
-from preheat.lab.plan import Choice, fits, groups, total_seconds, units
+from preheat.lab.plan import START_SECONDS, TRACE_SECONDS, Choice, fits, groups, total_seconds, units
 from preheat.lab.study import How, carry_out, plan
 from preheat.lab.train import train
 from preheat.store.store import Store
@@ -57,11 +58,14 @@ def a_study(name: str, **changes) -> Study:
     return Study(**{"name": name, **settings, **changes})
 
 
-def chosen(root: Path, study: Study, choice: Choice) -> Path:
+def chosen(root: Path, study: Study, choice: Choice, runs: list[Run] | None = None) -> Path:
     """A results folder in which the planner's choice is made already."""
     Store.open(root)
     (root / study.name).mkdir()
-    known = {measure.signature(g[0]): choice.json() for g in groups(study.runs())}
+    known: dict = {}
+    for group in groups(runs or study.runs()):
+        entry = known.setdefault(measure.signature(group[0]), {"run_steps": 0, "choice": choice.json()})
+        entry["run_steps"] += sum(r.total_steps for r in group)
     (root / study.name / "plan.json").write_text(json.dumps(known))
     return root
 
@@ -127,8 +131,8 @@ def test_how_a_unit_is_trained_is_part_of_its_checkpoints_name():
 def test_the_estimate_counts_work_workers_and_compilation():
     todo = units(MANY[:12], lambda run: FLEET._replace(realise="compiled", compile_seconds=3.0))
     assert sum(u.run_steps for u in todo) == 120 and len(todo) == 3
-    assert total_seconds(todo, 1) == pytest.approx(3.0 + 120 * 1e-4)
-    assert total_seconds(todo, 8) == pytest.approx(3.0 + 40 * 1e-4)
+    assert total_seconds(todo, 1) == pytest.approx(START_SECONDS + TRACE_SECONDS + 3.0 + 120 * 1e-4)
+    assert total_seconds(todo, 8) == pytest.approx(START_SECONDS + TRACE_SECONDS + 3.0 + 40 * 1e-4)
     assert total_seconds([], 2) == 0
 
 
@@ -149,9 +153,10 @@ ASK = {"jobs": 1, "memory": 1 << 40}
 
 @pytest.mark.parametrize("best", [(1, "eager"), (1, "traced"), (7, "traced"), (13, "traced")])
 def test_the_planner_takes_what_measured_fastest(timed, best):
-    timed[best] = 1e-4
+    timed.update({(size, realise): 1.0 for size in range(64) for realise in ("eager", "traced", "compiled")})
+    timed[best] = 0.1
     choice = measure.choose(MANY, **ASK)
-    assert (choice.size, choice.realise, choice.seconds) == (*best, 1e-4)
+    assert (choice.size, choice.realise, choice.seconds) == (*best, 0.1)
 
 
 def test_the_planner_respects_placement_compilation_and_memory(timed):
@@ -305,7 +310,8 @@ def test_a_run_that_raises_or_kills_its_worker_is_recorded_as_failed_and_the_res
     changes = (("pause: 0.001", "breaks: true"), ("length: 500", "length: 20"), ("[0.5, 1.0]", "[0.1]"))
     file = files.changed(tmp_path / "broken.yaml", *changes, ("seeds: [0, 1]", "seeds: 8"))
     study = read_study(file)
-    root = chosen(tmp_path / "results", study, FLEET._replace(realise="eager"))
+    part = replace(study, name=f"{study.name}-limit8")
+    root = chosen(tmp_path / "results", part, FLEET._replace(realise="eager"), study.runs()[:8])
     assert cli.main([*command(files, file, root), "--limit", "8"]) == 1, "without warmup, every seed"
     outcomes = {run.seed: attempts(root, study)[run.id] for run in study.runs()[:8]}
     assert outcomes == {s: ["failed"] if s in (1, 5) else ["done"] for s in range(8)}
@@ -391,14 +397,14 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from preheat.core.registry import import_file
-from preheat.lab.plan import Choice, units
+from preheat.lab.plan import START_SECONDS, TRACE_SECONDS, Choice, units
 from preheat.lab.study import How, Plan, carry_out
 from preheat.studies.reader import read_study
 if __name__ == "__main__":
     import_file(sys.argv[3])
     study, root = read_study(sys.argv[1]), Path(sys.argv[2])
     known = json.loads((root / study.name / "plan.json").read_text())
-    (choice,) = [Choice(**c) for c in known.values()]
+    (choice,) = [Choice(**c["choice"]) for c in known.values()]
     how = How(jobs=1, checkpoint_seconds=0.01, imports=(sys.argv[3],))
     made = Plan(study, study.points(), frozenset(), units(study.runs(), lambda run: choice), {}, known)
     print("ready", flush=True)

@@ -25,7 +25,7 @@ from preheat.core.errors import UserError
 from preheat.core.record import Record, Series, Status
 from preheat.core.run import Run
 from preheat.core.spec import Spec
-from preheat.store import blobs
+from preheat.store import blobs, segment
 from preheat.store.blobs import read_json, write_atomic, write_json
 from preheat.store.store import Store, exists
 from preheat.store.trace import decode, encode
@@ -215,6 +215,25 @@ def test_heads_do_not_depend_on_who_wrote_first(tmp_path: Path) -> None:
     assert a == b and len(a) == 3
 
 
+def test_ids_may_be_asked_for_some_runs_only(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    with store.writer() as writer:
+        writer.append([record_of(7, "failed")])
+    a, b, failed = (run_of(seed).id for seed in (0, 1, 7))
+    assert store.ids(among=[a, failed, "no such"]) == {a} and store.ids(("failed",), among=[a, failed]) == {failed}
+    head = next(h for h in store.heads() if h.id == a)
+    flip(head.place.traces, head.place.at)
+    assert store.ids(among=[a, b]) == {a, b} and store.ids(check=True, among=[a, b]) == {b}
+
+
+def test_a_record_of_a_schedule_that_is_not_imported_is_read(tmp_path: Path) -> None:
+    with Store.open(tmp_path).writer() as writer:
+        run = Run.from_json({**run_of(0).json(), "schedule": {"name": "nobodys", "warmup": {"steps": 3}, "x": 0.25}}, trusted=True)
+        writer.append([Record(run, Status("done"))])
+    (head,) = Store.open(tmp_path).heads()
+    assert head.run() == run and head.run().id == head.id == run.id and Store.open(tmp_path).load(head).run == run
+
+
 def test_an_unknown_id_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no record of run 'abc'"):
         filled(tmp_path).load("abc")
@@ -243,6 +262,57 @@ def test_processes_append_at_once(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     assert len(store.heads()) == 250 and not store.damage(check=True)
     assert all(same(store.load(run_of(seed).id), record_of(seed, value=seed / 8)) for seed in range(250))
+
+
+def test_what_a_reader_has_read_once_it_does_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker asks for the ids before each unit: reading whole segments each time would be quadratic."""
+    store, lines = Store.open(tmp_path), []
+    real = segment._head
+    monkeypatch.setattr(segment, "_head", lambda line, at, *files: lines.append(at) or real(line, at, *files))
+    with store.writer(sync=False) as one, store.writer(sync=False) as two:
+        for seed in range(20):
+            (one if seed % 3 else two).append([record_of(seed), record_of(100 + seed)])
+            assert len(store.ids()) == 2 * (seed + 1)
+    assert len(lines) == 40
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_a_reader_that_reads_on_knows_what_a_new_one_reads(data: st.DataObject) -> None:
+    """Whatever happens to the files: records, halves of records and rubbish are appended, files are cut and removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, seed = Store.open(folder), 0
+        writers = [store.writer(sync=False) for _ in range(2)]
+        for act in data.draw(st.lists(st.sampled_from(["append", "append", "half", "cut", "rubbish", "lose", "remove"]), max_size=10)):
+            files = sorted(store.records.glob("*.jsonl"))
+            if act == "append" or not files:
+                seed += 1
+                many = [record_of(data.draw(st.integers(0, 3))), record_of(10 + seed, data.draw(outcomes), seed)]
+                writers[data.draw(st.integers(0, 1))].append(many)
+            else:
+                spoil(act, data.draw(st.sampled_from(files)), data.draw(st.integers(0, 99)))
+            fresh = Store.open(folder)
+            assert store.heads() == fresh.heads() and store.damage() == fresh.damage()
+            assert [store.attempts(run_of(s).id) for s in range(4)] == [fresh.attempts(run_of(s).id) for s in range(4)]
+        for writer in writers:
+            writer.close()
+
+
+def spoil(act: str, heads: Path, where: int) -> None:
+    """Do something bad to a segment, so that the size of a file changes or it did not exist before."""
+    data = heads.read_bytes()
+    at = where * len(data) // 100
+    if act == "half":
+        first = data[: data.find(b"\n") + 1] or b"x\n"
+        heads.write_bytes(data + first[: where * len(first) // 100])
+    elif act == "cut":
+        os.truncate(heads, at)
+    elif act == "rubbish":
+        heads.write_bytes(data + b"\xff" * where + b"\n")
+    elif act == "lose":
+        os.truncate(heads.with_suffix(".bin"), where)
+    else:
+        heads.unlink()
 
 
 def test_a_forked_writer_takes_a_segment_of_its_own(tmp_path: Path) -> None:
@@ -452,6 +522,48 @@ def test_opening_what_is_no_store(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 
 
+def test_opening_what_another_process_is_just_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is done between our look for a store and our look at what else is there."""
+    import preheat.store.store as module
+
+    real, looks = module.exists, []
+
+    def late(root: Path) -> bool:
+        looks.append(root)
+        if len(looks) > 1:
+            return real(root)
+        monkeypatch.setattr(module, "exists", real)
+        filled(tmp_path / "new")
+        (tmp_path / "new" / "study").mkdir()
+        monkeypatch.setattr(module, "exists", late)
+        return False
+
+    monkeypatch.setattr(module, "exists", late)
+    assert len(Store.open(tmp_path / "new").ids()) == 3
+
+
+def test_processes_open_new_folders_at_once(tmp_path: Path) -> None:
+    code = "for i in range(150):\n    Store.open(f'{sys.argv[1]}/{i}').writer(sync=False).append([record_of(0)])"
+    some = [child(code, tmp_path, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [p.communicate(timeout=60)[1] for p in some] == [""] * 3 and not any(p.returncode for p in some)
+
+
+def test_a_folder_of_which_only_the_format_is_lost_is_mended(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    (tmp_path / "claims").touch()
+    (tmp_path / "format.json").unlink()
+    assert Store.open(tmp_path).ids() == store.ids() and exists(tmp_path)
+
+
+def test_no_study_may_have_the_name_of_what_a_store_keeps(tmp_path: Path) -> None:
+    from preheat.core.study import RESERVED
+    from preheat.lab.claims import Claims
+
+    filled(tmp_path)
+    Claims(tmp_path).close()
+    assert {p.stem for p in tmp_path.iterdir()} == set(RESERVED)
+
+
 def test_opening_an_empty_folder_and_again(tmp_path: Path) -> None:
     (tmp_path / ".gitkeep").touch()
     assert Store.open(tmp_path).heads() == [] == Store.open(str(tmp_path), create=False).heads()
@@ -541,3 +653,16 @@ def test_ten_thousand_heads_in_a_second(tmp_path: Path) -> None:
         assert len(Store.open(tmp_path).attempts(run_of(1).id)) == 5000
         spent.append(time.process_time() - start)
     assert min(spent) < 1.0
+
+
+def test_ten_thousand_traces_are_checked_in_seconds(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    with store.writer(sync=False) as writer:
+        writer.append([record_of(seed) for seed in range(1000)])
+    store.ids()
+    spent = []
+    while len(spent) < 4 and min(spent, default=1.0) >= 0.3:
+        start = time.process_time()
+        assert len(store.ids(check=True)) == 1000
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.3, "3 s for ten thousand"

@@ -4,35 +4,42 @@ A run *trained* if it finished and its validation score is above halfway between
 validation score of its panel and condition. Per seed the edge lies between the highest value below the first
 failure and that failure, at their geometric mean; values too low to train at all, below the first that trained,
 are no failures. A seed that trained at every value, or at none, is censored and counts with the end of its
-grid; a ratio leaves out the seeds where both edges are censored at one end. The edge is known to the grid's step
-g (in log2) only, so its standard deviation is at least g / sqrt(12).
+grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more than a quarter
+of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in log2) only, so its standard
+deviation is at least g / sqrt(12).
 
 Nothing is chosen here, so all seeds are used.
 
-Two families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and treatment, all
-conditions together), which answer whether a treatment moves the edge at all, and the ratios of single conditions.
+Three families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and treatment,
+all conditions together), which answer whether a treatment moves the edge at all; whether each of them depends on the
+condition; and the ratios of single conditions.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preheat.analysis.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
 from preheat.analysis.cells import Place, places
 from preheat.analysis.findings import Edge, EdgePoint, Estimate, Pooled
-from preheat.analysis.stats import Array, Moments, holm, interval, moments, p_different
-from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, UNPLANNED, Table
+from preheat.analysis.stats import Array, holm
+from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, UNPLANNED, Table, number
 
 
 class SeedEdges(NamedTuple):
-    """Per seed: log2 of the edge (NaN where unknown), the width of its bracket in log2, whether it is censored."""
+    """Per seed: log2 of the edge (NaN where unknown), the width of its bracket in log2, and its side.
+
+    side: 1 where the edge lies beyond the top of the grid, -1 below its bottom, 0 inside.
+    """
 
     log2: Array
     width: Array
-    censored: NDArray[np.bool_]
+    side: NDArray[np.int64]
 
 
 def trained(table: Table) -> NDArray[np.bool_]:
@@ -46,24 +53,24 @@ def trained(table: Table) -> NDArray[np.bool_]:
     return np.asarray((table.state == DONE) & known & (scores > halfway) & np.isfinite(halfway))
 
 
-def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, bool]:
-    """(log2 of the edge, width of its bracket in log2, censored) of one seed; `values` ascend.
+def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, int]:
+    """(log2 of the edge, width of its bracket in log2, side as in `SeedEdges`) of one seed; `values` ascend.
 
     >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, False]))
-    (3.0, 2.0, False)
+    (3.0, 2.0, 0)
     >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, True]))
-    (4.0, 2.0, True)
+    (4.0, 2.0, 1)
     """
     logs = np.log2(values)
     end = float(np.diff(logs).max(initial=0.0))
     if not good.any():
-        return float(logs[0]), end, True
+        return float(logs[0]), end, -1
     first = int(good.argmax())
     fails = np.flatnonzero(~good[first:])
     if not len(fails):
-        return float(logs[-1]), end, True
+        return float(logs[-1]), end, 1
     stop = first + int(fails[0])
-    return float(logs[stop - 1] + logs[stop]) / 2, float(logs[stop] - logs[stop - 1]), False
+    return float(logs[stop - 1] + logs[stop]) / 2, float(logs[stop] - logs[stop - 1]), 0
 
 
 def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
@@ -75,59 +82,60 @@ def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
         known = (state == DONE) | (state == DIVERGED)
         missing = bool(((state == MISSING) | (state == FAILED)).all() or (state == UNPLANNED).all())
         lost = missing or known.sum() < 2
-        out.append((math.nan, math.nan, False) if lost else bracket(values[known], good[at][known, s]))
-    log2, width, censored = zip(*out, strict=True)
-    return SeedEdges(np.array(log2), np.array(width), np.array(censored))
+        out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
+    log2, width, side = zip(*out, strict=True)
+    return SeedEdges(np.array(log2), np.array(width), np.array(side))
+
+
+def _level(e: SeedEdges) -> Bounded:
+    parts = Parts(e.log2[None], e.width[None] ** 2, (e.side > 0)[None], (e.side < 0)[None])
+    return combined(parts, mean_weights(parts))
+
+
+def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
+    """For (edge, baseline's edge) of each condition: log2 of the ratio. Two beyond the same end of one grid say nothing."""
+    mine = SeedEdges(*(np.array(x) for x in zip(*(m for m, _ in pairs), strict=True)))
+    base = SeedEdges(*(np.array(x) for x in zip(*(b for _, b in pairs), strict=True)))
+    hidden = (mine.side != 0) & (mine.side == base.side) & (mine.log2 == base.log2)
+    ratio = np.where(hidden, math.nan, mine.log2 - base.log2)
+    least, most = (mine.side > 0) | (base.side < 0), (mine.side < 0) | (base.side > 0)
+    return Parts(ratio, mine.width**2 + base.width**2, least, most)
 
 
 def edges(table: Table) -> tuple[Edge, ...]:
-    """The edge of every setting, in log2, and its ratio to the baseline's; p values adjusted by Holm over all ratios."""
+    """The edge of every setting, and its ratio to the baseline's; p values adjusted by Holm over all ratios."""
     if table.numeric is None:
         return ()
     good = trained(table)
     spots = list(places(table))
     found = {at: seed_edges(table, good, at) for at in spots}
     ratios = [_ratio(found[at], found.get((at[0], at[1], table.base))) if at[2] != table.base else None for at in spots]
-    adjusted = holm([None if m is None else p_different(m) for m in ratios])
-    return tuple(_edge(table, good, at, (found[at], m, p)) for at, m, p in zip(spots, ratios, adjusted, strict=True))
+    return tuple(
+        Edge(
+            panel=table.panels.labels[at[0]],
+            condition=table.conditions.labels[at[1]],
+            treatment=table.treatments.labels[at[2]],
+            points=_points(table, good, at),
+            edge=factor(_level(found[at]).estimate),
+            censored=int((found[at].side != 0).sum()),
+            ratio=None if b is None else factor(b.estimate),
+            p_adjusted=p,
+        )
+        for at, b, p in zip(spots, ratios, corrected(ratios), strict=True)
+    )
 
 
-def _ratio(mine: SeedEdges, base: SeedEdges | None) -> Moments | None:
+def _ratio(mine: SeedEdges, base: SeedEdges | None) -> Bounded | None:
     if base is None:
         return None
-    both = _comparable(mine, base)
-    return moments((mine.log2 - base.log2)[both], _floor(mine.width[both] ** 2 + base.width[both] ** 2))
-
-
-def _comparable(mine: SeedEdges, base: SeedEdges) -> NDArray[np.bool_]:
-    """Seeds with both edges known; two that lie beyond the same end of the grid say nothing of their ratio."""
-    hidden = mine.censored & base.censored & (mine.log2 == base.log2)
-    return np.asarray(np.isfinite(mine.log2) & np.isfinite(base.log2) & ~hidden)
-
-
-def _floor(squared_widths: Array) -> float:
-    return math.sqrt(float(squared_widths.mean()) / 12) if len(squared_widths) else 0.0
-
-
-def _edge(table: Table, good: NDArray[np.bool_], at: Place, found: tuple[SeedEdges, Moments | None, float | None]) -> Edge:
-    seeds, m, p = found
-    known = np.isfinite(seeds.log2)
-    return Edge(
-        panel=table.panels.labels[at[0]],
-        condition=table.conditions.labels[at[1]],
-        treatment=table.treatments.labels[at[2]],
-        points=_points(table, good, at),
-        edge=interval(moments(seeds.log2[known], _floor(seeds.width[known] ** 2))),
-        censored=int(seeds.censored.sum()),
-        ratio=None if m is None else factor(interval(m)),
-        p_adjusted=p,
-    )
+    parts = ratio_parts([(mine, base)])
+    return combined(parts, mean_weights(parts))
 
 
 def factor(e: Estimate) -> Estimate:
     """2 to the power of an estimate in log2."""
     lo, hi = (None if v is None else float(np.exp2(min(v, 1000.0))) for v in (e.lo, e.hi))
-    return Estimate(2.0**e.mean, lo, hi, e.n)
+    return Estimate(float(np.exp2(min(e.mean, 1000.0))), lo, hi, e.n, e.bound)
 
 
 def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint, ...]:
@@ -144,31 +152,37 @@ def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint
 
 
 def pooled(table: Table) -> tuple[Pooled, ...]:
-    """The pooled ratio of every panel and treatment to the baseline, p values adjusted by Holm over all of them."""
+    """The pooled ratio of every panel and treatment to the baseline, and whether it depends on the condition.
+
+    p values of either question are adjusted by Holm over all of it. Only seeds with a known ratio count.
+    """
     if table.numeric is None:
         return ()
     good = trained(table)
     spots = [(p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base]
-    ratios = {at: m for at in spots if (m := _pooled_ratio(table, good, at)).n}
-    adjusted = holm([p_different(m) for m in ratios.values()])
+    made = {at: x for at in spots if (x := _parts(table, good, at)) is not None}
+    ratios = [combined(parts, mean_weights(parts)) for parts, _ in made.values()]
+    changes = [dependence(parts, x) for parts, x in made.values()]
+    moved, depends = corrected([*ratios]), holm([p for _, p in changes])
     panels, names = table.panels.labels, table.treatments.labels
     return tuple(
-        Pooled(panels[p], names[t], names[table.base], factor(interval(m)), p_different(m), holms)
-        for ((p, t), m), holms in zip(ratios.items(), adjusted, strict=True)
+        Pooled(panels[p], names[t], names[table.base], factor(b.estimate), b.p, q, slope and factor(slope), change, r)
+        for (p, t), b, q, (slope, change), r in zip(made, ratios, moved, changes, depends, strict=True)
     )
 
 
-def _pooled_ratio(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> Moments:
-    """log2 of the edge over the baseline's, per seed the mean over the conditions where it is known, then over seeds."""
+def _parts(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> tuple[Parts, Array | None] | None:
+    """A treatment's ratios in every condition, and log2 of the conditions where they are numbers above 0."""
     panel, treatment = at
-    logs, squares, n = np.zeros(len(table.seeds)), np.zeros(len(table.seeds)), np.zeros(len(table.seeds))
+    pairs, conditions = [], []
     for c in range(len(table.conditions)):
-        pair = [(panel, c, treatment), (panel, c, table.base)]
-        if all(table.planned[spot].any() for spot in pair):
-            mine, base = (seed_edges(table, good, spot) for spot in pair)
-            both = _comparable(mine, base)
-            logs[both] += (mine.log2 - base.log2)[both]
-            squares[both] += (mine.width**2 + base.width**2)[both]
-            n[both] += 1
-    known = n > 0
-    return moments(logs[known] / n[known], _floor(squares[known] / n[known] ** 2))
+        spots = [(panel, c, treatment), (panel, c, table.base)]
+        if all(table.planned[spot].any() for spot in spots):
+            mine, base = (seed_edges(table, good, spot) for spot in spots)
+            pairs.append((mine, base))
+            conditions.append(table.conditions.values[c])
+    parts = ratio_parts(pairs) if pairs else None
+    if parts is None or not np.isfinite(parts.values).any():
+        return None
+    numeric = all(number(v) and v > 0 for v in conditions)
+    return parts, np.log2(np.array(conditions, dtype=np.float64)) if numeric else None

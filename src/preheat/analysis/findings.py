@@ -15,16 +15,22 @@ from typing import Any, Literal
 
 Verdict = Literal["supported", "contradicted", "not decided"]
 Difference = Literal["better", "worse", "equivalent", "not decided"]
+Bound = Literal["exact", "at least", "at most", "open"]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n seeds with its 95 % interval. n = 1 has no interval (lo = hi = None): a description only."""
+    """A mean over n seeds with its 95 % interval. n = 1 has no interval (lo = hi = None): a description only.
+
+    bound: "at least" where the truth may lie above the mean by an unknown amount (hi is None), "at most" where below
+    (lo is None), "open" where either (both are None).
+    """
 
     mean: float
     lo: float | None
     hi: float | None
     n: int
+    bound: Bound = "exact"
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class BestSet:
-    """The treatments that can't be told from the best one at 95 %; `leader` has the highest mean."""
+    """The treatments that can't be told from the best one, at 95 % over all sets of the report together.
+
+    `leader` has the highest mean.
+    """
 
     panel: str
     condition: str
@@ -85,8 +94,10 @@ class EdgePoint:
 class Edge:
     """The edge of stability in the numeric nuisance: the highest value at which training still works.
 
-    log2_edge: per-seed mean (log base 2), censored: how many seeds trained at every value or at none.
-    ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline.
+    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every value or
+    at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by seed; None for the
+    baseline. Where more than a quarter of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
+    p_adjusted: Holm's over all ratios of the report; None where a bound leaves the direction open.
     """
 
     panel: str
@@ -104,6 +115,8 @@ class Pooled:
     """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in log2.
 
     p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family of their own.
+    change: the factor by which the ratio changes with each doubling of a numeric condition; None for other conditions.
+    change_p, change_p_adjusted: of "the ratio does not depend on the condition", Holm's over these alone.
     """
 
     panel: str
@@ -112,13 +125,17 @@ class Pooled:
     ratio: Estimate
     p: float | None
     p_adjusted: float | None
+    change: Estimate | None = None
+    change_p: float | None = None
+    change_p_adjusted: float | None = None
 
 
 @dataclass(frozen=True)
 class Inside:
-    """Well inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
+    """Inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
 
-    value: the nuisance value used: the highest that is at most half of the highest at which everything trained.
+    value: the nuisance value used: the highest that is at most half of the highest at which everything trained, else
+    that one. well: whether it is at most half of it, so that one may say "well inside the edge".
     seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean, and its interval.
     """
 
@@ -129,12 +146,14 @@ class Inside:
     seed_sd: float | None
     equivalent: bool
     text: str
+    well: bool = True
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from it.
 
+    p: two-sided, as the interval is, so that supported means p < 0.05 and an effect above 0.
     text: what the effect, its interval and the verdict do not say by themselves.
     """
 

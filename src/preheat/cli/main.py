@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from preheat.cli.again import again
 from preheat.core.errors import UserError, nearest
 
 COMMANDS = {
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"preheat: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npreheat: stopped", file=sys.stderr)
+        print(f"\npreheat: stopped; to go on: {again()}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
+from preheat.cli.again import again
 from preheat.cli.options import common, number, read_imports, settings
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
 from preheat.core.run import Run
+from preheat.store.store import Store
+
+if TYPE_CHECKING:
+    from preheat.engine.loop import Progress
 
 EXAMPLES = """examples:
   preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
@@ -54,16 +61,12 @@ def run(args: argparse.Namespace) -> int:
     """Train, or show the record that there is. 1: the run diverged."""
     read_imports(args.imports)
     one = declared(args)
-    from preheat.store.store import Store
-
     store = Store.open(args.results)
     if one.id in store.ids():
         print(f"run {one.id} has a record already; nothing is trained twice")
-        record = store.load(one.id)
-    else:
-        record = _train(one)
-        with store.writer() as writer:
-            writer.append([record])
+    elif not _train(one, store):
+        return 130
+    record = store.load(one.id)
     show(record)
     return 0 if record.status.outcome == "done" else 1
 
@@ -96,37 +99,66 @@ def declared(args: argparse.Namespace) -> Run:
     return Run.from_json(merged(merged(base, given), over))
 
 
-def _train(one: Run) -> Record:
-    from preheat.lab.train import finished, watch
-
-    print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
+def _train(one: Run, store: Store) -> bool:
+    """Train and store; False if it was stopped, with a checkpoint from which the same command goes on."""
+    from preheat.lab.claims import Claims
     from preheat.lab.measure import alone
+    from preheat.lab.plan import Choice, Unit
+    from preheat.lab.unit import Stopped, train_unit
 
-    where = alone(one)
-    begun = time.perf_counter()
-    setup, progress = watch(one, where)
-    for now in _live(one, progress):
-        last = now
-    return finished(setup, last, time.perf_counter() - begun)
+    save = store.checkpoint_path(one.id)
+    with closing(Claims(store.root)) as claims, _asked_to_stop() as asked, store.writer() as writer:
+        if not claims.take(one.id):
+            raise UserError(f"run {one.id} is being trained by another process: wait for it, then its record is here")
+        print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
+        line = _Line(one)
+        unit = Unit((one,), Choice(1, "eager", 0.0, 0.0, 0))
+        try:
+            writer.append(train_unit(unit, save, beat=lambda b: line.draw(b.progress) or bool(asked), where=alone(one)))
+        except Stopped:
+            line.end()
+            print(f"stopped; the same command goes on from the checkpoint: {again()}", file=sys.stderr)
+            return False
+        line.end()
+    save.unlink(missing_ok=True)
+    return True
 
 
-def _live(one: Run, progress: Iterator[Any]) -> Iterator[Any]:
-    """Pass the progress on, and draw the live line now and then."""
-    terminal = sys.stderr.isatty()
-    gap, said = (TERMINAL_SECONDS if terminal else LOG_SECONDS), 0.0
-    rate = one.schedule.resolve(one.total_steps, one.steps_per_epoch)
-    for now in progress:
-        yield now
-        clock_now = time.perf_counter()
-        if now.step and (clock_now - said > gap or now.step == one.total_steps):
-            said = clock_now
-            k = now.step - 1
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that Ctrl-C makes non-empty, in place of an exception in the middle of a step."""
+    asked: list[int] = []
+    old = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+class _Line:
+    """The live line of loss and rate."""
+
+    def __init__(self, one: Run) -> None:
+        self.one, self.terminal, self.said = one, sys.stderr.isatty(), 0.0
+        self.rate = one.schedule.resolve(one.total_steps, one.steps_per_epoch)
+
+    def draw(self, now: Progress) -> bool:
+        """Draw if it is time to; False."""
+        one, clock_now = self.one, time.perf_counter()
+        if now.step and (
+            clock_now - self.said > (TERMINAL_SECONDS if self.terminal else LOG_SECONDS) or now.step == one.total_steps
+        ):
+            self.said, k = clock_now, now.step - 1
             place = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}"
-            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * rate(k):.3g}"
-            sys.stderr.write(f"\r\033[K{text}" if terminal else f"{text}\n")
+            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * self.rate(k):.3g}"
+            sys.stderr.write(f"\r\033[K{text}" if self.terminal else f"{text}\n")
             sys.stderr.flush()
-    if terminal:
-        sys.stderr.write("\n")
+        return False
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self.terminal:
+            sys.stderr.write("\n")
 
 
 def show(record: Record) -> None:

@@ -7,14 +7,18 @@ trained twice: the same command continues a study that was stopped, and adding s
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preheat.cli.again import again
 from preheat.cli.options import common, placement, read_imports, settings, whole
 from preheat.cli.progress import Bar, clock
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
+from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study
 
 EXAMPLES = """examples:
@@ -90,8 +94,16 @@ def declared(args: argparse.Namespace) -> Study:
     else:
         if args.study not in STUDIES.names():
             raise UserError(f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml")
-        study = STUDIES.build(args.study, {**options, **({"tasks": tuple(args.task)} if args.task else {})}).study()
-    return study.with_seeds(args.seeds) if args.seeds else study
+        tasks = {"tasks": args.task} if args.task else {}
+        study = build("study", Spec(args.study, {**options, **tasks})).study()
+    return _named(study.with_seeds(args.seeds) if args.seeds else study, args)
+
+
+def _named(study: Study, args: argparse.Namespace) -> Study:
+    """The study under a name that says what was changed, so that a smaller version never replaces the whole one's report."""
+    seeds, limit = [f"seeds{args.seeds}"] * bool(args.seeds), [f"limit{args.limit}"] * bool(args.limit)
+    marks = [*args.task, *args.pairs, *([args.part] if args.part else []), *seeds, *limit]
+    return replace(study, name="-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", m).strip("-") for m in marks)]))
 
 
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
@@ -137,17 +149,9 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
                     work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=event.runs * (event.kind == "failed")
                 )
         except KeyboardInterrupt:
-            bar.note(f"stopped: what was trained is kept. To continue: {_again(args)}")
+            bar.note(f"stopped: what was trained is kept. To continue: {again()}")
             events.close()
             return None
     if bar.runs:
         bar.end()
     return bar.failed
-
-
-def _again(args: argparse.Namespace) -> str:
-    """The command that continues."""
-    import shlex
-    import sys
-
-    return shlex.join(["preheat", *sys.argv[1:]]) if sys.argv[1:] else f"preheat study {args.study}"

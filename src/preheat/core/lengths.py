@@ -6,7 +6,8 @@ Python                 command line, YAML      meaning
 `0.05`                 `5%`                    the first (or last) twentieth of the run
 
 A length is resolved once, when the run's total and its steps per epoch are known. Nothing is rounded:
-5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there.
+5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there. Only the rounding of the product
+itself is taken back, so that 0.07 epochs of 100 steps are 7 steps.
 """
 
 from __future__ import annotations
@@ -20,8 +21,32 @@ from typing import Any, Literal
 from preheat.core.errors import UserError
 
 Unit = Literal["fraction", "steps", "epochs"]
-_TEXT = re.compile(r"^\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(%|ep|epochs?|st|steps?)?\s*$")
+PATTERN = r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(%|ep|epochs?|st|steps?)?\s*"  # a length as text
 _HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500), epochs(5) or 0.05"
+
+
+def snug(x: float) -> float:
+    """`x`, or the whole number that it misses only by the rounding of a product: 0.07 * 100 is 7.000000000000001.
+
+    >>> snug(0.07 * 100), snug(16.65)
+    (7.0, 16.65)
+    """
+    if not math.isfinite(x):
+        return x
+    near = float(round(x))
+    return near if abs(x - near) <= 8e-15 * abs(x) else x
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite int or float. A whole number beyond every float is not, and neither is True.
+
+    >>> is_number(0.5), is_number(10**400), is_number(True)
+    (True, False, False)
+    """
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -39,7 +64,7 @@ class Length:
 
     def __post_init__(self) -> None:
         v = self.value
-        if isinstance(v, bool) or not isinstance(v, int | float) or not math.isfinite(v) or v < 0:
+        if not is_number(v) or v < 0:
             raise UserError(f"a length must be a finite number >= 0, got {v!r}: {_HELP}")
         if self.unit not in ("fraction", "steps", "epochs"):
             raise UserError(f"a length's unit is fraction, steps or epochs, got {self.unit!r}: {_HELP}")
@@ -54,10 +79,10 @@ class Length:
         if self.unit == "steps":
             return float(self.value)
         if self.unit == "fraction":
-            return self.value * total
+            return snug(self.value * total)
         if per_epoch is None:
             raise UserError(f"a length in epochs ({self}) needs the steps per epoch: give per_epoch=..., or write steps")
-        return self.value * per_epoch
+        return snug(self.value * per_epoch)
 
     def __bool__(self) -> bool:
         return self.value > 0
@@ -104,7 +129,7 @@ def length(value: Any) -> Length:
     if isinstance(value, Mapping) and len(value) == 1:
         ((unit, number),) = value.items()
         return Length(number, unit)
-    if isinstance(value, str) and (found := _TEXT.match(value)):
+    if isinstance(value, str) and (found := re.fullmatch(PATTERN, value)):
         return _from_text(float(found[1]), found[2] or "")
     raise UserError(f"not a length: {value!r}: {_HELP}")
 

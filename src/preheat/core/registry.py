@@ -151,10 +151,10 @@ def import_file(path: str | Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except UserError:
-        raise
-    except Exception as error:
+    except BaseException as error:
         sys.modules.pop(name, None)
+        if isinstance(error, UserError) or not isinstance(error, Exception | SystemExit):
+            raise
         raise UserError(f"--import {path}: {type(error).__name__}: {error}") from error
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from preheat.core.canon import canonical, digest, plain
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import Length, epochs, fraction, length
-from preheat.core.protocols import Schedule
+from preheat.core.lengths import Length, epochs, fraction, is_number, length
+from preheat.core.protocols import Resolved, Schedule
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import Spec, as_spec, build, complete
 
@@ -28,12 +28,14 @@ Precision = Literal["float32", "float64"]
 class Run:
     """One training run, declared.
 
-    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`.
+    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; options of a task,
+    an optimizer or a schedule without a name belong to the default one.
     schedule: a schedule or its JSON; its factor times `peak_lr` is the rate of each update.
     length: `epochs(50)`, `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch
     may be smaller. evaluate: the distance between evaluations on validation data (default: 5 % of the run).
     clip_norm: the largest global gradient norm let through, None for no clipping.
-    trusted: True only when reading records, whose task may not be installed: names are then not looked up.
+    trusted: True only when reading records, whose task or schedule may not be installed: names are then not looked up,
+    and a schedule that can't be built is kept as a `StoredSchedule`.
 
     Everything is checked here. A run that can't be trained as declared is an error, never repaired.
 
@@ -59,12 +61,12 @@ class Run:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        put("task", as_spec(self.task, "task"))
-        put("optimizer", as_spec(self.optimizer, "optimizer"))
+        put("task", as_spec(self.task, "task", Run.task.name))
+        put("optimizer", as_spec(self.optimizer, "optimizer", Run.optimizer.name))
         put("probes", tuple(as_spec(p, "probe") for p in self.probes))
         put("length", length(self.length))
         put("evaluate", length(self.evaluate))
-        put("schedule", _schedule(self.schedule))
+        put("schedule", _schedule(self.schedule, trusted))
         _numbers(self)
         put("peak_lr", float(self.peak_lr))
         put("clip_norm", None if self.clip_norm is None else float(self.clip_norm))
@@ -116,12 +118,12 @@ class Run:
     def total_steps(self) -> int:
         """The number of updates."""
         total = self.length.resolve(0, self.steps_per_epoch)
-        if total != int(total) or total < 1:
-            raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:g} steps")
         if total > MOST_STEPS:
             raise UserError(
                 f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length"
             )
+        if total != int(total) or total < 1:
+            raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:.12g} steps")
         return int(total)
 
     @property
@@ -146,12 +148,36 @@ class Run:
 _FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm"}
 
 
-def _schedule(value: Any) -> Schedule:
+@dataclass(frozen=True)
+class StoredSchedule:
+    """A schedule of a record that can't be built here: its name is not registered, or not with these options."""
+
+    spec: Spec
+
+    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
+        """Always an error: what is missing."""
+        try:
+            built: Schedule = SCHEDULES.build(self.spec.name, self.spec.options)
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{error}; the file that registers it is given by --import") from error
+        return built.resolve(total, per_epoch)
+
+    def json(self) -> dict[str, Any]:
+        """The JSON as it was stored."""
+        return self.spec.json()
+
+
+def _schedule(value: Any, trusted: bool) -> Schedule:
     if value is None:
         return SCHEDULES.build("constant", {})  # type: ignore[no-any-return]
     if isinstance(value, str | Mapping | Spec):
-        one = as_spec(value, "schedule")
-        return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
+        one = as_spec(value, "schedule", "constant")
+        try:
+            return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
+        except (ValueError, TypeError):
+            if not trusted:
+                raise
+            return StoredSchedule(one)
     if not hasattr(value, "resolve") or not hasattr(value, "json"):
         raise UserError(
             f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)"
@@ -177,7 +203,7 @@ def _numbers(run: Run) -> None:
 
 
 def _positive(name: str, value: Any, example: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise UserError(f"{name} must be a finite number > 0, got {value!r}: write {example}")
 
 

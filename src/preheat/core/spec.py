@@ -14,6 +14,7 @@ from typing import Any
 
 from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError
+from preheat.core.lengths import is_number
 from preheat.core.registry import REGISTRIES
 
 
@@ -45,15 +46,20 @@ def spec(name: str, **options: Any) -> Spec:
     return Spec(name, options)
 
 
-def as_spec(value: Any, kind: str) -> Spec:
-    """A `Spec` from a name, a mapping with a `name`, or a Spec."""
+def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
+    """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of a mapping that gives none.
+
+    >>> as_spec({"momentum": 0.9}, "optimizer", "sgd").json()
+    {'name': 'sgd', 'momentum': 0.9}
+    """
     if isinstance(value, Spec):
         return value
     if isinstance(value, str):
         return Spec(value)
-    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        return Spec(value["name"], {k: v for k, v in value.items() if k != "name"})
-    raise UserError(f"a {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}")
+    if isinstance(value, Mapping) and isinstance(name := value.get("name", default), str):
+        return Spec(name, {k: v for k, v in value.items() if k != "name"})
+    article = "an" if kind[:1] in "aeiou" else "a"
+    raise UserError(f"{article} {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}")
 
 
 def build(kind: str, one: Spec) -> Any:
@@ -92,7 +98,11 @@ def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[
 
 
 def _one(what: str, value: Any, wanted: str) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = is_number(value)
+    if wanted.startswith("tuple["):
+        if isinstance(value, str) or not isinstance(value, list | tuple):
+            raise UserError(f"{what} must be a list, got {value!r}: write [{value}]")
+        return tuple(_one(f"each of {what}", v, wanted[6:].split(",")[0]) for v in value)
     if wanted == "float":
         if not number:
             raise UserError(f"{what} must be a number, got {value!r}")

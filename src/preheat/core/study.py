@@ -110,9 +110,17 @@ class Study:
         return cls(**{**data, "grid": tuple(Block(**b) for b in data["grid"])})
 
 
+RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
+
+
 def _check(study: Study) -> None:
     if not study.name or not all(c.isalnum() or c in "-_" for c in study.name):
         raise UserError(f"a study's name is letters, digits, - and _, got {study.name!r}: write my-study")
+    if study.name.casefold() in RESERVED:
+        raise UserError(
+            f"a study's name must not be one of {', '.join(RESERVED)}, which a results folder keeps for itself, "
+            f"got {study.name!r}: write my-study"
+        )
     if not study.grid:
         raise UserError(f"study {study.name!r} has no grid: write at least one block")
     if not study.seeds or len(set(study.seeds)) != len(study.seeds):

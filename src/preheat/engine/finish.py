@@ -16,6 +16,8 @@ from preheat.engine.loop import Progress, Setup
 
 def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order."""
+    if end.step < setup.fleet.total and bool(end.alive.any()):
+        raise ValueError(f"training stopped at step {end.step} of {setup.fleet.total}: an unfinished run has no record")
     losses = end.losses.detach().cpu().reshape(len(setup.fleet.runs), -1)
     broken = _broken(end, len(setup.fleet.runs))
     return [_record(setup, end, r, losses[r], broken[r], provenance or {}) for r in range(len(setup.fleet.runs))]

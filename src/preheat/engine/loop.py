@@ -21,7 +21,7 @@ from preheat.engine.step import State, Step, Tensors, gradients, looked_at, make
 from preheat.probes.base import Moment
 from preheat.tasks.base import Task
 
-CHUNK = 2048  # examples evaluated at once
+CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
 LOOK = 64  # steps between looks whether any run is alive
 Points = list[tuple[int, Tensors]]
 
@@ -146,9 +146,10 @@ def evaluate(setup: Setup, state: State, part: str) -> Tensors:
     data: Tensors = getattr(setup.fleet, part)
     n = len(next(iter(data.values())))
     total: Tensors = {}
-    for i in range(0, n, CHUNK):
-        chunk = {name: t[i : i + CHUNK] for name, t in data.items()}
-        share = min(CHUNK, n - i) / n
+    size = min(CHUNK, max(EVALUATED // len(setup.fleet.runs), 1))
+    for i in range(0, n, size):
+        chunk = {name: t[i : i + size] for name, t in data.items()}
+        share = min(size, n - i) / n
         for name, value in setup.do.metrics(state.params, state.buffers, chunk).items():
             total[f"{part}_{name}"] = total.get(f"{part}_{name}", 0) + share * value
     return total

@@ -54,6 +54,8 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
     hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names}
     train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
+    start = _start(runs, task, join)
+    _draws_nothing(first, task)
     return Fleet(
         runs=tuple(runs),
         task=task,
@@ -65,7 +67,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
         train=train,
         validation=validation,
         test=test,
-        start=_start(runs, task, join),
+        start=start,
         noisy=task.noise(generator(first.seed, "noise"), 1) is not None,
     )
 
@@ -107,6 +109,24 @@ def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
     if fleet.rates.dim() == 1:
         return {n: t.to(like) for n, t in parts[0].items()}
     return {n: torch.stack([p[n] for p in parts]).to(like) for n in parts[0]}
+
+
+@lru_cache(maxsize=64)
+def _draws_nothing(run: Run, task: Task) -> None:
+    """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and resumed."""
+    params, buffers = task.init(generator(run.seed, "init"))
+    kind = next(iter(params.values())).dtype
+    rows = task.subset(generator(run.seed, "subset"))[: run.batch_size]
+    batch = {n: t[rows].to(kind) if t.is_floating_point() else t[rows] for n, t in _data(run.task)[0].items()}
+    drawn = task.noise(generator(run.seed, "noise"), len(rows)) or {}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.get_rng_state()
+        task.loss(params, buffers, {**batch, **{n: t.to(kind) for n, t in drawn.items()}})
+        if not torch.equal(before, torch.get_rng_state()):
+            raise UserError(
+                f"task {run.task.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "
+                "draw them in the task's noise(generator, batch), which is keyed by seed and step"
+            )
 
 
 def _number(run: Run, name: str) -> float:

@@ -28,6 +28,7 @@ class Replay:
         self.graphs: dict[Any, tuple[Function, Function]] = {}
 
     def __call__(self, *args: Any) -> Any:
+        """The function's value, by the graph for these shapes."""
         if self.leaves is None:
             self.leaves = reader(args)
         flat = self.leaves(args)

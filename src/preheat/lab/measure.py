@@ -2,14 +2,14 @@
 
 Where arithmetic rules, a fleet gains nothing on a CPU and can lose by half (grouped convolutions): then single runs
 win, one in each worker. Where overhead rules, fleets win. Compilation is tried only where enough steps follow to
-pay for it.
+pay for it. A placement that a task can't take (an operation that can't be vectorised or traced) is passed over.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,9 +18,10 @@ from torch.utils import _pytree as pytree
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.run import Run
-from preheat.engine.loop import Setup, set_up, train
+from preheat.engine.loop import begin, evaluate, set_up, train
 from preheat.engine.placement import Placement, fleet, single
-from preheat.lab.plan import Choice, groups, part_count
+from preheat.lab.memory import run_bytes
+from preheat.lab.plan import Choice, groups, part_count, total_seconds, units
 
 SIZES = (8, 16, 32, 64)
 COMPILE_SECONDS = 8.0
@@ -53,111 +54,140 @@ def signature(run: Run) -> str:
 def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
     """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out.
 
-    The lower quartile over steps: other work on the machine only ever slows a step down.
+    The lower quartile over steps: other work on the machine only ever slows a step down. A run that ends is begun again.
     """
-    begun = time.perf_counter()
+    begun = ready = time.perf_counter()
     setup = set_up([r.but(probes=(), evaluate=r.length) for r in runs], where)
-    steps = _steps(setup)
-    for _ in range(WARM):
-        steps()
-    ready = time.perf_counter()
     each: list[float] = []
-    while (spent := time.perf_counter() - ready) < LEAST_SECONDS or (len(each) < LEAST_STEPS and spent < MOST_SECONDS):
+    while not _enough(each, time.perf_counter() - ready):
         at = time.perf_counter()
-        steps()
-        each.append(time.perf_counter() - at)
-    return sorted(each)[len(each) // 4] / len(runs), ready - begun
+        for now in train(setup):
+            clock = time.perf_counter()
+            if 1 < now.step < setup.fleet.total:  # the first step comes with an evaluation, and so does the last
+                each.append(clock - at)
+                ready = clock if len(each) == WARM else ready
+                if _enough(each, clock - ready):
+                    break
+            at = time.perf_counter()
+        if setup.fleet.total <= 2:
+            return (time.perf_counter() - begun) / setup.fleet.total / len(runs), 0.0
+    kept = sorted(each[WARM:])
+    return kept[len(kept) // 4] / len(runs), ready - begun
 
 
-def _steps(setup: Setup) -> Callable[[], None]:
-    """A function that takes one full-batch step; after the run's end it begins again."""
-    state = {"now": train(setup)}
-
-    def one() -> None:
-        try:
-            next(state["now"])
-        except StopIteration:
-            state["now"] = train(setup)
-
-    return one
+def _enough(each: list[float], spent: float) -> bool:
+    timed = len(each) - WARM
+    return timed > 0 and (spent >= MOST_SECONDS or (timed >= LEAST_STEPS and spent >= LEAST_SECONDS))
 
 
-def run_bytes(run: Run) -> int:
-    """Bytes of one run in a fleet: old and new state, gradients, the batch and what the loss keeps for it (an estimate)."""
-    setup = set_up([run], single())
-
-    def size(tree: Any) -> int:
-        return sum(int(t.numel() * t.element_size()) for t in pytree.tree_leaves(tree))
-
-    batch = {n: t[: run.batch_size] for n, t in setup.fleet.train.items()}
-    return 2 * size(setup.fleet.start) + 2 * size(setup.fleet.start.params) + 8 * size(batch)
+def seconds_per_evaluation(runs: Sequence[Run], where: Placement) -> float:
+    """Seconds of one evaluation of one run on the validation set."""
+    setup = set_up(list(runs), where)
+    state = begin(setup).state
+    evaluate(setup, state, "validation")
+    at = time.perf_counter()
+    evaluate(setup, state, "validation")
+    return (time.perf_counter() - at) / len(runs)
 
 
 def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", compile_mode: str = "auto") -> Choice:
-    """The fastest placement for all `runs` of one signature.
+    """The placement with the least estimated wall time for all `runs` of one signature.
 
-    jobs: workers that share the machine; memory: bytes that one worker may use; mode: auto, single or fleet;
-    compile_mode: auto (where it pays), on or off.
+    jobs: workers that share the work; memory: bytes that one worker may use; mode: auto, single or fleet;
+    compile_mode: auto (where it pays), on or off. UNMEASURED where nothing could be trained.
     """
     torch.set_num_threads(1)
     largest = max(groups(runs), key=len)
     each = run_bytes(largest[0])
-    most = max(1, min(len(largest), memory // each))
-    sizes = sorted({min(s, most) for s in SIZES} | {1})
-    if mode != "auto":
-        sizes = [1] if mode == "single" else [s for s in sizes if s > 1] or [min(2, len(largest))]
-    total = sum(r.total_steps for r in runs)
-    sizes = sorted({math.ceil(len(largest) / part_count(len(largest), s)) for s in sizes})
-    found = [_try(largest[0], s, r, each) for s in sizes for r in (("eager", "traced") if s == 1 else ("traced",))]
-    best = min(found, key=lambda c: c.seconds)
-    gain = best.seconds * total / jobs
-    if compile_mode == "off" or (compile_mode == "auto" and gain < 2 * COMPILE_SECONDS):
+
+    def wall(choice: Choice) -> float:
+        return total_seconds(units(runs, lambda run: choice), jobs)
+
+    sizes = _sizes(len(largest), most=max(1, memory // each), jobs=jobs, mode=mode)
+    tried = [_try(largest[0], s, r, each) for s in sizes for r in (("eager", "traced") if s == 1 else ("traced",))]
+    found = [choice for choice in tried if choice]
+    if not found:
+        return UNMEASURED
+    best = min(found, key=wall)
+    if compile_mode == "off" or (compile_mode == "auto" and wall(best) < 3 * COMPILE_SECONDS):
         return best
-    try:
-        compiled = _try(largest[0], best.size, "compiled", each)
-    except Exception as error:  # no C++ compiler, or a model that the compiler does not take
-        if compile_mode == "on":
-            raise UserError(
-                f"--compile on: this model can't be compiled here ({type(error).__name__}): write --compile off"
-            ) from error
-        return best
-    worth = compiled.seconds * total / jobs + COMPILE_SECONDS < gain
-    return compiled if worth or compile_mode == "on" else best
+    compiled = _try(largest[0], best.size, "compiled", each)  # None: no C++ compiler, or a model that it does not take
+    if compile_mode == "on":
+        if compiled is None:
+            raise UserError("--compile on: this model can't be compiled here: write --compile off")
+        return compiled
+    return compiled if compiled and wall(compiled) < wall(best) else best
 
 
-def _try(run: Run, size: int, realise: str, each: int) -> Choice:
+def _sizes(runs: int, *, most: int, jobs: int, mode: str) -> list[int]:
+    """The fleet sizes to try, as a group of `runs` is cut by them; one fleet for each worker is among them."""
+    wanted = {min(s, most) for s in (*SIZES, math.ceil(runs / jobs))}
+    cut = {math.ceil(runs / part_count(runs, s)) for s in wanted}
+    if mode == "single":
+        return [1]
+    if mode == "fleet":
+        return sorted(cut - {1}) or [min(2, runs)]
+    return sorted(cut | {1})
+
+
+def _try(run: Run, size: int, realise: str, each: int) -> Choice | None:
     """Measure `size` copies of one run: another seed may be the one that can't be trained."""
     where = placement(Choice(size, realise, 0.0, 0.0, each))
-    seconds, before = seconds_per_run_step([run] * size, where)
-    return Choice(size, realise, seconds, before if realise == "compiled" else 0.0, each)
+    try:
+        seconds, before = seconds_per_run_step([run] * size, where)
+    except UserError:
+        raise
+    except Exception:
+        return None
+    return Choice(size, realise, seconds, min(before, COMPILE_SECONDS) if realise == "compiled" else 0.0, each)
 
 
 def alone(run: Run) -> Placement:
     """The fastest way to train one run in this process: eager or traced, on one thread or on all; it sets the threads."""
-    found = []
-    threads = torch.get_num_threads()
+    found, threads, failure = [], torch.get_num_threads(), None
     for count in sorted({1, threads}):
         torch.set_num_threads(count)
         for realise in ("eager", "traced"):
             where = single(realise)
-            found.append((seconds_per_run_step([run], where)[0], count, where))
+            try:
+                found.append((seconds_per_run_step([run], where)[0], count, where))
+            except UserError:
+                raise
+            except Exception as error:
+                failure = failure or error
+    if not found:
+        raise UserError(f"task {run.task.name!r} can't be trained: {type(failure).__name__}: {failure}") from failure
     _, count, where = min(found, key=lambda f: f[0])
     torch.set_num_threads(count)
     return where
 
 
 def choices(runs: Sequence[Run], known: dict[str, Any], **how: Any) -> dict[str, Choice]:
-    """{stack key: choice} of all runs; `known` {signature: choice as JSON} is used where it has the answer, and filled."""
+    """{stack key: choice} of all runs; `known` {signature: {"run_steps": n, "choice": ...}} is used and filled.
+
+    A choice that was measured for another amount of work is measured again.
+    """
     by_signature: dict[str, list[Run]] = {}
     out = {}
     for group in groups(runs):
         try:
             by_signature.setdefault(signature(group[0]), []).extend(group)
+        except UserError:
+            raise
         except Exception:  # a task that fails here: its runs are tried one by one, and their records say why
             out[group[0].stack_key] = UNMEASURED
     for name, some in by_signature.items():
-        if name not in known:
-            known[name] = choose(some, **how).json()
+        work = sum(r.total_steps for r in some)
+        if known.get(name, {}).get("run_steps") != work:
+            known[name] = {"run_steps": work, "choice": _with_evaluation(some[0], choose(some, **how)).json()}
         for group in groups(some):
-            out[group[0].stack_key] = Choice(**known[name])
+            out[group[0].stack_key] = Choice(**known[name]["choice"])
     return out
+
+
+def _with_evaluation(run: Run, choice: Choice) -> Choice:
+    try:
+        seconds = seconds_per_evaluation([run] * choice.size, placement(choice))
+    except Exception:  # the records will say why
+        return choice
+    return choice._replace(evaluation_seconds=seconds)

@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 from preheat.core.canon import digest
 from preheat.core.run import Run
 
+START_SECONDS, TRACE_SECONDS = 4.0, 1.0
+
 
 class Choice(NamedTuple):
     """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled.
 
-    seconds: measured per run-step; compile_seconds: before the first step; run_bytes: state and work of one run.
+    seconds: measured per run-step; evaluation_seconds: per run and evaluation; compile_seconds: before the first step
+    of each shape; run_bytes: what one run keeps and works on.
     """
 
     size: int
@@ -26,6 +29,7 @@ class Choice(NamedTuple):
     seconds: float
     compile_seconds: float
     run_bytes: int
+    evaluation_seconds: float = 0.0
 
     def json(self) -> dict[str, Any]:
         """The choice as JSON data."""
@@ -62,7 +66,10 @@ class Unit(NamedTuple):
     @property
     def seconds(self) -> float:
         """The estimate, without compilation."""
-        return self.run_steps * self.choice.seconds
+        first = self.runs[0]
+        gap = max(first.evaluate.resolve(first.total_steps, first.steps_per_epoch), 1.0)
+        evaluations = math.ceil(first.total_steps / gap) + 2
+        return self.run_steps * self.choice.seconds + len(self.runs) * evaluations * self.choice.evaluation_seconds
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -112,8 +119,8 @@ def _even(group: list[Run], size: int) -> list[list[Run]]:
 
 
 def total_seconds(todo: Sequence[Unit], jobs: int) -> float:
-    """The estimated wall time on `jobs` workers, compilation included."""
+    """The estimated wall time on `jobs` workers: their start, tracing and compiling each shape, and the work."""
     kinds = {(u.choice, len(u.runs)) for u in todo}
-    compiling = sum(c.compile_seconds for c, _ in kinds)
+    before = START_SECONDS * bool(todo) + sum(TRACE_SECONDS + c.compile_seconds for c, _ in kinds)
     longest = max((u.seconds for u in todo), default=0.0)
-    return compiling + max(sum(u.seconds for u in todo) / max(jobs, 1), longest)
+    return before + max(sum(u.seconds for u in todo) / max(jobs, 1), longest)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
@@ -76,12 +75,12 @@ def folder(root: Path, study: Study) -> Path:
 def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
     there = exists(root) or root.is_file()
-    done = frozenset(Store.open(root, create=False).ids()) if there else frozenset[str]()
+    done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
     runs = [p.run for p in points]
     saved = folder(root, study) / "plan.json"
     asked: dict[str, Any] = {"memory": how.worker_memory, "mode": how.mode, "compile_mode": how.compile}
     before = read_json(saved) if saved.exists() else {}
-    known = {name: c for name, c in before.items() if fits(Choice(**c), **asked)}
+    known = {name: c for name, c in before.items() if _readable(c) and fits(Choice(**c["choice"]), **asked)}
     missing = [r for r in runs if r.id not in done]
     if not missing:
         return Plan(study, points, done, [], {}, known)
@@ -90,6 +89,11 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     chosen = choices(runs, known, jobs=how.workers, **asked)
     todo = units(runs, lambda run: chosen[run.stack_key], done)
     return Plan(study, points, done, todo, chosen, known)
+
+
+def _readable(entry: Any) -> bool:
+    """Whether an entry of plan.json is one of this version's."""
+    return isinstance(entry, dict) and set(entry) == {"run_steps", "choice"} and set(entry["choice"]) == set(Choice._fields)
 
 
 def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
@@ -128,9 +132,3 @@ def _make(here: Path) -> None:
         here.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain("keep the study's files", here, error) from error
-
-
-def missing_runs(points: Sequence[Point], store: Store) -> list[Run]:
-    """The runs without a record that counts."""
-    done = store.ids()
-    return [p.run for p in points if p.run.id not in done]

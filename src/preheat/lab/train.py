@@ -29,7 +29,7 @@ def train(run: Run, where: Placement | None = None) -> Record:
 
 
 def watch(run: Run, where: Placement | None = None) -> tuple[Setup, Iterator[Progress]]:
-    """The run's setup and its progress, step by step, for a live line or an early stop."""
+    """The run's setup and its progress, step by step, for a live line."""
     setup = set_up([run], where or single())
     return setup, _train(setup)
 

@@ -18,6 +18,7 @@ from preheat.core.record import Record, Status
 from preheat.engine import checkpoint
 from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
+from preheat.engine.placement import Placement
 from preheat.lab.measure import placement
 from preheat.lab.plan import Unit
 from preheat.store.blobs import write_atomic
@@ -37,14 +38,16 @@ class Stopped(Exception):
 
 
 def train_unit(
-    unit: Unit, save: Path | None, *, beat: Callable[[Beat], bool], every: float = 20.0, device: str = "cpu"
+    unit: Unit, save: Path | None, *, beat: Callable[[Beat], bool], every: float = 20.0, where: Placement | None = None
 ) -> list[Record]:
     """The records of a unit's runs.
 
     save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints. beat: called a few
     times a second; what it returns says whether to stop, which writes a checkpoint and raises `Stopped`.
+    where: the placement, if not the one that the unit's choice names.
     """
-    setup = set_up(unit.runs, placement(unit.choice, device))
+    where = where or placement(unit.choice)
+    setup = set_up(unit.runs, where)
     start = _resume(setup, save)
     begun = said = saved = time.perf_counter()
     last = start.step
@@ -59,7 +62,7 @@ def train_unit(
             saved = time.perf_counter()
         if stop and now.step < setup.fleet.total:
             raise Stopped
-    return records(setup, now, provenance(device, time.perf_counter() - begun, unit))
+    return records(setup, now, provenance(str(where.device), time.perf_counter() - begun, unit))
 
 
 def _resume(setup: Setup, save: Path | None) -> Progress:
@@ -98,12 +101,18 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the source tree that runs, or "" for an installed package."""
-    here = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    """The commit of the source tree that runs, with -dirty if it was changed since; "" for an installed package."""
+    here = Path(__file__).resolve()
+
+    def git(*args: str) -> str | None:
+        command = ["git", "-C", str(here.parent), *args]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", str(here)) is None:  # a package that lies in somebody else's repository
         return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    dirty = "-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[1])) else ""
+    return f"{git('rev-parse', '--short=12', 'HEAD') or ''}{dirty}"

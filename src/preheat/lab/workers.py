@@ -53,6 +53,7 @@ class Job(NamedTuple):
 
 def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
     """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give up."""
+    from preheat.lab.measure import placement
     from preheat.lab.unit import Stopped, train_unit
 
     claims, store, writer = _tools(job.root)
@@ -64,7 +65,11 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
         found = []
         if todo.runs:
             found = train_unit(
-                todo, save, beat=lambda b: say("beat", run_steps=b.run_steps) or stop(), every=job.every, device=job.device
+                todo,
+                save,
+                beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
+                every=job.every,
+                where=placement(todo.choice, job.device),
             )
             writer.append(found)
         if save:

@@ -55,7 +55,9 @@ class Named(ABC):
         """The pieces after the warmup; they are built, and so checked, when the schedule is."""
 
     def pieces(self) -> Pieces:
-        """The same schedule written as pieces."""
+        """The same schedule written as pieces. Errors: UserError where pieces can't say what it does."""
+        if type(self).segments is not Named.segments:
+            raise UserError(f"{type(self).__name__} can't be written as pieces, got {self}: use the schedule itself")
         return Pieces(self.rise() + self.body(), at=self.at, every=self.every)
 
     def rise(self) -> tuple[Piece, ...]:

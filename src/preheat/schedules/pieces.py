@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import Length, length, steps
+from preheat.core.lengths import Length, is_number, length, snug, steps
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array, check_curve
-from preheat.schedules.resolved import Horizon, Resolved, Segment, Span, check_sampling, horizon, resolved, snug
+from preheat.schedules.resolved import Horizon, Resolved, Segment, Span, check_sampling, horizon, resolved
 
 _CLOSE = 1e-9  # of the run: what lengths that should fill it may miss by rounding
 
@@ -33,7 +33,7 @@ def ratio(name: str, value: Any) -> float:
 
 def number(name: str, value: Any) -> float:
     """`value` as a finite float, or the error that says which option is wrong."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise UserError(f"{name} must be a finite number, got {value!r}: write {name}=0.1")
     return float(value)
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol, overload
 import numpy as np
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import Length
+from preheat.core.lengths import Length, is_number
 from preheat.schedules.curves import Array
 
 AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
@@ -69,7 +69,7 @@ class Horizon(NamedTuple):
 
     def steps(self, n: Length) -> float:
         """A length in steps, a real number."""
-        return snug(n.resolve(self.total, self.per_epoch))
+        return n.resolve(self.total, self.per_epoch)
 
 
 class Boundary(NamedTuple):
@@ -222,19 +222,9 @@ def horizon(total: int, per_epoch: float | None) -> Horizon:
         raise UserError(f"a run's total must be a whole number of steps >= 1, got {total!r}: write total=1000")
     if per_epoch is None:
         return Horizon(operator.index(total), None)
-    if isinstance(per_epoch, bool) or not isinstance(per_epoch, int | float) or not 0 < per_epoch < math.inf:
+    if not is_number(per_epoch) or per_epoch <= 0:
         raise UserError(f"per_epoch must be a finite number of steps > 0, got {per_epoch!r}: write per_epoch=100")
     return Horizon(operator.index(total), float(per_epoch))
-
-
-def snug(x: float) -> float:
-    """`x`, or the whole number that it misses only by the rounding of a product: 0.07 * 100 is 7.000000000000001.
-
-    >>> snug(0.07 * 100), snug(16.65)
-    (7.0, 16.65)
-    """
-    near = float(round(x))
-    return near if abs(x - near) <= 8e-15 * abs(x) else x
 
 
 def check_sampling(at: str, every: str) -> None:

@@ -28,6 +28,7 @@ from preheat.core.run import Run
 from preheat.store.blobs import CREATE, explain, sync_folder, write_all
 from preheat.store.trace import Groups, checksum, encode
 
+UNFINISHED = "an unfinished record: its writer was killed, or is writing it now"
 _CRC = b',"crc":"'
 _TAIL = len(_CRC) + 8 + 2
 
@@ -76,10 +77,11 @@ class Head(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """The whole records of a segment in the order of writing, and what else is in its file of heads."""
+    """Whole records of a segment in the order of writing, what else is in its file of heads, and where whole lines end."""
 
     heads: list[Head]
     damage: list[Damage]
+    end: int
 
 
 def line_of(record: Record, at: int, size: int, groups: Groups) -> bytes:
@@ -104,33 +106,36 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else plain(value)
 
 
-def read_segment(heads: Path) -> Segment:
-    """Every whole record of a segment. Nothing in a file can make this raise, except that it can't be read."""
+def read_segment(heads: Path, start: int = 0) -> Segment:
+    """Every whole record of a segment from byte `start` on, the end of a line.
+
+    Nothing in a file can make this raise, except that it can't be read.
+    """
     traces = heads.with_suffix(".bin")
     try:
-        data = heads.read_bytes()
-        end = _size(traces)
+        with heads.open("rb") as file:
+            file.seek(start)
+            *lines, rest = file.read().split(b"\n")
+        size = _size(traces)
     except FileNotFoundError:
-        return Segment([], [])  # its writer took its only batch back
+        return Segment([], [], 0)  # its writer took its only batch back
     except OSError as error:
         raise explain("read records", heads, error) from error
-    found = Segment([], [])
-    at = 0
-    for line in data.split(b"\n"):
-        if at + len(line) == len(data):
-            if line:
-                reason = "an unfinished record: its writer was killed, or is writing it now"
-                found.damage.append(Damage(heads, at, len(line), reason))
-            break
+    found: list[Head] = []
+    damage: list[Damage] = []
+    at = start
+    for line in lines:
         head = _head(line, at, heads, traces)
         if head is None:
-            found.damage.append(Damage(heads, at, len(line) + 1, "a line that does not match its checksum"))
-        elif head.place.at + head.place.size > end:
-            found.damage.append(Damage(heads, at, len(line) + 1, f"the trace of run {head.id} is not whole in {traces.name}"))
+            damage.append(Damage(heads, at, len(line) + 1, "a line that does not match its checksum"))
+        elif head.place.at + head.place.size > size:
+            damage.append(Damage(heads, at, len(line) + 1, f"the trace of run {head.id} is not whole in {traces.name}"))
         else:
-            found.heads.append(head)
+            found.append(head)
         at += len(line) + 1
-    return found
+    if rest:
+        damage.append(Damage(heads, at, len(rest), UNFINISHED))
+    return Segment(found, damage, at)
 
 
 def _size(path: Path) -> int:

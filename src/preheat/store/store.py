@@ -12,20 +12,35 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.record import Outcome, Record, Series
 from preheat.store.blobs import explain, read_json, sweep, write_atomic, write_json
-from preheat.store.segment import Damage, Head, Segment, Writer, read_segment
+from preheat.store.segment import UNFINISHED, Damage, Head, Writer, read_segment
 from preheat.store.trace import Corrupt, decode
 
 FORMAT = 1
 _KEY = "preheat-store"
+_OWN = ("format.json", "records", "checkpoints", "claims")
 _TRAINED: tuple[Outcome, ...] = ("done", "diverged")
+
+
+class _Seen(NamedTuple):
+    """What is known of a segment: sizes of its two files, where whole lines end, what is no record."""
+
+    sizes: tuple[int, int]
+    end: int
+    damage: list[Damage]
+
+    def grown(self, sizes: tuple[int, int]) -> bool:
+        """Whether the segment has only been appended to, and all before was whole, so that it is enough to read on."""
+        whole = all(d.reason == UNFINISHED for d in self.damage)
+        return whole and sizes[0] >= self.end and sizes[1] >= self.sizes[1]
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Store:
     """
 
     root: Path
-    _read: dict[str, tuple[tuple[int, int], Segment]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _read: dict[str, _Seen] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_id: dict[str, list[Head]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -53,12 +68,12 @@ class Store:
         store = cls(Path(root))
         if store.root.exists() and not store.root.is_dir():
             raise UserError(f"a results folder must be a folder, got the file {root}: name a folder")
+        if create and not exists(store.root):
+            _refuse_others(store.root)
         if exists(store.root):
             _check_format(store.root / "format.json")
         elif not create:
             raise UserError(f"no results in {str(root)!r}: name the folder of a study that was run")
-        else:
-            _refuse_others(store.root)
         if create:
             store._prepare()
         return store
@@ -76,7 +91,7 @@ class Store:
         for folder in (self.records, self.checkpoints):
             probe = folder / f".probe-{os.getpid()}"
             write_atomic(probe, b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         sweep(self.root)
         sweep(self.checkpoints)
 
@@ -113,13 +128,17 @@ class Store:
         self._refresh()
         return list(self._by_id.get(run_id, ()))
 
-    def ids(self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False) -> set[str]:
+    def ids(
+        self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False, among: Iterable[str] | None = None
+    ) -> set[str]:
         """The runs whose record has one of these outcomes.
 
-        check: read every trace too, and leave out runs of which no trace matches its checksums: to train them
-        again mends the store.
+        check: read their traces too, and leave out runs of which no trace matches its checksums: to train them
+        again mends the store. among: of these runs only, which costs their number and not that of all records.
         """
-        found = {h.id for h in self.heads() if h.status.outcome in outcomes}
+        self._refresh()
+        asked = self._by_id if among is None else [i for i in among if i in self._by_id]
+        found = {i for i in asked if _winner(self._by_id[i]).status.outcome in outcomes}
         return {i for i in found if self._sound(i, outcomes)} if check else found
 
     def _sound(self, run_id: str, outcomes: Collection[Outcome]) -> bool:
@@ -159,34 +178,45 @@ class Store:
 
     def damage(self, check: bool = False) -> list[Damage]:
         """What in the segments is no whole record. check: read every trace too."""
-        found = [d for segment in self._refresh() for d in segment.damage]
+        self._refresh()
+        found = [d for seen in self._read.values() for d in seen.damage]
         if check:
             problems = ((h, _problem(h)) for heads in self._by_id.values() for h in heads)
             found += [Damage(h.place.traces, h.place.at, h.place.size, why) for h, why in problems if why]
         return sorted(found)
 
-    def _refresh(self) -> list[Segment]:
-        """Every segment in the order of names; one is read again only after its size has changed."""
+    def _refresh(self) -> None:
+        """Read what was appended since the last look; a segment that changed in another way is read anew with all others."""
+        now = self._sizes()
+        if any(name not in now or not seen.grown(now[name]) for name, seen in self._read.items() if seen.sizes != now.get(name)):
+            self._read.clear()
+            self._by_id.clear()
+        with _no_collection():
+            for name, sizes in now.items():
+                seen = self._read.get(name, _Seen((0, 0), 0, []))
+                if seen.sizes != sizes:
+                    found = read_segment(self.records / name, seen.end)
+                    self._read[name] = _Seen((max(sizes[0], found.end), sizes[1]), found.end, found.damage)
+                    self._add(found.heads)
+
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        """{segment: sizes of its heads and its traces}, in the order of names."""
         try:
             with os.scandir(self.records) as entries:
                 sizes = {entry.name: entry.stat().st_size for entry in entries}
         except FileNotFoundError:
-            sizes = {}
+            return {}
         except OSError as error:
             raise explain("read records", self.records, error) from error
-        now = {n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0)) for n in sorted(sizes) if n.endswith(".jsonl")}
-        if now != {name: size for name, (size, _) in self._read.items()}:
-            old = self._read.copy()
-            self._read.clear()
-            with _no_collection():
-                for name, size in now.items():
-                    same = name in old and old[name][0] == size
-                    self._read[name] = old[name] if same else (size, read_segment(self.records / name))
-                self._by_id.clear()
-                for _, segment in self._read.values():
-                    for head in segment.heads:
-                        self._by_id.setdefault(head.id, []).append(head)
-        return [segment for _, segment in self._read.values()]
+        return {n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0)) for n in sorted(sizes) if n.endswith(".jsonl")}
+
+    def _add(self, heads: list[Head]) -> None:
+        """Keep the records of each run in the order in which their segments were begun."""
+        for head in heads:
+            known = self._by_id.setdefault(head.id, [])
+            known.append(head)
+            if len(known) > 1 and _begun(known[-2]) > _begun(head):
+                known.sort(key=_begun)
 
 
 def exists(root: str | Path) -> bool:
@@ -207,12 +237,12 @@ def _check_format(path: Path) -> None:
 
 
 def _refuse_others(root: Path) -> None:
-    """A folder that holds someone's files is not taken over."""
+    """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a store."""
     try:
-        names = sorted(p.name for p in root.iterdir() if not p.name.startswith(".")) if root.exists() else []
+        names = sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".") if root.exists() else []
     except OSError as error:
         raise explain("keep results", root, error) from error
-    if names:
+    if names and not exists(root):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UserError(f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another folder")
 
@@ -227,6 +257,11 @@ def _no_collection() -> Iterator[None]:
     finally:
         if on:
             gc.enable()
+
+
+def _begun(head: Head) -> tuple[str, int]:
+    """The order of records: by segment, as their names tell when they were begun, then by line."""
+    return head.place.heads.name, head.place.line
 
 
 def _winner(heads: list[Head]) -> Head:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from pydantic_core import ErrorDetails
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, length
+from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import REGISTRIES
 from preheat.core.spec import Spec, build
 from preheat.studies.faults import At, Fault, rule, show, worded
@@ -26,7 +26,7 @@ _LENGTH: dict[str, Any] = {
     "description": "500 (steps), '5ep' (epochs), '5%' or 0.05 (of the run)",
     "anyOf": [
         {"type": "number", "minimum": 0},
-        {"type": "string", "pattern": r"^\s*[0-9.]+([eE][-+]?[0-9]+)?\s*(%|ep|epochs?|st|steps?)?\s*$"},
+        {"type": "string", "pattern": f"^{PATTERN}$"},
         {"type": "object", "maxProperties": 1, "minProperties": 1},
     ],
 }

@@ -10,8 +10,8 @@ from preheat.core.grid import Block
 from preheat.core.registry import STUDIES
 from preheat.core.study import Study
 
-SGD_RATES = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
-ADAMW_RATES = (0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28)
+SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+ADAMW_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28, 0.4)
 
 
 @STUDIES.register("regimes")
