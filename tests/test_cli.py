@@ -8,19 +8,24 @@ Golden files are in tests/golden. After a change that is meant, write them anew 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 
 import pytest
 
 from preheat.cli import main as cli
+from preheat.cli.progress import Bar
 from preheat.core.canon import digest
+from preheat.core.record import Record, Series, Status
 from preheat.core.registry import REGISTRIES, STUDIES
+from preheat.core.run import Run
 from preheat.store.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -206,6 +211,99 @@ def test_results_shows_one_record_and_its_trace(two, capsys):
     assert cli.main(["results", "zzz", "--results", str(root)]) == 2
 
 
+def test_results_shows_records_of_what_is_not_imported_here_and_of_damaged_traces(tmp_path, capsys):
+    store, small = Store.open(tmp_path), {"task": "quadratic", "optimizer": "sgd", "length": 20, "seed": 1234567}
+    plain = Run.from_json({**small, "schedule": {"name": "cosine", "warmup": "2ep"}, "length": "10ep"})
+    foreign = {
+        "task": {"name": "nobodys"},
+        "optimizer": {"name": "ours", "x": 1},
+        "schedule": {"name": "theirs", "warmup": {"steps": 5}},
+    }
+    strange = Run.from_json({**plain.json(), **foreign, "length": {"steps": 20}}, trusted=True)
+    trace = {"train_loss": Series(array("q", range(20)), array("f", range(20)))}
+    with store.writer() as writer:
+        writer.append([Record(run, Status("done"), trace) for run in (plain, strange)])
+    assert cli.main(["results", "--all", "--csv", "--results", str(tmp_path)]) == 0
+    table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [[r[c] for c in ("task", "optimizer", "schedule", "length", "seed")] for r in table] == [
+        ["quadratic", "sgd", "cosine warmup 2ep", "10ep", "1234567"],
+        ["nobodys", "ours", "theirs warmup 5", "20", "1234567"],
+    ]
+    for path in store.records.glob("*.bin"):
+        path.write_bytes(bytes(path.stat().st_size))
+    assert cli.main(["results", strange.id, "--results", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["run"] == strange.json() and shown["trace"] == {"train_loss": 20}
+    assert cli.main(["results", strange.id, "--trace", "train_loss", "--results", str(tmp_path)]) == 2
+    assert f"that of run {strange.id} does not" in capsys.readouterr().err
+
+
+def test_paths_with_spaces_and_letters_beyond_ascii_and_terminals_without_them(tmp_path):
+    root = str(tmp_path / "Ergebnisse für Zoë 学")
+    call = [sys.executable, "-m", "preheat"]
+    for encoding in ("utf-8", "ascii"):
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        for line in (["run", "quadratic", "--steps", "5"], ["results"], ["plot", "cosine", "--out", str(tmp_path / "é 学.svg")]):
+            more = [] if line[0] == "plot" else ["--results", root]
+            done = subprocess.run([*call, *line, *more], capture_output=True, env=env, cwd=tmp_path, check=False)
+            assert done.returncode == 0, done.stderr
+            if line == ["results"]:
+                assert done.stdout.decode().splitlines()[-1].endswith(root if encoding == "utf-8" else r"f\xfcr Zo\xeb \u5b66")
+    assert (tmp_path / "é 学.svg").is_file() and len(Store.open(root).ids()) == 1
+
+
+WRONG = {
+    "run digits --peak-lr -1e-3": "peak_lr must be a finite number > 0, got -0.001: write",
+    "run digits --peak-lr -.5 --seed 3": "peak_lr must be a finite number > 0, got -0.5: write",
+    "run digits --peak-lr -inf": "peak_lr must be a finite number > 0, got -inf: write",
+    "run digits --clip-norm -2E5": "clip_norm must be a finite number > 0, got -200000.0: write",
+    "run digits --warmup -5%": "not a length: '-5%': write 500",
+    "run digits --warmup -5ep --schedule cosine": "not a length: '-5ep': write 500",
+    "plot cosine --peak-lr -1e-3": "above 0, got -0.001: write",
+    "plot cosine --steps -5": "argument --steps: must be a whole number above 0, got '-5'",
+    "results --last -3": "argument --last: must be a whole number above 0, got '-3'",
+    "run digits --peak-lr --seed 3": "argument --peak-lr: expected one argument",
+    "run digits --warmup 1.2.3%": "not a length: '1.2.3%': write 500",
+    "run digits --epochs .": "not a length: '.ep': write 500",
+    "run digits --set optimizer.momentum=0.9": "unknown option of optimizer 'adamw' 'momentum': Known: beta1,",
+    "run digits --set optimizer=5": "an optimizer is a name or a name with options, got 5: write {name:",
+    "run digits --results ''": "argument --results: must be a folder's name, got '': write . for",
+    "study regimes --results ' '": "argument --results: must be a folder's name, got ' ': write . for",
+    "study x.yaml": "x.yaml: a folder, where a file is needed",
+    "run x.yaml": "x.yaml: a folder, where a file is needed",
+    "study claims.toml": "claims.toml:1: a study's name must not be one of records, checkpoints, claims, format",
+}
+
+
+def test_strange_values_and_files_are_told_with_their_rule(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("x.yaml").mkdir()
+    Path("claims.toml").write_bytes(b"\xef\xbb\xbf[[grid]]\r\nproduct = {peak_lr = [0.1, 0.2]}\r\n")
+    for line, rule in WRONG.items():
+        assert cli.main(shlex.split(line)) == 2 and rule in (err := capsys.readouterr().err), (line, err)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["claims.toml", "x.yaml"], "a mistake leaves nothing behind"
+
+
+def test_an_option_of_the_default_optimizer_needs_no_name(tmp_path, capsys):
+    line = ["run", "quadratic", "--steps", "5", "--results", str(tmp_path)]
+    assert cli.main([*line, "--set", "optimizer.beta1=0.8"]) == 0
+    (head,) = Store.open(tmp_path).heads()
+    assert head.run_json["optimizer"]["name"] == "adamw" and head.run_json["optimizer"]["beta1"] == 0.8
+
+
+def test_the_bar_says_runs_done_per_second_and_only_once_there_are_some():
+    out = io.StringIO()
+    bar = Bar(2800, 2_800_000, out)
+    bar.add(work=600_000)
+    assert bar.text(10.0).startswith(" 21%  0/2800 runs  10 s so far, ")
+    bar.add(work=1000, runs=40, diverged=3, failed=1)
+    assert bar.text(10.0).startswith(" 21%  40/2800 runs, 3 diverged, 1 failed  4 runs/s  10 s so far, ")
+    assert "  0.05 runs/s  13 min 20 s so far" in bar.text(800.0)
+    bar.add(work=2_199_000, runs=2760)
+    bar.end()
+    assert out.getvalue().startswith("100%  2800/2800 runs, 3 diverged, 1 failed  ") and out.getvalue().count("\n") == 1
+
+
 def test_plot_writes_png_svg_and_pdf_without_torch(tmp_path):
     lines = [
         ["plot", "wsd", "--warmup", "5%", "--out", "wsd.png"],
@@ -261,9 +359,10 @@ def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(tmp_p
                 assert words[0] == "preheat", f"only preheat's own commands are tested here: {line}"
                 enough = ENOUGH.split() if words[1] == "study" else []
                 enough += ["--no-report"] if enough and "--import" not in words else []  # each takes seconds
+                words[2:3] = [f"{name}-limit8" if words[1] == "report" else name for name in words[2:3]]
                 assert cli.main([*words[1:], *enough]) == 0, (line, capsys.readouterr())
     pages = sorted(p.parent.name for p in Path("results").glob("*/report.html"))
-    assert pages == ["moons", "regimes"] and Path("wsd.png").is_file()
+    assert pages == ["moons-limit8", "regimes-small-seeds3-limit8"] and Path("wsd.png").is_file()
     assert len(Store.open("results", create=False).ids()) == 3 * 8 + 1
 
 
@@ -290,6 +389,6 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(tmp_path, capsy
     )
     out = capsys.readouterr().out
     assert "6 runs declared" in out and "0 have records, 6 to train" in out
-    assert re.search(r"1 fleet of 6 runs, traced, [\d,]+ run-steps at \d+ us", out)
+    assert re.search(r"2 fleets of 3 runs, traced, [\d,]+ run-steps at \d+ us", out)
     assert re.search(r"2 workers, about \d+ MiB for the runs and \d+ s", out)
     assert not any(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -31,7 +32,13 @@ def test_lengths_read_back_from_text_and_json(n, share, passes):
     assert length(f"{n}") == steps(n) and length(f"{passes!r}ep") == epochs(passes)
 
 
-@pytest.mark.parametrize("bad", [-1, math.nan, math.inf, "5 apples", "", True, 1.5, "-5ep", "200%", None, {"weeks": 3}, [5]])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(-1, math.nan, math.inf, 10**400, True, 1.5, None, {"weeks": 3}, [5]),
+        *("5 apples", "", "-5ep", "200%", "1.2.3%", ".", ".%", "..5", "5.5.5", "1e", "e5", "5e", "1e999", "9" * 400, "٣ep"),
+    ],
+)
 def test_bad_lengths_say_what_to_write(bad):
     with pytest.raises(UserError, match="5ep"):
         length(bad)
@@ -41,6 +48,39 @@ def test_length_resolves_without_rounding():
     assert length("5%").resolve(333, None) == pytest.approx(16.65, abs=1e-12)
     with pytest.raises(UserError, match="steps per epoch"):
         epochs(1).resolve(10, None)
+
+
+def test_numbers_as_text():
+    wanted = {"5.ep": epochs(5), " .5 % ": fraction(0.005), "1e2": steps(100), "1.5e-1 epochs": epochs(0.15), "7 st": steps(7)}
+    assert {text: length(text) for text in wanted} == wanted
+
+
+@given(st.integers(1, 10**4), st.integers(1, 10**4))
+def test_a_length_that_is_whole_but_for_rounding_is_whole(part, per_epoch):
+    """0.07 * 100 is 7.000000000000001; what is really not whole stays so."""
+    assert epochs(part / per_epoch).resolve(0, per_epoch) == part
+    assert epochs(part / per_epoch).resolve(0, per_epoch + 1 / 7) != part
+    assert fraction(part / (part + per_epoch)).resolve(part + per_epoch, None) == part
+
+
+def test_a_run_of_a_fraction_of_an_epoch_takes_its_steps():
+    one = run(task=spec("quadratic", examples=100), batch_size=1, length="0.07ep", schedule={"warmup": "0.07ep"})
+    assert one.total_steps == 7 and one.but(length="0.14ep").schedule.resolve(14, 100).warmup == 7
+    with pytest.raises(UserError, match=r"whole number of steps.*is 7\.00001 steps"):
+        run(task=spec("quadratic", examples=100), batch_size=1, length="0.0700001ep")
+
+
+def test_options_without_a_name_belong_to_the_default():
+    assert Run(optimizer={"beta1": 0.8}) == Run(optimizer=spec("adamw", beta1=0.8))
+    assert Run(task={"examples_per_class": 5}, schedule={"warmup": "5%"}) == Run(
+        task=spec("digits", examples_per_class=5), schedule={"name": "constant", "warmup": "5%"}
+    )
+    with pytest.raises(UserError, match="unknown option of optimizer 'adamw' 'momentum'"):
+        Run(optimizer={"momentum": 0.9})
+    with pytest.raises(UserError, match="an optimizer is a name or a name with options, got 5"):
+        Run(optimizer=5)
+    with pytest.raises(UserError, match=r"a probe is a name or a name with options, got .'every': 5"):
+        Run(probes=({"every": 5},))
 
 
 def test_run_id_ignores_how_it_was_written_and_sees_what_matters():
@@ -89,6 +129,9 @@ BAD_RUNS = {
     "length must be a number of steps or epochs above 0": {"length": 0},
     "a whole number of steps": {"length": epochs(0.01), "batch_size": 16},
     "at most 10,000,000 steps": {"length": "1e9ep"},
+    "at most 10,000,000 steps, got 1e.308ep = inf": {"length": "1e308ep"},
+    "peak_lr must be a finite number > 0, got 1000": {"peak_lr": 10**400},
+    "option momentum of optimizer 'sgd' must be a number, got 1000": {"optimizer": spec("sgd", momentum=10**400)},
     "unknown precision 'float16'": {"precision": "float16"},
     "clip_norm must be a finite number > 0": {"clip_norm": 0},
     "examples_per_class of digits must be 1 to 100": {"task": spec("digits", examples_per_class=101)},
@@ -114,6 +157,18 @@ def test_records_of_tasks_that_are_not_installed_can_be_read():
     with pytest.raises(UserError):
         Run.from_json(data)
     assert Run.from_json(data, trusted=True).task == spec("elsewhere", size=3)
+
+
+@pytest.mark.parametrize("stored", [{"name": "elsewhere", "warmup": {"epochs": 5}, "x": 0.1}, {"name": "cosine", "of_old": 1}])
+def test_records_of_schedules_that_are_not_installed_can_be_read_but_not_trained(stored):
+    data = {**run().json(), "schedule": stored}
+    with pytest.raises(UserError):
+        Run.from_json(data)
+    old = Run.from_json(data, trusted=True)
+    assert old.json() == data and old == Run.from_json(data, trusted=True) and old.id != run().id
+    for use in (lambda: old.schedule.resolve(100), lambda: old.but(seed=1)):
+        with pytest.raises(UserError, match=r"unknown .*; the file that registers it is given by --import"):
+            use()
 
 
 def test_grid_blocks_combine_product_zip_points_where_and_exclude():
@@ -165,6 +220,9 @@ def test_study_refuses_what_would_mislead():
         small_study(choosing=2)
     with pytest.raises(UserError, match="treatment must be one of"):
         small_study(treatment="peak_lr")
+    for name in ("records", "Checkpoints", "claims", "format"):
+        with pytest.raises(UserError, match="name must not be one of records, checkpoints, claims, format"):
+            small_study(name=name)
     with pytest.raises(UserError, match="seeds must be different"):
         small_study(seeds=(1, 1))
     assert small_study(seeds=(0, 1, 2, 3), choosing=3).with_seeds(2).choosing == 1
@@ -197,6 +255,27 @@ def test_importing_a_users_file(tmp_path):
     bad.write_text("1 / 0")
     with pytest.raises(UserError, match="ZeroDivisionError"):
         import_file(bad)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("TASKS.register('digits')(type('Own', (), {'__doc__': 'Mine.'}))", "registered twice"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("(", "SyntaxError"),
+    ],
+)
+def test_a_users_file_that_failed_can_be_mended_and_imported(tmp_path, line, message):
+    """A module that was left half-made would make the second import a silent nothing."""
+    file = tmp_path / f"mended_{abs(hash(line))}.py"
+    file.write_text(f"from preheat.core.registry import TASKS\n{line}\n")
+    for _ in range(2):
+        with pytest.raises(UserError, match=message):
+            import_file(file)
+    assert f"preheat_user_{file.stem}" not in sys.modules
+    file.write_text("done = True\n\n")
+    import_file(file)
+    assert sys.modules.pop(f"preheat_user_{file.stem}").done
 
 
 def test_nearest_does_not_guess_wildly():

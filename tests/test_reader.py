@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
-from preheat.core.lengths import epochs
+from preheat.core.lengths import PATTERN, epochs, length
+from preheat.core.registry import TASKS
 from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.core.study import Study
@@ -240,7 +241,7 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     ("length: 10ep", "seed: 1", "fixed.seed: seeds are an axis of their own -- write seeds:"),
     ("length: 10ep", "task: 5", "fixed.task: task must be a name or a name with options (got 5)"),
     ("length: 10ep", "task: digts", "fixed.task: unknown task (got 'digts') -- did you mean 'digits'?"),
-    ("length: 10ep", "task: zzzzz", "fixed.task: unknown task (got 'zzzzz') -- known: digits, quadratic"),
+    ("length: 10ep", "task: zzzzz", "fixed.task: unknown task (got 'zzzzz') -- known: {tasks}"),
     (
         "length: 10ep",
         "task: {name: digits, examples: 5}",
@@ -339,7 +340,9 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
 
 @pytest.mark.parametrize(("old", "new", "error"), ONE, ids=lambda v: v[:40])
 def test_one_mistake_in_the_settings(tmp_path: Path, old: str, new: str, error: str) -> None:
+    """Tests of other files may have registered tasks of their own."""
     lines = told(write(tmp_path, SMALL.replace(old, new, 1)))
+    error = error.replace("{tasks}", ", ".join(TASKS.names()))
     assert any(error in line for line in lines), "\n".join(lines)
     assert all(line.startswith("s.yaml:") for line in lines)
 
@@ -516,7 +519,31 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
         "u.yaml:2: must be UTF-8 text, got byte 0xff: save the file as UTF-8"
     ]
     assert "at most 10,000,000 bytes are read, got 10,000,001" in told(write(tmp_path, b" " * 10_000_001, "big.toml"))[0]
-    assert read_study(write(tmp_path, b"\xef\xbb\xbf" + SMALL.replace("\n", "\r\n").encode())).name == "s"
+    (tmp_path / "folder.yaml").mkdir()
+    assert "a folder, where a file is needed" in told(tmp_path / "folder.yaml")[0]
+
+
+def test_files_of_other_systems_are_read(tmp_path: Path) -> None:
+    """A mark at the start (BOM), line ends of Windows, names with spaces and letters beyond ASCII."""
+    (tmp_path / "Étude nº 1").mkdir()
+    texts = {
+        "s.yaml": SMALL,
+        "s.toml": "[[grid]]\nproduct = {peak_lr = [0.1, 0.2]}\n",
+        "s.json": '{"grid": [\n{"product": {"seed": 1}}]}',
+    }
+    for name, text in texts.items():
+        here = write(tmp_path / "Étude nº 1", b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode(), name)
+        if name == "s.json":
+            assert told(here)[0].startswith("s.json:2: grid[0].product.seed: ")
+        else:
+            assert read_study(here).name == "s" and read_study(here) == read_study(write(tmp_path, text, name))
+
+
+@pytest.mark.parametrize("name", ["records", "Claims"])
+def test_a_studys_name_may_not_be_one_of_the_stores(tmp_path: Path, name: str) -> None:
+    (line,) = told(write(tmp_path, SMALL, f"{name}.yaml"))
+    assert f"{name}.yaml:1: a study's name must not be one of records, checkpoints, claims, format" in line
+    assert told(write(tmp_path, f"name: {name}\n{SMALL}"))[0].endswith(f"got '{name}': write my-study")
 
 
 # The schema, and what is imported ------------------------------------------------------------------------------------
@@ -528,6 +555,7 @@ def test_the_schema_describes_the_file_and_knows_the_names() -> None:
     assert schema["additionalProperties"] is False and json.loads(json.dumps(schema)) == schema
     run = schema["$defs"]["RunForm"]["properties"]
     assert set(run) == {f for f in Run.__dataclass_fields__} - {"seed", "trusted"}
+    assert run["length"]["anyOf"][1]["pattern"] == f"^{PATTERN}$" and length("5.5ep") == epochs(5.5)
     assert "digits" in run["task"]["anyOf"][0]["enum"] and "cosine" in run["schedule"]["anyOf"][0]["enum"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, epochs, fraction, steps
+from preheat.core.lengths import Length, epochs, fraction, snug, steps
 from preheat.core.registry import SCHEDULES
 from preheat.schedules import (
     CURVES,
@@ -25,7 +25,6 @@ from preheat.schedules import (
     polynomial,
     step,
 )
-from preheat.schedules.resolved import snug
 
 WARMUPS = [
     {"warmup": "7%"},
@@ -158,9 +157,16 @@ def test_repr_str_and_pieces_are_written(case):
     assert schedule.resolve(100).json() == {"schedule": schedule.json(), "total": 100, "per_epoch": None}
 
 
-@pytest.mark.parametrize("name", ["constant", "cosine", "linear", "polynomial", "exponential", "wsd", "one_cycle"])
-def test_a_named_schedule_is_its_pieces(name):
-    named = built(name, {"warmup": "5%", "at": "left"})
+@every_case
+def test_a_named_schedule_is_its_pieces_or_says_that_it_has_none(case):
+    """Every one of the registry: pieces that are not the schedule would be a wrong answer."""
+    named = built(*case, at="left")
+    if case[0] == "pieces":
+        return
+    if case[0] in ("inverse_sqrt", "step"):
+        with pytest.raises(UserError, match=f"{case[0]} can't be written as pieces, got {case[0]}.*: use the schedule itself"):
+            named.pieces()
+        return
     assert isinstance(named.pieces(), Pieces)
     assert np.array_equal(named.resolve(300).table(), named.pieces().resolve(300).table())
     assert named.pieces().warmup == named.warmup

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from preheat.analysis.findings import Estimate, Hypothesis
-from preheat.analysis.stats import PILOT, Array, interval, moments, p_above
+from preheat.analysis.stats import PILOT, Array, interval, moments, p_different
 from preheat.analysis.surface import Surface
 from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
 from preheat.core.grid import label
@@ -19,6 +20,9 @@ _TWO_TASKS = (
     "the runs are of one task, and to replicate takes at least two tasks. Name task.name among the scientific "
     "hyperparameters, list two tasks or more in the grid, and run the study again; what is trained already is not trained twice."
 )
+
+
+_NEITHER = "No difference of the size that matters: neither optimizer is sensitive to warmup here."
 
 
 def _rest(s: Surface, paths: Sequence[str]) -> tuple[str, ...]:
@@ -71,7 +75,7 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
         why = f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks says nothing."
         return undecided(claim, why)
-    return concluded(claim, both_ways(claim, m), p_above(m), effect=effect)
+    return concluded(claim, both_ways(claim, m), p_different(m), effect=effect)
 
 
 def _vary(gains: Sequence[tuple[Array, ...]]) -> bool:
@@ -120,7 +124,15 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
     sd = [claim.units.difference(v, sign=False) for v in spread]
     text = f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} with AdamW."
-    return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
+    if all(_little(k, claim.smallest) for k in (sgd, adamw)):
+        claim = replace(claim, nothing=_NEITHER)
+    return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
+
+
+def _little(kernel: Array, smallest: float) -> bool:
+    """Whether a variance between warmups is below the smallest of interest, with its whole interval."""
+    hi = interval(moments(_pseudo(kernel))).hi
+    return hi is not None and hi < smallest
 
 
 def _optimizers(s: Surface) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from preheat.analysis.answer import Found, answer
 from preheat.analysis.cells import best_sets, cells, effects
-from preheat.analysis.curves import Load, curves
+from preheat.analysis.curves import Drawn, Load, curves
 from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
@@ -24,9 +24,8 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
     if not results.rows:
         return _nothing(results)
     table = tabulate(results)
-    found = Found(cells(table), effects(table), pooled(table), insides(table))
-    bounds = edges(table)
-    measured, rates = curves(results, table, load) if load else ((), ())
+    found = Found(cells(table), effects(table), pooled(table), edges(table), insides(table))
+    drawn = curves(results, table, load) if load else Drawn()
     return Findings(
         **_head(results, table),
         answer=answer(table, found),
@@ -34,15 +33,15 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
         cells=found.cells,
         effects=found.effects,
         best=best_sets(table),
-        edges=bounds,
+        edges=found.edges,
         pooled=found.pooled,
         inside=found.insides,
         hypotheses=hypotheses(table),
         rules=rules(table),
-        curves=measured,
-        rates=rates,
+        curves=drawn.measured,
+        rates=drawn.rates,
         runs=tuple(flat_runs(results)),
-        notes=notes(table, found.cells, bounds),
+        notes=notes(table, found.cells, found.edges, unread=drawn.unread),
     )
 
 

@@ -67,8 +67,8 @@ class Bounded(NamedTuple):
 
 def corrected(some: list[Bounded | None]) -> list[float | None]:
     """Holm's p values of a family. One without a p counts as 1, so that being censored makes no other comparison surer."""
-    ps = [None if b is None or b.moments.n < 2 else 1.0 if b.p is None else b.p for b in some]
-    return [None if b is None or b.p is None else p for b, p in zip(some, holm(ps), strict=True)]
+    adjusted = holm([None if b is None else _p(b) for b in some])
+    return [None if b is None or b.p is None else p for b, p in zip(some, adjusted, strict=True)]
 
 
 def combined(parts: Parts, weights: Array) -> Bounded:
@@ -78,12 +78,12 @@ def combined(parts: Parts, weights: Array) -> Bounded:
     brackets leave open, sqrt(sum of squared weight times squared width / 12).
     """
     weights = np.where(np.isfinite(parts.values), weights, 0.0)
-    used = (weights != 0).any(axis=0)
-    if not used.any():
+    used = np.flatnonzero((weights != 0).any(axis=0))
+    if not len(used):
         return Bounded(moments([]), 0.0, 0.0)
     up, down = weights > 0, weights < 0
-    least = ((up & parts.least) | (down & parts.most)).any(axis=0)[used]
-    most = ((up & parts.most) | (down & parts.least)).any(axis=0)[used]
+    least = ((up & parts.least) | (down & parts.most))[:, used].any(axis=0)
+    most = ((up & parts.most) | (down & parts.least))[:, used].any(axis=0)
     sums = (weights * np.nan_to_num(parts.values)).sum(axis=0)[used]
     squares = (weights**2 * np.nan_to_num(parts.squares)).sum(axis=0)[used]
     return Bounded(moments(sums, math.sqrt(float(squares.mean()) / 12)), float(least.mean()), float(most.mean()))
@@ -118,14 +118,18 @@ def dependence(parts: Parts, x: Array | None) -> tuple[Estimate | None, float | 
     """(slope on x or None, p of "the values do not depend on the condition").
 
     With numbers x [C]: the slope per seed, then a t test over seeds. Without: each condition against the mean of the
-    others, the smallest p times their number (Bonferroni).
+    others, the smallest p times their number (Bonferroni). 1 where bounds leave the direction open, None for one seed.
     """
     if len(parts.values) < 2:
         return None, None
     if x is not None:
         slope = combined(parts, slope_weights(parts, x))
-        return (slope.estimate if slope.moments.n else None), slope.p
+        return (slope.estimate if slope.moments.n else None), _p(slope)
     contrasts = [combined(parts, contrast_weights(parts, c)) for c in range(len(parts.values))]
-    ps = [b.p for b in contrasts if b.p is not None]
-    tested = sum(b.moments.n > 1 for b in contrasts)
-    return None, min(1.0, tested * min(ps)) if ps else None
+    ps = [p for b in contrasts if (p := _p(b)) is not None]
+    return None, min(1.0, len(ps) * min(ps)) if ps else None
+
+
+def _p(b: Bounded) -> float | None:
+    """1 where a bound leaves no p."""
+    return None if b.moments.n < 2 else 1.0 if b.p is None else b.p

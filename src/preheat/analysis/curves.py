@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from preheat.analysis.results import Results, Row
 from preheat.analysis.stats import Array
 from preheat.analysis.table import Table
 from preheat.core.canon import canonical
+from preheat.core.errors import UserError
 from preheat.core.record import Record, Series
 
 Load = Callable[[str], Record]
@@ -47,17 +49,35 @@ def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Ro
             yield at, found.get(canonical([axes.get(path) for path in study.axes]), [])
 
 
-def curves(results: Results, table: Table, load: Load) -> tuple[tuple[Curve, ...], tuple[Curve, ...]]:
-    """(curves of the validation metric and the training loss, learning-rate factors); x is progress from 0 to 1."""
+class Drawn(NamedTuple):
+    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not be read."""
+
+    measured: tuple[Curve, ...] = ()
+    rates: tuple[Curve, ...] = ()
+    unread: int = 0
+
+
+def curves(results: Results, table: Table, load: Load) -> Drawn:
+    """Every curve; x is progress from 0 to 1. A run whose trace can't be read is left out and counted."""
     measured: list[Curve] = []
     rates: list[Curve] = []
+    unread = 0
     for at, rows in chosen_rows(results, table):
-        records = [(load(r.run_id), r) for r in rows]
+        records = [(record, r) for r in rows if (record := _read(load, r)) is not None]
+        unread += len(rows) - len(records)
         for what in (f"validation_{table.study.metric}", "train_loss"):
             lines = [line for record, row in records if (line := _line(record, row, what)) is not None]
             measured += [_curve(table, at, what, lines)] if lines else []
         rates += [_rate(table, at, *records[0])] if records and _total(records[0][1]) else []
-    return tuple(measured), _shared(rates)
+    return Drawn(tuple(measured), _shared(rates), unread)
+
+
+def _read(load: Load, row: Row) -> Record | None:
+    """The row's record; None where the store says that it is damaged."""
+    try:
+        return load(row.run_id)
+    except UserError:
+        return None
 
 
 def _total(row: Row) -> int:

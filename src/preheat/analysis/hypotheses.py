@@ -12,7 +12,7 @@ import numpy as np
 
 from preheat.analysis.across import replicates, sensitivity
 from preheat.analysis.findings import Estimate, Hypothesis
-from preheat.analysis.stats import Array, Moments, interval, moments, p_above, rounding
+from preheat.analysis.stats import Array, Moments, interval, moments, p_above, p_different, rounding
 from preheat.analysis.surface import Surface, asks_for_warmup, lines, surfaces
 from preheat.analysis.table import Table
 from preheat.analysis.verdicts import Claim, both_ways, concluded, undecided
@@ -28,10 +28,10 @@ def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
     found = surfaces(table)
     metric, margin, u = table.study.metric, table.study.margin, Units.of(table.study.metric)
     claims = (
-        Claim("H1", _H1, metric, margin, u),
-        Claim("H2", _H2, _SLOPE, _smallest_slope(home(found)) if found else margin, u),
-        Claim("H3", _H3, "correlation", 0.3, u),
-        Claim("H4", _H4, f"{metric} squared", margin**2, u),
+        Claim("H1", _H1, metric, margin, u, *_CONTRADICTED["H1"]),
+        Claim("H2", _H2, _SLOPE, _smallest_slope(home(found)) if found else margin, u, *_CONTRADICTED["H2"]),
+        Claim("H3", _H3, "correlation", 0.3, u, *_CONTRADICTED["H3"]),
+        Claim("H4", _H4, f"{metric} squared", margin**2, u, *_CONTRADICTED["H4"]),
     )
     why = _obstacle(table, found)
     if why:
@@ -47,20 +47,40 @@ def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
 _H1 = (
     "In each size the warmup (above none) that the choosing seeds liked best is compared with no warmup on the other seeds; "
     "the interior size with the largest benefit on the choosing seeds must exceed both end sizes (intersection-union test, "
-    "paired by seed). The effect is its lead over the nearer end; the interval's upper end allows for any interior size."
+    "paired by seed). The effect is its lead over the nearer end; the interval's upper end allows for any interior size. "
+    "p is twice the larger one-sided p, to belong to the interval."
 )
 _H2 = (
-    "For every judging seed the slope of its best warmup (ties averaged) on log2(examples per class), then a t test over seeds. "
+    "For every judging seed the slope of its best warmup (ties averaged) on log2(examples per class), then a two-sided t test "
+    "over seeds. "
     "The smallest slope of interest is the grid's finest step over the whole range of sizes."
 )
 _H3 = (
-    "For every judging seed the correlation between two tasks of the benefit over data size and warmup, then a t test. "
+    "For every judging seed the correlation between two tasks of the benefit over data size and warmup, then a two-sided t test. "
     "A correlation below 0.3 contradicts only where each task's own pattern repeats from seed to seed (correlation 0.5 or more)."
 )
 _H4 = (
     "The variance between warmups without the seeds' noise (covariances between different seeds), averaged over sizes, of SGD "
-    "minus that of AdamW; its interval by the jackknife over seeds."
+    "minus that of AdamW; interval and two-sided p by the jackknife over seeds."
 )
+_CONTRADICTED = {
+    "H1": (
+        "No peak of the size that matters: warmup helps about as much at intermediate sizes as at the ends.",
+        "The opposite: at every intermediate size warmup helps less than at one of the ends.",
+    ),
+    "H2": (
+        "No slope of the size that matters: the best warmup in epochs hardly depends on the data size.",
+        "The opposite: the best warmup, in epochs, gets longer as the data get fewer.",
+    ),
+    "H3": (
+        "No correlation of the size that matters: each task has a steady pattern, and the patterns are not alike.",
+        "The opposite: where warmup helps more on one task it helps less on the other.",
+    ),
+    "H4": (
+        "No difference of the size that matters: the two optimizers are about equally sensitive to warmup here.",
+        "AdamW is more sensitive to warmup than SGD here.",
+    ),
+}
 
 
 def home(found: Sequence[Surface]) -> Surface:
@@ -103,7 +123,7 @@ def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
     effect, p = _lead(leads)[top], [p_above(m) for m in leads[top]]
     weaker, last = min(leads[top], key=_lower), max((min(pair, key=_upper) for pair in leads.values()), key=_upper)
     effect = Estimate(effect.mean, effect.lo, interval(last).hi, effect.n)
-    both = None if None in p else max(v for v in p if v is not None)
+    both = None if None in p else min(1.0, 2 * max(v for v in p if v is not None))
     told = [_benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]]
     base = spoken(table.study.treatment, s.names[s.base])
     text = f"The choosing seeds pointed at {s.labels[top]} per class. Benefit over {base}: {'; '.join(told)}."
@@ -149,7 +169,7 @@ def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
             _, beside, floor = lines(other)
             text += f"{capital(within(other.panel))} it is {claim.units.estimate(interval(moments(beside, floor)), claim.unit)}. "
     text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
-    return concluded(claim, both_ways(claim, m), p_above(m), effect=interval(m), text=text)
+    return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
 
 
 def _smallest_slope(s: Surface) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,13 @@ def insides(table: Table) -> tuple[Inside, ...]:
     """One for each panel and condition, at the highest nuisance value that is well inside the edge.
 
     With e the highest value at which every treatment trained with every seed, that is the highest value <= e / 2, or
-    e itself where the grid has none; it is found by training or failing alone, so no score was picked for being high.
+    e itself where the grid has none (`well` is False then); it is found by training or failing alone, so no score was
+    picked for being high.
     x[t, s] is the test metric, k treatments, n seeds; s2 = mean square of x after taking out treatment and seed
     means, df = (k - 1)(n - 1). widest is the range of the k means, its interval range -+ q s / sqrt(n) with
     Tukey's q(0.95; k, df), cut at 0: it holds whichever two treatments are the extreme ones. All are equivalent if
     range + t s sqrt(2 / n) is below the margin, t at 1 - 0.05 / (number of panels and conditions): every pair must
-    pass, so pairs need no correction.
+    pass, so pairs need no correction. They differ for sure if 0 lies outside the same interval at that level.
     """
     if table.numeric is None and len(table.nuisances) != 1:
         return ()
@@ -36,7 +38,10 @@ def insides(table: Table) -> tuple[Inside, ...]:
         value = _well_inside(table, whole)
         x = None if value is None else table.test[p, c, used, value, :]
         at = None if value is None or table.numeric is None else table.numeric[value]
-        out.append(_inside(table, (p, c), at, x, level=ALPHA / len(places)))
+        well = at is not None and at <= np.asarray(table.numeric)[whole].max() / 2
+        found = _inside(table, (p, c), at, x, level=ALPHA / len(places))
+        text = found.text if well or at is None else f"{found.text}; the grid has no value as low as half of the edge"
+        out.append(replace(found, well=bool(well), text=text))
     return tuple(out)
 
 
@@ -72,13 +77,14 @@ def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | N
     equivalent = s > 0 and reach < table.study.margin
     sd = math.sqrt(float(x.var(axis=1, ddof=1).mean()))
     widest = Estimate(width, max(0.0, width - half), width + half, n)
-    return Inside(panel, condition, at, widest, sd, equivalent, _text(table, widest, equivalent))
+    differ = s > 0 and width > range_quantile(1 - level, k, df) * s / math.sqrt(n)
+    return Inside(panel, condition, at, widest, sd, equivalent, _text(table, differ, equivalent))
 
 
-def _text(table: Table, widest: Estimate, equivalent: bool) -> str:
+def _text(table: Table, differ: bool, equivalent: bool) -> str:
     margin = Units.of(table.study.metric).margin(table.study.margin)
     if equivalent:
         return f"all equivalent within {margin}"
-    if widest.lo:
+    if differ:
         return "the treatments differ"
     return f"neither a difference nor equivalence within {margin} is shown"

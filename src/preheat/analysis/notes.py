@@ -18,9 +18,16 @@ def counts(table: Table) -> Counts:
     return Counts(sum(n.values()), n[DONE], n[DIVERGED], n[FAILED], n[MISSING])
 
 
-def notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge]) -> tuple[str, ...]:
-    """Limits of what is said, in words."""
-    return (*_seed_notes(table), *_run_notes(table), *_grid_notes(table, cells, edges))
+def notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge], *, unread: int = 0) -> tuple[str, ...]:
+    """Limits of what is said, in words. unread: runs whose traces can't be read."""
+    return (*_seed_notes(table), *_run_notes(table), *_grid_notes(table, cells, edges), *_trace_notes(unread))
+
+
+def _trace_notes(unread: int) -> list[str]:
+    if not unread:
+        return []
+    whose = "its stored trace is" if unread == 1 else "their stored traces are"
+    return [f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and count."]
 
 
 def _seed_notes(table: Table) -> list[str]:
@@ -72,7 +79,8 @@ def _grid_notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge]) -> l
     censored, runs = sum(e.censored for e in edges), sum(e.edge.n for e in edges)
     if censored:
         why = "training worked at every value, or at none, so the edge lies outside the grid"
-        out.append(f"{censored} of {runs} edges are censored: {why}.")
+        bound = "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at most)."
+        out.append(f"{censored} of {runs} edges are censored: {why}. {bound}")
     return out
 
 

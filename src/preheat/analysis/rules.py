@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Rule, RuleScore
-from preheat.analysis.stats import Array, interval, moments, rounding
+from preheat.analysis.findings import Rule, RuleScore
+from preheat.analysis.stats import ALPHA, Array, Moments, holm, interval, moments, p_above, p_different, rounding
 from preheat.analysis.surface import Surface, favourites, lines, surfaces
 from preheat.analysis.table import Table
 from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
@@ -25,18 +27,41 @@ def seed_rule(examples_per_class: float) -> float:
     return float(max(1, int(examples_per_class) // 200)) if examples_per_class >= 100 else 1.0
 
 
+class Fit(NamedTuple):
+    """A panel's rule, the slope's moments, the regrets' by the name of the rule, and whether a pick was cut to the grid."""
+
+    rule: Rule
+    slope: Moments
+    regrets: dict[str, Moments]
+    beyond: bool
+
+
 def rules(table: Table) -> tuple[Rule, ...]:
-    """One for each panel with three data sizes or more; none where the nuisance was chosen on the reported seeds."""
+    """One for each panel with three data sizes or more; none where the nuisance was chosen on the reported seeds.
+
+    What a text calls sure or shown is corrected by Holm: slopes (two-sided t tests) over the panels, losses below the
+    margin (one-sided t tests) over all rules of all panels.
+    """
     if table.biased:
         return ()
-    return tuple(_rule(table, s) for s in surfaces(table) if len(s.sizes) >= 3 and s.n > 0)
+    fits = [_fit(table, s) for s in surfaces(table) if len(s.sizes) >= 3 and s.n > 0]
+    slopes = holm([p_different(f.slope) for f in fits])
+    scored = [(i, name, m) for i, f in enumerate(fits) for name, m in f.regrets.items()]
+    low = holm([p_above(Moments(table.study.margin - m.mean, m.sd, m.n)) for _, _, m in scored])
+    fine = [(i, name) for (i, name, _), p in zip(scored, low, strict=True) if p is not None and p < ALPHA]
+    out = []
+    for i, (f, p) in enumerate(zip(fits, slopes, strict=True)):
+        said = _text(table, f, sure=p is not None and p < ALPHA, fine=[name for k, name in fine if k == i])
+        out.append(replace(f.rule, text=capital(f"{within(f.rule.panel)} {said}".strip())))
+    return tuple(out)
 
 
-def _rule(table: Table, s: Surface) -> Rule:
+def _fit(table: Table, s: Surface) -> Fit:
     """The fit is per judging seed, its intervals are t intervals over seeds; regrets are per seed means over sizes."""
     a, b, floor = lines(s)
+    change = moments(b, floor)
     intercept = interval(moments(a, floor * float(np.abs(s.doublings).mean())))
-    slope = interval(moments(b, floor))
+    slope = interval(change)
     fitted, beyond = held_out(s)
     sign = MINUS if slope.mean < 0 else "+"
     fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
@@ -49,13 +74,9 @@ def _rule(table: Table, s: Surface) -> Rule:
     tried = {name: (formula, picks) for name, (formula, picks) in tried.items() if np.isfinite(picks).all()}
     reference = best_score(s)
     floor = rounding(table.step, 2) / math.sqrt(len(s.sizes))
-    scores = tuple(
-        RuleScore(name, formula, interval(moments((reference - interpolated(s, picks)).mean(axis=0), floor)), _named(s, picks))
-        for name, (formula, picks) in tried.items()
-    )
-    margin = (table.study.margin, Units.of(table.study.metric).margin(table.study.margin))
-    text = f"{within(s.panel)} {_text(slope, scores, margin, beyond)}".strip()
-    return Rule(s.panel, intercept, slope, scores, capital(text))
+    lost = {name: moments((reference - interpolated(s, picks)).mean(axis=0), floor) for name, (_, picks) in tried.items()}
+    scores = tuple(RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items())
+    return Fit(Rule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
 
 
 def _each(s: Surface, rule: Callable[[float], float]) -> Array:
@@ -100,15 +121,17 @@ def best_score(s: Surface) -> Array:
     return np.take_along_axis(s.judged, np.round(rest, 12).argmax(axis=1)[:, None, :], axis=1)[:, 0, :]
 
 
-def _text(slope: Estimate, scores: tuple[RuleScore, ...], margin: tuple[float, str], beyond: bool) -> str:
-    """margin: as a number and as it is written."""
+def _text(table: Table, fit: Fit, *, sure: bool, fine: Sequence[str]) -> str:
+    """sure: the slope is not 0, fine: the rules that lose less than the margin, both after correction."""
+    slope = fit.rule.slope
     told = f"the best warmup changes by {plain(slope.mean)} epochs per doubling of the data"
     if slope.lo is None or slope.hi is None:
         return f"{told}; one judging seed gives a description only."
-    shown = "neither growth nor decline is shown" if slope.lo <= 0 <= slope.hi else "the change is sure"
+    shown = "the change is sure" if sure else "neither growth nor decline is shown"
+    if not sure and not slope.lo <= 0 <= slope.hi:
+        shown += " after correction for the number of panels"
     told += f" ({LEVEL} {plain(slope.lo)} to {plain(slope.hi)}, {slope.n} seeds): {shown}."
-    fine = [s.name for s in scores if s.regret.hi is not None and s.regret.hi < margin[0]]
     who = "these are shown to lose" if fine else "no rule is shown to lose"
-    told += f" On sizes left out of the fit {who} less than {margin[1]} to the best warmup"
-    told += f": {', '.join(fine)}." if fine else "."
-    return told + (" Some fitted warmups lay outside the grid and were cut to its ends." if beyond else "")
+    told += f" On sizes left out of the fit {who} less than {Units.of(table.study.metric).margin(table.study.margin)}"
+    told += f" to the best warmup: {', '.join(fine)}." if fine else " to the best warmup."
+    return told + (" Some fitted warmups lay outside the grid and were cut to its ends." if fit.beyond else "")

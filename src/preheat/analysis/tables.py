@@ -29,14 +29,18 @@ def _plain(value: Any) -> Any:
 
 
 def tables(findings: Findings) -> dict[str, list[Flat]]:
-    """{name: rows} for CSV files. An estimate becomes the columns x, x_lo, x_hi and x_n; lists are joined by spaces."""
+    """{name: rows} for CSV files. An estimate becomes the columns x, x_lo, x_hi and x_n; lists are joined by spaces.
+
+    edge is in the unit of the nuisance; factor is an edge over the baseline's (1 = unmoved), change_factor by how much
+    that changes with each doubling of the condition. x_bound says where they are bounds.
+    """
     f = findings
     return {
         "cells": [_flat(c) for c in f.cells],
         "effects": [_flat(e) for e in f.effects],
         "best": [_flat(b) for b in f.best],
-        "edges": [_flat(e, skip="points") for e in f.edges],
-        "edges_pooled": [_flat(e) for e in f.pooled],
+        "edges": [_flat(e, skip="points", bounds=True) for e in f.edges],
+        "edges_pooled": [_flat(e, bounds=True) for e in f.pooled],
         "edge_points": [row for e in f.edges for row in _points(e)],
         "inside": [_flat(i) for i in f.inside],
         "hypotheses": [_flat(h) for h in f.hypotheses],
@@ -48,14 +52,21 @@ def tables(findings: Findings) -> dict[str, list[Flat]]:
     }
 
 
-def _flat(item: Any, skip: str = "") -> Flat:
+_FACTORS = {"ratio": "factor", "change": "change_factor"}
+
+
+def _flat(item: Any, skip: str = "", *, bounds: bool = False) -> Flat:
+    """bounds: the estimates may be bounds, which gets a column."""
     assert is_dataclass(item)
     out: Flat = {}
     for field in fields(item):
         if field.name != skip:
             value = getattr(item, field.name)
             lacks = value is None and "Estimate" in str(field.type)
-            out |= _columns(field.name, _ABSENT if lacks else value)
+            name = _FACTORS.get(field.name, field.name)
+            out |= _columns(name, _ABSENT if lacks else value)
+            if bounds and "Estimate" in str(field.type):
+                out[f"{name}_bound"] = None if lacks else value.bound
     return out
 
 

@@ -16,16 +16,23 @@ STATEMENTS = {
     "H4": "AdamW is less sensitive to the length of the warmup than SGD.",
 }
 
+_NOT_SUCH = "No such effect of the size that matters; the opposite is not excluded."
+
 
 @dataclass(frozen=True)
 class Claim:
-    """A hypothesis as "the effect is above 0". smallest: the smallest effect of interest, in `unit`; units: the metric's."""
+    """A hypothesis as "the effect is above 0". smallest: the smallest effect of interest, in `unit`; units: the metric's.
+
+    nothing, opposite: what a contradiction means where the effect is too small to matter either way, and where it is below 0.
+    """
 
     code: str
     how: str
     unit: str
     smallest: float
     units: Units
+    nothing: str
+    opposite: str
 
 
 def judge(effect: Estimate, smallest: float) -> Verdict:
@@ -49,7 +56,10 @@ def both_ways(claim: Claim, m: Moments) -> Ways:
 
 
 def concluded(claim: Claim, ways: Ways, p: float | None, *, effect: Estimate, text: str = "") -> Hypothesis:
-    """The hypothesis with its verdict. ways: pairs of moments and the distance that an interval's end must clear."""
+    """The hypothesis with its verdict. ways: pairs of moments and the distance that an interval's end must clear.
+
+    p must be two-sided, as the interval is: then supported means p < 0.05 and an effect above 0.
+    """
     verdict = judge(effect, claim.smallest)
     numbers = [more_seeds(m, [(distance, ALPHA / 2)]) for m, distance in ways]
     more = min((n for n in numbers if n is not None), default=None) if verdict == "not decided" else None
@@ -68,5 +78,8 @@ def _remark(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None) 
         return "One judging seed gives a description only."
     if verdict == "contradicted":
         least = claim.units.amount(claim.smallest, claim.unit, sign=False)
-        return f"The whole interval lies below the smallest effect of interest, {least}."
+        if effect.hi < 0:
+            return f"{claim.opposite} The whole interval is below 0."
+        which = claim.nothing if effect.lo > -claim.smallest else _NOT_SUCH
+        return f"{which} The whole interval is below the smallest effect of interest, {least}."
     return "Nothing varied between seeds." if verdict == "not decided" and more is None else ""

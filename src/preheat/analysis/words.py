@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from preheat.analysis.findings import Estimate
@@ -141,6 +141,26 @@ def range_text(lo: str, hi: str) -> str:
     '1 to 2'
     """
     return f"{lo} to {hi}"
+
+
+def level(e: Estimate, text: str) -> str:
+    """The text of an estimate's mean, as a bound where it is one.
+
+    >>> level(Estimate(2.0, 1.5, None, 8, "at least"), "2.0"), level(Estimate(2.0, 1.5, 2.5, 8), "2.0")
+    ('at least 2.0', '2.0')
+    """
+    return f"{e.bound} {text}" if e.bound in ("at least", "at most") else text
+
+
+def limits(e: Estimate, write: Callable[[float], str]) -> str:
+    """An estimate's interval in words; empty where it has no limit.
+
+    >>> [limits(e, str) for e in (Estimate(2.0, 1.5, 2.5, 8), Estimate(2.0, 1.5, None, 8, "at least"))]
+    ['1.5 to 2.5', 'from 1.5']
+    """
+    if e.lo is None or e.hi is None:
+        return f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
+    return range_text(write(e.lo), write(e.hi))
 
 
 def half(e: Estimate) -> float | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from preheat.cli.again import again
+from preheat.cli.options import joined
 from preheat.core.errors import UserError, nearest
 
 COMMANDS = {
@@ -78,6 +80,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 where runs failed, 2 for the user's mistakes, 130 for Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _print_anything()
     try:
         return _dispatch(args)
     except UserError as error:
@@ -89,6 +93,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _print_anything() -> None:
+    """A name that the terminal's encoding lacks is printed with escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(args: list[str]) -> int:
@@ -105,7 +116,7 @@ def _dispatch(args: list[str]) -> int:
         hint = f"did you mean {match!r}? " if match else ""
         raise UserError(f"unknown command {args[0]!r}: {hint}Known: {', '.join(COMMANDS)}")
     parser = build(args[0])
-    found = parser.parse_args(args[1:])
+    found = parser.parse_args(joined(args[1:]))
     module = importlib.import_module(f"preheat.cli.{args[0]}_command")
     return int(module.run(found) or 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from preheat.core.registry import import_file
 def common(parser: argparse.ArgumentParser) -> None:
     """--results and --import."""
     parser.add_argument(
-        "--results", metavar="DIR", type=Path, default=Path("results"), help="the results folder (default: results)"
+        "--results", metavar="DIR", type=folder, default=Path("results"), help="the results folder (default: results)"
     )
     imports(parser)
 
@@ -52,6 +53,28 @@ def read_imports(files: Sequence[str]) -> tuple[str, ...]:
     for file in files:
         import_file(file)
     return tuple(str(Path(f).resolve()) for f in files)
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """Words of a command line with negative values bound to their options, which argparse else takes for options.
+
+    >>> joined(["digits", "--peak-lr", "-1e-3", "--seed", "3"])
+    ['digits', '--peak-lr=-1e-3', '--seed', '3']
+    """
+    out: list[str] = []
+    for word in words:
+        if out and re.fullmatch("--[a-z-]+", out[-1]) and re.match(r"-(\.?[0-9]|inf|nan)", word):
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
+
+
+def folder(text: str) -> Path:
+    """A folder's name."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must be a folder's name, got {text!r}: write . for the folder you are in")
+    return Path(text)
 
 
 def whole(text: str) -> int:

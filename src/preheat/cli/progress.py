@@ -10,7 +10,7 @@ TERMINAL_SECONDS, LOG_SECONDS = 0.1, 10.0
 
 
 class Bar:
-    """Runs done, runs per second, time left. work: run-steps, by which the time left is estimated."""
+    """Share of the work, runs done, runs done per second, time left. work: run-steps, the measure of share and time left."""
 
     def __init__(self, runs: int, work: int, out: TextIO | None = None) -> None:
         self.runs, self.work, self.out = runs, max(work, 1), out or sys.stderr
@@ -47,10 +47,10 @@ class Bar:
         share = min(self.taken / self.work, 1.0)
         left = self._left()
         ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(self.failed)
-        rate = f"{share * self.runs / seconds:.1f}" if seconds > 0 else "?"
+        rate = f"  {rounded(self.done / seconds)} runs/s" if self.done and seconds > 0 else ""
         filled = round(20 * share)
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if self.terminal else ""
-        return f"{bar}{share:4.0%}  {self.done}/{self.runs} runs{ill}  {rate} runs/s  {clock(seconds)} so far, {left} left"
+        return f"{bar}{share:4.0%}  {self.done}/{self.runs} runs{ill}{rate}  {clock(seconds)} so far, {left} left"
 
     def _left(self) -> str:
         """The time left at the rate since the first work came in."""
@@ -66,6 +66,15 @@ class Bar:
         self.draw()
         if self.terminal:
             self.out.write("\n")
+
+
+def rounded(rate: float) -> str:
+    """A rate with two digits at least.
+
+    >>> rounded(312.04), rounded(12.04), rounded(0.0312)
+    ('312', '12', '0.031')
+    """
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from preheat.cli.options import common, whole
 from preheat.core.errors import UserError, nearest
+from preheat.core.grid import get, label
 
 EXAMPLES = """examples:
   preheat results                       the newest 20 records
@@ -56,7 +57,8 @@ _COLUMNS = ("id", "task", "optimizer", "schedule", "peak_lr", "length", "seed", 
 
 
 def _row(head: Any) -> dict[str, str]:
-    run, summary = head.run(), head.summary
+    """From the run as it was stored: neither its task nor its schedule need be known here."""
+    run, summary = head.run_json, head.summary
     shown = {
         part: next(
             (f"{k.removeprefix(part + '_')} {v:.4g}" for k, v in sorted(summary.items()) if k.startswith(part) and v is not None),
@@ -64,41 +66,36 @@ def _row(head: Any) -> dict[str, str]:
         )
         for part in ("validation", "test")
     }
-    warmup = getattr(run.schedule, "warmup", None)
-    schedule = run.schedule.json()["name"] + (f" warmup {warmup}" if warmup else "")
+    warmup = get(run, "schedule.warmup")
+    some = warmup and (not isinstance(warmup, dict) or any(warmup.values()))
+    names = {kind: label(get(run, kind, "?")) for kind in ("task", "optimizer", "schedule", "peak_lr", "length")}
     return {
         "id": head.id,
-        "task": str(run.task.name),
-        "optimizer": run.optimizer.name,
-        "schedule": schedule,
-        "peak_lr": f"{run.peak_lr:g}",
-        "length": str(run.length),
-        "seed": str(run.seed),
+        **names,
+        "schedule": names["schedule"] + (f" warmup {label(warmup)}" if some else ""),
+        "seed": str(run.get("seed", "?")),
         "outcome": head.status.outcome,
         **shown,
     }
 
 
 def _one(store: Any, args: argparse.Namespace) -> None:
-    ids = sorted({h.id for h in store.heads()})
-    found = [i for i in ids if i.startswith(args.id)]
+    heads = {h.id: h for h in store.heads()}
+    found = [i for i in heads if i.startswith(args.id)]
     if len(found) != 1:
-        match = nearest(args.id, ids)
+        match = nearest(args.id, heads)
         raise UserError(
             f"no single record begins with {args.id!r}: {len(found)} do" + (f"; did you mean {match}?" if match else "")
         )
-    record = store.load(found[0])
+    head = heads[found[0]]
     if args.trace is None:
-        shown = {
-            "run": record.run.json(),
-            "status": record.status.json(),
-            "summary": dict(record.summary),
-            "provenance": dict(record.provenance),
-        }
-        print(json.dumps({**shown, "trace": {n: len(s.values) for n, s in record.trace.items()}}, indent=1))
+        shown = {"run": head.run_json, "status": head.status.json(), "summary": head.summary, "provenance": head.provenance}
+        counts = {name: group["n"] for group in head.groups for name in group["series"]}
+        print(json.dumps({**shown, "trace": counts}, indent=1))
         return
-    if args.trace not in record.trace:
-        raise UserError(f"record {record.id} has no series {args.trace!r}: it has {', '.join(sorted(record.trace))}")
+    if args.trace not in head.series:
+        raise UserError(f"record {head.id} has no series {args.trace!r}: it has {', '.join(sorted(head.series)) or 'none'}")
     print("step,value")
-    for step, value in zip(record.trace[args.trace].steps, record.trace[args.trace].values, strict=True):
+    series = store.trace(head, only=[args.trace])[args.trace]
+    for step, value in zip(series.steps, series.values, strict=True):
         print(f"{step},{value!r}")

@@ -102,7 +102,7 @@ def _one(what: str, value: Any, wanted: str) -> Any:
     if wanted.startswith("tuple["):
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise UserError(f"{what} must be a list, got {value!r}: write [{value}]")
-        return tuple(_one(f"each of {what}", v, wanted[6:].split(",")[0]) for v in value)
+        return tuple(_one(f"each of {what}", v, wanted[6:].partition(",")[0]) for v in value)
     if wanted == "float":
         if not number:
             raise UserError(f"{what} must be a number, got {value!r}")

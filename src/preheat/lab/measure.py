@@ -24,6 +24,7 @@ from preheat.lab.memory import run_bytes
 from preheat.lab.plan import Choice, groups, part_count, total_seconds, units
 
 SIZES = (8, 16, 32, 64)
+COMPILED_SIZE = 32
 COMPILE_SECONDS = 8.0
 UNMEASURED = Choice(1, "eager", 1e-3, 0.0, 0)
 LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 2
@@ -111,7 +112,9 @@ def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", c
     best = min(found, key=wall)
     if compile_mode == "off" or (compile_mode == "auto" and wall(best) < 3 * COMPILE_SECONDS):
         return best
-    compiled = _try(largest[0], best.size, "compiled", each)  # None: no C++ compiler, or a model that it does not take
+    # Compiled steps have little overhead left to share, so a fleet that fits the cache is enough.
+    size = min(best.size, max((s for s in sizes if s <= COMPILED_SIZE), default=best.size))
+    compiled = _try(largest[0], size, "compiled", each)  # None: no C++ compiler, or a model that it does not take
     if compile_mode == "on":
         if compiled is None:
             raise UserError("--compile on: this model can't be compiled here: write --compile off")

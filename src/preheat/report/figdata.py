@@ -118,10 +118,13 @@ def _shares(f: Findings, panel: str, found: Mapping[Place, tuple[int, int]], *, 
     return Heat(names, f.treatments, row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
 
 
+_ARROWS = {"exact": "", "at least": "right", "at most": "left", "open": "both"}
+
+
 def _dot(e: Estimate, place: tuple[str, str, int], *, scale: float = 1.0, filled: bool = True) -> Dot:
     row, name, index = place
     lo, hi = (None if v is None or not math.isfinite(v) else v * scale for v in (e.lo, e.hi))
-    return Dot(row, name, index, e.mean * scale, lo, hi, e.n, filled)
+    return Dot(row, name, index, e.mean * scale, lo, hi, e.n, filled, _ARROWS[e.bound])
 
 
 def _present(rows: Sequence[str], dots: Iterable[Dot]) -> tuple[str, ...]:
@@ -158,8 +161,9 @@ def shared(some: Sequence[Dots]) -> list[Dots]:
     reach = max(_reach(ends), *map(abs, x)) if not some[0].log else math.inf
     lo, hi = max(min(*x, *ends), -reach), min(max(*x, *ends), reach)
     pad = 0.04 * (hi - lo) or 1.0
+    room = 1.12 if any(d.arrow for data in some for d in data.dots) else 1.06
     spans = [
-        ((lo / 1.06, hi * 1.06) if data.log else (lo - (0 if data.positive and lo == 0 else pad), hi + pad)) for data in some
+        ((lo / room, hi * room) if data.log else (lo - (0 if data.positive and lo == 0 else pad), hi + pad)) for data in some
     ]
     return [replace(data, span=span) for data, span in zip(some, spans, strict=True)]
 
@@ -218,6 +222,11 @@ def _together(f: Findings, panel: str) -> tuple[Dot, ...]:
 def sure(e: Edge | Pooled) -> bool:
     """Whether an edge's move is sure at 95 % after correction."""
     return e.p_adjusted is not None and e.p_adjusted < 0.05
+
+
+def depends(r: Pooled) -> bool:
+    """Whether an edge's move surely depends on the condition, at 95 % after correction."""
+    return r.change_p_adjusted is not None and r.change_p_adjusted < 0.05
 
 
 def inside(f: Findings, panel: str) -> Dots | None:

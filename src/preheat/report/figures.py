@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from preheat.analysis.words import TIMES, plain, short
-from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
+from preheat.report.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_figure, series
 
 WIDTH = 4.9
@@ -114,12 +114,22 @@ def draw_dots(data: Dots) -> Figure:
         lo, hi = (d.mean if v is None else v for v in (d.lo, d.hi))
         axes.plot([lo, hi], [y, y], color=colour, linewidth=1.3, solid_capstyle="butt")
         _arrows(axes, data.span, place=(lo, hi, y), colour=colour)
+        _open_ends(axes, d, y=y, colour=colour)
         face = colour if d.filled else LIGHT["paper"]
         axes.plot([d.mean], [y], MARKERS[d.index % 8], color=colour, markerfacecolor=face, markersize=5, linestyle="none")
     _dot_axes(axes, data)
     if not own_rows:
         _legend(figure, list(names.items()), markers=True, line=False)
     return figure
+
+
+def _open_ends(axes: Axes, dot: Dot, *, y: float, colour: str) -> None:
+    """An arrow in place of the line's end where the mean is only a bound."""
+    for side, offset in (("left", -15), ("right", 15)):
+        if dot.arrow in (side, "both"):
+            look: dict[str, Any] = {"arrowstyle": "<|-", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
+            look |= {"mutation_scale": 7}
+            axes.annotate("", (dot.mean, y), (offset, 0), textcoords="offset points", arrowprops=look, annotation_clip=False)
 
 
 def _arrows(axes: Axes, span: tuple[float, float] | None, *, place: tuple[float, float, float], colour: str) -> None:

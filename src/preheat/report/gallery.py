@@ -13,6 +13,7 @@ from preheat.report.figures import draw
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import drawing, inline_svg, light_svg, png, svg
 
+LEVEL_OF_SETS = "at 95 %, over all sets of the page together"
 Maker = Callable[[Findings, str], Data | None]
 
 
@@ -48,11 +49,20 @@ def plates(f: Findings) -> list[Plate]:
         for panel, data in made:
             if data is not None:
                 alike = next(dots) if isinstance(data, Dots) else data
-                cut = " Arrows: the line goes on." if isinstance(alike, Dots) and alike.cut else ""
-                out.append(Plate(section, group, _name(name, panel), words.named(panel), caption + cut, alike))
+                out.append(Plate(section, group, _name(name, panel), words.named(panel), caption + _arrows(alike), alike))
     out += _rules(f)
     out += _curves(f)
     return _named(out)
+
+
+def _arrows(data: Data) -> str:
+    """What the arrows of a figure mean, where it has any."""
+    if not isinstance(data, Dots):
+        return ""
+    told = " Arrows: the line goes on." if data.cut else ""
+    if any(d.arrow for d in data.dots):
+        told += " Arrow at a dot: a bound, more than a quarter of the edges lie beyond the grid."
+    return told
 
 
 def _name(*parts: str) -> str:
@@ -70,7 +80,7 @@ def _plan(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     yield ("metric", words.human(f.metric), ""), "Mean, and half the 95 % interval below it.", figdata.accuracy
     band = f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
     yield ("benefit", "benefit", ""), band, figdata.benefit
-    yield ("best", "best", ""), "Rings can't be told from the highest mean at 95 %.", figdata.best
+    yield ("best", "best", ""), f"Rings can't be told from the highest mean ({LEVEL_OF_SETS}).", figdata.best
     yield ("inside", "inside", ""), f"Grey band: the margin of {margin}. Filled: not shown to be within it.", figdata.inside
     lost, gone = ("Did not train", "Of these: diverged") if f.edges and f.counts.diverged else ("", "")
     below = "Below the share: these runs / all runs of the setting"
@@ -82,8 +92,7 @@ def _rules(f: Findings) -> Iterator[Plate]:
     made = [(rule, data) for rule in f.rules if (data := figdata.regret(f, rule)) is not None]
     for (rule, _), data in zip(made, figdata.shared([d for _, d in made]), strict=True):
         caption = "Lines: 95 % intervals, on conditions that the fit has not seen. Grey band: the margin."
-        caption += " Arrows: the line goes on." if data.cut else ""
-        yield Plate("rule", "", _name("rule", rule.panel), words.named(rule.panel), caption, data)
+        yield Plate("rule", "", _name("rule", rule.panel), words.named(rule.panel), caption + _arrows(data), data)
 
 
 def _curves(f: Findings) -> Iterator[Plate]:

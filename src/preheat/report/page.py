@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from preheat.analysis import words
 from preheat.analysis.findings import Findings, Hypothesis
-from preheat.report.figdata import base_name, sure
+from preheat.report.figdata import base_name, depends, sure
 from preheat.report.gallery import Drawn
 from preheat.report.sections import sections, tally, verdict
 from preheat.report.stability import values
@@ -84,9 +84,10 @@ def tiles(f: Findings) -> list[Tile]:
     stuck = sum(p.runs - p.trained - p.diverged for e in f.edges for p in e.points)
     lost = ((f"{stuck:,} of them did not train",) if stuck else ()) + lost
     out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "untrained" if stuck else "runs")]
-    moves = f.pooled or [e for e in f.edges if e.ratio is not None]
+    alike = bool(f.pooled) and not any(map(depends, f.pooled))
+    moves = f.pooled if alike else [e for e in f.edges if e.ratio is not None]
     if moves:
-        together = f", all {values(f)} together" if f.pooled and len(f.conditions) > 1 else ""
+        together = f", all {values(f)} together" if alike and len(f.conditions) > 1 else ""
         text = f"comparisons in which the edge of stability surely moves{together}"
         out.append(Tile(f"{sum(map(sure, moves))} of {len(moves)}", text, "edge"))
     if f.effects:
@@ -95,14 +96,10 @@ def tiles(f: Findings) -> list[Tile]:
         text = f"comparisons in which the {words.human(f.metric)} is surely better than with {base_name(f)}{at}"
         out.append(Tile(f"{better} of {len(f.effects)}", text, "benefit"))
     if f.inside:
-        same, margin = sum(i.equivalent for i in f.inside), words.Units.of(f.metric).margin(f.margin)
-        out.append(
-            Tile(
-                f"{same} of {len(f.inside)}",
-                f"settings well inside the edge in which all are equivalent within {margin}",
-                "inside",
-            )
-        )
+        well = [i for i in f.inside if i.well]
+        some, where = (well, "well inside") if well else (f.inside, "inside")
+        text = f"settings {where} the edge in which all are equivalent within {words.Units.of(f.metric).margin(f.margin)}"
+        out.append(Tile(f"{sum(i.equivalent for i in some)} of {len(some)}", text, "inside"))
     return out
 
 

@@ -51,7 +51,8 @@ def number(e: Estimate | None) -> str:
     """An estimate in no unit, with its interval."""
     if e is None:
         return words.NONE
-    return words.plain(e.mean) + (f" ({words.range_text(words.plain(e.lo), words.plain(e.hi))})" if e.lo is not None else "")
+    inside = words.limits(e, words.plain)
+    return words.level(e, words.plain(e.mean)) + (f" ({inside})" if inside else "")
 
 
 def heads(f: Findings) -> tuple[str, str, str]:

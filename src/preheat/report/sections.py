@@ -8,7 +8,7 @@ from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
 from preheat.report.figdata import base_name, row_name
-from preheat.report.gallery import Drawn
+from preheat.report.gallery import LEVEL_OF_SETS, Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
 from preheat.report.stability import edge, untrained
 
@@ -112,7 +112,8 @@ def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
     if not f.best:
         return Section("best", title, "", missing="too few seeds or treatments to name a best set.")
     lead = (
-        "Any member of a set is a sound choice: the data do not tell them apart. A set of all says that it does not matter here."
+        f"Any member of a set is a sound choice: the data do not tell them apart ({LEVEL_OF_SETS}). "
+        "A set of all says that nothing was shown to matter here."
     )
     rows = tuple((words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
     head = heads(f)
@@ -144,7 +145,7 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
         (
             words.named(i.panel),
             row_name(i.condition),
-            words.plain(i.value),
+            words.plain(i.value) + (" (above half of the edge)" if i.value is not None and not i.well else ""),
             difference(i.widest, u) if i.widest else words.NONE,
             u.difference(i.seed_sd, sign=False),
             "yes" if i.equivalent else "not shown",

@@ -49,7 +49,10 @@ class Facets:
 
 @dataclass(frozen=True)
 class Dot:
-    """A mean and its interval in a row. filled: the difference is sure at 95 % after correction."""
+    """A mean and its interval in a row. filled: the difference is sure at 95 % after correction.
+
+    arrow: the sides to which the truth may lie farther by an unknown amount, "left", "right", "both" or "".
+    """
 
     row: str
     name: str
@@ -59,6 +62,7 @@ class Dot:
     hi: float | None
     n: int
     filled: bool = True
+    arrow: str = ""
 
 
 @dataclass(frozen=True)

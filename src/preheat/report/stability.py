@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preheat.analysis import words
-from preheat.analysis.findings import Estimate, Findings
-from preheat.report.figdata import base_name, lost_runs, row_name, sure
+from preheat.analysis.findings import Findings, Pooled
+from preheat.report.figdata import base_name, depends, lost_runs, row_name, sure
 from preheat.report.gallery import Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
-
-
-def _power(e: Estimate) -> str:
-    """An edge is kept as a logarithm to base 2."""
-    lo, hi = (None if v is None else _exp2(v) for v in (e.lo, e.hi))
-    return number(Estimate(_exp2(e.mean), lo, hi, e.n))
-
-
-def _exp2(v: float) -> float:
-    return float(2.0 ** min(v, 999.0))
 
 
 def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -34,7 +24,7 @@ def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
             words.named(e.panel),
             row_name(e.condition),
             e.treatment,
-            _power(e.edge),
+            number(e.edge),
             number(e.ratio),
             words.p_text(e.p_adjusted),
             str(e.edge.n),
@@ -43,18 +33,24 @@ def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
         for e in f.edges
     )
     columns = (*heads(f), f"edge ({rate})", "times the baseline's", "p, corrected", "seeds", "censored seeds")
-    table = Table("The edge with 95 % intervals. Censored: the seed trained at every value or at none.", columns, rows)
+    what = "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, from, up to: "
+    table = Table(what + "more than a quarter of the seeds are censored, so only a bound is known.", columns, rows)
     return Section("edge", title, lead, figures_of(drawn, "edge"), (*_pooled(f), table))
 
 
 def _moved(f: Findings) -> str:
-    """How many comparisons of either family are sure."""
+    """How many comparisons of each family are sure."""
     singles = [e for e in f.edges if e.ratio is not None]
     parts = [f"in {sum(map(sure, singles))} of {words.count(len(singles), 'comparison')} with {base_name(f)}"]
     if f.pooled and len(f.conditions) > 1:
         first = f"in {sum(map(sure, f.pooled))} of {words.count(len(f.pooled), 'comparison')} over all {values(f)} together"
         parts = [first, f"{parts[0]} at a single one"]
-    return f"It moves surely (p < 0.05, each family corrected for its number by Holm) {' and '.join(parts)}."
+    told = f"It moves surely (p < 0.05, each family corrected for its number by Holm) {' and '.join(parts)}."
+    asked = [r for r in f.pooled if r.change_p_adjusted is not None]
+    if asked:
+        known = f"{sum(map(depends, asked))} of {len(asked)}"
+        told += f" That the move depends on the {words.human(f.condition)} is sure in {known}."
+    return told
 
 
 def values(f: Findings) -> str:
@@ -65,12 +61,26 @@ def values(f: Findings) -> str:
 def _pooled(f: Findings) -> tuple[Table, ...]:
     if not f.pooled:
         return ()
-    rows = tuple(
-        (words.named(p.panel), p.treatment, number(p.ratio), words.p_text(p.p_adjusted), str(p.ratio.n)) for p in f.pooled
-    )
-    columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", "seeds")
+    rows = tuple((words.named(p.panel), p.treatment, *_ratio(p), *_change(f, p), str(p.ratio.n)) for p in f.pooled)
+    more = ()
+    if any(p.change_p_adjusted is not None for p in f.pooled):
+        doubling = (f"changes per doubling of {words.human(f.condition)}",) if any(p.change for p in f.pooled) else ()
+        more = (*doubling, "p that it depends, corrected")
+    columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", *more, "seeds")
     what = f"All {values(f)} together" if len(f.conditions) > 1 else "The edge"
     return (Table(f"{what}: per seed the mean over them, with 95 % intervals", columns, rows, folded=False),)
+
+
+def _ratio(p: Pooled) -> tuple[str, str]:
+    return number(p.ratio), words.p_text(p.p_adjusted)
+
+
+def _change(f: Findings, p: Pooled) -> tuple[str, ...]:
+    """How the ratio depends on the condition, in as many columns as the table has for it."""
+    if all(q.change_p_adjusted is None for q in f.pooled):
+        return ()
+    times = (words.TIMES + number(p.change) if p.change else words.NONE,) if any(q.change for q in f.pooled) else ()
+    return (*times, words.p_text(p.change_p_adjusted))
 
 
 def untrained(f: Findings, drawn: Sequence[Drawn]) -> Section:

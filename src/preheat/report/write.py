@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ def write_report(
     """Write `report.html`, `summary.json`, `tables/` and `figures/` into `folder`; gives the page's path.
 
     Equal arguments give equal bytes: no date, no host, no path is written that is not in `provenance`.
-    Each file is replaced whole, the page last, so a page never names a file that is not there. A table without rows
-    is left out; a number that is not finite becomes null in JSON and empty in CSV.
+    Each file is replaced whole, the page last, so a page never names a file that is not there; then what an earlier
+    report left in the two folders is removed. A table without rows is left out; a number that is not finite becomes null
+    in JSON and empty in CSV.
     Errors: UserError for a table's name that can't be a file's, and where the folder can't be written.
     """
     contents: dict[str, bytes] = {"summary.json": _json(summary)}
@@ -55,7 +57,27 @@ def write_report(
     for relative, data in contents.items():
         _folder((folder / relative).parent)
         write_atomic(folder / relative, data)
+    _clear(folder, set(contents))
     return folder / "report.html"
+
+
+PAIRS = {"figures": (".png", ".svg"), "tables": (".csv", ".json")}
+
+
+def _clear(folder: Path, kept: Collection[str]) -> None:
+    """Remove the figures and tables of an earlier report that this one has not written.
+
+    A report's files come in pairs of one name, in lower-case letters, digits, - and _; anything else is someone's own
+    and stays. A file that can't be removed stays too: the page does not name it.
+    """
+    for name, pair in PAIRS.items():
+        for first in sorted((folder / name).glob(f"*{pair[0]}")):
+            files = [first.with_suffix(end) for end in pair]
+            ours = slug(first.stem) == first.stem.replace("_", "-") and f"{name}/{first.name}" not in kept
+            if ours and all(p.is_file() and not p.is_symlink() for p in files):
+                with suppress(OSError):
+                    for p in files:
+                        p.unlink()
 
 
 def _folder(path: Path) -> None:

@@ -128,9 +128,7 @@ class Store:
         self._refresh()
         return list(self._by_id.get(run_id, ()))
 
-    def ids(
-        self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False, among: Iterable[str] | None = None
-    ) -> set[str]:
+    def ids(self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False, among: Iterable[str] | None = None) -> set[str]:
         """The runs whose record has one of these outcomes.
 
         check: read their traces too, and leave out runs of which no trace matches its checksums: to train them

@@ -23,7 +23,7 @@ class Regimes:
     where there are several). Nuisance: the peak rate, on a grid that brackets the edge of stability. Fixed: 100 epochs,
     batch 25 (it divides every size), cosine decay, weight decay 5e-4, SGD momentum 0.9.
     Expect: well inside the edge the five warmups differ by less than the seeds do; near it, warmup raises the highest rate at
-    which AdamW trains on few examples by a third or so, and moves that of SGD little.
+    which AdamW trains, the more the fewer the examples (not shown at 50 or more per class, about twofold at 5), and SGD's little.
     tasks: names of tasks with the option `examples_per_class`; two or more test whether the pattern replicates (H3).
     Source: `Learning Rate Warmup Across Data Regimes` (Agrawal 2025), its hypotheses H1 to H4.
     """

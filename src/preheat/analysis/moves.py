@@ -1,0 +1,306 @@
+"""What the answer says of the edge of stability: where it surely moves, and whether that depends on the condition.
+
+A panel depends if the move of any treatment surely changes with the condition: then single conditions are told, because
+a mean over all would hide it. Else it moves if the mean over all conditions surely does. Else single conditions are told
+if any is sure. Else it is still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from preheat.analysis.findings import Edge, Estimate, Pooled
+from preheat.analysis.stats import ALPHA
+from preheat.analysis.table import Table, number
+from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain, spoken, within
+from preheat.core.errors import UserError
+from preheat.core.lengths import length
+
+MOST = 4
+
+
+def sure(e: Pooled | Edge) -> bool:
+    """Whether the move is sure at 95 % after correction."""
+    return e.p_adjusted is not None and e.p_adjusted < ALPHA
+
+
+def depends(r: Pooled) -> bool:
+    """Whether the move surely depends on the condition, at 95 % after correction."""
+    return r.change_p_adjusted is not None and r.change_p_adjusted < ALPHA
+
+
+class Panel(NamedTuple):
+    """A panel's pooled ratios, and the sure ratios of its single conditions."""
+
+    name: str
+    pooled: list[Pooled]
+    singles: list[tuple[Edge, Estimate]]
+
+    @property
+    def kind(self) -> str:
+        """depends, moves, single or still, as the module says."""
+        if any(map(depends, self.pooled)):
+            return "depends"
+        return "moves" if any(map(sure, self.pooled)) else "single" if self.singles else "still"
+
+
+def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[Panel]:
+    """Every panel with a known ratio."""
+    out = []
+    for name in table.panels.labels:
+        mine = [r for r in pooled if r.panel == name]
+        singles = [(e, e.ratio) for e in edges if e.panel == name and e.ratio is not None and sure(e)]
+        out += [Panel(name, mine, singles if len(table.conditions) > 1 else [])] if mine else []
+    return out
+
+
+def name_of(table: Table, treatment: str) -> str:
+    """A treatment in a sentence."""
+    return spoken(table.study.treatment, treatment)
+
+
+def base_of(table: Table) -> str:
+    """The baseline in a sentence."""
+    return name_of(table, table.treatments.labels[table.base])
+
+
+def rate_of(table: Table) -> str:
+    """The nuisance in a sentence."""
+    return " and ".join(human(path) for path in table.study.nuisance)
+
+
+def choices(table: Table) -> str:
+    """What is chosen among: `length of warmup`, since "no warmup" is one of its values."""
+    what = human(table.study.treatment)
+    return f"length of {what}" if "warmup" in table.study.treatment else what
+
+
+def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[str]:
+    """A sentence for each of a few panels in which something moves, and one for all in which nothing is shown to."""
+    if table.numeric is None or len(table.treatments) < 2:
+        return []
+    if not pooled:
+        return ["how far the edge of stability moves can't be said: no seed's edge lies inside the grid."]
+    if all(r.ratio.n < 2 for r in pooled):
+        what = f"against {base_of(table)} the highest usable {rate_of(table)} changes by {_factors([r.ratio for r in pooled])}"
+        return [f"{what} on one seed: a description, not a conclusion."]
+    found = panels(table, pooled, edges)
+    moved, still = [p for p in found if p.kind != "still"], [p for p in found if p.kind == "still"]
+    out = [_moves(table, p) if p.kind == "moves" else _by_condition(table, p) for p in moved[:MOST]]
+    if moved[MOST:]:
+        out.append(f"It moves in {len(moved) - MOST} more.")
+    return out + ([_still(table, still, every=len(still) == len(table.panels))] if still else [])
+
+
+def _two(x: float) -> str:
+    """A factor with two decimals, a large one with three digits."""
+    return plain(x) if x >= 10 else f"{x:.2f}"
+
+
+def _span(some: Sequence[Estimate]) -> str:
+    """The smallest and the largest mean, as a bound where one is."""
+    low, high = (_two(f(e.mean for e in some)) for f in (min, max))
+    bounds = {e.bound for e in some} - {"exact", "open"}
+    kind = f"{bounds.pop()} " if len(bounds) == 1 else ""
+    return kind + (low if low == high else f"{low} to {high}")
+
+
+def _factors(some: Sequence[Estimate]) -> str:
+    text = _span(some)
+    return f"a factor of {text}" if " to " not in text else f"factors from {text}"
+
+
+def _verb(ratios: Sequence[Estimate], *, words: tuple[str, str, str]) -> str:
+    """The word for up, down or both."""
+    ups = sum(r.mean > 1 for r in ratios)
+    return words[0] if ups == len(ratios) else words[2] if ups else words[1]
+
+
+def _head(table: Table, panel: Panel, ratios: Sequence[Estimate]) -> str:
+    where = f"{within(panel.name)}, " if panel.name else ""
+    verb = _verb(ratios, words=("raises", "lowers", "moves"))
+    return f"{where}{human(table.study.treatment)} {verb} the highest usable {rate_of(table)}"
+
+
+def _moves(table: Table, panel: Panel) -> str:
+    """All treatments of one panel in which the mean over the conditions surely moves with some."""
+    group = panel.pooled
+    surely, rest = [r for r in group if sure(r)], [r for r in group if not sure(r)]
+    head = f"{_head(table, panel, [r.ratio for r in surely])}{_over(table)}"
+    tail = f"{_alike(table, panel)}."
+    if len(surely) > MOST:
+        some = f"in {len(surely)} of {len(group)} cases"
+        return f"{head}: by {_factors([r.ratio for r in surely])} against {base_of(table)} {some}{tail}"
+    each = [f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in surely]
+    each[0] = each[0].replace(" with ", f" times that of {base_of(table)} with ", 1).replace("(", f"({LEVEL} ", 1)
+    text = f"{head}: to {listed(each)}"
+    if rest:
+        names = listed([f"{name_of(table, r.treatment)} ({_told(r.ratio)})" for r in rest[:MOST]])
+        text += f"; with {names if len(rest) <= MOST else 'the others'} no move is shown"
+    return text + tail
+
+
+def _mean(e: Estimate) -> str:
+    return level(e, _two(e.mean))
+
+
+def _told(e: Estimate) -> str:
+    return ", ".join(part for part in (_mean(e), limits(e, _two)) if part)
+
+
+def _sizes(table: Table) -> str:
+    """What the conditions are, in the plural."""
+    return "data sizes" if "examples" in table.study.condition else f"values of {human(table.study.condition)}"
+
+
+def _over(table: Table) -> str:
+    """Over what the ratios are pooled."""
+    return f", all {_sizes(table)} together" if len(table.conditions) > 1 else ""
+
+
+def _alike(table: Table, panel: Panel) -> str:
+    """Where a move that is told for all conditions together is sure by itself; that it is not shown to depend on them."""
+    if len(table.conditions) < 2:
+        return ""
+    at = _conditions(table, panel)
+    sure_at = f"sure {_at(table, at)} by itself" if at else f"at none of the {_sizes(table)} sure by itself"
+    if len(at) == len(table.conditions):
+        sure_at = f"sure at each of the {_sizes(table)} by itself"
+    return f"; {sure_at}, not shown to depend on the {human(table.study.condition)}"
+
+
+def _conditions(table: Table, panel: Panel) -> list[str]:
+    """The conditions where some treatment's move is sure, in the study's order."""
+    there = {e.condition for e, _ in panel.singles}
+    return [c for c in table.conditions.labels if c in there]
+
+
+def _at(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
+    """At which conditions; bare: it was said before what the numbers are."""
+    if len(some) > MOST:
+        return f"at {len(some)} of {len(table.conditions)} {_sizes(table)}"
+    what = human(table.study.condition)
+    if not all(map(number, table.conditions.values)):
+        return f"at {what} {listed(some)}"
+    return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
+
+
+def _by_condition(table: Table, panel: Panel) -> str:
+    """A panel in which the move depends on the condition, or is sure at single conditions only."""
+    at = _conditions(table, panel)
+    if panel.kind == "depends":
+        where = f"{within(panel.name)}, " if panel.name else ""
+        what = human(table.study.treatment)
+        head = f"{where}how far {what} moves the highest usable {rate_of(table)} depends on the {human(table.study.condition)}"
+    else:
+        head = _head(table, panel, [r for _, r in panel.singles])
+    if not at:
+        return f"{head}; at none of the {_sizes(table)} by itself is a move shown."
+    rest = [c for c in table.conditions.labels if c not in at]
+    still = f"; {_at(table, rest, bare=True)} no move is shown" if rest else ""
+    if len(at) > MOST:
+        text = f"{_at(table, at)} by {_factors([r for _, r in panel.singles])} against {base_of(table)}"
+    else:
+        each = [_one(table, [(e, r) for e, r in panel.singles if e.condition == c], first=c == at[0]) for c in at]
+        text = listed(each)
+    return f"{head}: {text}{still}{_besides(table, panel)}."
+
+
+def _one(table: Table, sures: Sequence[tuple[Edge, Estimate]], *, first: bool) -> str:
+    """One condition: the sure treatments with their ratios, the interval where there is one of them."""
+    ratios = [r for _, r in sures]
+    verb = _verb(ratios, words=("rises", "falls", "moves"))
+    names = _names(table, [e.treatment for e, _ in sures])
+    inside = f" ({LEVEL} {limits(ratios[0], _two)})" if len(ratios) == 1 and limits(ratios[0], _two) else ""
+    times = f" times that of {base_of(table)}" if first else ""
+    return f"{_at(table, [sures[0][0].condition], bare=not first)} it {verb} to {_span(ratios)}{times} with {names}{inside}"
+
+
+def _names(table: Table, treatments: Sequence[str]) -> str:
+    """Treatments in a list; lengths in one unit name it once."""
+    names = [name_of(table, t) for t in treatments[:MOST]]
+    if len(treatments) > MOST:
+        return f"{len(treatments)} of {len(table.treatments) - 1} choices"
+    numbers, units = [n.partition(GAP)[0] for n in names], {n.partition(GAP)[2].removesuffix("s") for n in names}
+    one = len(names) > 1 and units in ({"epoch"}, {"step"})
+    return f"{listed(numbers)}{GAP}{units.pop()}s" if one else listed(names)
+
+
+def _besides(table: Table, panel: Panel) -> str:
+    """In a panel that depends: treatments that are not shown to, and whose mean over the conditions surely moves."""
+    some = [r for r in panel.pooled if sure(r) and not depends(r)]
+    if panel.kind != "depends" or not some or len(some) > MOST:
+        return ""
+    each = listed([f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in some])
+    return f"; where no dependence is shown, it is {each}{_over(table)}"
+
+
+def _still(table: Table, some: Sequence[Panel], *, every: bool) -> str:
+    """every: nothing is shown to move in any panel."""
+    places = [within(p.name) for p in some if p.name]
+    where = f"{listed(places)} " if len(places) <= MOST else f"in {len(places)} panels "
+    head = f"{where if places else ''}no {choices(table)} is shown to move "
+    head += f"the highest usable {rate_of(table)}" if every else "it"
+    ratios = [r.ratio for p in some for r in p.pooled if r.ratio.n > 1]
+    exact = [r for r in ratios if r.lo is not None and r.hi is not None]
+    ends = [v for r in exact for v in (r.lo, r.hi) if v is not None]
+    if not ends:
+        return f"{head}, but too many edges lie beyond the grid to rule it out."
+    if min(ends) < 0.1 or max(ends) > 10:
+        return f"{head}, but the intervals are too wide to rule it out."
+    inside = f"{LEVEL}s within {_two(min(ends))} to {_two(max(ends))}" if len(exact) > 1 else f"{LEVEL} {limits(exact[0], _two)}"
+    more = f"; {len(ratios) - len(exact)} more known as a bound only" if len(exact) < len(ratios) else ""
+    return f"{head} ({_factors(exact)}, {inside}{more})."
+
+
+def near(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[str]:
+    """What to do near the edge, as far as tests support it; none where nothing was tested."""
+    if all(r.ratio.n < 2 for r in pooled):
+        return []
+    places = [text for p in panels(table, pooled, edges) if (text := _advice(table, p))]
+    what = choices(table)
+    if not places:
+        return [f"no {what} was shown to allow a higher {rate_of(table)}"]
+    verb = "warm up" if "warmup" in table.study.treatment else f"choose the {what}"
+    return [f"if you train near the edge, {verb} {listed(places)}"]
+
+
+def _advice(table: Table, panel: Panel) -> str:
+    """Where and with which treatments the edge surely rises; empty where it does not."""
+    ups = [e for e, r in panel.singles if r.mean > 1]
+    if panel.kind == "moves":
+        names = [r.treatment for r in panel.pooled if sure(r) and r.ratio.mean > 1]
+        what = f"({_which(table, names)})" if names else ""
+        return " ".join(x for x in (within(panel.name), what) if x) if names else ""
+    if not ups:
+        return ""
+    at = [c for c in _conditions(table, panel) if any(e.condition == c for e in ups)]
+    if len(at) > MOST:
+        which = [f"{_at(table, at)} ({_which(table, list(dict.fromkeys(e.treatment for e in ups)))})"]
+    else:
+        best = [_which(table, [e.treatment for e in ups if e.condition == c], short=c != at[0]) for c in at]
+        which = [f"{_at(table, [c], bare=c != at[0])} ({what})" for c, what in zip(at, best, strict=True)]
+    return f"{within(panel.name)} {listed(which)}".strip()
+
+
+def _order(table: Table) -> dict[str, float]:
+    """Lengths in one unit by their size, other treatments as the study lists them."""
+    labels = table.treatments.labels
+    if "warmup" in table.study.treatment:
+        try:
+            sizes = [length(v) for v in table.treatments.values]
+        except UserError:
+            sizes = []
+        if len({v.unit for v in sizes if v}) == 1:
+            return {name: float(v.value) for name, v in zip(labels, sizes, strict=True)}
+    return {name: float(i) for i, name in enumerate(labels)}
+
+
+def _which(table: Table, names: Sequence[str], *, short: bool = False) -> str:
+    """The shortest warmup that raises the edge; of other treatments all that do. short: it was said before what it does."""
+    order = _order(table)
+    ranked = sorted(names, key=order.__getitem__)
+    if "warmup" in table.study.treatment:
+        return name_of(table, ranked[0]) + ("" if short else " is enough to raise it")
+    return listed([name_of(table, name) for name in ranked[:MOST]])
