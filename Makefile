@@ -1,12 +1,12 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
 
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup demo test test-fast check bench clean
 
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
 	@echo "make test       set up, then run all tests"
-	@echo "make test-slow  the tests that take longer"
+	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets against plain loops, processes and JAX (installs jax)"
 
@@ -18,11 +18,11 @@ demo: setup
 
 test:
 	@$(PYTHON) tools/setup_venv.py dev
-	@.venv/bin/python -m pytest -m "not slow"
+	@.venv/bin/python -m pytest
 
-test-slow:
+test-fast:
 	@$(PYTHON) tools/setup_venv.py dev
-	@.venv/bin/python -m pytest -m slow
+	@.venv/bin/python -m pytest -m "not slow"
 
 check:
 	@$(PYTHON) tools/setup_venv.py dev
@@ -31,8 +31,7 @@ check:
 	.venv/bin/mypy
 
 bench:
-	@$(PYTHON) tools/setup_venv.py dev
-	@.venv/bin/python -m pip install --quiet --constraint constraints.txt jax
+	@$(PYTHON) tools/setup_venv.py bench
 	.venv/bin/python benchmarks/fleet.py
 
 clean:

@@ -168,15 +168,16 @@ def test_effects_are_paired_and_lower_is_better_for_a_loss() -> None:
 
 def test_bracket() -> None:
     values = np.array([1.0, 2.0, 4.0, 8.0])
-    assert bracket(values, np.array([False, True, False, True])) == (1.5, 1.0, False)
-    assert bracket(values, np.array([False, False, False, False])) == (0.0, 1.0, True)
-    assert bracket(values, np.array([False, True, True, True])) == (3.0, 1.0, True)
+    assert bracket(values, np.array([False, True, False, True])) == (1.5, 1.0, 0)
+    assert bracket(values, np.array([False, False, False, False])) == (0.0, 1.0, -1)
+    assert bracket(values, np.array([False, True, True, True])) == (3.0, 1.0, 1)
 
 
 def test_edges_and_points_of_a_planted_study() -> None:
     score = np.where(np.arange(4)[:, None] <= np.array([1, 2])[:, None, None], 0.9, 0.1) * np.ones((1, 1, 1, 1, 6))
     base, moved = edges(tabulate(results(score + noisy(score.shape) - 0.9)))
-    assert base.edge.mean == pytest.approx(math.log2(math.sqrt(0.1 * 0.2)))
+    assert base.edge.mean == pytest.approx(math.sqrt(0.1 * 0.2)), "in the unit of the rate"
+    assert base.edge.lo is not None and base.edge.hi is not None and 0.1 < base.edge.lo < base.edge.hi < 0.2
     assert moved.ratio is not None and moved.ratio.mean == pytest.approx(2.0)
     assert moved.ratio.lo is not None and 1 < moved.ratio.lo < 2, "the grid's step keeps the interval open"
     assert [(p.value, p.trained, p.runs) for p in moved.points] == [(0.05, 6, 6), (0.1, 6, 6), (0.2, 6, 6), (0.4, 0, 6)]

@@ -165,6 +165,33 @@ def test_a_bad_table_name_and_a_folder_that_is_a_file_are_refused(tmp_path: Path
         write(empty(), tmp_path / "file")
 
 
+def test_what_an_earlier_report_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    f = lean(full())
+    write(replace(f, panels=PANELS), tmp_path)
+    old = {p.name for p in (tmp_path / "figures").iterdir()}
+    mine = {
+        "figures/My plot.png", "figures/my-plot.png", "figures/edge.pdf", "tables/notes.csv", "tables/old.txt",
+        "other.csv", "other.json", "figures/kept/a.png", "figures/kept/a.svg",
+    }  # fmt: skip
+    gone = {"tables/old_rows.csv", "tables/old_rows.json"}
+    for name in mine | gone:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    write(f, tmp_path)
+    here = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert mine <= here and not gone & here
+    left = {p.name for p in (tmp_path / "figures").iterdir() if p.is_file()} - {"My plot.png", "my-plot.png", "edge.pdf"}
+    assert left < old and left == {f"{p.name}.{end}" for p in plates(f) for end in ("png", "svg")}
+    page_text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(f"figures/{name}" in page_text for name in left)
+    assert {"tables/runs.csv", "tables/runs.json", "summary.json", "report.html"} <= here
+
+
+def test_sets_are_told_at_the_level_of_the_whole_page(whole: Path) -> None:
+    text = whole.read_text(encoding="utf-8")
+    assert text.count("at 95 %, over all sets of the page together") >= 2
+
+
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = write(empty(), tmp_path).read_text(encoding="utf-8")
     assert "No run is recorded." in text and "Left out, “Training curves”" in text and 'id="metric"' not in text
@@ -177,6 +204,11 @@ def test_the_first_screen_counts_and_does_not_pick_the_largest() -> None:
     numbers = [t.number for t in page.tiles(f)]
     better = sum(e.verdict == "better" for e in f.effects)
     assert numbers[2] == f"{better} of {len(f.effects)}" and numbers[0] == f"{f.counts.done:,}"
+    well = tuple(replace(i, well=k > 3) for k, i in enumerate(f.inside))
+    assert page.tiles(replace(f, inside=well))[-1].number.endswith(f"of {len(f.inside) - 4}")
+    depends = page.tiles(replace(f, pooled=tuple(replace(p, change_p_adjusted=0.01) for p in f.pooled)))[1]
+    assert "together" in page.tiles(f)[1].text and "together" not in depends.text
+    assert depends.number.endswith(f"of {sum(e.ratio is not None for e in f.edges)}")
     sure = " ".join(page.how_sure(f))
     assert "Seeds 0 and 1 chose" in sure and "seeds 2, 3, 4 and 5 judge" in sure and "10 are missing" in sure
     cards = [page.card(h, figdata.Units.of("accuracy")) for h in f.hypotheses]

@@ -8,7 +8,7 @@ import pytest
 
 from fake_findings import TREATMENTS, full
 from preheat.analysis.findings import Estimate
-from preheat.report import curvedata, figdata, style
+from preheat.report import curvedata, figdata, stability, style
 from preheat.report.figures import draw
 from preheat.report.gallery import describe, plates
 from preheat.report.shapes import Dots, Facets, Heat, Lines, Matrix
@@ -49,6 +49,33 @@ def test_all_conditions_together_are_the_first_row_of_the_edges() -> None:
     ]
     single = figdata.edge_ratio(replace(f, conditions=()), "adamw")
     assert single is not None and figdata.ALL not in single.rows
+
+
+def test_a_bound_is_an_arrow_in_place_of_a_whisker_and_at_least_in_the_table() -> None:
+    f = full()
+    at = next(i for i, e in enumerate(f.edges) if (e.panel, e.condition, e.treatment) == ("adamw", "5", "20ep"))
+    least = Estimate(1.9, 1.5, None, 6, "at least")
+    bounded = tuple(replace(e, ratio=least, edge=replace(least, mean=0.28)) if i == at else e for i, e in enumerate(f.edges))
+    f = replace(f, edges=bounded, pooled=tuple(replace(p, change=least, change_p_adjusted=0.01) for p in f.pooled))
+    (plate,) = (p for p in plates(f) if p.name == "edge-ratio-adamw")
+    assert isinstance(plate.data, Dots) and "Arrow at a dot: a bound" in plate.caption
+    (dot,) = (d for d in plate.data.dots if d.arrow)
+    assert (dot.row, dot.name, dot.arrow, dot.lo, dot.hi) == ("5", "20ep", "right", 1.5, None)
+    with style.drawing():
+        axes = draw(plate.data).axes[0]
+    (arrow,) = axes.texts
+    assert float(arrow.xy[0]) == dot.mean and arrow.get_position()[0] > 0, "to the right of the dot"
+    ends = [tuple(line.get_xdata()) for line in axes.lines]
+    assert (1.5, 1.9) in ends, "the line ends at the dot"
+    assert "Arrow at a dot" not in next(p for p in plates(f) if p.name == "edge-ratio-sgd").caption
+    section = stability.edge(f, [])
+    assert "sure in 8 of 8" in section.lead
+    pooled, single = section.tables
+    assert "\N{MULTIPLICATION SIGN}at least" not in str(pooled.rows) and "at least \N{MULTIPLICATION SIGN}1.9 (from 1.5)" in str(
+        pooled.rows
+    )
+    (row,) = (r for r in single.rows if r[:3] == ("AdamW", "5", "20ep"))
+    assert row[3:5] == ("at least 0.28 (from 1.5)", "at least 1.9 (from 1.5)")
 
 
 def test_a_run_that_learnt_nothing_did_not_train_though_it_finished() -> None:

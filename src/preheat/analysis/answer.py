@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+from preheat.analysis.advice import near
 from preheat.analysis.findings import Cell, Edge, Effect, Inside, Pooled
-from preheat.analysis.moves import base_of, choices, edge_sentences, near, rate_of
+from preheat.analysis.moves import base_of, choices, edge_sentences, rate_of
 from preheat.analysis.notes import counts
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, count, human

@@ -14,8 +14,6 @@ from preheat.analysis.findings import Edge, Estimate, Pooled
 from preheat.analysis.stats import ALPHA
 from preheat.analysis.table import Table, number
 from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain, spoken, within
-from preheat.core.errors import UserError
-from preheat.core.lengths import length
 
 MOST = 4
 
@@ -163,20 +161,20 @@ def _alike(table: Table, panel: Panel) -> str:
     """Where a move that is told for all conditions together is sure by itself; that it is not shown to depend on them."""
     if len(table.conditions) < 2:
         return ""
-    at = _conditions(table, panel)
-    sure_at = f"sure {_at(table, at)} by itself" if at else f"at none of the {_sizes(table)} sure by itself"
+    at = conditions_of(table, panel)
+    sure_at = f"sure {at_conditions(table, at)} by itself" if at else f"at none of the {_sizes(table)} sure by itself"
     if len(at) == len(table.conditions):
         sure_at = f"sure at each of the {_sizes(table)} by itself"
     return f"; {sure_at}, not shown to depend on the {human(table.study.condition)}"
 
 
-def _conditions(table: Table, panel: Panel) -> list[str]:
+def conditions_of(table: Table, panel: Panel) -> list[str]:
     """The conditions where some treatment's move is sure, in the study's order."""
     there = {e.condition for e, _ in panel.singles}
     return [c for c in table.conditions.labels if c in there]
 
 
-def _at(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
+def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
     """At which conditions; bare: it was said before what the numbers are."""
     if len(some) > MOST:
         return f"at {len(some)} of {len(table.conditions)} {_sizes(table)}"
@@ -188,7 +186,7 @@ def _at(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
 
 def _by_condition(table: Table, panel: Panel) -> str:
     """A panel in which the move depends on the condition, or is sure at single conditions only."""
-    at = _conditions(table, panel)
+    at = conditions_of(table, panel)
     if panel.kind == "depends":
         where = f"{within(panel.name)}, " if panel.name else ""
         what = human(table.study.treatment)
@@ -198,23 +196,30 @@ def _by_condition(table: Table, panel: Panel) -> str:
     if not at:
         return f"{head}; at none of the {_sizes(table)} by itself is a move shown."
     rest = [c for c in table.conditions.labels if c not in at]
-    still = f"; {_at(table, rest, bare=True)} no move is shown" if rest else ""
+    still = f"; {at_conditions(table, rest, bare=True)} no move is shown" if rest else ""
     if len(at) > MOST:
-        text = f"{_at(table, at)} by {_factors([r for _, r in panel.singles])} against {base_of(table)}"
+        text = f"{at_conditions(table, at)} by {_factors([r for _, r in panel.singles])} against {base_of(table)}"
     else:
-        each = [_one(table, [(e, r) for e, r in panel.singles if e.condition == c], first=c == at[0]) for c in at]
-        text = listed(each)
+        text = _each(table, panel, at)
     return f"{head}: {text}{still}{_besides(table, panel)}."
 
 
-def _one(table: Table, sures: Sequence[tuple[Edge, Estimate]], *, first: bool) -> str:
-    """One condition: the sure treatments with their ratios, the interval where there is one of them."""
-    ratios = [r for _, r in sures]
-    verb = _verb(ratios, words=("rises", "falls", "moves"))
-    names = _names(table, [e.treatment for e, _ in sures])
-    inside = f" ({LEVEL} {limits(ratios[0], _two)})" if len(ratios) == 1 and limits(ratios[0], _two) else ""
-    times = f" times that of {base_of(table)}" if first else ""
-    return f"{_at(table, [sures[0][0].condition], bare=not first)} it {verb} to {_span(ratios)}{times} with {names}{inside}"
+def _each(table: Table, panel: Panel, at: Sequence[str]) -> str:
+    """For each condition the sure treatments with their ratios, the interval where there is one of them."""
+    out: list[str] = []
+    last = ""
+    for c in at:
+        sures = [(e, r) for e, r in panel.singles if e.condition == c]
+        ratios = [r for _, r in sures]
+        where = at_conditions(table, [c], bare=bool(out) or panel.kind == "depends")
+        verb = _verb(ratios, words=("rises", "falls", "moves"))
+        times = "" if out else f" times that of {base_of(table)}"
+        names = _names(table, [e.treatment for e, _ in sures])
+        inside = f" ({LEVEL} {limits(ratios[0], _two)})" if len(ratios) == 1 and limits(ratios[0], _two) else ""
+        does = "to" if verb == last else f"it {verb} to"
+        out.append(f"{where} {does} {_span(ratios)}{times} with {names}{inside}")
+        last = verb
+    return listed(out)
 
 
 def _names(table: Table, treatments: Sequence[str]) -> str:
@@ -252,55 +257,3 @@ def _still(table: Table, some: Sequence[Panel], *, every: bool) -> str:
     inside = f"{LEVEL}s within {_two(min(ends))} to {_two(max(ends))}" if len(exact) > 1 else f"{LEVEL} {limits(exact[0], _two)}"
     more = f"; {len(ratios) - len(exact)} more known as a bound only" if len(exact) < len(ratios) else ""
     return f"{head} ({_factors(exact)}, {inside}{more})."
-
-
-def near(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[str]:
-    """What to do near the edge, as far as tests support it; none where nothing was tested."""
-    if all(r.ratio.n < 2 for r in pooled):
-        return []
-    places = [text for p in panels(table, pooled, edges) if (text := _advice(table, p))]
-    what = choices(table)
-    if not places:
-        return [f"no {what} was shown to allow a higher {rate_of(table)}"]
-    verb = "warm up" if "warmup" in table.study.treatment else f"choose the {what}"
-    return [f"if you train near the edge, {verb} {listed(places)}"]
-
-
-def _advice(table: Table, panel: Panel) -> str:
-    """Where and with which treatments the edge surely rises; empty where it does not."""
-    ups = [e for e, r in panel.singles if r.mean > 1]
-    if panel.kind == "moves":
-        names = [r.treatment for r in panel.pooled if sure(r) and r.ratio.mean > 1]
-        what = f"({_which(table, names)})" if names else ""
-        return " ".join(x for x in (within(panel.name), what) if x) if names else ""
-    if not ups:
-        return ""
-    at = [c for c in _conditions(table, panel) if any(e.condition == c for e in ups)]
-    if len(at) > MOST:
-        which = [f"{_at(table, at)} ({_which(table, list(dict.fromkeys(e.treatment for e in ups)))})"]
-    else:
-        best = [_which(table, [e.treatment for e in ups if e.condition == c], short=c != at[0]) for c in at]
-        which = [f"{_at(table, [c], bare=c != at[0])} ({what})" for c, what in zip(at, best, strict=True)]
-    return f"{within(panel.name)} {listed(which)}".strip()
-
-
-def _order(table: Table) -> dict[str, float]:
-    """Lengths in one unit by their size, other treatments as the study lists them."""
-    labels = table.treatments.labels
-    if "warmup" in table.study.treatment:
-        try:
-            sizes = [length(v) for v in table.treatments.values]
-        except UserError:
-            sizes = []
-        if len({v.unit for v in sizes if v}) == 1:
-            return {name: float(v.value) for name, v in zip(labels, sizes, strict=True)}
-    return {name: float(i) for i, name in enumerate(labels)}
-
-
-def _which(table: Table, names: Sequence[str], *, short: bool = False) -> str:
-    """The shortest warmup that raises the edge; of other treatments all that do. short: it was said before what it does."""
-    order = _order(table)
-    ranked = sorted(names, key=order.__getitem__)
-    if "warmup" in table.study.treatment:
-        return name_of(table, ranked[0]) + ("" if short else " is enough to raise it")
-    return listed([name_of(table, name) for name in ranked[:MOST]])

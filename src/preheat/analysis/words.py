@@ -153,11 +153,13 @@ def level(e: Estimate, text: str) -> str:
 
 
 def limits(e: Estimate, write: Callable[[float], str]) -> str:
-    """An estimate's interval in words; empty where it has no limit.
+    """An estimate's interval in words; empty for one seed.
 
     >>> [limits(e, str) for e in (Estimate(2.0, 1.5, 2.5, 8), Estimate(2.0, 1.5, None, 8, "at least"))]
     ['1.5 to 2.5', 'from 1.5']
     """
+    if e.bound == "open":
+        return "no limit is known"
     if e.lo is None or e.hi is None:
         return f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
     return range_text(write(e.lo), write(e.hi))

@@ -17,10 +17,10 @@ from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
 from preheat.core.run import Run
-from preheat.store.store import Store
 
 if TYPE_CHECKING:
     from preheat.engine.loop import Progress
+    from preheat.store.store import Store
 
 EXAMPLES = """examples:
   preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
@@ -61,8 +61,10 @@ def run(args: argparse.Namespace) -> int:
     """Train, or show the record that there is. 1: the run diverged."""
     read_imports(args.imports)
     one = declared(args)
+    from preheat.store.store import Store
+
     store = Store.open(args.results)
-    if one.id in store.ids():
+    if one.id in store.ids(check=True, among=[one.id]):
         print(f"run {one.id} has a record already; nothing is trained twice")
     elif not _train(one, store):
         return 130
@@ -78,12 +80,14 @@ def declared(args: argparse.Namespace) -> Run:
         for k in ("optimizer", "peak_lr", "batch_size", "seed", "precision", "clip_norm", "evaluate")
         if (v := getattr(args, k)) is not None
     }
-    if args.epochs and args.steps:
+    if args.epochs is not None and args.steps is not None:
         raise UserError("--epochs and --steps both give the run's length: write one of them")
-    if args.epochs or args.steps:
-        given["length"] = f"{args.epochs}ep" if args.epochs else str(args.steps)
-    schedule: dict[str, Any] = {"name": args.schedule or "constant"} if args.schedule or args.warmup else {}
-    if args.warmup:
+    if args.epochs is not None:
+        given["length"] = f"{args.epochs}ep"
+    if args.steps is not None:
+        given["length"] = args.steps
+    schedule: dict[str, Any] = {} if args.schedule is None else {"name": args.schedule}
+    if args.warmup is not None:
         schedule["warmup"] = args.warmup
     if schedule:
         given["schedule"] = schedule

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     files = read_imports(args.imports)
     study = declared(args)
     points = chosen(study, args)
+    study = _named(study, args)
     from preheat.lab.study import How, plan
     from preheat.store.store import Store
 
@@ -96,7 +97,7 @@ def declared(args: argparse.Namespace) -> Study:
             raise UserError(f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml")
         tasks = {"tasks": args.task} if args.task else {}
         study = build("study", Spec(args.study, {**options, **tasks})).study()
-    return _named(study.with_seeds(args.seeds) if args.seeds else study, args)
+    return study.with_seeds(args.seeds) if args.seeds else study
 
 
 def _named(study: Study, args: argparse.Namespace) -> Study:

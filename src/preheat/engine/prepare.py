@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length
+from preheat.core.lengths import Length, snug
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.engine.keys import generator
@@ -85,7 +85,8 @@ def due(every: Length, total: int, per_epoch: int) -> list[int]:
     [0, 2, 5, 7]
     """
     gap = max(every.resolve(total, per_epoch), 1.0)
-    return [math.floor(j * gap) for j in range(math.ceil(total / gap)) if math.floor(j * gap) < total]
+    found = (math.floor(snug(j * gap)) for j in range(math.ceil(total / gap)))
+    return [k for k in found if k < total]
 
 
 def order(fleet: Fleet, epoch: int) -> Tensor:

@@ -58,7 +58,7 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
 
     claims, store, writer = _tools(job.root)
     mine = tuple(r for r in unit.runs if claims.take(r.id))
-    done = store.ids()
+    done = store.ids(check=True, among=[r.id for r in mine])
     todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
     save = store.checkpoint_path(todo.id) if todo.runs else None
     try:

@@ -47,12 +47,12 @@ def figures_of(drawn: Sequence[Drawn], section: str) -> tuple[Group, ...]:
     return tuple(Group(t, tuple(d for d in mine if d.plate.group == t)) for t in titles)
 
 
-def number(e: Estimate | None) -> str:
-    """An estimate in no unit, with its interval."""
+def number(e: Estimate | None, times: str = "") -> str:
+    """An estimate in no unit, with its interval; `times` before the mean."""
     if e is None:
         return words.NONE
     inside = words.limits(e, words.plain)
-    return words.level(e, words.plain(e.mean)) + (f" ({inside})" if inside else "")
+    return words.level(e, times + words.plain(e.mean)) + (f" ({inside})" if inside else "")
 
 
 def heads(f: Findings) -> tuple[str, str, str]:

@@ -62,13 +62,14 @@ def _pooled(f: Findings) -> tuple[Table, ...]:
     if not f.pooled:
         return ()
     rows = tuple((words.named(p.panel), p.treatment, *_ratio(p), *_change(f, p), str(p.ratio.n)) for p in f.pooled)
-    more = ()
+    more: tuple[str, ...] = ()
     if any(p.change_p_adjusted is not None for p in f.pooled):
-        doubling = (f"changes per doubling of {words.human(f.condition)}",) if any(p.change for p in f.pooled) else ()
-        more = (*doubling, "p that it depends, corrected")
+        more = (*(("per doubling",) if any(p.change for p in f.pooled) else ()), "p that it depends, corrected")
     columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", *more, "seeds")
     what = f"All {values(f)} together" if len(f.conditions) > 1 else "The edge"
-    return (Table(f"{what}: per seed the mean over them, with 95 % intervals", columns, rows, folded=False),)
+    what += ": per seed the mean over them, with 95 % intervals"
+    what += f"; and how it changes per doubling of {words.human(f.condition)}" if "per doubling" in more else ""
+    return (Table(what, columns, rows, folded=False),)
 
 
 def _ratio(p: Pooled) -> tuple[str, str]:
@@ -79,7 +80,7 @@ def _change(f: Findings, p: Pooled) -> tuple[str, ...]:
     """How the ratio depends on the condition, in as many columns as the table has for it."""
     if all(q.change_p_adjusted is None for q in f.pooled):
         return ()
-    times = (words.TIMES + number(p.change) if p.change else words.NONE,) if any(q.change for q in f.pooled) else ()
+    times = (number(p.change, words.TIMES) if p.change else words.NONE,) if any(q.change for q in f.pooled) else ()
     return (*times, words.p_text(p.change_p_adjusted))
 
 

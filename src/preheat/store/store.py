@@ -162,7 +162,7 @@ class Store:
                     return _trace(other, only)
             raise UserError(
                 f"a stored trace must match its checksums; that of run {head.id} does not "
-                f"({error} in {head.place.traces}): train the run again, its new record will be read"
+                f"({error} in {head.place.traces}): train the run again with the command that did; its new record will be read"
             ) from error
 
     def _find(self, run_id: str) -> Head:
