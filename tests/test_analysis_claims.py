@@ -59,7 +59,7 @@ def test_supported_is_p_below_five_percent_and_an_effect_above_zero() -> None:
     pattern = 0.9 + 0.02 * rng.standard_normal((1, 5, 5, 1, 1)).repeat(2, axis=0)
     truths = (NULL, sensitive("sgd"), sensitive("adamw"), pattern, 0.9 + 0.12 * (sensitive("sgd") - 0.9))
     studies = [drawn(rng, table, t) for t in truths for _ in range(25)]
-    studies += [two_tasks(0.9 + (0.15, 1.0)[i % 2] * (pattern - 0.9), i) for i in range(80)]
+    studies += [two_tasks(0.9 + (0.35, 1.0)[i % 2] * (pattern - 0.9), i) for i in range(80)]
     seen = [h for t in studies for h in hypotheses(t) if h.effect is not None and h.p is not None]
     for h in seen:
         assert h.effect is not None and h.p is not None
