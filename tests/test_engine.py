@@ -98,10 +98,12 @@ def test_every_task_gives_the_same_alone_and_in_a_fleet(name):
         same_trace(one, together)
 
 
-def test_compiled_equals_eager():
-    runs = differing("adamw")
-    for eager, compiled in zip(finish(runs, fleet())[2], finish(runs, fleet("compiled"))[2], strict=True):
-        same_trace(eager, compiled)
+def test_compiled_equals_eager_for_runs_of_every_length_and_data_size():
+    """What is compiled once serves later fleets whose data and lengths differ."""
+    for changes in ({}, {"length": "8ep"}, {"task": spec("digits", examples_per_class=7)}):
+        runs = [r.but(**changes) for r in differing("adamw")]
+        for eager, compiled in zip(finish(runs, fleet())[2], finish(runs, fleet("compiled"))[2], strict=True):
+            same_trace(eager, compiled)
 
 
 REFERENCE = {

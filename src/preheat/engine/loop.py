@@ -104,7 +104,7 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
         if k in setup.evaluations:
             now.measured.append((k, evaluate(setup, now.state, "validation")))
         batch = next(batches)
-        hyper = {"lr": fleet.rates[..., k], **fleet.hyper}
+        hyper = {"lr": fleet.rates[..., k].contiguous(), **fleet.hyper}  # one layout for runs of every length
         step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
         probes = [measure for steps, measure in setup.probes if k in steps]

@@ -118,8 +118,8 @@ _COMPILED: dict[Any, Function] = {}
 
 
 def _compiled(graph: torch.fx.GraphModule, flat: list[torch.Tensor]) -> Function:
-    """The graph compiled by inductor; graphs of one text and one set of shapes are compiled once a process."""
-    key = (graph.code, tuple((t.shape, t.dtype, t.device) for t in flat))
+    """The graph compiled by inductor; graphs of one text and one set of layouts are compiled once a process."""
+    key = (graph.code, tuple((t.shape, t.stride(), t.dtype, t.device) for t in flat))
     constants = any(node.op == "get_attr" for node in graph.graph.nodes)
     if constants or key not in _COMPILED:
         import torch._inductor
