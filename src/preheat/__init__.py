@@ -57,3 +57,10 @@ def __getattr__(name: str) -> Any:
     if name in preheat.schedules.__all__:
         return getattr(preheat.schedules, name)
     raise AttributeError(f"module 'preheat' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The names that are there, and those that are imported when first used."""
+    import preheat.schedules
+
+    return sorted({*globals(), *__all__, *preheat.schedules.__all__})

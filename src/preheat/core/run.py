@@ -142,7 +142,7 @@ class Run:
         return hash(self.id)
 
     def __str__(self) -> str:
-        return f"{self.task} {self.optimizer} peak {self.peak_lr:g} {self.length} seed {self.seed}"
+        return f"{self.task} {self.optimizer} {self.schedule} peak {self.peak_lr:g} {self.length} seed {self.seed}"
 
 
 _FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm"}

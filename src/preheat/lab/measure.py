@@ -91,6 +91,12 @@ def seconds_per_evaluation(runs: Sequence[Run], where: Placement) -> float:
     return (time.perf_counter() - at) / len(runs)
 
 
+def metrics(run: Run) -> set[str]:
+    """The names of what the run's task measures."""
+    setup = set_up([run], single())
+    return {name.removeprefix("validation_") for name in evaluate(setup, begin(setup).state, "validation")}
+
+
 def choose(runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", compile_mode: str = "auto") -> Choice:
     """The placement with the least estimated wall time for all `runs` of one signature.
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from preheat.core.errors import UserError
+from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
@@ -87,8 +89,27 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     from preheat.lab.measure import choices  # torch: not for a study that only needs its report
 
     chosen = choices(runs, known, jobs=how.workers, **asked)
+    _check_metric(study, runs)
     todo = units(runs, lambda run: chosen[run.stack_key], done)
     return Plan(study, points, done, todo, chosen, known)
+
+
+def _check_metric(study: Study, runs: Sequence[Run]) -> None:
+    """A study asks for a metric that its tasks measure."""
+    from preheat.lab.measure import metrics
+
+    for run in {r.task.name: r for r in runs}.values():
+        try:
+            names = sorted(metrics(run))
+        except UserError:
+            raise
+        except Exception:  # its records will say why
+            continue
+        if study.metric not in names:
+            raise UserError(
+                f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} does not measure: "
+                f"it measures {', '.join(names)}; write metric: {names[0]}, its goal: min or max, and its margin"
+            )
 
 
 def _readable(entry: Any) -> bool:

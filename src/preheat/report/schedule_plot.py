@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from preheat.core.errors import UserError, unknown
 from preheat.core.protocols import Schedule
 from preheat.schedules.resolved import Boundary, Resolved
+from preheat.store.blobs import explain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -261,6 +262,9 @@ def save_figure(fig: Figure, path: str | Path) -> Path:
     if not file.parent.is_dir():
         raise UserError(f"a picture needs a folder that exists, got {str(file.parent)!r}: make it first")
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower())
-    with rc_context({"svg.hashsalt": "preheat"}):
-        fig.savefig(file, metadata=undated)
+    try:
+        with rc_context({"svg.hashsalt": "preheat"}):
+            fig.savefig(file, metadata=undated)
+    except OSError as error:
+        raise explain("write the picture", file, error) from error
     return file

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
-from preheat.core.registry import STUDIES
+from preheat.core.registry import STUDIES, TASKS
 from preheat.core.study import Study
 
 SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -41,6 +42,11 @@ class Regimes:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise UserError("study 'regimes' needs at least one task: write --task digits")
+        for name in self.tasks:
+            if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
+                raise UserError(
+                    f"study 'regimes' varies examples_per_class, an option that task {name!r} does not have: write --task digits"
+                )
 
     def study(self) -> Study:
         """The declaration."""
