@@ -187,7 +187,7 @@ def test_poor_input_is_named() -> None:
     said = {name: " ".join([f.answer, *f.notes]) for name, f in ((name, found(name)) for name in POOR)}
     assert "no runs" in said["empty"] and "No run" in said["all missing"] and "No run" in said["all failed"]
     assert "All 1000 runs that started diverged" in said["all diverged"]
-    assert "preliminary" in said["half missing"]
+    assert said["half missing"].startswith("Preliminary: ")
     assert "description, not a conclusion" in said["one judging seed"]
     assert "biased" in said["choosing 0"] and "nothing is concluded" in said["choosing 0"]
     assert "biased" not in said["choosing 0, no nuisance"]

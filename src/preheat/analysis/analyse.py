@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from preheat.analysis.answer import Found, answer
+from preheat.analysis.answer import Found, answer, preliminary
 from preheat.analysis.cells import best_sets, cells, effects
 from preheat.analysis.curves import Drawn, Load, curves
 from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
-from preheat.analysis.notes import counts, notes
+from preheat.analysis.notes import counts, notes, unmeasured
 from preheat.analysis.results import Results
 from preheat.analysis.rules import rules
-from preheat.analysis.table import Table, names, number, tabulate
+from preheat.analysis.table import DONE, Table, names, number, tabulate
 from preheat.analysis.words import last_part
 
 
@@ -24,6 +24,14 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
     if not results.rows:
         return _nothing(results)
     table = tabulate(results)
+    if (lacking := unmeasured(table)) and not (table.state == DONE).any():
+        return Findings(
+            **_head(results, table),
+            answer=" ".join((*lacking, *preliminary(table))),
+            counts=counts(table),
+            runs=tuple(flat_runs(results)),
+            notes=lacking,
+        )
     found = Found(cells(table), effects(table), pooled(table), edges(table), insides(table))
     drawn = curves(results, table, load) if load else Drawn()
     return Findings(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from preheat.analysis.advice import near
 from preheat.analysis.findings import Cell, Edge, Effect, Inside, Pooled
 from preheat.analysis.moves import base_of, choices, edge_sentences, rate_of
-from preheat.analysis.notes import counts
+from preheat.analysis.notes import counts, unmeasured
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, count, human
 
@@ -33,15 +33,22 @@ def answer(table: Table, found: Found) -> str:
         return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
     compared = _tuned(table, found.effects) if found.effects else _alone(table, found.cells)
     said = [
+        *unmeasured(table),
+        *preliminary(table),
         *edge_sentences(table, found.pooled, found.edges),
         *compared,
         *_inside(table, found.insides),
         *_practice(table, found),
     ]
-    unknown = n.failed + n.missing
-    if unknown:
-        said.append(f"{unknown:,} of {count(n.planned, 'planned run')} have no result, so this is preliminary.")
+    if n.failed:
+        said.append(f"{n.failed:,} of {count(n.planned, 'planned run')} failed and have no result.")
     return " ".join(capital(s) for s in said)
+
+
+def preliminary(table: Table) -> list[str]:
+    """That runs are missing."""
+    n = counts(table)
+    return [f"Preliminary: {n.planned - n.missing:,} of {count(n.planned, 'run')} have a record."] if n.missing else []
 
 
 def _tuned(table: Table, effects: Sequence[Effect]) -> list[str]:

@@ -28,7 +28,7 @@ from preheat.analysis.bounds import Bounded, Parts, combined, corrected, depende
 from preheat.analysis.cells import Place, places
 from preheat.analysis.findings import Edge, EdgePoint, Estimate, Pooled
 from preheat.analysis.stats import Array, holm
-from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, UNPLANNED, Table, number
+from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
 
 
 class SeedEdges(NamedTuple):
@@ -80,7 +80,7 @@ def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
     for s in range(len(table.seeds)):
         state = table.state[at][:, s]
         known = (state == DONE) | (state == DIVERGED)
-        missing = bool(((state == MISSING) | (state == FAILED)).all() or (state == UNPLANNED).all())
+        missing = bool(np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all())
         lost = missing or known.sum() < 2
         out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
     log2, width, side = zip(*out, strict=True)

@@ -7,20 +7,37 @@ from collections.abc import Sequence
 import numpy as np
 
 from preheat.analysis.findings import Cell, Counts, Edge
-from preheat.analysis.table import DIVERGED, DONE, FAILED, MISSING, Table
-from preheat.analysis.words import Units, count, human
+from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
+from preheat.analysis.words import Units, count, human, listed
 from preheat.core.grid import label
 
 
 def counts(table: Table) -> Counts:
     """How the planned runs ended."""
     n = {code: int((table.state == code).sum()) for code in (DONE, DIVERGED, FAILED, MISSING)}
-    return Counts(sum(n.values()), n[DONE], n[DIVERGED], n[FAILED], n[MISSING])
+    diverged = n[DIVERGED] + int((table.state == LOST).sum())
+    done = n[DONE] + int((table.state == UNMEASURED).sum())
+    return Counts(done + diverged + n[FAILED] + n[MISSING], done, diverged, n[FAILED], n[MISSING])
+
+
+def unmeasured(table: Table) -> tuple[str, ...]:
+    """That done runs lack the study's metric, and what to write instead; nothing where all have it."""
+    lacking, done = int((table.state == UNMEASURED).sum()), counts(table).done
+    if not lacking:
+        return ()
+    whose = "The records" if lacking == done else f"{lacking:,} of {count(done, 'record')}"
+    head = f"{whose} have no {human(table.study.metric)}"
+    if not table.others:
+        return (f"{head} and no other metric of the test set.",)
+    name = "accuracy" if "accuracy" in table.others else table.others[0]
+    goal = "min" if any(word in name for word in ("loss", "error")) else "max"
+    advice = f" Write metric: {name} and goal: {goal}." if lacking == done else " They are left out."
+    return (f"{head}: they measure {listed([human(n) for n in table.others])}.{advice}",)
 
 
 def notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge], *, unread: int = 0) -> tuple[str, ...]:
     """Limits of what is said, in words. unread: runs whose traces can't be read."""
-    return (*_seed_notes(table), *_run_notes(table), *_grid_notes(table, cells, edges), *_trace_notes(unread))
+    return (*unmeasured(table), *_seed_notes(table), *_run_notes(table), *_grid_notes(table, cells, edges), *_trace_notes(unread))
 
 
 def _trace_notes(unread: int) -> list[str]:
@@ -42,6 +59,9 @@ def _seed_notes(table: Table) -> list[str]:
             "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the chosen value are "
             "biased towards the good side, and no verdicts are given. Set choosing to 1 or more."
         )
+    if table.study.choosing == 1 and bool((table.planned.sum(axis=-1) > 1).any()):
+        what = listed([human(n) for n in table.study.nuisance])
+        out.append(f"One seed alone chose the {what}: the choice is noisy and can make a setting look bad.")
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):
         out.append(f"The baseline {label(named)} is not among the treatments; {table.treatments.labels[table.base]} is used.")

@@ -4,8 +4,8 @@ What a run scores where it has no number:
 diverged, or a metric that is not finite: as much as a model that learnt nothing, `chance_<metric>` of the summaries;
 where that is unknown 0 for an accuracy, else the worst value that any finished run reached. Leaving such runs out
 would reward a setting for losing its bad runs.
-failed or missing: unknown (NaN). It is left out where numbers are reported, and counts as the worst where a
-nuisance is chosen, so an unfinished setting is not preferred.
+failed or missing, or done without this metric (its task has other ones): unknown (NaN). It is left out where
+numbers are reported, and counts as the worst where a nuisance is chosen, so an unfinished setting is not preferred.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from preheat.core.canon import canonical
 from preheat.core.grid import label
 from preheat.core.study import Study
 
-UNPLANNED, DONE, DIVERGED, FAILED, MISSING = range(5)
+UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
 
 
@@ -43,8 +43,9 @@ class Axis:
 class Table:
     """The arrays and their axes. Values of panels and nuisances are {path: value}.
 
-    state: how each run ended, 0 where none is planned. validation, test: scores as the module says, NaN where
-    unknown. total, per_epoch [P, C, T]: steps, NaN where no run tells.
+    state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged among such.
+    validation, test: scores as the module says, NaN where unknown. total, per_epoch [P, C, T]: steps, NaN where no run tells.
+    others: the metrics of done runs without this one.
     """
 
     study: Study
@@ -59,6 +60,7 @@ class Table:
     total: Array
     per_epoch: Array
     chance: float
+    others: tuple[str, ...] = ()
 
     @property
     def sign(self) -> float:
@@ -205,16 +207,30 @@ def _fill(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], s
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
-        state[at] = CODES[row.outcome]
+        state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
         for part, array in scores.items():
             array[at] = _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
         for name, array in lengths.items():
             known = _finite(row.summary.get(name))
             array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
     chance = _chance(study, rows, np.concatenate([s[np.isfinite(s)] for s in scores.values()]))
+    state[(state == DIVERGED) & _foreign(state)] = LOST
     lost = (state == DIVERGED) | (state == DONE)
     scored = [np.where(lost & ~np.isfinite(s), chance, s) for s in scores.values()]
-    return state, *scored, *lengths.values(), chance
+    others = {k.removeprefix("test_") for r in rows if _unmeasured(study, r) for k in r.summary if k.startswith("test_")}
+    return state, *scored, *lengths.values(), chance, tuple(sorted(others))
+
+
+def _unmeasured(study: Study, row: Row) -> bool:
+    """Whether a done run lacks the metric. One that is there but not finite is None, which is a result."""
+    return row.outcome == "done" and any(f"{part}_{study.metric}" not in row.summary for part in ("validation", "test"))
+
+
+def _foreign(state: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Panels and conditions whose done runs all lack the metric: a diverged run has no score there either, and no edge."""
+    inside = (2, 3, 4)
+    lacks = (state == UNMEASURED).any(axis=inside, keepdims=True) & ~(state == DONE).any(axis=inside, keepdims=True)
+    return np.asarray(lacks)
 
 
 def _finite(value: Any) -> float:

@@ -21,7 +21,7 @@ def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | Non
     parts = []
     for condition in here:
         mine = sorted((k for k in some if k.condition == condition), key=lambda k: _order(f, k.treatment))
-        lines = tuple(_line(f, k) for k in mine)
+        lines = tuple(_line(f, k, _rates(f, k, here)) for k in mine)
         title = f"{row_label(f)}: {condition}" if condition and row_label(f) else condition
         parts.append(Lines("progress through the run (%)", _what(mine[0].what), lines, title, log=_scale(mine)))
     low = _bottom(parts)
@@ -46,10 +46,24 @@ def _what(what: str) -> str:
     return words.human(what) + (f" ({unit})" if unit else "")
 
 
-def _line(f: Findings, k: Curve) -> Line:
+def _rates(f: Findings, k: Curve, here: Sequence[str]) -> str:
+    """The chosen nuisances of a curve's treatment over the conditions shown, in brackets: (0.1 to 0.4)."""
+    mine = [c for c in f.cells if (c.panel, c.treatment) == (k.panel, k.treatment) and c.condition in here and c.chosen]
+    if k.what == "learning_rate_factor" or not mine:
+        return ""
+    told = list(dict.fromkeys(", ".join(c.chosen.values()) for c in mine))
+    try:
+        told.sort(key=float)
+    except ValueError:
+        return f" ({'; '.join(told)})"
+    return f" ({told[0]})" if len(told) == 1 else f" ({told[0]} to {told[-1]})"
+
+
+def _line(f: Findings, k: Curve, rates: str) -> Line:
+    """rates: what the legend says beside the treatment."""
     s = Units.of(k.what).scale
     y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
-    return Line(k.treatment, _order(f, k.treatment), tuple(100 * v for v in finite(k.x)), y, lo, hi)
+    return Line(k.treatment + rates, _order(f, k.treatment), tuple(100 * v for v in finite(k.x)), y, lo, hi)
 
 
 def _scale(some: Sequence[Curve]) -> str:

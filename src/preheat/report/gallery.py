@@ -102,8 +102,16 @@ def _curves(f: Findings) -> Iterator[Plate]:
                 data = curvedata.curves(f, [c for c in some if c.what == what and c.panel == panel])
                 if data is not None:
                     band = "Mean over seeds, band of one standard deviation." if section == "curves" else "As scheduled."
+                    band += _own_rates(f) if section == "curves" else ""
                     band += " The first steps lie below." if data.parts[0].bottom is not None else ""
                     yield Plate(section, words.human(what), _name(section, what, panel), words.named(panel), band, data)
+
+
+def _own_rates(f: Findings) -> str:
+    """That the curves of different treatments differ in the nuisance too."""
+    if not f.nuisance or not any(c.chosen for c in f.cells):
+        return ""
+    return f" Each {words.human(f.treatment)} runs at its own chosen {words.human(f.nuisance)} (in brackets)."
 
 
 def _named(some: list[Plate]) -> list[Plate]:

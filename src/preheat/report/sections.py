@@ -37,7 +37,7 @@ def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
     axes = tuple(words.human(a) for a in (f.condition, f.treatment) if a)
     title = f"{words.human(f.metric).capitalize()} by {words.listed(axes)}"
     if not f.cells:
-        return Section("metric", title, "", missing="no run has a result yet.")
+        return Section("metric", title, "", missing="no record has this metric." if f.counts.done else "no run has a result yet.")
     at = f" at the {words.human(f.nuisance)} chosen for it" if f.nuisance else ""
     ns = sorted({c.estimate.n for c in f.cells})
     seeds = words.count(ns[-1], "seed") if len(ns) == 1 else f"{ns[0]} to {ns[-1]} seeds"
