@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from preheat.core.canon import canonical, digest, plain
+from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, epochs, fraction, is_number, length
 from preheat.core.protocols import Resolved, Schedule
@@ -205,8 +205,3 @@ def _numbers(run: Run) -> None:
 def _positive(name: str, value: Any, example: str) -> None:
     if not is_number(value) or value <= 0:
         raise UserError(f"{name} must be a finite number > 0, got {value!r}: write {example}")
-
-
-def same(a: Run, b: Run) -> bool:
-    """Whether two runs mean the same training."""
-    return canonical(a) == canonical(b)
