@@ -122,7 +122,7 @@ def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
     total = _total(row)
     per_epoch = row.summary.get("steps_per_epoch")
     steps = np.unique(np.linspace(0, total - 1, min(MOST_POINTS, total)).round().astype(np.int64))
-    y = _short(np.asarray(record.run.schedule.resolve(total, per_epoch)(steps), dtype=np.float64))
+    y = _short(np.asarray(record.run.schedule.resolve(total, per_epoch, peak=record.run.peak_lr)(steps), dtype=np.float64))
     return Curve(*_labels(table, at), "learning_rate_factor", _short(steps / total), y, y, y, 1)
 
 

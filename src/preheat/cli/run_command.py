@@ -144,7 +144,7 @@ class _Line:
 
     def __init__(self, one: Run) -> None:
         self.one, self.terminal, self.said = one, sys.stderr.isatty(), 0.0
-        self.rate = one.schedule.resolve(one.total_steps, one.steps_per_epoch)
+        self.rate = one.factor
 
     def draw(self, now: Progress) -> bool:
         """Draw if it is time to; False."""

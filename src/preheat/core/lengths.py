@@ -1,11 +1,13 @@
-"""Lengths of training: a fraction of the run, a number of steps, or a number of epochs.
+"""Lengths of training: a fraction of the run, or a number of steps, epochs, samples or tokens.
 
 Python                 command line, YAML      meaning
-`steps(500)`, `500`    `500`                   500 updates
+`steps(500)`, `500`    `500`, `500ba`          500 updates
 `epochs(5)`            `5ep`                   5 passes over the training data
-`0.05`                 `5%`                    the first (or last) twentieth of the run
+`0.05`                 `5%`, `0.05dur`         the first (or last) twentieth of the run
+`"1e6sp"`              `1e6sp`                 the updates that see a million samples
+`"3e9tok"`             `3e9tok`                the updates that see 3 billion tokens
 
-A length is resolved once, when the run's total and its steps per epoch are known. Nothing is rounded:
+A length is resolved once, when the run's total and what an epoch, or a step, holds are known. Nothing is rounded:
 5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there. Only the rounding of the product
 itself is taken back, so that 0.07 epochs of 100 steps are 7 steps.
 """
@@ -16,13 +18,24 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from preheat.core.errors import UserError
 
-Unit = Literal["fraction", "steps", "epochs"]
-PATTERN = r"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(%|ep|epochs?|st|steps?)?\s*"  # a length as text
+Unit = Literal["fraction", "steps", "epochs", "samples", "tokens"]
+_TEXT = {"steps": "", "epochs": "ep", "samples": "sp", "tokens": "tok"}
+_UNITS: dict[str, Unit] = {"dur": "fraction", "ba": "steps", "ep": "epochs", "sp": "samples", "tok": "tokens", "st": "steps"}
+_WORDS = "%|dur|ep|epochs?|st|steps?|ba|sp|samples?|tok|tokens?"
+PATTERN = rf"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*({_WORDS})?\s*"  # a length as text
 _HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500), epochs(5) or 0.05"
+
+
+class Sizes(NamedTuple):
+    """What the units hold: steps in an epoch, samples and tokens in a step; None where nobody said."""
+
+    epochs: float | None = None
+    samples: float | None = None
+    tokens: float | None = None
 
 
 def snug(x: float) -> float:
@@ -66,23 +79,34 @@ class Length:
         v = self.value
         if not is_number(v) or v < 0:
             raise UserError(f"a length must be a finite number >= 0, got {v!r}: {_HELP}")
-        if self.unit not in ("fraction", "steps", "epochs"):
-            raise UserError(f"a length's unit is fraction, steps or epochs, got {self.unit!r}: {_HELP}")
+        if self.unit != "fraction" and self.unit not in _TEXT:
+            raise UserError(f"a length's unit is fraction, {', '.join(_TEXT)}, got {self.unit!r}: {_HELP}")
         if self.unit == "fraction" and v > 1:
             raise UserError(f"a fraction of the run must be at most 1 (100%), got {v!r}: {_HELP}")
         if self.unit == "steps" and v != int(v):
             raise UserError(f"a number of steps must be whole, got {v!r}: {_HELP}")
         object.__setattr__(self, "value", int(v) if self.unit == "steps" else float(v))
 
-    def resolve(self, total: float, per_epoch: float | None) -> float:
-        """The length in steps of a run of `total` steps with `per_epoch` steps in an epoch."""
+    def resolve(self, total: float, per_epoch: float | None, sizes: Sizes | None = None) -> float:
+        """The length in steps of a run of `total` steps with `per_epoch` steps in an epoch.
+
+        sizes: how many samples and tokens a step holds, where lengths are given in them.
+        """
         if self.unit == "steps":
             return float(self.value)
         if self.unit == "fraction":
             return snug(self.value * total)
-        if per_epoch is None:
-            raise UserError(f"a length in epochs ({self}) needs the steps per epoch: give per_epoch=..., or write steps")
-        return snug(self.value * per_epoch)
+        if self.unit == "epochs":
+            return snug(self.value * self._size("steps per epoch", "per_epoch", per_epoch))
+        known = sizes or Sizes()
+        if self.unit == "samples":
+            return snug(self.value / self._size("samples per step", "samples", known.samples))
+        return snug(self.value / self._size("tokens per step", "tokens", known.tokens))
+
+    def _size(self, what: str, name: str, size: float | None) -> float:
+        if size is None:
+            raise UserError(f"a length in {self.unit} ({self}) needs the {what}: give {name}=..., or write steps")
+        return size
 
     def __bool__(self) -> bool:
         return self.value > 0
@@ -90,7 +114,7 @@ class Length:
     def __str__(self) -> str:
         if self.unit == "fraction":
             return f"{self.value * 100:g}%"
-        return f"{self.value:g}ep" if self.unit == "epochs" else f"{self.value}"
+        return f"{self.value}" if self.unit == "steps" else f"{self.value:g}{_TEXT[self.unit]}"
 
     def json(self) -> dict[str, float]:
         """The length as JSON data: `{unit: value}`."""
@@ -137,4 +161,4 @@ def length(value: Any) -> Length:
 def _from_text(number: float, unit: str) -> Length:
     if unit == "%":
         return fraction(number / 100)
-    return epochs(number) if unit.startswith("e") else Length(number, "steps")
+    return Length(number, next((long for short, long in _UNITS.items() if unit.startswith(short)), "steps"))

@@ -16,8 +16,19 @@ class Resolved(Protocol):
 class Schedule(Protocol):
     """A pure rule from progress to a factor of the peak rate."""
 
-    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
-        """The schedule on a run of `total` steps; raises `UserError` where it does not fit."""
+    def resolve(
+        self,
+        total: int,
+        per_epoch: float | None = None,
+        *,
+        peak: float | None = None,
+        samples: float | None = None,
+        tokens: float | None = None,
+    ) -> Resolved:
+        """The schedule on a run of `total` steps; raises `UserError` where it does not fit.
+
+        per_epoch: steps in an epoch; peak: the peak rate; samples, tokens: how many a step holds.
+        """
         ...
 
     def json(self) -> dict[str, Any]:

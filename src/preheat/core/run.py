@@ -75,7 +75,7 @@ class Run:
         put("task", complete("task", self.task))
         put("optimizer", complete("optimizer", self.optimizer))
         put("probes", tuple(complete("probe", p) for p in self.probes))
-        self.schedule.resolve(self.total_steps, self.steps_per_epoch)
+        _ = self.factor
 
     def json(self) -> dict[str, Any]:
         """The run as JSON data, with the format's version."""
@@ -126,6 +126,12 @@ class Run:
             raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:.12g} steps")
         return int(total)
 
+    @cached_property
+    def factor(self) -> Resolved:
+        """The schedule on this run: the factor of the peak rate at a step, or an array of steps."""
+        more = {"peak": self.peak_lr, "samples": float(self.batch_size)}
+        return self.schedule.resolve(self.total_steps, self.steps_per_epoch, **more)
+
     @property
     def hyper(self) -> dict[str, float]:
         """The optimizer's numbers, which may differ inside a fleet: its float options."""
@@ -154,13 +160,13 @@ class StoredSchedule:
 
     spec: Spec
 
-    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
+    def resolve(self, total: int, per_epoch: float | None = None, **more: float | None) -> Resolved:
         """Always an error: what is missing."""
         try:
             built: Schedule = SCHEDULES.build(self.spec.name, self.spec.options)
         except (ValueError, TypeError) as error:
             raise UserError(f"{error}; the file that registers it is given by --import") from error
-        return built.resolve(total, per_epoch)
+        return built.resolve(total, per_epoch, **more)
 
     def json(self) -> dict[str, Any]:
         """The JSON as it was stored."""

@@ -74,7 +74,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
 
 def rates(run: Run) -> np.ndarray:
     """[T] float64: the learning rate of every update."""
-    factors = run.schedule.resolve(run.total_steps, run.steps_per_epoch)(np.arange(run.total_steps))
+    factors = run.factor(np.arange(run.total_steps))
     return run.peak_lr * np.asarray(factors, dtype=np.float64)
 
 

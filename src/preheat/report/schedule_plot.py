@@ -75,7 +75,7 @@ def schedule_data(
     if unit == "epochs" and per_epoch is None:
         raise UserError("unit='epochs' needs the steps per epoch, got None: give per_epoch=..., or write unit='steps'")
     scale = {"steps": 1.0, "epochs": per_epoch or 1.0, "progress": float(total)}[unit]
-    return {label: _line(s.resolve(total, per_epoch), peak=peak, scale=scale) for label, s in schedules.items()}
+    return {label: _line(s.resolve(total, per_epoch, peak=peak), peak=peak, scale=scale) for label, s in schedules.items()}
 
 
 def _line(rate: Any, *, peak: float, scale: float) -> Line:

@@ -5,8 +5,8 @@ now, `low <= high` are the factors at its ends, and `h(0) = 0`, `h(1) = 1`:
 
     value(x) = high h(x) + low (1 - h(x))          exponential: high (low / high)^(1 - x)
 
-A fall is the same rise played backwards: `1-sqrt` falls as 1 - sqrt(u), `sqrt` as sqrt(1 - u), with u the
-part of the piece that is over. So a fall to 0 is computed from what remains, and its last value is as exact
+A fall is the same rise played backwards: `1-sqrt` falls as 1 - sqrt(u), `sqrt` as sqrt(1 - u), `square` as 1 - u^2,
+`mirror_cosine` as 2 (1 - u) - (1 + cos(pi u)) / 2, with u the part of the piece that is over. So a fall to 0 is computed from what remains, and its last value is as exact
 as its first: the usual (1 + cos)/2 loses half of its digits there.
 """
 
@@ -33,6 +33,8 @@ class Curve(NamedTuple):
 
 def _mixed(h: Array, *, low: float, high: float) -> Array:
     """high h + low (1 - h), which is exact at both ends and never leaves [low, high]."""
+    if low == 0.0:
+        return h if high == 1.0 else high * h
     return np.clip(high * h + low * (1.0 - h), low, high)
 
 
@@ -54,12 +56,27 @@ def _logarithmic_mean(low: float, high: float) -> float:
     return high * -math.expm1(-gap) / gap if gap else high
 
 
+def _cosine(x: Array, power: float) -> Array:
+    """sin^(2 power): half a wave, as exact near 0 as near 1."""
+    wave: Array = np.sin((math.pi / 2) * x)
+    wave *= wave
+    return wave if power == 1 else wave**power
+
+
+def _mirrored(x: Array, power: float) -> Array:
+    """2 x - sin^2(pi x / 2): what the cosine leaves out of a straight line, on its other side."""
+    out: Array = 2 * x - _cosine(x, 1.0)
+    return out
+
+
 CURVES: dict[str, Curve] = {
     "linear": _between(lambda x, p: x, lambda p: 1 / 2),
-    "cosine": _between(lambda x, p: np.sin((math.pi / 2) * x) ** 2, lambda p: 1 / 2),
+    "cosine": _between(_cosine, lambda p: math.exp(math.lgamma(p + 0.5) - math.lgamma(p + 1)) / math.sqrt(math.pi)),
     "polynomial": _between(lambda x, p: x**p, lambda p: 1 / (p + 1)),
     "sqrt": _between(lambda x, p: np.sqrt(x), lambda p: 2 / 3),
     "1-sqrt": _between(lambda x, p: x / (1 + np.sqrt(1 - x)), lambda p: 1 / 3),
+    "square": _between(lambda x, p: x * (2 - x), lambda p: 2 / 3),
+    "mirror_cosine": _between(_mirrored, lambda p: 1 / 2),
     "exponential": Curve(
         lambda x, low, high, p: high * (low / high) ** (1 - x), lambda low, high, p: _logarithmic_mean(low, high)
     ),
@@ -73,7 +90,9 @@ def check_curve(name: str, low: float, *, power: float | None, called: tuple[str
         raise unknown(curve, name, CURVES)
     if name == "exponential" and low <= 0:
         raise UserError(f"an exponential {curve} can't start or end at 0, got {low:g}: write a small ratio such as 0.01")
-    if name != "polynomial" and power is not None:
-        raise UserError(f"only a polynomial {curve} has a power, got {exponent}={power!r} with {name!r}: leave {exponent} out")
-    if name == "polynomial" and (power is None or not 0 < power < math.inf):
-        raise UserError(f"a polynomial {curve} needs a finite {exponent} > 0, got {power!r}: write {exponent}=2")
+    if name not in ("polynomial", "cosine") and power is not None:
+        raise UserError(
+            f"only a polynomial or cosine {curve} has a power, got {exponent}={power!r} with {name!r}: leave {exponent} out"
+        )
+    if (power is None and name == "polynomial") or (power is not None and not 0 < power < math.inf):
+        raise UserError(f"a {name} {curve} needs a finite {exponent} > 0, got {power!r}: write {exponent}=2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.lengths import Length, fraction
+from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
@@ -34,7 +35,7 @@ class one_cycle(Named):
     warmup_start: float = 0.04
     curve: str = "cosine"
     power: float | None = None
-    final: float = 4e-6
+    final: Level = 4e-6
 
     def body(self) -> tuple[Piece, ...]:
         """The fall."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
@@ -44,7 +45,7 @@ class linear(Named):
     Linear decay to zero as the best default: Defazio et al. 2023, arXiv 2310.07831; Bergsma et al. 2025, arXiv 2502.15938.
     """
 
-    final: float = 0.0
+    final: Level = 0.0
 
     def body(self) -> tuple[Piece, ...]:
         """One piece for all that follows the warmup."""
@@ -66,7 +67,7 @@ class cosine(Named):
     Loshchilov and Hutter 2016, arXiv 1608.03983.
     """
 
-    final: float = 0.0
+    final: Level = 0.0
 
     def body(self) -> tuple[Piece, ...]:
         """One piece for all that follows the warmup."""
@@ -88,7 +89,7 @@ class polynomial(Named):
     """
 
     power: float = 2.0
-    final: float = 0.0
+    final: Level = 0.0
 
     def body(self) -> tuple[Piece, ...]:
         """One piece for all that follows the warmup."""
@@ -109,7 +110,7 @@ class exponential(Named):
     Compared with other decays in Li and Arora 2019, arXiv 1910.07454.
     """
 
-    final: float = 0.01
+    final: Level = 0.01
 
     def body(self) -> tuple[Piece, ...]:
         """One piece for all that follows the warmup."""

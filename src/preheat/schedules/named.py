@@ -7,47 +7,50 @@ that is not piecewise, overrides `segments`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any
 
 from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
+from preheat.core.levels import Level, Rate, level
 from preheat.schedules.curves import check_curve
-from preheat.schedules.pieces import Piece, Pieces, number, place, ratio, tidy_length
-from preheat.schedules.resolved import Horizon, Resolved, Segment, check_sampling, horizon, resolved
+from preheat.schedules.pieces import Piece, Pieces, number, place, tidy_length
+from preheat.schedules.resolved import Horizon, Segment, check_sampling
+from preheat.schedules.rule import Rule
 
 _NONE = steps(0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named(ABC):
+class Named(Rule):
     """A schedule with a name: a rise from `warmup_start` to 1 over `warmup`, then a body.
 
     warmup: length of the rise (`0.05`, `"5%"`, `500`, `"5ep"`); 0 for none.
-    warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt.
-    warmup_start: the factor at the rise's begin, above 0 for an exponential rise.
+    warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt, square, mirror_cosine, or
+    constant, which holds `warmup_start` and then jumps to 1.
+    warmup_start: the factor at the rise's begin, or a rate such as "1e-6lr"; above 0 for an exponential rise.
     at, every: where and how often an update takes its factor, see `preheat.schedules.resolved`.
     """
 
     warmup: Length = _NONE
     warmup_curve: str = "linear"
-    warmup_start: float = 0.0
+    warmup_start: Level = 0.0
     warmup_power: float | None = None
     at: str = "mid"
     every: str = "step"
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            if f.type == "Length" or (f.type == "Length | None" and value is not None):
-                object.__setattr__(self, f.name, tidy_length(value))
-            elif f.type == "float" or (f.type == "float | None" and value is not None):
-                object.__setattr__(self, f.name, number(f.name, value))
-        ratio("warmup_start", self.warmup_start)
+            object.__setattr__(self, f.name, _tidied(f.name, getattr(self, f.name), str(f.type)))
         check_sampling(self.at, self.every)
-        check_curve(self.warmup_curve, self.warmup_start, power=self.warmup_power, called=("warmup_curve", "warmup_power"))
+        if self.warmup_curve == "constant":
+            if self.warmup_power is not None:
+                raise UserError(f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave warmup_power out")
+        else:
+            start = self.warmup_start.value if isinstance(self.warmup_start, Rate) else self.warmup_start
+            check_curve(self.warmup_curve, start, power=self.warmup_power, called=("warmup_curve", "warmup_power"))
         self.body()
 
     @abstractmethod
@@ -64,15 +67,16 @@ class Named(ABC):
         """The warmup as a piece, or nothing."""
         if not self.warmup:
             return ()
+        if self.warmup_curve == "constant":
+            return (Piece(self.warmup, self.warmup_start, self.warmup_start),)
         return (Piece(self.warmup, self.warmup_start, 1.0, self.warmup_curve, self.warmup_power),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """Warmup and body at their places on [0, T]."""
-        return place(self.rise() + self.body(), run)
-
-    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
-        """The schedule on a run of `total` steps."""
-        return resolved(self, horizon(total, per_epoch))
+        placed = place(self.rise() + self.body(), run)
+        if self.warmup_curve == "constant" and self.warmup and placed[0].kind == "hold":
+            return (placed[0]._replace(kind="warmup"), *placed[1:])
+        return placed
 
     def json(self) -> dict[str, Any]:
         """`{"name": ..., **options}`, every option written out."""
@@ -83,13 +87,25 @@ class Named(ABC):
         return type(self).__name__ + (f"({', '.join(f'{k}={_short(v)}' for k, v in said.items())})" if said else "")
 
 
-def floor_ratio(value: float) -> float:
-    """`final`, checked: the floor is a factor of the peak rate and not above it."""
-    if not 0 <= value <= 1:
+def floor_ratio(value: Level) -> Level:
+    """`final`, checked: the floor is a factor of the peak rate and not above it, or a rate."""
+    if not isinstance(value, Rate) and not 0 <= value <= 1:
         raise UserError(
             f"final is the floor as a factor of the peak rate, from 0 to 1, got {value:g}: write 0.1 for a tenth of the peak"
         )
     return value
+
+
+def _tidied(name: str, value: Any, kind: str) -> Any:
+    """An option's value as the type of its field says: lengths, levels and numbers."""
+    kind, optional = kind.removesuffix(" | None"), kind.endswith(" | None")
+    if optional and value is None:
+        return None
+    if kind == "Length":
+        return tidy_length(value)
+    if kind == "Level":
+        return level(name, value)
+    return number(name, value) if kind == "float" else value
 
 
 def _short(value: Any) -> str:

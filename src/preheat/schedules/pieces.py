@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate, pairwise, takewhile
 from typing import Any
 
 import numpy as np
 
+from preheat.core.canon import plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, is_number, length, snug, steps
+from preheat.core.levels import Level, Rate, level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array, check_curve
-from preheat.schedules.resolved import Horizon, Resolved, Segment, Span, check_sampling, horizon, resolved
+from preheat.schedules.resolved import Horizon, Segment, Span, check_sampling
+from preheat.schedules.rule import Rule
 
 _CLOSE = 1e-9  # of the run: what lengths that should fill it may miss by rounding
 
@@ -22,13 +25,6 @@ _CLOSE = 1e-9  # of the run: what lengths that should fill it may miss by roundi
 def tidy_length(value: Any) -> Length:
     """A `Length`; zero is zero steps in every unit, so that "0%" and "0ep" declare the same run."""
     return length(value) or steps(0)
-
-
-def ratio(name: str, value: Any) -> float:
-    """`value` as a float in [0, 1], or the error that says which option is wrong."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UserError(f"{name} is a factor of the peak rate, from 0 to 1, got {value!r}: write 0.1 for a tenth of the peak")
-    return float(value)
 
 
 def number(name: str, value: Any) -> float:
@@ -43,7 +39,9 @@ class Piece:
     """One piece: from factor `start` to factor `end` over `length`, along `curve`.
 
     length: `0.05` or `"5%"` of the run, `500` steps, `"5ep"`, or None for the rest of the run.
-    curve: linear, cosine, exponential, polynomial (needs `power`), sqrt, 1-sqrt; see `preheat.schedules.curves`.
+    start, end: factors in [0, 1], or rates such as `"1e-6lr"`.
+    curve: linear, cosine (may have a `power`), exponential, polynomial (needs a `power`), sqrt, 1-sqrt, square,
+    mirror_cosine; see `preheat.schedules.curves`.
     A fall is the rise played backwards.
 
     >>> print(Piece("5%", 0, 1), "|", Piece(None, 1, 0.1, "cosine"))
@@ -51,29 +49,43 @@ class Piece:
     """
 
     length: Length | None
-    start: float
-    end: float
+    start: Level
+    end: Level
     curve: str = "linear"
     power: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "length", None if self.length is None else tidy_length(self.length))
-        object.__setattr__(self, "start", ratio("start of a piece", self.start))
-        object.__setattr__(self, "end", ratio("end of a piece", self.end))
+        object.__setattr__(self, "start", level("start of a piece", self.start))
+        object.__setattr__(self, "end", level("end of a piece", self.end))
         object.__setattr__(self, "power", None if self.power is None else number("power", self.power))
-        check_curve(self.curve, min(self.start, self.end), power=self.power)
+        lowest = min(x.value if isinstance(x, Rate) else x for x in (self.start, self.end))
+        check_curve(self.curve, lowest, power=self.power)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Its factors at both ends."""
+        assert not isinstance(self.start, Rate) and not isinstance(self.end, Rate), "a piece must be settled first"
+        return self.start, self.end
+
+    def settled(self, run: Horizon) -> Piece:
+        """The same piece with its levels as factors."""
+        if isinstance(self.start, float) and isinstance(self.end, float):
+            return self
+        return replace(self, start=run.factor(self.start), end=run.factor(self.end))
 
     def value(self, t: Array, span: Span, *, after: bool) -> Array:
         """The factors at positions `t` when the piece lies on `span`."""
-        low, high = sorted((self.start, self.end))
+        start, end = self.ends
+        low, high = (start, end) if start < end else (end, start)
         if low == high:
             return np.full(np.shape(t), high)
-        x = (t - span.begin if self.start < self.end else span.end - t) / (span.end - span.begin)
+        x = (t - span.begin if start < end else span.end - t) / (span.end - span.begin)
         return CURVES[self.curve].value(x, low, high, self.power or 1.0)
 
     def area(self, span: Span) -> float:
         """The integral over `span`."""
-        low, high = sorted((self.start, self.end))
+        low, high = sorted(self.ends)
         return (span.end - span.begin) * CURVES[self.curve].mean(low, high, self.power or 1.0)
 
     def jumps(self, span: Span) -> list[float]:
@@ -83,11 +95,12 @@ class Piece:
     def json(self) -> dict[str, Any]:
         """The fields; `power` only where the curve has one."""
         span = None if self.length is None else self.length.json()
-        data = {"length": span, "start": self.start, "end": self.end, "curve": self.curve}
+        data = {"length": span, "start": plain(self.start), "end": plain(self.end), "curve": self.curve}
         return data if self.power is None else {**data, "power": self.power}
 
     def __str__(self) -> str:
-        span = f"{self.start:g}" if self.start == self.end else f"{self.start:g} to {self.end:g}"
+        start, end = (f"{x:g}" if isinstance(x, float) else str(x) for x in (self.start, self.end))
+        span = start if start == end else f"{start} to {end}"
         shape = "" if self.curve == "linear" else f" {self.curve}"
         return f"{'rest' if self.length is None else self.length} {span}{shape}" + (
             f" power {self.power:g}" if self.power else ""
@@ -114,7 +127,7 @@ def piece(value: Any) -> Piece:
 
 @SCHEDULES.register("pieces")
 @dataclass(frozen=True)
-class Pieces:
+class Pieces(Rule):
     """Any list of pieces that fills the run, as one would draw it.
 
     At most one piece has the length None, "the rest" of the run; without one, the lengths add up to the run.
@@ -141,23 +154,20 @@ class Pieces:
         rests = [str(p) for p in self.pieces if p.length is None]
         if len(rests) > 1:
             raise UserError(f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give lengths")
-        if max(max(p.start, p.end) for p in self.pieces) != 1.0:
+        levels = [x for p in self.pieces for x in (p.start, p.end)]
+        if not any(isinstance(x, Rate) for x in levels) and max(levels) != 1.0:  # type: ignore[type-var]
             raise UserError(f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr instead")
 
     @property
     def warmup(self) -> Length:
         """The length of the initial rise, 0 if there is none; an error where it is no single length."""
-        rise = [p.length for p in takewhile(lambda p: p.start < p.end or p.length == steps(0), self.pieces)]
+        rise = [p.length for p in takewhile(lambda p: _rises(p) or p.length == steps(0), self.pieces)]
         given = [n for n in rise if n is None or n]
         units = {n.unit for n in given if n is not None}
         if None in given or len(units) > 1:
             raise UserError(f"the warmup of {self} is no single length before it is resolved: use .resolve(total).warmup")
         known = [n for n in given if n is not None]
         return Length(math.fsum(n.value for n in known), units.pop()) if known else steps(0)
-
-    def resolve(self, total: int, per_epoch: float | None = None) -> Resolved:
-        """The schedule on a run of `total` steps."""
-        return resolved(self, horizon(total, per_epoch))
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The pieces at their places on [0, T]."""
@@ -180,10 +190,11 @@ def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
     ...
     preheat.core.errors.UserError: a schedule's pieces must fit in the run, got warmup 20 = 20 steps of 10: shorten them or lengthen the run
     """  # noqa: E501
+    pieces = tuple(p.settled(run) for p in pieces)
     given = [None if p.length is None else run.steps(p.length) for p in pieces]
     used = math.fsum(n for n in given if n is not None)
     got = " + ".join(f"{k} {p.length}" for k, p in zip(_kinds(pieces), pieces, strict=True) if p.length) or "nothing"
-    got = f"{got} = {used:g} steps of {run.total}"
+    got = f"{got} = {used:g} steps of {run.total:g}"
     if used > run.total * (1 + _CLOSE):
         raise UserError(f"a schedule's pieces must fit in the run, got {got}: shorten them or lengthen the run")
     if None not in given and used < run.total * (1 - _CLOSE):
@@ -193,7 +204,15 @@ def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
     return tuple(Segment(span, kind, p) for (span, p), kind in zip(spans, kinds, strict=True))
 
 
-def _spans(given: list[float | None], total: int) -> list[Span]:
+def _rises(one: Piece) -> bool:
+    """Whether the piece goes up; a start or an end given as a rate lies below the factor at its other end."""
+    if isinstance(one.start, Rate) or isinstance(one.end, Rate):
+        start, end = (x.value if isinstance(x, Rate) else math.inf for x in (one.start, one.end))
+        return start < end
+    return one.start < one.end
+
+
+def _spans(given: list[float | None], total: float) -> list[Span]:
     """Where the pieces lie: summed from the run's start up to the rest, and from its end down to it.
 
     Where no piece is the rest, the last one is: it may differ from its own length by rounding.
@@ -219,8 +238,9 @@ def _kinds(pieces: Sequence[Piece]) -> Iterator[str]:
     """A word for each piece: what it is in the schedule's story."""
     rising, held = True, False
     for p in pieces:
-        rising = rising and p.start < p.end
-        if p.start < p.end:
+        rises = _rises(p)
+        rising = rising and rises
+        if rises:
             yield "warmup" if rising else "rise"
         elif p.start == p.end:
             held = True

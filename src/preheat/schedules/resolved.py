@@ -23,7 +23,8 @@ from typing import Any, NamedTuple, Protocol, overload
 import numpy as np
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import Length, is_number
+from preheat.core.lengths import Length, Sizes, is_number, length
+from preheat.core.levels import Level, Rate
 from preheat.schedules.curves import Array
 
 AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
@@ -62,14 +63,21 @@ class Segment(NamedTuple):
 
 
 class Horizon(NamedTuple):
-    """What a schedule learns of its run: `total` steps (T), and how many make an epoch."""
+    """What a schedule learns of its run: `total` steps (T), how many make an epoch, the peak rate, what a step holds."""
 
-    total: int
+    total: float
     per_epoch: float | None
+    peak: float | None = None
+    samples: float | None = None
+    tokens: float | None = None
 
     def steps(self, n: Length) -> float:
         """A length in steps, a real number."""
-        return n.resolve(self.total, self.per_epoch)
+        return n.resolve(self.total, self.per_epoch, Sizes(self.per_epoch, self.samples, self.tokens))
+
+    def factor(self, given: Level) -> float:
+        """A level as a factor of the peak rate."""
+        return given.factor(self.peak) if isinstance(given, Rate) else given
 
 
 class Boundary(NamedTuple):
@@ -82,6 +90,11 @@ class Boundary(NamedTuple):
 
 class Placeable(Protocol):
     """What `resolved` asks of a schedule."""
+
+    @property
+    def peaks(self) -> bool:
+        """Whether its highest factor is 1."""
+        ...
 
     @property
     def at(self) -> str:
@@ -119,9 +132,18 @@ class Resolved:
     """
 
     schedule: Placeable
-    total: int
-    per_epoch: float | None
+    run: Horizon
     segments: tuple[Segment, ...] = field(repr=False, compare=False)
+
+    @property
+    def total(self) -> int:
+        """The number of updates, T."""
+        return int(self.run.total)
+
+    @property
+    def per_epoch(self) -> float | None:
+        """The steps in an epoch, or None."""
+        return self.run.per_epoch
 
     @overload
     def __call__(self, step: int | float) -> float: ...
@@ -135,8 +157,7 @@ class Resolved:
 
     def table(self) -> Array:
         """The factors of all updates: [T]."""
-        out: Array = self(np.arange(self.total))
-        return out
+        return self._in_order(self.positions(np.arange(self.total, dtype=np.float64)), after=self.schedule.at != "right")
 
     def positions(self, k: Array) -> Array:
         """Where on [0, T] the updates `k` take their factor (see the module's table)."""
@@ -153,14 +174,16 @@ class Resolved:
             return self._on(self.segments[0], place, after=after)
         flat = place.reshape(-1)
         order = np.argsort(flat, kind="stable")
-        sorted_t = flat[order]
-        inner = [segment.span.begin for segment in self.segments[1:]]
-        cuts = [0, *np.searchsorted(sorted_t, inner, side="left" if after else "right"), flat.size]
         out = np.empty_like(flat)
-        for segment, (a, b) in zip(self.segments, pairwise(cuts), strict=True):
-            if a < b:
-                out[order[a:b]] = self._on(segment, sorted_t[a:b], after=after)
+        out[order] = self._in_order(flat[order], after=after)
         return out.reshape(place.shape)
+
+    def _in_order(self, t: Array, *, after: bool) -> Array:
+        """s(t) at positions that do not fall."""
+        inner = [segment.span.begin for segment in self.segments[1:]]
+        cuts = [0, *np.searchsorted(t, inner, side="left" if after else "right").tolist(), t.size]
+        parts = [self._on(s, t[a:b], after=after) for s, (a, b) in zip(self.segments, pairwise(cuts), strict=True) if a < b]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts or [t])
 
     def _on(self, segment: Segment, t: Array, *, after: bool) -> Array:
         return np.asarray(segment.form.value(t, segment.span, after=after), dtype=np.float64)
@@ -171,6 +194,35 @@ class Resolved:
         The mean of `table()` with at="mid" differs from it by O(1/T^2), with "left" or "right" by O(1/T).
         """
         return math.fsum(s.form.area(s.span) for s in self.segments) / self.total
+
+    def extend(self, total: int, *, at: int, how: str = "continue", **options: Any) -> Resolved:
+        """The same schedule until update `at`, and from there to a new `total`, without a jump.
+
+        how: "continue" (the rule itself under the new total; only where it has the same factor at `at`), "rescale"
+        (what was left is stretched or shrunk to what is left now), "cooldown" (from the factor at `at` to `final` along
+        `curve`; with `length` only over the last `length` steps). Errors: UserError where that would jump or leave the run.
+
+        >>> from preheat.schedules import cosine
+        >>> longer = cosine(at="left").resolve(100).extend(200, at=50, how="rescale")
+        >>> [round(longer(k), 3) for k in (0, 49, 50, 53, 199)]
+        [1.0, 0.516, 0.5, 0.484, 0.0]
+        """
+        from preheat.schedules.extended import extended
+        from preheat.schedules.rule import Rule
+
+        assert isinstance(self.schedule, Rule)
+        longer = extended(self.schedule, was=self.total, place=at, how=how, **options)
+        return resolved(longer, horizon(total, *self.run[1:2], **dict(zip(Horizon._fields[2:], self.run[2:], strict=True))))
+
+    def sparkline(self, width: int = 60) -> str:
+        """The shape as one line of text.
+
+        >>> from preheat.schedules import wsd
+        >>> wsd(warmup=0.25, cooldown=0.5).resolve(1000).sparkline(16)
+        '▂▄▆██████▇▆▅▄▃▂▁'
+        """
+        y = self.curve((np.arange(width) + 0.5) * self.total / width)
+        return "".join("▁▂▃▄▅▆▇█"[min(int(v * 8), 7)] for v in y)
 
     def boundaries(self) -> list[Boundary]:
         """Start, end, and every change between: (step, label, factor), in order.
@@ -201,8 +253,10 @@ class Resolved:
         return first.span.end if first.kind == "warmup" else 0.0
 
     def json(self) -> dict[str, Any]:
-        """The schedule's JSON with `total` and `per_epoch`: all that is needed to resolve it again."""
-        return {"schedule": self.schedule.json(), "total": self.total, "per_epoch": self.per_epoch}
+        """The schedule's JSON with `total`, `per_epoch` and what else was given: all that is needed to resolve it again."""
+        told = self.run._asdict()
+        kept = {k: v for k, v in told.items() if k in ("total", "per_epoch") or v is not None}
+        return {"schedule": self.schedule.json(), **kept}
 
 
 def resolved(schedule: Placeable, run: Horizon) -> Resolved:
@@ -210,21 +264,41 @@ def resolved(schedule: Placeable, run: Horizon) -> Resolved:
     if run.per_epoch is None and schedule.every == "epoch":
         raise UserError("every='epoch' needs the steps per epoch, got None: give per_epoch=..., or write every='step'")
     segments = schedule.segments(run)
-    highest = max((float(s.form.value(np.array(s.span), s.span, after=True).max()) for s in segments), default=0.0)
-    if highest != 1.0:
+    ends = [float(s.form.value(np.array(s.span), s.span, after=True).max()) for s in segments]
+    highest = max(ends, default=0.0)
+    if highest > 1.0 or (schedule.peaks and highest != 1.0):
         raise UserError(f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr instead")
-    return Resolved(schedule, run.total, run.per_epoch, segments)
+    return Resolved(schedule, run, segments)
 
 
-def horizon(total: int, per_epoch: float | None) -> Horizon:
-    """`Horizon`, checked."""
+def horizon(total: Any, per_epoch: float | None, **more: float | None) -> Horizon:
+    """`Horizon`, checked. total: whole steps or a length; more: peak, samples, tokens."""
+    for name, value in {"per_epoch": per_epoch, **more}.items():
+        if value is not None and (not is_number(value) or value <= 0):
+            what = "a finite rate" if name == "peak" else "a finite number of steps" if name == "per_epoch" else "a finite number"
+            raise UserError(f"{name} must be {what} > 0, got {value!r}: write {name}={1e-3 if name == 'peak' else 100}")
+    known = {k: None if v is None else float(v) for k, v in {"per_epoch": per_epoch, **more}.items()}
+    run = Horizon(0, **known)
+    return run._replace(total=_whole(_total(total, run), total))
+
+
+def _total(total: Any, run: Horizon) -> Any:
+    """The steps of a total given as a length; other values as they are."""
+    if not isinstance(total, str | Length):
+        return total
+    given = length(total)
+    if given.unit == "fraction":
+        raise UserError(f"a run's total can't be a fraction of the run, got {given}: write 1000, 90ep or 3e9tok")
+    steps = run.steps(given)
+    if given.unit in ("samples", "tokens"):
+        return math.ceil(steps)
+    return int(steps) if steps == int(steps) else steps
+
+
+def _whole(total: Any, given: Any) -> int:
     if isinstance(total, bool) or not hasattr(total, "__index__") or operator.index(total) < 1:
-        raise UserError(f"a run's total must be a whole number of steps >= 1, got {total!r}: write total=1000")
-    if per_epoch is None:
-        return Horizon(operator.index(total), None)
-    if not is_number(per_epoch) or per_epoch <= 0:
-        raise UserError(f"per_epoch must be a finite number of steps > 0, got {per_epoch!r}: write per_epoch=100")
-    return Horizon(operator.index(total), float(per_epoch))
+        raise UserError(f"a run's total must be a whole number of steps >= 1, got {given!r}: write total=1000")
+    return operator.index(total)
 
 
 def check_sampling(at: str, every: str) -> None:

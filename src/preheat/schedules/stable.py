@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.lengths import Length, fraction
+from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
@@ -34,7 +35,7 @@ class wsd(Named):
     cooldown: Length = _FALL
     cooldown_curve: str = "linear"
     cooldown_power: float | None = None
-    final: float = 0.0
+    final: Level = 0.0
 
     def body(self) -> tuple[Piece, ...]:
         """The stable stretch and the cooldown."""

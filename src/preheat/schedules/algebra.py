@@ -1,0 +1,302 @@
+"""Schedules made of schedules: product, then, scaled. Registered, so that they are data like all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, is_number
+from preheat.core.registry import SCHEDULES
+from preheat.core.spec import as_spec
+from preheat.schedules.curves import Array
+from preheat.schedules.pieces import Piece, tidy_length
+from preheat.schedules.quadrature import integral
+from preheat.schedules.resolved import Form, Horizon, Segment, Span
+from preheat.schedules.rule import Rule
+
+
+class Moved(NamedTuple):
+    """A form `by` steps later than it was written. A form (see `preheat.schedules.resolved`), as the next three are."""
+
+    form: Form
+    by: float
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        return self.form.value(t - self.by, self._own(span), after=after)
+
+    def area(self, span: Span) -> float:
+        """The form's own."""
+        return self.form.area(self._own(span))
+
+    def jumps(self, span: Span) -> list[float]:
+        """The form's own, as late."""
+        return [x + self.by for x in self.form.jumps(self._own(span))]
+
+    def _own(self, span: Span) -> Span:
+        return Span(span.begin - self.by, span.end - self.by)
+
+
+class Window(NamedTuple):
+    """A part of a form that was written for the span `whole`."""
+
+    form: Form
+    whole: Span
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        return self.form.value(t, self.whole, after=after)
+
+    def area(self, span: Span) -> float:
+        """Exact where the part is the whole, by quadrature elsewhere."""
+        if span == self.whole:
+            return self.form.area(span)
+        return integral(lambda t: self.value(t, span, after=True), *span, splits=tuple(self.jumps(span)))
+
+    def jumps(self, span: Span) -> list[float]:
+        """Those inside the part."""
+        return [x for x in self.form.jumps(self.whole) if span.begin < x < span.end]
+
+
+class Times(NamedTuple):
+    """A form, `by` times as high."""
+
+    form: Form
+    by: float
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        return self.by * self.form.value(t, span, after=after)
+
+    def area(self, span: Span) -> float:
+        """`by` times the form's."""
+        return self.by * self.form.area(span)
+
+    def jumps(self, span: Span) -> list[float]:
+        """The form's."""
+        return self.form.jumps(span)
+
+
+class Both(NamedTuple):
+    """The product of two forms."""
+
+    first: Form
+    second: Form
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        return self.first.value(t, span, after=after) * self.second.value(t, span, after=after)
+
+    def area(self, span: Span) -> float:
+        """By quadrature."""
+        return integral(lambda t: self.value(t, span, after=True), *span, splits=tuple(self.jumps(span)))
+
+    def jumps(self, span: Span) -> list[float]:
+        """Those of both."""
+        return sorted({*self.first.jumps(span), *self.second.jumps(span)})
+
+
+def part(segment: Segment, span: Span) -> Segment:
+    """What of the segment lies on `span`."""
+    if segment.span == span:
+        return segment
+    if isinstance(segment.form, Piece) and segment.form.start == segment.form.end:
+        return segment._replace(span=span)
+    return Segment(span, segment.kind, Window(segment.form, segment.span))
+
+
+def between(segments: tuple[Segment, ...], begin: float, end: float) -> list[Segment]:
+    """What of the segments lies on [begin, end]."""
+    spans = [(s, Span(max(s.span.begin, begin), min(s.span.end, end))) for s in segments]
+    return [part(s, span) for s, span in spans if span.begin < span.end]
+
+
+def schedule(value: Any) -> Rule:
+    """A schedule from itself, its name, or its JSON; only one of preheat's own kind can be combined."""
+    made = value
+    if not isinstance(value, Rule) and not hasattr(value, "segments"):
+        one = as_spec(value, "schedule", "constant")
+        made = SCHEDULES.build(one.name, one.options)
+    if not isinstance(made, Rule):
+        raise UserError(f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule")
+    return made
+
+
+def _alike(what: str, first: Rule, second: Rule) -> None:
+    for name in ("at", "every"):
+        one, two = getattr(first, name), getattr(second, name)
+        if one != two:
+            raise UserError(f"both parts of a {what} must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both")
+
+
+class _Joined(Rule):
+    """What the combinations share: sampling from their first part, and no promise to reach 1."""
+
+    peaks: ClassVar[bool] = False
+
+
+@SCHEDULES.register("product")
+@dataclass(frozen=True)
+class product(_Joined):
+    """The product of two schedules at every position, written `first * second`.
+
+    s(t) = first(t) second(t). It may stay below 1: a warmup that is over when the decay has begun never reaches the
+    peak. Its mean is a quadrature (1e-14), not a closed form. A level given as a rate is a rate of its own part.
+
+    >>> from preheat.schedules import linear, untuned_linear
+    >>> (untuned_linear(beta2=0.5, at="right") * linear(at="right")).resolve(4).table()
+    array([0.1875, 0.25  , 0.1875, 0.    ])
+    """
+
+    first: Rule
+    second: Rule
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", schedule(self.first))
+        object.__setattr__(self, "second", schedule(self.second))
+        _alike("product", self.first, self.second)
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self.first.at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self.first.every
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The product on every stretch between the boundaries of both."""
+        one, two = self.first.segments(run), self.second.segments(run)
+        bounds = sorted({0.0, float(run.total), *(s.span.begin for s in (*one, *two))})
+        cut = [(between(one, a, b)[0], between(two, a, b)[0]) for a, b in pairwise(bounds)]
+        return tuple(_times(a, b) for a, b in cut)
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": "product", "first": {...}, "second": {...}}`."""
+        return {"name": "product", "first": self.first.json(), "second": self.second.json()}
+
+    def __str__(self) -> str:
+        return f"{self.first} * {self.second}"
+
+
+_TELLING = ("warmup", "cooldown", "drop", "decay", "rise", "hold")  # what names a product first
+
+
+def _times(a: Segment, b: Segment) -> Segment:
+    """Two segments of one span, multiplied; it is named after the one that says more."""
+    kind = next((k for k in _TELLING if k in (a.kind, b.kind)), a.kind)
+    for one, other in ((a, b), (b, a)):
+        if isinstance(one.form, Piece) and one.form.start == one.form.end:
+            by = one.form.ends[0]
+            return Segment(a.span, kind, other.form if by == 1.0 else Times(other.form, by))
+    return Segment(a.span, kind, Both(a.form, b.form))
+
+
+@SCHEDULES.register("then")
+@dataclass(frozen=True)
+class then(_Joined):
+    """One schedule, and after `place` another with a clock of its own, written `first.then(second, at=place)`.
+
+    s(t) = first(t) on a run of P steps for t < P, second(t - P) on a run of T - P steps after it; 0 < P < T.
+    It may jump at P, and it may stay below 1. With every="epoch", P is a whole number of epochs.
+
+    >>> from preheat.schedules import constant, linear
+    >>> linear(at="left").then(constant(at="left").scaled(0.1), at=2).resolve(4).table()
+    array([1. , 0.5, 0.1, 0.1])
+    """
+
+    first: Rule
+    second: Rule
+    place: Length
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", schedule(self.first))
+        object.__setattr__(self, "second", schedule(self.second))
+        object.__setattr__(self, "place", tidy_length(self.place))
+        _alike("sequence", self.first, self.second)
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self.first.at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self.first.every
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """Those of both, the second moved."""
+        p = run.steps(self.place)
+        if not 0 < p < run.total:
+            raise UserError(
+                f"the second schedule must begin inside the run of {run.total:g} steps, got {self.place} = {p:g}: "
+                f"write a place above 0 and below {run.total:g}"
+            )
+        if self.every == "epoch" and run.per_epoch is not None and p % run.per_epoch:
+            raise UserError(f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs")
+        later = self.second.segments(run._replace(total=run.total - p))
+        moved = (Segment(Span(s.span.begin + p, s.span.end + p), _later(s.kind), Moved(s.form, p)) for s in later)
+        return (*self.first.segments(run._replace(total=p)), *moved)
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": "then", "first": {...}, "second": {...}, "place": {...}}`."""
+        both = {"first": self.first.json(), "second": self.second.json()}
+        return {"name": "then", **both, "place": self.place.json()}
+
+    def __str__(self) -> str:
+        return f"{self.first}, from {self.place} {self.second}"
+
+
+def _later(kind: str) -> str:
+    return "rise" if kind == "warmup" else kind
+
+
+@SCHEDULES.register("scaled")
+@dataclass(frozen=True)
+class scaled(_Joined):
+    """A schedule `by` times as high, written `schedule.scaled(by)`.
+
+    s(t) = by * schedule(t), 0 < by <= 1. A level given as a rate stays that rate.
+
+    >>> from preheat.schedules import cosine
+    >>> cosine(at="left").scaled(0.5).resolve(2).table()
+    array([0.5 , 0.25])
+    """
+
+    schedule: Rule
+    by: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", schedule(self.schedule))
+        if not is_number(self.by) or not 0 < self.by <= 1:
+            raise UserError(
+                f"by must be above 0 and at most 1, got {self.by!r}: write 0.5 for half; a higher rate is the peak rate's part"
+            )
+        object.__setattr__(self, "by", float(self.by))
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self.schedule.at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self.schedule.every
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The schedule's, lower."""
+        own = run if run.peak is None else run._replace(peak=run.peak * self.by)
+        return tuple(s._replace(form=Times(s.form, self.by)) for s in self.schedule.segments(own))
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": "scaled", "schedule": {...}, "by": ...}`."""
+        return {"name": "scaled", "schedule": self.schedule.json(), "by": self.by}
+
+    def __str__(self) -> str:
+        return f"{self.by:g} of {self.schedule}"

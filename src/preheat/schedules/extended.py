@@ -1,0 +1,175 @@
+"""A run's budget, changed on the way without a jump of the rate."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from preheat.core.canon import plain
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import Length
+from preheat.core.levels import Level, level
+from preheat.core.registry import SCHEDULES
+from preheat.schedules.algebra import Moved, between, schedule
+from preheat.schedules.curves import Array
+from preheat.schedules.pieces import Piece, place, tidy_length
+from preheat.schedules.resolved import Form, Horizon, Resolved, Segment, Span
+from preheat.schedules.rule import Rule
+
+HOW = ("continue", "rescale", "cooldown")
+_SAME = 1e-9  # factors that differ by less are one: the rounding of two different totals
+
+
+class Stretched(NamedTuple):
+    """A form on `own`, played at another speed so that it fills the span it is given. A form."""
+
+    form: Form
+    own: Span
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        left = (span.end - t) / (span.end - span.begin)  # from what is left, so that the end is exact
+        return self.form.value(self.own.end - left * (self.own.end - self.own.begin), self.own, after=after)
+
+    def area(self, span: Span) -> float:
+        """The form's own, stretched."""
+        return self.form.area(self.own) * self._speed(span)
+
+    def jumps(self, span: Span) -> list[float]:
+        """The form's own, at their new places."""
+        return [span.begin + (x - self.own.begin) * self._speed(span) for x in self.form.jumps(self.own)]
+
+    def _speed(self, span: Span) -> float:
+        return (span.end - span.begin) / (self.own.end - self.own.begin)
+
+
+@SCHEDULES.register("extended")
+@dataclass(frozen=True)
+class extended(Rule):
+    """A schedule whose run of `was` steps is given another total when `place` of them are done.
+
+    Until update P = `place`: the schedule on `was` steps. From there, with s_P its factor at P and T the new total:
+
+        continue   the schedule on T steps; an error where its factor at P is not s_P
+        rescale    what was left, s(P + (t - P)(was - P)/(T - P))
+        cooldown   s_P, then over the last `length` steps (default: all) to `final` along `curve` (and its `power`)
+
+    Written `schedule.resolve(was).extend(T, at=P, how=...)`. It can be extended again.
+
+    >>> from preheat.schedules import wsd
+    >>> longer = wsd(cooldown=2, at="left").resolve(6).extend(8, at=3)
+    >>> longer.table()
+    array([1. , 1. , 1. , 1. , 1. , 1. , 1. , 0.5])
+
+    Decaying on demand: Hagele et al. 2024, arXiv 2405.18392.
+    """
+
+    schedule: Rule
+    was: int
+    place: int
+    how: str = "continue"
+    length: Length | None = None
+    final: Level = 0.0
+    curve: str = "linear"
+    power: float | None = None
+
+    peaks: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", schedule(self.schedule))
+        object.__setattr__(self, "was", _whole("was", self.was, 1))
+        object.__setattr__(self, "place", _whole("at", self.place, 0))
+        object.__setattr__(self, "length", None if self.length is None else tidy_length(self.length))
+        object.__setattr__(self, "final", level("final", self.final))
+        if self.how not in HOW:
+            raise unknown("how (to extend)", self.how, HOW)
+        if self.place > self.was:
+            raise UserError(f"at must lie in the run of {self.was} steps, got {self.place}: write at most {self.was}")
+        unused = (self.length, self.final, self.curve, self.power) != (None, 0.0, "linear", None)
+        if self.how != "cooldown" and unused:
+            raise UserError(f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write how='cooldown'")
+        self._fall(1.0)
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self.schedule.at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self.schedule.every
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The old ones up to the place, then the new ones."""
+        if run.total <= self.place:
+            raise UserError(
+                f"the new total must be above {self.place}, the updates done, got {run.total:g}: write a larger total"
+            )
+        old = self.schedule.segments(run._replace(total=self.was))
+        done = tuple(between(old, 0.0, self.place))
+        if self.how == "rescale":
+            return (*done, *self._rescaled(old, run.total))
+        if self.how == "continue":
+            new = self.schedule.segments(run)
+            self._check(old, new, run)
+            return (*done, *between(new, self.place, run.total))
+        return (*done, *self._cooled(old, run))
+
+    def _factor(self, segments: tuple[Segment, ...], run: Horizon, after: bool) -> float:
+        """The factor at the place, in front of a jump or behind it."""
+        inside = (after and self.place < run.total) or self.place == 0
+        return float(Resolved(self.schedule, run, segments).curve(np.float64(self.place), after=inside))
+
+    def _check(self, old: tuple[Segment, ...], new: tuple[Segment, ...], run: Horizon) -> None:
+        before = self._factor(old, run._replace(total=self.was), True)
+        after = self._factor(new, run, True)
+        if abs(before - after) > _SAME:
+            raise UserError(
+                f"{self.schedule} can't go on as it was at update {self.place}: its factor there is {before:.6g} with a total of "
+                f"{self.was} and {after:.6g} with {run.total:g}, which is a jump: write how='rescale' or how='cooldown'"
+            )
+
+    def _rescaled(self, old: tuple[Segment, ...], total: float) -> list[Segment]:
+        if self.place == self.was:
+            raise UserError(f"nothing is left to rescale at the end of the run, got at={self.place}: write how='continue'")
+        rest = between(old, self.place, self.was)
+        last = (total - self.place) / (self.was - self.place)
+        ends = [total - (self.was - s.span.end) * last for s in rest]
+        begins = [float(self.place), *ends[:-1]]
+        return [Segment(Span(a, b), s.kind, Stretched(s.form, s.span)) for a, b, s in zip(begins, ends, rest, strict=True)]
+
+    def _cooled(self, old: tuple[Segment, ...], run: Horizon) -> list[Segment]:
+        now = self._factor(old, run._replace(total=self.was), False)
+        if run.factor(self.final) > now:
+            raise UserError(
+                f"a cooldown can't end above where it begins, factor {now:.6g}, got final={self.final}: write a lower final"
+            )
+        left = run._replace(total=run.total - self.place)
+        pieces = [Piece(None, now, now)] if self.length is not None else []
+        placed = place((*pieces, self._fall(now)), left)
+        kinds = ["cooldown" if s.kind in ("decay", "cooldown") else "hold" for s in placed]
+        return [
+            Segment(Span(s.span.begin + self.place, s.span.end + self.place), kind, Moved(s.form, self.place))
+            for s, kind in zip(placed, kinds, strict=True)
+        ]
+
+    def _fall(self, start: float) -> Piece:
+        return Piece(self.length, start, self.final, self.curve, self.power)
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": "extended", "schedule": {...}, **options}`."""
+        names = ("was", "place", "how", "length", "final", "curve", "power")
+        return {"name": "extended", "schedule": self.schedule.json(), **{n: plain(getattr(self, n)) for n in names}}
+
+    def __str__(self) -> str:
+        return f"{self.schedule}, {self.how} from update {self.place} of {self.was}"
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+        raise UserError(f"{name} must be a whole number of steps >= {least}, got {value!r}: write {name}=100")
+    return operator.index(value)
