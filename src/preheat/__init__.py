@@ -8,20 +8,31 @@ record.summary["test_accuracy"]
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from preheat.core.errors import UserError
-from preheat.core.grid import Block
-from preheat.core.lengths import Length, epochs, fraction, length, steps
-from preheat.core.record import Record, Series, Status
-from preheat.core.registry import OPTIMIZERS, PROBES, SCHEDULES, STUDIES, TASKS
-from preheat.core.run import Run
-from preheat.core.spec import Spec, spec
-from preheat.core.study import Study
-
 if TYPE_CHECKING:
+    from preheat.core.errors import UserError
+    from preheat.core.grid import Block
+    from preheat.core.lengths import Length, epochs, fraction, length, steps
+    from preheat.core.record import Record, Series, Status
+    from preheat.core.registry import OPTIMIZERS, PROBES, SCHEDULES, STUDIES, TASKS
+    from preheat.core.run import Run
+    from preheat.core.spec import Spec, spec
+    from preheat.core.study import Study
     from preheat.lab.train import train
 
+_HOMES = {
+    "preheat.core.errors": ("UserError",),
+    "preheat.core.grid": ("Block",),
+    "preheat.core.lengths": ("Length", "epochs", "fraction", "length", "steps"),
+    "preheat.core.record": ("Record", "Series", "Status"),
+    "preheat.core.registry": ("OPTIMIZERS", "PROBES", "SCHEDULES", "STUDIES", "TASKS"),
+    "preheat.core.run": ("Run",),
+    "preheat.core.spec": ("Spec", "spec"),
+    "preheat.core.study": ("Study",),
+    "preheat.lab.train": ("train",),
+}
 __all__ = [
     "OPTIMIZERS",
     "PROBES",
@@ -47,16 +58,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`train` and the named schedules are imported when first used, so that `import preheat` stays light."""
-    if name == "train":
-        from preheat.lab.train import train
-
-        return train
-    import preheat.schedules
-
-    if name in preheat.schedules.__all__:
-        return getattr(preheat.schedules, name)
-    raise AttributeError(f"module 'preheat' has no attribute {name!r}")
+    """Everything is imported when first used, so that `import preheat` stays light."""
+    home = next((module for module, names in _HOMES.items() if name in names), "preheat.schedules")
+    module = import_module(home)
+    if home == "preheat.schedules" and name not in module.__all__:
+        raise AttributeError(f"module 'preheat' has no attribute {name!r}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "write a study's report again from its records",
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
+    "compare": "compare schedules without training: budgets, falls, bounds",
     "list": "show the tasks, schedules, optimizers, probes and studies that exist",
 }
 INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it matter here?

@@ -20,7 +20,6 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -55,7 +54,8 @@ class Registry:
             where = (obj.__module__, obj.__qualname__)
             if old is not None and (old.__module__, old.__qualname__) != where:
                 raise UserError(f"{self.kind} {name!r} is registered twice: by {old.__module__} and by {obj.__module__}")
-            shipped = self._shipped.get(name)
+            inside = obj.__module__.startswith(f"{self.package}.")  # its folder is looked through when it is listed
+            shipped = None if inside else self._shipped.get(name)
             if shipped is not None and shipped.module != obj.__module__:
                 raise UserError(f"{self.kind} {name!r} is registered twice: by {shipped.module} and by {obj.__module__}")
             if not obj.__doc__:
@@ -79,6 +79,8 @@ class Registry:
 
     @cached_property
     def _plugins(self) -> dict[str, Any]:
+        from importlib.metadata import entry_points  # slow to import, and not needed to draw a schedule
+
         return {e.name: e for e in entry_points(group=self.package)}
 
     def names(self) -> list[str]:
@@ -122,7 +124,9 @@ class Registry:
 
 def _registered(source: str, variable: str) -> list[tuple[str, str]]:
     """(name, first docstring line) of every `@VARIABLE.register("name")` in a source text."""
-    out = []
+    out: list[tuple[str, str]] = []
+    if f"@{variable}.register" not in source:
+        return out
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.ClassDef | ast.FunctionDef):
             continue

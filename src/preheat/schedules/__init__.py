@@ -8,19 +8,73 @@ or rates: `final="1e-6lr"`. Schedules combine: `a * b`, `a.then(b, at="50%")`, `
 A new schedule is a file here with `@SCHEDULES.register("name")` on a frozen dataclass, a `Named` or another `Rule`.
 """
 
-from preheat.core.lengths import Length, epochs, fraction, length, steps
-from preheat.core.levels import Level, Rate, rate
-from preheat.schedules.algebra import product, scaled, then
-from preheat.schedules.curves import CURVES
-from preheat.schedules.cycles import one_cycle
-from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
-from preheat.schedules.drops import step
-from preheat.schedules.extended import extended
-from preheat.schedules.pieces import Piece, Pieces
-from preheat.schedules.resolved import Boundary, Resolved
-from preheat.schedules.roots import inverse_sqrt
-from preheat.schedules.rule import Rule
-from preheat.schedules.stable import wsd
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from preheat.core.lengths import Length, epochs, fraction, length, steps
+    from preheat.core.levels import Level, Rate, rate
+    from preheat.schedules.algebra import product, scaled, then
+    from preheat.schedules.curves import CURVES
+    from preheat.schedules.cycles import one_cycle
+    from preheat.schedules.dampings import gi_adam, radam, untuned_exponential, untuned_linear
+    from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
+    from preheat.schedules.drops import step
+    from preheat.schedules.extended import extended
+    from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
+    from preheat.schedules.hyperboliclr import hyperboliclr
+    from preheat.schedules.kdecay import k_decay
+    from preheat.schedules.onecycle import torch_one_cycle
+    from preheat.schedules.pieces import Piece, Pieces
+    from preheat.schedules.power_law import power_law
+    from preheat.schedules.rational import inverse_time, rex
+    from preheat.schedules.recipe import Recipe
+    from preheat.schedules.recipes import data_regimes, delayed_generalization, resnet50_imagenet
+    from preheat.schedules.refined import refined
+    from preheat.schedules.resolved import Boundary, Resolved
+    from preheat.schedules.restarts import restarts
+    from preheat.schedules.roots import inverse_sqrt
+    from preheat.schedules.rule import Rule
+    from preheat.schedules.rules import noam_peak, scaled_rate, untuned_period
+    from preheat.schedules.spline import spline
+    from preheat.schedules.stable import wsd
+    from preheat.schedules.tabulated import tabulated
+    from preheat.schedules.tanh import tanh
+    from preheat.schedules.triangular import triangular
+
+_HOMES = {
+    "preheat.core.lengths": ("Length", "epochs", "fraction", "length", "steps"),
+    "preheat.core.levels": ("Level", "Rate", "rate"),
+    "preheat.schedules.algebra": ("product", "scaled", "then"),
+    "preheat.schedules.curves": ("CURVES",),
+    "preheat.schedules.cycles": ("one_cycle",),
+    "preheat.schedules.dampings": ("gi_adam", "radam", "untuned_exponential", "untuned_linear"),
+    "preheat.schedules.decays": ("constant", "cosine", "exponential", "linear", "polynomial"),
+    "preheat.schedules.drops": ("step",),
+    "preheat.schedules.extended": ("extended",),
+    "preheat.schedules.hyperbolic": ("exp_hyperbolic", "hyperbolic"),
+    "preheat.schedules.hyperboliclr": ("hyperboliclr",),
+    "preheat.schedules.kdecay": ("k_decay",),
+    "preheat.schedules.onecycle": ("torch_one_cycle",),
+    "preheat.schedules.pieces": ("Piece", "Pieces"),
+    "preheat.schedules.power_law": ("power_law",),
+    "preheat.schedules.rational": ("inverse_time", "rex"),
+    "preheat.schedules.recipe": ("Recipe",),
+    "preheat.schedules.recipes": ("data_regimes", "delayed_generalization", "resnet50_imagenet"),
+    "preheat.schedules.refined": ("refined",),
+    "preheat.schedules.resolved": ("Boundary", "Resolved"),
+    "preheat.schedules.restarts": ("restarts",),
+    "preheat.schedules.roots": ("inverse_sqrt",),
+    "preheat.schedules.rule": ("Rule",),
+    "preheat.schedules.rules": ("noam_peak", "scaled_rate", "untuned_period"),
+    "preheat.schedules.spline": ("spline",),
+    "preheat.schedules.stable": ("wsd",),
+    "preheat.schedules.tabulated": ("tabulated",),
+    "preheat.schedules.tanh": ("tanh",),
+    "preheat.schedules.triangular": ("triangular",),
+}
 
 __all__ = [
     "CURVES",
@@ -30,24 +84,63 @@ __all__ = [
     "Piece",
     "Pieces",
     "Rate",
+    "Recipe",
     "Resolved",
     "Rule",
     "constant",
     "cosine",
+    "data_regimes",
+    "delayed_generalization",
     "epochs",
+    "exp_hyperbolic",
     "exponential",
     "extended",
     "fraction",
+    "gi_adam",
+    "hyperbolic",
+    "hyperboliclr",
     "inverse_sqrt",
+    "inverse_time",
+    "k_decay",
     "length",
     "linear",
+    "noam_peak",
     "one_cycle",
     "polynomial",
+    "power_law",
     "product",
+    "radam",
     "rate",
+    "refined",
+    "resnet50_imagenet",
+    "restarts",
+    "rex",
     "scaled",
+    "scaled_rate",
+    "spline",
     "step",
     "steps",
+    "tabulated",
+    "tanh",
     "then",
+    "torch_one_cycle",
+    "triangular",
+    "untuned_exponential",
+    "untuned_linear",
+    "untuned_period",
     "wsd",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Each is imported when first used: who needs a cosine waits for no spline."""
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'preheat.schedules' has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The names that are there, and those that are imported when first used."""
+    return sorted({*globals(), *__all__})

@@ -4,113 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, is_number
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import as_spec
-from preheat.schedules.curves import Array
+from preheat.schedules.forms import Both, Times, between, moved
 from preheat.schedules.pieces import Piece, tidy_length
-from preheat.schedules.quadrature import integral
-from preheat.schedules.resolved import Form, Horizon, Segment, Span
+from preheat.schedules.resolved import Horizon, Segment
 from preheat.schedules.rule import Rule
-
-
-class Moved(NamedTuple):
-    """A form `by` steps later than it was written. A form (see `preheat.schedules.resolved`), as the next three are."""
-
-    form: Form
-    by: float
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t`."""
-        return self.form.value(t - self.by, self._own(span), after=after)
-
-    def area(self, span: Span) -> float:
-        """The form's own."""
-        return self.form.area(self._own(span))
-
-    def jumps(self, span: Span) -> list[float]:
-        """The form's own, as late."""
-        return [x + self.by for x in self.form.jumps(self._own(span))]
-
-    def _own(self, span: Span) -> Span:
-        return Span(span.begin - self.by, span.end - self.by)
-
-
-class Window(NamedTuple):
-    """A part of a form that was written for the span `whole`."""
-
-    form: Form
-    whole: Span
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t`."""
-        return self.form.value(t, self.whole, after=after)
-
-    def area(self, span: Span) -> float:
-        """Exact where the part is the whole, by quadrature elsewhere."""
-        if span == self.whole:
-            return self.form.area(span)
-        return integral(lambda t: self.value(t, span, after=True), *span, splits=tuple(self.jumps(span)))
-
-    def jumps(self, span: Span) -> list[float]:
-        """Those inside the part."""
-        return [x for x in self.form.jumps(self.whole) if span.begin < x < span.end]
-
-
-class Times(NamedTuple):
-    """A form, `by` times as high."""
-
-    form: Form
-    by: float
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t`."""
-        return self.by * self.form.value(t, span, after=after)
-
-    def area(self, span: Span) -> float:
-        """`by` times the form's."""
-        return self.by * self.form.area(span)
-
-    def jumps(self, span: Span) -> list[float]:
-        """The form's."""
-        return self.form.jumps(span)
-
-
-class Both(NamedTuple):
-    """The product of two forms."""
-
-    first: Form
-    second: Form
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t`."""
-        return self.first.value(t, span, after=after) * self.second.value(t, span, after=after)
-
-    def area(self, span: Span) -> float:
-        """By quadrature."""
-        return integral(lambda t: self.value(t, span, after=True), *span, splits=tuple(self.jumps(span)))
-
-    def jumps(self, span: Span) -> list[float]:
-        """Those of both."""
-        return sorted({*self.first.jumps(span), *self.second.jumps(span)})
-
-
-def part(segment: Segment, span: Span) -> Segment:
-    """What of the segment lies on `span`."""
-    if segment.span == span:
-        return segment
-    if isinstance(segment.form, Piece) and segment.form.start == segment.form.end:
-        return segment._replace(span=span)
-    return Segment(span, segment.kind, Window(segment.form, segment.span))
-
-
-def between(segments: tuple[Segment, ...], begin: float, end: float) -> list[Segment]:
-    """What of the segments lies on [begin, end]."""
-    spans = [(s, Span(max(s.span.begin, begin), min(s.span.end, end))) for s in segments]
-    return [part(s, span) for s, span in spans if span.begin < span.end]
 
 
 def schedule(value: Any) -> Rule:
@@ -240,8 +143,7 @@ class then(_Joined):
         if self.every == "epoch" and run.per_epoch is not None and p % run.per_epoch:
             raise UserError(f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs")
         later = self.second.segments(run._replace(total=run.total - p))
-        moved = (Segment(Span(s.span.begin + p, s.span.end + p), _later(s.kind), Moved(s.form, p)) for s in later)
-        return (*self.first.segments(run._replace(total=p)), *moved)
+        return (*self.first.segments(run._replace(total=p)), *moved(later, p, lambda k: "rise" if k == "warmup" else k))
 
     def json(self) -> dict[str, Any]:
         """`{"name": "then", "first": {...}, "second": {...}, "place": {...}}`."""
@@ -250,10 +152,6 @@ class then(_Joined):
 
     def __str__(self) -> str:
         return f"{self.first}, from {self.place} {self.second}"
-
-
-def _later(kind: str) -> str:
-    return "rise" if kind == "warmup" else kind
 
 
 @SCHEDULES.register("scaled")
@@ -274,9 +172,7 @@ class scaled(_Joined):
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", schedule(self.schedule))
         if not is_number(self.by) or not 0 < self.by <= 1:
-            raise UserError(
-                f"by must be above 0 and at most 1, got {self.by!r}: write 0.5 for half; a higher rate is the peak rate's part"
-            )
+            raise UserError(f"by must be above 0 and at most 1, got {self.by!r}: write 0.5 for half")
         object.__setattr__(self, "by", float(self.by))
 
     @property

@@ -5,9 +5,10 @@ now, `low <= high` are the factors at its ends, and `h(0) = 0`, `h(1) = 1`:
 
     value(x) = high h(x) + low (1 - h(x))          exponential: high (low / high)^(1 - x)
 
-A fall is the same rise played backwards: `1-sqrt` falls as 1 - sqrt(u), `sqrt` as sqrt(1 - u), `square` as 1 - u^2,
-`mirror_cosine` as 2 (1 - u) - (1 + cos(pi u)) / 2, with u the part of the piece that is over. So a fall to 0 is computed from what remains, and its last value is as exact
-as its first: the usual (1 + cos)/2 loses half of its digits there.
+A fall is the same rise played backwards: `1-sqrt` falls as 1 - sqrt(u), `sqrt` as sqrt(1 - u), `square` as
+1 - u^2, `mirror_cosine` as 2 (1 - u) - (1 + cos(pi u)) / 2, with u the part of the piece that is over. So a fall
+to 0 is computed from what remains, and its last value is as exact as its first: the usual (1 + cos)/2 loses
+half of its digits there.
 """
 
 from __future__ import annotations
@@ -63,6 +64,16 @@ def _cosine(x: Array, power: float) -> Array:
     return wave if power == 1 else wave**power
 
 
+def _cosine_mean(power: float) -> float:
+    """Gamma(p + 1/2) / (sqrt(pi) Gamma(p + 1)): the mean of sin^(2p). Its asymptotic series where lgamma loses digits."""
+    if power == 1:
+        return 0.5
+    if power < 100:
+        return math.exp(math.lgamma(power + 0.5) - math.lgamma(power + 1)) / math.sqrt(math.pi)
+    q = 1 / power
+    return math.sqrt(q / math.pi) * (1 + q * (-1 / 8 + q * (1 / 128 + q * (5 / 1024 - q * 21 / 32768))))
+
+
 def _mirrored(x: Array, power: float) -> Array:
     """2 x - sin^2(pi x / 2): what the cosine leaves out of a straight line, on its other side."""
     out: Array = 2 * x - _cosine(x, 1.0)
@@ -71,7 +82,7 @@ def _mirrored(x: Array, power: float) -> Array:
 
 CURVES: dict[str, Curve] = {
     "linear": _between(lambda x, p: x, lambda p: 1 / 2),
-    "cosine": _between(_cosine, lambda p: math.exp(math.lgamma(p + 0.5) - math.lgamma(p + 1)) / math.sqrt(math.pi)),
+    "cosine": _between(_cosine, _cosine_mean),
     "polynomial": _between(lambda x, p: x**p, lambda p: 1 / (p + 1)),
     "sqrt": _between(lambda x, p: np.sqrt(x), lambda p: 2 / 3),
     "1-sqrt": _between(lambda x, p: x / (1 + np.sqrt(1 - x)), lambda p: 1 / 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from preheat.core.errors import UserError
 from preheat.core.lengths import Length, fraction
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
@@ -19,8 +20,8 @@ class one_cycle(Named):
     """A long rise over the first 30 %, then a fall far below the start (super-convergence).
 
     From warmup_start = 1/25 to 1 along `warmup_curve` (cosine), then to `final` = 4e-6 along `curve` (cosine;
-    `power` where it is polynomial). The defaults are those of torch's OneCycleLR: div_factor 25,
-    final_div_factor 1e4, pct_start 0.3.
+    `power` where the curve has one). three_phase: from 1 back to warmup_start in as many steps as the rise took, and from
+    there to `final`. The defaults are those of torch's OneCycleLR: div_factor 25, final_div_factor 1e4, pct_start 0.3.
 
     >>> [round(float(x), 3) for x in one_cycle(at="left").resolve(10).table()]
     [0.04, 0.28, 0.76, 1.0, 0.95, 0.812, 0.611, 0.389, 0.188, 0.05]
@@ -36,7 +37,14 @@ class one_cycle(Named):
     curve: str = "cosine"
     power: float | None = None
     final: Level = 4e-6
+    three_phase: bool = False
 
     def body(self) -> tuple[Piece, ...]:
-        """The fall."""
-        return (Piece(None, 1.0, floor_ratio(self.final), self.curve, self.power),)
+        """The fall, or both falls."""
+        final = floor_ratio(self.final)
+        if not self.three_phase:
+            return (Piece(None, 1.0, final, self.curve, self.power),)
+        if not self.warmup:
+            raise UserError(f"three phases need a rise, got warmup {self.warmup}: write warmup='30%', or three_phase=False")
+        back = Piece(self.warmup, 1.0, self.warmup_start, self.curve, self.power)
+        return (back, Piece(None, self.warmup_start, final, self.curve, self.power))

@@ -13,8 +13,9 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length
 from preheat.core.levels import Level, level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.algebra import Moved, between, schedule
+from preheat.schedules.algebra import schedule
 from preheat.schedules.curves import Array
+from preheat.schedules.forms import between, moved
 from preheat.schedules.pieces import Piece, place, tidy_length
 from preheat.schedules.resolved import Form, Horizon, Resolved, Segment, Span
 from preheat.schedules.rule import Rule
@@ -145,17 +146,11 @@ class extended(Rule):
     def _cooled(self, old: tuple[Segment, ...], run: Horizon) -> list[Segment]:
         now = self._factor(old, run._replace(total=self.was), False)
         if run.factor(self.final) > now:
-            raise UserError(
-                f"a cooldown can't end above where it begins, factor {now:.6g}, got final={self.final}: write a lower final"
-            )
+            raise UserError(f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower it")
         left = run._replace(total=run.total - self.place)
         pieces = [Piece(None, now, now)] if self.length is not None else []
         placed = place((*pieces, self._fall(now)), left)
-        kinds = ["cooldown" if s.kind in ("decay", "cooldown") else "hold" for s in placed]
-        return [
-            Segment(Span(s.span.begin + self.place, s.span.end + self.place), kind, Moved(s.form, self.place))
-            for s, kind in zip(placed, kinds, strict=True)
-        ]
+        return moved(placed, self.place, lambda kind: "cooldown" if kind in ("decay", "cooldown") else "hold")
 
     def _fall(self, start: float) -> Piece:
         return Piece(self.length, start, self.final, self.curve, self.power)

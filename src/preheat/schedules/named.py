@@ -17,8 +17,9 @@ from preheat.core.lengths import Length, steps
 from preheat.core.levels import Level, Rate, level
 from preheat.schedules.curves import check_curve
 from preheat.schedules.pieces import Piece, Pieces, number, place, tidy_length
-from preheat.schedules.resolved import Horizon, Segment, check_sampling
+from preheat.schedules.resolved import Horizon, Segment
 from preheat.schedules.rule import Rule
+from preheat.schedules.sampling import check_sampling
 
 _NONE = steps(0)
 
@@ -61,9 +62,9 @@ class Named(Rule):
         """The same schedule written as pieces. Errors: UserError where pieces can't say what it does."""
         if type(self).segments is not Named.segments:
             raise UserError(f"{type(self).__name__} can't be written as pieces, got {self}: use the schedule itself")
-        return Pieces(self.rise() + self.body(), at=self.at, every=self.every)
+        return Pieces(self.warmup_pieces() + self.body(), at=self.at, every=self.every)
 
-    def rise(self) -> tuple[Piece, ...]:
+    def warmup_pieces(self) -> tuple[Piece, ...]:
         """The warmup as a piece, or nothing."""
         if not self.warmup:
             return ()
@@ -73,7 +74,7 @@ class Named(Rule):
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """Warmup and body at their places on [0, T]."""
-        placed = place(self.rise() + self.body(), run)
+        placed = place(self.warmup_pieces() + self.body(), run)
         if self.warmup_curve == "constant" and self.warmup and placed[0].kind == "hold":
             return (placed[0]._replace(kind="warmup"), *placed[1:])
         return placed

@@ -16,8 +16,9 @@ from preheat.core.lengths import Length, is_number, length, snug, steps
 from preheat.core.levels import Level, Rate, level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array, check_curve
-from preheat.schedules.resolved import Horizon, Segment, Span, check_sampling
+from preheat.schedules.resolved import Horizon, Segment, Span
 from preheat.schedules.rule import Rule
+from preheat.schedules.sampling import check_sampling
 
 _CLOSE = 1e-9  # of the run: what lengths that should fill it may miss by rounding
 

@@ -22,13 +22,11 @@ from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
 
-from preheat.core.errors import UserError, unknown
+from preheat.core.errors import UserError
 from preheat.core.lengths import Length, Sizes, is_number, length
 from preheat.core.levels import Level, Rate
 from preheat.schedules.curves import Array
-
-AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
-EVERY = ("step", "epoch")
+from preheat.schedules.sampling import AT, whole_steps
 
 
 class Span(NamedTuple):
@@ -151,7 +149,7 @@ class Resolved:
     def __call__(self, step: Any) -> Any: ...
     def __call__(self, step: Any) -> Any:
         """The factor of update `step`, or of an array of updates."""
-        k = np.minimum(_steps(step), self.total - 1)
+        k = np.minimum(whole_steps(step), self.total - 1)
         out = self.curve(self.positions(k), after=self.schedule.at != "right")
         return out if out.ndim else float(out)
 
@@ -299,24 +297,3 @@ def _whole(total: Any, given: Any) -> int:
     if isinstance(total, bool) or not hasattr(total, "__index__") or operator.index(total) < 1:
         raise UserError(f"a run's total must be a whole number of steps >= 1, got {given!r}: write total=1000")
     return operator.index(total)
-
-
-def check_sampling(at: str, every: str) -> None:
-    """Raise `UserError` unless `at` and `every` are known."""
-    if not isinstance(at, str) or at not in AT:
-        raise unknown("at (the place of an update)", at, AT)
-    if every not in EVERY:
-        raise unknown("every (how often the factor changes)", every, EVERY)
-
-
-def _steps(step: Any) -> Array:
-    """`step` as float64, checked: whole numbers from 0 on."""
-    given = np.asarray(step)
-    if given.size and given.dtype.kind not in "iuf":
-        raise UserError(f"a step must be a whole number >= 0, got {step!r}: write resolved(0)")
-    k = given.astype(np.float64)
-    if given.dtype.kind == "f" and not (np.isfinite(k) & (k == np.floor(k))).all():
-        raise UserError(f"a step must be a whole number >= 0, got {step!r}: the first update is step 0")
-    if k.size and k.min() < 0:
-        raise UserError(f"a step must be a whole number >= 0, got {k.min():g}: the first update is step 0")
-    return k

@@ -1,0 +1,170 @@
+"""Compare schedules without training: what they spend, how they fall, how they change with the budget, what theory says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from preheat.cli.options import imports, number, read_imports, settings, whole
+from preheat.cli.schedules import HELP, schedule_words
+from preheat.core.errors import UserError
+from preheat.core.lengths import length
+
+if TYPE_CHECKING:
+    from preheat.analysis.schedule_metrics import Known
+    from preheat.schedules.resolved import Resolved
+    from preheat.schedules.rule import Rule
+
+EXAMPLES = """examples:
+  preheat compare cosine linear wsd constant --warmup 5%
+  preheat compare wsd:cooldown=20% wsd:cooldown=10%,cooldown_curve=1-sqrt --steps 5000 --peak-lr 3e-4
+  preheat compare cosine step:milestones=[50%,75%] --epochs 90 --steps-per-epoch 100 --budgets 30ep,60ep,90ep --json
+
+columns:
+  mean            of the factor over the run: the budget, in steps at the peak rate, over the number of steps
+  first, last     rate of the first and of the last update
+  fall            the largest fall of the rate from one update to the next
+  insensitivity   of each budget: how much the area above 0.8 of the peak, until the rate first falls below that, differs
+                  from that of the longest budget. 0 % is a schedule that begins alike whatever its length
+  bound           on the last iterate's suboptimality with the best peak rate, over the least bound of these schedules
+                  (convex functions, one gradient norm all along; arXiv 2501.18965). It counts a warmup as lost
+  best peak       the peak rate of that bound, over that of the schedule with the least bound
+"""
+_HEAD = ("", "mean", "first", "last", "fall", "insensitivity", "bound", "best peak")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("schedules", nargs="+", metavar="SCHEDULE", help=HELP)
+    add("--warmup", metavar="LENGTH", help="of all of them: 500 (steps), 5ep (epochs) or 5%% (of the run)")
+    add("--steps", metavar="N", type=whole, help="the run's length in steps (default: 1000)")
+    add("--epochs", metavar="N", type=whole, help="the run's length in epochs")
+    add("--steps-per-epoch", metavar="N", type=whole, help="needed by lengths in epochs (default: 10 with --epochs)")
+    add("--peak-lr", metavar="RATE", type=number, help="the highest rate (default: 1, so rates are factors)")
+    add("--budgets", metavar="LENGTHS", help="lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)")
+    add("--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of all of them (repeatable)")
+    add("--json", action="store_true", help="print everything as JSON")
+    imports(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure and print."""
+    read_imports(args.imports)
+    if args.epochs and args.steps:
+        raise UserError("--epochs and --steps both give the run's length: write one of them")
+    if args.peak_lr is not None and not 0 < args.peak_lr < float("inf"):
+        raise UserError(f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3")
+    shared: dict[str, Any] = settings(args.pairs)
+    if args.warmup is not None:
+        shared["warmup"] = args.warmup
+    per_epoch = args.steps_per_epoch or (10 if args.epochs else None)
+    total = args.steps or (args.epochs * per_epoch if args.epochs and per_epoch else 1000)
+    known: Known = {"per_epoch": per_epoch, "peak": args.peak_lr}
+    schedules = schedule_words(args.schedules, shared)
+    data = measured(schedules, total, budgets=_budgets(args.budgets, total, per_epoch), strict=bool(args.budgets), known=known)
+    print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
+
+
+def measured(schedules: Mapping[str, Rule], total: int, *, budgets: Sequence[int], strict: bool, known: Known) -> dict[str, Any]:
+    """All that is printed, as JSON data: a mapping for each schedule and, of two, their difference.
+
+    strict: a schedule that does not fit one of the budgets is an error; else it has no insensitivity, and a note says why.
+    """
+    from preheat.analysis.convex import convex_bound
+    from preheat.analysis.schedule_metrics import difference, insensitivity
+
+    rows: dict[str, dict[str, Any]] = {}
+    notes = []
+    for word, schedule in schedules.items():
+        rows[word] = _row(schedule.resolve(total, **known), known.get("peak") or 1.0)
+        rows[word]["bound"] = convex_bound(schedule, total, **known).json()
+        try:
+            rows[word]["insensitivity"] = insensitivity(schedule, budgets, **known).json()
+        except UserError as error:
+            if strict:
+                raise UserError(f"{word} and --budgets: {error}") from error
+            rows[word]["insensitivity"] = None
+            notes.append(f"{word} has no insensitivity: {error}")
+    best = min((row["bound"] for row in rows.values()), key=lambda b: float(b["value"]))
+    for row in rows.values():
+        row["bound"] |= {
+            "over_least": row["bound"]["value"] / best["value"],
+            "peak_over_its": row["bound"]["best_peak"] / best["best_peak"],
+        }
+    head = {"total": total, **known, "budgets": list(budgets), "schedules": rows, "notes": notes}
+    if len(schedules) == 2:
+        a, b = schedules.values()
+        head["difference"] = difference(a, b, total, **known).json()
+    return head
+
+
+def _row(run: Resolved, peak: float) -> dict[str, Any]:
+    """What the updates get and spend."""
+    table = peak * run.table()
+    return {
+        "schedule": run.schedule.json(),
+        "mean": run.mean(),
+        "budget": run.mean() * run.total,
+        "first": float(table[0]),
+        "last": float(table[-1]),
+        "fall": float((table[:-1] - table[1:]).max(initial=0.0)),
+    }
+
+
+def lines(data: Mapping[str, Any]) -> list[str]:
+    """The table, its notes, and the difference of two schedules."""
+    peak = f", peak rate {data['peak']:g}" if data["peak"] else ""
+    plural = "s" if data["total"] > 1 else ""
+    out = [f"{data['total']} step{plural}{peak}; insensitivity over {', '.join(map(str, data['budgets']))} step{plural}", ""]
+    cells = [list(_HEAD)]
+    for word, row in data["schedules"].items():
+        seen = row["insensitivity"]
+        changes = " ".join(f"{100 * r['change']:.3g}" for r in seen["runs"]) + " %" if seen else "-"
+        numbers = [f"{row[name]:.4g}" for name in ("mean", "first", "last", "fall")]
+        cells.append([word, *numbers, changes, f"{row['bound']['over_least']:.3f}", f"{row['bound']['peak_over_its']:.3f}"])
+    out += _aligned(cells) + [f"note: {note}" for note in data["notes"]]
+    if "difference" in data:
+        out += ["", *_difference(list(data["schedules"]), data["difference"], data["peak"] or 1.0)]
+    return out
+
+
+def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str]:
+    """What sets the second schedule apart from the first."""
+    a, b = words
+    if d["first_step"] is None:
+        return [f"{b} against {a}: every update has the same rate"]
+    cells = [["step", a, b, "difference"]]
+    for row in d["rows"]:
+        x, y = peak * row["a"], peak * row["b"]
+        cells.append([str(row["step"]), f"{x:.4g}", f"{y:.4g}", f"{y - x:+.4g}"])
+    return [
+        f"{b} against {a}: they differ from step {d['first_step']} on, most at step {d['largest_step']}, by "
+        f"{peak * d['largest']:.4g}; on average by {peak * d['l1'] / d['total']:.4g}; "
+        f"budget {d['budget']:+.4g} steps at the peak rate",
+        "",
+        *_aligned(cells),
+    ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, the first column to the left, numbers to the right.
+
+    >>> _aligned([["", "mean"], ["cosine", "0.5"]])
+    ['        mean', 'cosine   0.5']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
+
+
+def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:
+    """The lengths to compare, in steps, rising."""
+    words = [w.strip() for w in (text or "25%,50%,75%,100%").split(",")]
+    found = {length(w).resolve(total, per_epoch) for w in words}
+    if text is None:
+        found = {max(1.0, round(n)) for n in found}
+    if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
+        raise UserError(f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200")
+    return sorted(map(int, found))

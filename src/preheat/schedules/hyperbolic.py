@@ -1,0 +1,158 @@
+"""Hyperbolic decays: the first steps of the decay hardly depend on how long the run will be.
+
+x in [0, N] are the steps since the warmup, N = T - W all of them, r = N - x those that remain, U >= N the upper bound:
+
+    h(x) = sqrt(r (2 (U - N) + r)) / U        h(N) = 0,  h(0) = sqrt(1 - (1 - N/U)^2)
+
+a branch of a hyperbola with the asymptote 1 - x/U. It is written from what remains, so its end is exact.
+Kim 2024, arXiv 2407.15200.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length
+from preheat.core.levels import Level, Rate
+from preheat.core.registry import SCHEDULES
+from preheat.schedules.curves import Array
+from preheat.schedules.named import Named
+from preheat.schedules.pieces import Piece
+from preheat.schedules.quadrature import integral
+from preheat.schedules.resolved import Form, Horizon, Segment, Span
+
+_CLOSE = 1e-9  # what the upper bound may miss of the decay's length by rounding
+
+
+@dataclass(frozen=True)
+class Hyperbola:
+    """1 - (1 - f)(h(0) - h(x)). A form (see `preheat.schedules.resolved`). gap: U - N."""
+
+    gap: float
+    infimum: float
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        n, left = span.end - span.begin, span.end - t
+        g = np.sqrt(left * (2 * self.gap + left)) / math.sqrt(n * (2 * self.gap + n))
+        out: Array = g + self._final(n) * (1 - g)
+        return out
+
+    def area(self, span: Span) -> float:
+        """By quadrature: the closed form, with an arcosh, loses its digits where U is far above N."""
+        return integral(lambda t: self.value(t, span, after=True), *span)
+
+    def jumps(self, span: Span) -> list[float]:
+        """None."""
+        return []
+
+    def _final(self, n: float) -> float:
+        """1 - (1 - f) h(0), without the cancellation."""
+        upper = n + self.gap
+        start = math.sqrt(n * (2 * self.gap + n)) / upper
+        return self.infimum + (1 - self.infimum) * (self.gap / upper) ** 2 / (1 + start)
+
+
+@dataclass(frozen=True)
+class ExpHyperbola:
+    """f^(h(0) - h(x)). A form. gap: U - N."""
+
+    gap: float
+    infimum: float
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        n, left, x = span.end - span.begin, span.end - t, t - span.begin
+        upper = n + self.gap
+        first = math.sqrt(n * (2 * self.gap + n))
+        # h(0) - h(x) as the difference of the squares over the sum
+        fallen = x * (2 * upper - x) / (upper * (first + np.sqrt(left * (2 * self.gap + left))))
+        out: Array = np.power(self.infimum, fallen)
+        return out
+
+    def area(self, span: Span) -> float:
+        """By quadrature."""
+        return integral(lambda t: self.value(t, span, after=True), *span)
+
+    def jumps(self, span: Span) -> list[float]:
+        """None."""
+        return []
+
+
+@SCHEDULES.register("hyperbolic")
+@dataclass(frozen=True, kw_only=True)
+class hyperbolic(Named):
+    """A decay along a hyperbola (HyperbolicLR): early on nearly the same in runs of every length.
+
+    s = 1 - (1 - infimum)(h(0) - h(x)), with h as in `preheat.schedules.hyperbolic`. It ends at
+    1 - (1 - infimum) h(0), which is `infimum` only where the upper bound U is the length N of the decay; then s is the
+    straight line. upper: U, a length >= N, the same for all the runs to be compared.
+
+    >>> rate = hyperbolic(upper="250ep", infimum="1e-6lr", at="left").resolve("50ep", per_epoch=1, peak=1e-2)
+    >>> [round(1e-2 * rate(k), 9) for k in (0, 1, 10, 24, 49)]
+    [0.01, 0.0099331, 0.009306669, 0.008209882, 0.004801519]
+
+    Kim 2024, arXiv 2407.15200.
+    """
+
+    upper: Length
+    infimum: Level = 1e-4
+
+    def body(self) -> tuple[Piece, ...]:
+        """The place of the decay; its form is in `segments`."""
+        return (Piece(None, 1.0, self.infimum),)
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The warmup, then the hyperbola."""
+        placed, infimum = super().segments(run), run.factor(self.infimum)
+        return tuple(s if s.kind == "warmup" else _decay(s, Hyperbola(_gap(self.upper, s.span, run), infimum)) for s in placed)
+
+
+@SCHEDULES.register("exp_hyperbolic")
+@dataclass(frozen=True, kw_only=True)
+class exp_hyperbolic(Named):
+    """An exponential decay with a hyperbola in its exponent (ExpHyperbolicLR).
+
+    s = infimum^(h(0) - h(x)), with h as in `preheat.schedules.hyperbolic`. It ends at infimum^h(0), which is `infimum`
+    only where the upper bound U is the length N of the decay; then s is the exponential decay. `infimum` is above 0.
+
+    >>> rate = exp_hyperbolic(upper="250ep", infimum="1e-6lr", at="left").resolve("50ep", per_epoch=1, peak=1e-2)
+    >>> [round(1e-2 * rate(k), 9) for k in (0, 1, 10, 24, 49)]
+    [0.01, 0.009402372, 0.005280072, 0.001922566, 8.3253e-05]
+
+    Kim 2024, arXiv 2407.15200.
+    """
+
+    upper: Length
+    infimum: Level = 1e-4
+
+    def body(self) -> tuple[Piece, ...]:
+        """The place of the decay; its form is in `segments`."""
+        lowest = self.infimum.value if isinstance(self.infimum, Rate) else self.infimum
+        if not lowest:
+            raise UserError(f"the infimum of an exponential decay must be above 0, got {self.infimum}: write 1e-4")
+        return (Piece(None, 1.0, self.infimum),)
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The warmup, then the hyperbola."""
+        placed, infimum = super().segments(run), run.factor(self.infimum)
+        return tuple(s if s.kind == "warmup" else _decay(s, ExpHyperbola(_gap(self.upper, s.span, run), infimum)) for s in placed)
+
+
+def _decay(segment: Segment, form: Form) -> Segment:
+    return segment._replace(kind="decay", form=form)
+
+
+def _gap(upper: Length, span: Span, run: Horizon) -> float:
+    """U - N, checked."""
+    bound, n = run.steps(upper), span.end - span.begin
+    if bound < n * (1 - _CLOSE):
+        raise UserError(
+            f"upper must be at least the length of the decay, {n:g} steps, got {upper} = {bound:g} steps: "
+            "write the longest run that you mean to compare, such as 250ep"
+        )
+    return max(bound - n, 0.0)

@@ -1,0 +1,147 @@
+"""The 13 schedules of the HyperbolicLR experiments, by their codes. Kim and Kim 2024, arXiv 2407.15200."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from preheat.core.between import Between
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import epochs, steps
+from preheat.core.levels import rate
+from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
+from preheat.schedules.drops import step
+from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
+from preheat.schedules.onecycle import torch_one_cycle
+from preheat.schedules.recipe import Recipe
+from preheat.schedules.rule import Rule
+from preheat.schedules.triangular import triangular
+
+
+class Setting(NamedTuple):
+    """What a code is written for. total: T steps; tuned: the epochs at which S and CY got their step counts."""
+
+    epochs: int
+    per_epoch: int
+    peak: float
+    infimum: float
+    tuned: int
+    options: dict[str, float]
+
+    @property
+    def warmup(self) -> int:
+        """W, in epochs."""
+        return max(1, self.epochs // 10)
+
+    def get(self, name: str, default: float) -> float:
+        """An option, or its default."""
+        return self.options.get(name, default)
+
+
+_EPOCHS: dict[str, Any] = {"at": "left", "every": "epoch"}
+
+
+def _hyperbolic(made: type[hyperbolic] | type[exp_hyperbolic], warm: bool) -> Callable[[Setting], Rule]:
+    def build(s: Setting) -> Rule:
+        shape: dict[str, Any] = {"upper": epochs(s.get("upper", 250)), "infimum": rate(s.infimum), **_EPOCHS}
+        return made(**shape, warmup=epochs(s.warmup), warmup_start=rate(s.infimum)) if warm else made(**shape)
+
+    return build
+
+
+def _step(s: Setting) -> Rule:
+    period = s.get("period", max(1, s.tuned // 3))
+    return step(period=epochs(period), gamma=s.get("gamma", 0.1), **_EPOCHS)
+
+
+def _triangular(s: Setting) -> Rule:
+    rise = int(s.get("rise", max(1, s.tuned * s.per_epoch // 4)))
+    return triangular(rise=steps(rise), base=rate(s.infimum), at="left")
+
+
+def _one_cycle(s: Setting) -> Rule:
+    return torch_one_cycle(s.epochs * s.per_epoch, pct_start=s.get("pct_start", 0.3))
+
+
+# code: (what it builds, its options)
+_CODES: dict[str, tuple[Callable[[Setting], Rule], tuple[str, ...]]] = {
+    "N": (lambda s: constant(**_EPOCHS), ()),
+    "P": (lambda s: polynomial(power=s.get("power", 0.5), **_EPOCHS), ("power",)),
+    "C": (lambda s: cosine(final=rate(s.infimum), **_EPOCHS), ()),
+    "E": (lambda s: exponential(final=s.get("gamma", 0.96) ** s.epochs, **_EPOCHS), ("gamma",)),
+    "L": (lambda s: linear(final=s.get("end", max(s.infimum / s.peak, 1e-6)), **_EPOCHS), ("end",)),
+    "S": (_step, ("gamma", "period")),
+    "OC": (_one_cycle, ("pct_start",)),
+    "CY": (_triangular, ("rise",)),
+    "H": (_hyperbolic(hyperbolic, False), ("upper",)),
+    "EH": (_hyperbolic(exp_hyperbolic, False), ("upper",)),
+    "WH": (_hyperbolic(hyperbolic, True), ("upper",)),
+    "WEH": (_hyperbolic(exp_hyperbolic, True), ("upper",)),
+    "WC": (lambda s: cosine(warmup=epochs(s.warmup), warmup_start=0.01, final=rate(s.infimum), **_EPOCHS), ()),
+}
+CODES = tuple(_CODES)
+
+
+def hyperboliclr(
+    code: str,
+    *,
+    epochs: int,
+    per_epoch: int,
+    peak: float = 1e-2,
+    infimum: float = 1e-6,
+    tuned_at: int | None = None,
+    first_epoch_at_peak: bool = False,
+    **options: float,
+) -> Recipe:
+    """One of the experiments' schedules with its defaults: N P C E L S OC CY H EH WH WEH WC.
+
+    Constant, polynomial, cosine, exponential, linear, step, one-cycle, cyclic, (exp-)hyperbolic, the same two and cosine
+    with a warmup of W = max(1, E // 10) of E `epochs`. OC and CY step after every batch and cycle Adam's beta1, the others
+    step after every epoch.
+
+    options: power (P, 0.5), gamma (E 0.96, S 0.1), period (S, in epochs, E // 3), end (L, max(infimum/peak, 1e-6)),
+    pct_start (OC, 0.3), rise (CY, in steps, T // 4), upper (H EH WH WEH, in epochs, 250).
+    tuned_at: the epochs at which S and CY were tuned; the experiments keep their counts for other budgets.
+    first_epoch_at_peak: the experiments' WH and WEH train their first epoch at the full peak rate, because the rate is
+    first set after it; off by default.
+    Errors: UserError for an unknown code or option, and where the schedule does not fit.
+
+    >>> hyperboliclr("H", epochs=50, per_epoch=124).rates()[[0, 124, 49 * 124]].round(8)
+    array([0.01      , 0.0099331 , 0.00480152])
+    """
+    if code not in _CODES:
+        raise unknown("code", code, CODES)
+    build, known = _CODES[code]
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of code {code}", name, known)
+    if first_epoch_at_peak and code not in ("WH", "WEH"):
+        raise UserError(f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out")
+    setting = Setting(epochs, per_epoch, peak, infimum, tuned_at or epochs, options)
+    made = _late(code, setting) if first_epoch_at_peak else build(setting)
+    return Recipe(made, peak, epochs * per_epoch, per_epoch, _also(code, made, setting))
+
+
+def _also(code: str, made: Rule, s: Setting) -> dict[str, Between]:
+    """Adam's beta1, which torch cycles against the rate."""
+    if code == "OC":
+        swing = torch_one_cycle(s.epochs * s.per_epoch, pct_start=s.get("pct_start", 0.3), start=0.0, final=0.0)
+        return {"beta1": Between(swing, at_zero=0.95, at_peak=0.85)}
+    if code == "CY":
+        assert isinstance(made, triangular)
+        return {"beta1": Between(triangular(rise=made.rise, at="left"), at_zero=0.9, at_peak=0.8)}
+    return {}
+
+
+def _late(code: str, s: Setting) -> Rule:
+    """An epoch at the peak, then the warmup from where it would have been after one epoch."""
+    made = hyperbolic if code == "WH" else exp_hyperbolic
+    start = rate(s.infimum + (s.peak - s.infimum) / s.warmup)
+    rest = made(
+        upper=epochs(s.get("upper", 250)),
+        infimum=rate(s.infimum),
+        warmup=epochs(s.warmup - 1),
+        warmup_start=start,
+        **_EPOCHS,
+    )
+    return constant(**_EPOCHS).then(rest, at=epochs(1))

@@ -1,0 +1,116 @@
+"""Power law: the power scheduler, whose rate depends on the tokens seen and not on the length of the run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, fraction
+from preheat.core.levels import Level
+from preheat.core.registry import SCHEDULES
+from preheat.schedules.curves import Array
+from preheat.schedules.forms import Both, part
+from preheat.schedules.named import Named, floor_ratio
+from preheat.schedules.pieces import Piece
+from preheat.schedules.resolved import Horizon, Segment, Span
+
+_FALL = fraction(0.1)
+_CLOSE = 1e-12  # what `final` may lie above the law by rounding
+
+
+@dataclass(frozen=True)
+class Law:
+    """(onset / t)^exponent for t >= onset. A form (see `preheat.schedules.resolved`)."""
+
+    onset: float
+    exponent: float
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        """The factors at positions `t`."""
+        out: Array = np.power(self.onset / np.maximum(t, self.onset), self.exponent)
+        return out
+
+    def area(self, span: Span) -> float:
+        """The integral of a power, exact also where the exponent is 1."""
+        grown, a = math.log(span.end / span.begin), 1 - self.exponent
+        scale = span.begin * float((self.onset / span.begin) ** self.exponent)
+        return scale * (math.expm1(a * grown) / a if a else grown)
+
+    def jumps(self, span: Span) -> list[float]:
+        """None."""
+        return []
+
+
+@SCHEDULES.register("power_law")
+@dataclass(frozen=True, kw_only=True)
+class power_law(Named):
+    """Power scheduler: the peak until `onset`, then a power of the time, and a cooldown.
+
+    s = min(1, (onset / t)^exponent), t counted from the start of the run, warmup included: it does not know the run's
+    length. Over the last `cooldown` steps it is multiplied by a fall along `cooldown_curve` that ends at `final` of the
+    peak. The warmup must be over at the onset; a cooldown of 0 leaves it out.
+
+    >>> power_law(onset=2, exponent=0.5, cooldown=0, at="right").resolve(8).table().round(6)
+    array([1.      , 1.      , 0.816497, 0.707107, 0.632456, 0.57735 ,
+           0.534522, 0.5     ])
+
+    With a rate of a n^-b at n tokens and the peak p: onset (p / a)^(-1/b) tokens, exponent b.
+    Shen et al. 2024, arXiv 2408.13359.
+    """
+
+    onset: Length
+    exponent: float = 0.51
+    cooldown: Length = _FALL
+    cooldown_curve: str = "exponential"
+    cooldown_power: float | None = None
+    final: Level = 0.01
+
+    def body(self) -> tuple[Piece, ...]:
+        """The places of law and cooldown; their forms are in `segments`."""
+        if not self.onset:
+            raise UserError(f"onset must be above 0, got {self.onset}: write '10%' or '1e9tok'")
+        if self.exponent <= 0:
+            raise UserError(f"exponent must be above 0, got {self.exponent:g}: write 0.51")
+        fall = Piece(self.cooldown, 1.0, floor_ratio(self.final), self.cooldown_curve, self.cooldown_power)
+        return (Piece(None, 1.0, 1.0), *([fall] if self.cooldown else []))
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """The warmup, the peak, the law, the cooldown."""
+        law = Law(run.steps(self.onset), self.exponent)
+        out: list[Segment] = []
+        for s in super().segments(run):
+            if s.kind == "warmup":
+                if s.span.end > law.onset:
+                    raise UserError(
+                        f"the warmup must be over at the onset, step {law.onset:g}, got {s.span.end:g} steps: shorten the warmup"
+                    )
+                out.append(s)
+            else:
+                out += self._under(law, s, run)
+        return tuple(out)
+
+    def _under(self, law: Law, segment: Segment, run: Horizon) -> list[Segment]:
+        """A segment times the law, cut at the onset."""
+        begin, end = segment.span
+        if isinstance(segment.form, Piece) and end == run.total and self.cooldown:
+            reached = float(law.value(np.array(end), segment.span, after=True))
+            final = run.factor(self.final) / reached
+            if final > 1 + _CLOSE:
+                raise UserError(
+                    f"final must not lie above the power law's own end, factor {reached:.6g}, got {self.final}: "
+                    "write a lower final, or cooldown=0"
+                )
+            segment = segment._replace(form=replace(segment.form, end=min(final, 1.0)))
+        bounds = sorted({begin, min(max(law.onset, begin), end), end})
+        parts = [part(segment, Span(a, b)) for a, b in pairwise(bounds)]
+        return [s if s.span.end <= law.onset else _times(law, s) for s in parts]
+
+
+def _times(law: Law, segment: Segment) -> Segment:
+    if segment.kind == "stable":
+        return segment._replace(kind="decay", form=law)
+    return segment._replace(form=Both(law, segment.form))

@@ -1,0 +1,34 @@
+"""Where and how often an update takes its factor; see the table of `preheat.schedules.resolved`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from preheat.core.errors import UserError, unknown
+from preheat.schedules.curves import Array
+
+AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
+EVERY = ("step", "epoch")
+
+
+def check_sampling(at: str, every: str) -> None:
+    """Raise `UserError` unless `at` and `every` are known."""
+    if not isinstance(at, str) or at not in AT:
+        raise unknown("at (the place of an update)", at, AT)
+    if every not in EVERY:
+        raise unknown("every (how often the factor changes)", every, EVERY)
+
+
+def whole_steps(step: Any) -> Array:
+    """`step` as float64, checked: whole numbers from 0 on."""
+    given = np.asarray(step)
+    if given.size and given.dtype.kind not in "iuf":
+        raise UserError(f"a step must be a whole number >= 0, got {step!r}: write resolved(0)")
+    k = given.astype(np.float64)
+    if given.dtype.kind == "f" and not (np.isfinite(k) & (k == np.floor(k))).all():
+        raise UserError(f"a step must be a whole number >= 0, got {step!r}: the first update is step 0")
+    if k.size and k.min() < 0:
+        raise UserError(f"a step must be a whole number >= 0, got {k.min():g}: the first update is step 0")
+    return k
