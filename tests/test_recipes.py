@@ -128,8 +128,8 @@ def test_mistakes(make, words):
 @pytest.mark.parametrize("decay", ["cosine", "step", "none"])
 def test_the_data_regimes_formula(warmup, decay):
     base, total, per_epoch = 0.1, 100, 3
-    for start, low in ((0.0, 0.0), (1e-3, 1e-4)):
-        recipe = data_regimes(warmup=warmup, per_epoch=per_epoch, decay=decay, start=start, final=low)
+    for low in (0.0, 1e-4):
+        recipe = data_regimes(warmup=warmup, per_epoch=per_epoch, decay=decay, final=low)
         seen = recipe.rates().reshape(total, per_epoch)
         assert (seen == seen[:, :1]).all()
         for e, rate in enumerate(seen[:, 0]):
@@ -137,7 +137,7 @@ def test_the_data_regimes_formula(warmup, decay):
             cos = low + (base - low) * (1 + math.cos(math.pi * u)) / 2
             stairs = base * (0.01 if u >= 0.75 else 0.1 if u >= 0.5 else 1)
             body = {"cosine": cos, "step": stairs, "none": base}[decay]
-            assert rate == pytest.approx(start + (base - start) * e / warmup if e < warmup else body, rel=1e-12, abs=1e-17)
+            assert rate == pytest.approx(base * e / warmup if e < warmup else body, rel=1e-12, abs=1e-17)
 
 
 def test_both_readings_of_the_imagenet_guide():

@@ -19,14 +19,22 @@ from preheat.schedules.triangular import triangular
 
 
 class Setting(NamedTuple):
-    """What a code is written for. total: T steps; tuned: the epochs at which S and CY got their step counts."""
+    """What a code is written for."""
 
     epochs: int
     per_epoch: int
     peak: float
-    infimum: float
-    tuned: int
     options: dict[str, float]
+
+    @property
+    def infimum(self) -> float:
+        """The lowest rate."""
+        return self.get("infimum", 1e-6)
+
+    @property
+    def tuned(self) -> int:
+        """The epochs at which S and CY got their step counts."""
+        return int(self.get("tuned_at", self.epochs))
 
     @property
     def warmup(self) -> int:
@@ -67,17 +75,17 @@ def _one_cycle(s: Setting) -> Rule:
 _CODES: dict[str, tuple[Callable[[Setting], Rule], tuple[str, ...]]] = {
     "N": (lambda s: constant(**_EPOCHS), ()),
     "P": (lambda s: polynomial(power=s.get("power", 0.5), **_EPOCHS), ("power",)),
-    "C": (lambda s: cosine(final=rate(s.infimum), **_EPOCHS), ()),
+    "C": (lambda s: cosine(final=rate(s.infimum), **_EPOCHS), ("infimum",)),
     "E": (lambda s: exponential(final=s.get("gamma", 0.96) ** s.epochs, **_EPOCHS), ("gamma",)),
-    "L": (lambda s: linear(final=s.get("end", max(s.infimum / s.peak, 1e-6)), **_EPOCHS), ("end",)),
-    "S": (_step, ("gamma", "period")),
+    "L": (lambda s: linear(final=s.get("end", max(s.infimum / s.peak, 1e-6)), **_EPOCHS), ("end", "infimum")),
+    "S": (_step, ("gamma", "period", "tuned_at")),
     "OC": (_one_cycle, ("pct_start",)),
-    "CY": (_triangular, ("rise",)),
-    "H": (_hyperbolic(hyperbolic, False), ("upper",)),
-    "EH": (_hyperbolic(exp_hyperbolic, False), ("upper",)),
-    "WH": (_hyperbolic(hyperbolic, True), ("upper",)),
-    "WEH": (_hyperbolic(exp_hyperbolic, True), ("upper",)),
-    "WC": (lambda s: cosine(warmup=epochs(s.warmup), warmup_start=0.01, final=rate(s.infimum), **_EPOCHS), ()),
+    "CY": (_triangular, ("infimum", "rise", "tuned_at")),
+    "H": (_hyperbolic(hyperbolic, False), ("infimum", "upper")),
+    "EH": (_hyperbolic(exp_hyperbolic, False), ("infimum", "upper")),
+    "WH": (_hyperbolic(hyperbolic, True), ("infimum", "upper")),
+    "WEH": (_hyperbolic(exp_hyperbolic, True), ("infimum", "upper")),
+    "WC": (lambda s: cosine(warmup=epochs(s.warmup), warmup_start=0.01, final=rate(s.infimum), **_EPOCHS), ("infimum",)),
 }
 CODES = tuple(_CODES)
 
@@ -88,8 +96,6 @@ def hyperboliclr(
     epochs: int,
     per_epoch: int,
     peak: float = 1e-2,
-    infimum: float = 1e-6,
-    tuned_at: int | None = None,
     first_epoch_at_peak: bool = False,
     **options: float,
 ) -> Recipe:
@@ -99,9 +105,9 @@ def hyperboliclr(
     with a warmup of W = max(1, E // 10) of E `epochs`. OC and CY step after every batch and cycle Adam's beta1, the others
     step after every epoch.
 
-    options: power (P, 0.5), gamma (E 0.96, S 0.1), period (S, in epochs, E // 3), end (L, max(infimum/peak, 1e-6)),
-    pct_start (OC, 0.3), rise (CY, in steps, T // 4), upper (H EH WH WEH, in epochs, 250).
-    tuned_at: the epochs at which S and CY were tuned; the experiments keep their counts for other budgets.
+    options: infimum (all but N P E S, 1e-6), power (P, 0.5), gamma (E 0.96, S 0.1), period (S, in epochs, E // 3),
+    end (L, max(infimum/peak, 1e-6)), pct_start (OC, 0.3), rise (CY, in steps, T // 4), upper (H EH WH WEH, in epochs,
+    250), tuned_at (S CY, E: the epochs at which they were tuned, for the experiments keep their counts for other budgets).
     first_epoch_at_peak: the experiments' WH and WEH train their first epoch at the full peak rate, because the rate is
     first set after it; off by default.
     Errors: UserError for an unknown code or option, and where the schedule does not fit.
@@ -117,7 +123,7 @@ def hyperboliclr(
             raise unknown(f"option of code {code}", name, known)
     if first_epoch_at_peak and code not in ("WH", "WEH"):
         raise UserError(f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out")
-    setting = Setting(epochs, per_epoch, peak, infimum, tuned_at or epochs, options)
+    setting = Setting(epochs, per_epoch, peak, options)
     made = _late(code, setting) if first_epoch_at_peak else build(setting)
     return Recipe(made, peak, epochs * per_epoch, per_epoch, _also(code, made, setting))
 

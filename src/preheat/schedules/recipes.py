@@ -31,19 +31,18 @@ def data_regimes(
     per_epoch: int,
     peak: float = 0.1,
     decay: str = "cosine",
-    start: float = 0.0,
     final: float = 0.0,
 ) -> Recipe:
     """The schedule of the study of warmup across data regimes: linear warmup, then cosine, step or none.
 
-    Epoch e = 0, 1, ...; W `warmup` epochs of E: start + (peak - start) e / W, then with u = (e - W)/(E - W) the cosine
-    from peak to `final`; "step": a tenth from u = 1/2, a hundredth from u = 3/4; "none": the peak. With W >= 1 and
-    start 0 the whole first epoch trains at rate 0.
+    Epoch e = 0, 1, ...; W `warmup` epochs of E: peak e / W, then with u = (e - W)/(E - W) the cosine
+    from peak to `final`; "step": a tenth from u = 1/2, a hundredth from u = 3/4; "none": the peak. With W >= 1 the
+    whole first epoch trains at rate 0.
 
     >>> data_regimes(per_epoch=1).rates()[[0, 1, 5, 99]].round(6)
     array([0.      , 0.02    , 0.1     , 0.000027])
     """
-    first: dict[str, Any] = {"warmup": ep(warmup), "warmup_start": rate(start), **_EPOCHS}
+    first: dict[str, Any] = {"warmup": ep(warmup), **_EPOCHS}
     half, late = (ep(warmup + part * (epochs - warmup)) for part in (0.5, 0.75))
     made: Mapping[str, Callable[[], Rule]] = {
         "cosine": lambda: cosine(final=rate(final), **first),

@@ -55,7 +55,7 @@ class Cycles:
 
     def _floor(self, x: Array, span: Span, after: bool) -> tuple[Any, Array]:
         """The same for cycles of one length; the comparisons mend the rounding of the quotient."""
-        n: Any = np.floor(x / self.period)
+        n = np.floor(x / self.period)
         n = n - (n * self.period > x)
         n = n + ((n + 1) * self.period <= x)
         if not after:
@@ -68,8 +68,9 @@ class Cycles:
         return len(self.starts) - 1 if self.starts else math.ceil((span.end - span.begin) / self.period * (1 - _CLOSE))
 
     def _bounds(self, span: Span) -> Array:
-        count = self._count(span)
-        return np.array(self.starts) if self.starts else self.period * np.arange(count + 1)
+        if self.starts:
+            return np.array(self.starts)
+        return self.period * np.arange(self._count(span) + 1, dtype=np.float64)
 
     def area(self, span: Span) -> float:
         """Whole cycles in closed form, a last one that the run cuts off by quadrature."""
@@ -94,8 +95,8 @@ class restarts(Named):
 
     After the warmup cycle n = 0, 1, ... takes period * mult^n steps, and falls along `curve` (cosine; `power` where the
     curve has one) from its peak to `final`. Its factor is final + peak_mult^n (c - final), with c that of the first
-    cycle at the same progress: with peak_mult below 1 each cycle is lower. The run may cut off the last cycle; it ends at
-    `final` where the cycles add up to the run. The first must fit in, and with mult below 1 they must reach its end.
+    cycle at the same progress: with peak_mult below 1 each cycle is lower. The run may cut off its last cycle; it ends at
+    `final` where the cycles add up to the run. With mult below 1 they must reach its end.
 
     >>> restarts(period=2, mult=2, at="left").resolve(6).table().round(6)
     array([1.      , 0.5     , 1.      , 0.853553, 0.5     , 0.146447])
@@ -126,11 +127,6 @@ class restarts(Named):
 
     def _cycles(self, segment: Segment, run: Horizon) -> Segment:
         n, period = segment.span.end - segment.span.begin, run.steps(self.period)
-        if period > n * (1 + _CLOSE):
-            raise UserError(
-                f"the first cycle must fit in the {n:g} steps after the warmup, got {self.period} = {period:g} steps: "
-                "shorten it or lengthen the run"
-            )
         starts = () if self.mult == 1 else tuple(_starts(period, self.mult, n))
         form = Cycles(period, starts, self.peak_mult, run.factor(self.final), self.curve, self.power or 1.0)
         return segment._replace(kind="decay", form=form)

@@ -16,7 +16,7 @@ from preheat.schedules.curves import Array
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece, tidy_length
 from preheat.schedules.resolved import Form, Horizon, Segment, Span
-from preheat.schedules.tabulated import highest, numbers
+from preheat.schedules.tabulated import highest, numbers, through
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,12 @@ class spline(Named):
             )
         if x[0] < begin:
             raise UserError(f"the warmup must be over at the first place, step {x[0]:g}, got {begin:g} steps: shorten it")
-        out = [*warm, Segment(Span(begin, x[0]), "hold", Piece(None, y[0], y[0]))]
         slope = _slopes(x, y)
-        for i, (a, b) in enumerate(pairwise(x)):
-            third = (b - a) / 3
-            out.append(Segment(Span(a, b), _kind(y, i), _cubic(y[i], y[i + 1], slope[i] * third, slope[i + 1] * third)))
-        out.append(Segment(Span(x[-1], end), "hold", Piece(None, y[-1], y[-1])))
-        return tuple(s for s in out if s.span.begin < s.span.end)
+        forms = [
+            _cubic(y0, y1, m0 * (b - a) / 3, m1 * (b - a) / 3)
+            for (a, b), (y0, y1), (m0, m1) in zip(pairwise(x), pairwise(y), pairwise(slope), strict=True)
+        ]
+        return (*warm, *through(x, y, Span(begin, end), forms))
 
 
 def _cubic(y0: float, y1: float, rise0: float, rise1: float) -> Form:
@@ -113,14 +112,6 @@ def _cubic(y0: float, y1: float, rise0: float, rise1: float) -> Form:
         return Piece(None, y0, y1)
     low, high = min(y0, y1), max(y0, y1)
     return Cubic(y0, min(max(y0 + rise0, low), high), min(max(y1 - rise1, low), high), y1)
-
-
-def _kind(y: Sequence[float], i: int) -> str:
-    if y[i] == y[i + 1]:
-        return "stable" if y[i] == 1 else "hold"
-    if y[i] > y[i + 1]:
-        return "decay"
-    return "warmup" if all(a < b for a, b in pairwise(y[: i + 1])) else "rise"
 
 
 def _slopes(x: Sequence[float], y: Sequence[float]) -> list[float]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,33 +40,6 @@ class Stretches:
         """The edges at which the value changes."""
         edges = self.edges[1:-1][np.diff(self.values) != 0].tolist()
         return [x for x in edges if span.begin < x < span.end]
-
-
-@dataclass(frozen=True, eq=False)
-class Polyline:
-    """Straight lines through (knots[i], values[i]), level outside of them. A form."""
-
-    values: Array
-    knots: Array
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t`: both neighbours by their distance, so that a knot is exact."""
-        place = np.clip(t, self.knots[0], self.knots[-1])
-        i = np.searchsorted(self.knots[1:-1], place, side="right")
-        low, high = self.knots[i], self.knots[i + 1]
-        out: Array = self.values[i] * ((high - place) / (high - low)) + self.values[i + 1] * ((place - low) / (high - low))
-        return np.minimum(out, 1.0)
-
-    def area(self, span: Span) -> float:
-        """Trapezoids."""
-        inner = self.knots[(self.knots > span.begin) & (self.knots < span.end)]
-        t = np.concatenate([[span.begin], inner, [span.end]])
-        y = self.value(t, span, after=True)
-        return math.fsum((np.diff(t) * (y[1:] + y[:-1]) / 2).tolist())
-
-    def jumps(self, span: Span) -> list[float]:
-        """None."""
-        return []
 
 
 @SCHEDULES.register("tabulated")
@@ -115,25 +89,29 @@ class tabulated(Named):
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
-        """The warmup, then the table, cut at its highest value."""
+        """The warmup, then the table: stretches, cut at the highest value, or lines."""
+        made = self._lines if self.between == "linear" else self._stretches
         out: list[Segment] = []
         for s in super().segments(run):
-            out += [s] if s.kind == "warmup" else self._cut(s.span)
+            out += [s] if s.kind == "warmup" else made(s.span)
         return tuple(out)
 
-    def _cut(self, span: Span) -> list[Segment]:
+    def _lines(self, span: Span) -> list[Segment]:
+        n, values = len(self.values), self.values
+        middles = (span.begin + (span.end - span.begin) * (np.arange(n) + 0.5) / n).tolist()
+        return through(middles, values, span, [Piece(None, a, b) for a, b in pairwise(values)])
+
+    def _stretches(self, span: Span) -> list[Segment]:
         values, n = np.array(self.values), len(self.values)
-        top = int(values.argmax())
-        length, form = span.end - span.begin, _held(values, span)
-        place = span.begin + length * top / n
-        if self.between == "linear" and n > 1:
-            knots = span.begin + length * (np.arange(n) + 0.5) / n
-            form, place = Polyline(values, knots), float(knots[top])
+        edges = span.begin + (span.end - span.begin) * np.arange(n + 1) / n
+        top, form = int(values.argmax()), Stretches(values, edges)
         rises = "warmup" if bool((np.diff(values[: top + 1]) >= 0).all()) else "rise"
         falls = "stable" if bool((values[top:] == 1).all()) else "decay"
-        if place == span.begin:
-            return [Segment(span, falls, form)]
-        return [Segment(Span(span.begin, place), rises, form), Segment(Span(place, span.end), falls, form)]
+        parts = [
+            Segment(Span(span.begin, float(edges[top])), rises, form),
+            Segment(Span(float(edges[top]), span.end), falls, form),
+        ]
+        return [s for s in parts if s.span.begin < s.span.end]
 
     def __str__(self) -> str:
         values = f"[{', '.join(f'{v:g}' for v in self.values[:3])}{', ...' * (len(self.values) > 3)}]"
@@ -142,9 +120,23 @@ class tabulated(Named):
         return f"tabulated(values={values}{''.join(more)})"
 
 
-def _held(values: Array, span: Span) -> Form:
-    edges = span.begin + (span.end - span.begin) * np.arange(len(values) + 1) / len(values)
-    return Stretches(values, edges)
+def through(x: Sequence[float], y: Sequence[float], span: Span, forms: Sequence[Form]) -> list[Segment]:
+    """A form between every two of the points (x, y), and the factors of the first and the last held outside of them."""
+    bounds = [span.begin, *x, span.end]
+    held = [Piece(None, y[0], y[0]), *forms, Piece(None, y[-1], y[-1])]
+    heights = [y[0], *y, y[-1]]
+    out, rising = [], True
+    for (a, b), (low, high), form in zip(pairwise(bounds), pairwise(heights), held, strict=True):
+        if a < b:
+            rising = rising and low < high
+            out.append(Segment(Span(a, b), _kind(low, high, rising), form))
+    return out
+
+
+def _kind(start: float, end: float, rising: bool) -> str:
+    if start == end:
+        return "stable" if start == 1 else "hold"
+    return "decay" if start > end else "warmup" if rising else "rise"
 
 
 def numbers(name: str, given: Any) -> tuple[float, ...]:
