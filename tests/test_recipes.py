@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preheat.core.errors import UserError
-from preheat.schedules.hyperboliclr import CODES, hyperboliclr
+from preheat.schedules.codes import CODES, hyperboliclr
 from preheat.schedules.recipes import data_regimes, delayed_generalization, resnet50_imagenet
 
 # peak 1e-2, infimum 1e-6, 50 epochs of 124 steps: the rate of the first batch of epochs 1, 2, 6, 11, 25, 40, 50, and afterwards

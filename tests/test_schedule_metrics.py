@@ -11,9 +11,9 @@ from preheat.analysis.convex import bound_curve, convex_bound, table_bound
 from preheat.analysis.schedule_metrics import budget, budget_curve, decay_rate, difference, insensitivity
 from preheat.core.errors import UserError
 from preheat.schedules import constant, cosine, exponential, inverse_sqrt, linear, one_cycle, polynomial, step, wsd
-from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
-from preheat.schedules.restarts import restarts
-from preheat.schedules.triangular import triangular
+from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
+from preheat.schedules.warm_restarts import restarts
+from preheat.schedules.triangles import triangular
 
 # the settings of the HyperbolicLR paper's own analysis
 PAPER = {

@@ -1,11 +1,14 @@
 """The data of schedule pictures, and what a drawn picture keeps: words apart, equal bytes, no pyplot."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from preheat.cli import main as cli
+from preheat.cli.plot_command import named
 from preheat.core.errors import UserError
 from preheat.report.schedule_plot import save_figure, schedule_data, schedule_figure
 from preheat.schedules import cosine, exponential, inverse_sqrt, linear, one_cycle, step, wsd
@@ -86,6 +89,17 @@ def test_the_legend_names_all_and_colours_differ():
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(MANY)
 
 
+def test_a_line_that_another_covers_shows_beside_it():
+    fig = schedule_figure({"a": cosine(), "b": cosine(power=1), "c": linear(), "d": wsd(warmup="5%")}, total=1000)
+    widths = {line.get_label(): line.get_linewidth() for line in fig.axes[0].lines if str(line.get_gid()).startswith("line-")}
+    assert widths["a"] > widths["b"] + 1 and widths["b"] == widths["c"] == widths["d"]
+
+
+def test_one_rate_is_said_once_at_one_place():
+    fig = schedule_figure({"a": linear(warmup="10%"), "b": cosine(warmup=101), "c": wsd(warmup="10%")}, total=1000)
+    assert [t.get_text() for t in fig.axes[0].texts].count("1") == 2, "where the warmups end, and where the cooldown starts"
+
+
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
 def test_equal_figures_give_equal_bytes(tmp_path, suffix):
     paths = [tmp_path / f"{i}{suffix}" for i in (1, 2)]
@@ -125,3 +139,55 @@ print([m for m in ("matplotlib.pyplot", "torch", "scipy") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+WORDS = [
+    "wsd:cooldown=20%",
+    "wsd:cooldown=40%,cooldown_curve=1-sqrt",
+    "cosine",
+    "restarts:period=25%",
+    "step:milestones=[50%,75%]",
+]
+
+
+def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = cosine(warmup="5%").scaled(0.5)
+    (tmp_path / "mine.json").write_text(json.dumps(made.json()))
+    (tmp_path / "mine.yaml").write_text("name: linear\nfinal: 0.1\n")
+    drawn = named([*WORDS[:2], "@mine.json", *WORDS[2:], "@mine.yaml"], {"warmup": 10})
+    assert list(drawn) == [*WORDS[:2], "@mine.json", *WORDS[2:], "@mine.yaml"]
+    assert drawn["@mine.json"] == made and drawn["@mine.yaml"] == linear(final=0.1)
+    assert drawn[WORDS[1]] == wsd(warmup=10, cooldown="40%", cooldown_curve="1-sqrt")
+    fig = schedule_figure(drawn, total=1000, unit="progress")
+    assert [t.get_text() for t in fig.legends[0].get_texts()] == list(drawn)
+    boxes = [t.get_window_extent() for t in fig.axes[0].texts]
+    assert len(boxes) >= 6 and not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "write preheat plot cosine, or preheat plot --gallery"),
+        ("cosine --warmup 5ep", "needs the steps per epoch: give --steps-per-epoch N, or write steps"),
+        ("cosine --unit epochs", "give --steps-per-epoch N, or write --unit steps"),
+        ("cosine:warmup=1e6tok", "needs the tokens per step: write steps, epochs or % of the run"),
+        ("cosine --peak-lr nan", "write --peak-lr 1e-3"),
+        ("cosine --steps 10 --epochs 2", "write one of them"),
+        ("cosine:finl=0", "did you mean 'final'"),
+        ("cosine cosine", "named once"),
+        ("@nowhere.yaml", "YAML or JSON file with one schedule, got 'nowhere.yaml'"),
+        ("@bad.yaml", "YAML or JSON file with one schedule, got 'bad.yaml'"),
+        ("@list.yaml", "a schedule is a name or a name with options"),
+    ],
+)
+def test_mistakes_are_told_in_the_commands_own_words(line, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text("[1")
+    (tmp_path / "list.yaml").write_text("[1]")
+    assert cli.main(["plot", *line.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
+    assert not (tmp_path / "schedule.png").exists()

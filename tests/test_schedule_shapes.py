@@ -19,20 +19,20 @@ from preheat.schedules.curves import CURVES
 from preheat.schedules.cycles import one_cycle
 from preheat.schedules.dampings import gi_adam, radam, untuned_exponential, untuned_linear
 from preheat.schedules.decays import cosine, exponential, linear
-from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
+from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
 from preheat.schedules.kdecay import k_decay
 from preheat.schedules.pieces import Piece, Pieces
-from preheat.schedules.power_law import power_law
+from preheat.schedules.powers import power_law
 from preheat.schedules.rational import inverse_time, rex
-from preheat.schedules.refined import refined
-from preheat.schedules.restarts import restarts
+from preheat.schedules.refining import refined
+from preheat.schedules.warm_restarts import restarts
 from preheat.schedules.roots import inverse_sqrt
 from preheat.schedules.rules import noam_peak, scaled_rate, untuned_period
-from preheat.schedules.spline import spline
+from preheat.schedules.splines import spline
 from preheat.schedules.stable import wsd
-from preheat.schedules.tabulated import tabulated
-from preheat.schedules.tanh import tanh
-from preheat.schedules.triangular import triangular
+from preheat.schedules.tables import tabulated
+from preheat.schedules.tangents import tanh
+from preheat.schedules.triangles import triangular
 
 mp = pytest.importorskip("mpmath")
 T = 997

@@ -136,7 +136,8 @@ def schedule_figure(
     ax = fig.add_subplot()
     for i, (label, line) in enumerate(lines.items()):
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
-        ax.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=1.8, label=label, gid=f"line-{i}")
+        wide = 1.8 + 1.6 * _covers(line, list(lines.values())[i + 1 :], peak=peak)  # what is covered shows at both sides
+        ax.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=wide, label=label, gid=f"line-{i}")
         ax.plot(line.dot_x, line.dot_y, color=colour, linestyle="", marker=".", markersize=5)
     _dress(ax, lines, peak=peak, log=log)
     ax.set_xlabel(AXES[unit])
@@ -144,6 +145,11 @@ def schedule_figure(
     _legend(fig, list(lines))
     _label_marks(fig, list(lines.values()))
     return fig
+
+
+def _covers(line: Line, later: list[Line], *, peak: float) -> int:
+    """How many of the lines drawn later lie on a third of this one or more, at most 2."""
+    return min(2, sum(bool((abs(np.interp(line.x, o.x, o.y) - line.y) < 4e-3 * peak).mean() >= 1 / 3) for o in later))
 
 
 def _dress(ax: Axes, lines: Mapping[str, Line], *, peak: float, log: bool) -> None:
@@ -163,13 +169,15 @@ def _dress(ax: Axes, lines: Mapping[str, Line], *, peak: float, log: bool) -> No
 
 
 def _legend(fig: Figure, labels: list[str]) -> None:
-    """The names above the axes, in as many columns as fit; a single name is a title."""
-    if len(labels) == 1:
-        fig.axes[0].set_title(labels[0], loc="left", fontsize=11)
-        return
+    """The names above the axes, in as many columns as fit, evenly filled; a single name is a title."""
     widest = max(len(label) for label in labels)
+    if len(labels) == 1:
+        fig.axes[0].set_title(labels[0], loc="left", fontsize=11 if widest < 80 else 7)
+        return
     columns = max(1, min(len(labels), 100 // (widest + 8)))
-    fig.legend(loc="outside upper left", ncols=columns, frameon=False, fontsize=9, borderaxespad=0.2)
+    rows = math.ceil(len(labels) / columns)
+    size = 9 if widest < 90 else 6
+    fig.legend(loc="outside upper left", ncols=math.ceil(len(labels) / rows), frameon=False, fontsize=size, borderaxespad=0.2)
 
 
 _NEAR = (
@@ -206,7 +214,7 @@ def _label_marks(fig: Figure, lines: list[Line]) -> None:
         ax.plot([m.x for m in seen], [m.y for m in seen], linestyle="", marker="o", ms=4.5, mfc="white", mec=colour, zorder=4)
         for mark in seen:
             words = _words(mark, alone=len(lines) == 1)
-            where = (words, f"{mark.x:.6g}")
+            where = (words, f"{mark.x / ax.get_xlim()[1]:.2f}")
             if where not in said and (box := _put(ax, mark, words=words, scene=(colour, points, taken))):
                 taken.append(box)
                 said.add(where)

@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from preheat.core.lengths import Length, epochs, fraction, length, steps
     from preheat.core.levels import Level, Rate, rate
     from preheat.schedules.algebra import product, scaled, then
+    from preheat.schedules.codes import hyperboliclr
     from preheat.schedules.curves import CURVES
     from preheat.schedules.cycles import one_cycle
     from preheat.schedules.dampings import gi_adam, radam, untuned_exponential, untuned_linear
     from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
     from preheat.schedules.drops import step
-    from preheat.schedules.extended import extended
-    from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
-    from preheat.schedules.hyperboliclr import hyperboliclr
+    from preheat.schedules.extending import extended
+    from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
     from preheat.schedules.kdecay import k_decay
     from preheat.schedules.onecycle import torch_one_cycle
     from preheat.schedules.pieces import Piece, Pieces
-    from preheat.schedules.power_law import power_law
+    from preheat.schedules.powers import power_law
     from preheat.schedules.rational import inverse_time, rex
     from preheat.schedules.recipe import Recipe
     from preheat.schedules.recipes import data_regimes, delayed_generalization, resnet50_imagenet
-    from preheat.schedules.refined import refined
+    from preheat.schedules.refining import refined
     from preheat.schedules.resolved import Boundary, Resolved
-    from preheat.schedules.restarts import restarts
     from preheat.schedules.roots import inverse_sqrt
     from preheat.schedules.rule import Rule
     from preheat.schedules.rules import noam_peak, scaled_rate, untuned_period
-    from preheat.schedules.spline import spline
+    from preheat.schedules.splines import spline
     from preheat.schedules.stable import wsd
-    from preheat.schedules.tabulated import tabulated
-    from preheat.schedules.tanh import tanh
-    from preheat.schedules.triangular import triangular
+    from preheat.schedules.tables import tabulated
+    from preheat.schedules.tangents import tanh
+    from preheat.schedules.triangles import triangular
+    from preheat.schedules.warm_restarts import restarts
 
 _HOMES = {
     "preheat.core.lengths": ("Length", "epochs", "fraction", "length", "steps"),
@@ -53,27 +53,27 @@ _HOMES = {
     "preheat.schedules.dampings": ("gi_adam", "radam", "untuned_exponential", "untuned_linear"),
     "preheat.schedules.decays": ("constant", "cosine", "exponential", "linear", "polynomial"),
     "preheat.schedules.drops": ("step",),
-    "preheat.schedules.extended": ("extended",),
-    "preheat.schedules.hyperbolic": ("exp_hyperbolic", "hyperbolic"),
-    "preheat.schedules.hyperboliclr": ("hyperboliclr",),
+    "preheat.schedules.extending": ("extended",),
+    "preheat.schedules.hyperbolas": ("exp_hyperbolic", "hyperbolic"),
+    "preheat.schedules.codes": ("hyperboliclr",),
     "preheat.schedules.kdecay": ("k_decay",),
     "preheat.schedules.onecycle": ("torch_one_cycle",),
     "preheat.schedules.pieces": ("Piece", "Pieces"),
-    "preheat.schedules.power_law": ("power_law",),
+    "preheat.schedules.powers": ("power_law",),
     "preheat.schedules.rational": ("inverse_time", "rex"),
     "preheat.schedules.recipe": ("Recipe",),
     "preheat.schedules.recipes": ("data_regimes", "delayed_generalization", "resnet50_imagenet"),
-    "preheat.schedules.refined": ("refined",),
+    "preheat.schedules.refining": ("refined",),
     "preheat.schedules.resolved": ("Boundary", "Resolved"),
-    "preheat.schedules.restarts": ("restarts",),
+    "preheat.schedules.warm_restarts": ("restarts",),
     "preheat.schedules.roots": ("inverse_sqrt",),
     "preheat.schedules.rule": ("Rule",),
     "preheat.schedules.rules": ("noam_peak", "scaled_rate", "untuned_period"),
-    "preheat.schedules.spline": ("spline",),
+    "preheat.schedules.splines": ("spline",),
     "preheat.schedules.stable": ("wsd",),
-    "preheat.schedules.tabulated": ("tabulated",),
-    "preheat.schedules.tanh": ("tanh",),
-    "preheat.schedules.triangular": ("triangular",),
+    "preheat.schedules.tables": ("tabulated",),
+    "preheat.schedules.tangents": ("tanh",),
+    "preheat.schedules.triangles": ("triangular",),
 }
 
 __all__ = [

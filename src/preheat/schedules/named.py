@@ -75,7 +75,7 @@ class Named(Rule):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """Warmup and body at their places on [0, T]."""
         placed = place(self.warmup_pieces() + self.body(), run)
-        if self.warmup_curve == "constant" and self.warmup and placed[0].kind == "hold":
+        if self.warmup and placed[0].kind in ("hold", "stable"):  # a warmup that holds its start is one too
             return (placed[0]._replace(kind="warmup"), *placed[1:])
         return placed
 

@@ -205,7 +205,7 @@ class Resolved:
         >>> [round(longer(k), 3) for k in (0, 49, 50, 53, 199)]
         [1.0, 0.516, 0.5, 0.484, 0.0]
         """
-        from preheat.schedules.extended import extended
+        from preheat.schedules.extending import extended
         from preheat.schedules.rule import Rule
 
         assert isinstance(self.schedule, Rule)
@@ -238,7 +238,7 @@ class Resolved:
             if s.span.begin > 0:
                 label = f"{before} ends" if before == "warmup" else f"{s.kind} starts"
                 marks.append((s.span.begin, "drop" if s.kind == "drop" else label))
-            marks += [(x, "drop") for x in s.form.jumps(s.span)]
+            marks += [(x, "drop" if self.curve(x, after=False) >= self.curve(x) else "jump") for x in s.form.jumps(s.span)]
             before = s.kind
         places = np.array([x for x, _ in marks])
         inner = [Boundary(x, label, float(y)) for (x, label), y in zip(marks, self.curve(places), strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from preheat.core.errors import UserError
 from preheat.schedules.curves import Array
-from preheat.schedules.tabulated import numbers, tabulated
+from preheat.schedules.tables import numbers, tabulated
 
 _ROWS = 4096  # positions filtered at once, so that a wide filter needs little memory
 

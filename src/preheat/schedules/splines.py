@@ -16,7 +16,7 @@ from preheat.schedules.curves import Array
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece, tidy_length
 from preheat.schedules.resolved import Form, Horizon, Segment, Span
-from preheat.schedules.tabulated import highest, numbers, through
+from preheat.schedules.tables import highest, numbers, through
 
 
 @dataclass(frozen=True)

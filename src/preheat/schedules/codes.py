@@ -11,11 +11,11 @@ from preheat.core.lengths import epochs, steps
 from preheat.core.levels import rate
 from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
 from preheat.schedules.drops import step
-from preheat.schedules.hyperbolic import exp_hyperbolic, hyperbolic
+from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
 from preheat.schedules.onecycle import torch_one_cycle
 from preheat.schedules.recipe import Recipe
 from preheat.schedules.rule import Rule
-from preheat.schedules.triangular import triangular
+from preheat.schedules.triangles import triangular
 
 
 class Setting(NamedTuple):
