@@ -25,7 +25,8 @@ VENV = ROOT / ".venv"
 WINDOWS = platform.system() == "Windows"
 CONSTRAINTS = ROOT / "constraints.txt"
 TORCH = next(line.strip() for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
-EXTRAS = {"run": "", "dev": "[dev]", "bench": "[dev,bench]"}  # each has what those before it have
+EXTRAS = {"run": "", "dev": "[dev,peers]", "bench": "[dev,peers,bench]"}  # each has what those before it have
+ALONE = {"run": (), "dev": ("timm",), "bench": ("timm",)}  # without dependencies: timm asks for torchvision
 NO_VENV = """{python} can't make a virtual environment{why}
 On Debian and Ubuntu install the package python{version}-venv (or python3-venv) and run this again.
 Elsewhere name another Python, such as: make PYTHON=python3.12 demo"""
@@ -46,6 +47,8 @@ def main(kind: str = "run") -> int:
         return 1
     print(f"installing preheat{EXTRAS[kind]}")
     if pip("install", "-e", f"{ROOT}{EXTRAS[kind]}"):
+        return 1
+    if ALONE[kind] and pip("install", "--no-deps", *ALONE[kind]):
         return 1
     stamp(kind).write_text(fingerprint(), encoding="utf-8")
     return 0

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, fields, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
+from preheat.core.between import Between, as_schedule, between
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, epochs, fraction, is_number, length
@@ -34,6 +35,8 @@ class Run:
     length: `epochs(50)`, `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch
     may be smaller. evaluate: the distance between evaluations on validation data (default: 5 % of the run).
     clip_norm: the largest global gradient norm let through, None for no clipping.
+    also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers of the optimizer that move with a schedule; the
+    optimizer's own value is then not used.
     trusted: True only when reading records, whose task or schedule may not be installed: names are then not looked up,
     and a schedule that can't be built is kept as a `StoredSchedule`.
 
@@ -55,6 +58,7 @@ class Run:
     clip_norm: float | None = None
     evaluate: Length = fraction(0.05)
     probes: tuple[Spec, ...] = ()
+    also: Mapping[str, Between] = field(default_factory=dict)
     trusted: InitVar[bool] = False
 
     def __post_init__(self, trusted: bool) -> None:
@@ -67,6 +71,7 @@ class Run:
         put("length", length(self.length))
         put("evaluate", length(self.evaluate))
         put("schedule", _schedule(self.schedule, trusted))
+        put("also", _also(self.also, trusted))
         _numbers(self)
         put("peak_lr", float(self.peak_lr))
         put("clip_norm", None if self.clip_norm is None else float(self.clip_norm))
@@ -76,10 +81,12 @@ class Run:
         put("optimizer", complete("optimizer", self.optimizer))
         put("probes", tuple(complete("probe", p) for p in self.probes))
         _ = self.factor
+        _check_also(self)
 
     def json(self) -> dict[str, Any]:
-        """The run as JSON data, with the format's version."""
-        return {"format": FORMAT, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
+        """The run as JSON data, with the format's version; `also` only where something moves, so that older ids stay."""
+        names = [f.name for f in fields(self) if f.name != "also" or self.also]
+        return {"format": FORMAT, **{n: plain(getattr(self, n)) for n in names}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], trusted: bool = False) -> Run:
@@ -132,6 +139,11 @@ class Run:
         more = {"peak": self.peak_lr, "samples": float(self.batch_size)}
         return self.schedule.resolve(self.total_steps, self.steps_per_epoch, **more)
 
+    def moving(self, name: str, step: Any) -> Any:
+        """The optimizer's number `name` at a step, or an array of steps, where `also` moves it."""
+        one, samples = self.also[name], float(self.batch_size)
+        return one.value(one.schedule.resolve(self.total_steps, self.steps_per_epoch, samples=samples)(step))
+
     @property
     def hyper(self) -> dict[str, float]:
         """The optimizer's numbers, which may differ inside a fleet: its float options."""
@@ -151,7 +163,7 @@ class Run:
         return f"{self.task} {self.optimizer} {self.schedule} peak {self.peak_lr:g} {self.length} seed {self.seed}"
 
 
-_FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm"}
+_FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
 
 
 @dataclass(frozen=True)
@@ -174,21 +186,33 @@ class StoredSchedule:
 
 
 def _schedule(value: Any, trusted: bool) -> Schedule:
-    if value is None:
-        return SCHEDULES.build("constant", {})  # type: ignore[no-any-return]
-    if isinstance(value, str | Mapping | Spec):
-        one = as_spec(value, "schedule", "constant")
-        try:
-            return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
-        except (ValueError, TypeError):
-            if not trusted:
-                raise
-            return StoredSchedule(one)
-    if not hasattr(value, "resolve") or not hasattr(value, "json"):
-        raise UserError(
-            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)"
-        )
-    return value  # type: ignore[no-any-return]
+    try:
+        return as_schedule("constant" if value is None else value)
+    except (ValueError, TypeError):
+        if not trusted or not isinstance(value, str | Mapping | Spec):
+            raise
+        return StoredSchedule(as_spec(value, "schedule", "constant"))
+
+
+def _also(value: Any, trusted: bool) -> dict[str, Between]:
+    if not isinstance(value, Mapping):
+        raise UserError(f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: ...}}}}")
+    out = {}
+    for name, one in value.items():
+        if trusted and isinstance(one, Mapping) and "schedule" in one:
+            one = {**one, "schedule": _schedule(one["schedule"], trusted)}
+        out[str(name)] = between(one)
+    return out
+
+
+def _check_also(run: Run) -> None:
+    """What moves must be a number of the optimizer, stay in its range, and fit the run."""
+    for name, one in run.also.items():
+        if name not in run.hyper:
+            raise unknown(f"number of optimizer {run.optimizer.name!r} that could move", name, run.hyper)
+        for end in (one.at_zero, one.at_peak):
+            build("optimizer", Spec(run.optimizer.name, {**run.optimizer.options, name: end}))
+        run.moving(name, 0)
 
 
 def _numbers(run: Run) -> None:

@@ -98,13 +98,14 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
     """
     fleet, now = setup.fleet, start or begin(setup)
     batches = _batches(fleet, now.step)
+    moves = {"lr": fleet.rates, **fleet.moves}
     ragged = fleet.subset.shape[-1] % fleet.runs[0].batch_size != 0
     for k in range(now.step, fleet.total):
         yield now
         if k in setup.evaluations:
             now.measured.append((k, evaluate(setup, now.state, "validation")))
         batch = next(batches)
-        hyper = {"lr": fleet.rates[..., k].contiguous(), **fleet.hyper}  # one layout for runs of every length
+        hyper = {**fleet.hyper, **{n: t[..., k].contiguous() for n, t in moves.items()}}  # one layout for runs of every length
         step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
         probes = [measure for steps, measure in setup.probes if k in steps]

@@ -25,7 +25,8 @@ from preheat.tasks.base import Task
 class Fleet(NamedTuple):
     """Runs of one stack key, ready to train. A single run has no run axis: R is then absent.
 
-    rates: [R, T]; hyper: {name: [R]}; subset: [R, N] rows of the training pool; noisy: whether the task draws noise.
+    rates: [R, T]; hyper: {name: [R]}; moves: {name: [R, T]}, the numbers that move in one of the runs at least; subset:
+    [R, N] rows of the training pool; noisy: whether the task draws noise.
     """
 
     runs: tuple[Run, ...]
@@ -34,6 +35,7 @@ class Fleet(NamedTuple):
     per_epoch: int
     rates: Tensor
     hyper: Tensors
+    moves: Tensors
     subset: Tensor
     train: Tensors
     validation: Tensors
@@ -52,7 +54,8 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     join = _joiner(where, dtype)
     task = build("task", first.task)
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
-    hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names}
+    moving = {n for r in runs for n in r.also}
+    hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names if n not in moving}
     train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
     start = _start(runs, task, join)
     _draws_nothing(first, task)
@@ -63,6 +66,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
         per_epoch=first.steps_per_epoch,
         rates=join([torch.from_numpy(rates(r)) for r in runs]),
         hyper=hyper,
+        moves={n: join([torch.from_numpy(_path(r, n)) for r in runs]) for n in names if n in moving},
         subset=join([task.subset(generator(r.seed, "subset")) for r in runs]),
         train=train,
         validation=validation,
@@ -128,6 +132,13 @@ def _draws_nothing(run: Run, task: Task) -> None:
                 f"task {run.task.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "
                 "draw them in the task's noise(generator, batch), which is keyed by seed and step"
             )
+
+
+def _path(run: Run, name: str) -> np.ndarray:
+    """[T] float64: an optimizer's number at every update."""
+    if name not in run.also:
+        return np.full(run.total_steps, run.hyper[name])
+    return np.asarray(run.moving(name, np.arange(run.total_steps)), dtype=np.float64)
 
 
 def _number(run: Run, name: str) -> float:

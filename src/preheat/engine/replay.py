@@ -20,26 +20,27 @@ Function = Callable[..., Any]
 
 
 class Replay:
-    """`function` on nested dicts and tuples of tensors, whose nesting must be the same at every call."""
+    """`function` on nested dicts and tuples of tensors, whose nesting must be the same at every call; dicts in any order."""
 
     def __init__(self, function: Function, *, compiled: bool) -> None:
         self.function, self.compiled = function, compiled
         self.leaves: Function | None = None
+        self.nest: Function | None = None
         self.graphs: dict[Any, tuple[Function, Function]] = {}
 
     def __call__(self, *args: Any) -> Any:
         """The function's value, by the graph for these shapes."""
         if self.leaves is None:
-            self.leaves = reader(args)
+            self.leaves, self.nest = reader(args), builder(args)
         flat = self.leaves(args)
         shapes = tuple([(t.shape, t.dtype) for t in flat])
         if shapes not in self.graphs:
-            self.graphs[shapes] = self._record(args, flat)
+            self.graphs[shapes] = self._record(self.nest, flat)
         graph, nested = self.graphs[shapes]
         return nested(graph(*flat))
 
-    def _record(self, args: Any, flat: list[torch.Tensor]) -> tuple[Function, Function]:
-        unflat, out = builder(args), None
+    def _record(self, unflat: Any, flat: list[torch.Tensor]) -> tuple[Function, Function]:
+        out = None
 
         def on_flat(*tensors: torch.Tensor) -> list[torch.Tensor]:
             nonlocal out

@@ -35,7 +35,8 @@ def leaves(path: str, value: Any, at: At) -> list[Entry]:
     """
     if path in NAMED and isinstance(value, str):
         return [Entry(f"{path}.name", value, at)]
-    one = not isinstance(value, Mapping) or not value or (path not in ("", *NAMED) and len(value) == 1 and set(value) <= _LENGTHS)
+    one = not isinstance(value, Mapping) or not value or path == "also"
+    one = one or (path not in ("", *NAMED) and len(value) == 1 and set(value) <= _LENGTHS)
     if one:
         return [Entry(path, value, at)] if path else []
     return [e for k, v in value.items() for e in leaves(f"{path}.{k}" if path else str(k), v, (*at, k))]

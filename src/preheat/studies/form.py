@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
+from preheat.core.between import between
 from preheat.core.errors import UserError
 from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import REGISTRIES
@@ -54,6 +55,17 @@ def _distance(value: Any) -> Any:
     return value
 
 
+def _moves(value: Any) -> Any:
+    """Hyperparameters that move: {name: the fields of a Between}."""
+    if not isinstance(value, Mapping):
+        raise UserError(
+            f"must be keys with values (got {show(value)}) -- write momentum: {{schedule: ..., at_zero: ..., at_peak: ...}}"
+        )
+    for one in value.values():
+        between(one)
+    return value
+
+
 def _seeds(value: Any) -> Any:
     """A number of seeds, or different whole numbers >= 0."""
     whole = [type(v) is int and v >= 0 for v in (value if isinstance(value, list) else [value])]
@@ -70,6 +82,7 @@ def _seeds(value: Any) -> Any:
 
 Run_ = Annotated[Any, AfterValidator(_span), WithJsonSchema(_LENGTH)]
 Distance = Annotated[Any, AfterValidator(_distance), WithJsonSchema(_LENGTH)]
+Moves = Annotated[Any, AfterValidator(_moves), WithJsonSchema({"type": "object"})]
 Rate = Annotated[float, Field(gt=0)]
 Task = Annotated[Any, WithJsonSchema({"named": "task"})]
 Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]
@@ -92,6 +105,7 @@ class RunForm(BaseModel):
     clip_norm: Rate | None = Field(default=None, description="the largest global gradient norm let through")
     evaluate: Distance = Field(default="5%", description="the distance between evaluations")
     probes: list[Probe] = Field(default=[], description="what is measured on the way")
+    also: Moves = Field(default={}, description="numbers of the optimizer that move: {momentum: {schedule, at_zero, at_peak}}")
 
 
 class BlockForm(BaseModel):
