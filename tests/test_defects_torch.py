@@ -387,7 +387,7 @@ def test_21965_a_second_scheduler_does_not_take_a_warmups_first_rate_for_the_pea
 def test_37916_17913_a_cosine_holds_past_its_end_and_needs_a_length():
     got = ours(cosine(final=0.1, at="right"), 11, total=5)
     assert list(got[4:]) == [0.1] * 7 and (np.diff(got) <= 0).all()
-    with pytest.raises(UserError, match="whole number of steps >= 1, got 0"):
+    with pytest.raises(UserError, match=r"whole number of steps >= 1.* got 0"):
         cosine().resolve(0)
     if MEASURED:
         climbs = torch_rates(lambda o: theirs.CosineAnnealingLR(o, 5), 11, lr=1.0)

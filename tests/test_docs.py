@@ -15,8 +15,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
-from peers import timm_schedulers
 
+from peers import timm_schedulers
 from preheat.cli import main as cli
 from preheat.core.registry import SCHEDULES
 
@@ -96,7 +96,7 @@ def test_the_examples_run(section, tmp_path, monkeypatch):
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     lines = [line for s in SECTIONS for language, text in s.blocks if language == "bash" for line in text.splitlines() if line]
-    assert len(lines) > 5
+    assert len(lines) > 3
     for line in lines:
         words = shlex.split(line, comments=True)
         assert words[0] == "preheat", f"only preheat's own commands are tested here: {line}"

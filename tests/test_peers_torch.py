@@ -6,7 +6,7 @@ import torch
 from torch.optim import lr_scheduler as theirs
 
 from peers import cases, close, kept, optimizer, stepped, torch_rates
-from preheat.adapters.conversions import Converted, from_torch
+from preheat.adapters.conversions import Recipe, from_torch
 from preheat.adapters.conversions import torch as module
 from preheat.core.errors import UserError
 
@@ -186,7 +186,7 @@ def test_the_floor_is_absolute_for_every_group():
     made = from_torch(theirs.CosineAnnealingLR(groups, T_max=10, eta_min=0.01))
     low = torch_rates(lambda o: theirs.CosineAnnealingLR(o, T_max=10, eta_min=0.01), 10, lr=0.02)
     close(made.rates(), torch_rates(lambda o: theirs.CosineAnnealingLR(o, T_max=10, eta_min=0.01), 10))
-    close(Converted(made.schedule, 0.02, 10).rates(), low)
+    close(Recipe(made.schedule, 0.02, 10).rates(), low)
 
 
 def test_a_scheduler_drives_an_optimizer_as_torchs_own():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from peers import LENGTHS, close, stepped
-from preheat.adapters.conversions import Converted
+from preheat.adapters.conversions import Recipe
 from preheat.core.lengths import steps
 from preheat.core.levels import rate
 from preheat.schedules import (
@@ -224,7 +224,7 @@ def test_pytorch_schedulers(n, i):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = stepped(opt, getattr(package, peer.name)(opt, **peer.arguments), updates)
-    close(Converted(peer.schedule, peer.peak, updates).rates(), theirs)
+    close(Recipe(peer.schedule, peer.peak, updates).rates(), theirs)
 
 
 def test_every_scheduler_of_pytorch_scheduler_is_covered():

@@ -115,8 +115,8 @@ def test_step_and_cyclic_keep_the_counts_they_were_tuned_with():
         (lambda: data_regimes(per_epoch=5, decay="exp"), "decay"),
         (lambda: resnet50_imagenet(reading="twice"), "reading"),
         (lambda: resnet50_imagenet(warmup=100), "shorter than the run"),
-        (lambda: delayed_generalization("poly", warmup=5, peak=1.0), "kind"),
-        (lambda: delayed_generalization(warmup=5, peak=1.0).rates(), "no total"),
+        (lambda: delayed_generalization("poly", warmup=5, total=9), "kind"),
+        (lambda: delayed_generalization(warmup=5, total=4), "fit in the run"),
     ],
 )
 def test_mistakes(make, words):
@@ -167,5 +167,5 @@ def test_the_three_formulas_of_delayed_generalisation(kind):
         "cosine": lambda s: peak * 0.5 * (1 + math.cos(math.pi * (1 - s / w))),
         "exponential": lambda s: peak * 2 ** (s / w - 1),
     }[kind]
-    rates = delayed_generalization(kind, warmup=w, peak=peak).rates(60)
+    rates = delayed_generalization(kind, warmup=w, total=60, peak=peak).rates()
     np.testing.assert_allclose(rates, [formula(s) if s < w else peak for s in range(60)], rtol=1e-12, atol=1e-19)

@@ -1,6 +1,7 @@
 """Schedules made of schedules: product, then, scaled, and a budget that changes on the way."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import epochs
 from preheat.core.levels import level, rate
 from preheat.core.registry import SCHEDULES
-from preheat.schedules import Pieces, constant, cosine, exponential, inverse_sqrt, linear, polynomial, step, wsd
+from preheat.schedules import Pieces, constant, cosine, excerpt, exponential, inverse_sqrt, linear, polynomial, step, wsd
 
 SIMPLE = [cosine(warmup="7%"), linear(final=0.2), wsd(cooldown=0.4), step(), polynomial(power=0.5), inverse_sqrt(timescale=20)]
 some = st.sampled_from(SIMPLE)
@@ -38,7 +39,7 @@ def test_then_is_associative_bit_for_bit(a, b, c, p, gap, rest):
         pytest.skip("a part does not fit its stretch")
     assert np.array_equal(one, two)
     own = [table(s, n) for s, n in ((a, p), (b, gap), (c, rest))]
-    assert np.array_equal(one, np.concatenate(own))
+    np.testing.assert_allclose(one, np.concatenate(own), rtol=3e-16, atol=0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -75,6 +76,25 @@ def test_scaled_scales_its_mean_and_keeps_rates_absolute():
 def test_combinations_that_mean_nothing_are_errors(make, words):
     with pytest.raises(UserError, match=words):
         make()
+
+
+@settings(max_examples=60, deadline=None)
+@given(some, st.integers(10, 120), st.integers(0, 60), st.integers(1, 60), st.sampled_from(["left", "mid", "right"]))
+def test_an_excerpt_is_a_stretch_of_the_longer_run(schedule, spare, begin, total, at):
+    was = begin + total + spare
+    long = replace(schedule, at=at)
+    one = excerpt(long, was=was, begin=begin)
+    assert np.array_equal(table(one, total), table(long, was)[begin : begin + total])
+    assert rebuilt(one) == one
+    with pytest.raises(UserError, match="must lie in the longer run"):
+        one.resolve(was - begin + 1)
+
+
+def test_excerpts_of_held_epochs_begin_with_an_epoch():
+    held = cosine(every="epoch")
+    assert np.array_equal(table(excerpt(held, was=100, begin="2ep"), 50, 10), table(held, 100, 10)[20:70])
+    with pytest.raises(UserError, match="whole epochs"):
+        excerpt(held, was=100, begin=15).resolve(50, 10)
 
 
 def test_only_schedules_multiply():

@@ -12,8 +12,8 @@ from preheat.analysis.schedule_metrics import budget, budget_curve, decay_rate, 
 from preheat.core.errors import UserError
 from preheat.schedules import constant, cosine, exponential, inverse_sqrt, linear, one_cycle, polynomial, step, wsd
 from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
-from preheat.schedules.warm_restarts import restarts
 from preheat.schedules.triangles import triangular
+from preheat.schedules.warm_restarts import restarts
 
 # the settings of the HyperbolicLR paper's own analysis
 PAPER = {

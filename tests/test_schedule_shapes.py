@@ -25,7 +25,6 @@ from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.powers import power_law
 from preheat.schedules.rational import inverse_time, rex
 from preheat.schedules.refining import refined
-from preheat.schedules.warm_restarts import restarts
 from preheat.schedules.roots import inverse_sqrt
 from preheat.schedules.rules import noam_peak, scaled_rate, untuned_period
 from preheat.schedules.splines import spline
@@ -33,6 +32,7 @@ from preheat.schedules.stable import wsd
 from preheat.schedules.tables import tabulated
 from preheat.schedules.tangents import tanh
 from preheat.schedules.triangles import triangular
+from preheat.schedules.warm_restarts import restarts
 
 mp = pytest.importorskip("mpmath")
 T = 997

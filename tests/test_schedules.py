@@ -72,6 +72,7 @@ LOOSE = {
         {"schedule": COSINE, "was": 77, "place": 40, "how": "rescale"},
         {"schedule": COSINE, "was": 60, "place": 30, "how": "cooldown"},
     ],
+    "excerpt": [{"schedule": COSINE, "was": 3000, "begin": 50}],
     "gi_adam": [{}],
     "product": [{"first": COSINE, "second": {"name": "radam", "beta2": 0.9}}, {"first": COSINE, "second": {"name": "wsd"}}],
     "radam": [{}, {"beta2": 0.9}],
@@ -86,7 +87,7 @@ LOOSE = {
 CASES = [(name, body) for name, bodies in BODIES.items() for body in bodies]
 CASES += [(name, {**w, **bodies[0]}) for name, bodies in BODIES.items() if name != "pieces" for w in WARMUPS]
 ANY = [*CASES, *((name, body) for name, bodies in LOOSE.items() for body in bodies)]
-COMBINED = {"extended", "product", "scaled", "then"}
+COMBINED = {"excerpt", "extended", "product", "scaled", "then"}
 SAMPLINGS = [(at, every) for at in ("left", "mid", "right") for every in ("step", "epoch")]
 
 

@@ -69,13 +69,12 @@ def rise(curve: str, start: float = 0.0, power: float | None = None) -> Any:
 
 
 def fall(curve: str, power: float | None = None, final: float = 0.0) -> Any:
-    """The last half of the run as a cooldown along a curve."""
-    return wsd(warmup="5%", cooldown="50%", cooldown_curve=curve, cooldown_power=power, final=final)
+    """The last four fifths of the run as a cooldown along a curve."""
+    return wsd(cooldown="80%", cooldown_curve=curve, cooldown_power=power, final=final)
 
 
 SHORT = cosine(at="left").resolve(100)  # of the schedule that is extended
 NORMS = [1 + 6 * math.exp(-t / 10) + 0.4 * (t / 200) ** 2 for t in range(200)]  # large at first, and growing at the end
-RECIPE = {"total": 100, "per_epoch": 1, "peak": 0.1, "unit": "epochs"}
 PICTURES = {
     "warmup": Picture(
         {
@@ -182,12 +181,15 @@ PICTURES = {
     ),
     "recipes": Picture(
         {
-            "data_regimes": data_regimes(per_epoch=1).schedule,
+            "data_regimes, decay step": data_regimes(per_epoch=1, decay="step").schedule,
             "resnet50_imagenet, T_0 = 100": resnet50_imagenet(per_epoch=1).schedule,
             "resnet50_imagenet, T_0 = 95": resnet50_imagenet(per_epoch=1, period=None).schedule,
         },
+        total=100,
+        per_epoch=1,
+        peak=0.1,
         log=True,
-        **RECIPE,
+        unit="epochs",
     ),
 }
 
@@ -213,6 +215,9 @@ def svg(picture: Picture) -> bytes:
     with rc_context({"svg.hashsalt": "preheat", "path.simplify_threshold": 0.2}):
         figure = schedule_figure(picture.schedules, **run, log=picture.log, unit=picture.unit)
         figure.set_facecolor("white")  # a page may be dark
+        for words in figure.axes[0].texts:  # a box where the plot has a halo, which would write each letter out twice
+            words.set_path_effects([])
+            words.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6})
         figure.savefig(out, format="svg", metadata={"Date": None, "Description": json.dumps(shown(picture))})
     paths = re.sub(r' d="[^"]*"', lambda found: re.sub(r"(\.\d)\d+", r"\1", found[0]), out.getvalue())
     return "\n".join(line.rstrip() for line in paths.splitlines()).encode() + b"\n"

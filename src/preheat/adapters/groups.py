@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from preheat.core.between import Between, between
 from preheat.core.errors import UserError, unknown
@@ -76,3 +77,32 @@ def peaks(groups: Sequence[Any], peak: Any) -> list[Any]:
     if len(many) != len(groups):
         raise UserError(f"peak must be one rate or one for each of {len(groups)} groups, got {len(many)}: write peak=1e-3")
     return [rate(p) for p in many]
+
+
+def doubts(groups: Sequence[Group]) -> dict[int, tuple[float, float]]:
+    """{group: (its rate, its initial_lr)} of the groups where they differ, so that either may be the peak."""
+    both = {i: (get(g, "lr"), get(g, "initial_lr")) for i, g in enumerate(groups) if "initial_lr" in g}
+    return {i: (own, initial) for i, (own, initial) in both.items() if own != initial}
+
+
+def part(groups: Sequence[Group], betas: bool) -> None:
+    """Give each group a tensor of its own: torch puts one default tensor into all groups, and their rates may differ."""
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if not isinstance(value, Tensor) or id(value) not in seen:
+            seen.add(id(value))
+            return value
+        return value.clone()
+
+    for group in groups:
+        group["lr"] = own(group["lr"])
+        if betas and "betas" in group:
+            group["betas"] = tuple(own(b) for b in group["betas"])
+
+
+def innermost(optimizer: Any) -> Any:
+    """The optimizer inside Accelerate's wrapper, which has no hooks of its own."""
+    while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = optimizer.optimizer
+    return optimizer

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from preheat.adapters.groups import Also, get, moving, peaks, put, rate
+from preheat.adapters.groups import Also, doubts, get, innermost, moving, part, peaks, put, rate
 from preheat.adapters.plan import BLOCK, declared
 from preheat.core.errors import UserError, unknown
 
@@ -79,8 +79,11 @@ class ScheduleLR(LRScheduler):
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
         self.base_lrs: list[Any] = peaks(groups, peak)
-        both = [(get(g, "lr"), get(g, "initial_lr") if "initial_lr" in g else None) for g in groups]
-        self._doubts = both if peak is None else []
+        self._doubts = doubts(groups) if peak is None else {}
+        for i, (own, initial) in tuple(self._doubts.items()):
+            if own == 0:  # a schedule ended there: nobody's peak
+                self.base_lrs[i], _ = initial, self._doubts.pop(i)
+        self._ask_earlier()
         self.last_epoch = self._first = _whole(operator.index(last_epoch) + 1)
         if self._first:
             self._settle(self._first, same=None)
@@ -110,6 +113,7 @@ class ScheduleLR(LRScheduler):
             for group, peak in zip(groups, self.base_lrs):  # noqa: B905 -- the keyword costs 60 ns, the sizes are equal
                 group["lr"] = peak * factor
         else:
+            self._settle(k, same=None)  # peaks in doubt keep the fast path shut
             self.set(k)
 
     def set(self, k: int) -> None:
@@ -181,9 +185,8 @@ class ScheduleLR(LRScheduler):
                 stacklevel=2,
             )
         k = _whole(state_dict["last_epoch"])
-        if self.last_epoch == self._first:
-            self._settle(k, same=same)
-            self._bind()
+        self._settle(k, same=same)
+        self._bind()
         self.set(k)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -217,10 +220,7 @@ class ScheduleLR(LRScheduler):
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""
-        inner: Any = self.optimizer
-        while isinstance(getattr(inner, "optimizer", None), Optimizer):  # Accelerate's wrapper has no hooks of its own
-            inner = inner.optimizer
-        flag, me = self._flag, weakref.ref(self)
+        inner, flag, me = innermost(self.optimizer), self._flag, weakref.ref(self)
 
         def stepped(*_: Any) -> None:
             flag[0] = True
@@ -229,6 +229,7 @@ class ScheduleLR(LRScheduler):
             if (scheduler := me()) is not None:
                 scheduler.set(scheduler.last_epoch)
 
+        inner.preheat_schedule = me  # the next scheduler on this optimizer asks whose rates the groups have
         inner.register_step_post_hook(stepped)
         inner.register_load_state_dict_post_hook(loaded)
 
@@ -238,9 +239,7 @@ class ScheduleLR(LRScheduler):
         same: whether the state was saved under this schedule, None without a state. A rate that this schedule does not
         give from `initial_lr` was then set by hand (it is the peak), or by another schedule (`initial_lr` is).
         """
-        for i, (own, initial) in enumerate(self._doubts):
-            if initial is None or initial == own:
-                continue
+        for i, (own, initial) in self._doubts.items():
             fits = math.isclose(initial * self._plan.resolved(self._plan.schedules[i], initial)(k), own, rel_tol=_SAME)
             if not fits and same is None:
                 raise UserError(
@@ -249,6 +248,17 @@ class ScheduleLR(LRScheduler):
                 )
             if fits or not same:
                 self.base_lrs[i] = initial
+        self._doubts = {}
+
+    def _ask_earlier(self) -> None:
+        """Take the peaks of an earlier ScheduleLR on this optimizer, for the groups whose rates are still those it wrote."""
+        earlier: ScheduleLR | None = getattr(innermost(self.optimizer), "preheat_schedule", lambda: None)()
+        if earlier is None:
+            return
+        for i, wrote in enumerate(earlier.get_last_lr()):
+            if i in self._doubts and math.isclose(self._doubts[i][0], wrote, rel_tol=_SAME):
+                self.base_lrs[i] = earlier.base_lrs[i]
+            self._doubts.pop(i, None)  # else somebody set the rate since, and it is the peak
 
     def _bind(self) -> None:
         """Match peaks and schedules to the groups that the optimizer has now."""
@@ -260,6 +270,7 @@ class ScheduleLR(LRScheduler):
         for i in range(len(self.base_lrs), len(groups)):
             self.base_lrs.append(get(groups[i], "lr"))
             self._plan = self._plan.with_schedule(i, self._plan.schedules[0])
+        part(groups, betas=any(isinstance(m, tuple) for m in self._plan.moving.values()))
         for group, peak in zip(groups, self.base_lrs, strict=True):
             group["initial_lr"] = peak
         self._groups, self._size = groups, len(groups)
@@ -270,7 +281,7 @@ class ScheduleLR(LRScheduler):
         """Compute the block of factors around update `k`."""
         self._block = self._plan.block(k, self._tracks)
         self._begin, one = self._block.begin, len({id(t) for t in self._tracks}) == 1
-        plain = one and not self._block.moves and not any(isinstance(g["lr"], Tensor) for g in self._groups)
+        plain = one and not self._doubts and not self._block.moves and not any(isinstance(g["lr"], Tensor) for g in self._groups)
         self._shared: list[float] = self._block.factors[0] if plain else []
 
 

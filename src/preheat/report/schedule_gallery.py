@@ -20,10 +20,11 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from preheat.core.errors import UserError
+from preheat.core.lengths import steps
 from preheat.core.registry import SCHEDULES
 from preheat.report.schedule_options import options
 from preheat.report.style import css_variables
-from preheat.schedules.algebra import product, scaled, then
+from preheat.schedules.algebra import excerpt, product, scaled, then
 from preheat.schedules.dampings import radam
 from preheat.schedules.decays import constant, cosine, linear
 from preheat.schedules.extending import extended
@@ -57,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, Callable[[], Rule]]] = {
         lambda: then(wsd(warmup="5%"), scaled(linear(), 0.3), "60%"),  # type: ignore[arg-type]
     ),
     "scaled": ('constant(warmup="10%").scaled(0.5)', lambda: scaled(constant(warmup="10%"), 0.5)),  # type: ignore[arg-type]
+    "excerpt": (
+        "excerpt(cosine(), was=2000, begin=700)",
+        lambda: excerpt(cosine(), was=2000, begin=steps(700)),
+    ),
     "extended": (
         'cosine(warmup=50).resolve(500).extend(1000, at=300, how="rescale")',
         lambda: extended(cosine(warmup=50), was=500, place=300, how="rescale"),  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from preheat.core.lengths import Length, epochs, fraction, length, steps
     from preheat.core.levels import Level, Rate, rate
-    from preheat.schedules.algebra import product, scaled, then
+    from preheat.schedules.algebra import excerpt, product, scaled, then
     from preheat.schedules.codes import hyperboliclr
     from preheat.schedules.curves import CURVES
     from preheat.schedules.cycles import one_cycle
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "preheat.core.lengths": ("Length", "epochs", "fraction", "length", "steps"),
     "preheat.core.levels": ("Level", "Rate", "rate"),
-    "preheat.schedules.algebra": ("product", "scaled", "then"),
+    "preheat.schedules.algebra": ("excerpt", "product", "scaled", "then"),
     "preheat.schedules.curves": ("CURVES",),
     "preheat.schedules.cycles": ("one_cycle",),
     "preheat.schedules.dampings": ("gi_adam", "radam", "untuned_exponential", "untuned_linear"),
@@ -92,6 +92,7 @@ __all__ = [
     "data_regimes",
     "delayed_generalization",
     "epochs",
+    "excerpt",
     "exp_hyperbolic",
     "exponential",
     "extended",

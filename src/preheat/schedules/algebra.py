@@ -1,4 +1,4 @@
-"""Schedules made of schedules: product, then, scaled. Registered, so that they are data like all others."""
+"""Schedules made of schedules: product, then, scaled, excerpt. Registered, so that they are data like all others."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, is_number
+from preheat.core.lengths import Length, is_number, steps
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import as_spec
 from preheat.schedules.forms import Both, Times, between, moved
 from preheat.schedules.pieces import Piece, tidy_length
 from preheat.schedules.resolved import Horizon, Segment
 from preheat.schedules.rule import Rule
+from preheat.schedules.sampling import whole
 
 
 def schedule(value: Any) -> Rule:
@@ -196,3 +197,57 @@ class scaled(_Joined):
 
     def __str__(self) -> str:
         return f"{self.by:g} of {self.schedule}"
+
+
+@SCHEDULES.register("excerpt")
+@dataclass(frozen=True)
+class excerpt(_Joined):
+    """A stretch of a longer run: the updates from `begin` on of the schedule on `was` steps.
+
+    s(t) = schedule(begin + t) on a run of `was` steps, begin + T <= was. A curve that is begun late or left early, such as
+    a cosine whose first part another schedule's warmup has covered. With every="epoch", `begin` is a whole number of epochs.
+
+    >>> from preheat.schedules import constant, linear
+    >>> late = excerpt(linear(at="left"), was=8, begin=2)
+    >>> constant(warmup=2, at="left").then(late, at=2).resolve(8).table()
+    array([0.   , 0.5  , 0.75 , 0.625, 0.5  , 0.375, 0.25 , 0.125])
+    """
+
+    schedule: Rule
+    was: int
+    begin: Length = steps(0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", schedule(self.schedule))
+        object.__setattr__(self, "was", whole("was", self.was, 1))
+        object.__setattr__(self, "begin", tidy_length(self.begin))
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self.schedule.at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self.schedule.every
+
+    def segments(self, run: Horizon) -> tuple[Segment, ...]:
+        """What of the longer run's lies in the stretch."""
+        long = run._replace(total=self.was)
+        begin = long.steps(self.begin)
+        if begin + run.total > self.was:
+            raise UserError(
+                f"an excerpt must lie in the longer run of {self.was} steps, got {run.total:g} steps from {begin:g} on: "
+                "write a larger was"
+            )
+        if self.every == "epoch" and run.per_epoch is not None and begin % run.per_epoch:
+            raise UserError(f"with every='epoch' an excerpt begins with an epoch, got {self.begin}: write whole epochs")
+        return tuple(moved(between(self.schedule.segments(long), begin, begin + run.total), -begin))
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": "excerpt", "schedule": {...}, "was": ..., "begin": {...}}`."""
+        return {"name": "excerpt", "schedule": self.schedule.json(), "was": self.was, "begin": self.begin.json()}
+
+    def __str__(self) -> str:
+        return f"from update {self.begin} of {self.schedule} on {self.was}"

@@ -80,6 +80,14 @@ def _mirrored(x: Array, power: float) -> Array:
     return out
 
 
+def _geometric(x: Array, low: float, high: float) -> Array:
+    """high (low / high)^(1 - x), as a power of the nearer end's distance: half of the rounding of the farther one's."""
+    near = x < 0.5
+    part: Array = np.where(near, x, 1 - x)
+    out: Array = np.where(near, low, high) * np.where(near, high / low, low / high) ** part
+    return out
+
+
 CURVES: dict[str, Curve] = {
     "linear": _between(lambda x, p: x, lambda p: 1 / 2),
     "cosine": _between(_cosine, _cosine_mean),
@@ -88,9 +96,7 @@ CURVES: dict[str, Curve] = {
     "1-sqrt": _between(lambda x, p: x / (1 + np.sqrt(1 - x)), lambda p: 1 / 3),
     "square": _between(lambda x, p: x * (2 - x), lambda p: 2 / 3),
     "mirror_cosine": _between(_mirrored, lambda p: 1 / 2),
-    "exponential": Curve(
-        lambda x, low, high, p: high * (low / high) ** (1 - x), lambda low, high, p: _logarithmic_mean(low, high)
-    ),
+    "exponential": Curve(lambda x, low, high, p: _geometric(x, low, high), lambda low, high, p: _logarithmic_mean(low, high)),
 }
 
 

@@ -33,7 +33,7 @@ class one_cycle(Named):
 
     warmup: Length = _RISE
     warmup_curve: str = "cosine"
-    warmup_start: float = 0.04
+    warmup_start: Level = 0.04
     curve: str = "cosine"
     power: float | None = None
     final: Level = 4e-6

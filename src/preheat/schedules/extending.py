@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -19,6 +18,7 @@ from preheat.schedules.forms import between, moved
 from preheat.schedules.pieces import Piece, place, tidy_length
 from preheat.schedules.resolved import Form, Horizon, Resolved, Segment, Span
 from preheat.schedules.rule import Rule
+from preheat.schedules.sampling import whole
 
 HOW = ("continue", "rescale", "cooldown")
 _SAME = 1e-9  # factors that differ by less are one: the rounding of two different totals
@@ -81,8 +81,8 @@ class extended(Rule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "schedule", schedule(self.schedule))
-        object.__setattr__(self, "was", _whole("was", self.was, 1))
-        object.__setattr__(self, "place", _whole("at", self.place, 0))
+        object.__setattr__(self, "was", whole("was", self.was, 1))
+        object.__setattr__(self, "place", whole("at", self.place, 0))
         object.__setattr__(self, "length", None if self.length is None else tidy_length(self.length))
         object.__setattr__(self, "final", level("final", self.final))
         if self.how not in HOW:
@@ -162,9 +162,3 @@ class extended(Rule):
 
     def __str__(self) -> str:
         return f"{self.schedule}, {self.how} from update {self.place} of {self.was}"
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
-        raise UserError(f"{name} must be a whole number of steps >= {least}, got {value!r}: write {name}=100")
-    return operator.index(value)

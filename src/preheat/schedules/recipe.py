@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from preheat.core.between import Between
 from preheat.core.errors import UserError
+from preheat.core.lengths import is_number
 from preheat.schedules.curves import Array
 from preheat.schedules.resolved import Resolved
 from preheat.schedules.rule import Rule
 
 
-class Recipe(NamedTuple):
-    """`schedule` with its `peak` rate, on `total` steps with `per_epoch` steps in an epoch (None: any).
+@dataclass(frozen=True)
+class Recipe:
+    """`schedule` with its `peak` rate, on `total` updates with `per_epoch` of them in an epoch (None: any).
 
-    also: other hyperparameters that follow a schedule, {"momentum": Between(...)}.
+    total: what the recipe is written for; a run may stop sooner. also: other hyperparameters that follow a schedule,
+    {"momentum": Between(...)}. `ScheduleLR(optimizer, made.schedule, made.total)` follows it in torch, with `made.peak` as
+    the optimizer's rate. Errors: UserError where the schedule does not fit.
 
     >>> from preheat.schedules import linear
-    >>> Recipe(linear(at="left"), 0.1, 4).rates()
-    array([0.1  , 0.075, 0.05 , 0.025])
+    >>> made = Recipe(linear(at="left"), 0.1, 4)
+    >>> made.rates(), made.rates(2)
+    (array([0.1  , 0.075, 0.05 , 0.025]), array([0.1  , 0.075]))
     """
 
     schedule: Rule
     peak: float
-    total: int | None = None
+    total: int
     per_epoch: float | None = None
-    also: Mapping[str, Between] = {}
+    also: Mapping[str, Between] = field(default_factory=dict)
 
-    def resolve(self, total: int | None = None) -> Resolved:
-        """The schedule on its run, or on one of `total` steps."""
-        steps = self.total if total is None else total
-        if steps is None:
-            raise UserError("this recipe fits runs of any length, got no total: write .resolve(1000)")
-        return self.schedule.resolve(steps, self.per_epoch, peak=self.peak)
+    def __post_init__(self) -> None:
+        if not is_number(self.peak) or self.peak <= 0:
+            raise UserError(f"the peak rate must be a finite number > 0, got {self.peak!r}: write 0.1")
+        object.__setattr__(self, "peak", float(self.peak))
+        self.resolve()
 
-    def rates(self, total: int | None = None) -> Array:
-        """The learning rate of every update: [T]."""
-        out: Array = self.peak * self.resolve(total).table()
+    def resolve(self) -> Resolved:
+        """The schedule on its run."""
+        return self.schedule.resolve(self.total, self.per_epoch, peak=self.peak)
+
+    def rates(self, n: int | None = None) -> Array:
+        """The rates of updates 0 to n - 1, or of all: [n]. Past the total the last one holds."""
+        run = self.resolve()
+        out: Array = self.peak * run(np.arange(run.total if n is None else n))
         return out
 
-    def values(self, name: str, total: int | None = None) -> Array:
-        """The other hyperparameter `name` at every update: [T]."""
-        one = self.also[name]
-        factor = one.schedule.resolve(len(self.rates(total)), self.per_epoch, peak=self.peak)
-        out: Array = one.at_zero + (one.at_peak - one.at_zero) * np.asarray(factor(np.arange(len(self.rates(total)))))
+    def values(self, name: str, n: int | None = None) -> Array:
+        """The other hyperparameter `name` at updates 0 to n - 1, or at all: [n]."""
+        run, one = self.resolve(), self.also[name]
+        factors = one.schedule.resolve(run.total, self.per_epoch)(np.arange(run.total if n is None else n))
+        out: Array = one.value(np.asarray(factors))
         return out

@@ -81,16 +81,16 @@ def resnet50_imagenet(
     return Recipe(schedule, high, epochs * per_epoch, per_epoch)
 
 
-def delayed_generalization(kind: str = "linear", *, warmup: int, peak: float) -> Recipe:
+def delayed_generalization(kind: str = "linear", *, warmup: int, total: int, peak: float = 1e-3) -> Recipe:
     """The three warmups of the study of delayed generalisation; the peak rate after them.
 
     At step s < W: linear peak s/W; cosine peak (1 - cos(pi s/W))/2; exponential peak 2^(s/W - 1), which starts at half
     of the peak.
 
-    >>> delayed_generalization("exponential", warmup=4, peak=1.0).rates(6).round(4)
+    >>> delayed_generalization("exponential", warmup=4, total=6, peak=1.0).rates().round(4)
     array([0.5   , 0.5946, 0.7071, 0.8409, 1.    , 1.    ])
     """
     shapes = {"linear": 0.0, "cosine": 0.0, "exponential": 0.5}
     if kind not in shapes:
         raise unknown("kind", kind, shapes)
-    return Recipe(constant(warmup=steps(warmup), warmup_curve=kind, warmup_start=shapes[kind], at="left"), peak)
+    return Recipe(constant(warmup=steps(warmup), warmup_curve=kind, warmup_start=shapes[kind], at="left"), peak, total)

@@ -15,7 +15,6 @@ which the update lies. Past the end the last update's value holds.
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, overload
@@ -26,7 +25,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length, Sizes, is_number, length
 from preheat.core.levels import Level, Rate
 from preheat.schedules.curves import Array
-from preheat.schedules.sampling import AT, whole_steps
+from preheat.schedules.sampling import AT, whole, whole_steps
 
 
 class Span(NamedTuple):
@@ -277,7 +276,7 @@ def horizon(total: Any, per_epoch: float | None, **more: float | None) -> Horizo
             raise UserError(f"{name} must be {what} > 0, got {value!r}: write {name}={1e-3 if name == 'peak' else 100}")
     known = {k: None if v is None else float(v) for k, v in {"per_epoch": per_epoch, **more}.items()}
     run = Horizon(0, **known)
-    return run._replace(total=_whole(_total(total, run), total))
+    return run._replace(total=whole("a run's total", _total(total, run), 1))
 
 
 def _total(total: Any, run: Horizon) -> Any:
@@ -291,9 +290,3 @@ def _total(total: Any, run: Horizon) -> Any:
     if given.unit in ("samples", "tokens"):
         return math.ceil(steps)
     return int(steps) if steps == int(steps) else steps
-
-
-def _whole(total: Any, given: Any) -> int:
-    if isinstance(total, bool) or not hasattr(total, "__index__") or operator.index(total) < 1:
-        raise UserError(f"a run's total must be a whole number of steps >= 1, got {given!r}: write total=1000")
-    return operator.index(total)

@@ -4,6 +4,8 @@
     a.then(b, at=500)   a for 500 steps, as if they were its whole run; then b, with a clock of its own, for the rest
     a.scaled(0.5)       half of a
 
+(`excerpt` takes a stretch of a longer run, and `Resolved.extend` changes a run's length on the way.)
+
 `then` is associative, bit for bit: a.then(b, at=p).then(c, at=q) == a.then(b.then(c, at=q - p), at=p).
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from preheat.schedules.curves import Array
 
 AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
 EVERY = ("step", "epoch")
+MOST = 2**53  # beyond it a float64 no longer tells one step from the next
 
 
 def check_sampling(at: str, every: str) -> None:
@@ -32,3 +34,19 @@ def whole_steps(step: Any) -> Array:
     if k.size and k.min() < 0:
         raise UserError(f"a step must be a whole number >= 0, got {k.min():g}: the first update is step 0")
     return k
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as a whole number of steps, or the error that says which option is wrong."""
+    write = f"write {name.rpartition(' ')[-1]}=1000"
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+        raise UserError(f"{name} must be a whole number of steps >= {least}, got {value!r}: {write}")
+    if value > MOST:
+        raise UserError(f"{name} must be at most 2^53 steps, got {shown(value)}: {write}")
+    return operator.index(value)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it; a number of hundreds of digits is cut."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:40]}... ({len(text)} characters)"

@@ -7,10 +7,10 @@ Only the names and arguments are needed; no library is imported. What differs fr
 a table can say, is in `docs/schedules-differences.md`.
 """
 
-from preheat.adapters.conversions.common import Converted
 from preheat.adapters.conversions.optax import from_optax
 from preheat.adapters.conversions.timm import from_timm
 from preheat.adapters.conversions.torch import from_torch
 from preheat.adapters.conversions.transformers import from_transformers
+from preheat.schedules.recipe import Recipe
 
-__all__ = ["Converted", "from_optax", "from_timm", "from_torch", "from_transformers"]
+__all__ = ["Recipe", "from_optax", "from_timm", "from_torch", "from_transformers"]

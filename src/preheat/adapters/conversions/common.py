@@ -3,62 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from preheat.core.between import Between
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, epochs, fraction, is_number, steps
-from preheat.schedules.curves import Array
+from preheat.schedules.algebra import excerpt
 from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
 from preheat.schedules.kdecay import k_decay
 from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.rational import inverse_time
-from preheat.schedules.resolved import Resolved
+from preheat.schedules.recipe import Recipe
 from preheat.schedules.roots import inverse_sqrt
 from preheat.schedules.rule import Rule
 from preheat.schedules.stable import wsd
 from preheat.schedules.tables import tabulated
 from preheat.schedules.tangents import tanh
 from preheat.schedules.warm_restarts import restarts
-
-
-@dataclass(frozen=True)
-class Converted:
-    """`schedule` with the `peak` rate, for a run of `total` updates with `per_epoch` of them in an epoch (None: any).
-
-    total: the updates that the other library's schedule is written for, or more where they were asked for; a run may
-    stop sooner. also: other hyperparameters that the library moves, {"momentum": Between(...)}.
-    `ScheduleLR(optimizer, made.schedule, made.total)` follows it in torch, with `made.peak` as the optimizer's rate.
-
-    >>> from preheat.schedules import linear
-    >>> made = Converted(linear(at="left"), 0.1, 4)
-    >>> made.rates(), made.rates(2)
-    (array([0.1  , 0.075, 0.05 , 0.025]), array([0.1  , 0.075]))
-    """
-
-    schedule: Rule
-    peak: float
-    total: int
-    per_epoch: int | None = None
-    also: Mapping[str, Between] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "peak", positive("the peak rate", self.peak))
-        self.resolve()
-
-    def resolve(self) -> Resolved:
-        """The schedule on its run."""
-        return self.schedule.resolve(self.total, self.per_epoch, peak=self.peak)
-
-    def rates(self, n: int | None = None) -> Array:
-        """The rates of updates 0 to n - 1, or of all: [n]. Past the total the last one holds."""
-        out: Array = self.peak * self.resolve()(np.arange(self.total if n is None else n))
-        return out
 
 
 class Clock(NamedTuple):
@@ -77,13 +40,13 @@ class Clock(NamedTuple):
         """The options that make a schedule follow this clock."""
         return {"at": "left", "every": "step" if self.per_epoch is None else "epoch"}
 
-    def made(self, schedule: Rule, peak: float, total: float) -> Converted:
+    def made(self, schedule: Rule, peak: float, total: float) -> Recipe:
         """The schedule for a run of `total` counts."""
-        return Converted(schedule, peak, int(total) * (self.per_epoch or 1), self.per_epoch)
+        return Recipe(schedule, peak, int(total) * (self.per_epoch or 1), self.per_epoch)
 
 
 STEPS = Clock()
-Maker = Callable[[Any], Converted]
+Maker = Callable[[Any], Recipe]
 
 
 class Known(NamedTuple):
@@ -130,6 +93,12 @@ def within(what: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
+def rising(begins: Sequence[int]) -> None:
+    """Raise `UserError` unless each part begins after the one before it."""
+    if any(b <= a for a, b in pairwise(begins)):
+        raise UserError(f"the places where schedules begin must be rising, got {list(begins)[1:]}: write [5, 10]")
+
+
 class Line(NamedTuple):
     """A piece in rates: its length (None: the rest of the run), the rates at its ends, its curve."""
 
@@ -140,7 +109,7 @@ class Line(NamedTuple):
     power: float | None = None
 
 
-def draw(total: float, lines: Iterable[Line], clock: Clock = STEPS) -> Converted:
+def draw(total: float, lines: Iterable[Line], clock: Clock = STEPS) -> Recipe:
     """The lines one after the other; those of no length, or without any time left, are dropped."""
     kept = [x for x in lines if x.length is None or x.length > 0]
     if sum(x.length for x in kept if x.length is not None) >= total:
@@ -160,7 +129,7 @@ def draw(total: float, lines: Iterable[Line], clock: Clock = STEPS) -> Converted
     return clock.made(Pieces(tuple(pieces), **clock.sampling), peak, total)
 
 
-def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = STEPS) -> Converted:
+def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = STEPS) -> Recipe:
     """The rates held from given places on: (place, rate), the first at 0, in order; those beyond the run are left out."""
     kept: list[tuple[float, float]] = []
     for place, level in drops:
@@ -171,22 +140,22 @@ def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = ST
     return draw(total, [*lines[:-1], lines[-1]._replace(length=None)], clock)
 
 
-def table(rates: Iterable[float], clock: Clock = STEPS) -> Converted:
+def table(rates: Iterable[float], clock: Clock = STEPS) -> Recipe:
     """A table of rates, one for each count of the clock: what no schedule of preheat's says."""
     schedule, peak = tabulated.of(rates, **clock.sampling)
     return clock.made(schedule, peak, len(schedule.values))
 
 
-def join(parts: Sequence[Converted], places: Sequence[int]) -> Converted:
+def join(parts: Sequence[Recipe], places: Sequence[int]) -> Recipe:
     """One after the other: part i + 1 begins at count places[i] with a clock of its own; the last one ends the run.
 
-    A part written for more than its stretch is cut, which makes a table of it.
+    A part written for more than its stretch is cut.
     """
-    clock, begins = Clock(parts[0].per_epoch), [0, *places]
-    if len(places) != len(parts) - 1 or any(b <= a for a, b in pairwise(begins)):
-        raise UserError(
-            f"{len(parts)} schedules need {len(parts) - 1} rising places above 0, got {list(places)}: say where each begins"
-        )
+    epoch = parts[0].per_epoch
+    clock, begins = Clock(None if epoch is None else int(epoch)), [0, *places]
+    if len(places) != len(parts) - 1:
+        raise UserError(f"{len(parts)} schedules need {len(parts) - 1} places, got {list(places)}: say where each begins")
+    rising(begins)
     if places and (one := _folded(parts[0], parts[1], clock.length(places[0], places[0]))):
         return join([one, *parts[2:]], places[1:])
     lengths = [b - a for a, b in pairwise(begins)]
@@ -196,15 +165,17 @@ def join(parts: Sequence[Converted], places: Sequence[int]) -> Converted:
     out = rules[-1]
     for rule, n in zip(rules[-2::-1], lengths[::-1], strict=True):
         out = rule.then(out, at=clock.length(n, n))
-    return Converted(out, peak, begins[-1] * (clock.per_epoch or 1) + parts[-1].total, clock.per_epoch)
+    return Recipe(out, peak, begins[-1] * (clock.per_epoch or 1) + parts[-1].total, clock.per_epoch)
 
 
-def _fit(made: Converted, n: int, clock: Clock) -> Converted:
+def _fit(made: Recipe, n: int, clock: Clock) -> Recipe:
     """A part on its stretch of `n` counts."""
     updates = n * (clock.per_epoch or 1)
     if made.total < updates:
         raise UserError(f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with total={updates}")
-    return made if made.total == updates else table(made.rates(updates)[:: clock.per_epoch or 1], clock)
+    if made.total == updates:
+        return made
+    return replace(made, schedule=excerpt(made.schedule, was=made.total), total=updates)
 
 
 _AFTER_A_WARMUP = (
@@ -223,7 +194,7 @@ _AFTER_A_WARMUP = (
 )
 
 
-def _folded(first: Converted, second: Converted, place: Length) -> Converted | None:
+def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
     """Both as one named schedule, where the first is the warmup of the second."""
     rise, rest = first.schedule, second.schedule
     if not isinstance(rise, constant) or rise.warmup != place or first.peak != second.peak:
@@ -234,7 +205,7 @@ def _folded(first: Converted, second: Converted, place: Length) -> Converted | N
         made = replace(rest, **{name: getattr(rise, name) for name in _WARMUP})
     else:
         return None
-    return Converted(made, first.peak, first.total + second.total, first.per_epoch)
+    return Recipe(made, first.peak, first.total + second.total, first.per_epoch)
 
 
 _WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power")

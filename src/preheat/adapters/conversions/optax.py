@@ -9,7 +9,6 @@ from typing import Any
 
 from preheat.adapters.conversions.common import (
     STEPS,
-    Converted,
     Known,
     Line,
     draw,
@@ -17,6 +16,7 @@ from preheat.adapters.conversions.common import (
     levels,
     positive,
     read,
+    rising,
     table,
     whole,
     within,
@@ -26,9 +26,10 @@ from preheat.core.lengths import steps
 from preheat.schedules.cycles import one_cycle
 from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
 from preheat.schedules.drops import step
+from preheat.schedules.recipe import Recipe
 
 
-def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Converted:
+def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Recipe:
     """A schedule of optax's by the name of its function and its arguments.
 
     total: the updates of the run; not needed where the function has an end of its own. join_schedules takes
@@ -62,11 +63,11 @@ def _asked(a: Any, least: int = 1) -> int:
     return _total(a, least)
 
 
-def _constant(a: Any) -> Converted:
+def _constant(a: Any) -> Recipe:
     return STEPS.made(constant(at="left"), positive("value", a.value), _asked(a))
 
 
-def _polynomial(a: Any) -> Converted:
+def _polynomial(a: Any) -> Recipe:
     first, last, n = _value(a, "init_value"), _value(a, "end_value"), whole("transition_steps", a.transition_steps)
     begin, power = whole("transition_begin", a.transition_begin, 0), positive("power", getattr(a, "power", 1))
     total = _total(a, begin + n) if last < first else _asked(a, begin + n)
@@ -85,7 +86,7 @@ def _polynomial(a: Any) -> Converted:
 _RISES: dict[float, tuple[str, None]] = {1: ("linear", None), 2: ("square", None), 0.5: ("1-sqrt", None)}
 
 
-def _exponential(a: Any) -> Converted:
+def _exponential(a: Any) -> Recipe:
     first, n = positive("init_value", a.init_value), whole("transition_steps", a.transition_steps)
     ratio, begin = positive("decay_rate", a.decay_rate), whole("transition_begin", a.transition_begin, 0)
     total = _asked(a, begin + 1)
@@ -111,7 +112,7 @@ def _bound(a: Any, first: float, ratio: float) -> float:
     return end
 
 
-def _stairs(first: float, bound: float, ratio: float, n: int, *, begin: int, total: int) -> Converted:
+def _stairs(first: float, bound: float, ratio: float, n: int, *, begin: int, total: int) -> Recipe:
     if begin == 0 and not bound and ratio < 1 and n < total:
         return STEPS.made(step(period=steps(n), gamma=ratio, at="left"), first, total)
     clip = max if ratio < 1 else min
@@ -119,7 +120,7 @@ def _stairs(first: float, bound: float, ratio: float, n: int, *, begin: int, tot
     return levels(total, [(0, first), *((k, clip(r, bound) if bound else r) for k, r in drops)])
 
 
-def _cosine(a: Any) -> Converted:
+def _cosine(a: Any) -> Recipe:
     first, n, alpha = positive("init_value", a.init_value), whole("decay_steps", a.decay_steps), _value(a, "alpha", 1.0)
     power, total, low = positive("exponent", a.exponent), _total(a, n), first * alpha
     if total == n:
@@ -137,7 +138,7 @@ def _scales(a: Any) -> list[tuple[int, float]]:
     return out
 
 
-def _piecewise_constant(a: Any) -> Converted:
+def _piecewise_constant(a: Any) -> Recipe:
     values = _scales(a)
     total, scales = _asked(a), set((a.boundaries_and_scales or {}).values())
     inside = [place for place, _ in values[1:] if place < total]
@@ -146,19 +147,19 @@ def _piecewise_constant(a: Any) -> Converted:
     return levels(total, {place: value for place, value in values}.items())
 
 
-def _interpolated(kind: str, values: list[tuple[int, float]], total: int) -> Converted:
+def _interpolated(kind: str, values: list[tuple[int, float]], total: int) -> Recipe:
     if kind not in ("linear", "cosine"):
         raise UserError(f"interpolate_type must be linear or cosine, got {kind!r}: write interpolate_type='linear'")
     lines = [Line(b - a, x, y, kind) for (a, x), (b, y) in pairwise(values)]
     return draw(total, [*lines, Line(None, values[-1][1], values[-1][1])])
 
 
-def _piecewise_interpolate(a: Any) -> Converted:
+def _piecewise_interpolate(a: Any) -> Recipe:
     values = _scales(a)
     return _interpolated(a.interpolate_type, values, _total(a, max(values[-1][0], 1)))
 
 
-def _one_cycle(a: Any) -> Converted:
+def _one_cycle(a: Any) -> Recipe:
     n, peak = whole("transition_steps", a.transition_steps), positive("peak_value", a.peak_value)
     straight = hasattr(a, "pct_final")
     low = peak / positive("div_factor", a.div_factor)
@@ -182,7 +183,7 @@ def _rise(a: Any) -> tuple[float, float, int]:
     return _value(a, "init_value"), peak, warmup
 
 
-def _warm(first: float, peak: float, warmup: int, rest: Converted) -> Converted:
+def _warm(first: float, peak: float, warmup: int, rest: Recipe) -> Recipe:
     """The rise in front of the rest."""
     if warmup == 0:
         return rest
@@ -191,13 +192,13 @@ def _warm(first: float, peak: float, warmup: int, rest: Converted) -> Converted:
     return join([STEPS.made(constant(warmup=steps(warmup), warmup_start=first / peak, at="left"), peak, warmup), rest], [warmup])
 
 
-def _warmup_constant(a: Any) -> Converted:
+def _warmup_constant(a: Any) -> Recipe:
     first, peak, warmup = _rise(a)
     total = _asked(a, warmup + 1)
     return _warm(first, peak, warmup, STEPS.made(constant(at="left"), peak, total - warmup))
 
 
-def _warmup_cosine(a: Any) -> Converted:
+def _warmup_cosine(a: Any) -> Recipe:
     first, peak, warmup = _rise(a)
     n = whole("decay_steps", a.decay_steps)
     if n <= warmup:
@@ -212,25 +213,26 @@ def _rest(a: Any, warmup: int) -> int | None:
     return None if a.total is None else max(a.total - warmup, 1)
 
 
-def _warmup_exponential(a: Any) -> Converted:
+def _warmup_exponential(a: Any) -> Recipe:
     first, peak, warmup = _rise(a)
     names = ("transition_steps", "decay_rate", "transition_begin", "staircase", "end_value")
     rest = {"init_value": peak, **{name: getattr(a, name) for name in names}}
     return _warm(first, peak, warmup, from_optax("exponential_decay", total=_rest(a, warmup), **rest))
 
 
-def _joined(a: Any) -> Converted:
+def _joined(a: Any) -> Recipe:
     places = [whole("each boundary", b) for b in a.boundaries]
     if len(places) != len(a.schedules) - 1:
         raise UserError(
             f"{len(a.schedules)} schedules have {len(a.schedules) - 1} boundaries, got {places}: say where each begins"
         )
+    rising([0, *places])
     lengths = [*(b - a for a, b in pairwise([0, *places])), None if a.total is None else a.total - sum(places[-1:])]
     return join([_part(one, n) for one, n in zip(a.schedules, lengths, strict=True)], places)
 
 
-def _part(one: Any, n: int | None) -> Converted:
-    if isinstance(one, Converted):
+def _part(one: Any, n: int | None) -> Recipe:
+    if isinstance(one, Recipe):
         return one
     name, arguments = one
     if not isinstance(arguments, Mapping):
@@ -238,7 +240,7 @@ def _part(one: Any, n: int | None) -> Converted:
     return from_optax(name, total=n, **arguments)
 
 
-def _sgdr(a: Any) -> Converted:
+def _sgdr(a: Any) -> Recipe:
     cycles = [from_optax("warmup_cosine_decay_schedule", **one) for one in a.cosine_kwargs]
     places = [sum(c.total for c in cycles[:i]) for i in range(1, len(cycles))]
     return join(cycles, places)

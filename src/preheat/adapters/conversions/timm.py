@@ -7,13 +7,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from preheat.adapters.conversions.common import Converted, Known, read, whole
+from preheat.adapters.conversions.common import Known, read, whole
 from preheat.adapters.conversions.timm_classes import CLASSES, COMMON, cycled, multistep, stable, step
+from preheat.schedules.recipe import Recipe
 
 
 def from_timm(
     name: str, *, lr: float, total: int | None = None, updates_per_epoch: int | None = None, **arguments: Any
-) -> Converted:
+) -> Recipe:
     """A scheduler of timm's: a class's name with its arguments, or a name of create_scheduler_v2 with those of it.
 
     lr: the optimizer's rate. updates_per_epoch: how many updates an epoch has. A class counts epochs (t_in_epochs, the
@@ -45,8 +46,8 @@ def _v2(a: Any) -> tuple[dict[str, Any], Callable[[float], Any]]:
     return {**run, "warmup_t": a.warmup_epochs * each, "warmup_lr_init": a.warmup_lr}, lambda epochs: epochs * each
 
 
-def _v2_cycled(**more: str | float) -> Callable[[Any], Converted]:
-    def make(a: Any) -> Converted:
+def _v2_cycled(**more: str | float) -> Callable[[Any], Recipe]:
+    def make(a: Any) -> Recipe:
         run, counts = _v2(a)
         cycles = {"cycle_mul": a.cycle_mul, "cycle_decay": a.cycle_decay, "cycle_limit": a.cycle_limit, "lr_min": a.min_lr}
         own = {key: getattr(a, name) if isinstance(name, str) else name for key, name in more.items()}
@@ -58,22 +59,22 @@ def _v2_cycled(**more: str | float) -> Callable[[Any], Converted]:
     return make
 
 
-def _v2_drops(a: Any, make: Callable[[Any], Converted], **own: Any) -> Converted:
+def _v2_drops(a: Any, make: Callable[[Any], Recipe], **own: Any) -> Recipe:
     run, counts = _v2(a)
     total = counts(a.num_epochs + (a.warmup_epochs if a.warmup_prefix else 0)) if a.total is None else a.total
     return make(SimpleNamespace(**{"decay_rate": a.decay_rate, **own}, **run, warmup_prefix=a.warmup_prefix, total=total))
 
 
-def _v2_step(a: Any) -> Converted:
+def _v2_step(a: Any) -> Recipe:
     return _v2_drops(a, step, decay_t=_v2(a)[1](90 if a.decay_epochs is None else a.decay_epochs))
 
 
-def _v2_multistep(a: Any) -> Converted:
+def _v2_multistep(a: Any) -> Recipe:
     return _v2_drops(a, multistep, decay_t=[_v2(a)[1](m) for m in a.decay_milestones])
 
 
-def _v2_stable(name: str) -> Callable[[Any], Converted]:
-    def make(a: Any) -> Converted:
+def _v2_stable(name: str) -> Callable[[Any], Recipe]:
+    def make(a: Any) -> Recipe:
         run, counts = _v2(a)
         n = counts(a.num_epochs) - (0 if a.warmup_prefix else run["warmup_t"])
         fall = 0.2 if a.decay_epochs is None else a.decay_epochs
@@ -91,7 +92,7 @@ _V2: dict[str, Any] = {"num_epochs": 300, "decay_epochs": None, "decay_milestone
 _V2 |= {"patience_epochs": 10, "decay_rate": 0.1, "min_lr": 0.0, "warmup_lr": 1e-5, "warmup_epochs": 0, "warmup_prefix": False}
 _V2 |= {"noise": None, "noise_pct": 0.67, "noise_std": 1.0, "noise_seed": 42, "plateau_mode": "max", "step_on_epochs": True}
 _V2 |= {"cycle_mul": 1.0, "cycle_decay": 0.1, "cycle_limit": 1, "k_decay": 1.0, "decay_fn": None, "stable_timescale": None}
-_FACTORY: dict[str, Callable[[Any], Converted]] = {
+_FACTORY: dict[str, Callable[[Any], Recipe]] = {
     "cosine": _v2_cycled(k_decay="k_decay"),
     "tanh": _v2_cycled(lb=-7.0, ub=3.0),
     "poly": _v2_cycled(k_decay="k_decay", power="decay_rate"),

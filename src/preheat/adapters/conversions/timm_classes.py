@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import Clock, Converted, Known, Line, draw, join, levels, positive, table, whole, within
+from preheat.adapters.conversions.common import Clock, Known, Line, draw, join, levels, positive, table, whole, within
 from preheat.core.errors import UserError
 from preheat.core.levels import Level, rate
+from preheat.schedules.algebra import excerpt
 from preheat.schedules.decays import constant, cosine, linear, polynomial
 from preheat.schedules.drops import step as stairs
 from preheat.schedules.kdecay import k_decay
 from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.rational import inverse_time
+from preheat.schedules.recipe import Recipe
 from preheat.schedules.roots import inverse_sqrt
 from preheat.schedules.rule import Rule
 from preheat.schedules.stable import wsd
@@ -45,7 +47,7 @@ def _level(value: float) -> Level:
     return rate(value) if value else 0.0
 
 
-def _warmed(run: _Run, body: Converted) -> Converted:
+def _warmed(run: _Run, body: Recipe) -> Recipe:
     """The warmup in front of a body with a clock of its own."""
     if not run.warmup:
         return body
@@ -54,8 +56,8 @@ def _warmed(run: _Run, body: Converted) -> Converted:
     return join([run.clock.made(rise, run.lr, run.warmup), body], [run.warmup])
 
 
-def _covered(run: _Run, body: Converted, top: float) -> Converted:
-    """The warmup over the first part of a body that runs from 0 on: a table, but where nothing falls under the warmup."""
+def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
+    """The warmup over the first part of a body that runs from 0 on."""
     counts = body.total // (run.clock.per_epoch or 1)
     if run.warmup > counts:
         raise UserError(f"the warmup must fit in the run of {counts}, got warmup_t={run.warmup}: shorten it")
@@ -63,11 +65,16 @@ def _covered(run: _Run, body: Converted, top: float) -> Converted:
     if isinstance(body.schedule, constant | stairs) and rates[run.warmup - 1] == top:
         options: dict[str, Any] = {"warmup": run.clock.length(run.warmup, counts), "warmup_start": _level(run.start)}
         return replace(body, schedule=replace(body.schedule, **options))
-    rise = [run.start + k * (top - run.start) / run.warmup for k in range(run.warmup)]
-    return table([*rise, *rates[run.warmup :]], run.clock)
+    place = run.clock.length(run.warmup, counts)
+    if place.unit == "fraction" or not run.start < top <= body.peak or run.warmup == counts:
+        rise = [run.start + k * (top - run.start) / run.warmup for k in range(run.warmup)]
+        return table([*rise, *rates[run.warmup :]], run.clock)
+    ramp: Rule = constant(warmup=place, warmup_start=_level(run.start), **run.clock.sampling)
+    rest = excerpt(body.schedule, was=body.total, begin=place)
+    return replace(body, schedule=(ramp if top == body.peak else ramp.scaled(top / body.peak)).then(rest, at=place))
 
 
-def _fall(a: Any, run: _Run, n: int, high: float) -> Converted:
+def _fall(a: Any, run: _Run, n: int, high: float) -> Recipe:
     """One cycle of n counts from the rate `high` to lr_min."""
     final, k = _level(a.lr_min), getattr(a, "k_decay", 1.0)
     if hasattr(a, "lb"):
@@ -87,7 +94,7 @@ def _fall(a: Any, run: _Run, n: int, high: float) -> Converted:
     return run.clock.made(made, high, n)
 
 
-def _cycles(a: Any, run: _Run, n: int) -> Converted:
+def _cycles(a: Any, run: _Run, n: int) -> Recipe:
     """All cycles, one after the other; timm counts the run's length down to a whole number."""
     limit, decay = whole("cycle_limit", a.cycle_limit), positive("cycle_decay", a.cycle_decay)
     lengths = [n * positive("cycle_mul", a.cycle_mul) ** i for i in range(limit)]
@@ -107,7 +114,7 @@ def _cycles(a: Any, run: _Run, n: int) -> Converted:
     return join(parts, [int(sum(lengths[:i])) for i in range(1, limit)])
 
 
-def _held(run: _Run, body: Converted, rest: int, low: float) -> Converted:
+def _held(run: _Run, body: Recipe, rest: int, low: float) -> Recipe:
     """The floor held for `rest` counts after the body."""
     if rest <= 0:
         return body
@@ -119,7 +126,7 @@ def _held(run: _Run, body: Converted, rest: int, low: float) -> Converted:
     return table([*body.rates()[:: run.clock.per_epoch or 1], *[low] * rest], run.clock)
 
 
-def cycled(a: Any) -> Converted:
+def cycled(a: Any) -> Recipe:
     """CosineLRScheduler, TanhLRScheduler and PolyLRScheduler."""
     run, n = _run(a), whole("t_initial", a.t_initial)
     within("lr_min", a.lr_min, 0.0, run.lr)
@@ -138,7 +145,7 @@ def _counts(a: Any) -> int:
     return whole("total", a.total)
 
 
-def step(a: Any) -> Converted:
+def step(a: Any) -> Recipe:
     """StepLRScheduler."""
     run, total, every = _run(a), _counts(a), positive("decay_t", a.decay_t)
     ratio = within("decay_rate", a.decay_rate, 0.0, math.inf)
@@ -150,7 +157,7 @@ def step(a: Any) -> Converted:
     return _warmed(run, body) if a.warmup_prefix or not run.warmup else _covered(run, body, run.lr)
 
 
-def multistep(a: Any) -> Converted:
+def multistep(a: Any) -> Recipe:
     """MultiStepLRScheduler."""
     run, total, ratio = _run(a), _counts(a), within("decay_rate", a.decay_rate, 0.0, math.inf)
     n = total - run.warmup if a.warmup_prefix else total
@@ -165,7 +172,7 @@ def multistep(a: Any) -> Converted:
     return _warmed(run, body) if a.warmup_prefix or not run.warmup else _covered(run, body, run.lr)
 
 
-def stable(a: Any) -> Converted:
+def stable(a: Any) -> Recipe:
     """WSDLRScheduler: stable(t) times decay(fraction), above lr_min; the warmup always comes before."""
     run, n = _run(a), whole("t_initial", a.t_initial)
     fall, low = whole("decay_t", a.decay_t), within("lr_min", a.lr_min, 0.0, run.lr)

@@ -8,12 +8,13 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import Converted, Known, join, read, whole
+from preheat.adapters.conversions.common import Known, join, read, whole
 from preheat.adapters.conversions.torch_classes import CLASSES
 from preheat.core.errors import UserError
+from preheat.schedules.recipe import Recipe
 
 
-def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Converted:
+def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe:
     """A scheduler of torch's as a schedule: `what` is its class's name, with the class's arguments, or a scheduler.
 
     lr: the optimizer's rate; read from the scheduler where there is one (of its first parameter group). total: the
@@ -65,7 +66,7 @@ class _Part(NamedTuple):
     """A scheduler in a sequence or chain: its class, what converts it for a run of n updates, its base and lowest rate."""
 
     name: str
-    convert: Callable[[int | None], Converted]
+    convert: Callable[[int | None], Recipe]
     lr: float
     eta_min: float
 
@@ -85,7 +86,7 @@ def _part(one: Any, a: Any) -> _Part:
     return part
 
 
-def _sequence(a: Any) -> Converted:
+def _sequence(a: Any) -> Recipe:
     parts, places = [_part(one, a) for one in a.schedulers], [whole("each of milestones", m) for m in a.milestones]
     if any(p.name == "MultiplicativeLR" for p in parts[1:]):
         raise UserError("torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a SequentialLR")
@@ -98,7 +99,7 @@ def _sequence(a: Any) -> Converted:
     return join([p.convert(n) for p, n in zip(parts, [*lengths, last], strict=True)], places)
 
 
-def _chain(a: Any) -> Converted:
+def _chain(a: Any) -> Recipe:
     parts = [_part(one, a) for one in a.schedulers]
     for p in parts:
         if p.name not in _FACTORS:
@@ -109,7 +110,7 @@ def _chain(a: Any) -> Converted:
     total = max(m.total for m in made)
     made = [m if m.total == total else p.convert(total) for p, m in zip(parts, made, strict=True)]
     peak = parts[0].lr * prod(m.peak / p.lr for p, m in zip(parts, made, strict=True))
-    return Converted(reduce(lambda one, other: one * other, [m.schedule for m in made]), peak, total)
+    return Recipe(reduce(lambda one, other: one * other, [m.schedule for m in made]), peak, total)
 
 
 _COMPOSED = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
-from preheat.adapters.conversions.common import STEPS, Converted, Known, Line, draw, levels, positive, table, whole, within
+from preheat.adapters.conversions.common import STEPS, Known, Line, draw, levels, positive, table, whole, within
 from preheat.core.between import Between
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
@@ -16,6 +16,7 @@ from preheat.core.levels import Level, rate
 from preheat.schedules.decays import constant, cosine, exponential, linear, polynomial
 from preheat.schedules.drops import step
 from preheat.schedules.onecycle import torch_one_cycle
+from preheat.schedules.recipe import Recipe
 from preheat.schedules.rule import Rule
 from preheat.schedules.triangles import triangular
 from preheat.schedules.warm_restarts import restarts
@@ -41,23 +42,23 @@ def _floor(a: Any, value: float, name: str = "eta_min") -> Level:
     return rate(value) if value else 0.0
 
 
-def _lambda(a: Any) -> Converted:
+def _lambda(a: Any) -> Recipe:
     return table(_rate(a) * float(a.lr_lambda(k)) for k in range(_total(a)))
 
 
-def _multiplicative(a: Any) -> Converted:
+def _multiplicative(a: Any) -> Recipe:
     factors = accumulate((float(a.lr_lambda(k)) for k in range(1, _total(a))), lambda x, y: x * y, initial=1.0)
     return table(_rate(a) * f for f in factors)
 
 
-def _step(a: Any) -> Converted:
+def _step(a: Any) -> Recipe:
     lr, total, period, gamma = _rate(a), _total(a), whole("step_size", a.step_size), within("gamma", a.gamma, 0.0, math.inf)
     if 0 < gamma < 1 and period < total:
         return STEPS.made(step(period=steps(period), gamma=gamma, at="left"), lr, total)
     return levels(total, ((n, lr * gamma ** (n // period)) for n in range(0, total, period)))
 
 
-def _multistep(a: Any) -> Converted:
+def _multistep(a: Any) -> Recipe:
     lr, total, gamma = _rate(a), _total(a), within("gamma", a.gamma, 0.0, math.inf)
     places = sorted(whole("each of milestones", m, 0) for m in a.milestones)
     inside = [m for m in places if m < total]
@@ -66,7 +67,7 @@ def _multistep(a: Any) -> Converted:
     return levels(total, ((p, lr * gamma ** sum(m <= p for m in places)) for p in sorted({0, *inside})))
 
 
-def _constant(a: Any) -> Converted:
+def _constant(a: Any) -> Recipe:
     lr, n = _rate(a), whole("total_iters", a.total_iters)
     factor, total = within("factor", a.factor, 0.0, 1.0), _total(a)
     if factor == 0:
@@ -76,7 +77,7 @@ def _constant(a: Any) -> Converted:
     return STEPS.made(constant(warmup=steps(n), warmup_curve="constant", warmup_start=factor, at="left"), lr, total)
 
 
-def _linear(a: Any) -> Converted:
+def _linear(a: Any) -> Recipe:
     lr, n = _rate(a), whole("total_iters", a.total_iters)
     start, end = (
         within("start_factor", positive("start_factor", a.start_factor), 0.0, 1.0),
@@ -90,7 +91,7 @@ def _linear(a: Any) -> Converted:
     return draw(total, [Line(n, lr * start, lr * end), Line(None, lr * end, lr * end)])
 
 
-def _exponential(a: Any) -> Converted:
+def _exponential(a: Any) -> Recipe:
     lr, total, gamma = _rate(a), _total(a), positive("gamma", a.gamma)
     if gamma >= 1:
         return draw(total, [Line(None, lr, lr * gamma**total, "exponential")])
@@ -99,7 +100,7 @@ def _exponential(a: Any) -> Converted:
     return STEPS.made(exponential(final=gamma**total, at="left"), lr, total)
 
 
-def _polynomial(a: Any) -> Converted:
+def _polynomial(a: Any) -> Recipe:
     lr, n, power = _rate(a), whole("total_iters", a.total_iters), a.power
     total = max(n, int(a.total or n))
     if total > n:
@@ -107,7 +108,7 @@ def _polynomial(a: Any) -> Converted:
     return STEPS.made(linear(at="left") if power == 1 else polynomial(power=power, at="left"), lr, total)
 
 
-def _cosine(a: Any) -> Converted:
+def _cosine(a: Any) -> Recipe:
     n = whole("T_max", a.T_max)
     if a.total is not None and a.total > n:
         raise UserError(
@@ -117,7 +118,7 @@ def _cosine(a: Any) -> Converted:
     return STEPS.made(cosine(final=_floor(a, a.eta_min), at="left"), _rate(a), n)
 
 
-def _restarts(a: Any) -> Converted:
+def _restarts(a: Any) -> Recipe:
     period, mult = whole("T_0", a.T_0), whole("T_mult", a.T_mult)
     return STEPS.made(
         restarts(period=steps(period), mult=mult, final=_floor(a, a.eta_min), at="left"), _rate(a), _total(a, period)
@@ -127,8 +128,9 @@ def _restarts(a: Any) -> Converted:
 _SCALES = {"triangular": (1.0, False), "triangular2": (0.5, False), "exp_range": (1.0, True)}
 
 
-def _cyclic(a: Any) -> Converted:
-    low, high = within("base_lr", a.base_lr, 0.0, math.inf), positive("max_lr", a.max_lr)
+def _cyclic(a: Any) -> Recipe:
+    high = positive("max_lr", a.max_lr)
+    low = within("base_lr", a.base_lr, 0.0, high)
     up = positive("step_size_up", a.step_size_up)
     down = up if a.step_size_down is None else positive("step_size_down", a.step_size_down)
     if a.scale_fn is None and a.mode not in _SCALES:
@@ -160,7 +162,7 @@ def _cyclic_rates(a: Any, low: float, high: float, up: float, down: float) -> li
     return out
 
 
-def _moving(a: Any, made: Converted, swing: Rule, share: float = 1.0) -> Converted:
+def _moving(a: Any, made: Recipe, swing: Rule, share: float = 1.0) -> Recipe:
     """With the momentum, or beta1, that torch moves against the rate; share: how far of its way it goes at the peak."""
     if not a.cycle_momentum:
         return made
@@ -169,7 +171,7 @@ def _moving(a: Any, made: Converted, swing: Rule, share: float = 1.0) -> Convert
     return replace(made, also={"momentum": moves})
 
 
-def _one_cycle(a: Any) -> Converted:
+def _one_cycle(a: Any) -> Recipe:
     if a.total_steps is None and (a.epochs is None or a.steps_per_epoch is None):
         raise UserError("OneCycleLR needs total_steps, or epochs and steps_per_epoch, got neither: write total_steps=1000")
     total = whole("total_steps", a.epochs * a.steps_per_epoch if a.total_steps is None else a.total_steps)

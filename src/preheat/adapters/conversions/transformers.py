@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from preheat.adapters.conversions.common import STEPS, Converted, Known, Line, draw, join, positive, read, table, whole, within
+from preheat.adapters.conversions.common import STEPS, Known, Line, draw, join, positive, read, table, whole, within
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.core.levels import Level, rate
 from preheat.schedules.decays import constant, cosine, linear, polynomial
 from preheat.schedules.pieces import Piece, Pieces
+from preheat.schedules.recipe import Recipe
 from preheat.schedules.roots import inverse_sqrt
 from preheat.schedules.stable import wsd
 from preheat.schedules.warm_restarts import restarts
@@ -23,7 +24,7 @@ def from_transformers(
     num_warmup_steps: int = 0,
     num_training_steps: int | None = None,
     **scheduler_specific_kwargs: Any,
-) -> Converted:
+) -> Recipe:
     """A schedule of `transformers.get_scheduler` by its name and arguments.
 
     lr: the optimizer's rate. num_training_steps: the updates of the run; warmup_stable_decay may give num_stable_steps
@@ -55,17 +56,17 @@ def _rise(warmup: int, **more: Any) -> dict[str, Any]:
     return {"warmup": steps(warmup), **{"at": "left", **more}}
 
 
-def _constant(a: Any) -> Converted:
+def _constant(a: Any) -> Recipe:
     lr, _, total = _run(a)
     return STEPS.made(constant(at="left"), lr, total)
 
 
-def _constant_with_warmup(a: Any) -> Converted:
+def _constant_with_warmup(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     return STEPS.made(constant(**_rise(warmup)), lr, total)
 
 
-def _linear(a: Any) -> Converted:
+def _linear(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     return STEPS.made(linear(**_rise(warmup)), lr, total)
 
@@ -79,7 +80,7 @@ def _floor(a: Any) -> Level:
     return rate(within("min_lr", a.min_lr, 0.0, a.lr)) if a.min_lr else 0.0
 
 
-def _cosine(a: Any) -> Converted:
+def _cosine(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     final = _floor(a) if hasattr(a, "min_lr") else 0.0
     if a.num_cycles == 0.5:
@@ -100,7 +101,7 @@ def _waves(high: float, low: float, n: int, waves: float, first: int = 0) -> lis
     return [low + (high - low) * math.cos(math.pi / 2 * (waves * (k + first) / n)) ** 2 for k in range(n)]
 
 
-def _restarts(a: Any) -> Converted:
+def _restarts(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     cycles = whole("num_cycles", a.num_cycles)
     if cycles == 1:
@@ -108,7 +109,7 @@ def _restarts(a: Any) -> Converted:
     return STEPS.made(restarts(period=STEPS.length((total - warmup) / cycles, total), **_rise(warmup)), lr, total)
 
 
-def _polynomial(a: Any) -> Converted:
+def _polynomial(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     end = within("lr_end", a.lr_end, 0.0, lr)
     final = rate(end) if end else 0.0
@@ -117,13 +118,13 @@ def _polynomial(a: Any) -> Converted:
     return STEPS.made(polynomial(power=a.power, final=final, **_rise(warmup)), lr, total)
 
 
-def _inverse_sqrt(a: Any) -> Converted:
+def _inverse_sqrt(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     scale = None if a.timescale in (None, warmup) and warmup else steps(a.timescale or 10_000)
     return STEPS.made(inverse_sqrt(timescale=scale, **_rise(warmup)), lr, total)
 
 
-def _cosine_from_above(a: Any) -> Converted:
+def _cosine_from_above(a: Any) -> Recipe:
     """The variant that starts above 0 and ends on its floor: the rate of update k is the curve's at k + 1."""
     lr, warmup, total = _run(a)
     final, start = _floor(a), a.warmup_lr_rate
@@ -139,7 +140,7 @@ def _cosine_from_above(a: Any) -> Converted:
     return STEPS.made(Pieces((*rise, Piece(None, 1.0, final, "cosine")), at="right"), lr, total)
 
 
-def _stable(a: Any) -> Converted:
+def _stable(a: Any) -> Recipe:
     lr, warmup = positive("lr", a.lr), whole("num_warmup_steps", a.warmup, 0)
     fall, floor = whole("num_decay_steps", a.num_decay_steps, 0), within("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0)
     for what, curve in (("warmup_type", a.warmup_type), ("decay_type", a.decay_type)):
