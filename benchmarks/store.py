@@ -55,7 +55,7 @@ class Cosine:
     def json(self) -> dict[str, Any]:
         return {"name": "cosine", "warmup": {"fraction": self.warmup}, "end": 0.0}
 
-    def resolve(self, total: int, per_epoch: float | None = None) -> Any:
+    def resolve(self, total: int, per_epoch: float | None = None, **more: Any) -> Any:
         raise NotImplementedError("nothing is trained here")
 
 

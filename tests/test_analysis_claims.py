@@ -173,7 +173,7 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
     def load(run_id: str, damaged: Any = frozenset(bad)) -> Any:
         if run_id in damaged:
             raise UserError(f"a stored trace must match its checksums; that of run {run_id} does not")
-        run = type("Run", (), {"schedule": Factor(rows[run_id].axes["schedule.warmup"]["epochs"])})
+        run = type("Run", (), {"peak_lr": 0.1, "schedule": Factor(rows[run_id].axes["schedule.warmup"]["epochs"])})
         return Trained(run, {"train_loss": Series(range(400), [float(rows[run_id].seed)] * 400)})  # type: ignore[arg-type]
 
     f = analyse(given, load)

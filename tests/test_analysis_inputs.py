@@ -246,7 +246,7 @@ def test_collect_and_the_index() -> None:
 class Factor(NamedTuple):
     warmup: float
 
-    def resolve(self, total: int, per_epoch: float | None = None) -> Any:
+    def resolve(self, total: int, per_epoch: float | None = None, **more: Any) -> Any:
         return lambda k: np.minimum(1.0, (np.asarray(k) + 0.5) / max(self.warmup * (per_epoch or 1), 0.5))
 
 
@@ -262,7 +262,7 @@ def test_curves_are_the_mean_over_judging_seeds() -> None:
     def load(run_id: str) -> Any:
         row = rows[run_id]
         assert row.seed >= 3, "curves show the judging seeds"
-        run = type("Run", (), {"schedule": Factor(row.axes["schedule.warmup"]["epochs"])})
+        run = type("Run", (), {"peak_lr": 0.1, "schedule": Factor(row.axes["schedule.warmup"]["epochs"])})
         loss = Series(array("q", range(400)), array("d", [2.0 + row.seed] * 400))
         accuracy = Series(array("q", [0, 200, 400]), array("d", [0.1, 0.5 + row.seed, 0.9]))
         return Trained(run, {"train_loss": loss, "validation_accuracy": accuracy})

@@ -1,4 +1,4 @@
-"""The 13 schedules of the HyperbolicLR experiments, by their codes. Kim and Kim 2024, arXiv 2407.15200."""
+"""The 13 schedules of the HyperbolicLR experiments, by their codes. Kim 2024, arXiv 2407.15200."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class exponential(Named):
     array([1.   , 0.5  , 0.25 , 0.125])
 
     Equal to torch's ExponentialLR(gamma) with at="left" and final = gamma^T.
-    Compared with other decays in Li and Arora 2019, arXiv 1910.07454.
+    Li, Zhuang and Orabona 2020, arXiv 2002.05273.
     """
 
     final: Level = 0.01
