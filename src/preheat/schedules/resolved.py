@@ -28,6 +28,9 @@ from preheat.schedules.curves import Array
 from preheat.schedules.sampling import AT, whole, whole_steps
 
 
+_BLOCK = 32_768  # updates tabulated at once: their arrays stay in the cache
+
+
 class Span(NamedTuple):
     """A stretch of the run, in steps."""
 
@@ -154,7 +157,11 @@ class Resolved:
 
     def table(self) -> Array:
         """The factors of all updates: [T]."""
-        return self._in_order(self.positions(np.arange(self.total, dtype=np.float64)), after=self.schedule.at != "right")
+        out, after = np.empty(self.total), self.schedule.at != "right"
+        for begin in range(0, self.total, _BLOCK):
+            end = min(begin + _BLOCK, self.total)
+            out[begin:end] = self._in_order(self.positions(np.arange(begin, end, dtype=np.float64)), after=after)
+        return out
 
     def positions(self, k: Array) -> Array:
         """Where on [0, T] the updates `k` take their factor (see the module's table)."""
