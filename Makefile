@@ -1,14 +1,15 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
 
-.PHONY: help setup demo test test-fast check bench clean
+.PHONY: help setup demo test test-fast check bench pictures clean
 
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
 	@echo "make test       set up, then run all tests"
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
-	@echo "make bench      fleets against plain loops, processes and JAX (installs jax)"
+	@echo "make bench      fleets and schedules against what one would use instead"
+	@echo "make pictures   the documentation's pictures, drawn again"
 
 setup:
 	@$(PYTHON) tools/setup_venv.py
@@ -33,6 +34,11 @@ check:
 bench:
 	@$(PYTHON) tools/setup_venv.py bench
 	.venv/bin/python benchmarks/fleet.py
+	.venv/bin/python benchmarks/schedules.py
+
+pictures:
+	@$(PYTHON) tools/setup_venv.py dev
+	.venv/bin/python tools/draw_docs.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

@@ -26,10 +26,11 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from preheat.analysis.schedule_metrics import Known, Schedule
+from preheat.analysis.schedule_metrics import Known
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.schedules.curves import Array
+from preheat.schedules.rule import Rule
 
 _FULL, _POINTS = 1000, 400  # a curve has every step up to _FULL steps, else about _POINTS of them
 
@@ -61,7 +62,7 @@ class BoundCurve(NamedTuple):
 
 
 def convex_bound(
-    schedule: Schedule,
+    schedule: Rule,
     total: int,
     *,
     distance: float = 1.0,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import fsum
-from typing import Any, NamedTuple, Protocol, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -20,27 +20,12 @@ from preheat.core.lengths import is_number
 from preheat.schedules.curves import Array
 from preheat.schedules.quadrature import integral
 from preheat.schedules.resolved import Resolved
+from preheat.schedules.rule import Rule
 
 _NEAR = 1e-5  # half the width of a difference quotient, as a fraction of the run: 10 digits of a smooth slope
 _GRID = 4096  # points among which a crossing is looked for; it is then found by bisection
 _ROWS = 12  # of a table of differences
 _SAME = 1e-12  # factors closer than this are equal
-
-
-class Schedule(Protocol):
-    """What is measured here: anything that resolves on a run."""
-
-    def resolve(
-        self,
-        total: Any,
-        per_epoch: float | None = None,
-        *,
-        peak: float | None = None,
-        samples: float | None = None,
-        tokens: float | None = None,
-    ) -> Resolved:
-        """The schedule on a run of `total` steps."""
-        ...
 
 
 class Known(TypedDict, total=False):
@@ -131,7 +116,7 @@ class Difference:
         return {**asdict(self), "rows": [r._asdict() for r in self.rows]}
 
 
-def decay_rate(schedule: Schedule, total: int, *, points: int = 500, **known: Unpack[Known]) -> DecayRate:
+def decay_rate(schedule: Rule, total: int, *, points: int = 500, **known: Unpack[Known]) -> DecayRate:
     """-d eta / dt on an even grid of `points` positions, each in the middle of its cell.
 
     A central difference over 2e-5 of the run that never reaches across a boundary: the slope at a kink is that of the
@@ -159,7 +144,7 @@ def decay_rate(schedule: Schedule, total: int, *, points: int = 500, **known: Un
     return DecayRate(t, rate, tuple(Jump(*row) for row in rows if abs(row[1] - row[2]) > _SAME))
 
 
-def budget(schedule: Schedule, totals: Sequence[int], **known: Unpack[Known]) -> dict[int, float]:
+def budget(schedule: Rule, totals: Sequence[int], **known: Unpack[Known]) -> dict[int, float]:
     """{N: the integral of s over a run of N steps}, exact.
 
     >>> from preheat.schedules import polynomial
@@ -170,7 +155,7 @@ def budget(schedule: Schedule, totals: Sequence[int], **known: Unpack[Known]) ->
     return {n: run.mean() * run.total for n, run in runs.items()}
 
 
-def budget_curve(schedule: Schedule, total: int, *, points: int = 101, **known: Unpack[Known]) -> BudgetCurve:
+def budget_curve(schedule: Rule, total: int, *, points: int = 101, **known: Unpack[Known]) -> BudgetCurve:
     """How the budget is spent: the part of it that is over at `points` even places of the run, both ends among them.
 
     >>> from preheat.schedules import linear
@@ -188,7 +173,7 @@ def budget_curve(schedule: Schedule, total: int, *, points: int = 101, **known: 
 
 
 def insensitivity(
-    schedule: Schedule | Callable[[int], Schedule],
+    schedule: Rule | Callable[[int], Rule],
     totals: Sequence[int],
     *,
     level: float = 0.8,
@@ -223,7 +208,7 @@ def insensitivity(
     return Insensitivity(level, tuple(Reach(n, fall, area, abs(area - longest) / longest) for n, fall, area in found))
 
 
-def difference(a: Schedule, b: Schedule, total: int, **known: Unpack[Known]) -> Difference:
+def difference(a: Rule, b: Rule, total: int, **known: Unpack[Known]) -> Difference:
     """Where, how far and from when on two schedules differ on a run of `total` steps; `b` against `a`.
 
     The rows are the updates at which something begins or ends, the first that differs and the one that differs most.

@@ -4,46 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, is_number, steps
+from preheat.core.lengths import Length, steps
 from preheat.core.registry import SCHEDULES
-from preheat.core.spec import as_spec
+from preheat.schedules.combined import Combined
 from preheat.schedules.forms import Both, Times, between, moved
-from preheat.schedules.pieces import Piece, tidy_length
+from preheat.schedules.pieces import Piece
 from preheat.schedules.resolved import Horizon, Segment
 from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import whole
 
 
-def schedule(value: Any) -> Rule:
-    """A schedule from itself, its name, or its JSON; only one of preheat's own kind can be combined."""
-    made = value
-    if not isinstance(value, Rule) and not hasattr(value, "segments"):
-        one = as_spec(value, "schedule", "constant")
-        made = SCHEDULES.build(one.name, one.options)
-    if not isinstance(made, Rule):
-        raise UserError(f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule")
-    return made
-
-
-def _alike(what: str, first: Rule, second: Rule) -> None:
-    for name in ("at", "every"):
-        one, two = getattr(first, name), getattr(second, name)
-        if one != two:
-            raise UserError(f"both parts of a {what} must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both")
-
-
-class _Joined(Rule):
-    """What the combinations share: sampling from their first part, and no promise to reach 1."""
-
-    peaks: ClassVar[bool] = False
-
-
 @SCHEDULES.register("product")
 @dataclass(frozen=True)
-class product(_Joined):
+class product(Combined):
     """The product of two schedules at every position, written `first * second`.
 
     s(t) = first(t) second(t). It may stay below 1: a warmup that is over when the decay has begun never reaches the
@@ -57,31 +32,12 @@ class product(_Joined):
     first: Rule
     second: Rule
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "first", schedule(self.first))
-        object.__setattr__(self, "second", schedule(self.second))
-        _alike("product", self.first, self.second)
-
-    @property
-    def at(self) -> str:  # type: ignore[override]
-        """Where an update takes its factor."""
-        return self.first.at
-
-    @property
-    def every(self) -> str:  # type: ignore[override]
-        """How often the factor changes."""
-        return self.first.every
-
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The product on every stretch between the boundaries of both."""
         one, two = self.first.segments(run), self.second.segments(run)
         bounds = sorted({0.0, float(run.total), *(s.span.begin for s in (*one, *two))})
         cut = [(between(one, a, b)[0], between(two, a, b)[0]) for a, b in pairwise(bounds)]
         return tuple(_times(a, b) for a, b in cut)
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": "product", "first": {...}, "second": {...}}`."""
-        return {"name": "product", "first": self.first.json(), "second": self.second.json()}
 
     def __str__(self) -> str:
         return f"{self.first} * {self.second}"
@@ -102,7 +58,7 @@ def _times(a: Segment, b: Segment) -> Segment:
 
 @SCHEDULES.register("then")
 @dataclass(frozen=True)
-class then(_Joined):
+class then(Combined):
     """One schedule, and after `place` another with a clock of its own, written `first.then(second, at=place)`.
 
     s(t) = first(t) on a run of P steps for t < P, second(t - P) on a run of T - P steps after it; 0 < P < T.
@@ -117,22 +73,6 @@ class then(_Joined):
     second: Rule
     place: Length
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "first", schedule(self.first))
-        object.__setattr__(self, "second", schedule(self.second))
-        object.__setattr__(self, "place", tidy_length(self.place))
-        _alike("sequence", self.first, self.second)
-
-    @property
-    def at(self) -> str:  # type: ignore[override]
-        """Where an update takes its factor."""
-        return self.first.at
-
-    @property
-    def every(self) -> str:  # type: ignore[override]
-        """How often the factor changes."""
-        return self.first.every
-
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """Those of both, the second moved."""
         p = run.steps(self.place)
@@ -146,18 +86,13 @@ class then(_Joined):
         later = self.second.segments(run._replace(total=run.total - p))
         return (*self.first.segments(run._replace(total=p)), *moved(later, p, lambda k: "rise" if k == "warmup" else k))
 
-    def json(self) -> dict[str, Any]:
-        """`{"name": "then", "first": {...}, "second": {...}, "place": {...}}`."""
-        both = {"first": self.first.json(), "second": self.second.json()}
-        return {"name": "then", **both, "place": self.place.json()}
-
     def __str__(self) -> str:
         return f"{self.first}, from {self.place} {self.second}"
 
 
 @SCHEDULES.register("scaled")
 @dataclass(frozen=True)
-class scaled(_Joined):
+class scaled(Combined):
     """A schedule `by` times as high, written `schedule.scaled(by)`.
 
     s(t) = by * schedule(t), 0 < by <= 1. A level given as a rate stays that rate.
@@ -171,29 +106,14 @@ class scaled(_Joined):
     by: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedule", schedule(self.schedule))
-        if not is_number(self.by) or not 0 < self.by <= 1:
-            raise UserError(f"by must be above 0 and at most 1, got {self.by!r}: write 0.5 for half")
-        object.__setattr__(self, "by", float(self.by))
-
-    @property
-    def at(self) -> str:  # type: ignore[override]
-        """Where an update takes its factor."""
-        return self.schedule.at
-
-    @property
-    def every(self) -> str:  # type: ignore[override]
-        """How often the factor changes."""
-        return self.schedule.every
+        super().__post_init__()
+        if not 0 < self.by <= 1:
+            raise UserError(f"by must be above 0 and at most 1, got {self.by:g}: write 0.5 for half")
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The schedule's, lower."""
         own = run if run.peak is None else run._replace(peak=run.peak * self.by)
         return tuple(s._replace(form=Times(s.form, self.by)) for s in self.schedule.segments(own))
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": "scaled", "schedule": {...}, "by": ...}`."""
-        return {"name": "scaled", "schedule": self.schedule.json(), "by": self.by}
 
     def __str__(self) -> str:
         return f"{self.by:g} of {self.schedule}"
@@ -201,7 +121,7 @@ class scaled(_Joined):
 
 @SCHEDULES.register("excerpt")
 @dataclass(frozen=True)
-class excerpt(_Joined):
+class excerpt(Combined):
     """A stretch of a longer run: the updates from `begin` on of the schedule on `was` steps.
 
     s(t) = schedule(begin + t) on a run of `was` steps, begin + T <= was. A curve that is begun late or left early, such as
@@ -218,19 +138,8 @@ class excerpt(_Joined):
     begin: Length = steps(0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedule", schedule(self.schedule))
+        super().__post_init__()
         object.__setattr__(self, "was", whole("was", self.was, 1))
-        object.__setattr__(self, "begin", tidy_length(self.begin))
-
-    @property
-    def at(self) -> str:  # type: ignore[override]
-        """Where an update takes its factor."""
-        return self.schedule.at
-
-    @property
-    def every(self) -> str:  # type: ignore[override]
-        """How often the factor changes."""
-        return self.schedule.every
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """What of the longer run's lies in the stretch."""
@@ -244,10 +153,6 @@ class excerpt(_Joined):
         if self.every == "epoch" and run.per_epoch is not None and begin % run.per_epoch:
             raise UserError(f"with every='epoch' an excerpt begins with an epoch, got {self.begin}: write whole epochs")
         return tuple(moved(between(self.schedule.segments(long), begin, begin + run.total), -begin))
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": "excerpt", "schedule": {...}, "was": ..., "begin": {...}}`."""
-        return {"name": "excerpt", "schedule": self.schedule.json(), "was": self.was, "begin": self.begin.json()}
 
     def __str__(self) -> str:
         return f"from update {self.begin} of {self.schedule} on {self.was}"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from preheat.core.canon import plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length
-from preheat.core.levels import Level, level
+from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.algebra import schedule
+from preheat.schedules.combined import Combined
 from preheat.schedules.curves import Array
 from preheat.schedules.forms import between, moved
-from preheat.schedules.pieces import Piece, place, tidy_length
+from preheat.schedules.pieces import Piece, place
 from preheat.schedules.resolved import Form, Horizon, Resolved, Segment, Span
 from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import whole
@@ -49,7 +48,7 @@ class Stretched(NamedTuple):
 
 @SCHEDULES.register("extended")
 @dataclass(frozen=True)
-class extended(Rule):
+class extended(Combined):
     """A schedule whose run of `was` steps is given another total when `place` of them are done.
 
     Until update P = `place`: the schedule on `was` steps. From there, with s_P its factor at P and T the new total:
@@ -77,14 +76,10 @@ class extended(Rule):
     curve: str = "linear"
     power: float | None = None
 
-    peaks: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedule", schedule(self.schedule))
+        super().__post_init__()
         object.__setattr__(self, "was", whole("was", self.was, 1))
         object.__setattr__(self, "place", whole("at", self.place, 0))
-        object.__setattr__(self, "length", None if self.length is None else tidy_length(self.length))
-        object.__setattr__(self, "final", level("final", self.final))
         if self.how not in HOW:
             raise unknown("how (to extend)", self.how, HOW)
         if self.place > self.was:
@@ -93,16 +88,6 @@ class extended(Rule):
         if self.how != "cooldown" and unused:
             raise UserError(f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write how='cooldown'")
         self._fall(1.0)
-
-    @property
-    def at(self) -> str:  # type: ignore[override]
-        """Where an update takes its factor."""
-        return self.schedule.at
-
-    @property
-    def every(self) -> str:  # type: ignore[override]
-        """How often the factor changes."""
-        return self.schedule.every
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The old ones up to the place, then the new ones."""
@@ -154,11 +139,6 @@ class extended(Rule):
 
     def _fall(self, start: float) -> Piece:
         return Piece(self.length, start, self.final, self.curve, self.power)
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": "extended", "schedule": {...}, **options}`."""
-        names = ("was", "place", "how", "length", "final", "curve", "power")
-        return {"name": "extended", "schedule": self.schedule.json(), **{n: plain(getattr(self, n)) for n in names}}
 
     def __str__(self) -> str:
         return f"{self.schedule}, {self.how} from update {self.place} of {self.was}"

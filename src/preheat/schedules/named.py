@@ -44,7 +44,7 @@ class Named(Rule):
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            object.__setattr__(self, f.name, _tidied(f.name, getattr(self, f.name), str(f.type)))
+            object.__setattr__(self, f.name, tidied(f.name, getattr(self, f.name), str(f.type)))
         check_sampling(self.at, self.every)
         if self.warmup_curve == "constant":
             if self.warmup_power is not None:
@@ -97,7 +97,7 @@ def floor_ratio(value: Level) -> Level:
     return value
 
 
-def _tidied(name: str, value: Any, kind: str) -> Any:
+def tidied(name: str, value: Any, kind: str) -> Any:
     """An option's value as the type of its field says: lengths, levels and numbers."""
     kind, optional = kind.removesuffix(" | None"), kind.endswith(" | None")
     if optional and value is None:

@@ -27,7 +27,6 @@ from preheat.core.levels import Level, Rate
 from preheat.schedules.curves import Array
 from preheat.schedules.sampling import AT, whole, whole_steps
 
-
 _BLOCK = 32_768  # updates tabulated at once: their arrays stay in the cache
 
 

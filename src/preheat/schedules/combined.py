@@ -1,0 +1,60 @@
+"""What schedules made of schedules share. An abstract base; every combination is final."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from preheat.core.canon import plain
+from preheat.core.errors import UserError
+from preheat.core.registry import SCHEDULES
+from preheat.core.spec import as_spec
+from preheat.schedules.named import tidied
+from preheat.schedules.rule import Rule
+
+
+class Combined(Rule):
+    """A frozen dataclass whose fields of type `Rule` are its parts: sampled as they are, and free to stay below 1."""
+
+    peaks: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            object.__setattr__(self, f.name, part(value) if f.type == "Rule" else tidied(f.name, value, str(f.type)))
+        first, *others = self._parts()
+        for name in ("at", "every"):
+            for other in others:
+                one, two = getattr(first, name), getattr(other, name)
+                if one != two:
+                    raise UserError(
+                        f"combined schedules agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both"
+                    )
+
+    def _parts(self) -> list[Rule]:
+        return [getattr(self, f.name) for f in fields(self) if f.type == "Rule"]  # type: ignore[arg-type]
+
+    @property
+    def at(self) -> str:  # type: ignore[override]
+        """Where an update takes its factor."""
+        return self._parts()[0].at
+
+    @property
+    def every(self) -> str:  # type: ignore[override]
+        """How often the factor changes."""
+        return self._parts()[0].every
+
+    def json(self) -> dict[str, Any]:
+        """`{"name": ..., **fields}`, parts as their own JSON."""
+        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}  # type: ignore[arg-type]
+
+
+def part(value: Any) -> Rule:
+    """A schedule from itself, its name, or its JSON; only one of preheat's own kind can be combined."""
+    made = value
+    if not isinstance(value, Rule) and not hasattr(value, "segments"):
+        one = as_spec(value, "schedule", "constant")
+        made = SCHEDULES.build(one.name, one.options)
+    if not isinstance(made, Rule):
+        raise UserError(f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule")
+    return made
