@@ -97,9 +97,12 @@ def test_excerpts_of_held_epochs_begin_with_an_epoch():
         excerpt(held, was=100, begin=15).resolve(50, 10)
 
 
-def test_only_schedules_multiply():
-    with pytest.raises(TypeError):
+def test_schedules_multiply_schedules_and_numbers_up_to_1():
+    assert 0.5 * cosine() == cosine() * 0.5 == cosine().scaled(0.5)
+    with pytest.raises(UserError, match="at most 1"):
         cosine() * 2
+    with pytest.raises(TypeError):
+        cosine() * "half"
 
 
 HOWS = [
@@ -126,7 +129,12 @@ def test_an_extension_keeps_the_past_and_does_not_jump(schedule, how, at, total)
         assert now == pytest.approx(later, abs=1e-9)
     assert np.isfinite(after.table()).all() and 0 <= after.table().min() <= after.table().max() <= 1
     assert rebuilt(after.schedule) == after.schedule
-    twice = after.extend(total + 50, at=min(at + 5, total), how="cooldown")
+    again = min(at + 5, total)
+    if after.curve(float(again), after=False) == 0:
+        with pytest.raises(UserError, match="nothing is left to cool down"):
+            after.extend(total + 50, at=again, how="cooldown")
+        return
+    twice = after.extend(total + 50, at=again, how="cooldown")
     assert np.array_equal(twice.table()[:at], before.table()[:at])
 
 

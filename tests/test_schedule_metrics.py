@@ -9,6 +9,7 @@ from scipy.integrate import quad
 
 from preheat.analysis.convex import bound_curve, convex_bound, table_bound
 from preheat.analysis.schedule_metrics import budget, budget_curve, decay_rate, difference, insensitivity
+from preheat.analysis.shared_start import shared_start
 from preheat.core.errors import UserError
 from preheat.schedules import constant, cosine, exponential, inverse_sqrt, linear, one_cycle, polynomial, step, wsd
 from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
@@ -354,3 +355,20 @@ def test_what_the_curves_refuse():
         decay_rate(linear(), 10, points=0)
     with pytest.raises(UserError, match="points must be"):
         budget_curve(linear(), 10, points=1)
+
+
+def test_a_shared_start_is_where_runs_of_two_budgets_part():
+    for n in (200, 500):
+        short, _ = shared_start(linear(), [n, 1000], tolerance=0.01)
+        assert short.steps == pytest.approx(0.01 / (1 / n - 1 / 1000), rel=1e-9), "t/N - t/M = tolerance"
+    plateau, whole = shared_start(wsd(warmup=10, cooldown=100), [300, 1000])
+    assert plateau.steps == pytest.approx(200 + 0.01 * 100) and whole.part == 1
+    assert [s.part for s in shared_start(inverse_sqrt(warmup=20), [100, 400])] == [1.0, 1.0]
+    jump, _ = shared_start(step(), [100, 400])
+    assert jump.steps == pytest.approx(50)
+
+
+def test_a_shared_start_needs_budgets_and_a_tolerance():
+    for totals, tolerance, words in (([], 0.01, "lengths to compare"), ([10], 0, "tolerance"), ([10], 2, "tolerance")):
+        with pytest.raises(UserError, match=words):
+            shared_start(linear(), totals, tolerance=tolerance)

@@ -631,3 +631,10 @@ def test_nothing_is_repaired(name):
     do, words = BAD[name]
     with pytest.raises(UserError, match=words):
         do()
+
+
+def test_tables_and_norms_may_be_tensors():
+    torch = pytest.importorskip("torch")
+    values = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
+    assert tabulated(values=values) == tabulated(values=list(values)) == tabulated(values=(1.0, 0.5, 0.25))
+    assert refined(values) == refined(values.tolist())

@@ -15,6 +15,7 @@ from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
 from preheat.schedules.onecycle import torch_one_cycle
 from preheat.schedules.recipe import Recipe
 from preheat.schedules.rule import Rule
+from preheat.schedules.sampling import whole
 from preheat.schedules.triangles import triangular
 
 
@@ -123,7 +124,7 @@ def hyperboliclr(
             raise unknown(f"option of code {code}", name, known)
     if first_epoch_at_peak and code not in ("WH", "WEH"):
         raise UserError(f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out")
-    setting = Setting(epochs, per_epoch, peak, options)
+    setting = Setting(whole("epochs", epochs, 1), whole("per_epoch", per_epoch, 1), peak, options)
     made = _late(code, setting) if first_epoch_at_peak else build(setting)
     return Recipe(made, peak, epochs * per_epoch, per_epoch, _also(code, made, setting))
 

@@ -121,7 +121,10 @@ class extended(Combined):
 
     def _rescaled(self, old: tuple[Segment, ...], total: float) -> list[Segment]:
         if self.place == self.was:
-            raise UserError(f"nothing is left to rescale at the end of the run, got at={self.place}: write how='continue'")
+            raise UserError(
+                f"nothing is left to rescale at the end of the run, got at={self.place}: begin a new schedule, or write "
+                "how='continue' where the rule has no end"
+            )
         rest = between(old, self.place, self.was)
         last = (total - self.place) / (self.was - self.place)
         ends = [total - (self.was - s.span.end) * last for s in rest]
@@ -130,6 +133,8 @@ class extended(Combined):
 
     def _cooled(self, old: tuple[Segment, ...], run: Horizon) -> list[Segment]:
         now = self._factor(old, run._replace(total=self.was), False)
+        if now == 0:
+            raise UserError(f"nothing is left to cool down, the factor at update {self.place} is 0: begin a new schedule")
         if run.factor(self.final) > now:
             raise UserError(f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower it")
         left = run._replace(total=run.total - self.place)

@@ -52,11 +52,15 @@ class Rule(ABC):
         """
         return resolved(self, horizon(total, per_epoch, peak=peak, samples=samples, tokens=tokens))
 
-    def __mul__(self, other: Rule) -> Rule:
-        """The product of both factors at every position."""
+    def __mul__(self, other: Rule | float) -> Rule:
+        """The product of both factors at every position; times a number it is `scaled`."""
         from preheat.schedules.algebra import product
 
-        return product(self, other) if isinstance(other, Rule) else NotImplemented
+        if isinstance(other, Rule):
+            return product(self, other)
+        return self.scaled(other) if isinstance(other, int | float) else NotImplemented
+
+    __rmul__ = __mul__
 
     def then(self, other: Rule, *, at: Any) -> Rule:
         """This schedule on a run of `at` steps, then `other` on a run of what is left. `at`: a length of the whole run."""

@@ -143,7 +143,7 @@ def numbers(name: str, given: Any) -> tuple[float, ...]:
     """A list of finite numbers >= 0 as floats, or the error that says which option is wrong."""
     if isinstance(given, str) or not hasattr(given, "__iter__"):
         raise UserError(f"{name} is a list of numbers, got {given!r}: write [1, 0.5, 0.25]")
-    items = [x.item() if isinstance(x, np.generic) else x for x in given]
+    items = [x.item() if hasattr(x, "item") else x for x in given]  # numbers of numpy and torch
     for x in items:
         if not is_number(x) or x < 0:
             raise UserError(f"{name} must be finite numbers >= 0, got {x!r} among them: write [1, 0.5, 0.25]")
