@@ -63,7 +63,7 @@ def test_scaled_scales_its_mean_and_keeps_rates_absolute():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: cosine() * cosine(at="left"), "agree in at"),
+        (lambda: cosine() * cosine(at="left"), "must agree in at"),
         (lambda: cosine().then(cosine(every="epoch"), at=5), "agree in every"),
         (lambda: cosine().scaled(0), "by must be above 0"),
         (lambda: cosine().scaled(2), "by must be above 0"),
@@ -113,29 +113,56 @@ HOWS = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
-@given(some, st.sampled_from(HOWS), st.integers(0, 100), st.integers(30, 300))
-def test_an_extension_keeps_the_past_and_does_not_jump(schedule, how, at, total):
-    before = schedule.resolve(100)
+SAMPLED = st.tuples(st.sampled_from(["left", "mid", "right"]), st.sampled_from(["step", "epoch"]), st.sampled_from([10, 7, 12.5]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(some, st.sampled_from(HOWS), st.integers(0, 100), st.integers(30, 300), SAMPLED)
+def test_an_extension_keeps_the_past_and_does_not_jump(schedule, how, at, total, sampled):
+    where, every, per_epoch = sampled
+    before = replace(schedule, at=where, every=every).resolve(100, per_epoch)
+    if every == "epoch":
+        at = int(at / per_epoch) * int(per_epoch) if per_epoch != 12.5 else at // 25 * 25
     try:
         after = before.extend(total, at=at, **how)
     except UserError:
         return
     assert after.total == total
-    assert np.array_equal(after.table()[:at], before.table()[:at])
-    known = {b.step for b in before.boundaries()} | {b.step for b in schedule.resolve(total).boundaries()}
-    if at not in known:
-        now, later = after.curve(float(at), after=False), after.curve(float(at))
-        assert now == pytest.approx(later, abs=1e-9)
+    assert np.array_equal(after.table()[:at], before.table()[:at]), "the past"
+    end = at == 100 and how["how"] != "continue"
+    side = not (at == 0 or how["how"] == "rescale" or how["how"] == "continue") or end
+    assert after.curve(float(at)) == pytest.approx(before.curve(float(at), after=not side), abs=1e-9), "no jump"
     assert np.isfinite(after.table()).all() and 0 <= after.table().min() <= after.table().max() <= 1
     assert rebuilt(after.schedule) == after.schedule
+
+
+@settings(max_examples=60, deadline=None)
+@given(some, st.sampled_from(HOWS), st.integers(0, 60), st.integers(90, 300))
+def test_an_extension_can_be_extended(schedule, how, at, total):
+    try:
+        after = schedule.resolve(100).extend(total, at=at, **how)
+    except UserError:
+        return
     again = min(at + 5, total)
     if after.curve(float(again), after=False) == 0:
         with pytest.raises(UserError, match="nothing is left to cool down"):
             after.extend(total + 50, at=again, how="cooldown")
         return
     twice = after.extend(total + 50, at=again, how="cooldown")
-    assert np.array_equal(twice.table()[:at], before.table()[:at])
+    assert np.array_equal(twice.table()[:again], after.table()[:again])
+
+
+def test_held_epochs_are_extended_where_an_epoch_begins():
+    held = cosine(every="epoch", at="right").resolve(100, 10)
+    with pytest.raises(UserError, match="where an epoch begins, got update 53 with 10.*write 50"):
+        held.extend(200, at=53, how="cooldown")
+    rates = held.extend(200, at=50, how="rescale").table().reshape(20, 10)
+    assert (rates == rates[:, :1]).all() and np.array_equal(rates[:5].ravel(), held.table()[:50])
+
+
+def test_a_small_jump_is_a_jump():
+    with pytest.raises(UserError, match="which is a jump"):
+        linear().resolve(1000).extend(1001, at=100)
 
 
 def test_continue_is_the_rule_itself_where_it_can_be():

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import MISSING, dataclass, fields
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,16 @@ def python(option: Option, value: Any) -> Any:
 
 
 def cases(name: str) -> list[dict[str, int]]:
-    """Positions of controls: each option through its range by itself, and at random all together."""
+    """Positions of controls: each option through its range by itself, every two sliders at their ends, all of them, at random."""
     found = options(SCHEDULES[name])
     dice = random.Random(name)
     out: list[dict[str, int]] = [{}]
     for o in found:
         last = len(o.values) - 1
         out += [{o.name: i} for i in sorted({0, 1, last // 3, 2 * last // 3, last} if o.kind != "text" else range(last + 1))]
+    ends = [[(o.name, i) for i in (0, len(o.values) - 1)] for o in found if o.kind in ("share", "runs", "number")]
+    out += [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
+    out += [dict(end) for end in zip(*ends, strict=True)]
     return out + [{o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6} for _ in range(25)]
 
 
@@ -125,7 +129,8 @@ for (const [name, list] of Object.entries(cases)) {
     inputs[0].dispatchEvent(new Event("input"));
     const { rule, segments, boundaries } = card.drawn, text = (k) => card.querySelector(k).textContent;
     told.push([name, text(".python"), text(".shell"), rule ?? null, rule ? [] : places.map((t) => factor(segments, t)),
-      rule ? [] : boundaries.map(([t, , y]) => [t, y]), card.querySelectorAll("svg").length, card.querySelector(".rule").hidden]);
+      rule ? [] : boundaries.map(([t, , y]) => [t, y]), card.querySelectorAll("svg").length, card.querySelector(".rule").hidden,
+      [...card.querySelectorAll(".copy button")].map((b) => b.disabled)]);
   }
 }
 const out = document.createElement("pre");
@@ -181,9 +186,9 @@ def browsed(page: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
 @pytest.mark.parametrize("name", LIVE)
 def test_the_pictures_texts_and_rules_are_pythons(name: str, browsed: Any) -> None:
     drawn = 0
-    for positions, (_, text, line, rule, values, marks, pictures, hidden) in browsed[name]:
+    for positions, (_, text, line, rule, values, marks, pictures, hidden, off) in browsed[name]:
         wanted = expected(name, positions)
-        assert (pictures, hidden) == ((0, False) if rule else (1, True)), (text, rule)
+        assert (pictures, hidden, off) == ((0, False, [True] * 2) if rule else (1, True, [False] * 2)), (text, rule)
         try:
             schedule = SCHEDULES.build(name, wanted)
             rate = schedule.resolve(TOTAL)
@@ -192,7 +197,8 @@ def test_the_pictures_texts_and_rules_are_pythons(name: str, browsed: Any) -> No
             continue
         assert rule is None, (text, rule)
         drawn += 1
-        np.testing.assert_allclose(values, rate.curve(PLACES), rtol=0, atol=1e-9, err_msg=text)
+        curve = [*rate.curve(PLACES[:-1]), rate.curve(PLACES[-1], after=False)]
+        np.testing.assert_allclose(values, curve, rtol=0, atol=1e-9, err_msg=text)
         found = sorted({(b.step, b.factor) for b in rate.boundaries()})
         np.testing.assert_allclose(sorted(map(tuple, marks)), found, rtol=0, atol=1e-9, err_msg=text)
         assert meant(text) == schedule
@@ -275,6 +281,8 @@ const run = async () => {
   put(byId("find"), "hyperb");
   say.found = [byId("shown").textContent, [...document.querySelectorAll(".schedule:not([hidden])")].map((e) => e.dataset.name),
     document.querySelectorAll(".family:not([hidden])").length];
+  put(byId("find"), "zebra");
+  say.lost = [byId("shown").textContent, document.querySelectorAll(".family:not([hidden])").length];
   put(byId("find"), "");
   const button = card("wsd").querySelector(".copy button");
   button.click();
@@ -295,6 +303,49 @@ run().catch((error) => { say.error = String(error); }).then(() => {
 </script></body>"""
 
 
+OPENED = """<script>
+const out = document.createElement("pre"), words = (name) => document.querySelector("#schedule-" + name + " .shell").textContent;
+out.id = "probe";
+out.textContent = JSON.stringify([words("wsd"), words("hyperbolic"), document.getElementById("total").value,
+  document.querySelector("#schedule-cosine svg").getAttribute("aria-label")]);
+document.body.append(out);
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page's script is not run")
+def test_the_page_opens_at_the_commands_length_and_peak(tmp_path: Path) -> None:
+    line = ["plot", "--gallery", "--epochs", "7", "--out", str(tmp_path / "own.html")]
+    assert cli.main(line) == 2
+    assert cli.main([*line[:2], "--steps", "30001", "--peak-lr", "3e-4", *line[4:]]) == 0
+    dom, log = browse((tmp_path / "own.html").read_text(encoding="utf-8"), OPENED, tmp_path)
+    assert "CONSOLE" not in log, [line for line in log.splitlines() if "CONSOLE" in line]
+    flags = "--steps 30001 --peak-lr 3e-4"
+    assert told(dom) == [
+        f"preheat plot wsd:warmup=5% {flags}",
+        f"preheat plot hyperbolic:warmup=5%,upper=60002 {flags}",
+        "30001",
+        "cosine: start 0 at 0; warmup ends 3e-4 at 1,500.05; end 0 at 30,001",
+    ]
+
+
+def test_no_formula_line_names_what_a_reader_can_not_see(page: str) -> None:
+    lines = re.findall(r'<p class="formula">(.*?)</p>', page)
+    assert len(lines) > 15 and not [line for line in lines if "preheat" in line or "Named" in line]
+    assert "<h2>Constant and decays</h2>" in page
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_no_slider_starts_at_what_its_rule_refuses(name: str) -> None:
+    """Beside linear curves; a warmup of 0 is right wherever something else gives the timescale."""
+    found = options(SCHEDULES[name])
+    straight = {o.name: "linear" for o in found if o.name.endswith("curve")}
+    needed = {o.name: python(o, o.open) for o in found if o.required or o.name == "warmup"}
+    for o in found:
+        if o.kind in ("share", "runs", "number") and o.name != "warmup" and not o.curve:
+            low = next(v for v in o.values if v is not None)
+            SCHEDULES.build(name, {**straight, **needed, o.name: python(o, low)})
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page's script is not run")
 def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -> None:
     dom, log = browse(wide_page, CONTROLS, tmp_path, "#dark")
@@ -313,6 +364,8 @@ def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -
     assert say["label"] == "cosine: start 0 at 0; warmup ends 0.001 at 500; end 0 at 10,000"
     assert say["wrong"] == ["true", 'The peak rate is a number above 0, got "-1": write 0.001.', say["lines"][0]]
     shown, names, families = say["found"]
+    lost = 'No schedule has these words, got "zebra": write fewer, or a part of one such as cos, warm or torch.'
+    assert say["lost"] == [lost, 0]
     assert names == ["exp_hyperbolic", "hyperbolic", "tanh"] and shown.startswith("3 of ") and families == 1
     assert say["copied"] in ("Copied", "Selected") and say["theme"] == "dark" and say["wide"] == [] and say["named"] == 0
 
@@ -335,8 +388,11 @@ def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--gallery cosine", "--gallery shows every schedule and has controls of its own: write only --out and --import"),
+        ("--gallery cosine", "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, --out"),
         ("--gallery --log", "--gallery shows every schedule"),
+        ("--gallery --warmup 90%", "--gallery shows every schedule"),
+        ("--gallery --steps 10000001", "a run may have at most 10,000,000 steps, got 10,000,001: write a shorter --steps"),
+        ("--gallery --peak-lr 0", "--peak-lr must be a finite rate above 0, got 0: write --peak-lr 1e-3"),
         ("--gallery --out gallery.png", "write gallery.html"),
         ("--gallery --out no/where/gallery.html", "folder that exists"),
     ],

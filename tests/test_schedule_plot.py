@@ -1,6 +1,7 @@
 """The data of schedule pictures, and what a drawn picture keeps: words apart, equal bytes, no pyplot."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from preheat.cli import main as cli
-from preheat.cli.plot_command import named
+from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
 from preheat.report.schedule_plot import save_figure, schedule_data, schedule_figure
 from preheat.schedules import cosine, exponential, inverse_sqrt, linear, one_cycle, step, wsd
@@ -157,7 +158,7 @@ def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path
     made = cosine(warmup="5%").scaled(0.5)
     (tmp_path / "mine.json").write_text(json.dumps(made.json()))
     (tmp_path / "mine.yaml").write_text("name: linear\nfinal: 0.1\n")
-    drawn = named([*WORDS[:2], "@mine.json", *WORDS[2:], "@mine.yaml"], {"warmup": 10})
+    drawn = schedule_words([*WORDS[:2], "@mine.json", *WORDS[2:], "@mine.yaml"], {"warmup": 10})
     assert list(drawn) == [*WORDS[:2], "@mine.json", *WORDS[2:], "@mine.yaml"]
     assert drawn["@mine.json"] == made and drawn["@mine.yaml"] == linear(final=0.1)
     assert drawn[WORDS[1]] == wsd(warmup=10, cooldown="40%", cooldown_curve="1-sqrt")
@@ -178,16 +179,25 @@ def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path
         ("cosine --steps 10 --epochs 2", "write one of them"),
         ("cosine:finl=0", "did you mean 'final'"),
         ("cosine cosine", "named once"),
-        ("@nowhere.yaml", "YAML or JSON file with one schedule, got 'nowhere.yaml'"),
-        ("@bad.yaml", "YAML or JSON file with one schedule, got 'bad.yaml'"),
-        ("@list.yaml", "a schedule is a name or a name with options"),
+        ("@nowhere.yaml", "preheat: nowhere.yaml: no such file"),
+        ("@bda.yaml", "preheat: bda.yaml: no such file -- did you mean 'bad.yaml'?"),
+        ("@bad.yaml", "preheat: bad.yaml:1: not YAML: "),
+        ("@list.yaml", "list.yaml:1: a file must be keys with values, got list: write key: value"),
+        ("@twice.yaml", "twice.yaml:3: final: given twice (first on line 2) -- keep one of them"),
+        ("@finl.toml", "finl.toml:1: unknown option of schedule 'cosine' (got 'finl') -- did you mean 'final'?"),
+        ("cosine --out ''", "argument --out: must be a file's name, got '': leave the option out for the usual name"),
+        ("cosine --steps 1000000000", "a run may have at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps"),
+        ("cosine --epochs 1000001", "a run may have at most 10,000,000 steps, got 10,000,010: write a shorter --steps or --epochs"),
+        ("hyperboliclr", "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the .json()"),
     ],
 )
 def test_mistakes_are_told_in_the_commands_own_words(line, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.yaml").write_text("[1")
     (tmp_path / "list.yaml").write_text("[1]")
-    assert cli.main(["plot", *line.split()]) == 2
+    (tmp_path / "twice.yaml").write_text("name: cosine\nfinal: 0.1\nfinal: 0.2\n")
+    (tmp_path / "finl.toml").write_text("name = 'cosine'\nfinl = 0.1\n")
+    assert cli.main(["plot", *shlex.split(line)]) == 2
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
     assert not (tmp_path / "schedule.png").exists()

@@ -638,3 +638,22 @@ def test_tables_and_norms_may_be_tensors():
     values = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
     assert tabulated(values=values) == tabulated(values=list(values)) == tabulated(values=(1.0, 0.5, 0.25))
     assert refined(values) == refined(values.tolist())
+
+
+def test_restarts_of_broken_lengths_are_found_exactly():
+    """Cycle floor(k c / T) by whole numbers, whatever the rounding of the quotients."""
+    for total in range(5, 61):
+        for cycles in range(1, total + 1):
+            table = restarts(period=1 / cycles, at="left", curve="linear").resolve(total).table()
+            exact = [1 - (k * cycles % total) / total for k in range(total)]
+            np.testing.assert_allclose(table, exact, rtol=1e-12, atol=1e-12, err_msg=f"{cycles} cycles in {total} steps")
+
+
+def test_a_splines_last_slope_is_bent_back_like_scipys():
+    interpolate = pytest.importorskip("scipy.interpolate")
+    for factors in ([0.8, 1.0, 0.0], [0.0, 1.0, 0.8], [0.5, 0.55, 1.0, 0.1], [1.0, 0.2, 0.25]):
+        places = np.linspace(0, 1, len(factors))
+        theirs = interpolate.PchipInterpolator(places * 1000, factors)
+        ours = spline(places=[f"{p * 100}%" for p in places], factors=factors).resolve(1000)
+        t = np.linspace(0, 1000, 777)
+        np.testing.assert_allclose(ours.curve(t), theirs(t), rtol=1e-12, atol=1e-13)

@@ -39,14 +39,16 @@ class Sizes(NamedTuple):
 
 
 def snug(x: float) -> float:
-    """`x`, or the whole number that it misses only by the rounding of a product: 0.07 * 100 is 7.000000000000001.
+    """`x`, or the half or whole number that it misses only by the rounding of a product: 0.07 * 100 is 7.000000000000001.
 
-    >>> snug(0.07 * 100), snug(16.65)
-    (7.0, 16.65)
+    Updates take their factor at whole numbers or halfway between them, so there a boundary must be exact.
+
+    >>> snug(0.07 * 100), snug(0.07 * 50), snug(16.65)
+    (7.0, 3.5, 16.65)
     """
     if not math.isfinite(x):
         return x
-    near = float(round(x))
+    near = round(2 * x) / 2
     return near if abs(x - near) <= 8e-15 * abs(x) else x
 
 

@@ -27,7 +27,7 @@ class Combined(Rule):
             for other in others:
                 one, two = getattr(first, name), getattr(other, name)
                 if one != two:
-                    raise UserError(f"combined schedules agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both")
+                    raise UserError(f"both parts must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both")
 
     def _parts(self) -> list[Rule]:
         return [getattr(self, f.name) for f in fields(self) if f.type == "Rule"]  # type: ignore[arg-type]

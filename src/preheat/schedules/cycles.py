@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, fraction
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.named import Named, floor_ratio
+from preheat.schedules.named import LATER, Named, floor_ratio
 from preheat.schedules.pieces import Piece
 
 _RISE = fraction(0.3)
@@ -37,7 +37,7 @@ class one_cycle(Named):
     curve: str = "cosine"
     power: float | None = None
     final: Level = 4e-6
-    three_phase: bool = False
+    three_phase: bool = field(default=False, metadata=LATER)
 
     def body(self) -> tuple[Piece, ...]:
         """The fall, or both falls."""

@@ -6,11 +6,11 @@ position of the update, k + 1/2 by default.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.named import Named, floor_ratio
+from preheat.schedules.named import LATER, Named, floor_ratio
 from preheat.schedules.pieces import Piece
 
 
@@ -19,7 +19,7 @@ from preheat.schedules.pieces import Piece
 class constant(Named):
     """The peak rate from the end of the warmup to the end of the run.
 
-    s = 1 after the warmup, whose options are those of every named schedule (`Named`).
+    s = 1 after the warmup. It has no options but those of the warmup.
 
     >>> constant(warmup=2).resolve(4).table()
     array([0.25, 0.75, 1.  , 1.  ])
@@ -69,7 +69,7 @@ class cosine(Named):
     """
 
     final: Level = 0.0
-    power: float = 1.0
+    power: float = field(default=1.0, metadata=LATER)
 
     def body(self) -> tuple[Piece, ...]:
         """One piece for all that follows the warmup."""

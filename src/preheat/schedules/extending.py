@@ -57,7 +57,8 @@ class extended(Combined):
         rescale    what was left, s(P + (t - P)(was - P)/(T - P))
         cooldown   s_P, then over the last `length` steps (default: all) to `final` along `curve` (and its `power`)
 
-    Written `schedule.resolve(was).extend(T, at=P, how=...)`. It can be extended again.
+    With every="epoch", P is a whole number of epochs. Written `schedule.resolve(was).extend(T, at=P, how=...)`. It can be
+    extended again.
 
     >>> from preheat.schedules import wsd
     >>> longer = wsd(cooldown=2, at="left").resolve(6).extend(8, at=3)
@@ -94,6 +95,11 @@ class extended(Combined):
         if run.total <= self.place:
             raise UserError(
                 f"the new total must be above {self.place}, the updates done, got {run.total:g}: write a larger total"
+            )
+        if self.every == "epoch" and run.per_epoch is not None and self.place % run.per_epoch:
+            raise UserError(
+                f"with every='epoch' a run is extended where an epoch begins, got update {self.place} with {run.per_epoch:g} "
+                f"updates in an epoch: write {round(self.place / run.per_epoch) * run.per_epoch:g}"
             )
         old = self.schedule.segments(run._replace(total=self.was))
         done = tuple(between(old, 0.0, self.place))

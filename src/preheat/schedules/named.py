@@ -22,6 +22,8 @@ from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import check_sampling
 
 _NONE = steps(0)
+# metadata of an option that a schedule gained: at its default it is not in the JSON, so that the ids of runs stay
+LATER = {"later": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,9 @@ class Named(Rule):
         return placed
 
     def json(self) -> dict[str, Any]:
-        """`{"name": ..., **options}`, every option written out."""
-        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
+        """`{"name": ..., **options}`, every option written out, but for later ones at their defaults."""
+        told = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata or getattr(self, f.name) != f.default}
+        return {"name": type(self).__name__, **plain(told)}
 
     def __str__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}

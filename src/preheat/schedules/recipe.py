@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from preheat.core.between import Between
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
 from preheat.schedules.curves import Array
 from preheat.schedules.resolved import Resolved
@@ -33,7 +33,7 @@ class Recipe:
     peak: float
     total: int
     per_epoch: float | None = None
-    also: Mapping[str, Between] = field(default_factory=dict)
+    also: Mapping[str, Between] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not is_number(self.peak) or self.peak <= 0:
@@ -53,6 +53,8 @@ class Recipe:
 
     def values(self, name: str, n: int | None = None) -> Array:
         """The other hyperparameter `name` at updates 0 to n - 1, or at all: [n]."""
+        if name not in self.also:
+            raise unknown("hyperparameter that moves", name, self.also)
         run, one = self.resolve(), self.also[name]
         factors = one.schedule.resolve(run.total, self.per_epoch)(np.arange(run.total if n is None else n))
         out: Array = one.value(np.asarray(factors))

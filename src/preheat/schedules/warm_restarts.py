@@ -18,6 +18,7 @@ from preheat.schedules.pieces import Piece
 from preheat.schedules.quadrature import integral
 from preheat.schedules.resolved import Horizon, Segment, Span
 
+_ROUNDING = 1e-14  # of a quotient of two steps
 _CLOSE = 1e-9  # of the run: a cycle that would begin this near to the end is rounding, not a cycle
 
 
@@ -54,12 +55,10 @@ class Cycles:
         return n, left
 
     def _floor(self, x: Array, span: Span, after: bool) -> tuple[Any, Array]:
-        """The same for cycles of one length; the comparisons mend the rounding of the quotient."""
-        n = np.floor(x / self.period)
-        n = n - (n * self.period > x)
-        n = n + ((n + 1) * self.period <= x)
-        if not after:
-            n = n - (n * self.period == x)
+        """The same for cycles of one length; a quotient that misses a whole number by rounding alone is that number."""
+        q = x / self.period
+        whole = np.rint(q)
+        n = np.where(np.abs(q - whole) <= _ROUNDING * whole, whole - (not after), np.floor(q))
         n = np.clip(n, 0.0, self._count(span) - 1)
         left: Array = ((n + 1) * self.period - x) / self.period
         return n, left
@@ -85,7 +84,7 @@ class Cycles:
 
     def jumps(self, span: Span) -> list[float]:
         """The restarts."""
-        return [span.begin + x for x in self._bounds(span)[1:-1].tolist()]
+        return [snug(span.begin + x) for x in self._bounds(span)[1:-1].tolist()]
 
 
 @SCHEDULES.register("restarts")
