@@ -34,7 +34,8 @@ import torch
 from torch.optim import lr_scheduler as peers
 
 from preheat.adapters.torch import ScheduleLR
-from preheat.schedules import cosine, wsd
+from preheat.core.between import Between
+from preheat.schedules import cosine, one_cycle, rate, wsd
 
 TOTAL, WARMUP = 100_000, 5_000
 OURS = "preheat"
@@ -70,9 +71,9 @@ def timm() -> Any:
     return importlib.import_module("timm.scheduler")
 
 
-def ours(schedule: Any, groups: int, count: str = "calls", tensor: bool = False) -> Racer:
+def ours(schedule: Any, groups: int, count: str = "calls", tensor: bool = False, also: Any = None) -> Racer:
     """The adapter's step(); counting updates, it is told before each that one was done."""
-    scheduler = ScheduleLR(optimizer(groups, tensor=tensor), schedule, TOTAL, count=count)
+    scheduler = ScheduleLR(optimizer(groups, tensor=tensor), schedule, TOTAL, count=count, also=also)
     if count == "calls":
         return scheduler.step
     flag, step = scheduler._flag, scheduler.step
@@ -103,7 +104,11 @@ def stepping(groups: int, tensor: bool = False) -> dict[str, Callable[[], Racer]
         "preheat wsd": lambda: ours(wsd(warmup=WARMUP), groups),
         "floor: a list, a product each": lambda: floor(groups),
         "torch SequentialLR": of(sequential),
-        "torch OneCycleLR": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL)),
+        "torch OneCycleLR, the rate alone": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL, cycle_momentum=False)),
+        "torch OneCycleLR, with beta1": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL)),
+        "preheat, with beta1": lambda: ours(one_cycle(), groups, also={"beta1": Between(one_cycle(), 0.95, 0.85)}),
+        "preheat, ten schedules": lambda: ours([cosine(warmup=10 + i % 10) for i in range(groups)], groups),
+        "preheat, floors as rates": lambda: ours(cosine(final=rate(1e-6)), groups),
     }
     try:
         transformers = importlib.import_module("transformers.optimization")

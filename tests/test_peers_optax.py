@@ -211,6 +211,28 @@ def test_what_is_not_imitated_is_an_error(name, arguments, message):
         from_optax(name, **arguments)
 
 
+@pytest.mark.parametrize(("name", "arguments"), [c[1:] for c in cases(shapes)["argvalues"] if c[0] == 100])
+@pytest.mark.parametrize("n", [3, 40])
+def test_a_run_that_stops_early_has_its_own_total(name, arguments, n):
+    full = from_optax(name, **arguments)
+    made = from_optax(name, **{**arguments, "total": n})
+    assert made.total == n
+    close(made.rates(), full.rates(n))
+    kept(made)
+
+
+def test_a_longer_run_of_cycles_ends_as_optax_ends_it(double):
+    cycles = [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 10, "end_value": 0.01}] * 2
+    made = from_optax("sgdr_schedule", cosine_kwargs=cycles, total=30)
+    assert made.total == 30
+    close(made.rates(), values(optax.sgdr_schedule(cycles), 30))
+
+
+def test_an_object_is_not_a_name():
+    with pytest.raises(UserError, match="asked for by name, got an object, function: write its name and arguments"):
+        from_optax(optax.constant_schedule(0.1), total=5)
+
+
 def test_what_optax_does_in_the_cases_that_are_refused():
     """So that a changed optax is noticed: docs/schedules-differences.md says these."""
     assert float(optax.linear_schedule(0.1, 0.0, 0)(50)) == pytest.approx(0.1)

@@ -138,9 +138,8 @@ def test_every_scheduler_is_converted_or_says_why_not():
 
 
 def test_the_same_name_with_a_classes_arguments_is_the_class():
-    assert from_timm("cosine", lr=0.1, t_initial=30, lr_min=1e-3) == from_timm(
-        "CosineLRScheduler", lr=0.1, t_initial=30, lr_min=1e-3
-    )
+    given = {"lr": 0.1, "updates_per_epoch": 3, "t_initial": 30, "lr_min": 1e-3}
+    assert from_timm("cosine", **given) == from_timm("CosineLRScheduler", **given)
 
 
 @pytest.mark.parametrize(("mul", "start", "at"), [(3, 1, 121), (3, 10, 1210), (10, 1, 111)])
@@ -174,11 +173,65 @@ def test_restarts_are_found_exactly(mul, start, at):
         ("WSDLRScheduler", {"t_initial": 10, "decay_t": 20}, "decay must fit"),
         ("WSDLRScheduler", {"t_initial": 10, "decay_t": 2, "stable_fn": "rsqrt"}, "needs a timescale"),
         ("WSDLRScheduler", {"t_initial": 10, "decay_t": 2, "decay_fn": "square"}, "decay_fn must be one of"),
-        ("cosine", {"step_on_epochs": False}, "updates_per_epoch must be"),
+        *(
+            (name, {"updates_per_epoch": None, **more}, "updates_per_epoch=1 for a table in epochs")
+            for name, more in (
+                ("cosine", {"num_epochs": 300}),
+                ("cosine", {"step_on_epochs": False}),
+                ("CosineLRScheduler", {"t_initial": 300}),
+                ("WSDLRScheduler", {"t_initial": 300, "decay_t": 30}),
+            )
+        ),
+        ("CosineLRScheduler", {"t_initial": 9, "updates_per_epoch": None}, "or t_in_epochs=False if it counts updates"),
+        ("cosine", {"updates_per_epoch": 0}, "updates_per_epoch must be a whole number >= 1, got 0"),
         ("cosin", {}, "did you mean 'cosine'"),
         ("cosine", {"warmup_epoch": 5}, "did you mean 'warmup_epochs'"),
+        ("cosine", {"per_epoch": 5}, "did you mean 'updates_per_epoch'"),
+        ("cosine", {"per_epoch": 5, "updates_per_epoch": None}, "did you mean 'updates_per_epoch'"),
+        ("cosine", {"total": 0}, "total must be a whole number >= 1"),
+        ("cosine", {"decay_epochs": 30, "plateau_mode": "min"}, "ignores decay_epochs and plateau_mode, got decay_epochs=30"),
+        ("constant", {"decay_rate": 0.5}, "constant ignores decay_rate, got decay_rate=0.5: leave decay_rate out"),
+        ("wsd", {"stable_timescale": 5}, "wsd ignores stable_timescale"),
+        ("step", {"num_epochs": 30, "total": 40}, "step ignores num_epochs"),
+        ("CosineLRScheduler", {"t_initial": 9, "noise_std": 0.5}, "ignores noise_std"),
+        ("CosineLRScheduler", {"t_initial": 9, "t_in_epochs": False}, "ignores updates_per_epoch, got updates_per_epoch=1"),
+        ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "decay_power": 2.0}, "ignores decay_power"),
+        ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "stable_timescale": 4}, "ignores stable_timescale"),
+        ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "stable_power": 0.7}, "ignores stable_power"),
     ],
 )
 def test_what_is_not_imitated_is_an_error(name, arguments, message):
     with pytest.raises(UserError, match=message):
-        from_timm(name, lr=0.1, **arguments)
+        from_timm(name, **{"lr": 0.1, "updates_per_epoch": 1, **arguments})
+
+
+def test_the_list_of_arguments_has_only_those_that_can_be_written():
+    with pytest.raises(UserError, match="Known: cycle_decay") as caught:
+        from_timm("CosineLRScheduler", lr=0.1, xyz=1)
+    known = str(caught.value).split("Known: ")[1].split(", ")
+    theirs = set(inspect.signature(timm.CosineLRScheduler).parameters) - {"optimizer", "initialize"}
+    assert set(known) == theirs | {"lr", "total", "updates_per_epoch"}
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+@pytest.mark.parametrize("name", ["cosine", "tanh", "poly", "wsd", "rsqrt"])
+def test_a_run_that_stops_early_has_its_own_total(name, by_epoch):
+    given = {"lr": 0.1, "num_epochs": 20, "warmup_epochs": 2, "updates_per_epoch": 3, "step_on_epochs": by_epoch}
+    made = from_timm(name, total=10 if by_epoch else 30, **given)
+    assert made.total == 30
+    close(made.rates(), from_timm(name, **given).rates(30))
+    kept(made)
+
+
+def test_one_update_in_an_epoch_is_a_table_in_epochs():
+    made = from_timm("cosine", lr=0.1, num_epochs=30, updates_per_epoch=1)
+    assert made.total == 30
+    close(np.repeat(made.rates(), 4), from_timm("cosine", lr=0.1, num_epochs=30, updates_per_epoch=4).rates())
+
+
+def test_an_object_is_not_a_name():
+    scheduler = timm.CosineLRScheduler(optimizer(), t_initial=10)
+    with pytest.raises(UserError, match="got an object, CosineLRScheduler: write its name and arguments"):
+        from_timm(scheduler, lr=0.1)
+    with pytest.raises(UserError, match="got an object, CosineLRScheduler"):
+        from_timm(scheduler, lr=0.1, t_initial=10)

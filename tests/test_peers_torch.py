@@ -63,10 +63,15 @@ def total(name, n):
     return None if name == "CosineAnnealingLR" else n
 
 
+def rate(name):
+    """The optimizer's rate, which these two set themselves."""
+    return {} if name in ("OneCycleLR", "CyclicLR") else {"lr": 0.1}
+
+
 @pytest.mark.parametrize(("n", "name", "arguments"), **cases(single))
 def test_the_same_table_by_name_and_from_the_scheduler(n, name, arguments):
     rates = torch_rates(lambda o: getattr(theirs, name)(o, **arguments), n)
-    made = from_torch(name, lr=0.1, total=total(name, n), **arguments)
+    made = from_torch(name, **rate(name), total=total(name, n), **arguments)
     close(made.rates(n), rates)
     kept(made)
     used = getattr(theirs, name)(opt := optimizer(), **arguments)
@@ -175,10 +180,11 @@ def test_the_momentum_moves_as_torchs_does(name, more):
     opt = optimizer()
     used = getattr(theirs, name)(opt, **arguments)
     rates = stepped(opt, used, 100, read=lambda group: group["momentum"])
-    for made in (from_torch(name, lr=0.1, total=100, **arguments), from_torch(used, total=100)):
-        moves = made.also["momentum"]
-        close(moves.value(moves.schedule.resolve(100).table()), rates)
-    assert not from_torch(name, lr=0.1, total=100, **{**arguments, "cycle_momentum": False}).also
+    for made in (from_torch(name, total=100, **arguments), from_torch(used, total=100)):
+        close(made.values("momentum"), rates)
+    close(from_torch(name, total=40, **arguments).values("momentum"), rates[:40])
+    arguments = {key: value for key, value in arguments.items() if "momentum" not in key}
+    assert not from_torch(name, total=100, **arguments, cycle_momentum=False).also
 
 
 def test_the_floor_is_absolute_for_every_group():
@@ -192,7 +198,7 @@ def test_the_floor_is_absolute_for_every_group():
 def test_a_scheduler_drives_an_optimizer_as_torchs_own():
     from preheat.adapters.torch import ScheduleLR
 
-    made, opt = from_torch("OneCycleLR", lr=0.1, max_lr=0.3, total_steps=50), optimizer()
+    made, opt = from_torch("OneCycleLR", max_lr=0.3, total_steps=50), optimizer()
     ours = stepped(opt, ScheduleLR(opt, made.schedule, made.total, peak=made.peak, also=made.also), 50)
     close(ours, torch_rates(lambda o: theirs.OneCycleLR(o, max_lr=0.3, total_steps=50), 50))
 
@@ -241,7 +247,7 @@ def test_past_the_end_the_last_rate_holds():
     made = from_torch("CosineAnnealingLR", lr=0.1, T_max=20, eta_min=1e-3)
     climbing = torch_rates(lambda o: theirs.CosineAnnealingLR(o, T_max=20, eta_min=1e-3), 41)
     assert climbing[40] == pytest.approx(0.1) and (made.rates(60)[20:] == made.rates()[-1]).all()
-    made = from_torch("OneCycleLR", lr=0.1, max_lr=0.1, total_steps=10, anneal_strategy="linear")
+    made = from_torch("OneCycleLR", max_lr=0.1, total_steps=10, anneal_strategy="linear")
     assert torch_rates(lambda o: theirs.OneCycleLR(o, 0.1, total_steps=10, anneal_strategy="linear"), 11)[10] < 0
     assert made.rates(50).min() > 0
 
@@ -267,11 +273,59 @@ def test_no_library_is_needed_for_a_name():
     code = (
         "import sys\n"
         "from preheat.adapters.conversions import from_optax, from_timm, from_torch, from_transformers\n"
-        "from_torch('CosineAnnealingLR', lr=0.1, T_max=10), from_transformers('linear', num_training_steps=10)\n"
-        "from_timm('cosine', lr=0.1), from_optax('constant_schedule', value=0.1, total=10)\n"
+        "from_torch('CosineAnnealingLR', lr=0.1, T_max=10), from_transformers('linear', 0.1, num_training_steps=10)\n"
+        "from_timm('cosine', lr=0.1, updates_per_epoch=1), from_optax('constant_schedule', value=0.1, total=10)\n"
         "assert not {'torch', 'transformers', 'timm', 'optax', 'jax'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+STOPPED = {
+    "CosineAnnealingLR": {"T_max": 100, "eta_min": 1e-3},
+    "OneCycleLR": {"max_lr": 0.3, "total_steps": 100},
+    "PolynomialLR": {"total_iters": 100, "power": 2.0},
+    "CosineAnnealingWarmRestarts": {"T_0": 60},
+    "SequentialLR": {"schedulers": WARM_COSINE, "milestones": [10]},
+}
+
+
+@pytest.mark.parametrize("n", [5, 50])
+@pytest.mark.parametrize("name", STOPPED)
+def test_a_run_that_stops_early_has_its_own_total(name, n):
+    """So that total_steps=made.total trains with these rates, and not with a shorter curve."""
+    end = 60 if name == "CosineAnnealingWarmRestarts" else None  # the others have one
+    full, made = (from_torch(name, **rate(name), total=t, **STOPPED[name]) for t in (end, n))
+    assert made.total == n and made.peak == full.peak
+    np.testing.assert_array_equal(made.rates(), full.rates(n))
+    kept(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("OneCycleLR", {"lr": 0.1, "max_lr": 0.3, "total_steps": 10}, "OneCycleLR ignores lr, got lr=0.1: leave lr out"),
+        ("OneCycleLR", {"max_lr": 0.3, "total_steps": 10, "epochs": 2}, "ignores epochs, got epochs=2"),
+        (
+            "CyclicLR",
+            {"base_lr": 0.1, "max_lr": 0.3, "total": 10, "gamma": 0.5, "scale_mode": "iterations"},
+            "ignores gamma and scale_mode, got gamma=0.5, scale_mode='iterations': leave gamma and scale_mode out",
+        ),
+    ],
+)
+def test_no_argument_is_accepted_and_ignored(name, arguments, message):
+    with pytest.raises(UserError, match=message):
+        from_torch(name, **arguments)
+
+
+def test_the_rate_of_a_scheduler_can_be_another():
+    def chained():
+        opt = optimizer()
+        return theirs.SequentialLR(opt, [theirs.ConstantLR(opt), theirs.CosineAnnealingLR(opt, T_max=10)], [5])
+
+    assert (from_torch(chained()).peak, from_torch(chained(), lr=0.2).peak) == (0.1, 0.2)
+    assert from_torch(theirs.StepLR(optimizer(), 5), lr=0.2, total=9).peak == 0.2
+    with pytest.raises(UserError, match="OneCycleLR ignores lr, got lr"):
+        from_torch(theirs.OneCycleLR(optimizer(), 0.3, total_steps=10), lr=0.2)
 
 
 def test_tensors_as_rates_are_read():

@@ -1,10 +1,13 @@
 """Every name of transformers' SchedulerType against its conversion, update by update."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from peers import LENGTHS, close, kept, optimizer, torch_rates
-from preheat.adapters.conversions import from_transformers
+from preheat.adapters.conversions import from_torch, from_transformers
 from preheat.core.errors import UserError
 
 transformers = pytest.importorskip("transformers")
@@ -34,6 +37,7 @@ SHAPES = [
     ),
 ]
 CASES = [(n, int(n * w), name, a) for n in LENGTHS for w in (0, 1 / n, 0.2, 0.5) for name, a in SHAPES]
+CASES = [(n, w, name, a) for n, w, name, a in CASES if name != "constant" or not w]
 
 
 def counted(arguments, n):
@@ -61,8 +65,9 @@ def test_every_name_is_converted_or_says_why_not():
     assert names - tested == {"reduce_lr_on_plateau", "greedy"}
     for name in names - tested:
         with pytest.raises(UserError, match="listens to the training"):
-            from_transformers(name, num_training_steps=10)
-    assert from_transformers(SchedulerType.LINEAR, num_training_steps=10) == from_transformers("linear", num_training_steps=10)
+            from_transformers(name, 0.1, num_training_steps=10)
+    made = [from_transformers(name, 0.1, num_training_steps=10) for name in (SchedulerType.LINEAR, "linear")]
+    assert made[0] == made[1]
 
 
 def test_restarts_are_found_exactly():
@@ -78,13 +83,14 @@ def test_restarts_are_found_exactly():
 def test_a_named_schedule_wherever_one_says_it():
     times = {"num_warmup_steps": 10, "num_training_steps": 100}
     made = [
-        (name, from_transformers(name, 0.1, **times, **counted(a, 100)).schedule) for name, a in SHAPES if "num_cycles" not in a
+        (name, from_transformers(name, 0.1, **times, **counted(a, 100)).schedule)
+        for name, a in SHAPES
+        if "num_cycles" not in a and name != "constant"
     ]
     assert {(name, type(schedule).__name__) for name, schedule in made} == {
         ("linear", "linear"),
         ("polynomial", "linear"),
         ("polynomial", "polynomial"),
-        ("constant", "constant"),
         ("constant_with_warmup", "constant"),
         ("inverse_sqrt", "inverse_sqrt"),
         ("cosine_with_min_lr", "cosine"),
@@ -109,11 +115,67 @@ def test_a_named_schedule_wherever_one_says_it():
         ("warmup_stable_decay", {}, "needs num_decay_steps"),
         ("cosin", {}, "did you mean 'cosine'"),
         ("cosine", {"num_cycle": 1}, "did you mean 'num_cycles'"),
+        ("cosine", {"num_cyc": 1}, "Known: lr, num_cycles, num_training_steps, num_warmup_steps$"),
+        ("cosine", {"warmup": 10}, "unknown argument of transformers' cosine 'warmup': write num_warmup_steps"),
+        ("cosine", {"total": 50}, "'total': write num_training_steps"),
+        ("cosine", {"max_steps": 50}, "'max_steps': write num_training_steps"),
+        ("cosine", {"warmup_ratio": 0.1}, r"write num_warmup_steps=math.ceil\(num_training_steps \* share\)"),
+        ("cosine", {"warmup_steps": 0.1}, r"write num_warmup_steps=10, or .*math.ceil\(num_training_steps \* share\)"),
+        ("cosine", {"scheduler_specific_kwargs": [1]}, "must be a dict"),
+        ("cosine", {"scheduler_specific_kwargs": {"num_cycle": 1}}, "did you mean 'num_cycles'"),
+        ("cosine", {"scheduler_specific_kwargs": {"num_cycles": 1}, "num_cycles": 2}, "written once, got num_cycles"),
+        ("cosine", {"scheduler_specific_kwargs": {"num_training_steps": 9}}, "written once, got num_training_steps"),
+        ("cosine", {"lr": None}, "start from the optimizer's rate, got none: write lr"),
+        ("warmup_stable_decay", {"lr": None, "num_decay_steps": 9}, "start from the optimizer's rate"),
+        ("constant", {"num_warmup_steps": 10}, "constant has no warmup, got num_warmup_steps=10: write constant_with_warmup"),
+        (
+            "warmup_stable_decay",
+            {"num_decay_steps": 9, "decay_type": "linear", "num_cycles": 2},
+            "ignores num_cycles, got num_cycles=2: leave num_cycles out",
+        ),
     ],
 )
 def test_what_is_not_imitated_is_an_error(name, arguments, message):
     with pytest.raises(UserError, match=message):
-        from_transformers(name, 0.1, **{"num_training_steps": 100, **arguments})
+        from_transformers(name, **{"lr": 0.1, "num_training_steps": 100, **arguments})
+
+
+def test_a_share_of_the_run_is_rounded_up_as_the_error_says():
+    rounded, told = transformers.TrainingArguments.get_warmup_steps, SimpleNamespace(warmup_steps=0.07)
+    assert [rounded(told, n) for n in (10, 50, 100)] == [math.ceil(n * 0.07) for n in (10, 50, 100)] == [1, 4, 8]
+
+
+def test_a_schedules_own_arguments_in_a_dict_as_get_scheduler_has_them():
+    own, times = {"min_lr_rate": 0.1, "num_cycles": 1}, {"num_warmup_steps": 5, "num_training_steps": 50}
+    made = from_transformers("cosine_with_min_lr", 0.1, **times, scheduler_specific_kwargs=own)
+    assert made == from_transformers("cosine_with_min_lr", 0.1, **times, **own)
+    assert from_transformers("linear", 0.1, **times, scheduler_specific_kwargs=None).total == 50
+
+
+def test_a_scheduler_that_is_built_is_read_by_from_torch():
+    scheduler = transformers.get_cosine_schedule_with_warmup(optimizer(), 10, 100)
+    with pytest.raises(UserError, match=r"by name, got an object, LambdaLR: write from_torch\(scheduler, total=1000\)"):
+        from_transformers(scheduler, 0.1)
+    rates = from_transformers("cosine", 0.1, num_warmup_steps=10, num_training_steps=100).rates()
+    close(from_torch(scheduler, total=100).rates(), rates)
+
+
+def test_what_transformers_does_in_the_cases_that_are_refused():
+    """So that a changed transformers is noticed: docs/schedules-differences.md says these."""
+    rates = torch_rates(lambda o: transformers.get_scheduler("constant", o, 10, 100, scheduler_specific_kwargs={"x": 1}), 20)
+    assert (rates == 0.1).all()
+
+
+@pytest.mark.filterwarnings("ignore:Both num_training_steps and num_stable_steps")
+def test_a_run_shorter_than_its_phases_is_cut():
+    given = {"num_decay_steps": 20, "num_stable_steps": 60}
+    rates = torch_rates(
+        lambda o: transformers.get_scheduler("warmup_stable_decay", o, 20, 90, scheduler_specific_kwargs=given), 90
+    )
+    made = from_transformers("warmup_stable_decay", 0.1, num_warmup_steps=20, num_training_steps=90, **given)
+    assert made.total == 90
+    close(made.rates(), rates)
+    kept(made)
 
 
 def test_past_the_end_the_last_rate_holds():

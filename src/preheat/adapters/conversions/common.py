@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, unknown
@@ -56,20 +55,71 @@ class Known(NamedTuple):
     options: Mapping[str, Any]
 
 
-def read(library: str, name: Any, given: Mapping[str, Any], known: Mapping[str, Known], refused: Mapping[str, str]) -> Any:
-    """The converted schedule `name` of `library`; the errors name what is unknown, missing or can't be converted."""
-    if name in refused:
-        raise UserError(f"{library}'s {name} can't be converted: {refused[name]}")
-    if name not in known:
-        raise unknown(f"schedule of {library}", name, [*known, *refused])
-    make, options = known[name]
+class Library(NamedTuple):
+    """A library's schedules, those refused and why, and what to write for arguments that others of its calls have."""
+
+    name: str
+    known: Mapping[str, Known]
+    refused: Mapping[str, str]
+    hints: Mapping[str, str]
+
+    @property
+    def its(self) -> str:
+        """The name as an owner: torch's, transformers'."""
+        return self.name + ("'" if self.name.endswith("s") else "'s")
+
+
+def library(name: str, known: Mapping[str, Known], common: Mapping[str, Any], **more: Mapping[str, str]) -> Library:
+    """A library whose schedules all have the arguments `common` too; more: `refused` and `hints`."""
+    full = {key: Known(one.make, {**one.options, **common}) for key, one in known.items()}
+    return Library(name, full, more.get("refused", {}), more.get("hints", {}))
+
+
+class Arguments:
+    """Arguments by name, which remembers what was asked for: what no one asks for must not be accepted."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values, self._asked = values, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._values:
+            raise AttributeError(name)
+        self._asked.add(name)
+        return self._values[name]
+
+    def idle(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that nobody asked for."""
+        return [name for name in names if name not in self._asked]
+
+
+def read(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str] | None = None) -> Recipe:
+    """The converted schedule `name`; the errors name what is unknown, missing, of no use or can't be converted.
+
+    told: the arguments that the user wrote, where these are not all of `given`.
+    """
+    if not isinstance(name, str):
+        kind = type(name)
+        fix = "from_torch(scheduler, total=1000)" if kind.__module__.startswith("torch.optim.") else "its name and arguments"
+        raise UserError(f"a schedule of {of.name} is asked for by name, got an object, {kind.__name__}: write {fix}")
+    if name in of.refused:
+        raise UserError(f"{of.its} {name} can't be converted: {of.refused[name]}")
+    if name not in of.known:
+        raise unknown(f"schedule of {of.name}", name, [*of.known, *of.refused])
+    make, options = of.known[name]
     for key in given:
+        if key not in options and key in of.hints:
+            raise UserError(f"unknown argument of {of.its} {name} {key!r}: write {of.hints[key]}")
         if key not in options:
-            raise unknown(f"argument of {library}'s {name}", key, options)
+            raise unknown(f"argument of {of.its} {name}", key, options)
     missing = [key for key, value in options.items() if value is ... and key not in given]
     if missing:
-        raise UserError(f"{library}'s {name} needs {', '.join(missing)}: write {missing[0]}=...")
-    return make(SimpleNamespace(**{**options, **given}))
+        raise UserError(f"{of.its} {name} needs {', '.join(missing)}: write {missing[0]}=...")
+    made = make(arguments := Arguments({**options, **given}))
+    idle = arguments.idle(key for key in (given if told is None else told) if given[key] != options[key])
+    if idle:
+        values = ", ".join(f"{key}={given[key]!r}" for key in idle)
+        raise UserError(f"{of.its} {name} ignores {' and '.join(idle)}, got {values}: leave {' and '.join(idle)} out")
+    return made
 
 
 def positive(what: str, value: Any) -> float:
@@ -173,9 +223,20 @@ def _fit(made: Recipe, n: int, clock: Clock) -> Recipe:
     updates = n * (clock.per_epoch or 1)
     if made.total < updates:
         raise UserError(f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with total={updates}")
-    if made.total == updates:
+    return cut(made, n)
+
+
+def cut(made: Recipe, total: int | None) -> Recipe:
+    """The first `total` counts of a recipe (updates, or epochs where it has any), or all where it has no more."""
+    updates = made.total if total is None else total * int(made.per_epoch or 1)
+    if updates >= made.total:
         return made
-    return replace(made, schedule=excerpt(made.schedule, was=made.total), total=updates)
+    also = {name: replace(one, schedule=_excerpt(one.schedule, made)) for name, one in made.also.items()}
+    return replace(made, schedule=_excerpt(made.schedule, made), total=updates, also=also)
+
+
+def _excerpt(schedule: Any, of: Recipe) -> Rule:
+    return excerpt(schedule, was=of.total)
 
 
 _AFTER_A_WARMUP = (

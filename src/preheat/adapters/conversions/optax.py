@@ -11,9 +11,11 @@ from preheat.adapters.conversions.common import (
     STEPS,
     Known,
     Line,
+    cut,
     draw,
     join,
     levels,
+    library,
     positive,
     read,
     rising,
@@ -32,7 +34,7 @@ from preheat.schedules.recipe import Recipe
 def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Recipe:
     """A schedule of optax's by the name of its function and its arguments.
 
-    total: the updates of the run; not needed where the function has an end of its own. join_schedules takes
+    total: the updates of the run; not needed where the function has an end of its own, which it may cut. join_schedules takes
     schedules=[...] that are converted already, each with at least the updates until the next one begins, or
     ("linear_schedule", {"init_value": 0.0, ...}) for one that is not.
 
@@ -42,9 +44,12 @@ def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Reci
 
     Errors: UserError for values that optax takes and does something else with (see `docs/schedules-differences.md`).
     """
-    known = {key: Known(one.make, {**one.options, "total": None}) for key, one in _KNOWN.items()}
-    total = None if total is None else whole("total", total)
-    return read("optax", name, {**arguments, "total": total}, known, {})  # type: ignore[no-any-return]
+    return cut(_made(name, None if total is None else whole("total", total), arguments), total)
+
+
+def _made(name: Any, total: int | None, arguments: Mapping[str, Any]) -> Recipe:
+    """The schedule on its own length where that is more than `total`."""
+    return read(library("optax", _KNOWN, {"total": None}), name, {**arguments, "total": total})
 
 
 def _value(a: Any, name: str, high: float = math.inf) -> float:
@@ -206,7 +211,7 @@ def _warmup_cosine(a: Any) -> Recipe:
             f"decay_steps counts the warmup too, got decay_steps={n} and warmup_steps={warmup}: write more decay_steps"
         )
     rest = {"init_value": peak, "decay_steps": n - warmup, "alpha": _value(a, "end_value", peak) / peak, "exponent": a.exponent}
-    return _warm(first, peak, warmup, from_optax("cosine_decay_schedule", total=_rest(a, warmup), **rest))
+    return _warm(first, peak, warmup, _made("cosine_decay_schedule", _rest(a, warmup), rest))
 
 
 def _rest(a: Any, warmup: int) -> int | None:
@@ -217,7 +222,7 @@ def _warmup_exponential(a: Any) -> Recipe:
     first, peak, warmup = _rise(a)
     names = ("transition_steps", "decay_rate", "transition_begin", "staircase", "end_value")
     rest = {"init_value": peak, **{name: getattr(a, name) for name in names}}
-    return _warm(first, peak, warmup, from_optax("exponential_decay", total=_rest(a, warmup), **rest))
+    return _warm(first, peak, warmup, _made("exponential_decay", _rest(a, warmup), rest))
 
 
 def _joined(a: Any) -> Recipe:
@@ -237,13 +242,15 @@ def _part(one: Any, n: int | None) -> Recipe:
     name, arguments = one
     if not isinstance(arguments, Mapping):
         raise UserError(f"a schedule to join is converted, or a name with arguments, got {one!r}: write from_optax(...)")
-    return from_optax(name, total=n, **arguments)
+    return _made(name, n, arguments)
 
 
 def _sgdr(a: Any) -> Recipe:
-    cycles = [from_optax("warmup_cosine_decay_schedule", **one) for one in a.cosine_kwargs]
-    places = [sum(c.total for c in cycles[:i]) for i in range(1, len(cycles))]
-    return join(cycles, places)
+    *cycles, last = [_made("warmup_cosine_decay_schedule", None, one) for one in a.cosine_kwargs]
+    places = [sum(c.total for c in cycles[: i + 1]) for i in range(len(cycles))]
+    if a.total is not None and (n := a.total - sum(places[-1:])) > last.total:
+        last = _made("warmup_cosine_decay_schedule", n, a.cosine_kwargs[-1])
+    return join([*cycles, last], places)
 
 
 _DECAY = {"transition_steps": ..., "decay_rate": ..., "transition_begin": 0, "staircase": False, "end_value": None}

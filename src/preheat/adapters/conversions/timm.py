@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from preheat.adapters.conversions.common import Known, read, whole
-from preheat.adapters.conversions.timm_classes import CLASSES, COMMON, cycled, multistep, stable, step
+from preheat.adapters.conversions.common import Known, cut, library, read, whole
+from preheat.adapters.conversions.timm_classes import CLASSES, COMMON, cycled, multistep, per_epoch, stable, step
 from preheat.schedules.recipe import Recipe
 
 
@@ -17,32 +17,34 @@ def from_timm(
 ) -> Recipe:
     """A scheduler of timm's: a class's name with its arguments, or a name of create_scheduler_v2 with those of it.
 
-    lr: the optimizer's rate. updates_per_epoch: how many updates an epoch has. A class counts epochs (t_in_epochs, the
-    default) or updates, and so does create_scheduler_v2 (step_on_epochs); a rate that changes by epochs is held for all
-    updates of one, and without updates_per_epoch an epoch is taken as one update. total: epochs, or updates, of the run;
-    needed for step, multistep and constant by class.
+    lr: the optimizer's rate. A class counts epochs (t_in_epochs, the default) or updates, and so does create_scheduler_v2
+    (step_on_epochs); a rate that changes by epochs is held for all updates of one. updates_per_epoch: how many updates an
+    epoch has, needed unless a class counts updates; 1 gives a table in epochs. total: epochs, or updates, of the run; needed
+    for step, multistep and constant by class, and may cut the others.
     A name of create_scheduler_v2: cosine, tanh, step, multistep, poly, wsd, rsqrt, constant. Lower case with a
     class's own arguments (t_initial, decay_t) means the class.
 
-    >>> made = from_timm("cosine", lr=0.1, num_epochs=300, warmup_epochs=5, warmup_prefix=True, min_lr=1e-5)
+    >>> made = from_timm("cosine", lr=0.1, num_epochs=30, warmup_epochs=5, warmup_prefix=True, updates_per_epoch=100)
     >>> print(made.schedule, made.peak, made.total)
-    cosine(warmup=5, warmup_start=1e-05lr, at=left, final=1e-05lr) 0.1 305
+    cosine(warmup=5ep, warmup_start=1e-05lr, at=left, every=epoch) 0.1 3500
 
-    With warmup_prefix=False, timm's default, the warmup covers the first part of the curve: the rate falls at its end,
-    and the result is a table. Errors: UserError for noise, plateau and a warmup that does not fit.
+    With warmup_prefix=False, timm's default, the warmup covers the first part of the curve: the rate falls at its end.
+    Errors: UserError for noise, plateau and a warmup that does not fit.
     """
-    given = {"lr": lr, "total": total, "per_epoch": updates_per_epoch}
-    if {"t_initial", "decay_t"} & set(arguments):
+    if isinstance(name, str) and {"t_initial", "decay_t"} & set(arguments):
         name = _CLASS_OF.get(name, name)
-    known = {key: Known(one.make, {**one.options, **COMMON, **given}) for key, one in CLASSES.items()}
-    known |= {key: Known(make, {**_V2, **given}) for key, make in _FACTORY.items()}
-    return read("timm", name, {**arguments, **given}, known, _REFUSED)  # type: ignore[no-any-return]
+    total = None if total is None else whole("total", total)
+    known = {key: Known(one.make, {**one.options, **COMMON}) for key, one in CLASSES.items()}
+    known |= {key: Known(make, _V2) for key, make in _FACTORY.items()}
+    timms = library("timm", known, {"lr": ..., "total": None, "updates_per_epoch": None}, refused=_REFUSED)
+    return cut(read(timms, name, {**arguments, "lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}), total)
 
 
 def _v2(a: Any) -> tuple[dict[str, Any], Callable[[float], Any]]:
     """The arguments of create_scheduler_v2 that all classes share, and what turns its epochs into counts."""
-    each = 1 if a.step_on_epochs else whole("updates_per_epoch", a.per_epoch or 0)
-    run = {"lr": a.lr, "per_epoch": a.per_epoch, "t_in_epochs": a.step_on_epochs, "noise": a.noise}
+    size = per_epoch(a)
+    each = 1 if a.step_on_epochs else size
+    run = {"lr": a.lr, "updates_per_epoch": size, "t_in_epochs": a.step_on_epochs, "noise": a.noise}
     return {**run, "warmup_t": a.warmup_epochs * each, "warmup_lr_init": a.warmup_lr}, lambda epochs: epochs * each
 
 
@@ -62,15 +64,16 @@ def _v2_cycled(**more: str | float) -> Callable[[Any], Recipe]:
 def _v2_drops(a: Any, make: Callable[[Any], Recipe], **own: Any) -> Recipe:
     run, counts = _v2(a)
     total = counts(a.num_epochs + (a.warmup_epochs if a.warmup_prefix else 0)) if a.total is None else a.total
-    return make(SimpleNamespace(**{"decay_rate": a.decay_rate, **own}, **run, warmup_prefix=a.warmup_prefix, total=total))
+    return make(SimpleNamespace(**own, **run, warmup_prefix=a.warmup_prefix, total=total))
 
 
 def _v2_step(a: Any) -> Recipe:
-    return _v2_drops(a, step, decay_t=_v2(a)[1](90 if a.decay_epochs is None else a.decay_epochs))
+    every = 90 if a.decay_epochs is None else a.decay_epochs
+    return _v2_drops(a, step, decay_t=_v2(a)[1](every), decay_rate=a.decay_rate)
 
 
 def _v2_multistep(a: Any) -> Recipe:
-    return _v2_drops(a, multistep, decay_t=[_v2(a)[1](m) for m in a.decay_milestones])
+    return _v2_drops(a, multistep, decay_t=[_v2(a)[1](m) for m in a.decay_milestones], decay_rate=a.decay_rate)
 
 
 def _v2_stable(name: str) -> Callable[[Any], Recipe]:
@@ -78,7 +81,7 @@ def _v2_stable(name: str) -> Callable[[Any], Recipe]:
         run, counts = _v2(a)
         n = counts(a.num_epochs) - (0 if a.warmup_prefix else run["warmup_t"])
         fall = 0.2 if a.decay_epochs is None else a.decay_epochs
-        scale = None if a.stable_timescale is None else counts(a.stable_timescale)
+        scale = None if name == "wsd" or a.stable_timescale is None else counts(a.stable_timescale)
         total = run["warmup_t"] + n + counts(a.cooldown_epochs) if a.total is None else a.total
         shape = {"stable_fn": "rsqrt" if name == "rsqrt" else "constant", "stable_timescale": scale, "lr_min": a.min_lr}
         shape |= {"decay_fn": a.decay_fn or ("linear" if name == "rsqrt" else "1-sqrt"), "decay_power": 0.5, "decay_ratio": 0.1}

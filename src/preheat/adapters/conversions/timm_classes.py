@@ -1,4 +1,4 @@
-"""The classes of timm.scheduler, each as a schedule of preheat's. Their arguments come with `lr`, `total` and `per_epoch`."""
+"""The classes of timm.scheduler, each as a schedule of preheat's. Arguments come with `lr`, `total`, `updates_per_epoch`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import Clock, Known, Line, draw, join, levels, positive, table, whole, within
+from preheat.adapters.conversions.common import STEPS, Clock, Known, Line, draw, join, levels, positive, table, whole, within
 from preheat.core.errors import UserError
 from preheat.core.levels import Level, rate
 from preheat.schedules.algebra import excerpt
@@ -33,14 +33,21 @@ class _Run(NamedTuple):
     clock: Clock
 
 
+def per_epoch(a: Any, otherwise: str = "") -> int:
+    """The updates in an epoch; otherwise: what else may be written."""
+    if a.updates_per_epoch is None:
+        fix = f"write updates_per_epoch=len(loader), or updates_per_epoch=1 for a table in epochs{otherwise}"
+        raise UserError(f"a scheduler that counts epochs needs their updates, got no updates_per_epoch: {fix}")
+    return whole("updates_per_epoch", a.updates_per_epoch)
+
+
 def _run(a: Any) -> _Run:
     for key in ("noise_range_t", "noise"):
         if getattr(a, key, None) is not None:
             raise UserError(f"timm's noisy rates are no schedule, got {key}={getattr(a, key)!r}: leave it out")
-    lr, per_epoch = positive("lr", a.lr), a.per_epoch if a.t_in_epochs else None
-    if per_epoch is not None:
-        per_epoch = whole("updates_per_epoch", per_epoch)
-    return _Run(lr, whole("warmup_t", a.warmup_t, 0), within("warmup_lr_init", a.warmup_lr_init, 0.0, lr), Clock(per_epoch))
+    lr = positive("lr", a.lr)
+    clock = Clock(per_epoch(a, ", or t_in_epochs=False if it counts updates")) if a.t_in_epochs else STEPS
+    return _Run(lr, whole("warmup_t", a.warmup_t, 0), within("warmup_lr_init", a.warmup_lr_init, 0.0, lr), clock)
 
 
 def _level(value: float) -> Level:
@@ -178,14 +185,15 @@ def stable(a: Any) -> Recipe:
     fall, low = whole("decay_t", a.decay_t), within("lr_min", a.lr_min, 0.0, run.lr)
     if fall > n:
         raise UserError(f"the decay must fit in t_initial, got decay_t={fall} of {n}: shorten it")
-    power, curve = {"constant": 0.0, "rsqrt": 0.5, "power": a.stable_power}.get(a.stable_fn), a.decay_fn
+    power = a.stable_power if a.stable_fn == "power" else {"constant": 0.0, "rsqrt": 0.5}.get(a.stable_fn)
+    curve = a.decay_fn
     if not callable(curve) and curve not in _DECAYS:
         raise UserError(f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write decay_fn='1-sqrt'")
     if power is None:
         raise UserError(f"stable_fn must be constant, rsqrt or power, got {a.stable_fn!r}: write stable_fn='constant'")
     if curve == "power":
         curve = {0.5: "1-sqrt", 1.0: "linear", 2.0: "square"}.get(a.decay_power, "power")
-    scale = a.stable_timescale if a.stable_timescale is not None else run.warmup
+    scale = a.stable_timescale if power and a.stable_timescale is not None else run.warmup
     if power and not scale:
         raise UserError(f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write stable_timescale=1000")
     piecewise, rest = curve in ("linear", "1-sqrt", "cosine", "square"), (a.total or 0) - run.warmup - n

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import Known, join, read, whole
+from preheat.adapters.conversions.common import Known, cut, join, library, read, whole
 from preheat.adapters.conversions.torch_classes import CLASSES
 from preheat.core.errors import UserError
 from preheat.schedules.recipe import Recipe
@@ -17,10 +17,11 @@ from preheat.schedules.recipe import Recipe
 def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe:
     """A scheduler of torch's as a schedule: `what` is its class's name, with the class's arguments, or a scheduler.
 
-    lr: the optimizer's rate; read from the scheduler where there is one (of its first parameter group). total: the
-    updates, or epochs, of the run; not needed where the class ends by itself (CosineAnnealingLR, OneCycleLR, PolynomialLR,
-    a falling LinearLR). SequentialLR and ChainedScheduler by name take schedulers=[("LinearLR", {"total_iters": 5}), ...].
-    LambdaLR and MultiplicativeLR become tables.
+    lr: the optimizer's rate; read from the scheduler where there is one (of its first parameter group), and not given to
+    OneCycleLR and CyclicLR, which set their own. total: the updates, or epochs, of the run; not needed where the class ends
+    by itself (CosineAnnealingLR, OneCycleLR, PolynomialLR, a falling LinearLR), which it may cut. SequentialLR and
+    ChainedScheduler by name take schedulers=[("LinearLR", {"total_iters": 5}), ...]. LambdaLR and MultiplicativeLR become
+    tables.
 
     >>> made = from_torch("CosineAnnealingLR", lr=0.1, T_max=100, eta_min=1e-3)
     >>> print(made.schedule, made.peak, made.total)
@@ -31,17 +32,21 @@ def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, 
     Errors: UserError where the class listens to training, where its rates are negative, or where its behaviour is a
     defect that is not imitated (see `docs/schedules-differences.md`).
     """
+    total = None if total is None else whole("total", total)
+    return cut(_made(what, lr, total, arguments), total)
+
+
+def _made(what: Any, lr: float | None, total: int | None, arguments: Mapping[str, Any]) -> Recipe:
+    """The schedule on its own length where that is more than `total`."""
+    told = {"lr": lr, "total": total, **arguments}
     if not isinstance(what, str):
         if arguments:
             raise UserError(f"a scheduler brings its own arguments, got {', '.join(arguments)} too: leave them out")
         what, lr, arguments = _read(what, lr)
-    if arguments.pop("last_epoch", -1) != -1:
+    if arguments.get("last_epoch", -1) != -1:
         raise UserError("a schedule starts at update 0, got last_epoch: leave it out, and resume by the step")
-    if total is not None:
-        total = whole("total", total)
-    options = {"lr": lr, "total": total}
-    known = {name: Known(one.make, {**one.options, **options}) for name, one in _KNOWN.items()}
-    return read("torch", what, {**arguments, **options}, known, _REFUSED)  # type: ignore[no-any-return]
+    torchs = library("torch", _KNOWN, {"lr": None, "total": None, "last_epoch": -1}, refused=_REFUSED)
+    return read(torchs, what, {**arguments, "lr": lr, "total": total}, [key for key, value in told.items() if value is not None])
 
 
 _ALONE = {
@@ -77,10 +82,10 @@ def _part(one: Any, a: Any) -> _Part:
         one = (one, {})
     if isinstance(one, Sequence) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], Mapping):
         name, arguments = one
-        part = _Part(name, lambda n: from_torch(name, lr=a.lr, total=n, **arguments), a.lr, arguments.get("eta_min", 0.0))
+        part = _Part(name, lambda n: _made(name, a.lr, n, arguments), a.lr, arguments.get("eta_min", 0.0))
     else:
-        name, lr, _ = _read(one, None)
-        part = _Part(name, lambda n: from_torch(one, total=n), lr or 0.0, getattr(one, "eta_min", 0.0))
+        name, lr, _ = _read(one, a.lr)
+        part = _Part(name, lambda n: _made(one, a.lr, n, {}), lr or 0.0, getattr(one, "eta_min", 0.0))
     if part.name in _ALONE:
         raise UserError(f"torch's {part.name} can't be converted inside another scheduler: {_ALONE[part.name]}")
     return part

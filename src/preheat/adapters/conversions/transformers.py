@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from preheat.adapters.conversions.common import STEPS, Known, Line, draw, join, positive, read, table, whole, within
+from preheat.adapters.conversions.common import STEPS, Known, Line, cut, draw, join, library, positive, read, table, whole, within
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.core.levels import Level, rate
@@ -19,17 +20,19 @@ from preheat.schedules.warm_restarts import restarts
 
 def from_transformers(
     name: str,
-    lr: float = 1.0,
+    lr: float | None = None,
     *,
     num_warmup_steps: int = 0,
     num_training_steps: int | None = None,
-    **scheduler_specific_kwargs: Any,
+    scheduler_specific_kwargs: Mapping[str, Any] | None = None,
+    **arguments: Any,
 ) -> Recipe:
     """A schedule of `transformers.get_scheduler` by its name and arguments.
 
     lr: the optimizer's rate. num_training_steps: the updates of the run; warmup_stable_decay may give num_stable_steps
-    instead. The names: linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt,
-    cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay.
+    instead. A schedule's own arguments are written out, or in scheduler_specific_kwargs as there. The names: linear, cosine,
+    cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt, cosine_with_min_lr,
+    cosine_warmup_with_min_lr, warmup_stable_decay.
 
     >>> made = from_transformers("cosine", 3e-4, num_warmup_steps=100, num_training_steps=1000)
     >>> print(made.schedule, made.peak, made.total)
@@ -37,19 +40,34 @@ def from_transformers(
 
     Errors: UserError where the name listens to training or the warmup does not fit in the run.
     """
-    given = {"lr": lr, "warmup": num_warmup_steps, "total": num_training_steps}
-    known = {key: Known(one.make, {**one.options, **given}) for key, one in _KNOWN.items()}
-    return read("transformers", getattr(name, "value", name), {**scheduler_specific_kwargs, **given}, known, _REFUSED)  # type: ignore[no-any-return]
+    given = {**arguments, "lr": lr, "num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
+    own = {} if scheduler_specific_kwargs is None else scheduler_specific_kwargs
+    if not isinstance(own, Mapping):
+        raise UserError(f"scheduler_specific_kwargs must be a dict, got {own!r}: write {{'num_cycles': 0.5}}")
+    if twice := [key for key in own if key in given]:
+        raise UserError(
+            f"an argument is written once, got {', '.join(twice)} in scheduler_specific_kwargs too: leave it out there"
+        )
+    common = {"lr": None, "num_warmup_steps": 0, "num_training_steps": None}
+    theirs = library("transformers", _KNOWN, common, refused=_REFUSED, hints=_HINTS)
+    return cut(read(theirs, getattr(name, "value", name), {**own, **given}), num_training_steps)
+
+
+def _rate(a: Any) -> float:
+    """The optimizer's rate."""
+    if a.lr is None:
+        raise UserError("transformers' schedulers start from the optimizer's rate, got none: write lr=3e-4")
+    return positive("lr", a.lr)
 
 
 def _run(a: Any) -> tuple[float, int, int]:
     """Peak rate, warmup and total."""
-    if a.total is None:
+    if a.num_training_steps is None:
         raise UserError("the run's length is needed, got none: write num_training_steps=1000")
-    warmup, total = whole("num_warmup_steps", a.warmup, 0), whole("num_training_steps", a.total)
+    warmup, total = whole("num_warmup_steps", a.num_warmup_steps, 0), whole("num_training_steps", a.num_training_steps)
     if warmup > total:
         raise UserError(f"the warmup must fit in the run, got num_warmup_steps={warmup} of {total}: shorten it")
-    return positive("lr", a.lr), warmup, total
+    return _rate(a), warmup, total
 
 
 def _rise(warmup: int, **more: Any) -> dict[str, Any]:
@@ -57,7 +75,9 @@ def _rise(warmup: int, **more: Any) -> dict[str, Any]:
 
 
 def _constant(a: Any) -> Recipe:
-    lr, _, total = _run(a)
+    lr, warmup, total = _run(a)
+    if warmup:
+        raise UserError(f"transformers' constant has no warmup, got num_warmup_steps={warmup}: write constant_with_warmup")
     return STEPS.made(constant(at="left"), lr, total)
 
 
@@ -141,17 +161,18 @@ def _cosine_from_above(a: Any) -> Recipe:
 
 
 def _stable(a: Any) -> Recipe:
-    lr, warmup = positive("lr", a.lr), whole("num_warmup_steps", a.warmup, 0)
+    lr, warmup = _rate(a), whole("num_warmup_steps", a.num_warmup_steps, 0)
+    asked = 0 if a.num_training_steps is None else whole("num_training_steps", a.num_training_steps)
     fall, floor = whole("num_decay_steps", a.num_decay_steps, 0), within("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0)
     for what, curve in (("warmup_type", a.warmup_type), ("decay_type", a.decay_type)):
         if curve not in ("linear", "cosine", "1-sqrt"):
             raise UserError(f"{what} must be linear, cosine or 1-sqrt, got {curve!r}: write {what}='linear'")
-    if a.total is None and a.num_stable_steps is None:
+    if not asked and a.num_stable_steps is None:
         raise UserError("warmup_stable_decay needs num_training_steps or num_stable_steps, got neither: write one")
-    used = a.total if a.num_stable_steps is None else warmup + whole("num_stable_steps", a.num_stable_steps, 0) + fall
+    used = asked if a.num_stable_steps is None else warmup + whole("num_stable_steps", a.num_stable_steps, 0) + fall
     if used < warmup + fall:
         raise UserError(f"warmup and decay must fit in the run, got {warmup} + {fall} of {used} steps: shorten one of them")
-    total = max(used, a.total or 0)
+    total = max(used, asked)
     rise = _rise(warmup, warmup_curve=a.warmup_type, warmup_start=floor)
     low = lr * floor
     if a.decay_type == "cosine" and a.num_cycles != 0.5:
@@ -179,4 +200,14 @@ _KNOWN = {
     "warmup_stable_decay": Known(_stable, {"num_decay_steps": ..., "num_stable_steps": None, **_TYPES}),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write a cosine or wsd"
+_SHARE = "num_warmup_steps=math.ceil(num_training_steps * share), as TrainingArguments rounds a share of the run"
+_HINTS = {
+    "warmup": "num_warmup_steps=10",
+    "warmup_ratio": _SHARE,
+    "warmup_steps": f"num_warmup_steps=10, or {_SHARE}",
+    "total": "num_training_steps=1000",
+    "max_steps": "num_training_steps=1000",
+    "learning_rate": "lr=3e-4",
+    "lr_scheduler_kwargs": "scheduler_specific_kwargs={...}",
+}
 _REFUSED = {"reduce_lr_on_plateau": _LISTENS, "greedy": _LISTENS}
