@@ -154,7 +154,7 @@ def test_an_extension_can_be_extended(schedule, how, at, total):
 
 def test_held_epochs_are_extended_where_an_epoch_begins():
     held = cosine(every="epoch", at="right").resolve(100, 10)
-    with pytest.raises(UserError, match="where an epoch begins, got update 53 with 10.*write 50"):
+    with pytest.raises(UserError, match=r"where an epoch begins, got update 53 with 10.*write 50"):
         held.extend(200, at=53, how="cooldown")
     rates = held.extend(200, at=50, how="rescale").table().reshape(20, 10)
     assert (rates == rates[:, :1]).all() and np.array_equal(rates[:5].ravel(), held.table()[:50])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,13 @@ from preheat.core.lengths import is_number
 Group = dict[str, Any]
 Also = Mapping[str, Between | Sequence[Between | None]]
 _PARTS = {"beta1": 0, "beta2": 1}
+_BELOW = {"weight_decay": math.inf, "eps": math.inf, "momentum": 1.0, "beta1": 1.0, "beta2": 1.0}  # all at least 0
+_SAME = 1e-6  # numbers that differ by less are one: a float32 tensor holds 7 digits
+
+
+def same(one: float, other: float) -> bool:
+    """Whether two numbers are one, as far as a float32 tensor tells."""
+    return math.isclose(one, other, rel_tol=_SAME)
 
 
 def get(group: Group, name: str) -> float:
@@ -51,15 +59,24 @@ def moving(groups: Sequence[Group], also: Also) -> dict[str, Between | tuple[Bet
             if name not in numbers(group):
                 raise unknown("hyperparameter of the optimizer's groups", name, numbers(group))
         if isinstance(given, list | tuple):
-            out[name] = tuple(None if b is None else between(b) for b in given)
+            out[name] = tuple(None if b is None else _within(name, between(b)) for b in given)
             if len(given) != len(groups):
                 raise UserError(f"also[{name!r}] must have one entry for each of {len(groups)} groups, got {len(given)}")
             continue
         values = [get(g, name) for g in groups]
         if len(set(values)) > 1:
             raise UserError(f"the groups differ in {name}, got {values}: write a list, a Between or None for each group")
-        out[name] = between(given)
+        out[name] = _within(name, between(given))
     return out
+
+
+def _within(name: str, one: Between) -> Between:
+    """`one`, which must stay in the range that optimizers give this number; its ends are its extremes."""
+    below = _BELOW.get(name)
+    if below is not None and not all(0 <= end < below for end in (one.at_zero, one.at_peak)):
+        rule = "at least 0" + ("" if below == math.inf else f" and below {below:g}")
+        raise UserError(f"{name} must stay {rule}, got also[{name!r}] from {one}: write at_zero and at_peak in that range")
+    return one
 
 
 def rate(value: Any) -> float:
@@ -69,20 +86,25 @@ def rate(value: Any) -> float:
     return float(value)
 
 
-def peaks(groups: Sequence[Any], peak: Any) -> list[Any]:
-    """The peak of each group: as given, or its own rate."""
+def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
+    """The peak of each group: as given, or its own rate; its `initial_lr` where its own may be one from mid-run."""
     if peak is None:
-        return [get(g, "lr") for g in groups]
+        return [initial if own == 0 or (initial and own != initial) else own for own, initial in map(both, groups)]
     many = list(peak) if isinstance(peak, list | tuple) else [peak] * len(groups)
     if len(many) != len(groups):
         raise UserError(f"peak must be one rate or one for each of {len(groups)} groups, got {len(many)}: write peak=1e-3")
     return [rate(p) for p in many]
 
 
-def doubts(groups: Sequence[Group]) -> dict[int, tuple[float, float]]:
-    """{group: (its rate, its initial_lr)} of the groups where they differ, so that either may be the peak."""
-    both = {i: (get(g, "lr"), get(g, "initial_lr")) for i, g in enumerate(groups) if "initial_lr" in g}
-    return {i: (own, initial) for i, (own, initial) in both.items() if own != initial}
+def both(group: Group) -> tuple[float, float]:
+    """A group's rate and its `initial_lr`; twice the rate where no scheduler was on it."""
+    own = get(group, "lr")
+    return own, get(group, "initial_lr") if "initial_lr" in group else own
+
+
+def doubts(groups: Sequence[Group]) -> set[int]:
+    """The groups whose rate and `initial_lr` differ, so that either may be the peak; 0 is nobody's peak."""
+    return {i for i, (own, initial) in enumerate(map(both, groups)) if own != initial and own and initial}
 
 
 def part(groups: Sequence[Group], betas: bool) -> None:
@@ -106,3 +128,8 @@ def innermost(optimizer: Any) -> Any:
     while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
         optimizer = optimizer.optimizer
     return optimizer
+
+
+def trains(optimizer: Optimizer) -> bool:
+    """Whether any parameter has a gradient."""
+    return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])

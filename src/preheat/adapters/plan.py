@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,10 @@ import numpy as np
 from preheat.core.between import Between, as_schedule
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
+from preheat.core.lengths import Length
+from preheat.schedules.extending import extended
 from preheat.schedules.resolved import Horizon, Resolved, horizon
+from preheat.schedules.sampling import whole
 
 BLOCK = 4096  # updates computed at once: a number out of a list costs 30 ns, out of numpy 5 us
 Moving = dict[str, Between | tuple[Between | None, ...]]
@@ -41,6 +44,18 @@ class Plan:
         moving = {n: [b and b.json() for b in v] if isinstance(v, tuple) else v.json() for n, v in self.moving.items()}
         return digest([names if len(set(names)) > 1 else names[:1], list(self.run), moving])
 
+    def origin(self, fingerprint: Any, k: int) -> Plan | None:
+        """The plan of a run saved at update `k`, if its rates until then were these: this plan, or one that it extends."""
+        if fingerprint == self.fingerprint:
+            return self
+        tops = {(s.was, s.place) if isinstance(s, extended) else None for s in (*self.schedules, *self._moved())}
+        if None in tops or len(tops) > 1:
+            return None
+        ((was, place),) = tops  # type: ignore[misc]
+        inner = tuple(s.schedule for s in self.schedules)
+        before = Plan(inner, self.run._replace(total=was), self._moving(lambda s: s.schedule))
+        return before.origin(fingerprint, k) if k <= place else None
+
     def resolved(self, schedule: Any, peak: float | None = None) -> Any:
         """A schedule on this run. peak: for levels given as rates; 0, a group that is not trained, is none."""
         run = self.run
@@ -50,17 +65,17 @@ class Plan:
         """Each group's resolved schedule: one object for all groups that share it, or for each peak if it has absolute rates."""
         found: list[tuple[Any, float | None, Any]] = []
 
-        def track(schedule: Any, peak: float) -> Any:
+        def track(group: int, schedule: Any, peak: float) -> Any:
             for known, at, made in found:
                 if (known is schedule or known == schedule) and at in (None, peak):
                     return made
             at, made = None, self._relative(schedule)
             if made is None:
-                at, made = peak, self.resolved(schedule, peak)
+                at, made = peak, self._absolute(group, schedule, peak)
             found.append((schedule, at, made))
             return made
 
-        return [track(s, p) for s, p in zip(self.schedules, peaks, strict=True)]
+        return [track(i, s, p) for i, (s, p) in enumerate(zip(self.schedules, peaks, strict=True))]
 
     def _relative(self, schedule: Any) -> Any:
         """The resolved schedule, or None where it needs a peak; any other error comes again with one."""
@@ -68,6 +83,15 @@ class Plan:
             return self.resolved(schedule)
         except UserError:
             return None
+
+    def _absolute(self, group: int, schedule: Any, peak: float) -> Any:
+        made = self.resolved(schedule, peak or 1e100)  # every level lies below that: any other error comes now
+        if not peak:
+            raise UserError(
+                f"a level given as a rate, such as 1e-6lr, needs a peak rate above 0, got lr=0 of group {group}: give it a peak, "
+                "peak=..., or write factors such as 0.1"
+            )
+        return made
 
     def block(self, k: int, tracks: Sequence[Any]) -> Block:
         """The block that holds update `k`."""
@@ -80,28 +104,55 @@ class Plan:
 
         moves = []
         for name, given in self.moving.items():
-            each = [values(b) for b in given] if isinstance(given, tuple) else [values(given)] * len(tracks)
-            moves.append((name, each + [None] * (len(tracks) - len(each))))
+            moves.append((name, [*map(values, given)] if isinstance(given, tuple) else [values(given)] * len(tracks)))
         return Block(begin, [lists[id(t)] for t in tracks], moves)
 
-    def extended(self, peaks: Sequence[float], total: int, **how: Any) -> Plan:
-        """The plan with another total; see `Resolved.extend`. What moves beside the rate is extended alike."""
+    def extended(self, peaks: Sequence[float], total: int, *, at: int, how: str, **options: Any) -> Plan:
+        """The plan with another total; see `Resolved.extend`. What moves beside the rate is extended alike.
 
-        def longer(schedule: Any, peak: float | None = None) -> Any:
-            return self.resolved(schedule, peak).extend(total, **how)
-
-        def moved(one: Between | None) -> Between | None:
-            return None if one is None else replace(one, schedule=longer(one.schedule).schedule)
-
-        new = [longer(s, p) for s, p in zip(self.schedules, peaks, strict=True)]
-        moving: Any = {n: tuple(map(moved, v)) if isinstance(v, tuple) else moved(v) for n, v in self.moving.items()}
+        But a cooldown is the rate's alone: what was left of the others is then stretched, or holds where none was left.
+        """
+        new = [self.resolved(s, p).extend(total, at=at, how=how, **options) for s, p in zip(self.schedules, peaks, strict=True)]
+        others = how if how != "cooldown" else "rescale" if at < self.run.total else "continue"
+        moving = self._moving(lambda s: self.resolved(s).extend(total, at=at, how=others).schedule)
         return Plan(tuple(r.schedule for r in new), self.run._replace(total=new[0].total), moving)
 
     def with_schedule(self, group: int, schedule: Any) -> Plan:
-        """The plan with another schedule for one group; the group after the last is a new one."""
+        """The plan with another schedule for one group."""
         kept = list(self.schedules)
-        kept[group : group + 1] = [as_schedule(schedule)]
+        kept[group] = as_schedule(schedule)
         return replace(self, schedules=tuple(kept))
+
+    def grown(self, schedule: Any, alike: Collection[str]) -> Plan:
+        """The plan with a group more. schedule: its own, or None for the one of all groups.
+
+        alike: the numbers that move in it as in the others; those given as a list don't.
+        """
+        first, n = self.schedules[0], len(self.schedules)
+        if schedule is None and any(s != first for s in self.schedules):
+            raise UserError(
+                f"a new group takes the schedule of all groups, got {n} groups that differ in theirs: after each "
+                f"add_param_group call assign({n}, schedule, peak)"
+            )
+        moving: Moving = {}
+        for name, given in self.moving.items():
+            each = given if isinstance(given, tuple) else (given,) * n
+            new = next(filter(None, each), None) if name in alike else None
+            moving[name] = given if new is given else (*each, new)
+        return Plan((*self.schedules, first if schedule is None else as_schedule(schedule)), self.run, moving)
+
+    def _moved(self) -> list[Any]:
+        """The schedules of what moves beside the rate."""
+        each = [v if isinstance(v, tuple) else (v,) for v in self.moving.values()]
+        return [one.schedule for given in each for one in given if one is not None]
+
+    def _moving(self, change: Callable[[Any], Any]) -> Moving:
+        """What moves beside the rate, its schedules changed."""
+
+        def new(one: Between | None) -> Any:
+            return None if one is None else replace(one, schedule=change(one.schedule))
+
+        return {n: tuple(map(new, v)) if isinstance(v, tuple) else new(v) for n, v in self.moving.items()}
 
 
 def declared(given: Any, total: Any, per_epoch: Any, *, groups: int, moving: Moving) -> Plan:
@@ -115,5 +166,5 @@ def declared(given: Any, total: Any, per_epoch: Any, *, groups: int, moving: Mov
     if len(runs) > 1 or (runs and (total is not None or per_epoch is not None)):
         raise UserError("a resolved schedule brings its total and per_epoch: leave them out, and resolve all groups' alike")
     schedules = [s.schedule if isinstance(s, Resolved) else as_schedule(s) for s in many]
-    run = runs.pop() if runs else horizon(total, per_epoch)
+    run = runs.pop() if runs else horizon(total if isinstance(total, str | Length) else whole("total_steps", total, 1), per_epoch)
     return Plan(tuple(schedules * (groups if len(many) == 1 else 1)), run, moving)

@@ -6,8 +6,6 @@ loading and stepping in any order give the same rates, and a resumed run goes on
 
 from __future__ import annotations
 
-import math
-import operator
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -17,11 +15,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from preheat.adapters.groups import Also, doubts, get, innermost, moving, part, peaks, put, rate
-from preheat.adapters.plan import BLOCK, declared
+from preheat.adapters.groups import Also, doubts, get, innermost, moving, part, peaks, put, rate, same, trains
+from preheat.adapters.plan import BLOCK, Plan, declared
+from preheat.adapters.resuming import extension, inherited, read, settled, update
 from preheat.core.errors import UserError, unknown
 
-_SAME = 1e-6  # rates that differ by less are one: a float32 tensor holds 7 digits
 _QUIET, _STALLED = 3, 256  # step() calls without an update after which a user is told: before training, and at any time
 
 
@@ -38,8 +36,9 @@ class ScheduleLR(LRScheduler):
     captured CUDA graph hides the optimizer's steps, and a fused optimizer under GradScaler the skipped ones.
     last_epoch: the last update done, to resume without a state.
 
-    `optimizer.step` is never replaced. A tensor rate (capturable) stays the tensor it is. Groups may be added: a new one
-    is scheduled from the next step() on, with its own `lr` as its peak (see `assign`). Errors: UserError.
+    `optimizer.step` is never replaced. A tensor rate (capturable) stays the tensor it is. Groups may be added, their own
+    `lr` is their peak: a new one is scheduled from the next step() on, or at once by `assign(-1)`; what `also` gives for all
+    moves in it if it has the value that the others had when this was built. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> from preheat.schedules import linear
@@ -79,17 +78,18 @@ class ScheduleLR(LRScheduler):
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
         self.base_lrs: list[Any] = peaks(groups, peak)
-        self._doubts = doubts(groups) if peak is None else {}
-        for i, (own, initial) in tuple(self._doubts.items()):
-            if own == 0:  # a schedule ended there: nobody's peak
-                self.base_lrs[i], _ = initial, self._doubts.pop(i)
-        self._ask_earlier()
-        self.last_epoch = self._first = _whole(operator.index(last_epoch) + 1)
-        if self._first:
-            self._settle(self._first, same=None)
+        self._doubts = doubts(groups) if peak is None else set()
+        self._alike = {n: get(groups[0], n) for n, m in self._plan.moving.items() if not isinstance(m, tuple)}
+        self._decide(inherited(innermost(optimizer), self._doubts))
+        self.last_epoch = update(last_epoch, "last_epoch", -1) + 1
         self._bind()
-        self.set(self._first)
+        if self.last_epoch:
+            self._settle(self.last_epoch, self._plan)
+        self._go(self.last_epoch)
         self._attach()
+
+    def __repr__(self) -> str:
+        return f"ScheduleLR({self.schedule}, total={self.total}, update={self.last_epoch})"
 
     # Stepping --------------------------------------------------------------------------------------------------------
 
@@ -105,25 +105,33 @@ class ScheduleLR(LRScheduler):
         flag[0] = self._always
         self._idle = 0
         self._step_count += 1
-        k = self.last_epoch = self.last_epoch + 1
+        k = self.last_epoch + 1
         groups = self.optimizer.param_groups
         i = k - self._begin
         if self._shared and groups is self._groups and len(groups) == self._size and 0 <= i < BLOCK:
-            factor = self._shared[i]
+            factor, self.last_epoch = self._shared[i], k
             for group, peak in zip(groups, self.base_lrs):  # noqa: B905 -- the keyword costs 60 ns, the sizes are equal
                 group["lr"] = peak * factor
         else:
-            self._settle(k, same=None)  # peaks in doubt keep the fast path shut
-            self.set(k)
+            self._settle(self.last_epoch, self._plan)  # peaks in doubt keep the fast path shut
+            self._go(k)
 
     def set(self, k: int) -> None:
         """Go to update `k` and write its rates; nothing depends on where the scheduler was before."""
-        k, groups = _whole(k), self.optimizer.param_groups
+        k = update(k)
+        self._settle(k, self._plan)
+        self._go(k)
+
+    def _go(self, k: int) -> None:
+        """Go to update `k`; its rates are written unless a peak is in doubt, so that nothing trains at a made-up rate."""
+        groups = self.optimizer.param_groups
         if groups is not self._groups or len(groups) != self._size:
             self._bind()
         if not 0 <= k - self._begin < BLOCK:
             self._load(k)
         self.last_epoch, self._flag[0], self._idle = k, self._always, 0
+        if self._doubts:
+            return
         for group, lr in zip(groups, self.get_last_lr(), strict=True):
             put(group, "lr", lr)
         for name, blocks in self._block.moves:
@@ -133,6 +141,8 @@ class ScheduleLR(LRScheduler):
 
     def get_last_lr(self) -> list[Any]:
         """The rate of each group at the current update, as floats: the float64 values, also where a tensor holds fewer digits."""
+        if self._doubts:
+            return [get(group, "lr") for group in self.optimizer.param_groups]
         i = self.last_epoch - self._begin
         return [peak * factors[i] for peak, factors in zip(self.base_lrs, self._block.factors, strict=True)]
 
@@ -153,7 +163,7 @@ class ScheduleLR(LRScheduler):
     def _stalled(self) -> None:
         """A call without an update since the last one: tell who draws a curve, or whose updates can't be seen."""
         self._idle += 1
-        unseen = self._idle == _QUIET and self._step_count == 1 and not _has_gradient(self.optimizer)
+        unseen = self._idle == _QUIET and self._step_count == 1 and not trains(self.optimizer)
         if not self._told and (unseen or self._idle == _STALLED):
             self._told = True
             warnings.warn(
@@ -176,18 +186,9 @@ class ScheduleLR(LRScheduler):
         Where the optimizer was loaded before this scheduler was built, a group's `lr` is a rate from mid-run; its peak is
         then the `initial_lr` beside it, unless somebody changed the rate since.
         """
-        same = state_dict.get("fingerprint") == self._plan.fingerprint
-        if not same:
-            warnings.warn(
-                f"the state was saved under another schedule or total: it gives the update, {state_dict['last_epoch']}, and "
-                "what was given here stays. To change a run's total without a jump use extend()",
-                UserWarning,
-                stacklevel=2,
-            )
-        k = _whole(state_dict["last_epoch"])
-        self._settle(k, same=same)
-        self._bind()
-        self.set(k)
+        k, origin = read(state_dict, self._plan)
+        self._settle(k, origin, sure=True)
+        self._go(k)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in _DERIVED}
@@ -197,24 +198,45 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._attach()
 
-    # Changing the plan -----------------------------------------------------------------------------------------------
+    # The plan, and changing it ---------------------------------------------------------------------------------------
+
+    @property
+    def schedule(self) -> Any:
+        """The schedule as it is now, extended if it was; a tuple, one for each group, where they differ."""
+        first, *others = self._plan.schedules
+        return first if all(other == first for other in others) else self._plan.schedules
+
+    @property
+    def total(self) -> int:
+        """The number of updates as it is now; not `total_steps`, by which Accelerate knows a OneCycleLR."""
+        return int(self._plan.run.total)
+
+    @property
+    def also(self) -> Also:
+        """What moves beside the rate, as it is now."""
+        return dict(self._plan.moving)
 
     def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
-        """Give the run another total at update `at` (now), without a jump; `how` and its options as in `Resolved.extend`."""
-        place = self.last_epoch if at is None else at
+        """Give the run another total at update `at` (now), without a jump; `how` and its options as in `Resolved.extend`.
+
+        A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build with its
+        `schedule` and `total`, or extend at the same update before loading.
+        """
+        place = extension(at, self.last_epoch, total)
         self._plan = self._plan.extended(self.base_lrs, total, at=place, how=how, **options)
         self._bind()
-        self.set(self.last_epoch)
+        self._go(self.last_epoch)
 
     def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
-        """Give one group another schedule or peak from here on, and write its rate at once; also a group just added."""
-        self._bind()
-        if schedule is not None:
-            self._plan = self._plan.with_schedule(range(self._size)[group], schedule)
+        """Give one group another schedule or peak from here on, and write its rate at once; also one just added, even as is."""
+        self._grow(schedule)
+        i = range(len(self.base_lrs))[group]
         if peak is not None:
-            self.base_lrs[group] = rate(peak)
+            self._decide({i: rate(peak)})
+        if schedule is not None:
+            self._plan = self._plan.with_schedule(i, schedule)
         self._bind()
-        self.set(self.last_epoch)
+        self._go(self.last_epoch)
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
@@ -227,52 +249,41 @@ class ScheduleLR(LRScheduler):
 
         def loaded(*_: Any) -> None:
             if (scheduler := me()) is not None:
-                scheduler.set(scheduler.last_epoch)
+                scheduler._go(scheduler.last_epoch)
 
         inner.preheat_schedule = me  # the next scheduler on this optimizer asks whose rates the groups have
         inner.register_step_post_hook(stepped)
         inner.register_load_state_dict_post_hook(loaded)
 
-    def _settle(self, k: int, *, same: bool | None) -> None:
-        """Choose between a loaded group's own `lr` and its `initial_lr`, which are all that tells its peak at update `k`.
+    def _settle(self, k: int, plan: Plan | None, sure: bool = False) -> None:
+        """Decide the peaks in doubt; see `settled`."""
+        if self._doubts:
+            self._decide(settled(self.optimizer.param_groups, self._doubts, k, plan, sure=sure))
+            self._bind()
 
-        same: whether the state was saved under this schedule, None without a state. A rate that this schedule does not
-        give from `initial_lr` was then set by hand (it is the peak), or by another schedule (`initial_lr` is).
-        """
-        for i, (own, initial) in self._doubts.items():
-            fits = math.isclose(initial * self._plan.resolved(self._plan.schedules[i], initial)(k), own, rel_tol=_SAME)
-            if not fits and same is None:
-                raise UserError(
-                    f"group {i} has lr={own:g} and initial_lr={initial:g}, which this schedule does not give at update {k}: "
-                    f"say which is the peak: write peak={initial:g} or peak={own:g}"
-                )
-            if fits or not same:
-                self.base_lrs[i] = initial
-        self._doubts = {}
+    def _decide(self, found: dict[int, float]) -> None:
+        for i, peak in found.items():
+            self.base_lrs[i] = peak
+            self._doubts.discard(i)
 
-    def _ask_earlier(self) -> None:
-        """Take the peaks of an earlier ScheduleLR on this optimizer, for the groups whose rates are still those it wrote."""
-        earlier: ScheduleLR | None = getattr(innermost(self.optimizer), "preheat_schedule", lambda: None)()
-        if earlier is None:
-            return
-        for i, wrote in enumerate(earlier.get_last_lr()):
-            if i in self._doubts and math.isclose(self._doubts[i][0], wrote, rel_tol=_SAME):
-                self.base_lrs[i] = earlier.base_lrs[i]
-            self._doubts.pop(i, None)  # else somebody set the rate since, and it is the peak
+    def _grow(self, schedule: Any = None) -> None:
+        """Take in the groups that the optimizer got since, a single one with a schedule of its own."""
+        new = self.optimizer.param_groups[len(self.base_lrs) :]
+        for group in new:
+            alike = [name for name, value in self._alike.items() if same(get(group, name), value)]
+            self._plan = self._plan.grown(schedule if len(new) == 1 else None, alike)
+            self.base_lrs.append(get(group, "lr"))
 
     def _bind(self) -> None:
         """Match peaks and schedules to the groups that the optimizer has now."""
-        groups = self.optimizer.param_groups
-        if len(groups) < len(self.base_lrs):
-            raise UserError(
-                f"groups may be added, not removed, got {len(groups)} of {len(self.base_lrs)}: build a new ScheduleLR"
-            )
-        for i in range(len(self.base_lrs), len(groups)):
-            self.base_lrs.append(get(groups[i], "lr"))
-            self._plan = self._plan.with_schedule(i, self._plan.schedules[0])
+        groups, n = self.optimizer.param_groups, len(self.base_lrs)
+        if len(groups) < n:
+            raise UserError(f"groups may be added, not removed, got {len(groups)} of {n}: build a new ScheduleLR")
+        self._grow()
         part(groups, betas=any(isinstance(m, tuple) for m in self._plan.moving.values()))
-        for group, peak in zip(groups, self.base_lrs, strict=True):
-            group["initial_lr"] = peak
+        for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):
+            if i not in self._doubts:
+                group["initial_lr"] = peak
         self._groups, self._size = groups, len(groups)
         self._tracks = self._plan.tracks(self.base_lrs)
         self._load(self.last_epoch)
@@ -286,13 +297,3 @@ class ScheduleLR(LRScheduler):
 
 
 _DERIVED = {"_groups", "_size", "_tracks", "_block", "_begin", "_shared"}
-
-
-def _has_gradient(optimizer: Optimizer) -> bool:
-    return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])
-
-
-def _whole(k: Any) -> int:
-    if isinstance(k, bool) or not hasattr(k, "__index__") or operator.index(k) < 0:
-        raise UserError(f"an update must be a whole number >= 0, got {k!r}: the first update is 0 (last_epoch=-1)")
-    return operator.index(k)

@@ -112,18 +112,32 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Setting:
 
 
 def label(value: Any) -> str:
-    """A short text for an axis value; lengths read as `5ep`, named things by their name.
+    """A short text for an axis value; lengths read as `5ep`, named things by their name, what moves by its ends.
 
     >>> label({"epochs": 5}), label(0.1), label({"name": "sgd", "momentum": 0.9})
     ('5ep', '0.1', 'sgd')
+    >>> label({"weight_decay": {"schedule": "wsd", "at_zero": 0.1, "at_peak": 0}}), label({})
+    ('weight_decay 0.1 to 0 by wsd', 'none')
     """
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"epochs", "steps", "fraction"}:
         return str(length(value))
     if isinstance(value, Mapping) and "name" in value:
         return str(value["name"])
+    if isinstance(value, Mapping) and set(value) == {"schedule", "at_zero", "at_peak"}:
+        return f"{label(value['at_zero'])} to {label(value['at_peak'])} by {_told(value['schedule'])}"
+    if isinstance(value, Mapping) and all(isinstance(v, Mapping) and "at_peak" in v for v in value.values()):
+        return ", ".join(f"{name} {label(v)}" for name, v in value.items()) or "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:g}"
+
+
+def _told(schedule: Any) -> str:
+    """A schedule with the options that are given."""
+    if not isinstance(schedule, Mapping):
+        return str(schedule)
+    said = ", ".join(f"{k}={label(v)}" for k, v in schedule.items() if k != "name")
+    return str(schedule.get("name", "constant")) + (f"({said})" if said else "")
 
 
 def tidy(value: Any) -> Any:
