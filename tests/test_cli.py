@@ -16,16 +16,20 @@ import shlex
 import subprocess
 import sys
 from array import array
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from preheat.cli import main as cli
+from preheat.cli import run_command
 from preheat.cli.progress import Bar
+from preheat.cli.schedules import schedule_words
 from preheat.core.canon import digest
 from preheat.core.record import Record, Series, Status
 from preheat.core.registry import REGISTRIES, STUDIES
 from preheat.core.run import Run
+from preheat.schedules import constant, cosine, step, wsd
 from preheat.store.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -173,6 +177,26 @@ def test_run_trains_once_and_keeps_the_record(tmp_path, capsys, monkeypatch):
     assert "nothing is trained twice" in capsys.readouterr().out
 
 
+def test_run_reads_a_schedule_as_plot_and_compare_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = "run quadratic --optimizer sgd --steps 40 --peak-lr 1e-2"
+    Path("mine.json").write_text(json.dumps(wsd(warmup="5%", cooldown="20%", final="1e-6lr").json()))
+    Path("whole.yaml").write_text("{task: quadratic, optimizer: sgd, peak_lr: 1e-2, length: 40, schedule: {warmup: 3}}")
+
+    def meant(line):
+        return run_command.declared(cli.build("run").parse_args(shlex.split(line)[1:])).schedule
+
+    for word in ("wsd:warmup=5%,cooldown=20%,final=1e-6lr", "@mine.json"):
+        (made,) = schedule_words([word]).values()
+        assert meant(f"{small} --schedule {word}") == made
+        assert meant(f"run whole.yaml --schedule {word}") == made
+        assert meant(f"{small} --schedule {word} --set schedule.final=0.1") == replace(made, final=0.1)
+    assert meant(f"{small} --schedule cosine:final=0.5 --warmup 3") == cosine(final=0.5, warmup=3)
+    assert meant(f"{small} --schedule 'step:milestones=[50%,75%]'") == step(milestones=["50%", "75%"])
+    assert meant("run whole.yaml --schedule cosine:final=0.5") == cosine(final=0.5, warmup=3)
+    assert meant(f"{small} --warmup 3") == constant(warmup=3)
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     """A results folder with a run that is done and then one that diverged, and their ids."""
@@ -260,6 +284,11 @@ WRONG = {
     "results --last -3": "argument --last: must be a whole number above 0, got '-3'",
     "run digits --peak-lr --seed 3": "argument --peak-lr: expected one argument",
     "run digits --warmup 1.2.3%": "not a length: '1.2.3%': write 500",
+    "run digits --schedule cosine:warmup=5% --warmup 3": "given once, got --warmup 3 beside --schedule cosine:warmup=5%, which",
+    "run digits --schedule cosine:warmup=3e9tok": "needs the tokens per step: write steps, epochs or % of the run",
+    "run digits --schedule cosine:finl=0": "unknown option of schedule 'cosine' 'finl': did you mean 'final'?",
+    "run digits --schedule @none.yaml": "none.yaml: no such file",
+    "run digits --schedule hyperboliclr": "got 'hyperboliclr', a function of Python: save",
     "run digits --epochs .": "not a length: '.ep': write 500",
     "run digits --set optimizer.momentum=0.9": "unknown option of optimizer 'adamw' 'momentum': Known: beta1,",
     "run digits --set optimizer=5": "an optimizer is a name or a name with options, got 5: write {name:",
@@ -331,12 +360,13 @@ def blocks() -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def registries():
-    """What a test imports is forgotten after it."""
+    """What a test imports of its own is forgotten after it."""
     before = {kind: dict(r._objects) for kind, r in REGISTRIES.items()}
     yield
     for kind, r in REGISTRIES.items():
+        ours = {name: made for name, made in r._objects.items() if made.__module__.startswith("preheat.")}
         r._objects.clear()
-        r._objects.update(before[kind])
+        r._objects.update(ours | before[kind])
     for name in [n for n in sys.modules if n.startswith("preheat_user_")]:
         del sys.modules[name]
 

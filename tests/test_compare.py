@@ -1,13 +1,16 @@
 """`preheat compare` and the words that name schedules on a command line."""
 
 import json
+from inspect import isfunction
 
 import pytest
 
+from preheat import schedules
 from preheat.cli.main import main
-from preheat.cli.schedules import schedule_words
+from preheat.cli.schedules import FUNCTIONS, schedule_words
 from preheat.core.errors import UserError
 from preheat.core.lengths import epochs, fraction
+from preheat.core.registry import SCHEDULES
 from preheat.schedules import cosine, linear, step, wsd
 
 
@@ -91,6 +94,7 @@ def test_two_schedules_are_set_against_each_other(capsys):
     *_, first, middle, last = out.splitlines()
     assert first.split() == ["0", "0.1", "0.1", "+0"]
     assert middle.split() == ["50", "0.1", "0.099", "-0.001"] and last.split()[0] == "99"
+    assert "\nstep  first  second  second - first\n" in out
     _, out, _ = said(capsys, "linear", "polynomial:power=1")
     assert out.splitlines()[-1] == "polynomial:power=1 against linear: every update has the same rate"
 
@@ -107,6 +111,24 @@ def test_options_of_all_and_the_units_of_lengths(capsys):
     assert [r["total"] for r in wave["insensitivity"]["runs"]] == [50, 75, 100]
     assert min(row["bound"]["over_least"] for row in (flat, wave)) == 1.0
     assert data["difference"]["budget"] == pytest.approx(wave["budget"] - flat["budget"])
+
+
+def test_a_file_is_read_as_it_is_and_takes_no_options_of_all(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = cosine(final="1e-6lr").then(linear(), at="50%")
+    (tmp_path / "mine.json").write_text(json.dumps(made.json()))
+    code, out, _ = said(capsys, "@mine.json", "linear", "--warmup", "5%", "--peak-lr", "1e-3", "--json")
+    both = json.loads(out)["schedules"]
+    assert code == 0 and list(both) == ["@mine.json", "linear"]
+    assert both["@mine.json"]["schedule"] == made.json() and both["linear"]["schedule"] == linear(warmup="5%").json()
+
+
+def test_the_functions_of_python_that_give_a_schedule_are_known_as_such():
+    public = {name: getattr(schedules, name) for name in schedules.__all__ if name not in SCHEDULES.names()}
+    given = {
+        n for n, f in public.items() if isfunction(f) and f.__annotations__.get("return") in ("Recipe", "Pieces", "tabulated")
+    }
+    assert given == set(FUNCTIONS)
 
 
 def test_a_budget_that_a_schedule_does_not_fit(capsys):
@@ -126,7 +148,13 @@ def test_a_budget_that_a_schedule_does_not_fit(capsys):
         (["cosine", "--budgets", "1,2ep"], "steps per epoch"),
         (["cosine", "--steps", "5", "--epochs", "5"], "write one of them"),
         (["cosine", "--peak-lr", "0"], "--peak-lr must be"),
-        (["cosine:final=1e-6lr"], "needs the peak rate"),
+        (["cosine:final=1e-6lr"], "needs the peak rate: give --peak-lr RATE, or write a factor"),
+        (["cosine", "--budgets", "5ep,10ep"], "needs the steps per epoch: give --steps-per-epoch N, or write steps"),
+        (["cosine:warmup=3e9tok"], "needs the tokens per step: write steps, epochs or % of the run"),
+        (["cosine", "--steps", "1000000000"], "at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps"),
+        (["cosine", "--budgets", "10,20000000"], "at most 10,000,000 steps, got 20,000,000 in --budgets: write shorter"),
+        (["cosine", "@nofile.yaml"], "nofile.yaml: no such file"),
+        (["torch_one_cycle"], "got 'torch_one_cycle', a function of Python"),
         (["cosine", "--json=1"], "--json"),
         ([], "SCHEDULE"),
     ],

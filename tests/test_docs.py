@@ -19,6 +19,7 @@ import pytest
 from peers import timm_schedulers
 from preheat.cli import main as cli
 from preheat.core.registry import SCHEDULES
+from preheat.studies.reader import read_study
 
 DOCS = Path(__file__).parents[1] / "docs"
 FAMILIES = sorted((DOCS / "schedules").glob("*.md"))
@@ -102,6 +103,14 @@ def test_the_commands_run(tmp_path, monkeypatch, capsys):
         assert words[0] == "preheat", f"only preheat's own commands are tested here: {line}"
         assert cli.main(words[1:]) == 0, (line, capsys.readouterr())
     assert Path("two.png").is_file() and Path("gallery.html").is_file()
+
+
+def test_the_files_of_studies_are_studies(tmp_path):
+    texts = [text for s in SECTIONS for language, text in s.blocks if language == "yaml"]
+    assert texts
+    for text in texts:
+        (tmp_path / "mine.yaml").write_text(text)
+        assert read_study(tmp_path / "mine.yaml").runs()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

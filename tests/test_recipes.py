@@ -1,10 +1,13 @@
 """The schedules of the projects on warmup, against the digits that their own code prints."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
 from preheat.schedules.codes import CODES, hyperboliclr
 from preheat.schedules.recipes import data_regimes, delayed_generalization, resnet50_imagenet
@@ -169,3 +172,18 @@ def test_the_three_formulas_of_delayed_generalisation(kind):
     }[kind]
     rates = delayed_generalization(kind, warmup=w, total=60, peak=peak).rates()
     np.testing.assert_allclose(rates, [formula(s) if s < w else peak for s in range(60)], rtol=1e-12, atol=1e-19)
+
+
+# --- the words of the codes ------------------------------------------------------------------------------------------
+
+ROW = re.compile(r"^\| (\w+) \| `(\w+:[^`]+)` \|", re.MULTILINE)
+WORDS = dict(ROW.findall((Path(__file__).parents[1] / "docs" / "schedules" / "hyperbolic.md").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_word_that_the_page_gives_for_a_code_has_its_table(code):
+    assert len(WORDS) == len(CODES) == 13
+    made = hyperboliclr(code, epochs=50, per_epoch=124)
+    (schedule,) = schedule_words([WORDS[code]]).values()
+    table = 1e-2 * schedule.resolve(6200, 124, peak=1e-2).table()
+    np.testing.assert_array_equal(table, made.rates())

@@ -11,6 +11,7 @@ import torch
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.between import Between, between
 from preheat.core.errors import UserError
+from preheat.core.grid import label
 from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.engine import checkpoint
@@ -194,8 +195,21 @@ def test_a_file_declares_it_in_a_run_and_in_a_study(tmp_path):
     ("text", "words"),
     [
         ("also: 3", r"yaml:2: also: .*must be keys with values"),
-        ("also: {momentum: {schedule: cosin, at_zero: 1, at_peak: 0}}", r"yaml:2: also: .*did you mean 'cosine'"),
-        ("also: {momentun: {schedule: cosine, at_zero: 0, at_peak: 0}}", r"yaml:2: also: .*did you mean 'momentum'"),
+        (
+            "also: {momentum: {schedule: cosin, at_zero: 0, at_peak: 0}}",
+            r"yaml:2: also.momentum.schedule: .*did you mean 'cosine'",
+        ),
+        ("also: {momentun: {schedule: cosine, at_zero: 0, at_peak: 0}}", r"yaml:2: also.momentun: .*did you mean 'momentum'"),
+        ("also: {momentum: 3}", r"yaml:2: also.momentum: a hyperparameter that moves is Between\(.* \(got 3\) -- write"),
+        ("also: {momentum: {schedule: cosine, at_zero: 0}}", r"yaml:2: also.momentum: a hyperparameter that moves is"),
+        ("also: {momentum: {schedule: 3, at_zero: 0, at_peak: 0}}", r"also.momentum.schedule: schedule must be a name or"),
+        ("also: {momentum: {schedule: {name: wsd, finl: 1}, at_zero: 0, at_peak: 0}}", r"schedule.finl: .*mean 'final'"),
+        ("also: {momentum: {schedule: wsd, at_zero: 0, at_peak: 1.5}}", r"also.momentum.at_peak: momentum must be .*got 1.5"),
+        ("also: {momentum: {schedule: wsd, at_zero: low, at_peak: 0}}", r"at_zero: must be a finite number \(got 'low'\)"),
+        (
+            "also.momentum.at_peak: 0.5",
+            r"yaml:2: also.momentum.at_peak: also.momentum is given whole .*write also.momentum: {sch",
+        ),
     ],
 )
 def test_a_file_says_what_is_wrong_with_it(tmp_path, text, words):
@@ -203,3 +217,51 @@ def test_a_file_says_what_is_wrong_with_it(tmp_path, text, words):
     file.write_text(f"optimizer: sgd\n{text}\n")
     with pytest.raises(UserError, match=words):
         read_run(file)
+
+
+def told(file, text):
+    """What is wrong with a study's file: {line: sentence}, each line once."""
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_study(file)
+    rows = [row.removeprefix(f"{file}:").split(": ", 1) for row in str(error.value).splitlines()]
+    assert len({line for line, _ in rows}) == len(rows), rows
+    return {int(line): sentence for line, sentence in rows}
+
+
+STUDY = """grid: [{product: {schedule.warmup: [0, 1ep], peak_lr: [0.1]}}]
+nuisance: [peak_lr]
+fixed:
+  length: 4ep
+  optimizer: sgd
+"""
+
+
+def test_all_that_is_wrong_beside_what_moves_is_told_at_once(tmp_path):
+    file = tmp_path / "bad.yaml"
+    moves = "{schedule: wsd, at_zero: 0, at_peak: 0.1}"
+    found = told(file, f"{STUDY}  schedule: wds\n  also:\n    weigth_decay: {moves}\n    beta1: {moves}\n    lr: {moves}\n")
+    assert "unknown schedule" in found[6] and "did you mean 'weight_decay'" in found[8]
+    assert all("number of optimizer 'sgd' that could move" in found[line] for line in (8, 9, 10)) and len(found) == 4
+    late = "  also:\n    weight_decay: {schedule: {name: wsd, warmup: 9ep}, at_zero: 0, at_peak: 0.1}\n"
+    assert list(told(file, STUDY + late)) == [7], "what moves is to blame, not the length"
+    found = told(file, f"{STUDY}{late}  peak_lr: abc\n")
+    assert "warmup 9ep" in found[7] and "fixed.peak_lr: must be a number (got 'abc')" in found[8]
+
+
+ROWS = ("{schedule: wsd, at_zero: 0.1, at_peak: 0}", "{schedule: {name: wsd, cooldown: 50%}, at_zero: 0.1, at_peak: 0}")
+
+
+def test_what_moves_is_an_axis_whole_or_one_by_one_and_reads_as_words(tmp_path):
+    file = tmp_path / "axis.yaml"
+    bare = f"also.weight_decay: [{', '.join(ROWS)}]"
+    file.write_text(f"fixed: {{optimizer: sgd, length: 20}}\ngrid: [{{product: {{{bare}}}}}]\nseeds: 2\n")
+    one = read_study(file)
+    assert one.scientific == ("also.weight_decay",) and [r.also["weight_decay"].at_zero for r in one.runs()] == [0.1] * 4
+    assert [label(p.axes["also.weight_decay"]) for p in one.points()[::2]] == ["0.1 to 0 by wsd", "0.1 to 0 by wsd(cooldown=50%)"]
+    wrapped = ", ".join(f"{{weight_decay: {row}}}" for row in ROWS)
+    file.write_text(f"fixed: {{optimizer: sgd, length: 20}}\ngrid: [{{product: {{also: [{{}}, {wrapped}]}}}}]\nseeds: 2\n")
+    whole = read_study(file)
+    assert whole.scientific == ("also",)
+    names = ["none", "weight_decay 0.1 to 0 by wsd", "weight_decay 0.1 to 0 by wsd(cooldown=50%)"]
+    assert [label(p.axes["also"]) for p in whole.points()[::2]] == names

@@ -187,7 +187,10 @@ def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path
         ("@finl.toml", "finl.toml:1: unknown option of schedule 'cosine' (got 'finl') -- did you mean 'final'?"),
         ("cosine --out ''", "argument --out: must be a file's name, got '': leave the option out for the usual name"),
         ("cosine --steps 1000000000", "a run may have at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps"),
-        ("cosine --epochs 1000001", "a run may have at most 10,000,000 steps, got 10,000,010: write a shorter --steps or --epochs"),
+        (
+            "cosine --epochs 1000001",
+            "a run may have at most 10,000,000 steps, got 10,000,010: write a shorter --steps or --epochs",
+        ),
         ("hyperboliclr", "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the .json()"),
     ],
 )

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from preheat.analysis.findings import Estimate
 from preheat.core.errors import UserError
@@ -17,6 +18,7 @@ NONE = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 LEVEL = "95 % interval"
 LONG = {
+    "also": "moving hyperparameter",
     "lr": "learning rate",
     "peak_lr": "peak learning rate",
     "per_class": "examples per class",
@@ -236,11 +238,15 @@ def within(panel: str) -> str:
 
 
 def spoken(path: str, label: str) -> str:
-    """A treatment in a sentence: a warmup is a length, and one of length zero is none.
+    """A treatment in a sentence: a warmup is a length, and one of length zero is none; nothing may move either.
 
     >>> spoken("schedule.warmup", "1ep"), spoken("schedule.warmup", "0ep"), spoken("schedule.name", "cosine")
     ('1\\xa0epoch', 'no warmup', 'cosine')
+    >>> spoken("also", "none"), spoken("also", "momentum 0.95 to 0.85 by cosine")
+    ('no moving hyperparameter', 'momentum 0.95 to 0.85 by cosine')
     """
+    if path == "also" and label == "none":
+        return f"no {human(path)}"
     if "warmup" not in path:
         return label
     try:
@@ -266,6 +272,17 @@ def short(text: str, most: int = 22) -> str:
     'aaaa…'
     """
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def folded(text: str, width: int, most: int = 3) -> str:
+    """Lines of at most `width` letters, at most `most` of them, the cut marked.
+
+    >>> folded("weight_decay 0.1 to 0 by wsd", 12), folded("a" * 30, 5)
+    ('weight_decay\\n0.1 to 0 by\\nwsd', 'aaaa…')
+    """
+    lines = wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    kept = [*lines[: most - 1], " ".join(lines[most - 1 :])] if len(lines) > most else lines
+    return "\n".join(short(line, width) for line in kept)
 
 
 def slug(text: str) -> str:

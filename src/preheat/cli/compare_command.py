@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from preheat.cli.options import imports, number, read_imports, settings, whole
-from preheat.cli.schedules import HELP, schedule_words
+from preheat.cli.options import imports, read_imports
+from preheat.cli.schedules import horizon, in_options, look, schedule_words, shared
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
+from preheat.core.run import MOST_STEPS
 
 if TYPE_CHECKING:
     from preheat.analysis.schedule_metrics import Known
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   preheat compare cosine linear wsd constant --warmup 5%
   preheat compare wsd:cooldown=20% wsd:cooldown=10%,cooldown_curve=1-sqrt --steps 5000 --peak-lr 3e-4
-  preheat compare cosine step:milestones=[50%,75%] --epochs 90 --steps-per-epoch 100 --budgets 30ep,60ep,90ep --json
+  preheat compare cosine 'step:milestones=[50%,75%]' --epochs 90 --steps-per-epoch 100 --budgets 30ep,60ep,90ep --json
 
 columns:
   mean            of the factor over the run: the budget, in steps at the peak rate, over the number of steps
@@ -38,14 +39,8 @@ _HEAD = ("", "mean", "first", "last", "fall", "insensitivity", "bound", "best pe
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("schedules", nargs="+", metavar="SCHEDULE", help=HELP)
-    add("--warmup", metavar="LENGTH", help="of all of them: 500 (steps), 5ep (epochs) or 5%% (of the run)")
-    add("--steps", metavar="N", type=whole, help="the run's length in steps (default: 1000)")
-    add("--epochs", metavar="N", type=whole, help="the run's length in epochs")
-    add("--steps-per-epoch", metavar="N", type=whole, help="needed by lengths in epochs (default: 10 with --epochs)")
-    add("--peak-lr", metavar="RATE", type=number, help="the highest rate (default: 1, so rates are factors)")
+    look(parser, "+")
     add("--budgets", metavar="LENGTHS", help="lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)")
-    add("--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of all of them (repeatable)")
     add("--json", action="store_true", help="print everything as JSON")
     imports(parser)
 
@@ -53,18 +48,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure and print."""
     read_imports(args.imports)
-    if args.epochs and args.steps:
-        raise UserError("--epochs and --steps both give the run's length: write one of them")
-    if args.peak_lr is not None and not 0 < args.peak_lr < float("inf"):
-        raise UserError(f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3")
-    shared: dict[str, Any] = settings(args.pairs)
-    if args.warmup is not None:
-        shared["warmup"] = args.warmup
-    per_epoch = args.steps_per_epoch or (10 if args.epochs else None)
-    total = args.steps or (args.epochs * per_epoch if args.epochs and per_epoch else 1000)
-    known: Known = {"per_epoch": per_epoch, "peak": args.peak_lr}
-    schedules = schedule_words(args.schedules, shared)
-    data = measured(schedules, total, budgets=_budgets(args.budgets, total, per_epoch), strict=bool(args.budgets), known=known)
+    with in_options():
+        total, per_epoch, peak = horizon(args)
+        known: Known = {"per_epoch": per_epoch, "peak": peak}
+        budgets = _budgets(args.budgets, total, per_epoch)
+        schedules = schedule_words(args.schedules, shared(args))
+        data = measured(schedules, total, budgets=budgets, strict=bool(args.budgets), known=known)
     print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
 
 
@@ -136,7 +125,7 @@ def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str
     a, b = words
     if d["first_step"] is None:
         return [f"{b} against {a}: every update has the same rate"]
-    cells = [["step", a, b, "difference"]]
+    cells = [["step", "first", "second", "second - first"]]
     for row in d["rows"]:
         x, y = peak * row["a"], peak * row["b"]
         cells.append([str(row["step"]), f"{x:.4g}", f"{y:.4g}", f"{y - x:+.4g}"])
@@ -167,4 +156,6 @@ def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]
         found = {max(1.0, round(n)) for n in found}
     if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
         raise UserError(f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200")
+    if max(found) > MOST_STEPS:
+        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter lengths")
     return sorted(map(int, found))

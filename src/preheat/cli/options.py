@@ -77,6 +77,13 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def file(text: str) -> Path:
+    """A file's name."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must be a file's name, got {text!r}: leave the option out for the usual name")
+    return Path(text)
+
+
 def whole(text: str) -> int:
     """A whole number above 0."""
     try:
@@ -112,14 +119,18 @@ def settings(pairs: Sequence[str]) -> Setting:
 
 
 def value(text: str) -> Any:
-    """What a text on the command line means: a number, true or false, null, a list, or the text itself."""
-    import yaml
+    """What a text on the command line means, as in a file: a number, true or false, null, a list, or the text itself.
 
+    >>> value("1e-3"), value("[4e-6, 50%]"), value("1-sqrt")
+    (0.001, [4e-06, '50%'], '1-sqrt')
+    """
+    from preheat.studies.syntax import PARSERS, BadSyntax, Lines
+
+    found = Lines()
     try:
-        return float(text) if "e" in text.lower() or "." in text else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
-        pass
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        data = PARSERS[".yaml"](text, found)
+    except BadSyntax as error:
         raise UserError(f"not a value: {text!r}: write a number, true, a text or [a, list]") from error
+    if found.faults:
+        raise UserError(f"not a value: {text!r}: {found.faults[0].text}")
+    return data

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from preheat.cli.again import again
 from preheat.cli.options import common, number, read_imports, settings
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
+from preheat.cli.schedules import HELP, in_options
+from preheat.cli.schedules import declared as schedule_word
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
+  preheat run digits --schedule wsd:warmup=5%,cooldown=20% --epochs 20
   preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --set task.model=cnn
   preheat run quadratic --optimizer sgd --peak-lr 2.5 --steps 100
   preheat run digits --probe grad_norm --probe distance --epochs 10
@@ -36,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("task", metavar="TASK", help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run")
     add("--optimizer", metavar="NAME", help="default: adamw")
     add("--peak-lr", metavar="RATE", type=number, help="the highest learning rate (default: 1e-3)")
-    add("--schedule", metavar="NAME", help="default: constant")
+    add("--schedule", metavar="SCHEDULE", help=f"{HELP} (default: constant)")
     add("--warmup", metavar="LENGTH", help="500 (steps), 5ep (epochs) or 5%% (of the run)")
     add("--epochs", metavar="N", help="the run's length in epochs (default: 50)")
     add("--steps", metavar="N", help="the run's length in steps")
@@ -60,7 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, or show the record that there is. 1: the run diverged."""
     read_imports(args.imports)
-    one = declared(args)
+    with in_options():
+        one = declared(args)
     from preheat.store.store import Store
 
     store = Store.open(args.results)
@@ -86,10 +90,7 @@ def declared(args: argparse.Namespace) -> Run:
         given["length"] = f"{args.epochs}ep"
     if args.steps is not None:
         given["length"] = args.steps
-    schedule: dict[str, Any] = {} if args.schedule is None else {"name": args.schedule}
-    if args.warmup is not None:
-        schedule["warmup"] = args.warmup
-    if schedule:
+    if schedule := _schedule(args):
         given["schedule"] = schedule
     if args.probes:
         given["probes"] = args.probes
@@ -97,10 +98,25 @@ def declared(args: argparse.Namespace) -> Run:
     if args.task.endswith((".yaml", ".yml", ".toml", ".json")):
         from preheat.studies.reader import read_run
 
-        base = {k: v for k, v in read_run(args.task).json().items() if k != "format"}
+        whole = (args.schedule or "").startswith("@")  # then the run's own schedule has no say
+        left_out = ("format", "schedule") if whole else ("format",)
+        base = {k: v for k, v in read_run(args.task).json().items() if k not in left_out}
     else:
         base = {"task": args.task}
     return Run.from_json(merged(merged(base, given), over))
+
+
+def _schedule(args: argparse.Namespace) -> dict[str, Any]:
+    """What --schedule and --warmup say."""
+    said = {} if args.schedule is None else schedule_word(args.schedule).json()
+    if args.warmup is None:
+        return said
+    if "warmup" in said:
+        raise UserError(
+            f"the warmup is given once, got --warmup {args.warmup} beside --schedule {args.schedule}, which has one: "
+            "leave one out"
+        )
+    return {**said, "warmup": args.warmup}
 
 
 def _train(one: Run, store: Store) -> bool:

@@ -1,27 +1,104 @@
-"""Schedules as words of a command line: `cosine`, `wsd:cooldown=20%,cooldown_curve=1-sqrt`, `step:milestones=[50%,75%]`."""
+"""Schedules as words of a command line, and the run that they are looked at on.
+
+`cosine`, `wsd:cooldown=20%,cooldown_curve=1-sqrt`, `step:milestones=[50%,75%]`, `@mine.yaml`: `run`, `plot` and `compare`
+read them alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from preheat.cli.options import value
+from preheat.cli.options import number, settings, value, whole
 from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
+from preheat.core.run import MOST_STEPS
 from preheat.core.spec import Spec, build
 
 if TYPE_CHECKING:
     from preheat.schedules.rule import Rule
 
-HELP = "a name (see preheat list schedules), with options of its own as in wsd:cooldown=20%%,final=0.1"
+HELP = "a name (see preheat list schedules), with options as in wsd:cooldown=20%%,final=0.1, or @FILE (YAML, TOML or JSON)"
+# what gives a schedule in Python and has no name in the registry
+FUNCTIONS = ("data_regimes", "delayed_generalization", "hyperboliclr", "refined", "resnet50_imagenet", "torch_one_cycle")
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
+# what messages of the library tell to give, and the options that give it
+_OPTIONS = {
+    "per_epoch=...": "--steps-per-epoch N",
+    "peak=...": "--peak-lr RATE",
+    "peak=1e-3": "--peak-lr 1e-3",
+    "unit='steps'": "--unit steps",
+    "give samples=..., or write steps": "write steps, epochs or % of the run",
+    "give tokens=..., or write steps": "write steps, epochs or % of the run",
+}
+
+
+class Horizon(NamedTuple):
+    """The run that schedules are looked at on: steps, steps in an epoch, peak rate; None where nobody said."""
+
+    total: int
+    per_epoch: int | None
+    peak: float | None
+
+
+def look(parser: argparse.ArgumentParser, schedules: str) -> None:
+    """The options of the commands that look at schedules without training. schedules: how many, as argparse has it."""
+    add = parser.add_argument
+    add("schedules", nargs=schedules, metavar="SCHEDULE", help=HELP)
+    add("--warmup", metavar="LENGTH", help="of all but files: 500 (steps), 5ep (epochs) or 5%% (of the run)")
+    add(
+        "--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of all but files (repeatable)"
+    )
+    add("--steps", metavar="N", type=whole, help="the run's length in steps (default: 1000)")
+    add("--epochs", metavar="N", type=whole, help="the run's length in epochs")
+    add("--steps-per-epoch", metavar="N", type=whole, help="needed by lengths in epochs (default: 10 with --epochs)")
+    add("--peak-lr", metavar="RATE", type=number, help="the highest rate (default: 1, so that rates are factors)")
+
+
+def horizon(args: argparse.Namespace) -> Horizon:
+    """The run that the options describe."""
+    if args.epochs and args.steps:
+        raise UserError("--epochs and --steps both give the run's length: write one of them")
+    if args.peak_lr is not None and not 0 < args.peak_lr < float("inf"):
+        raise UserError(f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3")
+    per_epoch = args.steps_per_epoch or (10 if args.epochs else None)
+    total = args.steps or (args.epochs * per_epoch if args.epochs and per_epoch else 1000)
+    if total > MOST_STEPS:
+        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {total:,}: write a shorter --steps or --epochs")
+    return Horizon(total, per_epoch, args.peak_lr)
+
+
+def shared(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of all the schedules."""
+    return settings(args.pairs) | ({} if args.warmup is None else {"warmup": args.warmup})
+
+
+@contextmanager
+def in_options() -> Iterator[None]:
+    """Messages of the library with the command's options in place of arguments.
+
+    >>> with in_options():
+    ...     raise UserError("a length in epochs (5ep) needs the steps per epoch: give per_epoch=..., or write steps")
+    Traceback (most recent call last):
+    ...
+    preheat.core.errors.UserError: a length in epochs (5ep) needs the steps per epoch: give --steps-per-epoch N, or write steps
+    """
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for argument, option in _OPTIONS.items():
+            message = message.replace(argument, option)
+        raise UserError(message) from error
 
 
 def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None) -> dict[str, Rule]:
-    """{word as typed: schedule} of words `name` or `name:option=value,option=value`, in their order.
+    """{word as typed: schedule} of words `name`, `name:option=value,option=value` or `@FILE`, in their order.
 
-    A value is read as YAML: a number, a length, a text, or a [list, of, them]. shared: options of all the schedules; a
-    word's own go before them. Errors: UserError for what is unknown, malformed or named twice.
+    A value is read as YAML: a number, a length, a text, or a [list, of, them]. shared: options of all the schedules but
+    those in files; a word's own go before them. Errors: UserError for what is unknown, malformed or named twice.
 
     >>> for word, schedule in schedule_words(["cosine", "wsd:cooldown=10%,final=0.1"], {"warmup": 5}).items():
     ...     print(word, "|", schedule)
@@ -34,10 +111,28 @@ def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None
             raise UserError(
                 f"each schedule is named once, got {word!r} twice: give one of them an option, such as {word}:at=left"
             )
-        name, colon, text = word.partition(":")
-        own = _options(word, text) if colon else {}
-        made[word] = build("schedule", Spec(SCHEDULES.check(name), {**(shared or {}), **own}))
+        one = declared(word)
+        made[word] = build("schedule", one if word.startswith("@") else Spec(one.name, {**(shared or {}), **one.options}))
     return made
+
+
+def declared(word: str) -> Spec:
+    """What a word says, before any default.
+
+    >>> declared("cosine:warmup=5%").json()
+    {'name': 'cosine', 'warmup': '5%'}
+    """
+    if word.startswith("@"):
+        from preheat.studies.reader import read_schedule
+
+        return read_schedule(word[1:])
+    name, colon, text = word.partition(":")
+    if name in FUNCTIONS:
+        raise UserError(
+            f"a command line takes registered schedules and files, got {name!r}, a function of Python: "
+            "save the .json() of the schedule that it gives as mine.json and write @mine.json"
+        )
+    return Spec(SCHEDULES.check(name), _options(word, text) if colon else {})
 
 
 def _options(word: str, text: str) -> dict[str, Any]:

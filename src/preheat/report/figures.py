@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
-from preheat.analysis.words import TIMES, plain, short
+from preheat.analysis.words import TIMES, folded, plain, short
 from preheat.report.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_figure, series
 
@@ -143,7 +143,7 @@ def _arrows(axes: Axes, span: tuple[float, float] | None, *, place: tuple[float,
 
 
 def _dot_axes(axes: Axes, data: Dots) -> None:
-    axes.set_yticks(range(len(data.rows)), [short(r) for r in data.rows])
+    axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -211,8 +211,8 @@ def draw_heat(data: Heat) -> Figure:
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
     axes.set_xlim(-0.5, len(data.columns) - 0.5)
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
-    axes.set_xticks(range(len(data.columns)), [short(c, 12) for c in data.columns], rotation=35 if len(data.columns) > 8 else 0)
-    axes.set_yticks(range(len(data.rows)), [short(r) for r in data.rows])
+    axes.set_xticks(range(len(data.columns)), [folded(c, 12) for c in data.columns], rotation=35 if len(data.columns) > 8 else 0)
+    axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
     axes.set_xlabel(data.column_label)
     axes.set_ylabel(data.row_label)
     axes.tick_params(length=0)

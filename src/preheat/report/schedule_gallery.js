@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const page = { scale: "linear", unit: "steps", total: 1000, peak: 1 };
+  const page = { scale: "linear", unit: "steps", total: Number(byId("total").value), peak: Number(byId("peak").value) };
   const SVG = "http://www.w3.org/2000/svg";
   const create = (tag, properties = {}, ...children) => { const e = Object.assign(document.createElement(tag), properties); e.append(...children); return e; };
   const draw = (tag, attributes, text) => {
@@ -23,7 +23,8 @@
     value: (v) => v.map(kind.value),
   });
   const share = { shown: (v) => v + "%", python: (v) => float(v / 100), inside: (v) => `"${v}%"`, shell: (v) => v + "%", value: (v) => snug((v / 100) * page.total) };
-  const runs = { shown: (v) => count(v * page.total), python: (v) => String(v * page.total), shell: (v) => String(v * page.total), value: (v) => v * page.total };
+  const whole = (v) => Math.ceil(snug(v * page.total));
+  const runs = { shown: (v) => count(whole(v)), python: (v) => String(whole(v)), shell: (v) => String(whole(v)), value: whole };
   const number = { shown: short, python: short, shell: short, value: (v) => v };
   const text = { shown: String, python: (v) => JSON.stringify(v), shell: String, value: (v) => v };
   const flag = { shown: String, python: (v) => (v ? "True" : "False"), shell: String, value: (v) => v };
@@ -242,7 +243,9 @@
     const wanted = byId("find").value.toLowerCase().split(/\s+/).filter(Boolean);
     elements.forEach((e, i) => { e.hidden = !wanted.every((w) => words[i].includes(w)); });
     for (const family of document.querySelectorAll(".family")) family.hidden = !family.querySelector(".schedule:not([hidden])");
-    byId("shown").textContent = `${elements.filter((e) => !e.hidden).length} of ${elements.length} schedules`;
+    const hits = elements.filter((e) => !e.hidden).length;
+    byId("shown").textContent = hits ? `${hits} of ${elements.length} schedules` :
+      `No schedule has these words, got "${byId("find").value}": write fewer, or a part of one such as cos, warm or torch.`;
   };
   const peak = () => {
     const given = Number(byId("peak").value), right = given > 0 && Number.isFinite(given);

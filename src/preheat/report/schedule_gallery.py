@@ -36,7 +36,7 @@ from preheat.store.blobs import explain, write_atomic
 
 TOTAL = 1000  # steps of the run that a picture which stands still shows
 FAMILIES = {
-    "Decays": ("decays", "kdecay", "tangents", "rational", "roots", "hyperbolas"),
+    "Constant and decays": ("decays", "kdecay", "tangents", "rational", "roots", "hyperbolas"),
     "Held, then down": ("stable", "powers", "drops"),
     "Cycles": ("cycles", "warm_restarts", "triangles"),
     "Tables and points": ("tables", "splines"),
@@ -87,21 +87,24 @@ class Family(NamedTuple):
     cards: list[Card]
 
 
-def write_gallery(path: str | Path) -> Path:
-    """Write the page to an .html file; equal catalogues give equal bytes. The path comes back."""
+def write_gallery(path: str | Path, *, total: int = TOTAL, peak: float = 1.0) -> Path:
+    """Write the page to an .html file; equal catalogues give equal bytes. The path comes back.
+
+    total, peak: the steps and the peak rate with which it opens.
+    """
     file = Path(path)
     if file.suffix.lower() != ".html":
         raise UserError(f"a gallery is an .html file, got {str(path)!r}: write {file.stem or 'gallery'}.html")
     if not file.parent.is_dir():
         raise UserError(f"a gallery needs a folder that exists, got {str(file.parent)!r}: make it first")
     try:
-        write_atomic(file, gallery_page().encode())
+        write_atomic(file, gallery_page(total=total, peak=peak).encode())
     except OSError as error:
         raise explain("write the gallery", file, error) from error
     return file
 
 
-def gallery_page() -> str:
+def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
     """The page, as one HTML text."""
     source = {name: _asset(name) for name in ("schedule_gallery.html", "page.css", "schedule_gallery.css", *SCRIPTS)}
     twins = set(re.findall(r"^TWINS\.(\w+) = ", source["schedules.js"], re.MULTILINE))
@@ -119,6 +122,9 @@ def gallery_page() -> str:
         families=[f for f in families if f.cards],
         count=f"{len(cards)} schedules",
         data=_data(cards),
+        totals=sorted({1000, 10_000, 100_000, total}),
+        total=total,
+        peak=f"{peak:.12g}",
     )
 
 

@@ -23,6 +23,7 @@ VALUES: dict[str, Values] = {
     "between": BETWEEN,
     **dict.fromkeys(("power", "warmup_power", "cooldown_power"), POWERS),
     **dict.fromkeys(("peak_mult", "cycle_mult"), HEIGHTS),
+    **dict.fromkeys(("period", "timescale", "rise", "fall", "onset"), PERCENT[1:]),
     "upper": (0.5, 0.8, 1, 1.1, 1.25, 1.5, 2, 2.5, 4, 10, 100),
     "gamma": (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9),
     "mult": (0.8, 1, 1.25, 1.5, 2, 3),
@@ -40,6 +41,7 @@ VALUES: dict[str, Values] = {
 }
 # where a card opens what has no default, or, of a warmup, the default 0
 OPENING = {"warmup": 5, "period": 25, "timescale": 20, "rise": 10, "onset": 20, "upper": 2, "k": 2}
+ABOVE_0 = {("exponential", "final"), ("exp_hyperbolic", "infimum")}  # levels that an exponential decay can't end at
 UNSEEN = ("at", "every")  # the curve is the same
 SHAPE = ("warmup_curve", "warmup_start", "warmup_power")
 KINDS = {"Length": "share", "Level": "number", "float": "number", "str": "text", "bool": "flag"}
@@ -73,17 +75,18 @@ def options(schedule: type) -> list[Option]:
     assert dataclasses.is_dataclass(schedule), schedule
     fields = [f for f in dataclasses.fields(schedule) if f.name not in UNSEEN]
     names = {f.name for f in fields}
-    found = [_option(f, names) for f in fields]
+    found = [_option(f, names, above=(schedule.__name__, f.name) in ABOVE_0) for f in fields]
     return sorted(found, key=lambda o: o.folded)
 
 
-def _option(field: dataclasses.Field[Any], names: set[str]) -> Option:
+def _option(field: dataclasses.Field[Any], names: set[str], *, above: bool) -> Option:
     kind = "runs" if field.name == "upper" else KINDS[str(field.type).removesuffix(" | None")]
     required = field.default is dataclasses.MISSING
     default = None if required else _plain(field.default)
     curve = field.name.replace("power", "curve")
     paired = curve if curve != field.name and curve in names else None
     values = _values(field.name, kind, default, required=required, paired=bool(paired))
+    values = values[1:] if above else values
     start = OPENING.get(field.name, values[0]) if required or (field.name == "warmup" and not default) else default
     if paired:
         start = 1

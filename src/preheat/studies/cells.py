@@ -11,9 +11,7 @@ from preheat.core import grid
 from preheat.core.canon import canonical
 from preheat.core.grid import Setting, put
 from preheat.core.run import Run
-from preheat.core.spec import Spec
 from preheat.studies.faults import At, Fault, rule, worded
-from preheat.studies.form import RUN_FIELDS, field_faults, name_fault, option_fault, options
 
 NAMED = {"task": Run.task.name, "optimizer": Run.optimizer.name, "schedule": "constant"}  # and what a run takes by default
 _LENGTHS = {"epochs", "steps", "fraction"}
@@ -35,7 +33,7 @@ def leaves(path: str, value: Any, at: At) -> list[Entry]:
     """
     if path in NAMED and isinstance(value, str):
         return [Entry(f"{path}.name", value, at)]
-    one = not isinstance(value, Mapping) or not value or path == "also"
+    one = not isinstance(value, Mapping) or not value or path.partition(".")[0] == "also"
     one = one or (path not in ("", *NAMED) and len(value) == 1 and set(value) <= _LENGTHS)
     if one:
         return [Entry(path, value, at)] if path else []
@@ -120,89 +118,6 @@ def twice(entries: Sequence[Entry]) -> Iterator[Fault]:
                 )
 
 
-class Arms(NamedTuple):
-    """For `task`, `optimizer` or `schedule`: the names it may have, and the options that stand beside each other."""
-
-    names: list[str]
-    options: dict[str, Any]
-
-
-def arms(kind: str, *groups: Sequence[Entry]) -> Arms:
-    """The names are those of the first group that gives any, else the default; earlier groups' options override later ones."""
-    inside = [[(e.path.partition(".")[2], e.value) for e in group if e.path.startswith(f"{kind}.")] for group in groups]
-    given = [[value for key, value in group if key == "name"] for group in inside]
-    found = next((names for names in given if names), [NAMED[kind]])
-    known = [n for n in dict.fromkeys(n for n in found if isinstance(n, str)) if not name_fault(kind, n)]
-    return Arms(known, {k: v for group in reversed(inside) for k, v in group if k != "name"})
-
-
-def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator[Fault]:
-    """What is wrong with single settings. around: where a name is looked for, and what stands beside them."""
-    beside = {kind: arms(kind, *around) for kind in NAMED}
-    for e in entries:
-        head, _, tail = e.path.partition(".")
-        if head == "seed":
-            yield Fault(key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid")
-        elif head not in RUN_FIELDS:
-            yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, _paths(beside)))
-        elif head in NAMED and tail == "name":
-            yield from [Fault(e.at, text)] if (text := name_fault(head, e.value)) else []
-        elif head in NAMED and tail:
-            yield from _option(e, head, beside[head])
-        elif head in NAMED:
-            yield Fault(
-                e.at, rule(f"{head} must be a name or a name with options", e.value) + " -- write {name: ..., option: ...}"
-            )
-        elif tail:
-            yield Fault(key_place(e.at), rule(f"{head} has nothing inside it", e.path) + f" -- write {head}")
-        elif head == "probes":
-            yield from _probes(e)
-        else:
-            yield from field_faults(head, e.value, e.at)
-
-
-def key_place(at: At) -> At:
-    """The place of the key whose list holds `at`: what is wrong with a path is told once."""
-    return at[:-1] if isinstance(at[-1], int) else at
-
-
-def _paths(beside: Mapping[str, Arms]) -> list[str]:
-    inside = [f"{kind}.{key}" for kind, arm in beside.items() for name in arm.names for key in options(kind, name)]
-    return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
-
-
-def _option(e: Entry, kind: str, arm: Arms) -> Iterator[Fault]:
-    """An option is at fault if every thing it may belong to refuses it."""
-    key, *inner = e.path.split(".")[1:]
-    found, unknown = [], True
-    for name in arm.names:
-        known = options(kind, name)
-        unknown = unknown and key not in known
-        if inner and not unknown:
-            return  # an option with parts is checked when the run is built
-        beside = {k: v for k, v in arm.options.items() if k in known}
-        found.append(option_fault(Spec(name, beside), kind, key=key, value=e.value))
-    if found and all(found):
-        yield Fault(key_place(e.at) if unknown else e.at, found[0])
-
-
-def _probes(e: Entry) -> Iterator[Fault]:
-    if not isinstance(e.value, list):
-        yield from field_faults("probes", e.value, e.at)
-        return
-    for i, one in enumerate(e.value):
-        at = (*e.at, i)
-        own = {"name": one} if isinstance(one, str) else one
-        if not isinstance(own, Mapping) or "name" not in own:
-            yield Fault(at, rule("must be a name or a name with options", one) + " -- write {name: ..., option: ...}")
-        elif text := name_fault("probe", own["name"]):
-            yield Fault(at, text)
-        else:
-            spec = Spec(own["name"], {k: v for k, v in own.items() if k != "name"})
-            for key, value in spec.options.items():
-                yield from [Fault((*at, key), text)] if (text := option_fault(spec, "probe", key=key, value=value)) else []
-
-
 # Runs that can't be built --------------------------------------------------------------------------------------------
 
 
@@ -220,18 +135,30 @@ def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[Entry
 
     places: entries that may have given the setting's values, the likelier first.
     """
-    parts = [e for e in leaves("", setting, ()) if not e.path.endswith(".name")]
-    parts.sort(key=lambda e: not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text))
-    without = [run_failure(nested(o for o in leaves("", setting, ()) if o is not e and o.path != e.path)) for e in parts]
+    whole = _apart(setting)
+    parts = [e for e in whole if not e.path.endswith(".name")]
+    parts.sort(key=lambda e: (not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text), not e.path.startswith("also.")))
+    without = [run_failure(nested(o for o in whole if o.path != e.path)) for e in parts]
     order = [e for e, t in zip(parts, without, strict=True) if not t] + [
         e for e, t in zip(parts, without, strict=True) if t not in ("", text)
     ]
     for e in order:
         for group in places:
-            for given in group:
+            for given in (one for written in group for one in _split(written)):
                 if given.path == e.path and canonical(given.value) == canonical(e.value):
                     return given.at
     return default
+
+
+def _apart(setting: Mapping[str, Any]) -> list[Entry]:
+    """The settings one by one, also those of `also`."""
+    return [one for e in leaves("", setting, ()) for one in _split(e)]
+
+
+def _split(e: Entry) -> list[Entry]:
+    if e.path != "also" or not isinstance(e.value, Mapping):
+        return [e]
+    return [Entry(f"also.{name}", value, (*e.at, name)) for name, value in e.value.items()]
 
 
 # The grid of the core -----------------------------------------------------------------------------------------------
@@ -282,13 +209,12 @@ def filter_faults(entries: Sequence[Entry], seen: Mapping[str, Iterable[str]], w
 
 def varied(settings: Sequence[Setting], blocks: Sequence[Block]) -> list[str]:
     """The paths, in the order of the grid, that take several values under the same task, optimizer and schedule."""
-    rows = [{e.path: canonical(e.value) for e in leaves("", s, ())} for s in settings]
     owners = [f"{kind}.name" for kind in NAMED]
     values: dict[tuple[str, ...], set[str]] = {}
     order = list(dict.fromkeys(e.path for b in blocks for e in b.single()))
-    for row in rows:
-        around = tuple(row.get(o, "") for o in owners)
+    for s in settings:
+        around = tuple(canonical(grid.get(s, o)) for o in owners)
         for path in order:
-            values.setdefault((path, *(() if path in owners else around)), set()).add(row.get(path, ""))
+            values.setdefault((path, *(() if path in owners else around)), set()).add(canonical(grid.get(s, path)))
     several = {key[0] for key, found in values.items() if len(found) > 1}
     return [path for path in order if path in several]

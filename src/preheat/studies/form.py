@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from preheat.core.between import between
 from preheat.core.errors import UserError
 from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import REGISTRIES
@@ -55,17 +54,6 @@ def _distance(value: Any) -> Any:
     return value
 
 
-def _moves(value: Any) -> Any:
-    """Hyperparameters that move: {name: the fields of a Between}."""
-    if not isinstance(value, Mapping):
-        raise UserError(
-            f"must be keys with values (got {show(value)}) -- write momentum: {{schedule: ..., at_zero: ..., at_peak: ...}}"
-        )
-    for one in value.values():
-        between(one)
-    return value
-
-
 def _seeds(value: Any) -> Any:
     """A number of seeds, or different whole numbers >= 0."""
     whole = [type(v) is int and v >= 0 for v in (value if isinstance(value, list) else [value])]
@@ -82,7 +70,7 @@ def _seeds(value: Any) -> Any:
 
 Run_ = Annotated[Any, AfterValidator(_span), WithJsonSchema(_LENGTH)]
 Distance = Annotated[Any, AfterValidator(_distance), WithJsonSchema(_LENGTH)]
-Moves = Annotated[Any, AfterValidator(_moves), WithJsonSchema({"type": "object"})]
+Moves = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 Rate = Annotated[float, Field(gt=0)]
 Task = Annotated[Any, WithJsonSchema({"named": "task"})]
 Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]

@@ -31,8 +31,9 @@ from typing import Any
 
 from preheat.core.errors import UserError, nearest
 from preheat.core.run import Run
+from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Study
-from preheat.studies.faults import At, Fault, Faulty
+from preheat.studies.faults import At, Fault, Faulty, worded
 from preheat.studies.syntax import NAMES, PARSERS, BadSyntax, Lines
 
 LARGEST = 10_000_000  # bytes of a file
@@ -63,6 +64,19 @@ def read_run(path: str | Path) -> Run:
         return sheet.run(doc.data, doc.faults)
     except Faulty as error:
         raise doc.error(error.faults) from None
+
+
+def read_schedule(path: str | Path) -> Spec:
+    """The schedule in a file with the fields that its `json()` writes; what is left out takes its default."""
+    doc = _load(path)
+    if doc.faults:
+        raise doc.error(list(doc.faults))
+    try:
+        one = as_spec(doc.data, "schedule")
+        build("schedule", one)
+    except (ValueError, TypeError) as error:
+        raise doc.error([Fault((), worded(error))]) from error
+    return one
 
 
 def study_schema() -> dict[str, Any]:

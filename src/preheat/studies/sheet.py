@@ -19,10 +19,8 @@ from preheat.studies.cells import (
     block_filter_faults,
     core_block,
     count,
-    entry_faults,
     filter_faults,
     kept,
-    key_place,
     leaves,
     named_defaults,
     nested,
@@ -32,6 +30,7 @@ from preheat.studies.cells import (
 )
 from preheat.studies.faults import Fault, Faulty, rule
 from preheat.studies.form import MOST_RUNS, shape_faults
+from preheat.studies.settings import entry_faults, key_place
 
 _MOST_BLAMED = 100
 
@@ -45,7 +44,8 @@ def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> St
     faults = [*found, *shape_faults(data)]
     if not isinstance(raw, Mapping):
         faults.append(Fault(("fixed",), rule("must be keys with values", raw) + " -- write fixed: {task: digits}"))
-    _raise([*faults, *_setting_faults(fixed, blocks), *_role_faults(data, fixed, blocks)])
+    faults += [*_setting_faults(fixed, blocks), *_role_faults(data, fixed, blocks)]
+    _raise([*faults, *_beside_rates(faults, fixed, blocks)])
     return _assembled(data, name, fixed, blocks)
 
 
@@ -103,6 +103,19 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
     count = len(seeds) if isinstance(seeds, list) else seeds
     if type(count) is int and type(choosing) is int and 0 < count <= choosing:
         yield Fault(("choosing",), f"must leave a seed to report: 0 to {count - 1} of {count} (got {choosing})")
+
+
+def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Block]) -> list[Fault]:
+    """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be built."""
+    rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
+    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
+        return []
+    settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
+    bare = [[{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group] for group in settings]
+    return _run_faults(fixed, blocks, bare, 0)
+
+
+_RATES = ("peak_lr", "clip_norm")
 
 
 # The study and its runs ----------------------------------------------------------------------------------------------
@@ -192,7 +205,7 @@ def _run_faults(fixed: list[Entry], blocks: list[Block], settings: list[list[dic
         own = b.single()
         places: dict[str, Any] = {}  # an error's text: its place in this block
         for setting in group:
-            key = canonical({k: v for k, v in setting.items() if k not in ("peak_lr", "clip_norm")})
+            key = canonical({k: v for k, v in setting.items() if k not in _RATES})
             text = "" if key in checked else run_failure({**setting, "seed": seed})
             checked.add(key)
             if text and text not in places:
