@@ -78,10 +78,23 @@ def test_the_table(capsys):
     code, out, err = said(capsys, "cosine", "linear", "constant")
     assert (code, err) == (0, "")
     head, blank, columns, *rows = out.splitlines()
-    assert head == "1000 steps; insensitivity over 250, 500, 750, 1000 steps" and not blank
-    assert columns.split() == ["mean", "first", "last", "fall", "insensitivity", "bound", "best", "peak"]
+    assert head == "1000 steps; insensitivity and shared start over 250, 500, 750, 1000 steps" and not blank
+    assert columns.split() == ["mean", "first", "last", "fall", "insensitivity", "shared", "start", "bound", "best", "peak"]
     cells = {row.split()[0]: row.split()[1:] for row in rows}
-    assert cells["linear"] == ["0.5", "0.9995", "0.0005", "0.001", "75", "50", "25", "0", "%", "1.000", "1.000"]
+    assert cells["linear"] == [
+        "0.5",
+        "0.9995",
+        "0.0005",
+        "0.001",
+        "75",
+        "50",
+        "25",
+        "0",
+        "%",
+        *"1 2 4 100 %".split(),
+        "1.000",
+        "1.000",
+    ]
     assert cells["cosine"][0] == "0.5" and float(cells["cosine"][-2]) == pytest.approx(1.028, abs=0.002)
     assert cells["constant"][:4] == ["1", "1", "1", "0"] and float(cells["constant"][-2]) > 1.4
     assert len({len(row) for row in (columns, *rows)}) == 1

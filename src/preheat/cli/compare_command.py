@@ -28,12 +28,13 @@ columns:
   first, last     rate of the first and of the last update
   fall            the largest fall of the rate from one update to the next
   insensitivity   of each budget: how much the area above 0.8 of the peak, until the rate first falls below that, differs
-                  from that of the longest budget. 0 % is a schedule that begins alike whatever its length
+                  from that of the longest budget (arXiv 2407.15200). A plateau that grows with the budget counts as much
+  shared start    of each budget: the part of its run that is also the beginning of the longest one, to 0.01 of the peak
   bound           on the last iterate's suboptimality with the best peak rate, over the least bound of these schedules
                   (convex functions, one gradient norm all along; arXiv 2501.18965). It counts a warmup as lost
   best peak       the peak rate of that bound, over that of the schedule with the least bound
 """
-_HEAD = ("", "mean", "first", "last", "fall", "insensitivity", "bound", "best peak")
+_HEAD = ("", "mean", "first", "last", "fall", "insensitivity", "shared start", "bound", "best peak")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +61,11 @@ def run(args: argparse.Namespace) -> None:
 def measured(schedules: Mapping[str, Rule], total: int, *, budgets: Sequence[int], strict: bool, known: Known) -> dict[str, Any]:
     """All that is printed, as JSON data: a mapping for each schedule and, of two, their difference.
 
-    strict: a schedule that does not fit one of the budgets is an error; else it has no insensitivity, and a note says why.
+    strict: a schedule that does not fit one of the budgets is an error; else both are left out, and a note says why.
     """
     from preheat.analysis.convex import convex_bound
     from preheat.analysis.schedule_metrics import difference, insensitivity
+    from preheat.analysis.shared_start import shared_start
 
     rows: dict[str, dict[str, Any]] = {}
     notes = []
@@ -72,10 +74,11 @@ def measured(schedules: Mapping[str, Rule], total: int, *, budgets: Sequence[int
         rows[word]["bound"] = convex_bound(schedule, total, **known).json()
         try:
             rows[word]["insensitivity"] = insensitivity(schedule, budgets, **known).json()
+            rows[word]["shared_start"] = [s._asdict() for s in shared_start(schedule, budgets, **known)]
         except UserError as error:
             if strict:
                 raise UserError(f"{word} and --budgets: {error}") from error
-            rows[word]["insensitivity"] = None
+            rows[word]["insensitivity"] = rows[word]["shared_start"] = None
             notes.append(f"{word} has no insensitivity: {error}")
     best = min((row["bound"] for row in rows.values()), key=lambda b: float(b["value"]))
     for row in rows.values():
@@ -107,13 +110,16 @@ def lines(data: Mapping[str, Any]) -> list[str]:
     """The table, its notes, and the difference of two schedules."""
     peak = f", peak rate {data['peak']:g}" if data["peak"] else ""
     plural = "s" if data["total"] > 1 else ""
-    out = [f"{data['total']} step{plural}{peak}; insensitivity over {', '.join(map(str, data['budgets']))} step{plural}", ""]
+    over = ", ".join(map(str, data["budgets"]))
+    out = [f"{data['total']} step{plural}{peak}; insensitivity and shared start over {over} step{plural}", ""]
     cells = [list(_HEAD)]
     for word, row in data["schedules"].items():
         seen = row["insensitivity"]
         changes = " ".join(f"{100 * r['change']:.3g}" for r in seen["runs"]) + " %" if seen else "-"
+        shared = " ".join(f"{100 * s['part']:.0f}" for s in row["shared_start"]) + " %" if seen else "-"
         numbers = [f"{row[name]:.4g}" for name in ("mean", "first", "last", "fall")]
-        cells.append([word, *numbers, changes, f"{row['bound']['over_least']:.3f}", f"{row['bound']['peak_over_its']:.3f}"])
+        bound = [f"{row['bound'][name]:.3f}" for name in ("over_least", "peak_over_its")]
+        cells.append([word, *numbers, changes, shared, *bound])
     out += _aligned(cells) + [f"note: {note}" for note in data["notes"]]
     if "difference" in data:
         out += ["", *_difference(list(data["schedules"]), data["difference"], data["peak"] or 1.0)]
