@@ -14,6 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from preheat.adapters.torch import ScheduleLR
 from preheat.core.registry import SCHEDULES
 
 LENGTHS = (7, 100, 1000)
@@ -34,6 +35,24 @@ def stepped(opt, scheduler, n, read=lambda group: group["lr"]):
             opt.step()
             scheduler.step()
     return np.array(out)
+
+
+def ours(schedule, n, *, lr=1.0, total=None):
+    """The rates of updates 0 to n - 1 under the adapter: [n]."""
+    opt = optimizer(lr)
+    return stepped(opt, ScheduleLR(opt, schedule, total or n), n)
+
+
+def go(opt, scheduler, n):
+    """n updates."""
+    for _ in range(n):
+        opt.step()
+        scheduler.step()
+
+
+def rates(opt):
+    """The rate of each group."""
+    return [float(g["lr"]) for g in opt.param_groups]
 
 
 def torch_rates(make, n, lr=0.1):

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from peers import optimizer, stepped, timm_schedulers
+from peers import go, optimizer, ours, rates, stepped, timm_schedulers
 from preheat.adapters.optax import as_optax
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.between import Between
@@ -59,23 +59,6 @@ def measured(package, release):
 
 OPTAX, TRANSFORMERS, TIMM = measured("optax", "0.2.8"), measured("transformers", "5."), measured("timm", "1.0.")
 PYTORCH_WARMUP = measured("pytorch-warmup", "0.2.0")
-
-
-def ours(schedule, n, *, lr=1.0, total=None):
-    """The rates of updates 0 to n - 1 under the adapter: [n]."""
-    opt = optimizer(lr)
-    return stepped(opt, ScheduleLR(opt, schedule, total or n), n)
-
-
-def go(opt, scheduler, n):
-    """n updates."""
-    for _ in range(n):
-        opt.step()
-        scheduler.step()
-
-
-def rates(opt):
-    return [float(g["lr"]) for g in opt.param_groups]
 
 
 def transformers_factor(name, *arguments):

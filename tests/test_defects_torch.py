@@ -18,7 +18,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
-from peers import optimizer, stepped, torch_rates
+from peers import go, optimizer, ours, rates, stepped, torch_rates
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.between import Between
 from preheat.core.errors import UserError
@@ -49,23 +49,6 @@ CUTS = [*range(1, 290, 8), 30, 50, 60, 120, 150, 200, 250, 280]
 def hold(factor):
     """A constant below the peak."""
     return constant(at="left").scaled(factor)
-
-
-def ours(schedule, n, *, lr=1.0, total=None):
-    """The rates of updates 0 to n - 1 under the adapter: [n]."""
-    opt = optimizer(lr)
-    return stepped(opt, ScheduleLR(opt, schedule, total or n), n)
-
-
-def go(opt, scheduler, n):
-    """n updates."""
-    for _ in range(n):
-        opt.step()
-        scheduler.step()
-
-
-def rates(opt):
-    return [float(g["lr"]) for g in opt.param_groups]
 
 
 def states(*parts):

@@ -31,9 +31,8 @@ _HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500
 
 
 class Sizes(NamedTuple):
-    """What the units hold: steps in an epoch, samples and tokens in a step; None where nobody said."""
+    """What a step holds, in samples and in tokens; None where nobody said."""
 
-    epochs: float | None = None
     samples: float | None = None
     tokens: float | None = None
 

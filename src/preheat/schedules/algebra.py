@@ -81,7 +81,7 @@ class then(Combined):
                 f"the second schedule must begin inside the run of {run.total:g} steps, got {self.place} = {p:g}: "
                 f"write a place above 0 and below {run.total:g}"
             )
-        if self.every == "epoch" and run.per_epoch is not None and p % run.per_epoch:
+        if self.splits_epoch(run, p):
             raise UserError(f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs")
         later = self.second.segments(run._replace(total=run.total - p))
         return (*self.first.segments(run._replace(total=p)), *moved(later, p, lambda k: "rise" if k == "warmup" else k))
@@ -150,7 +150,7 @@ class excerpt(Combined):
                 f"an excerpt must lie in the longer run of {self.was} steps, got {run.total:g} steps from {begin:g} on: "
                 "write a larger was"
             )
-        if self.every == "epoch" and run.per_epoch is not None and begin % run.per_epoch:
+        if self.splits_epoch(run, begin):
             raise UserError(f"with every='epoch' an excerpt begins with an epoch, got {self.begin}: write whole epochs")
         return tuple(moved(between(self.schedule.segments(long), begin, begin + run.total), -begin))
 

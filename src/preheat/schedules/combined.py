@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, ClassVar
 
-from preheat.core.canon import plain
+from preheat.core.between import as_schedule
 from preheat.core.errors import UserError
-from preheat.core.registry import SCHEDULES
-from preheat.core.spec import as_spec
 from preheat.schedules.named import tidied
+from preheat.schedules.resolved import Horizon
 from preheat.schedules.rule import Rule
 
 
@@ -42,17 +41,14 @@ class Combined(Rule):
         """How often the factor changes."""
         return self._parts()[0].every
 
-    def json(self) -> dict[str, Any]:
-        """`{"name": ..., **fields}`, parts as their own JSON."""
-        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}  # type: ignore[arg-type]
+    def splits_epoch(self, run: Horizon, place: float) -> bool:
+        """Whether `place` lies inside an epoch whose factor is held, so that nothing may begin there."""
+        return self.every == "epoch" and run.per_epoch is not None and place % run.per_epoch != 0
 
 
 def part(value: Any) -> Rule:
     """A schedule from itself, its name, or its JSON; only one of preheat's own kind can be combined."""
-    made = value
-    if not isinstance(value, Rule) and not hasattr(value, "segments"):
-        one = as_spec(value, "schedule", "constant")
-        made = SCHEDULES.build(one.name, one.options)
+    made = as_schedule(value)
     if not isinstance(made, Rule):
         raise UserError(f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule")
     return made

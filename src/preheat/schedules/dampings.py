@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, snug
 from preheat.core.registry import SCHEDULES
@@ -46,10 +45,6 @@ class Damping(Rule):
     def rate(self) -> float:
         """-ln beta2."""
         return -math.log1p(-(1 - self.beta2))
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": ..., **options}`, every option written out."""
-        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in fields(self)}}
 
     def __str__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}

@@ -96,7 +96,7 @@ class extended(Combined):
             raise UserError(
                 f"the new total must be above {self.place}, the updates done, got {run.total:g}: write a larger total"
             )
-        if self.every == "epoch" and run.per_epoch is not None and self.place % run.per_epoch:
+        if self.splits_epoch(run, self.place) and run.per_epoch is not None:
             raise UserError(
                 f"with every='epoch' a run is extended where an epoch begins, got update {self.place} with {run.per_epoch:g} "
                 f"updates in an epoch: write {round(self.place / run.per_epoch) * run.per_epoch:g}"

@@ -11,7 +11,6 @@ from abc import abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any
 
-from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.levels import Level, Rate, level
@@ -80,11 +79,6 @@ class Named(Rule):
         if self.warmup and placed[0].kind in ("hold", "stable"):  # a warmup that holds its start is one too
             return (placed[0]._replace(kind="warmup"), *placed[1:])
         return placed
-
-    def json(self) -> dict[str, Any]:
-        """`{"name": ..., **options}`, every option written out, but for later ones at their defaults."""
-        told = {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata or getattr(self, f.name) != f.default}
-        return {"name": type(self).__name__, **plain(told)}
 
     def __str__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}

@@ -72,7 +72,7 @@ class Horizon(NamedTuple):
 
     def steps(self, n: Length) -> float:
         """A length in steps, a real number."""
-        return n.resolve(self.total, self.per_epoch, Sizes(self.per_epoch, self.samples, self.tokens))
+        return n.resolve(self.total, self.per_epoch, Sizes(self.samples, self.tokens))
 
     def factor(self, given: Level) -> float:
         """A level as a factor of the peak rate."""
@@ -214,8 +214,8 @@ class Resolved:
         from preheat.schedules.rule import Rule
 
         assert isinstance(self.schedule, Rule)
-        longer = extended(self.schedule, was=self.total, place=at, how=how, **options)
-        return resolved(longer, horizon(total, *self.run[1:2], **dict(zip(Horizon._fields[2:], self.run[2:], strict=True))))
+        longer, run = extended(self.schedule, was=self.total, place=at, how=how, **options), self.run
+        return longer.resolve(total, run.per_epoch, peak=run.peak, samples=run.samples, tokens=run.tokens)
 
     def sparkline(self, width: int = 60) -> str:
         """The shape as one line of text.

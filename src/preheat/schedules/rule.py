@@ -12,8 +12,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import fields
 from typing import Any, ClassVar
 
+from preheat.core.canon import plain
 from preheat.schedules.resolved import Horizon, Resolved, Segment, horizon, resolved
 
 
@@ -31,9 +33,10 @@ class Rule(ABC):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """What it does, and where, on [0, T]."""
 
-    @abstractmethod
     def json(self) -> dict[str, Any]:
-        """Its name and options."""
+        """`{"name": ..., **fields}` of a dataclass named as it is registered; fields gained later only where used."""
+        own = [f for f in fields(self) if not f.metadata or getattr(self, f.name) != f.default]  # type: ignore[arg-type]
+        return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in own}}
 
     def resolve(
         self,
