@@ -29,12 +29,13 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "report": ({"core", "schedules", "analysis", "store"}, {"numpy", "matplotlib", "jinja2", "markupsafe"}),
     "studies": ({"core", "schedules"}, {"pydantic", "pydantic_core", "yaml"}),
     "optim": ({"core"}, {"torch"}),
-    "tasks": ({"core"}, {"torch", "numpy", "sklearn"}),
+    "tasks": ({"core"}, {"torch", "numpy", "sklearn", "pooch", "requests", "tqdm"}),
+    "models": ({"core"}, {"torch"}),
     "probes": ({"core"}, {"torch"}),
     "engine": ({"core", "schedules", "optim.base", "tasks.base", "probes.base"}, {"torch", "numpy"}),
     "adapters": ({"core", "schedules", "optim", "probes"}, {"torch", "numpy", "jax"}),
     "lab": ({"core", "schedules", "store", "engine"}, {"torch"}),
-    "cli": ({"core", "schedules", "store", "analysis", "report", "studies", "lab", "engine"}, {"yaml"}),
+    "cli": ({"core", "schedules", "store", "analysis", "report", "studies", "lab", "engine", "tasks"}, {"yaml"}),
     "": ({"core", "schedules", "lab", "cli"}, set()),  # preheat/__init__.py and __main__.py
 }
 # what may be imported before anyone calls anything; it must stay light
@@ -104,7 +105,7 @@ def _is_module(name: str) -> bool:
 
 
 def test_the_data_column_and_the_command_line_load_without_torch():
-    data = ("", "core", "schedules", "store", "analysis", "report", "studies", "cli", "tasks", "optim")
+    data = ("", "core", "schedules", "store", "analysis", "report", "studies", "cli", "tasks", "models", "optim")
     names = [name(p) for p in MODULES if floor(p) in data and p.stem != "__main__"]
     names += ["preheat.lab.study"]  # a study whose runs all have records needs no torch for its report
     code = f"import importlib, sys\nfor n in {names}: importlib.import_module(n)\nassert 'torch' not in sys.modules"

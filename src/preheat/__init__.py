@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from preheat.core.grid import Block
     from preheat.core.lengths import Length, epochs, fraction, length, steps
     from preheat.core.record import Record, Series, Status
-    from preheat.core.registry import OPTIMIZERS, PROBES, SCHEDULES, STUDIES, TASKS
+    from preheat.core.registry import MODELS, OPTIMIZERS, PROBES, SCHEDULES, STUDIES, TASKS
     from preheat.core.run import Run
     from preheat.core.spec import Spec, spec
     from preheat.core.study import Study
@@ -27,7 +27,7 @@ _HOMES = {
     "preheat.core.grid": ("Block",),
     "preheat.core.lengths": ("Length", "epochs", "fraction", "length", "steps"),
     "preheat.core.record": ("Record", "Series", "Status"),
-    "preheat.core.registry": ("OPTIMIZERS", "PROBES", "SCHEDULES", "STUDIES", "TASKS"),
+    "preheat.core.registry": ("MODELS", "OPTIMIZERS", "PROBES", "SCHEDULES", "STUDIES", "TASKS"),
     "preheat.core.run": ("Run",),
     "preheat.core.spec": ("Spec", "spec"),
     "preheat.core.study": ("Study",),

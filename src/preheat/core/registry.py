@@ -1,4 +1,4 @@
-"""Registries: one file and one decorator add a task, schedule, optimizer, probe or study.
+"""Registries: one file and one decorator add a task, model, schedule, optimizer, probe or study.
 
     @TASKS.register("digits")
     @dataclass(frozen=True)
@@ -167,4 +167,5 @@ SCHEDULES = Registry("schedule", "SCHEDULES", "preheat.schedules")
 OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "preheat.optim")
 PROBES = Registry("probe", "PROBES", "preheat.probes")
 STUDIES = Registry("study", "STUDIES", "preheat.studies")
-REGISTRIES = {r.kind: r for r in (TASKS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES)}
+MODELS = Registry("model", "MODELS", "preheat.models")
+REGISTRIES = {r.kind: r for r in (TASKS, MODELS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES)}

@@ -18,6 +18,10 @@ from preheat.core.lengths import is_number
 from preheat.core.registry import REGISTRIES
 
 
+# metadata of an option that something registered gained: at its default it is not in the JSON, so that the ids of runs stay
+LATER = {"later": True}
+
+
 @dataclass(frozen=True)
 class Spec:
     """A registered name and its options, as data.
@@ -79,14 +83,19 @@ def _built(kind: str, one: Spec) -> Any:
 
 
 def complete(kind: str, one: Spec) -> Spec:
-    """`one` with every option of the registered dataclass written out, in the order of its fields."""
+    """`one` with every option of the registered dataclass written out, in the order of its fields; `LATER` ones where used."""
     made = build(kind, one)
     if not dataclasses.is_dataclass(made):
         raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
     try:
-        return Spec(one.name, {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if f.init})
+        return Spec(one.name, {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)})
     except (TypeError, ValueError) as error:
         raise UserError(f"options of {kind} {one.name!r}: {error}") from error
+
+
+def _said(option: dataclasses.Field[Any], made: Any) -> bool:
+    """Whether an option is written out."""
+    return option.init and not (option.metadata.get("later") and getattr(made, option.name) == option.default)
 
 
 def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length, fraction
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.named import LATER, Named, floor_ratio
+from preheat.core.spec import LATER
+from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
 
 _RISE = fraction(0.3)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
-from preheat.schedules.named import LATER, Named, floor_ratio
+from preheat.core.spec import LATER
+from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
 
 

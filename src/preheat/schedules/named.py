@@ -21,8 +21,6 @@ from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import check_sampling
 
 _NONE = steps(0)
-# metadata of an option that a schedule gained: at its default it is not in the JSON, so that the ids of runs stay
-LATER = {"later": True}
 
 
 @dataclass(frozen=True, kw_only=True)
