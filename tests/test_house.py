@@ -26,7 +26,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "schedules": ({"core"}, {"numpy"}),
     "store": ({"core"}, set()),
     "analysis": ({"core", "schedules", "store"}, {"numpy", "scipy"}),
-    "report": ({"core", "schedules", "analysis", "store"}, {"numpy", "matplotlib", "jinja2", "markupsafe"}),
+    "report": ({"core", "schedules", "analysis", "store"}, {"numpy", "matplotlib", "jinja2", "markupsafe", "yaml"}),
     "studies": ({"core", "schedules"}, {"pydantic", "pydantic_core", "yaml"}),
     "optim": ({"core"}, {"torch"}),
     "tasks": ({"core"}, {"torch", "numpy", "sklearn", "pooch", "requests", "tqdm"}),
@@ -36,7 +36,7 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "adapters": ({"core", "schedules", "optim", "probes"}, {"torch", "numpy", "jax"}),
     "lab": ({"core", "schedules", "store", "engine"}, {"torch"}),
     "cli": ({"core", "schedules", "store", "analysis", "report", "studies", "lab", "engine", "tasks"}, {"yaml"}),
-    "": ({"core", "schedules", "lab", "cli"}, set()),  # preheat/__init__.py and __main__.py
+    "": ({"core", "schedules", "lab", "report", "cli"}, set()),  # preheat/__init__.py and __main__.py
 }
 # what may be imported before anyone calls anything; it must stay light
 AT_IMPORT = {"cli": {"core", "cli"}, "": {"core", "cli"}}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from preheat.core.spec import Spec, spec
     from preheat.core.study import Study
     from preheat.lab.train import train
+    from preheat.report.warmup_analyzer import WarmupAnalyzer
 
 _HOMES = {
     "preheat.core.errors": ("UserError",),
@@ -32,8 +33,10 @@ _HOMES = {
     "preheat.core.spec": ("Spec", "spec"),
     "preheat.core.study": ("Study",),
     "preheat.lab.train": ("train",),
+    "preheat.report.warmup_analyzer": ("WarmupAnalyzer",),
 }
 __all__ = [
+    "MODELS",
     "OPTIMIZERS",
     "PROBES",
     "SCHEDULES",
@@ -48,6 +51,7 @@ __all__ = [
     "Status",
     "Study",
     "UserError",
+    "WarmupAnalyzer",
     "epochs",
     "fraction",
     "length",
