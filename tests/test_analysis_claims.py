@@ -23,6 +23,7 @@ from preheat.analysis.verdicts import Claim, concluded
 from preheat.analysis.words import Units
 from preheat.core.errors import UserError
 from preheat.core.record import Series
+from preheat.core.spec import Spec
 from test_analysis_inputs import Factor, Trained
 
 NULL = 0.9
@@ -173,7 +174,11 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
     def load(run_id: str, damaged: Any = frozenset(bad)) -> Any:
         if run_id in damaged:
             raise UserError(f"a stored trace must match its checksums; that of run {run_id} does not")
-        run = type("Run", (), {"peak_lr": 0.1, "schedule": Factor(rows[run_id].axes["schedule.warmup"]["epochs"])})
+        run = type(
+            "Run",
+            (),
+            {"task": Spec("digits"), "peak_lr": 0.1, "schedule": Factor(rows[run_id].axes["schedule.warmup"]["epochs"])},
+        )
         return Trained(run, {"train_loss": Series(range(400), [float(rows[run_id].seed)] * 400)})  # type: ignore[arg-type]
 
     f = analyse(given, load)

@@ -15,13 +15,14 @@ import pytest
 
 from fake_results import PANELS, SIZES, WARMUPS, noisy, results, study
 from preheat.analysis.analyse import analyse
-from preheat.analysis.curves import thin
 from preheat.analysis.findings import Findings
+from preheat.analysis.lines import thin
 from preheat.analysis.results import Results, Row, collect, read_index
 from preheat.analysis.tables import findings_json, tables
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.record import Series, Status
+from preheat.core.spec import Spec
 from preheat.core.study import index_json
 
 
@@ -224,6 +225,7 @@ class Planned(NamedTuple):
     axes: dict[str, Any]
     seed: int
     run: Any
+    names: tuple[str, ...] = ()
 
 
 def test_collect_and_the_index() -> None:
@@ -262,7 +264,7 @@ def test_curves_are_the_mean_over_judging_seeds() -> None:
     def load(run_id: str) -> Any:
         row = rows[run_id]
         assert row.seed >= 3, "curves show the judging seeds"
-        run = type("Run", (), {"peak_lr": 0.1, "schedule": Factor(row.axes["schedule.warmup"]["epochs"])})
+        run = type("Run", (), {"task": Spec("digits"), "peak_lr": 0.1, "schedule": Factor(row.axes["schedule.warmup"]["epochs"])})
         loss = Series(array("q", range(400)), array("d", [2.0 + row.seed] * 400))
         accuracy = Series(array("q", [0, 200, 400]), array("d", [0.1, 0.5 + row.seed, 0.9]))
         return Trained(run, {"train_loss": loss, "validation_accuracy": accuracy})

@@ -157,6 +157,15 @@ def test_the_runs_of_the_study_regimes_are_those_of_the_golden_file():
     assert len(ids) == len(set(ids)) >= 1500
 
 
+def test_the_settings_of_the_image_study_are_those_of_the_golden_file():
+    """The seed's 155 names in its order, each with its run's id under our protocol and under the seed's."""
+    ours, seeds = (
+        STUDIES.build("regimes", {"tasks": ("all",), "protocol": protocol}).study().declared() for protocol in ("preheat", "seed")
+    )
+    assert [p.names for p in ours] == [p.names for p in seeds]
+    golden("seed_grid.txt", "".join(f"{a.run.id} {b.run.id} {a.names[0]}\n" for a, b in zip(ours, seeds, strict=True)))
+
+
 # --- run, results, plot ----------------------------------------------------------------------------------------------
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from torch.func import functional_call
+from torch.utils import _pytree as pytree
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
@@ -17,13 +20,18 @@ from preheat.core.spec import build, spec
 from preheat.engine import checkpoint
 from preheat.engine.finish import records
 from preheat.engine.keys import generator
-from preheat.engine.loop import begin, set_up, train
+from preheat.engine.loop import at_once, begin, set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.engine.prepare import due, order, prepare, rates
+from preheat.tasks.base import Data
 
 DIGITS = spec("digits", examples_per_class=5)
 CNN = spec("digits", examples_per_class=5, model="cnn")
-OPTIONS = {"quadratic": spec("quadratic", sigma=1.0, examples=100)}
+IMAGES = {"source": "random", "total_examples": 40, "model": {"name": "simplecnn", "width": 4, "hidden": 8}}
+OPTIONS = {
+    "quadratic": spec("quadratic", sigma=1.0, examples=100),
+    **{name: spec(name, **IMAGES) for name in ("cifar10", "cifar100", "pathmnist")},
+}
 
 
 def a_run(**changes) -> Run:
@@ -91,7 +99,7 @@ def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, tas
 @pytest.mark.parametrize("name", TASKS.names())
 def test_every_task_gives_the_same_alone_and_in_a_fleet(name):
     runs = [
-        a_run(task=OPTIONS.get(name, spec(name)), length="5", schedule="constant", seed=s, peak_lr=0.01 * (s + 1))
+        a_run(task=OPTIONS.get(name, spec(name)), length="5", evaluate="5", schedule="constant", seed=s, peak_lr=0.01 * (s + 1))
         for s in range(2)
     ]
     for one, together in zip([finish([r], single("traced"))[2][0] for r in runs], finish(runs, fleet())[2], strict=True):
@@ -193,6 +201,129 @@ def test_training_ends_when_every_run_has_diverged(where):
     )
     assert end.step < 1000 and found[0].status.outcome == "diverged" and found[0].status.step < 64
     assert len(found[0].trace["train_loss"].values) == found[0].status.step
+
+
+def rewritten(saved, **changes):
+    """The bytes of a checkpoint with entries changed; those that become None are left out."""
+    data = torch.load(io.BytesIO(saved), weights_only=True) | changes
+    torch.save({k: v for k, v in data.items() if v is not None}, out := io.BytesIO())
+    return out.getvalue()
+
+
+def test_checkpoints_of_the_first_format_are_read_and_unknown_ones_refused():
+    run = a_run(probes=("grad_norm",))
+    setup = set_up([run], single())
+    saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == 5))
+    old = rewritten(saved, format=1, watched=None, probing=None, seconds=None)
+    assert bitwise(finish([run], single(), lambda fresh: checkpoint.load(fresh, old))[2][0], finish([run], single())[2][0])
+    with pytest.raises(UserError, match="format 3 can't be read: this preheat reads formats 1 and 2"):
+        checkpoint.load(setup, rewritten(saved, format=3))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A linear regression that watches its largest residual and counts its batches."""
+
+    examples = 12
+
+    def data(self):
+        x = torch.linspace(-1, 1, 36, dtype=torch.float64).reshape(12, 3)
+        return Data({"x": x, "y": x.sum(1)}, *[{"x": x[:2], "y": x[:2].sum(1)}] * 2)
+
+    def subset(self, generator):
+        return torch.arange(12)
+
+    def init(self, generator):
+        zero = torch.zeros((), dtype=torch.float64)
+        w = torch.randn(3, generator=generator, dtype=torch.float64)
+        return {"w": w}, {"watch.worst": zero, "watch.count": zero, "unseen": zero}
+
+    def noise(self, generator, batch):
+        return {"share": torch.rand((), generator=generator, dtype=torch.float64), "whole": torch.arange(batch)}
+
+    def loss(self, params, buffers, batch):
+        assert batch["whole"].dtype == torch.int64 and batch["share"].dim() == 0
+        wrong = batch["x"] @ params["w"] - batch["y"]
+        new = {"watch.worst": wrong.detach().abs().max(), "watch.count": buffers["watch.count"] + 1}
+        return (wrong**2).mean() * (0.5 + batch["share"]), {**buffers, **new}
+
+    def metrics(self, params, buffers, batch):
+        return {"loss": ((batch["x"] @ params["w"] - batch["y"]) ** 2).mean()}
+
+    def chance(self):
+        return {}
+
+    def origin(self):
+        return {"data": "a line"}
+
+
+@pytest.fixture
+def watched():
+    TASKS.register("watched")(Watched)
+    base = {"task": "watched", "batch_size": 5, "length": "14", "schedule": "constant", "peak_lr": 0.1}
+    yield lambda **changes: a_run(**{**base, **changes})
+    TASKS._objects.pop("watched")  # what other tests list is what is shipped
+
+
+def test_buffers_that_are_watched_are_recorded_at_every_step(watched):
+    runs = [watched(seed=s) for s in range(3)]
+    alone = [finish([r], single("traced"))[2][0] for r in runs]
+    for one, together in zip(alone, finish(runs, fleet())[2], strict=True):
+        same_trace(one, together)
+        assert [n for n in one.trace if n.startswith("train_")] == ["train_loss", "train_worst", "train_count"]
+        assert one.trace["train_count"].values.tolist() == list(range(1, 15))
+        assert one.trace["train_worst"].steps == one.trace["train_loss"].steps and one.provenance["data"] == "a line"
+    assert len({tuple(r.trace["train_worst"].values) for r in alone}) == 3
+
+
+PLACES = pytest.mark.parametrize("where", [single(), fleet("traced")], ids=["single", "fleet"])
+
+
+def test_a_buffer_must_not_take_the_place_of_the_loss(watched):
+    setup = set_up([watched()], single())
+    start = setup.fleet.start._replace(buffers={"watch.loss": torch.zeros(())})
+    with pytest.raises(UserError, match=r"train_loss is recorded anyway, got a buffer watch\.loss: leave it out"):
+        begin(setup._replace(fleet=setup.fleet._replace(start=start)))
+
+
+@PLACES
+def test_what_is_watched_is_kept_in_checkpoints_and_stops_with_the_loss(watched, where):
+    runs = [watched(), watched(peak_lr=1e160)][: 1 + where.stacked]
+    straight = finish(runs, where)[2]
+    setup = set_up(runs, where)
+    saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == 6))
+    resumed = finish(runs, where, lambda fresh: checkpoint.load(fresh, saved))[2]
+    assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
+    assert all(len(r.trace["train_worst"].values) == len(r.trace["train_loss"].values) for r in straight)
+    assert straight[-1].status.outcome == ("diverged" if where.stacked else "done")
+    with pytest.raises(UserError, match="holds loss of each step, and the task watches loss, worst, count: delete it"):
+        checkpoint.load(setup, rewritten(saved, format=1, watched=None))
+
+
+@pytest.mark.parametrize("optimizer,realise", [("sgd", "eager"), ("adamw", "eager"), ("sgd", "traced")])
+def test_channels_last_is_a_layout_only(optimizer, realise):
+    run, rows = a_run(task=CNN, optimizer=optimizer, clip_norm=1.0, seed=2), single(realise, channels_last=True)
+    plain, end = finish([run], single(realise)), finish([run], rows)
+    same_trace(plain[2][0], end[2][0])
+    four = [t for t in pytree.tree_leaves([end[1].state.params, end[1].state.opt]) if t.dim() == 4]
+    assert len(four) >= 4 and all(t.is_contiguous(memory_format=torch.channels_last) for t in four)
+    for before, after in ((rows, rows), (single(realise), rows), (rows, single(realise))):
+        setup = set_up([run], before)
+        saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == 5))
+        again = finish([run], after, lambda fresh, saved=saved: checkpoint.load(fresh, saved))
+        same_trace(plain[2][0], again[2][0])
+        if before is after:
+            assert bitwise(end[2][0], again[2][0])
+
+
+def test_an_evaluation_takes_fewer_large_examples_at_once():
+    image = lambda size: {"x": torch.zeros(1, 3, size, size, dtype=torch.uint8), "y": torch.zeros(1)}
+    assert [at_once(image(s), 1) for s in (8, 13, 14, 32, 224)] == [2048, 2048, 1783, 341, 128]
+    assert [at_once(image(32), runs) for runs in (2, 64, 1000)] == [170, 5, 1]
+    small = {"x": torch.zeros(1, 64), "y": torch.zeros(1)}
+    assert [at_once(small, runs) for runs in (1, 8, 9, 64, 20000)] == [2048, 2048, 1820, 256, 1]
+    meta = {"x": torch.zeros(1, 3, 32, 32, device="meta")}
+    assert at_once(meta, 1) == 2048, "off the CPU the size of an example does not matter"
 
 
 def test_checkpoints_of_other_runs_are_refused():

@@ -247,7 +247,7 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "task: {name: digits, examples: 5}",
         "unknown option of task 'digits' (got 'examples') -- did you mean 'examples_per_class'?",
     ),
-    ("length: 10ep", "task: {name: digits, model: 5}", "fixed.task.model: must be a text (got 5)"),
+    ("length: 10ep", "task: {name: digits, model: 5}", "fixed.task.model: a model is a name or a name with options (got 5)"),
     (
         "length: 10ep",
         "task.examples_per_class: 101",

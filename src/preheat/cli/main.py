@@ -21,6 +21,7 @@ COMMANDS = {
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
     "compare": "compare schedules without training: budgets, falls, bounds",
+    "data": "show, fetch or imitate the image sets: CIFAR-10, CIFAR-100, PathMNIST",
     "list": "show the tasks, schedules, optimizers, probes and studies that exist",
 }
 INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it matter here?
@@ -33,6 +34,7 @@ examples:
   preheat run digits --schedule cosine --warmup 5ep --epochs 50
   preheat plot cosine wsd --warmup 5% --out two.png
   preheat list schedules
+  preheat data all                            fetch CIFAR-10, CIFAR-100 and PathMNIST
 
 A length is 500 (steps), 5ep (epochs) or 5% (of the run). `preheat COMMAND --help` says more.
 """

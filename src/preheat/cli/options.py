@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +34,23 @@ def imports(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """--device."""
+    parser.add_argument(
+        "--device",
+        metavar="DEVICE",
+        default="auto",
+        help="auto (default: what measures fastest of the CPU and, where there is one, the GPU), cpu, cuda or cuda:1",
+    )
+
+
 def placement(parser: argparse.ArgumentParser) -> None:
     """How to train: what may differ without changing what is asked."""
     group = parser.add_argument_group("where and how to train (the result does not depend on it beyond rounding)")
-    group.add_argument("--jobs", metavar="N", type=whole, default=0, help="worker processes (default: one a core)")
+    device(group)
+    group.add_argument(
+        "--jobs", metavar="N", type=whole, default=0, help="worker processes (default: one a core; with a GPU, one)"
+    )
     group.add_argument(
         "--placement",
         choices=("auto", "single", "fleet"),
@@ -46,6 +60,21 @@ def placement(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile: where it pays (default), always, never"
     )
+
+
+def data_folder(parser: argparse.ArgumentParser) -> None:
+    """--data."""
+    parser.add_argument(
+        "--data", metavar="DIR", type=folder, help="the folder of the image sets (default: $PREHEAT_DATA, else ./data)"
+    )
+
+
+def use_data(args: argparse.Namespace) -> None:
+    """Make --data the data folder of this process and of the workers it starts."""
+    if args.data is not None:
+        if args.data.exists() and not args.data.is_dir():
+            raise UserError(f"--data must be a folder, got the file {args.data}: write the folder that holds it")
+        os.environ["PREHEAT_DATA"] = str(args.data.absolute())
 
 
 def read_imports(files: Sequence[str]) -> tuple[str, ...]:

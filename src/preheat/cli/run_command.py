@@ -8,17 +8,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from preheat.cli.again import again
-from preheat.cli.options import common, number, read_imports, settings
+from preheat.cli.options import common, data_folder, device, number, read_imports, settings, use_data
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.cli.schedules import HELP, in_options
 from preheat.cli.schedules import declared as schedule_word
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
-from preheat.core.run import Run
+from preheat.core.run import Precision, Run
+from preheat.core.spec import build
 
 if TYPE_CHECKING:
     from preheat.engine.loop import Progress
@@ -30,6 +31,7 @@ EXAMPLES = """examples:
   preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --set task.model=cnn
   preheat run quadratic --optimizer sgd --peak-lr 2.5 --steps 100
   preheat run digits --probe grad_norm --probe distance --epochs 10
+  preheat run cifar10 --optimizer sgd --peak-lr 0.1 --batch-size 128 --precision bf16 --device cuda
 """
 
 
@@ -45,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", metavar="N", help="the run's length in steps")
     add("--batch-size", metavar="N", type=int, help="examples per update (default: 32)")
     add("--seed", metavar="N", type=int, help="of the initial weights, the data drawn and their order (default: 0)")
-    add("--precision", choices=("float32", "float64"), help="default: float32")
+    add("--precision", choices=get_args(Precision), help="default: float32")
     add("--clip-norm", metavar="NORM", type=number, help="clip the gradient to this global norm")
     add("--evaluate", metavar="LENGTH", help="the distance between evaluations (default: 5%%)")
     add("--probe", metavar="NAME", action="append", default=[], dest="probes", help="measure this while training (repeatable)")
@@ -57,12 +59,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="pairs",
         help="any other option, such as task.model=cnn (repeatable)",
     )
+    device(parser)
     common(parser)
+    data_folder(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, or show the record that there is. 1: the run diverged."""
     read_imports(args.imports)
+    use_data(args)
     with in_options():
         one = declared(args)
     from preheat.store.store import Store
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     store = Store.open(args.results)
     if one.id in store.ids(check=True, among=[one.id]):
         print(f"run {one.id} has a record already; nothing is trained twice")
-    elif not _train(one, store):
+    elif not _train(one, store, args.device):
         return 130
     record = store.load(one.id)
     show(record)
@@ -119,22 +124,24 @@ def _schedule(args: argparse.Namespace) -> dict[str, Any]:
     return {**said, "warmup": args.warmup}
 
 
-def _train(one: Run, store: Store) -> bool:
-    """Train and store; False if it was stopped, with a checkpoint from which the same command goes on."""
+def _train(one: Run, store: Store, on: str) -> bool:
+    """Train on a device and store; False if it was stopped, with a checkpoint from which the same command goes on."""
     from preheat.lab.claims import Claims
     from preheat.lab.measure import alone
-    from preheat.lab.plan import Choice, Unit
+    from preheat.lab.plan import Unit
     from preheat.lab.unit import Stopped, train_unit
 
     save = store.checkpoint_path(one.id)
     with closing(Claims(store.root)) as claims, _asked_to_stop() as asked, store.writer() as writer:
         if not claims.take(one.id):
             raise UserError(f"run {one.id} is being trained by another process: wait for it, then its record is here")
+        if hasattr(task := build("task", one.task), "ready"):
+            task.ready()  # data are fetched and checked before anything is timed
         print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
         line = _Line(one)
-        unit = Unit((one,), Choice(1, "eager", 0.0, 0.0, 0))
+        unit = Unit((one,), alone(one, on))
         try:
-            writer.append(train_unit(unit, save, beat=lambda b: line.draw(b.progress) or bool(asked), where=alone(one)))
+            writer.append(train_unit(unit, save, beat=lambda b: line.draw(b.progress) or bool(asked)))
         except Stopped:
             line.end()
             print(f"stopped; the same command goes on from the checkpoint: {again()}", file=sys.stderr)

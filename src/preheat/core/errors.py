@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class UserError(ValueError):
@@ -36,3 +41,17 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     match = nearest(name, known)
     hint = f"did you mean {match!r}? " if match else ""
     return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known) or 'none'}")
+
+
+def explain(what: str, path: Path, error: OSError) -> UserError:
+    """The error of the system as one of ours. what: the failed act with its object, such as "write 3 records".
+
+    >>> print(explain("write the plan", Path("plan.json"), OSError(errno.ENOSPC, "No space left on device")))
+    cannot write the plan in plan.json: the disk is full (No space left on device): free space and run the same command again
+    """
+    reason = error.strerror or str(error)
+    if error.errno in _FULL:
+        return UserError(f"cannot {what} in {path}: the disk is full ({reason}): free space and run the same command again")
+    if error.errno in _REFUSED:
+        return UserError(f"cannot {what} in {path}: it may not be changed ({reason}): name a folder that you may write to")
+    return UserError(f"cannot {what} in {path}: {reason}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from preheat.core.canon import plain
@@ -24,7 +24,8 @@ class Block:
     """Every combination of `product`, with the rows of `zip`, with each of `points`.
 
     fixed: settings of the whole block. where: keep a combination only if each path's value is among those
-    listed. exclude: drop a combination that matches all paths of one of these mappings.
+    listed. exclude: drop a combination that matches all paths of one of these mappings. seeds: those of the block's
+    runs; empty for the study's. A setting may hold a "name", which is no part of the run: see `Study.declared`.
 
     >>> [get(s, "peak_lr") for s in Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}]).settings()]
     [0.1]
@@ -36,8 +37,12 @@ class Block:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     where: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     exclude: Sequence[Mapping[str, Sequence[Any]]] = ()
+    seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seeds", tuple(self.seeds))
+        if len(set(self.seeds)) != len(self.seeds):
+            raise UserError(f"seeds of a block must be different whole numbers, got {list(self.seeds)}")
         for name in ("product", "zip", "where"):
             for path, values in getattr(self, name).items():
                 _listed(f"{name}: {path}", values)
@@ -55,6 +60,10 @@ class Block:
                 put(setting, path, value)
             if self._kept(setting):
                 yield setting
+
+    def json(self) -> dict[str, Any]:
+        """The block as JSON data; seeds only where it has its own, so that older declarations read the same."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "seeds" or self.seeds}
 
     def _kept(self, setting: Setting) -> bool:
         inside = all(among(get(setting, path), values) for path, values in self.where.items())

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from preheat.core.between import Between, as_schedule, between
 from preheat.core.canon import digest, plain
@@ -22,7 +22,7 @@ from preheat.core.spec import Spec, as_spec, build, complete
 
 FORMAT = 1
 MOST_STEPS = 10_000_000
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Run:
     schedule: a schedule or its JSON; its factor times `peak_lr` is the rate of each update.
     length: `epochs(50)`, `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch
     may be smaller. evaluate: the distance between evaluations on validation data (default: 5 % of the run).
+    precision: "float32", "float64", or "bf16": a float32 state whose loss is computed under autocast to bfloat16.
     clip_norm: the largest global gradient norm let through, None for no clipping.
     also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers of the optimizer that move with a schedule; the
     optimizer's own value is then not used.
@@ -224,8 +225,8 @@ def _numbers(run: Run) -> None:
         value = getattr(run, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise UserError(f"{name} must be a whole number >= {least}, got {value!r}")
-    if run.precision not in ("float32", "float64"):
-        raise unknown("precision", run.precision, ("float32", "float64"))
+    if run.precision not in get_args(Precision):
+        raise unknown("precision", run.precision, get_args(Precision))
     if run.length.unit == "fraction" or not run.length:
         raise UserError(f"length must be a number of steps or epochs above 0, got {run.length}: write '50ep' or '700'")
     if not run.evaluate:

@@ -17,7 +17,6 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import REGISTRIES
 
-
 # metadata of an option that something registered gained: at its default it is not in the JSON, so that the ids of runs stay
 LATER = {"later": True}
 

@@ -8,7 +8,7 @@ that no number in a report was picked for being high.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -19,11 +19,18 @@ from preheat.core.run import Run
 
 
 class Point(NamedTuple):
-    """One run of a study and its place in it: axes are {path: value} for scientific and nuisance paths."""
+    """One run of a study and its place in it: axes are {path: value} for scientific and nuisance paths.
+
+    names: what the declared settings that are this run are called, the first that asks for it first.
+    """
 
     axes: dict[str, Any]
     seed: int
     run: Run
+    names: tuple[str, ...] = ()
+
+
+Part = Mapping[str, Sequence[Any]] | tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Study:
     metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal is "max" or "min".
     margin: the smallest difference of the metric that matters; equivalence is tested against it.
     choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
-    parts: named smaller versions, {name: {path: values kept}}.
+    parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name: blocks}, a grid
+    of its own. notes: what a reader of the report must be told of the declaration.
     """
 
     name: str
@@ -52,10 +60,11 @@ class Study:
     metric: str = "accuracy"
     goal: str = "max"
     margin: float = 0.01
-    parts: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("grid", "scientific", "nuisance", "seeds"):
+        for name in ("grid", "scientific", "nuisance", "seeds", "notes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _check(self)
 
@@ -64,41 +73,52 @@ class Study:
         """The scientific paths, then the nuisances."""
         return (*self.scientific, *self.nuisance)
 
-    def points(self) -> list[Point]:
-        """Every run with its axes, seeds innermost, without duplicates, in the order of the blocks."""
-        out: dict[str, Point] = {}
-        for block in self.grid:
+    def declared(self, part: str = "") -> list[Point]:
+        """Every setting that is asked for, with each of its seeds innermost, in the order of the blocks; of a part, its own.
+
+        Two settings may be one run: `distinct` of these are the points. A setting's "name" is its point's, with {seed}
+        replaced by the seed; without {seed} the seed is added where there are several.
+        """
+        if not part:
+            return list(self._each(self.grid))
+        if part not in self.parts:
+            raise unknown(f"part of study {self.name!r}", part, self.parts)
+        rule = self.parts[part]
+        if isinstance(rule, tuple):
+            return list(self._each(rule))
+        return [p for p in self._each(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())]
+
+    def _each(self, blocks: Iterable[Block]) -> Iterator[Point]:
+        for block in blocks:
+            seeds = block.seeds or self.seeds
             for setting in block.settings():
                 whole = merged(self.fixed, setting)
+                name = str(whole.pop("name", ""))
                 axes = {path: tidy(get(whole, path)) for path in self.axes}
-                for seed in self.seeds:
-                    run = Run.from_json({**whole, "seed": seed})
-                    out.setdefault(run.id, Point(axes, seed, run))
-        points = list(out.values())
-        _distinct(points)
-        return points
+                for seed in seeds:
+                    yield Point(axes, seed, Run.from_json({**whole, "seed": seed}), _named(name, seed, len(seeds)))
+
+    def points(self) -> list[Point]:
+        """Every run with its axes, without duplicates, in the order in which it is first asked for."""
+        return distinct(self.declared())
 
     def part(self, name: str) -> list[Point]:
         """The points of a named part."""
-        if name not in self.parts:
-            raise unknown(f"part of study {self.name!r}", name, self.parts)
-        rule = self.parts[name]
-        return [p for p in self.points() if all(among(p.axes.get(path), kept) for path, kept in rule.items())]
+        return distinct(self.declared(name))
 
     def with_seeds(self, n: int) -> Study:
         """The same question on the seeds 0 to n - 1; at most a third of them choose, and at least one where any did."""
         choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
-        return replace(self, seeds=tuple(range(n)), choosing=choosing)
+        parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
+        return replace(self, seeds=tuple(range(n)), choosing=choosing, grid=_bare(self.grid), parts=parts)
 
     def runs(self) -> list[Run]:
         """Every run of the study, beforehand."""
         return [p.run for p in self.points()]
 
     def json(self) -> dict[str, Any]:
-        """The study as JSON data."""
-        data = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "grid"}
-        blocks = [{f.name: getattr(b, f.name) for f in fields(b)} for b in self.grid]
-        return dict(plain({**data, "grid": blocks}))
+        """The study as JSON data; notes only where there are some, so that older declarations read the same."""
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "notes" or self.notes}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
@@ -107,7 +127,41 @@ class Study:
         for key in data:
             if key not in known:
                 raise unknown("key of a study", key, known)
-        return cls(**{**data, "grid": tuple(Block(**b) for b in data["grid"])})
+        parts = {k: _blocks(v) if isinstance(v, list | tuple) else v for k, v in data.get("parts", {}).items()}
+        return cls(**{**data, "grid": _blocks(data["grid"]), "parts": parts})
+
+
+def _blocks(data: Iterable[Mapping[str, Any]]) -> tuple[Block, ...]:
+    return tuple(Block(**b) for b in data)
+
+
+def _bare(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    return tuple(replace(b, seeds=()) for b in blocks)
+
+
+def _at(point: Point, path: str) -> Any:
+    return point.seed if path == "seed" else point.axes.get(path)
+
+
+def _named(name: str, seed: int, seeds: int) -> tuple[str, ...]:
+    if not name:
+        return ()
+    return (name.replace("{seed}", str(seed)) if "{seed}" in name or seeds == 1 else f"{name}_s{seed}",)
+
+
+def distinct(declared: Iterable[Point]) -> list[Point]:
+    """Each run once, at the place where it is first asked for, with the names of all points that are this run.
+
+    Errors: two runs of one cell and seed that differ in something no axis names.
+    """
+    first: dict[str, Point] = {}
+    names: dict[str, dict[str, None]] = {}
+    for p in declared:
+        first.setdefault(p.run.id, p)
+        names.setdefault(p.run.id, {}).update(dict.fromkeys(p.names))
+    points = [p._replace(names=tuple(names[p.run.id])) for p in first.values()]
+    _told_apart(points)
+    return points
 
 
 RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
@@ -137,8 +191,7 @@ def _check(study: Study) -> None:
         raise UserError(f"margin must be above 0, got {study.margin!r}: write the smallest difference that matters")
 
 
-def _distinct(points: list[Point]) -> None:
-    """Two runs of one cell and seed must not differ in something that no axis names."""
+def _told_apart(points: list[Point]) -> None:
     seen: dict[str, Point] = {}
     for p in points:
         other = seen.setdefault(canonical([p.axes, p.seed]), p)
@@ -153,5 +206,5 @@ def _distinct(points: list[Point]) -> None:
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs again."""
-    rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id} for p in points]
+    rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names} for p in points]
     return dict(plain({"study": study, "points": rows}))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from preheat.core.errors import UserError
 from preheat.engine.loop import Progress, Setup, begin
-from preheat.engine.step import State
+from preheat.engine.step import State, Tensors
 
-FORMAT = 1
+FORMAT = 2  # 1 had neither what is watched nor seconds
 
 
 def dump(setup: Setup, now: Progress) -> bytes:
@@ -23,6 +26,9 @@ def dump(setup: Setup, now: Progress) -> bytes:
         "alive": now.alive,
         "losses": now.losses[..., : now.step].clone(),
         "measured": now.measured,
+        "watched": {n: t[..., : now.step].clone() for n, t in now.watched.items()},
+        "probing": now.probing,
+        "seconds": now.seconds,
     }
     buffer = io.BytesIO()
     torch.save(data, buffer)
@@ -33,10 +39,47 @@ def load(setup: Setup, data: bytes) -> Progress:
     """The progress that `dump` wrote; a checkpoint of other runs or of another format is an error."""
     device = setup.fleet.rates.device
     found = torch.load(io.BytesIO(data), weights_only=True, map_location=device)
-    if found["format"] != FORMAT:
-        raise UserError(f"a checkpoint of format {found['format']} can't be read: this preheat reads format {FORMAT}")
+    if found["format"] not in (1, FORMAT):
+        raise UserError(f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and {FORMAT}")
     if found["runs"] != [r.id for r in setup.fleet.runs]:
         raise UserError("the checkpoint belongs to other runs")
-    fresh = begin(setup)
-    fresh.losses[..., : found["step"]] = found["losses"]
-    return Progress(found["step"], State(*found["state"]), found["alive"], fresh.losses, list(found["measured"]))
+    fresh, step = begin(setup), found["step"]
+    watched = found.get("watched", {})
+    if watched.keys() != fresh.watched.keys():
+        raise UserError(
+            f"the checkpoint holds {_names(watched)} of each step, and the task watches {_names(fresh.watched)}: delete it"
+        )
+    for series, saved in [(fresh.losses, found["losses"]), *((t, watched[n]) for n, t in fresh.watched.items())]:
+        series[..., :step] = saved
+    state = State(*pytree.tree_map(_as_laid_out, tuple(fresh.state), found["state"]))
+    spent = (found.get("probing", 0.0), found.get("seconds", 0.0))
+    return Progress(step, state, found["alive"], fresh.losses, list(found["measured"]), fresh.watched, *spent)
+
+
+def _names(watched: Tensors) -> str:
+    return ", ".join(["loss", *watched])
+
+
+def _as_laid_out(here: Tensor, saved: Tensor) -> Tensor:
+    """The saved numbers in memory as they lie at this placement."""
+    return saved if saved.stride() == here.stride() else torch.empty_like(here).copy_(saved)
+
+
+def split(data: bytes, at: int) -> tuple[bytes, bytes]:
+    """The checkpoint of a fleet as that of its first `at` runs and that of the rest, which are then trained apart."""
+    found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    return _part(found, slice(0, at)), _part(found, slice(at, None))
+
+
+def _part(found: dict[str, Any], rows: slice) -> bytes:
+    """A run that is left alone has no run axis; seconds are shared evenly."""
+    runs = found["runs"][rows]
+    share = len(runs) / len(found["runs"])
+
+    def pick(t: Tensor) -> Tensor:
+        return (t[rows][0] if len(runs) == 1 else t[rows]).clone()
+
+    spent = {n: found[n] * share for n in ("probing", "seconds") if n in found}
+    buffer = io.BytesIO()
+    torch.save({**pytree.tree_map_only(Tensor, pick, found), "runs": runs, **spent}, buffer)
+    return buffer.getvalue()

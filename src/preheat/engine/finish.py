@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -15,12 +15,22 @@ from preheat.engine.loop import Progress, Setup
 
 
 def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
-    """One record for each run of the fleet, in its order."""
+    """One record for each run of the fleet, in its order.
+
+    To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its runs; and what
+    the task's `origin()` says of where its data come from, if it has one.
+    """
     if end.step < setup.fleet.total and bool(end.alive.any()):
         raise ValueError(f"training stopped at step {end.step} of {setup.fleet.total}: an unfinished run has no record")
     losses = end.losses.detach().cpu().reshape(len(setup.fleet.runs), -1)
     broken = _broken(end, len(setup.fleet.runs))
-    return [_record(setup, end, r, losses[r], broken[r], provenance or {}) for r in range(len(setup.fleet.runs))]
+    whence = {**(provenance or {}), **_whence(setup, end)}
+    return [_record(setup, end, r, losses[r], broken[r], whence) for r in range(len(setup.fleet.runs))]
+
+
+def _whence(setup: Setup, end: Progress) -> dict[str, Any]:
+    origin: Callable[[], dict[str, Any]] = getattr(setup.fleet.task, "origin", dict)
+    return {**origin(), **({"probe_seconds": round(end.probing / len(setup.fleet.runs), 6)} if setup.probes else {})}
 
 
 def _broken(end: Progress, runs: int) -> list[bool]:
@@ -37,7 +47,8 @@ def _record(setup: Setup, end: Progress, r: int, losses: Tensor, broken: bool, p
     stop = int(bad[0]) if len(bad) else (fleet.total if broken else None)
     last = fleet.total if stop is None else stop
     kind = array("d" if losses.dtype == torch.float64 else "f").typecode
-    trace = {"train_loss": Series(array("q", range(last)), array(kind, losses[:last].tolist()))}
+    each_step = {"loss": losses, **{n: t.reshape(len(fleet.runs), -1)[r] for n, t in end.watched.items()}}
+    trace = {f"train_{n}": Series(array("q", range(last)), array(kind, t[:last].tolist())) for n, t in each_step.items()}
     trace |= _series(end, r, last if stop is None else last - 1, kind)
     summary: dict[str, float | None] = {"total_steps": fleet.total, "steps_per_epoch": fleet.per_epoch}
     summary |= {f"chance_{n}": v for n, v in fleet.task.chance().items()}

@@ -7,33 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from preheat.core.lengths import Length
-from preheat.core.run import Run
+from preheat.core.errors import UserError
+from preheat.core.run import Precision, Run
 from preheat.core.spec import Spec, build
+from preheat.engine.measuring import Measuring, clock, measuring
 from preheat.engine.placement import Placement
+from preheat.engine.precision import computed
 from preheat.engine.prepare import Fleet, due, noise, order, prepare
 from preheat.engine.step import State, Step, Tensors, gradients, looked_at, make_step
-from preheat.probes.base import Moment
 from preheat.tasks.base import Task
 
 CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
+NUMBERS, FEW = 2**20, 128  # on a CPU: numbers of input evaluated at once, and examples of any size
+WATCH = "watch."  # a buffer of this prefix is recorded at every step
 LOOK = 64  # steps between looks whether any run is alive
 Points = list[tuple[int, Tensors]]
 
 
 class Progress(NamedTuple):
-    """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was measured."""
+    """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was measured.
+
+    watched: {name: [R, T]}, the buffers "watch.<name>" after each update. probing: wall seconds spent in probes so far,
+    and seconds: in all, without what the runs were prepared in; both go on where a checkpoint left off.
+    """
 
     step: int
     state: State
     alive: Tensor
     losses: Tensor
     measured: Points
+    watched: Tensors
+    probing: float = 0.0
+    seconds: float = 0.0
 
 
 class Functions(NamedTuple):
@@ -46,41 +57,37 @@ class Functions(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """A fleet, its functions, and the steps before which it is evaluated and each probe measures."""
+    """A fleet, its functions, the steps before which it is evaluated, and its probes."""
 
     fleet: Fleet
     do: Functions
     evaluations: frozenset[int]
-    probes: list[tuple[frozenset[int], Callable[[Moment], Tensors]]]
+    probes: list[Measuring]
 
 
 def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     """Prepare runs of one stack key for training at a placement."""
     fleet, first = prepare(runs, where), runs[0]
-
-    def when(every: Length) -> frozenset[int]:
-        return frozenset(due(every, fleet.total, fleet.per_epoch))
-
-    probes = [build("probe", p) for p in first.probes]
     shape = Spec(first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)})
     return Setup(
         fleet,
-        _functions(first.task, shape, first.clip_norm is not None, where),
-        when(first.evaluate),
-        [(when(p.every), where.lift(p.measure, (0,))) for p in probes],
+        _functions(first.task, shape, first.clip_norm is not None, first.precision, where),
+        frozenset(due(first.evaluate, fleet.total, fleet.per_epoch)),
+        [measuring(p, fleet, where) for p in first.probes],
     )
 
 
 @lru_cache(maxsize=32)
-def _functions(task: Spec, optimizer: Spec, clip: bool, where: Placement) -> Functions:
+def _functions(task: Spec, optimizer: Spec, clip: bool, precision: Precision, where: Placement) -> Functions:
     """The functions of one kind of run; kept, so that a graph is traced once a process and not once a fleet."""
     made: Task = build("task", task)
-    step = make_step(made.loss, build("optimizer", optimizer).build(), where, clip=clip)
-    metrics = where.rarely(where.lift(made.metrics, (0, 0, None)))
+    loss = computed(made.loss, precision, where)
+    step = make_step(loss, build("optimizer", optimizer).build(), where, clip=clip)
+    metrics = where.rarely(where.lift(computed(made.metrics, precision, where), (0, 0, None)))
     full, rest = where.realise(step), where.rarely(step)
     if where.looks:
         full, rest = looked_at(full), looked_at(rest)
-    return Functions(full, rest, gradients(made.loss, where), metrics)
+    return Functions(full, rest, gradients(loss, where), metrics)
 
 
 def begin(setup: Setup) -> Progress:
@@ -88,7 +95,11 @@ def begin(setup: Setup) -> Progress:
     rates = setup.fleet.rates
     lead = rates.shape[:-1]
     alive = torch.ones(lead, dtype=torch.bool, device=rates.device)
-    return Progress(0, setup.fleet.start, alive, rates.new_full((*lead, setup.fleet.total), torch.nan), [])
+    names = [n.removeprefix(WATCH) for n in setup.fleet.start.buffers if n.startswith(WATCH)]
+    if "loss" in names:
+        raise UserError(f"train_loss is recorded anyway, got a buffer {WATCH}loss: leave it out, or choose another name")
+    losses, *watched = [rates.new_full((*lead, setup.fleet.total), torch.nan) for _ in ["loss", *names]]
+    return Progress(0, setup.fleet.start, alive, losses, [], dict(zip(names, watched, strict=True)))
 
 
 def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
@@ -97,7 +108,7 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
     Training ends early when every run has diverged.
     """
     fleet, now = setup.fleet, start or begin(setup)
-    batches = _batches(fleet, now.step)
+    batches, begun = _batches(fleet, now.step), perf_counter() - now.seconds
     moves = {"lr": fleet.rates, **fleet.moves}
     ragged = fleet.subset.shape[-1] % fleet.runs[0].batch_size != 0
     for k in range(now.step, fleet.total):
@@ -108,16 +119,17 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
         hyper = {**fleet.hyper, **{n: t[..., k].contiguous() for n, t in moves.items()}}  # one layout for runs of every length
         step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
-        probes = [measure for steps, measure in setup.probes if k in steps]
-        if probes:
-            now.measured.append((k, _measure(setup, probes, now, state, batch, k)))
+        probes = [p for p in setup.probes if k in p.steps]
+        probing = now.probing + (_measure(setup, probes, now, state, batch) if probes else 0.0)
         now.losses[..., k] = value
-        now = Progress(k + 1, state, alive, now.losses, now.measured)
+        for name, series in now.watched.items():
+            series[..., k] = state.buffers[WATCH + name]
+        now = Progress(k + 1, state, alive, now.losses, now.measured, now.watched, probing, perf_counter() - begun)
         if k % LOOK == 0 and not alive.any():
             yield now
             return
     now.measured.append((fleet.total, {**evaluate(setup, now.state, "validation"), **evaluate(setup, now.state, "test")}))
-    yield now
+    yield now._replace(seconds=clock(fleet.rates.device) - begun)
 
 
 def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
@@ -134,12 +146,33 @@ def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
         epoch, done = epoch + 1, 0
 
 
-def _measure(setup: Setup, probes: list[Any], now: Progress, after: State, batch: Tensors, k: int) -> Tensors:
-    """All due probes at update k; the gradient is computed again, so that the step itself is the same without probes."""
+def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State, batch: Tensors) -> float:
+    """Measure all due probes, and the seconds that takes.
+
+    The gradient is computed again, so that the step itself is the same without probes.
+    """
+    fleet, k, begun = setup.fleet, now.step, clock(setup.fleet.rates.device)
     grads, (value, _) = setup.do.grads(now.state.params, now.state.buffers, batch)
-    start, lr = setup.fleet.start.params, setup.fleet.rates[..., k]
-    moment = Moment(now.state.params, now.state.buffers, batch, grads, after.params, start, lr, value)
-    return {name: value for measure in probes for name, value in measure(moment).items()}
+    moment = {"params": now.state.params, "buffers": now.state.buffers, "batch": batch, "grads": grads, "after": after.params}
+    moment |= {"start": fleet.start.params, "lr": fleet.rates[..., k], "loss": value}
+    found: Tensors = {}
+    for probe in probes:
+        found |= probe.measure({**moment, "drawn": probe.draw(k)})
+    now.measured.append((k, found))
+    return clock(fleet.rates.device) - begun
+
+
+def at_once(data: Tensors, runs: int) -> int:
+    """How many examples are evaluated at once: fewer of large ones on a CPU, where a model's activations fill the memory.
+
+    >>> digit, photo = {"x": torch.zeros(1, 64)}, {"x": torch.zeros(1, 3, 32, 32)}
+    >>> at_once(digit, 1), at_once(digit, 64), at_once(photo, 1)
+    (2048, 256, 341)
+    """
+    together = EVALUATED
+    if all(t.device.type == "cpu" for t in data.values()):
+        together = min(together, max(NUMBERS // max(t[:1].numel() for t in data.values()), FEW))
+    return min(CHUNK, max(together // runs, 1))
 
 
 def evaluate(setup: Setup, state: State, part: str) -> Tensors:
@@ -147,7 +180,7 @@ def evaluate(setup: Setup, state: State, part: str) -> Tensors:
     data: Tensors = getattr(setup.fleet, part)
     n = len(next(iter(data.values())))
     total: Tensors = {}
-    size = min(CHUNK, max(EVALUATED // len(setup.fleet.runs), 1))
+    size = at_once(data, len(setup.fleet.runs))
     for i in range(0, n, size):
         chunk = {name: t[i : i + size] for name, t in data.items()}
         share = min(size, n - i) / n

@@ -18,6 +18,7 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.engine.keys import generator
 from preheat.engine.placement import Placement
+from preheat.engine.precision import DTYPES
 from preheat.engine.step import State, Tensors
 from preheat.tasks.base import Task
 
@@ -50,7 +51,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     if len({r.stack_key for r in runs}) != 1:
         raise UserError("runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may differ")
     assert where.stacked or len(runs) == 1, "a placement without a run axis takes one run"
-    dtype = getattr(torch, first.precision)
+    dtype = DTYPES[first.precision]
     join = _joiner(where, dtype)
     task = build("task", first.task)
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
@@ -58,6 +59,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names if n not in moving}
     train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
     start = _start(runs, task, join)
+    start = State(where.laid_out(start.params), start.buffers, where.laid_out(start.opt))
     _draws_nothing(first, task)
     return Fleet(
         runs=tuple(runs),
@@ -108,12 +110,15 @@ def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
     """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws nothing."""
     if not fleet.noisy:
         return {}
-    drawn = {s: fleet.task.noise(generator(s, "noise", step), batch) for s in {r.seed for r in fleet.runs}}
-    like = fleet.rates
-    parts = [drawn[r.seed] or {} for r in fleet.runs]
-    if fleet.rates.dim() == 1:
-        return {n: t.to(like) for n, t in parts[0].items()}
-    return {n: torch.stack([p[n] for p in parts]).to(like) for n in parts[0]}
+    return drawn(fleet, "noise", step, lambda seeded: fleet.task.noise(seeded, batch) or {})
+
+
+def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator], Tensors]) -> Tensors:
+    """{name: [R, ...]}: what `draw` takes from the generator of (each run's seed, purpose, step), floats in the run's dtype."""
+    each = {s: draw(generator(s, purpose, step)) for s in {r.seed for r in fleet.runs}}
+    parts, like = [each[r.seed] for r in fleet.runs], fleet.rates
+    joined = parts[0] if like.dim() == 1 else {n: torch.stack([p[n] for p in parts]) for n in parts[0]}
+    return _to(joined, like.dtype, like.device)
 
 
 @lru_cache(maxsize=64)
@@ -121,12 +126,11 @@ def _draws_nothing(run: Run, task: Task) -> None:
     """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and resumed."""
     params, buffers = task.init(generator(run.seed, "init"))
     kind = next(iter(params.values())).dtype
-    rows = task.subset(generator(run.seed, "subset"))[: run.batch_size]
-    batch = {n: t[rows].to(kind) if t.is_floating_point() else t[rows] for n, t in _data(run.task)[0].items()}
-    drawn = task.noise(generator(run.seed, "noise"), len(rows)) or {}
+    rows = task.subset(generator(run.seed, "subset"))[: min(run.batch_size, 8)]
+    batch = {n: t[rows] for n, t in _data(run.task)[0].items()} | (task.noise(generator(run.seed, "noise"), len(rows)) or {})
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
-        task.loss(params, buffers, {**batch, **{n: t.to(kind) for n, t in drawn.items()}})
+        task.loss(params, buffers, _to(batch, kind, torch.device("cpu")))
         if not torch.equal(before, torch.get_rng_state()):
             raise UserError(
                 f"task {run.task.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "

@@ -53,7 +53,7 @@ def make_step(loss: Loss, optimizer: Optimizer, where: Placement, *, clip: bool)
 
     def step(state: State, batch: Tensors, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor, Tensor]:
         grads, (value, buffers) = grads_of(state.params, state.buffers, batch)
-        grads, value = where.mean(grads), where.mean(value)
+        grads, value = where.laid_out(where.mean(grads)), where.mean(value)
         new, alive = update(grads, value, buffers, state, hyper, alive)
         return new, value, alive
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from preheat.store.blobs import explain
+from preheat.core.errors import explain
 
 try:
     import fcntl

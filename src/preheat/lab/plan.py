@@ -18,10 +18,10 @@ START_SECONDS, TRACE_SECONDS = 4.0, 1.0
 
 
 class Choice(NamedTuple):
-    """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled.
+    """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled, on which device.
 
     seconds: measured per run-step; evaluation_seconds: per run and evaluation; compile_seconds: before the first step
-    of each shape; run_bytes: what one run keeps and works on.
+    of each shape; run_bytes: what one run keeps and works on; channels_last: how a single run's kernels are laid out.
     """
 
     size: int
@@ -30,10 +30,17 @@ class Choice(NamedTuple):
     compile_seconds: float
     run_bytes: int
     evaluation_seconds: float = 0.0
+    device: str = "cpu"
+    channels_last: bool = False
 
     def json(self) -> dict[str, Any]:
         """The choice as JSON data."""
         return self._asdict()
+
+    @property
+    def way(self) -> str:
+        """How a step is carried out, in words."""
+        return self.realise + " with channels last" * self.channels_last
 
 
 def fits(choice: Choice, *, mode: str, compile_mode: str, memory: int) -> bool:
@@ -56,7 +63,9 @@ class Unit(NamedTuple):
     @property
     def id(self) -> str:
         """The name of its checkpoint: the runs and how they are trained."""
-        return digest([[r.id for r in self.runs], self.choice.realise, self.choice.size > 1])
+        how = self.choice
+        more = [how.device, how.channels_last] if how.device != "cpu" or how.channels_last else []
+        return digest([[r.id for r in self.runs], how.realise, how.size > 1, *more])
 
     @property
     def run_steps(self) -> int:
@@ -70,6 +79,13 @@ class Unit(NamedTuple):
         gap = max(first.evaluate.resolve(first.total_steps, first.steps_per_epoch), 1.0)
         evaluations = math.ceil(first.total_steps / gap) + 2
         return self.run_steps * self.choice.seconds + len(self.runs) * evaluations * self.choice.evaluation_seconds
+
+
+def halves(unit: Unit) -> tuple[Unit, Unit]:
+    """The unit in two, each trained as before; a half of one run is trained alone."""
+    middle = (len(unit.runs) + 1) // 2
+    first, second = (Unit(part, unit.choice._replace(size=len(part))) for part in (unit.runs[:middle], unit.runs[middle:]))
+    return first, second
 
 
 def groups(runs: Sequence[Run]) -> list[list[Run]]:

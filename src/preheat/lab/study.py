@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, explain
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
+from preheat.lab.devices import offered, room
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
 from preheat.lab.workers import Event, Job, execute
-from preheat.store.blobs import explain, read_json, write_atomic
+from preheat.store.blobs import read_json, write_atomic
 from preheat.store.store import Store, exists
 
 BUSY_SECONDS = 1.0
@@ -25,10 +26,13 @@ BUSY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class How:
-    """What may differ without changing a result: workers, device, placement, compilation, memory, checkpoints."""
+    """What may differ without changing a result: workers, device, placement, compilation, memory, checkpoints.
+
+    device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or cuda:1.
+    """
 
     jobs: int = 0
-    device: str = "cpu"
+    device: str = "auto"
     mode: str = "auto"
     compile: str = "auto"
     memory: int = 0
@@ -37,16 +41,19 @@ class How:
 
     @property
     def workers(self) -> int:
-        """The number of worker processes: as asked, or one a core."""
-        return self.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.jobs or os.cpu_count() or 1
+        """The number of worker processes on a CPU."""
+        return self.workers_on("cpu")
 
-    @property
-    def worker_memory(self) -> int:
-        """Bytes that one worker may use: as asked, or half of the machine's memory shared among the workers."""
-        if self.memory:
-            return self.memory
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
-        return pages // 2 // self.workers
+    def workers_on(self, device: str) -> int:
+        """The number of worker processes: as asked, or one a core; on a GPU one."""
+        if self.jobs or device != "cpu":
+            return self.jobs or 1
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def asked(self, device: str) -> dict[str, Any]:
+        """What the planner is asked for on a device; memory: bytes that one worker may use."""
+        memory = self.memory or room(device, self.workers_on(device))
+        return {"memory": memory, "mode": self.mode, "compile_mode": self.compile}
 
 
 class Plan(NamedTuple):
@@ -62,6 +69,11 @@ class Plan(NamedTuple):
     def seconds(self, jobs: int) -> float:
         """The estimated wall time."""
         return total_seconds(self.units, jobs)
+
+    @property
+    def device(self) -> str:
+        """Where the units are trained: on one device all of them."""
+        return next((u.choice.device for u in self.units), "cpu")
 
     @property
     def memory(self) -> int:
@@ -80,18 +92,36 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
     runs = [p.run for p in points]
     saved = folder(root, study) / "plan.json"
-    asked: dict[str, Any] = {"memory": how.worker_memory, "mode": how.mode, "compile_mode": how.compile}
     before = read_json(saved) if saved.exists() else {}
-    known = {name: c for name, c in before.items() if _readable(c) and fits(Choice(**c["choice"]), **asked)}
-    missing = [r for r in runs if r.id not in done]
-    if not missing:
+    known = {name: c for name, c in before.items() if _readable(c)}
+    if all(r.id in done for r in runs):
         return Plan(study, points, done, [], {}, known)
-    from preheat.lab.measure import choices  # torch: not for a study that only needs its report
-
-    chosen = choices(runs, known, jobs=how.workers, **asked)
+    devices = offered(how.device)
+    known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
+    chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
     todo = units(runs, lambda run: chosen[run.stack_key], done)
     return Plan(study, points, done, todo, chosen, known)
+
+
+def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
+    """Whether a measured choice may be kept; those for a device that is not asked about now are."""
+    return choice.device not in devices or fits(choice, **how.asked(choice.device))
+
+
+def _fastest(runs: Sequence[Run], known: dict[str, Any], how: How, devices: Sequence[str]) -> dict[str, Choice]:
+    """{stack key: choice} on the device that is estimated to be done first with all runs, whether they are trained or not.
+
+    So a study that was stopped goes on where it was.
+    """
+    from preheat.lab.measure import choices  # torch: not for a study that only needs its report
+
+    def measured(device: str) -> tuple[float, dict[str, Choice]]:
+        jobs = how.workers_on(device)
+        made = choices(runs, known, jobs=jobs, device=device, **how.asked(device))
+        return total_seconds(units(runs, lambda run: made[run.stack_key]), jobs), made
+
+    return min((measured(device) for device in devices), key=lambda found: found[0])[1]
 
 
 def _check_metric(study: Study, runs: Sequence[Run]) -> None:
@@ -113,8 +143,11 @@ def _check_metric(study: Study, runs: Sequence[Run]) -> None:
 
 
 def _readable(entry: Any) -> bool:
-    """Whether an entry of plan.json is one of this version's."""
-    return isinstance(entry, dict) and set(entry) == {"run_steps", "choice"} and set(entry["choice"]) == set(Choice._fields)
+    """Whether an entry of plan.json is one of this version's, or of an earlier one's that knew no devices."""
+    if not isinstance(entry, dict) or set(entry) != {"run_steps", "choice"}:
+        return False
+    names = set(entry["choice"])
+    return set(Choice._fields) - set(Choice._field_defaults) <= names <= set(Choice._fields)
 
 
 def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
@@ -124,13 +157,14 @@ def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
     _make(here)
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
-    job = Job(root, how.imports, how.checkpoint_seconds, how.device)
+    job = Job(root, how.imports, how.checkpoint_seconds)
+    workers = how.workers_on(made.device)
     with closing(Claims(root)) as claims:
         todo: Sequence[Unit] = made.units
         while todo:
             told = 0
             if any(claims.free(r.id) for u in todo for r in u.runs):
-                with closing(execute(todo, job, how.workers)) as events:
+                with closing(execute(todo, job, workers)) as events:
                     for event in events:
                         told += event.runs
                         yield event

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +22,9 @@ from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
 from preheat.engine.placement import Placement
 from preheat.lab.measure import placement
-from preheat.lab.plan import Unit
+from preheat.lab.plan import Unit, halves
 from preheat.store.blobs import write_atomic
+from preheat.store.store import Store
 
 BEAT_SECONDS = 0.2
 
@@ -37,20 +40,32 @@ class Stopped(Exception):
     """The unit was asked to stop; its checkpoint is written."""
 
 
+def complain(text: str) -> None:
+    """Say it on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def train_unit(
-    unit: Unit, save: Path | None, *, beat: Callable[[Beat], bool], every: float = 20.0, where: Placement | None = None
+    unit: Unit,
+    save: Path | None,
+    *,
+    beat: Callable[[Beat], bool],
+    every: float = 20.0,
+    where: Placement | None = None,
+    warn: Callable[[str], None] = complain,
 ) -> list[Record]:
     """The records of a unit's runs.
 
     save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints. beat: called a few
     times a second; what it returns says whether to stop, which writes a checkpoint and raises `Stopped`.
-    where: the placement, if not the one that the unit's choice names.
+    where: the placement, if not the one that the unit's choice names. warn: told when checkpoints can't be written, which
+    does not end the training.
     """
     where = where or placement(unit.choice)
     setup = set_up(unit.runs, where)
     start = _resume(setup, save)
-    begun = said = saved = time.perf_counter()
-    last = start.step
+    said = saved = time.perf_counter()
+    last, well = start.step, True
     for now in train(setup, start):
         clock = time.perf_counter()
         if clock - said < BEAT_SECONDS and now.step < setup.fleet.total:
@@ -58,11 +73,34 @@ def train_unit(
         stop = beat(Beat((now.step - last) * len(unit.runs), now))
         said, last = clock, now.step
         if save and now.step < setup.fleet.total and (stop or clock - saved > every):
-            write_atomic(save, checkpoint.dump(setup, now))
+            well = _save(setup, now, save, warn if well else None)
             saved = time.perf_counter()
         if stop and now.step < setup.fleet.total:
             raise Stopped
-    return records(setup, now, provenance(str(where.device), time.perf_counter() - begun, unit))
+    return records(setup, now, provenance(str(where.device), now.seconds, unit))
+
+
+def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] | None) -> bool:
+    """Whether the checkpoint could be written: without it the work of this unit is at risk, but not yet lost."""
+    try:
+        write_atomic(save, checkpoint.dump(setup, now))
+    except UserError as error:
+        if warn:
+            warn(f"no checkpoint at step {now.step}, training goes on: {error}")
+        return False
+    return True
+
+
+def share_checkpoint(store: Store, unit: Unit) -> None:
+    """Give the halves of a fleet what its checkpoint has of their runs; where that fails they begin anew."""
+    whole = store.checkpoint_path(unit.id)
+    if not whole.exists():
+        return
+    with suppress(Exception):
+        parts = halves(unit)
+        for part, data in zip(parts, checkpoint.split(whole.read_bytes(), len(parts[0].runs)), strict=True):
+            write_atomic(store.checkpoint_path(part.id), data)
+    whole.unlink(missing_ok=True)
 
 
 def _resume(setup: Setup, save: Path | None) -> Progress:
@@ -79,20 +117,25 @@ def _resume(setup: Setup, save: Path | None) -> Progress:
 
 def failed(unit: Unit, reason: str) -> list[Record]:
     """Records that say why the unit's runs could not be trained."""
-    return [Record(r, Status("failed", None, reason), provenance=provenance("cpu", 0.0, unit)) for r in unit.runs]
+    whence = provenance(unit.choice.device, 0.0, unit)
+    return [Record(r, Status("failed", None, reason), provenance=whence) for r in unit.runs]
 
 
 def provenance(device: str, seconds: float, unit: Unit) -> dict[str, Any]:
     """Versions, device, commit, and the seconds that the unit took, shared evenly among its runs."""
-    name = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
     return {
         **_versions(),
-        "device": f"{device} ({name})",
-        "placement": f"{unit.choice.realise}, fleet of {len(unit.runs)}"
-        if unit.choice.size > 1
-        else f"{unit.choice.realise}, alone",
+        "device": f"{device} ({_device_name(device)})",
+        "placement": f"{unit.choice.way}, " + (f"fleet of {len(unit.runs)}" if unit.choice.size > 1 else "alone"),
         "seconds": round(seconds / len(unit.runs), 6),
     }
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        with suppress(RuntimeError, AssertionError):  # a GPU that is lost has no name
+            return torch.cuda.get_device_name(device)
+    return platform.machine()
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import traceback
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +21,8 @@ from typing import Any, Literal, NamedTuple
 from preheat.core.errors import UserError
 from preheat.core.registry import import_file
 from preheat.lab.claims import Claims
-from preheat.lab.plan import Unit
+from preheat.lab.devices import free, out_of_memory
+from preheat.lab.plan import Unit, halves
 from preheat.store.segment import Writer
 from preheat.store.store import Store
 
@@ -31,7 +31,8 @@ class Event(NamedTuple):
     """What happened to a unit.
 
     beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were recorded as
-    failed. busy: another process has some of the runs. retry: what failed is tried again.
+    failed. busy: another process has some of the runs. retry: what failed is tried again: a unit, in halves where memory
+    ran out, or a checkpoint that could not be written.
     """
 
     kind: Literal["beat", "done", "failed", "busy", "retry"]
@@ -48,12 +49,10 @@ class Job(NamedTuple):
     root: Path
     imports: tuple[str, ...] = ()
     every: float = 20.0
-    device: str = "cpu"
 
 
 def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
     """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give up."""
-    from preheat.lab.measure import placement
     from preheat.lab.unit import Stopped, train_unit
 
     claims, store, writer = _tools(job.root)
@@ -69,7 +68,7 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
                 save,
                 beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
                 every=job.every,
-                where=placement(todo.choice, job.device),
+                warn=lambda text: say("retry", text=text),
             )
             writer.append(found)
         if save:
@@ -96,6 +95,8 @@ def _worker(pipe: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
+    from preheat.lab.unit import share_checkpoint
+
     torch.set_num_threads(1)
     for file in job.imports:
         import_file(file)
@@ -108,14 +109,26 @@ def _worker(pipe: Connection, job: Job) -> None:
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while (unit := pipe.recv()) is not None:
-            try:
-                work(job, unit, say, asked)
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                raise
-            except UserError as error:
-                say("error", text=str(error), user=True)
-            except Exception as error:
-                say("error", text=f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+            failure = _attempt(job, unit, say, asked)
+            if failure and failure.get("memory"):
+                free()
+                if len(unit.runs) > 1:
+                    share_checkpoint(Store.open(job.root, create=False), unit)
+            if failure:
+                say("error", **failure)
+
+
+def _attempt(job: Job, unit: Unit, say: Any, stop: Any) -> dict[str, Any] | None:
+    """Work on a unit; what went wrong as plain data, for the error itself holds on to all that was in use."""
+    try:
+        work(job, unit, say, stop)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except UserError as error:
+        return {"text": str(error), "user": True}
+    except Exception as error:
+        return {"text": f"{type(error).__name__}: {error}", "memory": out_of_memory(error)}
+    return None
 
 
 class _Hand:
@@ -192,8 +205,8 @@ def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], d
         hand.process.join(1)
         kind, facts = "error", {"text": f"the worker process died (exit code {hand.process.exitcode})"}
         hands[hands.index(hand)] = _Hand(job)
-    if kind == "beat":
-        yield Event("beat", unit, **facts)
+    if kind in ("beat", "retry"):  # it goes on
+        yield Event(kind, unit, **facts)
         return
     hand.unit = None
     if kind == "error":
@@ -205,8 +218,13 @@ def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], d
 
 
 def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Event:
-    """Try a failed fleet run by run, a failed run once more, and then record it as failed."""
+    """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it as failed."""
     todo, tries = queue
+    if facts.get("memory"):
+        facts = {**facts, "text": _too_much(unit, facts["text"])}
+    if len(unit.runs) > 1 and facts.get("memory"):
+        todo.extend(halves(unit))
+        return Event("retry", unit, text=facts["text"])
     if len(unit.runs) > 1:
         alone = unit.choice._replace(size=1, realise="eager")
         todo.extend(Unit((run,), alone) for run in unit.runs)
@@ -220,6 +238,16 @@ def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit]
     with Store.open(job.root).writer() as writer:
         writer.append(failed(unit, facts["text"]))
     return Event("failed", unit, runs=1, text=facts["text"])
+
+
+def _too_much(unit: Unit, text: str) -> str:
+    """What is said where memory ran out, and what is done about it or what to write instead."""
+    if len(unit.runs) > 1:
+        first, second = (len(half.runs) for half in halves(unit))
+        return f"out of memory with {len(unit.runs)} runs together: going on with {first} and {second}"
+    run, device = unit.runs[0], unit.choice.device
+    smaller = f"write a smaller batch_size (it is {run.batch_size})" + " or precision bf16" * (run.precision != "bf16")
+    return f"out of memory with one run alone on {device}: {smaller} ({text})"
 
 
 def _stop(hands: list[_Hand]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Tensors, interval, norm
+from preheat.core.spec import LATER
+from preheat.probes.base import Moment, Tensors, norm, timed
 
 
 @PROBES.register("grad_norm")
@@ -16,9 +17,10 @@ class GradNorm:
 
     every: Length = steps(10)
     layers: bool = False
+    until: Length | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "every", interval(self.every))
+        timed(self)
 
     def measure(self, moment: Moment) -> Tensors:
         """grad_norm, and grad_norm.<parameter> for each."""
@@ -32,9 +34,10 @@ class UpdateNorm:
     """The Euclidean norm of one update, absolute and relative to the parameters' norm."""
 
     every: Length = steps(10)
+    until: Length | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "every", interval(self.every))
+        timed(self)
 
     def measure(self, moment: Moment) -> Tensors:
         """update_norm: ||p' - p||; update_ratio: ||p' - p|| / ||p||."""
@@ -48,9 +51,10 @@ class Distance:
     """The Euclidean distance of the parameters from their initialisation."""
 
     every: Length = steps(10)
+    until: Length | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "every", interval(self.every))
+        timed(self)
 
     def measure(self, moment: Moment) -> Tensors:
         """distance: ||p - p_0||, before the update."""
@@ -63,9 +67,10 @@ class LearningRate:
     """The learning rate that the update used."""
 
     every: Length = steps(10)
+    until: Length | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "every", interval(self.every))
+        timed(self)
 
     def measure(self, moment: Moment) -> Tensors:
         """learning_rate."""

@@ -6,7 +6,6 @@ reach the disk, and are renamed over the target.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
@@ -16,27 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from preheat.core.canon import plain
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, explain
 
 _MARK = ".preheat-tmp"
 _STALE_SECONDS = 3600.0
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
-
-def explain(what: str, path: Path, error: OSError) -> UserError:
-    """The error of the system as one of ours. what: the failed act with its object, such as "write 3 records".
-
-    >>> print(explain("write the plan", Path("plan.json"), OSError(errno.ENOSPC, "No space left on device")))
-    cannot write the plan in plan.json: the disk is full (No space left on device): free space and run the same command again
-    """
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
-        return UserError(f"cannot {what} in {path}: the disk is full ({reason}): free space and run the same command again")
-    if error.errno in _REFUSED:
-        return UserError(f"cannot {what} in {path}: it may not be changed ({reason}): name a folder that you may write to")
-    return UserError(f"cannot {what} in {path}: {reason}")
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -23,9 +23,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from preheat.core.canon import plain
+from preheat.core.errors import explain
 from preheat.core.record import Record, Status
 from preheat.core.run import Run
-from preheat.store.blobs import CREATE, explain, sync_folder, write_all
+from preheat.store.blobs import CREATE, sync_folder, write_all
 from preheat.store.trace import Groups, checksum, encode
 
 UNFINISHED = "an unfinished record: its writer was killed, or is writing it now"

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, explain
 from preheat.core.record import Outcome, Record, Series
-from preheat.store.blobs import explain, read_json, sweep, write_atomic, write_json
+from preheat.store.blobs import read_json, sweep, write_atomic, write_json
 from preheat.store.segment import UNFINISHED, Damage, Head, Writer, read_segment
 from preheat.store.trace import Corrupt, decode
 

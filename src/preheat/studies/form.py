@@ -131,6 +131,7 @@ class StudyForm(BaseModel):
     goal: Literal["max", "min"] = "max"
     margin: Rate = Field(default=0.01, description="the smallest difference of the metric that matters")
     parts: dict[str, Lists] = Field(default={}, description="named smaller versions: {name: {path: [values kept]}}")
+    notes: list[str] = Field(default=[], description="what a reader of the report must be told")
 
 
 RUN_FIELDS = tuple(RunForm.model_fields)

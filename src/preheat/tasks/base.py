@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from preheat.core.errors import UserError
+from preheat.core.spec import Spec, as_spec, build, complete
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -126,13 +127,20 @@ class Classification(ABC):
         from torch.nn.functional import cross_entropy
 
         fresh = {n: b.clone() for n, b in buffers.items()}
-        return cross_entropy(_call(self, True, {**params, **fresh}, batch["x"]), batch["y"]), fresh
+        return cross_entropy(forward(self, True, {**params, **fresh}, batch["x"]), batch["y"]), fresh
+
+    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
+        """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels have none."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        with sdpa_kernel(SDPBackend.MATH):
+            return self.loss(params, buffers, batch)[0]
 
     def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """loss (cross entropy) and accuracy (fraction right) in evaluation mode."""
         from torch.nn.functional import cross_entropy
 
-        logits = _call(self, False, {**params, **buffers}, batch["x"])
+        logits = forward(self, False, {**params, **buffers}, batch["x"])
         right = (logits.argmax(-1) == batch["y"]).to(logits.dtype)
         return {"loss": cross_entropy(logits, batch["y"]), "accuracy": right.mean()}
 
@@ -141,11 +149,22 @@ class Classification(ABC):
         return {"accuracy": 1.0 / self.classes}
 
 
-def _call(task: Classification, training: bool, tensors: Tensors, x: Tensor) -> Tensor:
+def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -> Tensor:
+    """[B, C] logits of the task's network with these parameters and buffers; at least float32, also under autocast."""
+    import torch
     from torch.func import functional_call
 
     out: Tensor = functional_call(_skeleton(task, training), tensors, (x,))
-    return out
+    return out.float() if out.dtype == torch.bfloat16 else out
+
+
+def chosen(model: Any, size: int) -> Spec:
+    """A registered model with every option written out; it must take images of this size."""
+    found = complete("model", as_spec(model, "model"))
+    made = build("model", found)
+    if hasattr(made, "check"):
+        made.check(size)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -10,18 +10,20 @@ import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.registry import TASKS
-from preheat.tasks.base import Classification, Data
+from preheat.core.registry import MODELS, TASKS
+from preheat.core.spec import as_spec, build
+from preheat.tasks.base import Classification, Data, chosen
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 POOL, VALIDATION = 100, 37  # per class; the smallest class has 174 images, what is left (427 in all) is the test set
+OWN = ("mlp", "cnn")  # this task's own models, words in a run
 
 
 @TASKS.register("digits")
@@ -30,24 +32,33 @@ class Digits(Classification):
     """Handwritten digits (1,797 real 8 x 8 images): how well can few examples be learnt?
 
     examples_per_class: 1 to 100, drawn anew from a pool of 100 a class by each seed. model: "mlp" (64-64-64-10,
-    8,970 parameters) or "cnn" (two 3 x 3 convolutions of 16 and 32 channels with BatchNorm, 5,178 parameters).
-    Initialisation: He normal, biases 0. Pixels are divided by 16. The split is fixed: 1,000 training pool,
-    370 validation, 427 test images, stratified, the same for every seed.
+    8,970 parameters) or "cnn" (two 3 x 3 convolutions of 16 and 32 channels with BatchNorm, 5,178 parameters), both
+    with He normal initialisation and biases 0, or any registered model, by name or with options. Pixels are divided by
+    16. The split is fixed: 1,000 training pool, 370 validation, 427 test images, stratified, the same for every seed.
 
     >>> Digits(examples_per_class=5).examples
     50
     """
 
     examples_per_class: int = POOL
-    model: str = "mlp"
+    model: Any = "mlp"
 
     def __post_init__(self) -> None:
         if not 1 <= self.examples_per_class <= POOL:
             raise UserError(
                 f"examples_per_class of digits must be 1 to {POOL} (the rest is held out), got {self.examples_per_class}"
             )
-        if self.model not in ("mlp", "cnn"):
-            raise unknown("model of task 'digits'", self.model, ("mlp", "cnn"))
+        one = as_spec(self.model, "model")
+        if one.name not in (*OWN, *MODELS.names()):
+            raise unknown("model of task 'digits'", one.name, (*OWN, *MODELS.names()))
+        if one.name in OWN and one.options:
+            raise UserError(f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}")
+        object.__setattr__(self, "model", one.name if one.name in OWN else chosen(one, 8))
+
+    @classmethod
+    def most_per_class(cls, selection: str = "validation") -> int:
+        """100: the split is fixed, whatever chooses."""
+        return POOL
 
     @property
     def examples(self) -> int:
@@ -60,7 +71,7 @@ class Digits(Classification):
         return 10
 
     def data(self) -> Data:
-        """x: [N, 64] for the MLP, [N, 1, 8, 8] for the CNN, in 0..1; the pool is sorted by class."""
+        """x: [N, 64] for the MLP, [N, 1, 8, 8] else, in 0..1; the pool is sorted by class."""
         import torch
 
         pixels, labels = _images()
@@ -82,9 +93,12 @@ class Digits(Classification):
         return torch.cat(rows)
 
     def network(self) -> nn.Module:
-        """The MLP or the CNN, He-initialised."""
+        """The MLP or the CNN, He-initialised, or the registered model as it initialises itself."""
         from torch import nn
 
+        if self.model not in OWN:
+            made: nn.Module = build("model", self.model).network(1, 8, 10)
+            return made
         net = _mlp() if self.model == "mlp" else _cnn()
         for layer in net.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):

@@ -1,0 +1,105 @@
+"""Show what there is of the image sets, fetch the official files and check them, or write files that imitate them."""
+
+from __future__ import annotations
+
+import argparse
+
+from preheat.cli.options import data_folder, use_data, whole
+from preheat.core.errors import UserError, explain
+
+PER_CLASS = 500
+EXAMPLES = """examples:
+  preheat data                                       what is there
+  preheat data cifar10 pathmnist                     fetch what is missing, check the checksums
+  preheat data all --data /big/disk
+  preheat data cifar10 --imitate --per-class 100     images to try with, made here, in CIFAR-10's format
+
+Imitated images are not CIFAR-10's, and train only with source=local: docs/data.md.
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="cifar10, cifar100, pathmnist, or all (default: show what is there)"
+    )
+    data_folder(parser)
+    parser.add_argument("--imitate", action="store_true", help="write images with learnable structure in the official format")
+    parser.add_argument(
+        "--per-class", metavar="N", type=whole, help=f"imitated training images a class (default: {PER_CLASS}); a fifth for test"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Show, fetch or imitate."""
+    from preheat.tasks.files import folder, ready
+    from preheat.tasks.sets import SETS, named
+
+    use_data(args)
+    names = list(SETS) if "all" in args.names else [named(name).name for name in args.names]
+    if args.per_class is not None and not args.imitate:
+        raise UserError("--per-class is for imitated images: add --imitate")
+    if args.imitate and not names:
+        raise UserError("--imitate needs the set to imitate: write preheat data cifar10 --imitate")
+    for name in names:
+        if args.imitate:
+            imitate(name, args.per_class or PER_CLASS)
+        else:
+            ready(name, "official")
+    print(f"image sets in {folder().absolute()}:")
+    for name in names or SETS:
+        print(f"  {name:<10} {state(name)}")
+
+
+def state(name: str) -> str:
+    """What there is of a set, on one line."""
+    from preheat.tasks.files import arrays, found, official
+    from preheat.tasks.sets import named
+
+    files = named(name)
+    places = found(files)
+    if not places:
+        return f"not there; preheat data {name} fetches {files.megabytes} MB"
+    try:
+        for path in places:
+            if official(files, path):
+                return f"official: {counted(files.images)} ({path.name})"
+        x = arrays(name, "local")
+    except UserError as error:
+        return f"not usable: {error}"
+    counts = [0 if split is None else len(split[1]) for split in x]
+    return f"not the official files, for source=local: {counted(counts)} ({places[0].name})"
+
+
+def counted(images: list[int] | tuple[int, ...]) -> str:
+    """The images of each split that there is.
+
+    >>> counted((50_000, 0, 10_000))
+    '50,000 training, 10,000 test images'
+    """
+    kinds = zip(images, ("training", "validation", "test"), strict=True)
+    return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) + " images"
+
+
+def imitate(name: str, per_class: int) -> None:
+    """Write the imitated files of a set. Errors: UserError where the set is there, or too many images are asked for."""
+    from preheat.store.blobs import write_atomic
+    from preheat.tasks.files import folder, found
+    from preheat.tasks.imitation import imitation
+    from preheat.tasks.sets import named
+
+    files = named(name)
+    if places := found(files):
+        raise UserError(
+            f"imitated images never replace a file, {places[0]} is there: move it away, or name another --data folder"
+        )
+    most = files.images[0] // files.classes
+    if per_class > most:
+        raise UserError(f"--per-class of {name} must be at most {most:,}, as in {files.title}, got {per_class:,}")
+    root = folder()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(f"write {files.file}", root, error) from error
+    file, content = imitation(name, per_class)
+    write_atomic(root / file, content)

@@ -1,0 +1,83 @@
+"""Which devices there are, how much memory a process may use on each, and what running out of it looks like."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+
+from preheat.core.errors import UserError
+
+SHARE = 0.8  # of a GPU's memory: the rest is for what its libraries take beside our tensors
+
+
+def offered(asked: str) -> tuple[str, ...]:
+    """The devices that `asked` leaves to choose from: auto is the CPU, and the GPU where there is one.
+
+    asked: auto, cpu, cuda or cuda:1. Errors: UserError where it is none of these, or torch finds no such device.
+
+    >>> offered("cpu")
+    ('cpu',)
+    """
+    found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", asked)
+    if not found:
+        raise UserError(f"a device is auto, cpu, cuda or cuda:1 (a GPU's number), got {asked!r}: write --device cpu")
+    if asked == "cpu":
+        return ("cpu",)
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return ("cpu", "cuda") if there else ("cpu",)
+    if int(found[1] or 0) >= there:
+        raise UserError(
+            f"--device {asked} needs a GPU that torch can use, and {_reason(there)}: "
+            + (f"write --device cuda:0{f' to cuda:{there - 1}' * (there > 1)}" if there else "write --device cpu")
+        )
+    return (asked,)
+
+
+def _reason(there: int) -> str:
+    """Why there is no such GPU, as torch says it."""
+    import torch
+
+    if there:
+        return f"it finds {there}"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f"it says: {str(error).splitlines()[0]}"
+    return "it finds none"
+
+
+def room(device: str, workers: int) -> int:
+    """Bytes that one of `workers` processes may use: half of the machine's memory, or four fifths of the GPU's, shared."""
+    if device == "cpu":
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+        return pages // 2 // workers
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return min(free, int(SHARE * total)) // workers
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that memory ran out: on a GPU, or in torch's or Python's own allocator."""
+    import torch
+
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory|ALLOC_FAILED", str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
+def free() -> None:
+    """Give back what nothing refers to any more, so that a smaller fleet finds room."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()

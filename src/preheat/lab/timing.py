@@ -1,0 +1,139 @@
+"""What a step and an evaluation cost, measured on twins of the runs: the same shapes and operations, no data files.
+
+Heavy models are measured on few rows: where arithmetic rules, a batch costs as many times more as it has rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from preheat.core.run import Run
+from preheat.core.spec import Spec, build
+from preheat.engine.loop import Setup, begin, evaluate, set_up, train
+from preheat.engine.placement import Placement, single
+
+LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 3
+TWIN_STEPS = 10_000
+HEAVY, VERY_HEAVY = 0.1, 1.0  # seconds of one run's step: arithmetic rules; too slow to measure whole
+FEW_ROWS = 16
+BLOCK = 4  # steps on a GPU between waits for it: it works while Python goes on
+
+
+def twin(run: Run, rows: int | None = None) -> Run:
+    """A run whose steps cost the same, of `rows` rows a batch: on random data of the same shapes where its task has such.
+
+    It has no schedule, probes or evaluations, a rate that can't make it diverge, and trains on the whole pool.
+    """
+    task, options = run.task, run.task.options
+    if "source" in options:
+        whole = {n: None for n in ("examples_per_class", "total_examples") if n in options}
+        task = Spec(task.name, {**options, **whole, "source": "random"})
+    plain = run.but(task=task, schedule="constant", peak_lr=1e-6, also={}, probes=(), length=TWIN_STEPS, evaluate=TWIN_STEPS)
+    return plain.but(batch_size=min(rows, run.batch_size)) if rows else plain
+
+
+def unevaluated(runs: Sequence[Run], where: Placement) -> Setup:
+    """The set-up of runs that are not evaluated on the way."""
+    return set_up(runs, where)._replace(evaluations=frozenset())
+
+
+def cut(setup: Setup, rows: int) -> Setup:
+    """The set-up with the first `rows` rows of the validation set as the whole of it."""
+    return setup._replace(fleet=setup.fleet._replace(validation={n: t[:rows] for n, t in setup.fleet.validation.items()}))
+
+
+def evaluated(run: Run) -> tuple[int, int]:
+    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin has fewer."""
+    task = build("task", run.task)
+    if hasattr(task, "evaluated"):
+        validation, test = task.evaluated
+        return int(validation), int(test)
+    _, *parts = task.data()
+    validation, test = (len(next(iter(part.values()))) for part in parts)
+    return validation, test
+
+
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was asked; a CPU has already."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
+    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out.
+
+    The lower quartile over steps: other work on the machine only ever slows a step down. Of heavy steps (`HEAVY`) one
+    is enough to warm up. A run that ends is begun again.
+    """
+    begun = ready = time.perf_counter()
+    setup = unevaluated([twin(r) for r in runs], where)
+    block = 1 if where.device.type == "cpu" else BLOCK
+    each: list[float] = []
+    warm = WARM
+    while not _enough(len(each) - warm, time.perf_counter() - ready):
+        at = time.perf_counter()
+        for now in train(setup):
+            if now.step % block or not now.step:
+                continue
+            wait(where.device)
+            clock = time.perf_counter()
+            each.append((clock - at) / block)
+            warm = 1 if each[0] > HEAVY * len(runs) and len(each) == 1 else warm
+            ready = clock if len(each) == warm else ready
+            if _enough(len(each) - warm, clock - ready):
+                break
+            at = time.perf_counter()
+    kept = sorted(each[warm:])
+    return kept[len(kept) // 4] / len(runs), ready - begun
+
+
+def _enough(timed: int, spent: float) -> bool:
+    return timed > 0 and (spent >= MOST_SECONDS or (timed >= LEAST_STEPS and spent >= LEAST_SECONDS))
+
+
+class Glance(NamedTuple):
+    """What to measure in place of a run: `run`, whose steps times `scale` are the run's; `heavy`: whether arithmetic rules."""
+
+    run: Run
+    scale: float = 1.0
+    heavy: bool = False
+
+
+def glance(run: Run, device: str = "cpu") -> Glance:
+    """A first look at a run on a CPU: two steps of a few rows. On a GPU nothing is heavy."""
+    if device != "cpu":
+        return Glance(run)
+    few = twin(run, FEW_ROWS)
+    progress = train(unevaluated([few], single()))
+    next(progress), next(progress)
+    at = time.perf_counter()
+    next(progress)
+    scale = run.batch_size / few.batch_size
+    seconds = (time.perf_counter() - at) * scale
+    if seconds > VERY_HEAVY:
+        return Glance(few, scale, True)
+    return Glance(run, 1.0, seconds > HEAVY)
+
+
+def seconds_per_evaluation(runs: Sequence[Run], where: Placement) -> float:
+    """Seconds of one evaluation of one run on the validation set, scaled from a part of it where all would take long."""
+    setup = set_up([twin(r, FEW_ROWS) for r in runs], where)
+    state, (whole, _) = begin(setup).state, evaluated(runs[0])
+    n = len(next(iter(setup.fleet.validation.values())))
+    seconds = 0.0
+    for rows in (min(2 * FEW_ROWS, n), min(16 * FEW_ROWS, n), n):
+        part = cut(setup, rows)
+        evaluate(part, state, "validation")
+        wait(where.device)
+        at = time.perf_counter()
+        evaluate(part, state, "validation")
+        wait(where.device)
+        spent = time.perf_counter() - at
+        seconds = spent * whole / rows / len(runs)
+        if spent > HEAVY or rows == n:
+            break
+    return seconds

@@ -1,0 +1,84 @@
+"""WRN-16-4 with LayerNorm: the wide ResNet of Kalra and Barkeshli 2024 (arXiv 2406.09405), without batch statistics.
+
+A 3 x 3 stem of 16 channels, then three stages of two residual blocks with 64, 128 and 256 channels, a global mean and
+a linear layer: convolution, LayerNorm over the channels of each pixel, ReLU; a ReLU after each sum. Convolutions have
+biases. Initialisation (their standard parameterisation): truncated normal of variance 2 / fan_in, 1 / fan_in for the
+last layer, biases 0. Their model file is not published with the paper's runs; a shortcut that changes shape is here a
+1 x 1 convolution with LayerNorm. They standardise each image by its own mean and deviation, a task here by the set's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from preheat.core.registry import MODELS
+from preheat.models.base import at_least_one
+from preheat.models.parts import global_mean, residual
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 and 2
+
+
+@MODELS.register("wrn16_4")
+@dataclass(frozen=True)
+class WideResNet16:
+    """WRN-16-4 with LayerNorm in place of BatchNorm: 2,752,042 parameters with 10 classes.
+
+    width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the next two.
+    """
+
+    width: int = 16
+    widen: int = 4
+
+    def __post_init__(self) -> None:
+        at_least_one("wrn16_4", width=self.width, widen=self.widen)
+
+    def network(self, channels: int, size: int, classes: int) -> nn.Module:
+        """Stem, six residual blocks, mean, linear layer."""
+        from torch import nn
+
+        blocks: list[nn.Module] = []
+        wide = self.width
+        for stage in range(3):
+            out = self.width * self.widen * 2**stage
+            blocks += [_block(wide, out, 2 if stage else 1), _block(out, out, 1)]
+            wide = out
+        ends = [global_mean(), nn.Linear(wide, classes)]
+        net = nn.Sequential(*_pair(channels, self.width, 3, 1), nn.ReLU(), *blocks, *ends)
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
+                deviation = (gain / layer.weight[0].numel()) ** 0.5 / _CUT
+                nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+                nn.init.zeros_(layer.bias)
+        return net
+
+
+def _block(wide: int, out: int, stride: int) -> nn.Module:
+    from torch import nn
+
+    shortcut = nn.Sequential(*_pair(wide, out, 1, stride)) if stride > 1 or wide != out else None
+    return residual([_pair(wide, out, 3, stride), _pair(out, out, 3, 1)], shortcut, "norm")
+
+
+def _pair(wide: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module]:
+    from torch import nn
+
+    return nn.Conv2d(wide, out, kernel, stride, padding=kernel // 2), _channel_norm()(out)
+
+
+@lru_cache(maxsize=1)
+def _channel_norm() -> Any:
+    from torch import Tensor, nn
+
+    class ChannelNorm(nn.LayerNorm):
+        """LayerNorm over the channels of each pixel: [B, C, H, W]."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+    return ChannelNorm

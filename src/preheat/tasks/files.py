@@ -1,0 +1,155 @@
+"""The image sets in the data folder: found, fetched, checked, read.
+
+The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official archive, as the folder that comes
+out of it, or (PathMNIST) as its npz; the data folder may also be that unpacked folder itself.
+
+source "official" demands the official checksums and fetches what is missing; "local" takes files in the official
+format whatever they hold. So a run says which, and other images never pass for the official ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from preheat.core.errors import UserError, explain, unknown
+from preheat.tasks.fetching import by_hand, fetch
+from preheat.tasks.formats import Arrays, read
+from preheat.tasks.sets import Files, named
+
+SOURCES = ("official", "local")
+AS_THEY_ARE = (
+    "to train on the files as they are, add --set task.source=local (preheat run) or --set source=local (preheat study regimes)"
+)
+
+
+def folder() -> Path:
+    """Where data are: $PREHEAT_DATA, else ./data."""
+    return Path(os.environ.get("PREHEAT_DATA") or "data")
+
+
+def arrays(name: str, source: str) -> Arrays:
+    """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in `ready`."""
+    path = _ready(name, source)
+    return _arrays(name, path, _stamps(named(name), path))
+
+
+def ready(name: str, source: str) -> None:
+    """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar on stderr.
+
+    name: cifar10, cifar100 or pathmnist. source: "official" or "local".
+    Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
+    """
+    path = _ready(name, source)
+    if source == "local":  # official files are known by their checksums
+        _arrays(name, path, _stamps(named(name), path))
+
+
+def origin(name: str, source: str) -> dict[str, str]:
+    """What was trained on, for a record: {"data": "cifar-10-python.tar.gz md5 c58f..."}.
+
+    Of an unpacked folder the md5 is that of its members' md5s, written one after the other.
+    """
+    files, path = named(name), _ready(name, source)
+    sums = md5s(files, path)
+    whole = sums[0] if len(sums) == 1 else hashlib.md5("".join(sums).encode(), usedforsecurity=False).hexdigest()
+    return {"data": f"{path.name} md5 {whole}"}
+
+
+def found(files: Files) -> list[Path]:
+    """Where a set lies: its archive or npz first, then an unpacked folder."""
+    root = folder()
+    places = [root / files.file]
+    if files.unpacked:
+        places.append(root / files.unpacked)
+        if root.resolve().name == files.unpacked or all((root / name).is_file() for name in files.members):
+            places.append(root)
+    try:
+        return [p for p in places if p.exists()]
+    except OSError as error:
+        raise explain(f"look for {files.file}", root, error) from error
+
+
+def official(files: Files, path: Path) -> bool:
+    """Whether these are the official files, by their checksums."""
+    return md5s(files, path) == (list(files.sums) if path.is_dir() else [files.md5])
+
+
+def md5s(files: Files, path: Path) -> list[str]:
+    """The md5 of an archive, or of each member of a folder; a file is read once, unless it changes."""
+    return [_md5(*stamp) for stamp in _stamps(files, path)]
+
+
+def _ready(name: str, source: str) -> Path:
+    """Where the files are that `source` stands for."""
+    files = named(name)
+    if source not in SOURCES:
+        raise unknown("source of images", source, SOURCES)
+    places = found(files)
+    if source == "local":
+        if not places:
+            raise UserError(_missing(files))
+        return places[0]
+    places = [p for p in places if not p.is_dir() or _whole(files, p)] or [fetch(files, folder())]
+    for path in places:
+        if official(files, path):
+            return path
+    raise UserError(_unofficial(files, places[0]))
+
+
+def _whole(files: Files, path: Path) -> bool:
+    return all((path / name).is_file() for name in files.members)
+
+
+def _missing(files: Files) -> str:
+    """Where was looked, for what."""
+    root = folder().absolute()
+    unpacked = f" or the folder {files.unpacked}" * bool(files.unpacked)
+    return (
+        f"source=local needs {files.file}{unpacked} in {root}, there is none: "
+        f"name their folder with --data, or write images to try with: preheat data {files.name} --imitate"
+    )
+
+
+def _unofficial(files: Files, path: Path) -> str:
+    """What is wrong with a file that is there."""
+    sums = md5s(files, path)
+    wanted = files.sums if path.is_dir() else (files.md5,)
+    names = [path / name for name in files.members] if path.is_dir() else [path]
+    where, got, want = next(row for row in zip(names, sums, wanted, strict=True) if row[1] != row[2])
+    return (
+        f"{where} is not the official file of {files.title}: its md5 must be {want}, it is {got}: "
+        f"move it away and run the same command again to fetch the official one ({by_hand(files, folder())}); or, {AS_THEY_ARE}"
+    )
+
+
+Stamp = tuple[Path, int, int]
+
+
+def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
+    """(file, bytes, time of change) of each file that is read."""
+    paths = [path / name for name in files.members] if path.is_dir() else [path]
+    try:
+        stats = [(p, p.stat()) for p in paths]
+    except FileNotFoundError as error:
+        lost = Path(error.filename).name
+        raise UserError(f"{path} must hold {', '.join(files.members)}; {lost} is missing: unpack {files.file} again") from error
+    except OSError as error:
+        raise explain(f"read {path.name}", path.parent, error) from error
+    return tuple((p.absolute(), s.st_size, s.st_mtime_ns) for p, s in stats)
+
+
+@lru_cache(maxsize=64)
+def _md5(path: Path, size: int, changed: int) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise explain(f"read {path.name}", path.parent, error) from error
+
+
+@lru_cache(maxsize=1)
+def _arrays(name: str, path: Path, stamps: tuple[Stamp, ...]) -> Arrays:
+    return read(named(name), path)

@@ -1,0 +1,267 @@
+"""What the files of the image sets hold: CIFAR's pickles and MedMNIST's npz, read with numpy alone.
+
+Nothing in a file is trusted. A member of an archive is looked up by its exact name and read into memory, so that no
+name, link or path of an archive is ever followed or written. A pickle may hold numbers, text, lists, dictionaries and
+uint8 arrays; anything else in it is refused before it is called.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from preheat.core.errors import UserError, explain
+from preheat.tasks.sets import Files
+
+Split = tuple[np.ndarray, np.ndarray]
+MOST = 1 << 30  # bytes of one member; the largest official one has 199 MB
+SPLITS = ("training", "validation", "test")
+
+
+class Arrays(NamedTuple):
+    """The splits: (images uint8 [N, 3, S, S], labels int64 [N]) in the files' order; CIFAR has no validation split."""
+
+    train: Split
+    validation: Split | None
+    test: Split
+
+
+def read(files: Files, path: Path) -> Arrays:
+    """The splits of an archive, an unpacked folder or an npz, checked for shape, type, labels and classes.
+
+    Errors: UserError, with the file's name, for whatever is not in the format.
+    """
+    if not files.unpacked:
+        parts = _npz(files, path)
+    else:
+        raw = _folder(files, path) if path.is_dir() else _archive(files, path)
+        parts = {name: _batch(files, raw.pop(name), f"{path.name}/{name}") for name in files.members}
+    splits = [_joined([parts[name] for name in names]) for names in files.splits]
+    for name, split in zip(SPLITS, splits, strict=True):
+        if split is not None:
+            _every_class(files, split[1], f"{path.name}: the {name} images")
+    train, validation, test = splits
+    assert train and test
+    return Arrays(train, validation, test)
+
+
+def _joined(parts: list[Split]) -> Split | None:
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+
+def _every_class(files: Files, labels: np.ndarray, what: str) -> None:
+    """Every class must occur, else the file is another set's, or a part of one."""
+    missing = np.flatnonzero(np.bincount(labels, minlength=files.classes) == 0)
+    if len(missing):
+        shown = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+        raise UserError(
+            f"{what} must show every class 0 to {files.classes - 1} of {files.title}; there is none of class {shown}: "
+            f"put a whole {files.title} file there"
+        )
+
+
+def _folder(files: Files, path: Path) -> dict[str, bytes]:
+    """The members' bytes from an unpacked folder."""
+    out = {}
+    for name in files.members:
+        member = path / name
+        try:
+            _small(f"{path.name}/{name}", member.stat().st_size)
+            out[name] = member.read_bytes()
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{path} must hold {', '.join(files.members)}; {name} is missing: unpack {files.file} again"
+            ) from error
+        except OSError as error:
+            raise explain(f"read {name}", path, error) from error
+    return out
+
+
+def _archive(files: Files, path: Path) -> dict[str, bytes]:
+    """The members' bytes from the tar, in one pass, nothing unpacked."""
+    wanted = {f"{files.unpacked}/{name}": name for name in files.members}
+    out: dict[str, bytes] = {}
+    seen: list[str] = []
+    try:
+        with tarfile.open(path, "r:gz") as tar:
+            for member in tar:
+                seen.append(member.name)
+                if name := wanted.get(member.name.removeprefix("./")):
+                    if not member.isreg():
+                        raise UserError(
+                            f"{path.name}: {member.name} must be a plain file, it is a link or a folder: fetch it again"
+                        )
+                    _small(f"{path.name}/{name}", member.size)
+                    out[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+            while tar.fileobj and tar.fileobj.read(MOST >> 8):
+                pass  # gzip checks what it has read at its end
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} must be a tar.gz, it is cut off or damaged ({error}): remove it and fetch it again") from error
+    except OSError as error:
+        if error.errno is None:  # gzip's own
+            raise UserError(f"{path} must be a tar.gz, it is damaged ({error}): remove it and fetch it again") from error
+        raise explain(f"read {path.name}", path.parent, error) from error
+    missing = [full for full, name in wanted.items() if name not in out]
+    if missing:
+        found = ", ".join(seen[:8]) + ", ..." * (len(seen) > 8) or "nothing"
+        raise UserError(
+            f"{path} must hold {missing[0]} as {files.title} does; found {found}: put {files.file} of {files.title} there"
+        )
+    return out
+
+
+def _small(what: str, size: int) -> None:
+    if size > MOST:
+        raise UserError(f"{what} must have at most {MOST:,} bytes, it has {size:,}: this is not the official format")
+
+
+class _Kind:
+    """Stands in for a dtype: its code, u1 for bytes."""
+
+    def __init__(self, code: object = "", *_: object) -> None:
+        self.code = code.decode("latin1") if isinstance(code, bytes) else code
+
+    def __setstate__(self, _: object) -> None:
+        pass  # byte order, of which bytes have none
+
+
+class _Array:
+    """Stands in for an array: what its pickle says it holds. numpy's own making of one crashes on damaged pickles."""
+
+    def __init__(self, *_: object) -> None:
+        self.state: Any = ()
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state[-4:]  # before them a version; then shape, dtype, whether columns come first, bytes
+
+    def made(self, what: str) -> np.ndarray:
+        """The uint8 array. Errors: UserError where shape and bytes don't agree, or are of another kind."""
+        try:
+            shape, kind, columns, raw = self.state
+            if kind.code == "u1" and isinstance(raw, bytes | bytearray) and all(n >= 0 for n in shape):
+                return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns else "C").copy()
+        except (AttributeError, TypeError, ValueError):
+            pass
+        raise UserError(f"{what} must hold an array of uint8, got another or a damaged one: fetch it again")
+
+
+def _from_buffer(raw: object, kind: object, shape: object, order: object) -> _Array:
+    """An array as protocol 5 has it."""
+    out = _Array()
+    out.state = (shape, kind, order == "F", raw)
+    return out
+
+
+def _latin1(text: str, _: str) -> bytes:
+    return text.encode("latin1")
+
+
+class _Plain(pickle.Unpickler):
+    """Reads pickles of plain values and arrays; every other name in one is refused, not looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What numpy's pickles name, under the module names of its versions, and nothing else."""
+        known = {"multiarray._reconstruct": _Array, "numeric._frombuffer": _from_buffer, "ndarray": _Array, "dtype": _Kind}
+        full = f"{module}.{name}"
+        if full == "_codecs.encode":  # how Python 3 writes bytes for Python 2
+            return _latin1
+        for root in ("numpy._core.", "numpy.core.", "numpy."):
+            if full.startswith(root) and full.removeprefix(root) in known:
+                return known[full.removeprefix(root)]
+        raise pickle.UnpicklingError(f"it asks for {full}; data are numbers, text, lists and arrays")
+
+
+def unpickled(data: bytes, what: str) -> dict[str, Any]:
+    """The dictionary of a pickle, as Python 2 or 3 wrote it, its keys as text. what: its name in errors.
+
+    >>> unpickled(pickle.dumps({b"labels": [3, 1]}), "a file")
+    {'labels': [3, 1]}
+    >>> unpickled(pickle.dumps(print), "a file")
+    Traceback (most recent call last):
+    preheat.core.errors.UserError: a file is not a pickle of plain data (it asks for builtins.print; data are numbers, \
+text, lists and arrays): remove it and fetch it again
+    """
+    try:
+        found = _Plain(io.BytesIO(data), encoding="bytes").load()
+    except Exception as error:  # a damaged pickle raises nearly anything
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{what} is not a pickle of plain data ({reason}): remove it and fetch it again") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{what} must be a pickled dictionary, got {type(found).__name__}: put an official file there")
+    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in found.items()}
+
+
+def _batch(files: Files, data: bytes, what: str) -> Split:
+    """One CIFAR batch: data uint8 [N, 3072] (1024 red, 1024 green, 1024 blue, by rows) and labels, N whole numbers."""
+    found = unpickled(data, what)
+    for key in ("data", files.labels):
+        if key not in found:
+            raise UserError(f"{what} must hold 'data' and '{files.labels}', got {sorted(found)}: put a {files.title} file there")
+    x, pixels = found["data"], 3 * files.size**2
+    x = x.made(f"{what}: 'data'") if isinstance(x, _Array) else x
+    if not (isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == pixels):
+        raise UserError(f"{what}: 'data' must be uint8 [N, {pixels}], got {_described(x)}: put a {files.title} file there")
+    return x.reshape(-1, 3, files.size, files.size), _labels(files, found[files.labels], len(x), what)
+
+
+def _labels(files: Files, given: Any, count: int, what: str) -> np.ndarray:
+    """[N] int64: one label an image, 0 to C - 1."""
+    try:
+        y = np.asarray(given)
+    except (ValueError, TypeError, OverflowError):
+        y = np.empty(0, object)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind not in "iu" or y.ndim != 1:
+        raise UserError(f"{what}: labels must be whole numbers [N], got {_described(y)}: put a {files.title} file there")
+    if len(y) != count or not count:
+        raise UserError(f"{what} must hold a label for each image, got {len(y)} labels and {count} images: fetch it again")
+    wrong = y[(y < 0) | (y >= files.classes)]
+    if len(wrong):
+        raise UserError(
+            f"{what}: labels of {files.title} must be 0 to {files.classes - 1}, got {wrong[0]}: this is a file of another set"
+        )
+    return y.astype(np.int64)
+
+
+def _described(x: Any) -> str:
+    return f"{x.dtype} {list(x.shape)}" if isinstance(x, np.ndarray) else type(x).__name__
+
+
+def _npz(files: Files, path: Path) -> dict[str, Split]:
+    """{train, val, test: ...} of a MedMNIST file: images uint8 [N, S, S, 3] and labels [N, 1]."""
+    shape = (files.size, files.size, 3)
+    out: dict[str, Split] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = {name.removesuffix(".npy"): archive.getinfo(name).file_size for name in archive.namelist()}
+        for key in (f"{s}_{part}" for s in files.members for part in ("images", "labels")):
+            if key not in keys:
+                raise UserError(f"{path.name} must hold {key}, got {sorted(keys)}: put {files.file} of {files.title} there")
+            _small(f"{path.name}: {key}", keys[key])
+        with np.load(path, allow_pickle=False) as npz:
+            for split in files.members:
+                what, x = f"{path.name}: {split}", npz[f"{split}_images"]
+                if x.dtype != np.uint8 or x.shape[1:] != shape:
+                    raise UserError(
+                        f"{what}_images must be uint8 [N, {', '.join(map(str, shape))}], got {_described(x)}: "
+                        f"put {files.file} of {files.title} there"
+                    )
+                y = _labels(files, npz[f"{split}_labels"], len(x), what)
+                out[split] = (np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y)
+    except UserError:
+        raise
+    except OSError as error:
+        raise explain(f"read {path.name}", path.parent, error) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path} must be an npz, it is cut off or damaged ({error}): remove it and fetch it again") from error
+    return out

@@ -1,0 +1,271 @@
+"""Tasks on sets of colour images: subsets by class, models by name, augmentation on the device.
+
+Images stay bytes until the loss, which crops, flips, normalises and mixes a batch by the numbers that `noise` drew
+from the run's seed and the step: a run sees the same images alone, in a fleet and after a restart.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import is_number
+from preheat.core.spec import build
+from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
+from preheat.tasks.base import Classification, Data, Tensors, chosen, forward
+from preheat.tasks.sets import named
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
+RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
+WATCHED = "watch.accuracy"
+
+
+class Official(NamedTuple):
+    """A set as it is published. counts: training images of each class; validation: whether it has a split of that name."""
+
+    name: str
+    size: int
+    counts: tuple[int, ...]
+    validation: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def pool(self, selection: str) -> tuple[int, ...]:
+        """Images of each class to train on: all, or all but the tenth that is held out."""
+        return self.counts if self.validation or selection == "test" else tuple(n - held_out(n) for n in self.counts)
+
+
+@dataclass(frozen=True)
+class Images(Classification):
+    """What the sets of images share; their options and their errors.
+
+    examples_per_class, total_examples: how many images a seed draws from the pool, the same number of each class (some
+    classes one more where total_examples does not divide by them); at most one of the two; neither: the whole pool.
+    model: a registered model, by name or with options. crop: pixels of zero padding before a random crop; flip: mirror
+    half of the images; mixup: alpha of Beta(alpha, alpha), 0 for none. selection: "validation" holds images out;
+    "test" trains on the whole training set and chooses by the test set. source: "official" files with checksums,
+    "local" files in the official format, or "random" numbers of the official shapes, good for timing steps only.
+    """
+
+    examples_per_class: int | None = None
+    total_examples: int | None = None
+    model: Any = "resnet18"
+    crop: int = 4
+    flip: bool = True
+    mixup: float = 0.0
+    selection: str = "validation"
+    source: str = "official"
+
+    def __post_init__(self) -> None:
+        about = self.about()
+        for name, value, known in (("selection", self.selection, SELECTIONS), ("source", self.source, SOURCES)):
+            if value not in known:
+                raise unknown(f"{name} of task {about.name!r}", value, known)
+        if not 0 <= self.crop <= about.size:
+            raise UserError(f"crop of task {about.name!r} must be 0 to {about.size} pixels, got {self.crop}")
+        if not is_number(self.mixup) or self.mixup < 0:
+            raise UserError(f"mixup of task {about.name!r} must be 0 (none) or above, got {self.mixup!r}")
+        _check_sizes(self)
+        object.__setattr__(self, "model", chosen(self.model, about.size))
+
+    @classmethod
+    @abstractmethod
+    def about(cls) -> Official:
+        """The set as it is published."""
+
+    @classmethod
+    def most_per_class(cls, selection: str = "validation") -> int:
+        """The largest examples_per_class that every class of the published set has."""
+        return min(cls.about().pool(selection))
+
+    @property
+    def examples(self) -> int:
+        """classes x examples_per_class, total_examples, or the size of the pool."""
+        if self.examples_per_class is not None:
+            return self.classes * self.examples_per_class
+        if self.total_examples is not None:
+            return self.total_examples
+        return sum(self.about().pool(self.selection)) if self.source != "local" else len(self.data().train["y"])
+
+    @property
+    def evaluated(self) -> tuple[int, int]:
+        """How many images the published validation and test sets hold, for estimates that load no data."""
+        _, validation, test = named(self.about().name).images
+        held = sum(self.about().counts) - sum(self.about().pool(self.selection))
+        return (test if self.selection == "test" else validation or held), test
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.about().counts)
+
+    def ready(self) -> None:
+        """The files are there and right, and hold the images asked for; official ones are fetched where they are missing."""
+        if self.source != "random":
+            from preheat.tasks import files
+
+            files.ready(self.about().name, self.source)
+        if self.source == "local":
+            self.data()
+
+    def origin(self) -> dict[str, str]:
+        """What the images are, for a record's provenance."""
+        if self.source == "random":
+            return {"data": "random numbers"}
+        from preheat.tasks import files
+
+        return files.origin(self.about().name, self.source)
+
+    def data(self) -> Data:
+        """x: [N, 3, S, S] uint8, y: [N]; the pool is sorted by class. Kept in the process and shared by all sizes."""
+        if self.source == "random":
+            most = _ceil(self)
+            counts = self.about().pool(self.selection) if most is None else (most,) * self.classes
+            return _random(self.about(), counts)
+        from preheat.tasks import files
+
+        found = _split(self.about(), self.source, self.selection, str(files.folder().resolve()))
+        _check_counts(self, found)
+        return found
+
+    def subset(self, generator: Generator) -> Tensor:
+        """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger one."""
+        import torch
+
+        labels = self.data().train["y"]
+        if self.examples_per_class is None and self.total_examples is None:
+            return torch.arange(len(labels))
+        counts = torch.bincount(labels, minlength=self.classes).tolist()
+        drawn = [torch.randperm(n, generator=generator) for n in counts]
+        one_more = set(torch.randperm(self.classes, generator=generator)[: self.examples % self.classes].tolist())
+        each, starts = self.examples // self.classes, np.cumsum([0, *counts])
+        return torch.cat([int(starts[c]) + rows[: each + (c in one_more)] for c, rows in enumerate(drawn)])
+
+    def network(self) -> nn.Module:
+        """The model for this set's images and classes."""
+        made: nn.Module = build("model", self.model).network(3, self.about().size, self.classes)
+        return made
+
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """The network's parameters and buffers, and the accuracy on the training batch, 0 before the first update."""
+        import torch
+
+        params, buffers = super().init(generator)
+        return params, {**buffers, WATCHED: torch.zeros(())}
+
+    def noise(self, generator: Generator, batch: int) -> Tensors | None:
+        """The numbers that crop, flip and mix a batch."""
+        return draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup) or None
+
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner), arXiv 1710.09412."""
+        from torch.nn.functional import cross_entropy
+
+        fresh = {n: b.clone() for n, b in buffers.items() if n != WATCHED}
+        x, y = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch["y"]
+        pairs = [(1.0, y)]
+        if "mix" in batch:
+            partner, share = batch["partner"].argsort(), batch["mix"]
+            x = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[partner]
+            pairs = [(share, y), (1 - share, y[partner])]
+        logits = forward(self, True, {**params, **fresh}, x)
+        seen = logits.argmax(-1)
+        right = sum(weight * (seen == label) for weight, label in pairs)
+        value = sum((weight * cross_entropy(logits, label, reduction="none")).mean() for weight, label in pairs)
+        return value, {**fresh, WATCHED: right.to(buffers[WATCHED].dtype).mean()}
+
+    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """loss (cross entropy) and accuracy (fraction right) in evaluation mode, of the images as they are."""
+        known = {n: b for n, b in buffers.items() if n != WATCHED}
+        return super().metrics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
+
+
+def held_out(count: int) -> int:
+    """How many of a class's training images the validation set gets: a tenth, at least one."""
+    return max(count // 10, 1)
+
+
+def _ceil(task: Images) -> int | None:
+    """The most images that a class must have; None for the whole pool."""
+    asked = task.total_examples is not None or task.examples_per_class is not None
+    return -(-task.examples // task.classes) if asked else None
+
+
+def _check_sizes(task: Images) -> None:
+    about, most = task.about(), task.most_per_class(task.selection)
+    if task.examples_per_class is not None and task.total_examples is not None:
+        raise UserError(
+            f"task {about.name!r} takes examples_per_class or total_examples, not both, "
+            f"got {task.examples_per_class!r} and {task.total_examples!r}"
+        )
+    for name, limit in (("examples_per_class", most), ("total_examples", most * task.classes)):
+        value = getattr(task, name)
+        if value is None:
+            continue
+        if not is_number(value) or value != int(value) or value < 1:
+            raise UserError(f"{name} of task {about.name!r} must be a whole number of at least 1, got {value!r}")
+        if value > limit and task.source != "local":
+            kept = "" if about.validation or task.selection == "test" else " (a tenth of the training images is held out)"
+            raise UserError(f"{name} of task {about.name!r} must be at most {limit}{kept}, got {value}")
+        object.__setattr__(task, name, int(value))
+
+
+def _check_counts(task: Images, found: Data) -> None:
+    """The pool must hold what is asked of every class."""
+    most, name = _ceil(task), task.about().name
+    counts = np.bincount(found.train["y"].numpy(), minlength=task.classes)
+    if len(counts) != task.classes:
+        raise UserError(
+            f"task {name!r} has {task.classes} classes, but the {task.source} files hold labels up to {len(counts) - 1}"
+        )
+    least = int(counts.argmin())
+    if counts[least] < (most or 1):
+        asked = f"{most} are asked for: write {counts[least]} or less a class" if counts[least] else "every class needs one"
+        raise UserError(f"class {least} of the {task.source} {name} files has {counts[least]} images to train on, but {asked}")
+
+
+@lru_cache(maxsize=4)
+def _split(about: Official, source: str, selection: str, folder: str) -> Data:
+    """The three sets from the files in `folder`; a validation set that is not published is held out of each class."""
+    from preheat.tasks import files
+
+    found = files.arrays(about.name, source)
+    images, labels = found.train
+    rows = [np.flatnonzero(labels == c) for c in range(max(int(labels.max()) + 1, len(about.counts)))]
+    validation = found.test if selection == "test" else found.validation
+    if validation is None:
+        mixed = [np.random.default_rng(c).permutation(r) for c, r in enumerate(rows)]
+        held = np.concatenate([r[: held_out(len(r))] for r in mixed])
+        validation, rows = (images[held], labels[held]), [np.sort(r[held_out(len(r)) :]) for r in mixed]
+    pool = np.concatenate(rows)
+    return Data(*(_tensors(*part) for part in ((images[pool], labels[pool]), validation, found.test)))
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> Tensors:
+    import torch
+
+    return {"x": torch.from_numpy(images), "y": torch.from_numpy(labels)}
+
+
+@lru_cache(maxsize=2)
+def _random(about: Official, counts: tuple[int, ...]) -> Data:
+    """Random bytes; the pool's labels are sorted, those of the other sets go round."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+
+    def part(labels: Tensor) -> Tensors:
+        shape = (len(labels), 3, about.size, about.size)
+        return {"x": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), "y": labels}
+
+    pool = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    others = [part(torch.arange(RANDOM_ROWS) % len(counts)) for _ in range(2)]
+    return Data(part(pool), *others)

@@ -1,0 +1,96 @@
+"""The image sets and their official files: where they are fetched from, their checksums and what they hold.
+
+Sources: https://www.cs.toronto.edu/~kriz/cifar.html (A. Krizhevsky, 2009) and https://medmnist.com (J. Yang et al., 2023).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from preheat.core.errors import unknown
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one set. splits: for training, validation and test the members that hold them (CIFAR) or the prefix of their
+    keys (npz). sums: the md5 of each member that is read. images: how many the official splits hold."""
+
+    name: str
+    title: str
+    url: str
+    file: str
+    md5: str
+    megabytes: int
+    classes: int
+    size: int
+    splits: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+    images: tuple[int, int, int]
+    labels: str = ""
+    unpacked: str = ""
+    sums: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members that are read, in order."""
+        return tuple(name for split in self.splits for name in split)
+
+
+KRIZ = "https://www.cs.toronto.edu/~kriz/"
+BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
+CIFAR10 = Files(
+    name="cifar10",
+    title="CIFAR-10",
+    url=f"{KRIZ}cifar-10-python.tar.gz",
+    file="cifar-10-python.tar.gz",
+    md5="c58f30108f718f92721af3b95e74349a",
+    megabytes=170,
+    classes=10,
+    size=32,
+    splits=(BATCHES, (), ("test_batch",)),
+    images=(50_000, 0, 10_000),
+    labels="labels",
+    unpacked="cifar-10-batches-py",
+    sums=(
+        "c99cafc152244af753f735de768cd75f",
+        "d4bba439e000b95fd0a9bffe97cbabec",
+        "54ebc095f3ab1f0389bbae665268c751",
+        "634d18415352ddfa80567beed471001a",
+        "482c414d41f54cd18b22e5b47cb7c3cb",
+        "40351d587109b95175f43aff81a1287e",
+    ),
+)
+CIFAR100 = Files(
+    name="cifar100",
+    title="CIFAR-100",
+    url=f"{KRIZ}cifar-100-python.tar.gz",
+    file="cifar-100-python.tar.gz",
+    md5="eb9058c3a382ffc7106e4002c42a8d85",
+    megabytes=169,
+    classes=100,
+    size=32,
+    splits=(("train",), (), ("test",)),
+    images=(50_000, 0, 10_000),
+    labels="fine_labels",
+    unpacked="cifar-100-python",
+    sums=("16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"),
+)
+PATHMNIST = Files(
+    name="pathmnist",
+    title="PathMNIST",
+    url="https://zenodo.org/records/10519652/files/pathmnist.npz?download=1",
+    file="pathmnist.npz",
+    md5="a8b06965200029087d5bd730944a56c1",
+    megabytes=206,
+    classes=9,
+    size=28,
+    splits=(("train",), ("val",), ("test",)),
+    images=(89_996, 10_004, 7_180),
+)
+SETS = {files.name: files for files in (CIFAR10, CIFAR100, PATHMNIST)}
+
+
+def named(name: str) -> Files:
+    """The files of a set. Errors: UserError for a name that is none."""
+    if name not in SETS:
+        raise unknown("image set", name, SETS)
+    return SETS[name]
