@@ -317,7 +317,7 @@ def test_files_that_do_not_hold_what_is_asked(local):
         UserError, match="class 7 of the local cifar10 files has 5 images to train on, but 8 are asked for: write 5 or less"
     ):
         task(source="local", examples_per_class=8).ready()
-    with pytest.raises(UserError, match="class 7 .* has 5 images to train on, but 6 are asked for"):
+    with pytest.raises(UserError, match=r"class 7 .* has 5 images to train on, but 6 are asked for"):
         task(source="local", total_examples=51).data()
     assert len(task(source="local", total_examples=50).subset(generator(0, "subset"))) == 50
     local((20,) * 11)

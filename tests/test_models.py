@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
 from preheat.core.errors import UserError
-from preheat.core.registry import MODELS
+from preheat.core.registry import MODELS, TASKS
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
 from preheat.engine.keys import generator
@@ -47,7 +49,7 @@ def test_every_model_is_tested_here():
     assert {n for n in MODELS.names() if MODELS[n].__module__.startswith("preheat.")} == set(TINY) == {n for n, *_ in COUNTS}
 
 
-@pytest.mark.parametrize("name,size,classes,count", COUNTS, ids=lambda v: str(v))
+@pytest.mark.parametrize("name,size,classes,count", COUNTS, ids=str)
 def test_parameter_counts(name, size, classes, count):
     made = MODELS[name]().network(3, size, classes)
     assert sum(p.numel() for p in made.parameters()) == count
@@ -249,3 +251,13 @@ def test_models_of_digits_keep_the_ids_of_old_runs():
     params, buffers = made.init(generator(0, "init"))
     out = functional_call(made.network(), {**params, **buffers}, (made.data().test["x"][:3].float(),))
     assert out.shape == (3, 10)
+
+
+def test_the_catalogue_names_every_task_and_model_with_its_count():
+    text = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    for registry in (TASKS, MODELS):
+        shipped = [n for n in registry.names() if registry[n].__module__.startswith("preheat.")]
+        assert not [n for n in shipped if f"| `{n}` |" not in text]
+    assert not [f"{count:,}" for *_, count in COUNTS if f"{count:,}" not in text]
+    assert f"{sum(p.numel() for p in net('resnet18', width=16).parameters()):,} parameters" in text
+    assert f"{sum(p.numel() for p in net('simplecnn', size=28, classes=9).parameters()):,}" in text

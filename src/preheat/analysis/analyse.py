@@ -8,14 +8,17 @@ from typing import Any
 from preheat.analysis.answer import Found, answer, preliminary
 from preheat.analysis.cells import best_sets, cells, effects
 from preheat.analysis.curves import Drawn, Load, curves
+from preheat.analysis.early import milestones
 from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
 from preheat.analysis.notes import counts, notes, unmeasured
+from preheat.analysis.protocols import gaps, note, optimism
 from preheat.analysis.results import Results
 from preheat.analysis.rules import rules
 from preheat.analysis.table import DONE, Table, names, number, tabulate
+from preheat.analysis.updates import updates
 from preheat.analysis.words import last_part
 
 
@@ -30,10 +33,11 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
             answer=" ".join((*lacking, *preliminary(table))),
             counts=counts(table),
             runs=tuple(flat_runs(results)),
-            notes=lacking,
+            notes=(*results.study.notes, *lacking),
         )
     found = Found(cells(table), effects(table), pooled(table), edges(table), insides(table))
     drawn = curves(results, table, load) if load else Drawn()
+    said = notes(table, found.cells, found.edges, unread=drawn.unread)
     return Findings(
         **_head(results, table),
         answer=answer(table, found),
@@ -48,8 +52,13 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
         rules=rules(table),
         curves=drawn.measured,
         rates=drawn.rates,
+        updates=updates(table),
+        optimism=optimism(table, drawn.readings),
+        gaps=gaps(table, drawn.readings),
+        early=drawn.early,
+        milestones=milestones(drawn.early),
         runs=tuple(flat_runs(results)),
-        notes=notes(table, found.cells, found.edges, unread=drawn.unread),
+        notes=(*results.study.notes, *note(drawn.readings), *said),
     )
 
 

@@ -98,9 +98,10 @@ def best_sets(table: Table) -> tuple[BestSet, ...]:
 
     A treatment is dropped if another is better by a one-sided paired t test, adjusted by Holm over every ordered pair
     of treatments of every set in the report. So with at least 95 % no set of the whole report has lost a best treatment.
-    Treatments without a judged run are not shown. Nothing is dropped where the nuisance was chosen on the same seeds.
+    Treatments without a judged run are not shown, nor a set where only one has any. Nothing is dropped where the nuisance was
+    chosen on the same seeds.
     """
-    sets = {(p, c): known for p, c in np.ndindex(table.judged.shape[:2]) if (known := _known(table, p, c))}
+    sets = {(p, c): known for p, c in np.ndindex(table.judged.shape[:2]) if len(known := _known(table, p, c)) > 1}
     pairs = [(p, c, t, other) for (p, c), known in sets.items() for t in known for other in known if t != other]
     adjusted = holm([_p_better(table, (p, c, other), t) for p, c, t, other in pairs])
     beaten = {at[:3] for at, p in zip(pairs, adjusted, strict=True) if p is not None and p < ALPHA and not table.biased}

@@ -8,7 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.cells import Place, places
+from preheat.analysis.early import early_curves
 from preheat.analysis.findings import Curve
+from preheat.analysis.lines import MOST_POINTS, across, rounded, thin
+from preheat.analysis.protocols import Reading, reading
 from preheat.analysis.results import Results, Row
 from preheat.analysis.stats import Array
 from preheat.analysis.table import Table
@@ -17,20 +20,6 @@ from preheat.core.errors import UserError
 from preheat.core.record import Record, Series
 
 Load = Callable[[str], Record]
-MOST_POINTS = 100
-
-
-def thin(x: Array, y: Array, most: int = MOST_POINTS) -> tuple[Array, Array]:
-    """At most `most` points: means of consecutive groups of equal size (the last may be smaller).
-
-    >>> thin(np.arange(4.0), np.array([0.0, 2.0, 4.0, 8.0]), most=2)
-    (array([0.5, 2.5]), array([1., 6.]))
-    """
-    if len(x) <= most:
-        return x, y
-    starts = np.arange(0, len(x), -(-len(x) // most))
-    counts = np.diff(np.append(starts, len(x)))
-    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts
 
 
 def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Row]]]:
@@ -50,17 +39,24 @@ def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Ro
 
 
 class Drawn(NamedTuple):
-    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not be read."""
+    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not be read.
+
+    early: what probes measured in the first epochs; readings: of runs whose task says on which split it selects.
+    """
 
     measured: tuple[Curve, ...] = ()
     rates: tuple[Curve, ...] = ()
     unread: int = 0
+    early: tuple[Curve, ...] = ()
+    readings: tuple[Reading, ...] = ()
 
 
 def curves(results: Results, table: Table, load: Load) -> Drawn:
     """Every curve; x is progress from 0 to 1. A run whose trace can't be read is left out and counted."""
     measured: list[Curve] = []
     rates: list[Curve] = []
+    early: list[Curve] = []
+    readings: list[Reading] = []
     unread = 0
     for at, rows in chosen_rows(results, table):
         records = [(record, r) for r in rows if (record := _read(load, r)) is not None]
@@ -69,7 +65,9 @@ def curves(results: Results, table: Table, load: Load) -> Drawn:
             lines = [line for record, row in records if (line := _line(record, row, what)) is not None]
             measured += [_curve(table, at, what, lines)] if lines else []
         rates += [_rate(table, at, *records[0])] if records and _total(records[0][1]) else []
-    return Drawn(tuple(measured), _shared(rates), unread)
+        early += early_curves(table, at, records)
+        readings += [x for record, row in records if (x := reading(table, at, record, row)) is not None]
+    return Drawn(tuple(measured), _shared(rates), unread, tuple(early), tuple(readings))
 
 
 def _read(load: Load, row: Row) -> Record | None:
@@ -95,26 +93,12 @@ def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
 
 
 def _curve(table: Table, at: Place, what: str, lines: Sequence[tuple[Array, Array]]) -> Curve:
-    """Mean and standard deviation at the points of the longest line; a line that stops early counts up to there."""
-    x = max((x for x, _ in lines), key=lambda v: (float(v[-1]), len(v)))
-    stack = np.array([np.interp(x, a, b, right=np.nan) for a, b in lines])
-    known = np.isfinite(stack)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, stack, 0.0).sum(axis=0) / count
-    square = (np.where(known, stack - mean, 0.0) ** 2).sum(axis=0)
-    sd = np.sqrt(square / np.maximum(count - 1, 1))
-    kept = known.any(axis=0)
-    drawn = [_short(v[kept]) for v in (x, mean, mean - sd, mean + sd)]
-    return Curve(*_labels(table, at), what, drawn[0], drawn[1], drawn[2], drawn[3], len(lines))
+    x, y, lo, hi = (rounded(v) for v in across(lines))
+    return Curve(*_labels(table, at), what, x, y, lo, hi, len(lines))
 
 
 def _labels(table: Table, at: Place) -> tuple[str, str, str]:
     return table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]]
-
-
-def _short(values: Array) -> tuple[float, ...]:
-    """Six significant digits: a page need not carry more."""
-    return tuple(float(f"{v:.6g}") for v in values)
 
 
 def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
@@ -122,8 +106,8 @@ def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
     total = _total(row)
     per_epoch = row.summary.get("steps_per_epoch")
     steps = np.unique(np.linspace(0, total - 1, min(MOST_POINTS, total)).round().astype(np.int64))
-    y = _short(np.asarray(record.run.schedule.resolve(total, per_epoch, peak=record.run.peak_lr)(steps), dtype=np.float64))
-    return Curve(*_labels(table, at), "learning_rate_factor", _short(steps / total), y, y, y, 1)
+    y = rounded(np.asarray(record.run.schedule.resolve(total, per_epoch, peak=record.run.peak_lr)(steps), dtype=np.float64))
+    return Curve(*_labels(table, at), "learning_rate_factor", rounded(steps / total), y, y, y, 1)
 
 
 def _shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from preheat.analysis.regime_findings import Gap, Milestone, Optimism, Updates
 
 Verdict = Literal["supported", "contradicted", "not decided"]
 Difference = Literal["better", "worse", "equivalent", "not decided"]
@@ -217,7 +220,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything a report shows. `notes` are limits and surprises in words (one seed, missing runs, censored edges)."""
+    """Everything a report shows. `notes` are limits and surprises in words (one seed, missing runs, censored edges).
+
+    updates, optimism, gaps, early (what probes measured, x in epochs), milestones: where the study has what they need.
+    """
 
     name: str
     question: str
@@ -244,5 +250,10 @@ class Findings:
     rules: tuple[Rule, ...] = ()
     curves: tuple[Curve, ...] = ()
     rates: tuple[Curve, ...] = ()
+    updates: Updates | None = None
+    optimism: tuple[Optimism, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    early: tuple[Curve, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -168,7 +168,8 @@ def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         if other is not s and other.n:
             _, beside, floor = lines(other)
             text += f"{capital(within(other.panel))} it is {claim.units.estimate(interval(moments(beside, floor)), claim.unit)}. "
-    text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
+    text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
+    text += "see Epochs or updates."
     return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
 
 

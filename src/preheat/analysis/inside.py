@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from preheat.analysis.edges import trained
 from preheat.analysis.findings import Estimate, Inside
 from preheat.analysis.stats import ALPHA, Array, range_quantile, rounding, t_quantile
-from preheat.analysis.table import Table
+from preheat.analysis.table import UNPLANNED, Table
 from preheat.analysis.words import Units
 
 
@@ -34,9 +34,10 @@ def insides(table: Table) -> tuple[Inside, ...]:
     out = []
     for p, c in places:
         used = np.flatnonzero(table.planned[p, c].any(axis=-1))
-        whole = np.flatnonzero(good[p, c][used].all(axis=(0, 2)))
+        seeds = np.flatnonzero((table.state[p, c] != UNPLANNED).any(axis=(0, 1)))
+        whole = np.flatnonzero(good[p, c][used][:, :, seeds].all(axis=(0, 2)))
         value = _well_inside(table, whole)
-        x = None if value is None else table.test[p, c, used, value, :]
+        x = None if value is None else table.test[p, c, used, value, :][:, seeds]
         at = None if value is None or table.numeric is None else table.numeric[value]
         well = at is not None and at <= np.asarray(table.numeric)[whole].max() / 2
         found = _inside(table, (p, c), at, x, level=ALPHA / len(places))

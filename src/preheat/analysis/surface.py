@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preheat.analysis.stats import Array
-from preheat.analysis.table import DONE, Table, number
+from preheat.analysis.table import DONE, UNPLANNED, Table, number
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
 
@@ -81,14 +82,13 @@ def surfaces(table: Table) -> tuple[Surface, ...]:
 def _surface(table: Table, p: int) -> Surface | None:
     planned = table.planned[p].any(axis=-1)
     sizes = np.flatnonzero(planned.any(axis=1))
-    treatments = np.flatnonzero(planned[sizes].all(axis=0)) if len(sizes) else np.array([], dtype=int)
+    treatments = np.flatnonzero(planned[sizes].all(axis=0) & _one_unit(table)) if len(sizes) else np.array([], dtype=int)
     if len(sizes) < 2 or len(treatments) < 2 or table.base not in treatments:
         return None
     sizes = sizes[np.argsort([float(table.conditions.values[c]) for c in sizes], kind="stable")]
     runs = [_length_of_run(table, p, int(c)) for c in sizes]
     warmup = np.array([[_epochs(table.treatments.values[t], run) for t in treatments] for run in runs])
-    finished = table.at_chosen(table.state == DONE, table.judges)[p][np.ix_(sizes, treatments)]
-    if not np.isfinite(warmup).all() or not np.mean(finished == 1) >= 0.5:
+    if not np.isfinite(warmup).all() or not finished(table, p)[np.ix_(sizes, treatments)].mean() >= 0.5:
         return None
     order = np.argsort(warmup[0], kind="stable")
     treatments, grid = treatments[order], np.ix_(sizes, treatments[order])
@@ -107,6 +107,21 @@ def _surface(table: Table, p: int) -> Surface | None:
         base=int(np.flatnonzero(treatments == table.base)[0]),
         epochs=np.array([total / per_epoch for total, per_epoch in runs]),
     )
+
+
+def finished(table: Table, p: int) -> Array:
+    """[C, T]: the share of one panel's judged runs that finished, at the chosen nuisance; 0 where none is planned."""
+    done, planned = (table.at_chosen(a, table.judges)[p] for a in (table.state == DONE, table.state != UNPLANNED))
+    counts = (planned == 1).sum(axis=-1)
+    return np.asarray((done == 1).sum(axis=-1) / np.maximum(counts, 1), dtype=np.float64)
+
+
+def _one_unit(table: Table) -> NDArray[np.bool_]:
+    """[T]: the warmups in one unit, epochs where there are several: others would change places from size to size."""
+    lengths = [length(v) for v in table.treatments.values]
+    units = {v.unit for v in lengths if v}
+    unit = "epochs" if "epochs" in units else next(iter(sorted(units)), "epochs")
+    return np.array([not v or v.unit == unit for v in lengths])
 
 
 def _length_of_run(table: Table, p: int, c: int) -> tuple[float, float]:
@@ -148,7 +163,7 @@ def lines(surface: Surface) -> tuple[Array, Array, float]:
     """
     x = surface.doublings - surface.doublings.mean()
     y = favourites(surface)
-    slope = x @ y / (x @ x)
+    slope = np.round(x @ y / (x @ x), 12)
     intercept = y.mean(axis=0) - slope * surface.doublings.mean()
     open_ = (x**2) @ unresolved(surface) ** 2 / 12
     floor = math.sqrt(float(open_.mean())) / float(x @ x) if surface.n else 0.0

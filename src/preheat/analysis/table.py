@@ -148,7 +148,7 @@ def tabulate(results: Results) -> Table:
     study, rows = results.study, results.rows
     others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
     panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
-    conditions = _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
+    conditions = _straight(_axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows]))
     treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
     nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
     seeds = tuple(dict.fromkeys((*study.seeds, *(r.seed for r in rows))))
@@ -192,6 +192,16 @@ def _long(short: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{short}({', '.join(f'{k}={label(v)}' for k, v in value.items() if k != 'name')})"
     return canonical(value)
+
+
+def _straight(axis: Axis) -> Axis:
+    """Numbers that go up and down, as where panels differ in them, in the direction of the first two; else as it is."""
+    values = [v for value in axis.values for v in value.values()]
+    steps = np.diff([float(v) for v in values]) if all(number(v) for v in values) else np.zeros(0)
+    if not (steps > 0).any() or not (steps < 0).any():
+        return axis
+    up = _sorted(axis)
+    return up if steps[0] > 0 else Axis(up.labels[::-1], up.values[::-1])
 
 
 def _sorted(axis: Axis) -> Axis:

@@ -48,6 +48,14 @@ def tables(findings: Findings) -> dict[str, list[Flat]]:
         "rule_scores": [row for r in f.rules for row in _scores(r)],
         "curves": list(_curves(f.curves)),
         "rates": list(_curves(f.rates)),
+        "warmup_lengths": [_flat(x) for x in f.updates.lengths] if f.updates else [],
+        "best_updates": [_flat(x) for x in f.updates.favourites] if f.updates else [],
+        "exponents": [_flat(x) for x in f.updates.exponents] if f.updates else [],
+        "hypotheses_in_updates": [_flat(x) for x in f.updates.hypotheses] if f.updates else [],
+        "optimism": [_flat(x) for x in f.optimism],
+        "protocols": [_flat(x) for x in f.gaps],
+        "probes": list(_curves(f.early)),
+        "milestones": [_flat(x) for x in f.milestones],
         "runs": [{k: _plain(v) for k, v in r.items()} for r in f.runs],
     }
 

@@ -58,10 +58,11 @@ def accuracy(f: Findings, panel: str) -> Heat | None:
         second = f"n = {e.n}" if width is None else f"±{u.number(width)}"
         return f"{u.number(e.mean)}\n{second}"
 
-    grid = [[at.get((c, t)) for t in f.treatments] for c in rows_of(f)]
+    rows, columns = _planned(f, panel)
+    grid = [[at.get((c, t)) for t in columns] for c in rows]
     return Heat(
-        tuple(row_name(c) for c in rows_of(f)),
-        f.treatments,
+        tuple(row_name(c) for c in rows),
+        columns,
         row_label(f),
         words.human(f.treatment),
         u.label(),
@@ -70,6 +71,13 @@ def accuracy(f: Findings, panel: str) -> Heat | None:
         min(every),
         max(every),
     )
+
+
+def _planned(f: Findings, panel: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The conditions and treatments that a panel has any setting of."""
+    mine = [c for c in f.cells if c.panel == panel]
+    conditions, treatments = {c.condition for c in mine}, {c.treatment for c in mine}
+    return tuple(c for c in rows_of(f) if c in conditions), tuple(t for t in f.treatments if t in treatments)
 
 
 Place = tuple[str, str, str]
@@ -110,12 +118,13 @@ def diverged(f: Findings, panel: str) -> Heat | None:
 def _shares(f: Findings, panel: str, found: Mapping[Place, tuple[int, int]], *, name: str) -> Heat | None:
     if not any(p == panel for p, _, _ in found):
         return None
-    grid = [[found.get((panel, c, t)) for t in f.treatments] for c in rows_of(f)]
+    rows, columns = _planned(f, panel)
+    grid = [[found.get((panel, c, t)) for t in columns] for c in rows]
     shares = tuple(tuple(None if n is None else 100 * n[0] / n[1] for n in row) for row in grid)
     texts = tuple(tuple(words.NONE if n is None else f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}" for n in row) for row in grid)
-    names = tuple(row_name(c) for c in rows_of(f))
+    names = tuple(row_name(c) for c in rows)
     top = 10.0 * max(1, math.ceil(10 * max(bad / runs for bad, runs in found.values())))
-    return Heat(names, f.treatments, row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
+    return Heat(names, columns, row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
 
 
 _ARROWS = {"exact": "", "at least": "right", "at most": "left", "open": "both"}
@@ -254,7 +263,10 @@ def best(f: Findings, panel: str) -> Matrix | None:
         return None
     names = tuple(row_name(c) for c in rows)
     members, leaders = tuple(mine[c].members for c in rows), tuple(mine[c].leader for c in rows)
-    return Matrix(names, f.treatments, row_label(f), words.human(f.treatment), members, leaders)
+    run = {(c.condition, c.treatment) for c in f.cells if c.panel == panel and c.estimate.n}
+    columns = tuple(t for t in f.treatments if any((c, t) in run for c in rows))
+    absent = tuple(tuple(t for t in columns if (c, t) not in run) for c in rows)
+    return Matrix(names, columns, row_label(f), words.human(f.treatment), members, leaders, absent)
 
 
 def regret(f: Findings, rule: Rule) -> Dots | None:

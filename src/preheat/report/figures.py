@@ -85,11 +85,14 @@ def _lines(axes: Axes, data: Lines) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     if "x" in data.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if data.bottom is not None:
         axes.set_ylim(bottom=data.bottom)
     if data.ticks:
         _ticks(axes, data.ticks)
-        axes.set_ylim(-4, 104)
+        if "y" not in data.log:
+            axes.set_ylim(-4, 104)
 
 
 def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
@@ -100,13 +103,18 @@ def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
     axes.set_xticks(shown, [f"{v:g}" for v in shown], rotation=35 if len(shown) > 6 else 0)
 
 
+def _tall(height: float, row_label: str) -> float:
+    """Tall enough for the label beside the rows."""
+    return max(height, 0.9 + 0.08 * len(row_label)) if row_label else height
+
+
 def draw_dots(data: Dots) -> Figure:
     """A row for each group; within it a dot and an interval for each series, one below the other."""
     names = {d.name: d.index for d in sorted(data.dots, key=lambda d: d.index)}
     own_rows = all(d.row == d.name for d in data.dots)
     lanes = {name: 0 if own_rows else k for k, name in enumerate(names)}
     height = max(lanes.values()) + 1
-    figure = new_figure(WIDTH, 1.3 + len(data.rows) * max(0.34, 0.15 + 0.135 * height))
+    figure = new_figure(WIDTH, _tall(1.3 + len(data.rows) * max(0.34, 0.15 + 0.135 * height), data.row_label))
     axes = figure.subplots()
     for d in data.dots:
         y = data.rows.index(d.row) + ((lanes[d.name] + 0.5) / height - 0.5) * 0.78
@@ -179,7 +187,7 @@ def _factor_axis(axes: Axes, data: Dots) -> None:
 def draw_heat(data: Heat) -> Figure:
     """Cells in colour with their text, and a bar that names the colours."""
     n, m = len(data.rows), len(data.columns)
-    figure = new_figure(max(WIDTH, 1.7 + 0.64 * m), 1.25 + 0.5 * n)
+    figure = new_figure(max(WIDTH, 1.7 + 0.64 * m), _tall(1.25 + 0.5 * n, data.row_label))
     axes = figure.subplots()
     low, high = (data.low, data.high) if data.high > data.low else (data.low - 1, data.high + 1)
     norm = Normalize(low, high)
@@ -223,12 +231,14 @@ def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
 
 def draw_matrix(data: Matrix) -> Figure:
     """A full disc for the leader, a ring for each other member, a small point for the rest."""
-    figure = new_figure(max(WIDTH, 1.5 + 0.55 * len(data.columns)), 1.2 + 0.34 * len(data.rows))
+    figure = new_figure(max(WIDTH, 1.5 + 0.55 * len(data.columns)), _tall(1.2 + 0.34 * len(data.rows), data.row_label))
     axes = figure.subplots()
     _cell_axes(axes, data)
     blue = LIGHT["series1"]
     for i, (members, leader) in enumerate(zip(data.members, data.leaders, strict=True)):
         for j, column in enumerate(data.columns):
+            if column in (data.absent[i] if data.absent else ()):
+                continue
             if column in members:
                 face = blue if column == leader else LIGHT["paper"]
                 axes.plot([j], [i], "o", markersize=11, color=blue, markerfacecolor=face, markeredgewidth=2)

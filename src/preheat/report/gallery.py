@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from preheat.analysis import words
 from preheat.analysis.findings import Findings
-from preheat.report import curvedata, figdata
+from preheat.report import curvedata, figdata, regimedata
 from preheat.report.figures import draw
 from preheat.report.shapes import Data, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.style import drawing, inline_svg, light_svg, png, svg
@@ -86,6 +87,22 @@ def _plan(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     below = "Below the share: these runs / all runs of the setting"
     yield ("untrained", "untrained", lost), f"{below}{rates}.", figdata.untrained
     yield ("untrained", "diverged", gone), f"{below}{rates}.", figdata.diverged
+    yield from _regimes(f)
+
+
+def _regimes(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
+    """The figures on data regimes; none in other studies."""
+    best = "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of updates is best."
+    yield ("updates", "best-updates", "The best warmup above none"), best, regimedata.best_updates
+    means = "Means over judging seeds, a line for each data size."
+    yield ("updates", "by-updates", "By warmup in updates"), means, regimedata.by_updates
+    yield ("updates", "by-epochs", "By warmup in epochs"), means, regimedata.by_epochs
+    over = "Lines: 95 % intervals, over seeds where there are two or more, else over treatments."
+    yield ("protocols", "protocols", ""), over, regimedata.protocol
+    for what, name in regimedata.EARLY.items():
+        band = {"hessian_trace": "Mean over seeds; band: the estimate's standard error.", "learning_rate": "As scheduled."}
+        told = band.get(what, "Mean over seeds; band: one standard deviation.")
+        yield ("early", f"early-{name}", words.capital(name)), told, partial(regimedata.early, what=what)
 
 
 def _rules(f: Findings) -> Iterator[Plate]:

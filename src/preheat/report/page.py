@@ -13,14 +13,13 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
-from preheat.analysis.findings import Findings, Hypothesis
+from preheat.analysis.findings import Findings
+from preheat.report.cards import card
 from preheat.report.figdata import base_name, depends, sure
 from preheat.report.gallery import Drawn
-from preheat.report.sections import sections, tally, verdict
+from preheat.report.sections import sections, tally
 from preheat.report.stability import values
 from preheat.report.style import css_variables
-
-MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
 
 
 @dataclass(frozen=True)
@@ -30,20 +29,6 @@ class Tile:
     number: str
     text: str
     anchor: str
-
-
-@dataclass(frozen=True)
-class Card:
-    """A hypothesis as it is read."""
-
-    code: str
-    statement: str
-    state: str
-    mark: str
-    verdict: str
-    effect: str
-    how: str
-    text: str
 
 
 def render(f: Findings, *, drawn: Sequence[Drawn], provenance: Mapping[str, str], listing: Sequence[str]) -> str:
@@ -95,10 +80,10 @@ def tiles(f: Findings) -> list[Tile]:
         at = f", each at its best {words.human(f.nuisance)}" if f.nuisance else ""
         text = f"comparisons in which the {words.human(f.metric)} is surely better than with {base_name(f)}{at}"
         out.append(Tile(f"{better} of {len(f.effects)}", text, "benefit"))
-    if f.inside:
-        well = [i for i in f.inside if i.well]
-        some, where = (well, "well inside") if well else (f.inside, "inside")
-        text = f"settings {where} the edge in which all are equivalent within {words.Units.of(f.metric).margin(f.margin)}"
+    if tested := [i for i in f.inside if i.seed_sd is not None or f.nuisance]:
+        well = [i for i in tested if i.well and f.nuisance]
+        some, where = (well, " well inside the edge") if well else (tested, " inside the edge" if f.nuisance else "")
+        text = f"settings{where} in which all are equivalent within {words.Units.of(f.metric).margin(f.margin)}"
         out.append(Tile(f"{sum(i.equivalent for i in some)} of {len(some)}", text, "inside"))
     return out
 
@@ -130,23 +115,6 @@ def how_sure(f: Findings) -> list[str]:
 
 def _seeds(seeds: Sequence[int]) -> str:
     return f"Seed {seeds[0]}" if len(seeds) == 1 else f"Seeds {words.listed(tuple(seeds))}"
-
-
-def card(h: Hypothesis, u: words.Units) -> Card:
-    """A hypothesis with its effect and p in one line, as it would be cited."""
-    effect = "no estimate" if h.effect is None else u.estimate(h.effect, h.unit)
-    parts = [effect, words.p_text(h.p), f"n{words.GAP}={words.GAP}{h.effect.n}" if h.effect else ""]
-    state = h.verdict.replace(" ", "-")
-    return Card(
-        h.code,
-        h.statement,
-        state,
-        MARKS[h.verdict],
-        verdict(h.verdict, h.more_seeds),
-        ", ".join(p for p in parts if p),
-        h.how,
-        h.text,
-    )
 
 
 def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
+from preheat.report.cards import Card
 from preheat.report.gallery import Drawn
 
 
@@ -38,6 +39,7 @@ class Section:
     groups: tuple[Group, ...] = ()
     tables: tuple[Table, ...] = ()
     missing: str = ""
+    cards: tuple[Card, ...] = ()
 
 
 def figures_of(drawn: Sequence[Drawn], section: str) -> tuple[Group, ...]:

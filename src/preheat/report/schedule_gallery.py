@@ -19,7 +19,7 @@ import numpy as np
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, explain
 from preheat.core.lengths import steps
 from preheat.core.registry import SCHEDULES
 from preheat.report.schedule_options import options
@@ -32,7 +32,7 @@ from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.resolved import Resolved
 from preheat.schedules.rule import Rule
 from preheat.schedules.stable import wsd
-from preheat.store.blobs import explain, write_atomic
+from preheat.store.blobs import write_atomic
 
 TOTAL = 1000  # steps of the run that a picture which stands still shows
 FAMILIES = {

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.core.errors import UserError, unknown
+from preheat.core.errors import UserError, explain, unknown
 from preheat.core.protocols import Schedule
 from preheat.schedules.resolved import Boundary, Resolved
-from preheat.store.blobs import explain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
+from preheat.report.cards import verdict
 from preheat.report.figdata import base_name, row_name
 from preheat.report.gallery import LEVEL_OF_SETS, Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
+from preheat.report.regimes import regime_sections
 from preheat.report.stability import edge, untrained
 
 
 def sections(f: Findings, drawn: Sequence[Drawn]) -> Mapping[str, Section]:
     """The sections that are figures and tables, by their place in the page."""
     made = (edge(f, drawn), _metric(f, drawn), _benefit(f, drawn), _best(f, drawn), _inside(f, drawn), _rule(f, drawn))
-    return {s.id: s for s in (*made, *_plain(f, drawn))}
+    return {s.id: s for s in (*made, *_plain(f, drawn), *regime_sections(f, drawn))}
 
 
 def _estimate(e: Estimate | None, u: Units) -> str:
@@ -100,13 +102,6 @@ def tally(f: Findings) -> str:
     )
 
 
-def verdict(text: str, more: int | None) -> str:
-    """A verdict, and what it would take where there is none."""
-    if not more or text != "not decided":
-        return text
-    return f"{text}, {'more than' if more >= 999 else 'about'} {words.count(more, 'more seed')}"
-
-
 def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = f"Which {words.human(f.treatment)} to use"
     if not f.best:
@@ -136,11 +131,16 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
     same = sum(i.equivalent for i in f.inside)
     title = title if same * 2 > len(f.inside) else "Inside the edge"
     rate = words.human(f.nuisance)
-    lead = (
+    at = (
         f"Compared at the highest {rate} of the grid that is at most half of the highest at which every run trained (at that one "
-        f"where there is none so low): all treatments are shown to be equivalent within {u.margin(f.margin)} in {same} of "
-        f"{words.count(len(f.inside), 'setting')}."
+        "where there is none so low)"
     )
+    lead = (
+        f"{at if rate else 'Compared where every run trained'}: all treatments are shown to be equivalent within "
+        f"{u.margin(f.margin)} in {same} of {words.count(len(f.inside), 'setting')}."
+    )
+    single = sum(i.widest is not None and i.widest.n < 2 for i in f.inside)
+    lead += f" {words.count(single, 'setting')} of one seed can't show it." if single else ""
     rows = tuple(
         (
             words.named(i.panel),

@@ -106,7 +106,7 @@ class Heat:
 
 @dataclass(frozen=True)
 class Matrix:
-    """For each row, the columns that belong to the set and the leader among them."""
+    """For each row, the columns that belong to the set and the leader among them; absent: those that were not run."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -114,6 +114,7 @@ class Matrix:
     column_label: str
     members: tuple[tuple[str, ...], ...]
     leaders: tuple[str, ...]
+    absent: tuple[tuple[str, ...], ...] = ()
 
 
 Data = Lines | Facets | Dots | Heat | Matrix
