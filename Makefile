@@ -8,7 +8,7 @@ help:
 	@echo "make test       set up, then run all tests"
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
-	@echo "make bench      fleets and schedules against what one would use instead"
+	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
 	@echo "make pictures   the documentation's pictures, drawn again"
 
 setup:
@@ -35,6 +35,7 @@ bench:
 	@$(PYTHON) tools/setup_venv.py bench
 	.venv/bin/python benchmarks/fleet.py
 	.venv/bin/python benchmarks/schedules.py
+	.venv/bin/python benchmarks/regimes_gpu.py
 
 pictures:
 	@$(PYTHON) tools/setup_venv.py dev

@@ -53,12 +53,13 @@ class SimpleViT:
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k' / sqrt(d)) v; [B, heads, tokens, d]. Fused kernels' backward has no rule in vmap, and no derivative."""
-    return ((q @ k.transpose(-2, -1)) / q.shape[-1] ** 0.5).softmax(-1) @ v
+    scores: Tensor = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+    return scores.softmax(-1) @ v
 
 
 @lru_cache(maxsize=1)
 def _layer() -> Any:
-    from torch import Tensor, nn
+    from torch import nn
     from torch.nn.functional import gelu
 
     class Layer(nn.Module):
@@ -78,7 +79,8 @@ def _layer() -> Any:
             q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
             mixed = _attention(q, k, v)
             x = x + self.out(mixed.transpose(1, 2).flatten(2))
-            return x + self.fc2(gelu(self.fc1(self.norm2(x))))
+            out: Tensor = x + self.fc2(gelu(self.fc1(self.norm2(x))))
+            return out
 
     return Layer
 
@@ -86,7 +88,7 @@ def _layer() -> Any:
 @lru_cache(maxsize=1)
 def _vit() -> Any:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     class Net(nn.Module):
         def __init__(self, model: SimpleViT, channels: int, patches: int, classes: int) -> None:

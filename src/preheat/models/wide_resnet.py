@@ -54,7 +54,8 @@ class WideResNet16:
                 gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
                 deviation = (gain / layer.weight[0].numel()) ** 0.5 / _CUT
                 nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
         return net
 
 

@@ -67,7 +67,7 @@ def cropped_and_flipped(batch: Tensors, crop: int) -> Tensor:
         x, shift = pad(x, (crop,) * 4), batch["shift"].long()
         rows, columns = rows + shift[:, :1], columns + shift[:, 1:]
     index = (rows[:, :, None] * x.shape[-1] + columns[:, None, :]).flatten(1)[:, None, :]
-    return x.flatten(2).gather(2, index.expand(-1, x.shape[1], -1)).unflatten(2, (size, size))
+    return x.flatten(2).gather(2, index.expand(-1, x.shape[1], -1)).reshape(batch["x"].shape)
 
 
 def normalised(x: Tensor, scale: Scale, params: Tensors) -> Tensor:

@@ -7,6 +7,7 @@ from the run's seed and the step: a run sees the same images alone, in a fleet a
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,21 +172,27 @@ class Images(Classification):
 
         fresh = {n: b.clone() for n, b in buffers.items() if n != WATCHED}
         x, y = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch["y"]
-        pairs = [(1.0, y)]
-        if "mix" in batch:
-            partner, share = batch["partner"].argsort(), batch["mix"]
-            x = share[:, None, None, None] * x + (1 - share)[:, None, None, None] * x[partner]
-            pairs = [(share, y), (1 - share, y[partner])]
+        share, other = batch.get("mix"), y
+        if share is not None:
+            partner = batch["partner"].argsort()
+            x, other = _blend(share[:, None, None, None], x, x[partner]), y[partner]
         logits = forward(self, True, {**params, **fresh}, x)
-        seen = logits.argmax(-1)
-        right = sum(weight * (seen == label) for weight, label in pairs)
-        value = sum((weight * cross_entropy(logits, label, reduction="none")).mean() for weight, label in pairs)
-        return value, {**fresh, WATCHED: right.to(buffers[WATCHED].dtype).mean()}
+
+        def scored(score: Callable[[Tensor], Tensor]) -> Tensor:
+            return (score(y) if share is None else _blend(share, score(y), score(other))).mean()
+
+        seen, kind = logits.argmax(-1), buffers[WATCHED].dtype
+        value = scored(lambda label: cross_entropy(logits, label, reduction="none"))
+        return value, {**fresh, WATCHED: scored(lambda label: (seen == label).to(kind))}
 
     def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """loss (cross entropy) and accuracy (fraction right) in evaluation mode, of the images as they are."""
         known = {n: b for n, b in buffers.items() if n != WATCHED}
         return super().metrics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
+
+
+def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    return share * a + (1 - share) * b
 
 
 def held_out(count: int) -> int:
