@@ -18,6 +18,7 @@ from typing import Any
 from preheat.cli.again import again
 from preheat.cli.options import common, data_folder, placement, read_imports, settings, use_data, whole
 from preheat.cli.progress import Bar, clock
+from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
 from preheat.core.run import Run
@@ -35,6 +36,7 @@ EXAMPLES = """examples:
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 FLAGS = {"tasks": "--task", "protocol": "--protocol", "tune_lr": "--tune-lr", "no_probes": "--no-probes"}
 SUSTAINED = 1e14  # operations a second of a large GPU in bf16: what the projected hours assume
+LONGEST = 120  # characters of a folder's name
 LEAST = 1e14  # operations of a study that is worth a GPU's name
 
 
@@ -58,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="pairs",
         help="an option of a registered study (repeatable)",
     )
+    add("--name", metavar="NAME", help="the name of the study's folder (default: the study's, with what these options change)")
     add("--dry-run", action="store_true", help="say what would be trained, and train nothing")
     add("--no-report", action="store_true", help="train only")
     common(parser)
@@ -135,6 +138,8 @@ def _known(study: str) -> Sequence[str]:
 
 def _named(study: Study, args: argparse.Namespace) -> Study:
     """The study under a name that says what was changed, so that a smaller version never replaces the whole one's report."""
+    if args.name is not None:
+        return replace(study, name=args.name)
     first, last = args.span or (0, None)
     marks = [*args.task, *args.pairs]
     marks += (
@@ -144,7 +149,8 @@ def _named(study: Study, args: argparse.Namespace) -> Study:
     )
     marks += [args.part] * bool(args.part) + [f"range{first}-{'end' if last is None else last}"] * bool(args.span)
     marks += [f"seeds{args.seeds}"] * bool(args.seeds) + [f"limit{args.limit}"] * bool(args.limit)
-    return replace(study, name="-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", m).strip("-") for m in marks)]))
+    name = "-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", m).strip("-") for m in marks)])
+    return replace(study, name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(marks)[:8]}")
 
 
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
