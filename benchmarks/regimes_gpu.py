@@ -15,7 +15,6 @@ import argparse
 import random
 import statistics
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -88,9 +87,10 @@ def _small(run: Run) -> Run:
 def steps_per_second(kept: dict[Any, Any], form: Form, run: Run, seconds: float) -> float | str:
     """Run-steps per second of this process over `seconds`, or why the form can't be had; the first time it is set up."""
     from preheat.engine.loop import train
+    from preheat.engine.measuring import clock
     from preheat.lab.devices import free
     from preheat.lab.measure import placement
-    from preheat.lab.timing import BLOCK, twin, unevaluated, wait
+    from preheat.lab.timing import BLOCK, twin, unevaluated
 
     try:
         if (form, run) not in kept:
@@ -99,13 +99,12 @@ def steps_per_second(kept: dict[Any, Any], form: Form, run: Run, seconds: float)
             for _ in range(BLOCK):
                 next(kept[form, run])
         device = torch.device(form.choice.device)
-        count, begun = 0, time.perf_counter()
-        while not count or time.perf_counter() - begun < seconds:
+        count, begun, now = 0, clock(device), 0.0
+        while not count or now - begun < seconds:
             for _ in range(BLOCK):
                 next(kept[form, run])
-            wait(device)
-            count += BLOCK
-        return count * form.choice.size / (time.perf_counter() - begun)
+            count, now = count + BLOCK, clock(device)
+        return count * form.choice.size / (now - begun)
     except Exception as error:
         refused = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:100]
     kept.pop((form, run), None)

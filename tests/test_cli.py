@@ -398,7 +398,7 @@ def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(tmp_p
                 assert cli.main([*words[1:], *enough]) == 0, (line, capsys.readouterr())
     pages = sorted(p.parent.name for p in Path("results").glob("*/report.html"))
     assert pages == ["moons-limit8", "regimes-small-seeds3-limit8"] and Path("wsd.png").is_file()
-    assert len(Store.open("results", create=False).ids()) == 3 * 8 + 1
+    assert len(Store.open("results", create=False).ids()) == 4 * 8 + 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pickle
 import socket
 import tarfile
 import threading
+import zipfile
 from dataclasses import replace
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,10 +114,15 @@ def test_archive_folder_and_the_folder_itself_hold_the_same(name: str, data: Pat
     archive.unlink()
     folder = unpack(name, data)
     seen = [files.arrays(name, "local")]
+    whence = files.origin(name, "local")
     monkeypatch.setenv("PREHEAT_DATA", str(folder))
     seen.append(files.arrays(name, "local"))
     monkeypatch.setenv("PREHEAT_DATA", str(folder.rename(data / "any name")))
     seen.append(files.arrays(name, "local"))
+    monkeypatch.chdir(data / "any name")
+    monkeypatch.setenv("PREHEAT_DATA", ".")
+    seen.append(files.arrays(name, "local"))
+    assert files.origin(name, "local") == whence and whence["data"].startswith(f"{SETS[name].unpacked} md5 ")
     for again in seen:
         for a, b in zip((first.train, first.test), (again.train, again.test), strict=True):
             assert np.array_equal(a[0], b[0]) and np.array_equal(a[1], b[1])
@@ -213,15 +219,118 @@ def test_cifar_100_in_the_place_of_cifar_10(data: Path) -> None:
 
 
 NPZ = {
-    "missing": ({"val_images": None}, "must hold val_images, got"),
+    "missing": ({"val_images": None}, "must hold val_images.npy, got"),
     "size": ({"train_images": np.zeros((18, 32, 32, 3), np.uint8)}, "must be uint8 [N, 28, 28, 3], got uint8 [18, 32, 32, 3]"),
     "grey": ({"train_images": np.zeros((18, 28, 28), np.uint8)}, "got uint8 [18, 28, 28]"),
     "type": ({"train_images": np.zeros((18, 28, 28, 3), np.float32)}, "got float32"),
-    "objects": ({"train_labels": np.array([{}] * 18, object)}, "Object arrays cannot be loaded"),
+    "objects": ({"train_labels": np.array([{}] * 18, object)}, "train_labels must be whole numbers [N, 1], got object [18]"),
     "count": ({"train_labels": np.zeros((17, 1), np.uint8)}, "got 17 labels and 18 images"),
     "several": ({"train_labels": np.zeros((18, 14), np.uint8)}, "labels must be whole numbers [N], got uint8 [18, 14]"),
     "range": ({"train_labels": np.full((18, 1), 9, np.uint8)}, "must be 0 to 8, got 9"),
 }
+
+
+def heading(shape: tuple[int, ...], kind: str = "|u1") -> bytes:
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": kind, "fortran_order": False, "shape": shape})
+    return out.getvalue()
+
+
+@lru_cache(maxsize=1)
+def good_npz() -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(imitated("pathmnist")[1])) as npz:
+        return dict(npz)
+
+
+def zipped(**members: bytes) -> bytes:
+    """The good npz with these members, x for x.npy, in place of its own; a name that ends in _ has no suffix."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for key, array in good_npz().items():
+            if f"{key}_" in members:
+                archive.writestr(key, members[f"{key}_"])
+            elif key in members:
+                archive.writestr(f"{key}.npy", members[key])
+            else:
+                with archive.open(f"{key}.npy", "w") as file:
+                    np.save(file, array)
+    return out.getvalue()
+
+
+def flagged(content: bytes, local: int, central: int, value: int) -> bytes:
+    """A zip with a byte of each member's two heads changed."""
+    raw = bytearray(content)
+    for mark, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        at = raw.find(mark)
+        while at >= 0:
+            raw[at + offset] = value
+            at = raw.find(mark, at + 4)
+    return bytes(raw)
+
+
+ROW = (28, 28, 3)
+HOSTILE = {
+    "no npy": (lambda: zipped(train_images_=b"bytes"), "must hold train_images.npy, got ['test_images.npy'"),
+    "claims 60 GB": (
+        lambda: zipped(train_images=heading((26_000_000, *ROW))),
+        "train_images has 0 bytes for uint8 [26000000, 28",
+    ),
+    "claims 10 EB": (
+        lambda: zipped(train_images=heading((10**17, 10**6, 28, 3))),
+        "must be uint8 [N, 28, 28, 3], got uint8 [1000",
+    ),
+    "claims less": (lambda: zipped(train_labels=heading((-1, -18)) + b"0" * 18), "damaged (shape [-1, -18])"),
+    "claims many": (lambda: zipped(train_labels=heading((10**12, 1), "<i8")), "train_labels has 0 bytes for int64"),
+    "no shape": (lambda: zipped(train_labels=heading(()) + b"1"), "train_labels must be whole numbers [N, 1], got uint8 []"),
+    "fields": (
+        lambda: zipped(train_labels=heading((2,), [("a", "<i4")])),
+        "train_labels must be whole numbers [N, 1], got [('a'",
+    ),
+    "no header": (lambda: zipped(test_labels=heading((90, 1))[:10] + b"(" * 118), "cut off or damaged ("),
+    "version": (lambda: zipped(test_labels=b"\x93NUMPY\x09\x00"), "damaged (npy version (9, 0))"),
+    "encrypted": (lambda: flagged(zipped(), 6, 8, 1), "is encrypted"),
+    "compression": (lambda: flagged(zipped(), 8, 10, 97), "compression method is not supported"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_npz_is_refused_before_room_is_made_for_it(case: str, data: Path) -> None:
+    make, message = HOSTILE[case]
+    (data / "pathmnist.npz").write_bytes(make())
+    assert message in (said := refused("pathmnist")) and "pathmnist.npz" in said
+
+
+def test_damaged_npz_are_refused_and_never_anything_else(data: Path) -> None:
+    """Bytes of the zip's directory, and of an array's header, are changed at random."""
+    rng, path, head = np.random.default_rng(0), data / "pathmnist.npz", heading((90, 1))
+    labels, good, read, wrong = good_npz()["test_labels"].tobytes(), zipped(), 0, 0
+    for turn in range(300):
+        content, where = bytearray(head if turn % 2 else good), 0 if turn % 2 else -800
+        for at in rng.integers(where, where + (len(head) if turn % 2 else 800), rng.integers(1, 4)):
+            content[at] = rng.integers(256)
+        path.write_bytes(zipped(test_labels=bytes(content) + labels) if turn % 2 else content)
+        try:
+            read += len(formats.read(SETS["pathmnist"], path).test[1]) == 90
+        except UserError as error:
+            wrong += "pathmnist.npz" in str(error)
+    assert read > 10 and wrong > 100 and read + wrong == 300
+
+
+@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_every_npy_that_numpy_writes_of_plain_numbers_is_read(columns: bool, version: tuple[int, int], data: Path) -> None:
+    """Columns first, another byte order, the longer header; and the arrays are one's own to change."""
+    put("pathmnist", data)
+    x, y = files.arrays("pathmnist", "local").test
+    given = {"test_images": x.transpose(0, 2, 3, 1), "test_labels": y[:, None].astype(">i8")}
+    members = {}
+    for key, array in given.items():
+        out = io.BytesIO()
+        np.lib.format.write_array(out, np.asfortranarray(array) if columns else np.ascontiguousarray(array), version)
+        members[key] = out.getvalue()
+    (data / "pathmnist.npz").write_bytes(zipped(**members))
+    again = files.arrays("pathmnist", "local").test
+    assert np.array_equal(again[0], x) and np.array_equal(again[1], y) and again[0].flags.writeable
 
 
 @pytest.mark.parametrize("case", NPZ)

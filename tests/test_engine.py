@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -265,6 +266,74 @@ def watched():
     TASKS._objects.pop("watched")  # what other tests list is what is shipped
 
 
+@dataclass(frozen=True)
+class Moving(Watched):
+    """A line whose slope and origin are in a file, which may be another tomorrow."""
+
+    file: str = ""
+
+    def data(self):
+        slope = float(Path(self.file).read_text().split()[0])
+        x = torch.linspace(-1, 1, 36, dtype=torch.float64).reshape(12, 3)
+        return Data({"x": x, "y": slope * x.sum(1)}, *[{"x": x[:2], "y": x[:2].sum(1)}] * 2)
+
+    def origin(self):
+        return {"data": Path(self.file).read_text()}
+
+
+@pytest.fixture
+def moving(tmp_path):
+    TASKS.register("moving")(Moving)
+    file = tmp_path / "slope"
+    file.write_text("1")
+    run = a_run(task=spec("moving", file=str(file)), batch_size=5, length="14", schedule="constant", peak_lr=0.1)
+    yield file, run
+    TASKS._objects.pop("moving")
+
+
+def test_a_record_says_where_the_data_came_from_that_it_was_trained_on(moving):
+    file, run = moving
+    before = finish([run], single())[2][0]
+    setup = set_up([run], single())
+    file.write_text("2")  # while it is trained
+    (during,) = records(setup, list(train(setup))[-1])
+    after = finish([run], single())[2][0]
+    assert bitwise(before, during) and not bitwise(before, after) and before.run.id == after.run.id
+    assert [r.provenance["data"] for r in (before, during, after)] == ["1", "1", "2"]
+    setup = set_up([run], single())
+    file.unlink()
+    assert bitwise(records(setup, list(train(setup))[-1])[0], after), "a finished run needs its files no more"
+
+
+def test_data_that_change_while_they_are_read_are_refused(moving, monkeypatch):
+    file, run = moving
+    read = Moving.data
+
+    def late(self):
+        found = read(self)
+        file.write_text("3")
+        return found
+
+    monkeypatch.setattr(Moving, "data", late)
+    with pytest.raises(UserError, match="the data of task 'moving' must not change while they are read"):
+        set_up([run], single())
+    assert finish([run], single())[2][0].provenance["data"] == "3"
+
+
+def test_what_is_the_same_for_all_runs_of_a_task_is_done_once(moving, monkeypatch):
+    _, run = moving
+    calls = []
+    forward, read = Moving.loss, Moving.data
+    monkeypatch.setattr(Moving, "loss", lambda *args: calls.append("loss") or forward(*args))
+    monkeypatch.setattr(Moving, "data", lambda self: calls.append("data") or read(self))
+    first, *others = [set_up([run.but(seed=s, peak_lr=0.1 + s, precision="float32")], single()).fleet for s in range(4)]
+    assert calls == ["data", "loss"], "no forward pass for each seed"
+    assert first.train["x"].dtype == torch.float32
+    for fleet_ in others:
+        assert all(a[n] is b[n] for a, b in zip(first[8:11], fleet_[8:11], strict=True) for n in a), "held, not copied again"
+    assert set_up([run], single()).fleet.train["x"].dtype == torch.float64
+
+
 def test_buffers_that_are_watched_are_recorded_at_every_step(watched):
     runs = [watched(seed=s) for s in range(3)]
     alone = [finish([r], single("traced"))[2][0] for r in runs]
@@ -324,6 +393,15 @@ def test_an_evaluation_takes_fewer_large_examples_at_once():
     assert [at_once(small, runs) for runs in (1, 8, 9, 64, 20000)] == [2048, 2048, 1820, 256, 1]
     meta = {"x": torch.zeros(1, 3, 32, 32, device="meta")}
     assert at_once(meta, 1) == 2048, "off the CPU the size of an example does not matter"
+
+
+def test_checkpoints_of_other_data_are_refused():
+    setup = set_up([Run(task="quadratic", optimizer="sgd", peak_lr=0.1, length="10")], single())
+    here, there = (setup._replace(fleet=setup.fleet._replace(origin={"data": name})) for name in ("md5 a", "md5 b"))
+    saved = checkpoint.dump(here, begin(here))
+    assert checkpoint.load(here, saved).step == 0
+    with pytest.raises(UserError, match="md5 a.*md5 b.*another --results"):
+        checkpoint.load(there, saved)
 
 
 def test_checkpoints_of_other_runs_are_refused():

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -16,9 +21,11 @@ from preheat.engine.placement import fleet, single
 from preheat.tasks import files, images
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
 from preheat.tasks.formats import Arrays
+from preheat.tasks.imitation import imitation
 
 SMALL = {"name": "resnet18", "width": 4}
 TASKS = ("cifar10", "cifar100", "pathmnist")
+FRESH = count()
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +60,13 @@ def local(monkeypatch, tmp_path):
 
     def put(counts, **more):
         made = imitated(counts, **more)
-        monkeypatch.setenv("PREHEAT_DATA", str(tmp_path))
+        stamp = (tmp_path / str(next(FRESH)), 0, 0)
         monkeypatch.setattr(files, "arrays", lambda name, source: made)
         monkeypatch.setattr(files, "ready", lambda name, source: None)
-        images._split.cache_clear()
+        monkeypatch.setattr(files, "stamps", lambda name, source: (stamp,))
         return made
 
-    yield put
-    images._split.cache_clear()
+    return put
 
 
 def rows_of(part):
@@ -311,21 +317,70 @@ def test_mistakes_are_told_when_the_run_is_declared(name, options, message):
     assert message in str(caught.value)
 
 
+def short(**options):
+    with pytest.raises(UserError) as caught:
+        task(source="local", **options).ready()
+    with pytest.raises(UserError) as again:
+        task(source="local", **options).data()
+    assert str(again.value) == str(caught.value)
+    return str(caught.value)
+
+
 def test_files_that_do_not_hold_what_is_asked(local):
+    """And why a class of 6 has 5: one is held out. Of a class with one image none is left."""
     local((20,) * 7 + (6,) + (20,) * 2)
-    with pytest.raises(
-        UserError, match="class 7 of the local cifar10 files has 5 images to train on, but 8 are asked for: write 5 or less"
-    ):
-        task(source="local", examples_per_class=8).ready()
-    with pytest.raises(UserError, match=r"class 7 .* has 5 images to train on, but 6 are asked for"):
-        task(source="local", total_examples=51).data()
+    less = "(6 less a tenth, at least one, held out for validation; selection=test takes all)"
+    five = f"class 7 of the local cifar10 files has 5 images to train on {less}, but"
+    assert short(examples_per_class=8) == f"{five} 8 are asked for: write 5 or less a class"
+    assert f"{five} 6 are asked for" in short(total_examples=51)
+    assert "has 6 images to train on, but 8 are asked for" in short(examples_per_class=8, selection="test")
     assert len(task(source="local", total_examples=50).subset(generator(0, "subset"))) == 50
-    local((20,) * 11)
-    with pytest.raises(UserError, match="task 'cifar10' has 10 classes, but the local files hold labels up to 10"):
-        task(source="local").data()
     local((20,) * 9 + (1,))
-    with pytest.raises(UserError, match="class 9 of the local cifar10 files has 0 images to train on, but every class needs one"):
-        task(source="local").data()
+    assert "class 9 of the local cifar10 files has 0 images to train on (1 less a tenth," in (said := short())
+    assert said.endswith("but every class needs one") and "every class needs one" in short(examples_per_class=1)
+    assert task(source="local", selection="test").ready() is None
+    local((2,) * 10)
+    found = task(source="local").data()
+    assert torch.bincount(found.train["y"]).tolist() == torch.bincount(found.validation["y"]).tolist() == [1] * 10
+
+
+def test_files_that_change_are_read_anew(tmp_path, monkeypatch):
+    """Rewritten, or in another folder, in one process: data, sizes and what a record says of them follow."""
+
+    def write(folder, seed, per_class=3):
+        file, content = imitation("pathmnist", per_class, seed)
+        folder.mkdir(exist_ok=True)
+        (folder / file).write_bytes(content)
+        monkeypatch.setenv("PREHEAT_DATA", str(folder))
+        made = task("pathmnist", source="local")
+        found = made.data()
+        assert made.data() is found and made.examples == len(found.train["y"]) == len(made.subset(generator(0, "subset")))
+        return int(found.train["x"].sum()), made.examples, made.origin()["data"]
+
+    seen = [write(tmp_path / "a", 0), write(tmp_path / "a", 1, 4), write(tmp_path / "b", 2)]
+    assert [s[1] for s in seen] == [27, 36, 27] and all(len(set(column)) == 3 for column in (list(zip(*seen, strict=True))[::2]))
+    monkeypatch.setenv("PREHEAT_DATA", str(tmp_path / "a"))
+    back = task("pathmnist", source="local")
+    assert (int(back.data().train["x"].sum()), back.examples, back.origin()["data"]) == seen[1]
+
+
+def test_local_images_are_counted_and_checked_without_torch(tmp_path):
+    """A run of all local images is declared, and its files checked, as quickly as any."""
+    file, content = imitation("cifar10", 20)
+    (tmp_path / file).write_bytes(content)
+    code = (
+        "import sys; from preheat.core.run import Run; from preheat.core.spec import build\n"
+        "r = Run(task={'name': 'cifar10', 'source': 'local'}, length='2ep', batch_size=8)\n"
+        "build('task', r.task).ready(); print(r.steps_per_epoch, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PREHEAT_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["23", "False"]
 
 
 def test_a_run_says_its_model_in_full_and_reads_back():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import time
+from collections import deque
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +20,19 @@ from preheat.core.errors import UserError, explain
 from preheat.core.grid import Block
 from preheat.core.registry import TASKS, import_file
 from preheat.core.run import Run
+from preheat.core.spec import build
 from preheat.core.study import Study
-from preheat.lab import devices, measure, timing, unit
+from preheat.engine.placement import single
+from preheat.lab import devices, measure, timing, unit, workers
 from preheat.lab import study as lab
-from preheat.lab.devices import offered, out_of_memory, room
+from preheat.lab.devices import broken, offered, out_of_memory, room
 from preheat.lab.flops import row_flops, step_flops, study_flops
-from preheat.lab.plan import Choice, Unit, halves, units
+from preheat.lab.plan import Choice, Unit, halves, total_seconds, units
 from preheat.lab.study import How, Plan, carry_out, plan
 from preheat.lab.train import train
 from preheat.lab.unit import Stopped, share_checkpoint, train_unit
 from preheat.store.store import Store
+from preheat.tasks.imitation import imitation
 
 HOME = Path(__file__).parents[1]
 TRACED = Choice(4, "traced", 1e-4, 0.0, 1000)
@@ -90,9 +95,46 @@ def test_auto_takes_the_device_that_is_done_first_for_the_whole_plan(two_gpus, t
     monkeypatch.setattr(measure, "choices", choices)
     study, how = a_study(8), How(jobs=0, memory=1 << 30)
     made = plan(study, study.points(), tmp_path, how)
-    assert asked == [("cpu", how.workers, 1 << 30), ("cuda", 1, 1 << 30)]
+    assert asked == [("cuda", 1, 1 << 30), ("cpu", how.workers, 1 << 30)]
     assert made.device == faster and {u.choice.device for u in made.units} == {faster}
     assert How(jobs=3).workers_on("cuda") == 3
+
+
+@pytest.mark.parametrize("trained", [True, False], ids=["the GPU can train it", "it can't"])
+def test_the_cpu_is_not_measured_for_what_is_heavy_on_it(two_gpus, tmp_path, monkeypatch, trained):
+    asked = []
+
+    def choices(runs, known, *, device, **how):
+        asked.append(device)
+        choice = (TRACED if trained or device == "cpu" else measure.UNMEASURED)._replace(device=device)
+        return {r.stack_key: choice for r in runs}
+
+    monkeypatch.setattr(measure, "choices", choices)
+    study, looks = a_study(8), []
+    light = timing.glance(study.runs()[0])
+    monkeypatch.setattr(measure, "glance", lambda run, device="cpu": looks.append(run) or light._replace(heavy=True))
+    plan(study, study.points(), tmp_path, How(memory=1 << 30))
+    assert asked == (["cuda"] if trained else ["cuda", "cpu"]) and len(looks) == trained, "one look for eight seeds"
+    assert plan(study, study.points(), tmp_path, How(device="cpu", memory=1 << 30)).device == "cpu"
+
+
+def test_one_run_is_not_measured_on_a_cpu_where_it_is_heavy(two_gpus, monkeypatch):
+    tried = []
+    light = timing.glance(runs(1)[0])
+    monkeypatch.setattr(measure, "glance", lambda run, device="cpu": light._replace(heavy=device == "cpu"))
+    monkeypatch.setattr(measure, "_try", lambda choice, first: tried.append(choice.device) or choice)
+    threads = torch.get_num_threads()
+    try:
+        assert measure.alone(runs(1)[0]).device == "cuda" and set(tried) == {"cuda"}
+        assert measure.alone(runs(1)[0], "cpu").device == "cpu"
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_several_processes_on_one_gpu_are_not_taken_to_be_faster_than_one():
+    on = {device: units(runs(8), lambda run, d=device: TRACED._replace(device=d)) for device in ("cpu", "cuda:1")}
+    assert total_seconds(on["cpu"], 2) < total_seconds(on["cpu"], 1)
+    assert total_seconds(on["cuda:1"], 2) == total_seconds(on["cuda:1"], 1) == total_seconds(on["cpu"], 1)
 
 
 def test_measured_choices_of_a_gpu_have_keys_of_their_own_and_cpu_keys_stay(two_gpus, monkeypatch):
@@ -133,6 +175,28 @@ def test_planning_a_task_of_images_needs_no_files(tmp_path, monkeypatch):
     assert measure.signature(image) == measure.signature(image.but(task={**task, "examples_per_class": 100}))
     assert timing.evaluated(image) == (5000, 10_000), "as many as there are in truth, not in the twin"
     assert timing.evaluated(image.but(task={**task, "selection": "test"})) == (10_000, 10_000)
+
+
+def test_of_local_files_the_images_are_counted_that_they_hold(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREHEAT_DATA", str(tmp_path))
+    name, data = imitation("pathmnist", 10)
+    (tmp_path / name).write_bytes(data)
+    task = {"name": "pathmnist", "source": "local", "examples_per_class": 4, "model": {"name": "simplecnn"}}
+    held = [len(part["y"]) for part in build("task", Run(task=task, batch_size=8).task).data()[1:]]
+    assert timing.evaluated(Run(task=task, batch_size=8)) == tuple(held) and held[0] < 1000, "not the official 10,004"
+
+
+def test_an_evaluation_is_timed_on_as_many_rows_as_are_taken_at_once(monkeypatch):
+    task = {"name": "cifar10", "model": {"name": "simplecnn", "width": 4, "hidden": 8}, "examples_per_class": 50}
+    image, seen = Run(task=task, optimizer="sgd", batch_size=16, length="2ep"), []
+    whole = timing.evaluate
+    count = lambda setup, *rest: seen.append(len(setup.fleet.validation["y"])) or whole(setup, *rest)
+    monkeypatch.setattr(timing, "evaluate", count)
+    monkeypatch.setattr(timing, "HEAVY", 1e9)
+    assert timing.seconds_per_evaluation([image], single(device="meta")) > 0
+    assert max(seen) == 2048, "off the CPU: the twin's 256 rows over again"
+    x = timing.cut(timing.unevaluated([timing.twin(image)], single()), 600).fleet.validation["x"]
+    assert torch.equal(x[:256], x[256:512]) and len(x) == 600
 
 
 def test_heavy_models_are_trained_alone_and_measured_on_few_rows(monkeypatch):
@@ -263,6 +327,95 @@ def test_halves_go_on_from_the_checkpoint_of_their_fleet(tmp_path, monkeypatch, 
                 np.testing.assert_allclose(record.trace[name].values, series.values, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
+def test_the_checkpoint_of_a_fleet_stays_until_both_halves_have_theirs(tmp_path, monkeypatch):
+    monkeypatch.setattr(unit, "BEAT_SECONDS", 0.0)
+    store = Store.open(tmp_path)
+    whole = Unit(runs(4), TRACED)
+    with pytest.raises(Stopped):
+        train_unit(whole, store.checkpoint_path(whole.id), beat=lambda b: b.progress.step >= 10, every=1e9)
+    written, write = [], unit.write_atomic
+
+    def full(path, data):
+        if written:
+            raise explain(f"write {path.name}", path.parent, OSError(errno.ENOSPC, "No space left on device"))
+        written.append(path)
+        write(path, data)
+
+    monkeypatch.setattr(unit, "write_atomic", full)
+    share_checkpoint(store, whole)
+    assert {p.name for p in store.checkpoints.iterdir()} == {whole.id, halves(whole)[0].id}
+
+
+def test_the_unit_that_is_halved_is_the_part_that_was_still_to_do(greedy, tmp_path):
+    study = a_study(5, {**QUADRATIC, "name": "greedy"})
+    store, choice = Store.open(tmp_path), TRACED._replace(size=5)
+    whole = Unit(tuple(study.runs()), choice)
+    with store.writer() as writer:
+        writer.append([train(whole.runs[0])])
+    said = workers._attempt(workers.Job(tmp_path), whole, lambda *a, **k: None, lambda: False)
+    assert said["memory"] and not said["broken"] and said["todo"] == Unit(whole.runs[1:], choice)
+    queue: tuple = (deque(), {})
+    event = workers._again(whole, said, workers.Job(tmp_path), queue)
+    assert event.text == "out of memory with 4 runs together: going on with 2 and 2"
+    assert tuple(queue[0]) == halves(said["todo"]), "those that its checkpoint is cut into"
+
+
+# --- a GPU that fails ------------------------------------------------------------------------------------------------
+
+STICKY = '''
+"""A quadratic whose seed 0 breaks the process for all that follow, as an illegal access breaks a GPU's context."""
+from dataclasses import dataclass
+
+from preheat.core.registry import TASKS
+from preheat.engine.keys import key
+from preheat.tasks.quadratic import Quadratic
+
+BROKEN = []
+
+
+@TASKS.register("sticky")
+@dataclass(frozen=True)
+class Sticky(Quadratic):
+    """A quadratic that breaks."""
+
+    def subset(self, generator):
+        if generator.initial_seed() == key(0, "subset"):
+            BROKEN.append(True)
+        return super().subset(generator)
+
+    def loss(self, params, buffers, batch):
+        if BROKEN:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return super().loss(params, buffers, batch)
+'''
+
+
+@pytest.fixture
+def sticky(tmp_path):
+    file = tmp_path / "sticky_task.py"
+    file.write_text(STICKY)
+    import_file(file)
+    yield str(file)
+    TASKS._objects.pop("sticky")
+
+
+def test_a_worker_whose_gpu_failed_is_replaced_and_only_the_guilty_run_fails(sticky, tmp_path):
+    study = a_study(3, {**QUADRATIC, "name": "sticky"})
+    events = carried_out(study, tmp_path / "results", TRACED._replace(size=1, realise="eager"), sticky)
+    assert all("CUDA error" in e.text for e in events if e.kind in ("retry", "failed"))
+    heads = Store.open(tmp_path / "results", create=False).heads()
+    assert {h.run().seed: h.status.outcome for h in heads} == {0: "failed", 1: "done", 2: "done"}
+
+
+def test_what_a_gpu_that_failed_looks_like():
+    lost = RuntimeError("CUDA error: device-side assert triggered")
+    wrapped = ValueError("a compiler gave up")
+    wrapped.__cause__ = lost
+    assert broken(lost) and broken(wrapped) and broken(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
+    assert not broken(RuntimeError("CUDA error: out of memory")) and not broken(torch.OutOfMemoryError("CUDA error"))
+    assert not broken(RuntimeError("shapes do not match")) and not broken(UserError("CUDA error"))
+
+
 # --- disk ------------------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +430,14 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_run_finishes(t
     (record,) = train_unit(one, tmp_path / "checkpoint", beat=lambda _: False, every=0.0, warn=told.append)
     assert record.trace == train(one.runs[0]).trace
     assert len(told) == 1 and "no checkpoint at step" in told[0] and "the disk is full" in told[0]
+
+
+def test_checkpoints_that_take_long_to_write_are_written_less_often(tmp_path, monkeypatch):
+    saves = []
+    monkeypatch.setattr(unit, "write_atomic", lambda path, data: saves.append(path) or time.sleep(1.0))
+    monkeypatch.setattr(unit, "BEAT_SECONDS", 0.0)
+    train_unit(Unit(runs(1), TRACED._replace(size=1)), tmp_path / "checkpoint", beat=lambda _: False, every=0.0)
+    assert len(saves) == 1, "40 steps take less than 20 times as long as the first checkpoint"
 
 
 def test_what_a_worker_warns_of_reaches_the_log_and_the_unit_goes_on(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from torch.utils import _pytree as pytree
 
 from preheat.core.run import Run
 from preheat.core.spec import spec
+from preheat.engine import precision
 from preheat.engine.loop import evaluate, set_up
 from preheat.engine.placement import fleet, single
 from test_engine import CNN, DIGITS, a_run, bitwise, finish
@@ -62,6 +63,14 @@ def test_the_state_and_what_is_measured_stay_float32(task, where):
 def test_traced_bf16_equals_eager_bitwise(task):
     run = half(task=task)
     assert bitwise(finish([run], single())[2][0], finish([run], single("traced"))[2][0])
+
+
+def test_a_run_alone_does_not_pay_for_what_fleets_need(monkeypatch):
+    alone = losses([half()], single())
+    monkeypatch.setattr(precision, "_Norms", None)  # every function of torch would pass through it
+    assert np.array_equal(losses([half()], single()), alone)
+    with pytest.raises(TypeError):
+        losses([half()], fleet())
 
 
 @pytest.mark.slow

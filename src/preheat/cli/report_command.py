@@ -88,9 +88,9 @@ def _opened(root: Path, name: str) -> tuple[Any, Store]:
 
 
 def _provenance(each: list[dict[str, object]]) -> dict[str, str]:
-    """What the records say of versions, device and placement, each value once.
+    """What the records say of versions, device, placement and data, each value once.
 
     Times are left out, so that the same runs give the same page.
     """
-    keys = ("preheat", "torch", "python", "commit", "device", "placement")
+    keys = ("preheat", "torch", "python", "commit", "device", "placement", "data")
     return {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}

@@ -70,9 +70,11 @@ def run(args: argparse.Namespace) -> int:
     use_data(args)
     with in_options():
         one = declared(args)
+    from preheat.lab.origins import same_images
     from preheat.store.store import Store
 
     store = Store.open(args.results)
+    same_images([one], args.results)
     if one.id in store.ids(check=True, among=[one.id]):
         print(f"run {one.id} has a record already; nothing is trained twice")
     elif not _train(one, store, args.device):

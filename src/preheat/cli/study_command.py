@@ -84,9 +84,11 @@ def run(args: argparse.Namespace) -> int:
     study = declared(args)
     points = chosen(study, args)
     study = _named(_with_its_seeds(study, points), args)
+    from preheat.lab.origins import same_images
     from preheat.lab.study import How, plan
     from preheat.store.store import Store
 
+    same_images([p.run for p in points], args.results)  # before any record is taken for a run's
     if not args.dry_run:
         Store.open(args.results)  # a folder that can't be written is told before anything is measured
         get_ready(points, args.results)

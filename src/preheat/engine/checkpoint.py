@@ -21,6 +21,7 @@ def dump(setup: Setup, now: Progress) -> bytes:
     data = {
         "format": FORMAT,
         "runs": [r.id for r in setup.fleet.runs],
+        "origin": dict(setup.fleet.origin),
         "step": now.step,
         "state": tuple(now.state),
         "alive": now.alive,
@@ -43,6 +44,11 @@ def load(setup: Setup, data: bytes) -> Progress:
         raise UserError(f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and {FORMAT}")
     if found["runs"] != [r.id for r in setup.fleet.runs]:
         raise UserError("the checkpoint belongs to other runs")
+    if found.get("origin", setup.fleet.origin) != setup.fleet.origin:
+        raise UserError(
+            f"a run is trained on one set of data: its checkpoint is of {found['origin']}, here is {dict(setup.fleet.origin)}; "
+            "bring the data back, or write another --results folder"
+        )
     fresh, step = begin(setup), found["step"]
     watched = found.get("watched", {})
     if watched.keys() != fresh.watched.keys():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,8 +17,8 @@ from preheat.engine.loop import Progress, Setup
 def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order.
 
-    To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its runs; and what
-    the task's `origin()` says of where its data come from, if it has one.
+    To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its runs; and where
+    the data came from, if the task says so.
     """
     if end.step < setup.fleet.total and bool(end.alive.any()):
         raise ValueError(f"training stopped at step {end.step} of {setup.fleet.total}: an unfinished run has no record")
@@ -29,8 +29,7 @@ def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = 
 
 
 def _whence(setup: Setup, end: Progress) -> dict[str, Any]:
-    origin: Callable[[], dict[str, Any]] = getattr(setup.fleet.task, "origin", dict)
-    return {**origin(), **({"probe_seconds": round(end.probing / len(setup.fleet.runs), 6)} if setup.probes else {})}
+    return {**setup.fleet.origin, **({"probe_seconds": round(end.probing / len(setup.fleet.runs), 6)} if setup.probes else {})}
 
 
 def _broken(end: Progress, runs: int) -> list[bool]:

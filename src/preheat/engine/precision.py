@@ -8,6 +8,7 @@ bfloat16; what autocast holds to need float32, in float32). Second derivatives a
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def computed(function: Callable[..., Any], precision: Precision, where: Placemen
 
     def in_bfloat16(*args: Any) -> Any:
         # the cache would keep casts of one call's parameters, which inside a transformation are its own
-        with torch.autocast(where.device.type, torch.bfloat16, cache_enabled=False), _Norms(where.stacked):
+        with torch.autocast(where.device.type, torch.bfloat16, cache_enabled=False), _Norms() if where.stacked else nullcontext():
             out = function(*args)
         return pytree.tree_map(lambda t: t.to(DTYPES[precision]) if t.is_floating_point() else t, out)
 
@@ -38,11 +39,7 @@ def computed(function: Callable[..., Any], precision: Precision, where: Placemen
 class _Norms(TorchFunctionMode):
     """In a fleet batch norm takes its input in float32 and returns what autocast's would: vmap's rule wants one dtype for all."""
 
-    def __init__(self, needed: bool) -> None:
-        super().__init__()
-        self.needed = needed
-
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.needed and func is functional.batch_norm and args[0].dtype == torch.bfloat16:
+        if func is functional.batch_norm and args[0].dtype == torch.bfloat16:
             return func(args[0].float(), *args[1:], **(kwargs or {})).to(args[0].dtype)
         return func(*args, **(kwargs or {}))

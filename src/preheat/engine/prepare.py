@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, snug
 from preheat.core.run import Run
@@ -27,7 +28,8 @@ class Fleet(NamedTuple):
     """Runs of one stack key, ready to train. A single run has no run axis: R is then absent.
 
     rates: [R, T]; hyper: {name: [R]}; moves: {name: [R, T]}, the numbers that move in one of the runs at least; subset:
-    [R, N] rows of the training pool; noisy: whether the task draws noise.
+    [R, N] rows of the training pool; noisy: whether the task draws noise; origin: where its data come from, as its
+    `origin()` said when they were read.
     """
 
     runs: tuple[Run, ...]
@@ -43,6 +45,7 @@ class Fleet(NamedTuple):
     test: Tensors
     start: State
     noisy: bool
+    origin: Mapping[str, Any]
 
 
 def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
@@ -57,10 +60,12 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
     moving = {n for r in runs for n in r.also}
     hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names if n not in moving}
-    train, validation, test = (_to(part, dtype, where.device) for part in _data(first.task))
+    origin = _origin(task)
+    stamp = digest(origin)
+    train, validation, test = _on_device(_data(first.task, stamp), dtype, where.device)
+    _draws_nothing(first.task, stamp, min(first.batch_size, 8))
     start = _start(runs, task, join)
     start = State(where.laid_out(start.params), start.buffers, where.laid_out(start.opt))
-    _draws_nothing(first, task)
     return Fleet(
         runs=tuple(runs),
         task=task,
@@ -75,6 +80,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
         test=test,
         start=start,
         noisy=task.noise(generator(first.seed, "noise"), 1) is not None,
+        origin=origin,
     )
 
 
@@ -101,9 +107,9 @@ def order(fleet: Fleet, epoch: int) -> Tensor:
         s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch)) for s in {r.seed for r in fleet.runs}
     }
     if fleet.subset.dim() == 1:
-        return fleet.subset[shuffled[fleet.runs[0].seed].to(fleet.subset.device)]
-    rows = torch.stack([shuffled[r.seed] for r in fleet.runs]).to(fleet.subset.device)
-    return fleet.subset.gather(1, rows)
+        return fleet.subset[_sent(shuffled[fleet.runs[0].seed], fleet.subset.device)]
+    rows = torch.stack([shuffled[r.seed] for r in fleet.runs])
+    return fleet.subset.gather(1, _sent(rows, fleet.subset.device))
 
 
 def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
@@ -118,22 +124,26 @@ def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator
     each = {s: draw(generator(s, purpose, step)) for s in {r.seed for r in fleet.runs}}
     parts, like = [each[r.seed] for r in fleet.runs], fleet.rates
     joined = parts[0] if like.dim() == 1 else {n: torch.stack([p[n] for p in parts]) for n in parts[0]}
-    return _to(joined, like.dtype, like.device)
+    return {n: _sent(_cast(t, like.dtype), like.device) for n, t in joined.items()}
 
 
 @lru_cache(maxsize=64)
-def _draws_nothing(run: Run, task: Task) -> None:
-    """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and resumed."""
-    params, buffers = task.init(generator(run.seed, "init"))
+def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
+    """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and resumed.
+
+    Looked at once for a task, on `count` rows, with a seed of its own: the seed of a run may be one that can't be trained.
+    """
+    task: Task = build("task", spec)
+    params, buffers = task.init(generator(0, "check"))
     kind = next(iter(params.values())).dtype
-    rows = task.subset(generator(run.seed, "subset"))[: min(run.batch_size, 8)]
-    batch = {n: t[rows] for n, t in _data(run.task)[0].items()} | (task.noise(generator(run.seed, "noise"), len(rows)) or {})
+    rows = task.subset(generator(0, "check"))[:count]
+    batch = {n: t[rows] for n, t in _data(spec, stamp)[0].items()} | (task.noise(generator(0, "check"), len(rows)) or {})
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
-        task.loss(params, buffers, _to(batch, kind, torch.device("cpu")))
+        task.loss(params, buffers, {n: _cast(t, kind) for n, t in batch.items()})
         if not torch.equal(before, torch.get_rng_state()):
             raise UserError(
-                f"task {run.task.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "
+                f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "
                 "draw them in the task's noise(generator, batch), which is keyed by seed and step"
             )
 
@@ -169,9 +179,41 @@ def _start(runs: Sequence[Run], task: Task, join: Callable[[list[Any]], Any]) ->
 
 
 @lru_cache(maxsize=8)
-def _data(task: Spec) -> Any:
-    return build("task", task).data()
+def _data(task: Spec, stamp: str) -> Any:
+    """The task's data on the CPU. stamp: of where they come from, so that other files of the same task are read anew."""
+    made = build("task", task)
+    data = made.data()
+    if digest(_origin(made)) != stamp:
+        raise UserError(f"the data of task {task.name!r} must not change while they are read, and they did: start again")
+    return data
 
 
-def _to(part: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:
-    return {n: t.to(device, dtype if t.is_floating_point() else t.dtype) for n, t in part.items()}
+def _origin(task: Task) -> dict[str, Any]:
+    """Where the task's data come from, if it says so."""
+    return {**task.origin()} if hasattr(task, "origin") else {}
+
+
+def _on_device(data: Any, dtype: torch.dtype, device: torch.device) -> list[Tensors]:
+    """Three sets on the device, floats in dtype; kept there for the next fleet."""
+    placed = iter(held(dtype, device, *[t for part in data for t in part.values()]))
+    return [{n: next(placed) for n in part} for part in data]
+
+
+@lru_cache(maxsize=2)
+def held(dtype: torch.dtype, device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """These very tensors (the key is their identity, not their numbers) on the device; `cache_clear()` lets them go."""
+    once = {id(t): _cast(t, dtype).to(device) for t in {id(t): t for t in tensors}.values()}
+    return tuple(once[id(t)] for t in tensors)
+
+
+def _cast(t: Tensor, dtype: torch.dtype) -> Tensor:
+    return t.to(dtype) if t.is_floating_point() else t
+
+
+def _sent(t: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device.
+
+    To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given, so that at
+    every step it would stand idle while Python goes on. torch keeps pinned memory until its copy is done.
+    """
+    return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+from contextlib import suppress
 
 from preheat.core.errors import UserError
 
@@ -74,10 +75,31 @@ def out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
+def broken(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that a GPU failed (an illegal access, a lost device), memory apart.
+
+    Such an error stays: every later call of the process on that GPU fails too, whatever it computes.
+
+    >>> broken(RuntimeError("CUDA error: an illegal memory access was encountered")), broken(RuntimeError("shapes"))
+    (True, False)
+    """
+    if out_of_memory(error):
+        return False
+    while error is not None:
+        if isinstance(error, RuntimeError) and re.search(r"(CUDA|HIP|cuDNN) error|Triton Error", str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
 def free() -> None:
-    """Give back what nothing refers to any more, so that a smaller fleet finds room."""
+    """Give back what nothing refers to any more, and data held for the next fleet, so that a smaller fleet finds room."""
     import torch
 
+    from preheat.engine.prepare import held
+
+    held.cache_clear()
     gc.collect()
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # a GPU that failed has nothing to give back
+            torch.cuda.empty_cache()

@@ -154,15 +154,38 @@ def _try(choice: Choice, first: Glance) -> Choice | None:
     return choice._replace(seconds=seconds * first.scale, compile_seconds=compiling)
 
 
+def heavy(runs: Sequence[Run]) -> bool:
+    """Whether a step of one of the runs is heavy on a CPU: by a glance at one of each kind, until one is."""
+    torch.set_num_threads(1)
+    kinds: dict[str, Run] = {}
+    for run in runs:
+        kinds.setdefault(twin(run).stack_key, run)
+
+    def seen(run: Run) -> bool:
+        try:
+            return glance(run).heavy
+        except UserError:
+            raise
+        except Exception:  # its records will say why
+            return False
+
+    return any(seen(run) for run in kinds.values())
+
+
 def alone(run: Run, device: str = "auto") -> Choice:
-    """The fastest way to train one run in this process, on one thread or on all, or on a GPU; it sets the threads."""
+    """The fastest way to train one run in this process, on one thread or on all, or on a GPU; it sets the threads.
+
+    What runs on a GPU and is heavy on a CPU is not measured there.
+    """
     found: list[tuple[float, int, Choice]] = []
     threads, failure = torch.get_num_threads(), None
-    for there in offered(device):
+    for there in sorted(offered(device), key=lambda name: name == "cpu"):
         for count in sorted({1, threads}) if there == "cpu" else [threads]:
             torch.set_num_threads(count)
             try:
                 first = glance(run, there)
+                if first.heavy and any(choice.device != "cpu" for _, _, choice in found):
+                    break
                 base = Choice(1, "eager", 0.0, 0.0, 0, device=there)
                 tried = [_try(choice, first) for choice in _candidates([1], base, _convolves(run))]
                 found += [(choice.seconds, count, choice) for choice in tried if choice]

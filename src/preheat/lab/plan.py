@@ -135,8 +135,12 @@ def _even(group: list[Run], size: int) -> list[list[Run]]:
 
 
 def total_seconds(todo: Sequence[Unit], jobs: int) -> float:
-    """The estimated wall time on `jobs` workers: their start, tracing and compiling each shape, and the work."""
+    """The estimated wall time on `jobs` workers: their start, tracing and compiling each shape, and the work.
+
+    Several processes on one GPU share it: together they are taken to be as fast as one.
+    """
+    share = max(jobs, 1) if all(u.choice.device == "cpu" for u in todo) else 1
     kinds = {(u.choice, len(u.runs)) for u in todo}
     before = START_SECONDS * bool(todo) + sum(TRACE_SECONDS + c.compile_seconds for c, _ in kinds)
     longest = max((u.seconds for u in todo), default=0.0)
-    return before + max(sum(u.seconds for u in todo) / max(jobs, 1), longest)
+    return before + max(sum(u.seconds for u in todo) / share, longest)

@@ -112,16 +112,21 @@ def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
 def _fastest(runs: Sequence[Run], known: dict[str, Any], how: How, devices: Sequence[str]) -> dict[str, Choice]:
     """{stack key: choice} on the device that is estimated to be done first with all runs, whether they are trained or not.
 
-    So a study that was stopped goes on where it was.
+    So a study that was stopped goes on where it was. A GPU is measured first: where it can train the runs and a glance
+    says that one of them is heavy on a CPU, the CPU is not measured, which would take long to find it slower.
     """
-    from preheat.lab.measure import choices  # torch: not for a study that only needs its report
+    from preheat.lab.measure import choices, heavy  # torch: not for a study that only needs its report
 
     def measured(device: str) -> tuple[float, dict[str, Choice]]:
         jobs = how.workers_on(device)
         made = choices(runs, known, jobs=jobs, device=device, **how.asked(device))
         return total_seconds(units(runs, lambda run: made[run.stack_key]), jobs), made
 
-    return min((measured(device) for device in devices), key=lambda found: found[0])[1]
+    found = [measured(device) for device in devices if device != "cpu"]
+    trained = any(choice.run_bytes for _, made in found for choice in made.values())
+    if "cpu" in devices and not (trained and heavy(runs)):
+        found.append(measured("cpu"))
+    return min(found, key=lambda one: one[0])[1]
 
 
 def _check_metric(study: Study, runs: Sequence[Run]) -> None:

@@ -13,7 +13,8 @@ import torch
 
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
-from preheat.engine.loop import Setup, begin, evaluate, set_up, train
+from preheat.engine.loop import Setup, at_once, begin, evaluate, set_up, train
+from preheat.engine.measuring import clock
 from preheat.engine.placement import Placement, single
 
 LEAST_SECONDS, MOST_SECONDS, LEAST_STEPS, WARM = 0.3, 2.0, 12, 3
@@ -42,25 +43,24 @@ def unevaluated(runs: Sequence[Run], where: Placement) -> Setup:
 
 
 def cut(setup: Setup, rows: int) -> Setup:
-    """The set-up with the first `rows` rows of the validation set as the whole of it."""
-    return setup._replace(fleet=setup.fleet._replace(validation={n: t[:rows] for n, t in setup.fleet.validation.items()}))
+    """The set-up with the first `rows` rows of the validation set as the whole of it; over again where it has fewer."""
+    whole = setup.fleet.validation
+    part = {n: t[:rows] if rows <= len(t) else t[torch.arange(rows, device=t.device) % len(t)] for n, t in whole.items()}
+    return setup._replace(fleet=setup.fleet._replace(validation=part))
 
 
 def evaluated(run: Run) -> tuple[int, int]:
-    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin has fewer."""
+    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin has fewer.
+
+    Of local files the task knows what their official counterparts hold; what they hold themselves is counted.
+    """
     task = build("task", run.task)
-    if hasattr(task, "evaluated"):
+    if hasattr(task, "evaluated") and run.task.options.get("source") != "local":
         validation, test = task.evaluated
         return int(validation), int(test)
     _, *parts = task.data()
     validation, test = (len(next(iter(part.values()))) for part in parts)
     return validation, test
-
-
-def wait(device: torch.device) -> None:
-    """Until a GPU has done what it was asked; a CPU has already."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
@@ -79,12 +79,11 @@ def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, 
         for now in train(setup):
             if now.step % block or not now.step:
                 continue
-            wait(where.device)
-            clock = time.perf_counter()
-            each.append((clock - at) / block)
+            tick = clock(where.device)
+            each.append((tick - at) / block)
             warm = 1 if each[0] > HEAVY * len(runs) and len(each) == 1 else warm
-            ready = clock if len(each) == warm else ready
-            if _enough(len(each) - warm, clock - ready):
+            ready = tick if len(each) == warm else ready
+            if _enough(len(each) - warm, tick - ready):
                 break
             at = time.perf_counter()
     kept = sorted(each[warm:])
@@ -120,19 +119,23 @@ def glance(run: Run, device: str = "cpu") -> Glance:
 
 
 def seconds_per_evaluation(runs: Sequence[Run], where: Placement) -> float:
-    """Seconds of one evaluation of one run on the validation set, scaled from a part of it where all would take long."""
+    """Seconds of one evaluation of one run on the validation set, scaled from a part of it where all would take long.
+
+    On a GPU as many rows are timed as the loop takes at once: few leave most of it idle.
+    """
     setup = set_up([twin(r, FEW_ROWS) for r in runs], where)
     state, (whole, _) = begin(setup).state, evaluated(runs[0])
-    n = len(next(iter(setup.fleet.validation.values())))
+    data = setup.fleet.validation
+    n = len(next(iter(data.values())))
+    if where.device.type != "cpu":
+        n = min(whole, at_once(data, len(runs)))
     seconds = 0.0
     for rows in (min(2 * FEW_ROWS, n), min(16 * FEW_ROWS, n), n):
         part = cut(setup, rows)
         evaluate(part, state, "validation")
-        wait(where.device)
-        at = time.perf_counter()
+        at = clock(where.device)
         evaluate(part, state, "validation")
-        wait(where.device)
-        spent = time.perf_counter() - at
+        spent = clock(where.device) - at
         seconds = spent * whole / rows / len(runs)
         if spent > HEAVY or rows == n:
             break

@@ -20,6 +20,7 @@ from preheat.core.record import Record, Status
 from preheat.engine import checkpoint
 from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
+from preheat.engine.measuring import clock
 from preheat.engine.placement import Placement
 from preheat.lab.measure import placement
 from preheat.lab.plan import Unit, halves
@@ -27,6 +28,7 @@ from preheat.store.blobs import write_atomic
 from preheat.store.store import Store
 
 BEAT_SECONDS = 0.2
+SAVE_SHARE = 20  # training takes at least so many times as long as writing its checkpoints
 
 
 class Beat(NamedTuple):
@@ -56,7 +58,8 @@ def train_unit(
 ) -> list[Record]:
     """The records of a unit's runs.
 
-    save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints. beat: called a few
+    save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints, or more where writing
+    one takes long (`SAVE_SHARE`). beat: called a few
     times a second; what it returns says whether to stop, which writes a checkpoint and raises `Stopped`.
     where: the placement, if not the one that the unit's choice names. warn: told when checkpoints can't be written, which
     does not end the training.
@@ -65,16 +68,18 @@ def train_unit(
     setup = set_up(unit.runs, where)
     start = _resume(setup, save)
     said = saved = time.perf_counter()
-    last, well = start.step, True
+    last, well, gap = start.step, True, every
     for now in train(setup, start):
-        clock = time.perf_counter()
-        if clock - said < BEAT_SECONDS and now.step < setup.fleet.total:
+        tick = time.perf_counter()
+        if tick - said < BEAT_SECONDS and now.step < setup.fleet.total:
             continue
         stop = beat(Beat((now.step - last) * len(unit.runs), now))
-        said, last = clock, now.step
-        if save and now.step < setup.fleet.total and (stop or clock - saved > every):
+        said, last = tick, now.step
+        if save and now.step < setup.fleet.total and (stop or tick - saved > gap):
+            begun = clock(where.device)
             well = _save(setup, now, save, warn if well else None)
             saved = time.perf_counter()
+            gap = max(every, SAVE_SHARE * (saved - begun))
         if stop and now.step < setup.fleet.total:
             raise Stopped
     return records(setup, now, provenance(str(where.device), now.seconds, unit))
@@ -92,7 +97,7 @@ def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] |
 
 
 def share_checkpoint(store: Store, unit: Unit) -> None:
-    """Give the halves of a fleet what its checkpoint has of their runs; where that fails they begin anew."""
+    """Give the halves of a fleet what its checkpoint has of their runs; where that fails it stays, and they begin anew."""
     whole = store.checkpoint_path(unit.id)
     if not whole.exists():
         return
@@ -100,7 +105,7 @@ def share_checkpoint(store: Store, unit: Unit) -> None:
         parts = halves(unit)
         for part, data in zip(parts, checkpoint.split(whole.read_bytes(), len(parts[0].runs)), strict=True):
             write_atomic(store.checkpoint_path(part.id), data)
-    whole.unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
 
 
 def _resume(setup: Setup, save: Path | None) -> Progress:

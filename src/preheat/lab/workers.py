@@ -1,7 +1,8 @@
 """An executor: units of work in this process or in local worker processes.
 
 It is a generator of events. A unit that fails in a fleet is tried again one run at a time, so that the run at fault is
-named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is replaced.
+named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is replaced, and so is one
+whose GPU failed: nothing more can be computed in it.
 Stopping (closing the generator) lets every worker write a checkpoint first.
 """
 
@@ -21,10 +22,12 @@ from typing import Any, Literal, NamedTuple
 from preheat.core.errors import UserError
 from preheat.core.registry import import_file
 from preheat.lab.claims import Claims
-from preheat.lab.devices import free, out_of_memory
+from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit, halves
 from preheat.store.segment import Writer
 from preheat.store.store import Store
+
+GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # what a worker's pipe raises when the parent is gone
 
 
 class Event(NamedTuple):
@@ -49,6 +52,14 @@ class Job(NamedTuple):
     root: Path
     imports: tuple[str, ...] = ()
     every: float = 20.0
+
+
+class Failed(Exception):
+    """`unit` could not be trained, the part of what was asked for that was still to do; the cause says why."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__()
+        self.unit = unit
 
 
 def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
@@ -78,6 +89,10 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
         say(kind, runs=len(todo.runs), diverged=diverged)
     except Stopped:
         say("stopped")
+    except (UserError, *GONE):
+        raise
+    except Exception as error:
+        raise Failed(todo) from error
     finally:
         for run in mine:
             claims.drop(run.id)
@@ -107,27 +122,31 @@ def _worker(pipe: Connection, job: Job) -> None:
     def asked() -> bool:
         return pipe.poll() and pipe.recv() is None
 
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    with suppress(*GONE):
         while (unit := pipe.recv()) is not None:
             failure = _attempt(job, unit, say, asked)
             if failure and failure.get("memory"):
                 free()
-                if len(unit.runs) > 1:
-                    share_checkpoint(Store.open(job.root, create=False), unit)
+                if len(failure["todo"].runs) > 1:
+                    share_checkpoint(Store.open(job.root, create=False), failure["todo"])
             if failure:
                 say("error", **failure)
+                if failure.get("broken"):
+                    return
 
 
 def _attempt(job: Job, unit: Unit, say: Any, stop: Any) -> dict[str, Any] | None:
     """Work on a unit; what went wrong as plain data, for the error itself holds on to all that was in use."""
     try:
         work(job, unit, say, stop)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except GONE:
         raise
     except UserError as error:
         return {"text": str(error), "user": True}
     except Exception as error:
-        return {"text": f"{type(error).__name__}: {error}", "memory": out_of_memory(error)}
+        todo, cause = (error.unit, error.__cause__) if isinstance(error, Failed) else (unit, error)
+        text = f"{type(cause).__name__}: {cause}"
+        return {"text": text, "todo": todo, "memory": out_of_memory(cause), "broken": broken(cause)}
     return None
 
 
@@ -203,12 +222,14 @@ def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], d
         kind, facts = hand.pipe.recv()
     except (EOFError, ConnectionResetError):
         hand.process.join(1)
-        kind, facts = "error", {"text": f"the worker process died (exit code {hand.process.exitcode})"}
-        hands[hands.index(hand)] = _Hand(job)
+        kind, facts = "error", {"text": f"the worker process died (exit code {hand.process.exitcode})", "broken": True}
     if kind in ("beat", "retry"):  # it goes on
         yield Event(kind, unit, **facts)
         return
     hand.unit = None
+    if facts.get("broken"):
+        _end(hand)
+        hands[hands.index(hand)] = _Hand(job)
     if kind == "error":
         if facts.get("user"):
             raise UserError(facts["text"])
@@ -221,6 +242,7 @@ def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit]
     """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it as failed."""
     todo, tries = queue
     if facts.get("memory"):
+        unit = facts["todo"]  # its checkpoint is in halves now; what another process had of it, or had done, is not ours
         facts = {**facts, "text": _too_much(unit, facts["text"])}
     if len(unit.runs) > 1 and facts.get("memory"):
         todo.extend(halves(unit))
@@ -259,9 +281,14 @@ def _stop(hands: list[_Hand]) -> None:
                 hand.pipe.send(None)
     for hand in hands:
         _drain(hand)
-        hand.process.join(1)
-        if hand.process.is_alive():
-            hand.process.kill()
+        _end(hand)
+
+
+def _end(hand: _Hand) -> None:
+    """Until the worker is gone."""
+    hand.process.join(1)
+    if hand.process.is_alive():
+        hand.process.kill()
 
 
 def _drain(hand: _Hand) -> None:

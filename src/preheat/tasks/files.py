@@ -24,6 +24,8 @@ AS_THEY_ARE = (
     "to train on the files as they are, add --set task.source=local (preheat run) or --set source=local (preheat study regimes)"
 )
 
+Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
+
 
 def folder() -> Path:
     """Where data are: $PREHEAT_DATA, else ./data."""
@@ -34,6 +36,11 @@ def arrays(name: str, source: str) -> Arrays:
     """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in `ready`."""
     path = _ready(name, source)
     return _arrays(name, path, _stamps(named(name), path))
+
+
+def stamps(name: str, source: str) -> tuple[Stamp, ...]:
+    """What tells whether the images of a set are still those that were read. Errors: as `ready`."""
+    return _stamps(named(name), _ready(name, source))
 
 
 def ready(name: str, source: str) -> None:
@@ -50,12 +57,12 @@ def ready(name: str, source: str) -> None:
 def origin(name: str, source: str) -> dict[str, str]:
     """What was trained on, for a record: {"data": "cifar-10-python.tar.gz md5 c58f..."}.
 
-    Of an unpacked folder the md5 is that of its members' md5s, written one after the other.
+    Of an unpacked folder, whatever it is called, the md5 is that of its members' md5s, written one after the other.
     """
     files, path = named(name), _ready(name, source)
     sums = md5s(files, path)
     whole = sums[0] if len(sums) == 1 else hashlib.md5("".join(sums).encode(), usedforsecurity=False).hexdigest()
-    return {"data": f"{path.name} md5 {whole}"}
+    return {"data": f"{files.unpacked if path.is_dir() else files.file} md5 {whole}"}
 
 
 def found(files: Files) -> list[Path]:
@@ -64,7 +71,7 @@ def found(files: Files) -> list[Path]:
     places = [root / files.file]
     if files.unpacked:
         places.append(root / files.unpacked)
-        if root.resolve().name == files.unpacked or all((root / name).is_file() for name in files.members):
+        if root.resolve().name == files.unpacked or _whole(files, root):
             places.append(root)
     try:
         return [p for p in places if p.exists()]
@@ -125,11 +132,8 @@ def _unofficial(files: Files, path: Path) -> str:
     )
 
 
-Stamp = tuple[Path, int, int]
-
-
 def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
-    """(file, bytes, time of change) of each file that is read."""
+    """The stamp of each file that is read."""
     paths = [path / name for name in files.members] if path.is_dir() else [path]
     try:
         stats = [(p, p.stat()) for p in paths]

@@ -8,12 +8,14 @@ uint8 arrays; anything else in it is refused before it is called.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -239,29 +241,51 @@ def _described(x: Any) -> str:
 
 def _npz(files: Files, path: Path) -> dict[str, Split]:
     """{train, val, test: ...} of a MedMNIST file: images uint8 [N, S, S, 3] and labels [N, 1]."""
-    shape = (files.size, files.size, 3)
+    row = (files.size, files.size, 3)
+    images, labels = f"uint8 [N, {', '.join(map(str, row))}]", "whole numbers [N, 1]"
     out: dict[str, Split] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            keys = {name.removesuffix(".npy"): archive.getinfo(name).file_size for name in archive.namelist()}
-        for key in (f"{s}_{part}" for s in files.members for part in ("images", "labels")):
-            if key not in keys:
-                raise UserError(f"{path.name} must hold {key}, got {sorted(keys)}: put {files.file} of {files.title} there")
-            _small(f"{path.name}: {key}", keys[key])
-        with np.load(path, allow_pickle=False) as npz:
             for split in files.members:
-                what, x = f"{path.name}: {split}", npz[f"{split}_images"]
-                if x.dtype != np.uint8 or x.shape[1:] != shape:
-                    raise UserError(
-                        f"{what}_images must be uint8 [N, {', '.join(map(str, shape))}], got {_described(x)}: "
-                        f"put {files.file} of {files.title} there"
-                    )
-                y = _labels(files, npz[f"{split}_labels"], len(x), what)
-                out[split] = (np.ascontiguousarray(x.transpose(0, 3, 1, 2)), y)
+                x = _stored(files, archive, f"{split}_images", images, lambda kind, shape: kind == np.uint8 and shape[1:] == row)
+                y = _stored(files, archive, f"{split}_labels", labels, lambda kind, shape: kind.kind in "iu" and len(shape) > 0)
+                out[split] = np.array(x.transpose(0, 3, 1, 2), order="C"), _labels(files, y, len(x), f"{path.name}: {split}")
     except UserError:
         raise
     except OSError as error:
         raise explain(f"read {path.name}", path.parent, error) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path} must be an npz, it is cut off or damaged ({error}): remove it and fetch it again") from error
+    except Exception as error:  # a damaged npz raises nearly anything
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path} must be an npz, it is cut off or damaged ({reason}): remove it and fetch it again") from error
     return out
+
+
+def _stored(
+    files: Files, archive: zipfile.ZipFile, key: str, rule: str, fits: Callable[[np.dtype[Any], tuple[int, ...]], bool]
+) -> np.ndarray:
+    """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room is made for it."""
+    what, names = f"{files.file}: {key}", archive.namelist()
+    if f"{key}.npy" not in names:
+        raise UserError(f"{files.file} must hold {key}.npy, got {sorted(names)}: put {files.file} of {files.title} there")
+    info = archive.getinfo(f"{key}.npy")
+    _small(what, info.file_size)
+    with archive.open(info) as file:
+        shape, columns, kind = _header(file)
+        if not fits(kind, shape):
+            raise UserError(f"{what} must be {rule}, got {kind} {list(shape)}: put {files.file} of {files.title} there")
+        raw = file.read()
+    if len(raw) != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"{key} has {len(raw):,} bytes for {kind} {list(shape)}")
+    return np.frombuffer(raw, kind).reshape(shape, order="F" if columns else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns come first, and type, as the head of an npy says."""
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"npy version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, columns, kind = read(file)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {list(shape)}")
+    return shape, columns, kind

@@ -24,6 +24,8 @@ from preheat.tasks.sets import named
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
+    from preheat.tasks.files import Stamp
+
 SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
 RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 WATCHED = "watch.accuracy"
@@ -94,7 +96,7 @@ class Images(Classification):
             return self.classes * self.examples_per_class
         if self.total_examples is not None:
             return self.total_examples
-        return sum(self.about().pool(self.selection)) if self.source != "local" else len(self.data().train["y"])
+        return sum(_there(self).pool(self.selection))
 
     @property
     def evaluated(self) -> tuple[int, int]:
@@ -114,8 +116,7 @@ class Images(Classification):
             from preheat.tasks import files
 
             files.ready(self.about().name, self.source)
-        if self.source == "local":
-            self.data()
+            _check_counts(self)
 
     def origin(self) -> dict[str, str]:
         """What the images are, for a record's provenance."""
@@ -133,9 +134,8 @@ class Images(Classification):
             return _random(self.about(), counts)
         from preheat.tasks import files
 
-        found = _split(self.about(), self.source, self.selection, str(files.folder().resolve()))
-        _check_counts(self, found)
-        return found
+        _check_counts(self)
+        return _split(self.about(), self.source, self.selection, files.stamps(self.about().name, self.source))
 
     def subset(self, generator: Generator) -> Tensor:
         """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger one."""
@@ -225,28 +225,47 @@ def _check_sizes(task: Images) -> None:
         object.__setattr__(task, name, int(value))
 
 
-def _check_counts(task: Images, found: Data) -> None:
+def _check_counts(task: Images) -> None:
     """The pool must hold what is asked of every class."""
-    most, name = _ceil(task), task.about().name
-    counts = np.bincount(found.train["y"].numpy(), minlength=task.classes)
-    if len(counts) != task.classes:
+    about, most = _there(task), _ceil(task)
+    counts = about.pool(task.selection)
+    left = min(counts)
+    if left < (most or 1):
+        least = counts.index(left)
+        why = f" ({about.counts[least]} less a tenth, at least one, held out for validation; selection=test takes all)"
+        asked = f"{most} are asked for: write {left} or less a class" if most and left else "every class needs one"
         raise UserError(
-            f"task {name!r} has {task.classes} classes, but the {task.source} files hold labels up to {len(counts) - 1}"
+            f"class {least} of the {task.source} {about.name} files has {left} images to train on"
+            f"{why if left < about.counts[least] else ''}, but {asked}"
         )
-    least = int(counts.argmin())
-    if counts[least] < (most or 1):
-        asked = f"{most} are asked for: write {counts[least]} or less a class" if counts[least] else "every class needs one"
-        raise UserError(f"class {least} of the {task.source} {name} files has {counts[least]} images to train on, but {asked}")
+
+
+def _there(task: Images) -> Official:
+    """The set as it is published, with source "local" its counts those of the files at hand."""
+    about = task.about()
+    if task.source != "local":
+        return about
+    from preheat.tasks import files
+
+    return about._replace(counts=_counts(about, files.stamps(about.name, "local")))
+
+
+@lru_cache(maxsize=8)
+def _counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
+    """[C]: training images of each class in the local files."""
+    from preheat.tasks import files
+
+    return tuple(np.bincount(files.arrays(about.name, "local").train[1], minlength=len(about.counts)).tolist())
 
 
 @lru_cache(maxsize=4)
-def _split(about: Official, source: str, selection: str, folder: str) -> Data:
-    """The three sets from the files in `folder`; a validation set that is not published is held out of each class."""
+def _split(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
+    """The three sets from the files with these stamps; a validation set that is not published is held out of each class."""
     from preheat.tasks import files
 
     found = files.arrays(about.name, source)
     images, labels = found.train
-    rows = [np.flatnonzero(labels == c) for c in range(max(int(labels.max()) + 1, len(about.counts)))]
+    rows = [np.flatnonzero(labels == c) for c in range(len(about.counts))]
     validation = found.test if selection == "test" else found.validation
     if validation is None:
         mixed = [np.random.default_rng(c).permutation(r) for c, r in enumerate(rows)]
