@@ -56,13 +56,17 @@ def regimes(
 
 
 def hill(best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0) -> Callable[[int, float, int], float]:
-    """A score that is highest at best(size) updates, plus noise; None: no warmup is better than another."""
-    draw = np.random.default_rng(seed)
+    """A score that is highest at best(size) updates, plus noise; None: no warmup is better than another.
 
-    def score(size: int, updates: float, _: int) -> float:
+    As in training, settings of equal updates are one run with one score.
+    """
+    draw = np.random.default_rng(seed)
+    drawn: dict[tuple[int, float, int], float] = {}
+
+    def score(size: int, updates: float, s: int) -> float:
         top = best(size)
         gain = 0.0 if top is None or not updates else 0.03 * np.exp(-(np.log2(updates / top) ** 2) / 8)
-        return float(0.8 + gain + noise * draw.standard_normal())
+        return float(0.8 + gain + noise * drawn.setdefault((size, round(updates, 6), s), draw.standard_normal()))
 
     return score
 

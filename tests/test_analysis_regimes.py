@@ -14,20 +14,20 @@ from fake_results import results
 from preheat import Run, spec, train
 from preheat.analysis.analyse import analyse
 from preheat.analysis.findings import Findings
-from preheat.analysis.ladder import Ladder, chance, favourites, ladders, p_choices, reach, slopes, warmup_updates
-from preheat.analysis.regime_findings import Exponent
+from preheat.analysis.ladder import Ladder, chance, favourites, ladders, p_choices, reach, slopes
+from preheat.analysis.regime_findings import Exponent, Updates
 from preheat.analysis.results import Results, Row
+from preheat.analysis.stats import t_quantile
 from preheat.analysis.surface import surfaces
 from preheat.analysis.table import Table, tabulate
 from preheat.analysis.tables import findings_json, tables
 from preheat.analysis.updates import updates
+from preheat.analysis.updates_hypotheses import _lead
 from preheat.core.record import Record, Status
 
 
 def ladder(table: Table) -> Ladder:
-    known = warmup_updates(table)
-    assert known is not None
-    return ladders(table, known)[0]
+    return ladders(table)[0]
 
 
 def exponents(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[Exponent]:
@@ -110,6 +110,33 @@ def test_p_of_the_choices_is_uniform_without_an_effect_and_small_with_one() -> N
     assert (p_choices(ladder(tabulate(regimes(hill(lambda n: 100.0, noise=0.002), IN_EPOCHS, seeds=3)))) or 1) < 0.01
 
 
+def test_p_of_the_choices_does_not_ask_how_good_a_seed_is() -> None:
+    """What a seed adds to all warmups of a size is no difference between warmups."""
+    s = ladder(tabulate(regimes(hill(lambda n: 100.0, noise=0.02), IN_EPOCHS, seeds=3)))
+    moved = s.judged.copy()
+    moved[1:3] += np.array([[[0.3, -0.1, 0.0]], [[0.0, 0.2, 0.5]]])
+    p = p_choices(s)
+    assert p is not None and 0.001 < p < 0.9 and p_choices(s._replace(judged=moved)) == pytest.approx(p, abs=1e-9)
+
+
+def test_warmups_of_equal_updates_are_one_choice() -> None:
+    """400 updates and 10 epochs of 40 are one run: a second column of it would make chance and p look at it twice."""
+    made = regimes(hill(lambda n: None, seed=3), IN_BOTH, seeds=3)
+    s = ladder(tabulate(made))
+    several = [row[np.isfinite(row)] for row in s.updates]
+    assert all(len(np.unique(row)) == len(row) for row in several)
+    assert [len(row) for row in several] == [6, 7, 8, 8, 8]  # at 50: 5ep = 20, 20ep = 80 updates
+    assert np.isfinite(s.judged).all(axis=2).sum() == sum(map(len, several))
+    alone = replace(made, rows=tuple(r for r in made.rows if not twin(r.axes)))
+    assert p_choices(ladder(tabulate(alone))) == p_choices(s)
+
+
+def twin(axes: Any) -> bool:
+    """Whether the warmup is in updates and as long as one in epochs."""
+    steps = axes[WARMUP].get("steps", -1)
+    return any(steps == w["epochs"] * PER_EPOCH[axes[SIZE]] for w in IN_EPOCHS)
+
+
 def test_ties_share_the_pick() -> None:
     s = ladder(tabulate(regimes(lambda n, u, k: 0.5, IN_EPOCHS, seeds=2)))
     assert np.allclose(2 ** (favourites(s)[:, 0]), [1000**0.25 * PER_EPOCH[int(n)] for n in s.sizes])
@@ -123,6 +150,34 @@ def test_one_seed_is_a_description_and_a_warmup_in_both_units_counts_by_its_upda
     at_50 = next(f for f in found.favourites if f.condition == "50")
     assert [at_50.best.mean, at_50.shortest, at_50.longest] == pytest.approx([40, 4, 320])
     assert [h.verdict for h in found.hypotheses] == ["not decided"] * 2
+
+
+def panels(count: int, **how: Any) -> Updates:
+    """The same study under several names of its task."""
+    made = [regimes(hill(lambda n: 5.0 * PER_EPOCH[n], **how), **{"task.name": f"t{i}"}) for i in range(count)]
+    found = updates(tabulate(replace(made[0], rows=tuple(r for m in made for r in m.rows))))
+    assert found is not None and len(found.exponents) == count
+    return found
+
+
+def test_what_is_excluded_is_corrected_for_the_number_of_panels() -> None:
+    said = []
+    for count in (1, 2, 6):
+        e = panels(count, noise=0.015, seed=1).exponents[0]
+        assert e.b.lo is not None and e.b.hi is not None and e.p_choices is not None and e.p_choices < 0.05
+        half = (e.b.hi - e.b.lo) / 2 * t_quantile(1 - 0.025 / count, e.b.n - 1) / t_quantile(0.975, e.b.n - 1)
+        said.append(e.updates)
+        assert (e.updates == "excluded") == (e.b.mean - half > max(0.0, e.chance))
+    assert said[0] == "excluded" and said[-1] == "not excluded"
+
+
+def test_the_lead_of_the_best_interior_size_is_corrected_for_their_number() -> None:
+    gain = np.array([[0, 0, 0], [1, 2, 6], [0, 1, 1], [-1, 0, 0], [0, 0, 0]], dtype=np.float64)
+    e = _lead(gain, 0.0)
+    half = t_quantile(1 - 0.025 / 3, 2) * np.std([1, 2, 6], ddof=1) / 3**0.5
+    assert e.mean == 3 and e.lo is not None and e.hi is not None and e.n == 3
+    assert e.hi == pytest.approx(3 + half) and e.lo >= 3 - half
+    assert _lead(gain[[0, 1, 4]], 0.0).lo == pytest.approx(3 - half * t_quantile(0.975, 2) / t_quantile(1 - 0.025 / 3, 2))
 
 
 def test_hypotheses_in_updates() -> None:
@@ -200,6 +255,8 @@ def test_protocols_are_paired_and_split() -> None:
     for g in f.gaps:
         assert g.panel == "test" and g.honest == pytest.approx(0.85) and g.gap.mean == pytest.approx(0.08)
         assert g.gap.mean == pytest.approx(g.optimism.mean + g.rest.mean)
+    assert f.updates is not None and {x.panel for x in f.updates.lengths} == {"validation", "test"}
+    assert [e.panel for e in f.updates.exponents] == ["validation"], "what chose on the test split is told, not tested"
     at_end = {c.estimate.mean for c in f.cells if c.panel == "test"}
     assert np.allclose(list(at_end), 0.905), "the headline stays the value at the end"
     assert any("selection test" in n for n in f.notes)

@@ -11,7 +11,8 @@ import pytest
 from fake_findings import full
 from fake_regimes import IN_EPOCHS, SELECTION, SIZE, WARMUP, hill, record, regimes, trace
 from preheat.analysis.analyse import analyse
-from preheat.analysis.findings import Findings
+from preheat.analysis.findings import Estimate, Findings
+from preheat.analysis.regime_findings import Gap, Milestone
 from preheat.analysis.results import Results
 from preheat.analysis.tables import tables
 from preheat.report import figdata, regimedata
@@ -65,7 +66,9 @@ def test_sections_say_what_was_selected_on_what_and_what_gives_the_rest(f: Findi
     said = places["protocols"].lead
     assert "the test split was used for selection" in said and "--protocol both" in said and "Only one protocol" in said
     assert [c.code for c in places["updates"].cards] == ["H1", "H2"]
-    exponents, best, lengths = places["updates"].tables
+    exponents, grid, best, lengths = places["updates"].tables
+    assert exponents.columns[:3] == ("panel", "fixed updates", "fixed epochs") and not exponents.folded and grid.folded
+    assert "noise moves it" in exponents.caption and "of the seeds' picks" in places["updates"].cards[1].how
     assert [r[0] for r in exponents.rows] == ["SGD, test"] and len(best.rows) == 5 and len(lengths.rows) == 25 + 3
     assert ("SGD, test", "5000", "5ep", "1,955", "5", "5 %") in lengths.rows
     assert "best minus last" in places["protocols"].tables[0].columns[5] and len(places["protocols"].tables[0].rows) == 7
@@ -77,6 +80,26 @@ def test_both_protocols_have_a_table_of_the_gap() -> None:
     a, b = (found(selection=s) for s in ("test", "validation"))
     assert "honest protocol" in sections(a, [])["protocols"].lead and "seed's protocol" in sections(b, [])["protocols"].lead
     assert "used for selection" not in sections(b, [])["protocols"].lead
+    e = Estimate(0.02, 0.01, 0.03, 3)
+    parts = Estimate(0.03, 0.02, 0.04, 3), e, Estimate(0.01, None, None, 1)
+    gap = Gap("sgd, test", "5000 / 4500", 0.93, 0.9, *parts, "seeds", 15)
+    both = sections(replace(a, gaps=(gap, replace(gap, condition="500"))), [])["protocols"]
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in both.tables[0].rows[0]] == [
+        "SGD, test", "5000 / 4500", "93.0 %", "90.0 %", "+3.0 points (+2.0 to +4.0)", "+2.0 points (+1.0 to +3.0)", "+1.0 points",
+        "3 seeds", "15",
+    ]  # fmt: skip
+    assert [t.folded for t in both.tables] == [False, True] and "at 5000 / 4500 it also has fewer" in both.lead
+    assert "also has fewer" not in sections(replace(a, gaps=(replace(gap, condition="500"),)), [])["protocols"].lead
+
+
+def test_a_panel_list_can_be_read_and_a_band_is_half_its_width(f: Findings) -> None:
+    assert f.updates is not None
+    (e,) = f.updates.exponents
+    other = [replace(x, panel="adamw, test") for x in f.updates.favourites]
+    both = replace(f.updates, exponents=(e, replace(e, panel="adamw, test")), favourites=(*f.updates.favourites, *other))
+    assert f"SGD, test; AdamW, test: {e.text}" in sections(replace(f, updates=both), [])["updates"].lead
+    at = Milestone("sgd, test", "5000", "5ep", "grad_norm", 1.0, 2.0, 1.5, 2.5, 3)
+    assert sections(replace(f, milestones=(at,)), [])["early"].tables[0].rows[0][4] == "2 \N{PLUS-MINUS SIGN} 0.5"
 
 
 def test_figures_of_regimes_show_what_was_measured(f: Findings) -> None:

@@ -224,6 +224,18 @@ def test_one_run_of_several_names_has_files_under_each(tmp_path):
     assert WarmupAnalyzer(out).derive_empirical_rule("digits", "sgd")["n"] == 1
 
 
+def test_names_of_ones_own_have_the_runs_size_and_two_names_of_one_setting_count_once(tmp_path):
+    study = a_study({**W1, "name": "mine"}, {**W1, "name": "mine_too"}, W0)
+    out = write(tmp_path, study, [a_record(run) for run in study.runs()])
+    assert [(r["experiment_name"], r["examples_per_class"], r["duplicate_of"]) for r in strict(out / "all_results.json")] == [
+        ("mine", 5, None),
+        ("mine_too", 5, "mine"),
+        ("digits_5epc_w0_sgd_s42", 5, None),
+    ]
+    assert [row.name for row in WarmupAnalyzer(out).rows] == ["mine", "digits_5epc_w0_sgd_s42"]
+    assert {best.seeds for best in WarmupAnalyzer(out).find_optimal_warmup("digits", "sgd")} == {1}
+
+
 def test_an_index_written_before_settings_had_names_is_read(tmp_path):
     def old(data):
         return {**data, "points": [{k: v for k, v in p.items() if k != "names"} for p in data["points"]]}

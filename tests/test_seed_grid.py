@@ -14,7 +14,7 @@ from preheat.cli import main as cli
 from preheat.cli import study_command
 from preheat.core.errors import UserError
 from preheat.core.grid import Block, label
-from preheat.core.lengths import epochs
+from preheat.core.lengths import epochs, length
 from preheat.core.record import Record, Status
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
@@ -176,11 +176,34 @@ def test_warmups_in_updates_fit_their_run_or_are_left_out_and_said():
     )
     both = regimes(unit="both", tasks=["cifar10"]).declared()
     assert [p.names[0] for p in both][:87] == [p.names[0] for p in regimes(tasks=["cifar10"]).declared()]
-    assert both[87].names == ("cifar10_5000epc_u20_sgd_s42",) and len({p.run.id for p in both}) == len(both)
+    assert both[87].names == ("cifar10_5000epc_u20_sgd_s42",)
     tuned = regimes(unit="both", tasks=["cifar10"], tune_lr=True)
     assert len({label(p.axes["schedule.warmup"]) for p in tuned.declared()}) == 9
     with pytest.raises(UserError, match="write --protocol preheat"):
         regimes(unit="updates", protocol="seed")
+
+
+ONE_RATE = {"tune_lr": True, "sgd_rates": [0.1], "adamw_rates": [1e-3]}
+
+
+@pytest.mark.parametrize("options", [{"tasks": ["all"]}, {"tasks": ["cifar10"], "sizes": [500, 50], **ONE_RATE}])
+def test_a_warmup_in_updates_that_equals_one_in_epochs_is_that_run_under_both_names(options):
+    study = regimes(unit="both", **options)
+    names = {name: p for p in study.points() for name in p.names}
+    one = names["cifar10_500epc_w10_sgd_s42"]
+    assert one is names["cifar10_500epc_u400_sgd_s42"] and label(one.axes["schedule.warmup"]) == "10ep"
+    assert {len(p.names) for p in study.points()} >= {1, 2} and len(names) == len(study.declared())
+    rates = [(p.run.stack_key, p.seed, p.run.task, *told(p.run)) for p in study.points()]
+    assert len(set(map(str, rates))) == len(rates), "no two runs have the same rates and all else"
+    assert study.notes[-1] == (
+        "a warmup in updates that equals one in epochs, as 400 updates and 10 epochs at 500 per class of cifar10, is one run, "
+        "shown in epochs"
+    )
+
+
+def told(run: Run) -> tuple:
+    """What tells the rates of runs of one schedule apart."""
+    return run.optimizer, run.peak_lr, length(run.schedule.json()["warmup"]).resolve(run.total_steps, run.steps_per_epoch)
 
 
 def test_the_small_grid_takes_warmups_in_updates_too():
@@ -188,6 +211,10 @@ def test_the_small_grid_takes_warmups_in_updates_too():
     study = regimes(**few, unit="both")
     lengths = {(p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in study.points()}
     assert (100, "2000") in lengths and (50, "2000") not in lengths and (5, "80") in lengths and (5, "400") not in lengths
+    assert (100, "10ep") in lengths and (100, "400") not in lengths and "400 updates and 10 epochs at 100 per" in study.notes[-1]
+    assert (100, "400") in {
+        (p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in regimes(**few, unit="updates").points()
+    }
     assert "digits: no warmup of 400 and 2000 updates at 5 per class, where the run has 200 updates" in study.notes
     assert {p.run.id for p in regimes(**few).points()} <= {p.run.id for p in study.points()}
 

@@ -14,16 +14,21 @@ from preheat.analysis.findings import Counts, Findings
 from preheat.analysis.hypotheses import hypotheses
 from preheat.analysis.inside import insides
 from preheat.analysis.notes import counts, notes, unmeasured
-from preheat.analysis.protocols import gaps, note, optimism
+from preheat.analysis.protocols import chose_on_test, gaps, optimism
+from preheat.analysis.protocols import notes as protocol_notes
 from preheat.analysis.results import Results
 from preheat.analysis.rules import rules
+from preheat.analysis.surface import honest
 from preheat.analysis.table import DONE, Table, names, number, tabulate
 from preheat.analysis.updates import updates
 from preheat.analysis.words import last_part
 
 
 def analyse(results: Results, load: Load | None = None) -> Findings:
-    """The findings of a study. load: reads one record with its trace, by run id; without it there are no curves."""
+    """The findings of a study. load: reads one record with its trace, by run id; without it there are no curves.
+
+    Cells, curves and protocols are of every panel, all claims of the `honest` ones.
+    """
     if not results.rows:
         return _nothing(results)
     table = tabulate(results)
@@ -35,30 +40,32 @@ def analyse(results: Results, load: Load | None = None) -> Findings:
             runs=tuple(flat_runs(results)),
             notes=(*results.study.notes, *lacking),
         )
-    found = Found(cells(table), effects(table), pooled(table), edges(table), insides(table))
+    fair = honest(table)
+    found = Found(cells(table), effects(fair), pooled(fair), edges(fair), insides(fair))
     drawn = curves(results, table, load) if load else Drawn()
+    pairs = gaps(table, drawn.readings)
     said = notes(table, found.cells, found.edges, unread=drawn.unread)
     return Findings(
         **_head(results, table),
-        answer=answer(table, found),
+        answer=answer(table, found, tested=chose_on_test(table, drawn.readings)),
         counts=counts(table),
         cells=found.cells,
         effects=found.effects,
-        best=best_sets(table),
+        best=best_sets(fair),
         edges=found.edges,
         pooled=found.pooled,
         inside=found.insides,
-        hypotheses=hypotheses(table),
-        rules=rules(table),
+        hypotheses=hypotheses(fair),
+        rules=rules(fair),
         curves=drawn.measured,
         rates=drawn.rates,
         updates=updates(table),
         optimism=optimism(table, drawn.readings),
-        gaps=gaps(table, drawn.readings),
+        gaps=pairs,
         early=drawn.early,
         milestones=milestones(drawn.early),
         runs=tuple(flat_runs(results)),
-        notes=(*results.study.notes, *note(drawn.readings), *said),
+        notes=(*results.study.notes, *protocol_notes(table, drawn.readings, pairs), *said),
     )
 
 

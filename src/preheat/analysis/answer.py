@@ -10,8 +10,14 @@ from preheat.analysis.advice import near
 from preheat.analysis.findings import Cell, Edge, Effect, Inside, Pooled
 from preheat.analysis.moves import base_of, choices, edge_sentences, rate_of
 from preheat.analysis.notes import counts, unmeasured
+from preheat.analysis.surface import honest
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, count, human
+
+_TESTED = (
+    "the test split also chose here (selection test, the seed's protocol); for results on images that no choice has seen run it "
+    "with selection validation too (--protocol both)."
+)
 
 
 class Found(NamedTuple):
@@ -24,21 +30,26 @@ class Found(NamedTuple):
     insides: tuple[Inside, ...]
 
 
-def answer(table: Table, found: Found) -> str:
-    """A few short sentences in the page's units. Every treatment counts in each, so none is named for being the largest."""
+def answer(table: Table, found: Found, *, tested: bool = False) -> str:
+    """A few short sentences in the page's units. Every treatment counts in each, so none is named for being the largest.
+
+    tested: the runs that are claimed of selected on the test split.
+    """
     n = counts(table)
     if not n.done and not n.diverged:
         return "No run of this study has a result yet, so nothing can be said."
     if not n.done:
         return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
-    compared = _tuned(table, found.effects) if found.effects else _alone(table, found.cells)
+    fair = honest(table)
+    compared = _tuned(fair, found.effects) if found.effects else _alone(fair, found.cells)
     said = [
         *unmeasured(table),
         *preliminary(table),
-        *edge_sentences(table, found.pooled, found.edges),
+        *([_TESTED] if tested else []),
+        *edge_sentences(fair, found.pooled, found.edges),
         *compared,
-        *_inside(table, found.insides),
-        *_practice(table, found),
+        *_inside(fair, found.insides),
+        *_practice(fair, found),
     ]
     if n.failed:
         said.append(f"{n.failed:,} of {count(n.planned, 'planned run')} failed and have no result.")
@@ -53,9 +64,10 @@ def preliminary(table: Table) -> list[str]:
 
 def _tuned(table: Table, effects: Sequence[Effect]) -> list[str]:
     """What is left where the nuisance is chosen well for each setting."""
-    known = [e for e in effects if e.estimate.n]
-    if not known:
+    judged = [e for e in effects if e.estimate.n]
+    if not judged:
         return [f"no comparison with {base_of(table)} has a judged run."]
+    known = decidable(effects) or judged
     u = Units.of(table.study.metric)
     lows, highs = min(e.estimate.mean for e in known), max(e.estimate.mean for e in known)
     tuned = f"with the {rate_of(table)} tuned for each setting, " if table.study.nuisance else ""
@@ -65,11 +77,25 @@ def _tuned(table: Table, effects: Sequence[Effect]) -> list[str]:
         span = f"test {human(table.study.metric)} differs from that with {base_of(table)} by {u.difference(lows)}"
     if table.biased:
         return [f"{tuned}{span}; the same seeds chose it and report, so nothing is concluded."]
-    most = max(e.estimate.n for e in known)
-    if most < 2:
+    ns = [e.estimate.n for e in known]
+    if max(ns) < 2:
         return [f"{tuned}{span} on one judging seed: a description, not a conclusion."]
-    seeds = f"{count(most, 'seed')} that did not choose" if table.study.choosing else count(most, "seed")
-    return [tuned + _verdicts(effects, base_of(table), margin=u.margin(table.study.margin)), f"{span}, on {seeds}."]
+    seeds = count(max(ns), "seed") if min(ns) == max(ns) else f"{min(ns)} to {max(ns)} seeds"
+    seeds += " that did not choose" if table.study.choosing else ""
+    told = tuned + _verdicts(known, base_of(table), margin=u.margin(table.study.margin))
+    return [told, " ".join([f"{span}, on {seeds}.", *described(effects)])]
+
+
+def decidable(effects: Sequence[Effect]) -> list[Effect]:
+    """The comparisons that can be judged: those of two seeds or more."""
+    return [e for e in effects if e.estimate.n > 1]
+
+
+def described(effects: Sequence[Effect]) -> list[str]:
+    """How many comparisons can't be judged, and why."""
+    n = [sum(e.estimate.n == k for e in effects) for k in (1, 0)]
+    said = [f"{n[0]} more {'has' if n[0] == 1 else 'have'} one seed: described only."] if n[0] else []
+    return said + ([f"{n[1]} more {'has' if n[1] == 1 else 'have'} no judged run."] if n[1] else [])
 
 
 def _verdicts(effects: Sequence[Effect], base: str, *, margin: str) -> str:
@@ -143,7 +169,7 @@ def _away(table: Table, found: Found) -> list[str]:
         at = f"at a tuned {rate_of(table)} " if table.study.nuisance else ""
         if differ:
             out.append(f"{at}{what} surely matters in {differ} of {len(tested)} comparisons")
-        elif all(e.verdict == "equivalent" for e in found.effects):
+        elif all(e.verdict == "equivalent" for e in decidable(found.effects)):
             out.append(f"{at}{what} hardly matters")
         else:
             out.append(f"{at}{what} was not shown to matter")

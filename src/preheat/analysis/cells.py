@@ -72,10 +72,10 @@ def effects(table: Table) -> tuple[Effect, ...]:
     unequal = [p_different(m) for m in pairs]
     adjusted = holm(unequal)
     equal = holm([p_equivalent(m, table.study.margin) for m in pairs])
+    level = ALPHA / max(1, sum(m.n > 1 for m in pairs))
     out = []
     for at, m, p, differs, same in zip(spots, pairs, unequal, adjusted, equal, strict=True):
         verdict = _verdict(table, at, m, differs, same)
-        level = ALPHA / len(pairs)
         goals = [(abs(m.mean), level / 2), (table.study.margin - abs(m.mean), level)]
         more = more_seeds(m, goals) if verdict == "not decided" and m.n and not table.biased else None
         labels = (table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]])

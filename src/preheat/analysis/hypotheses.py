@@ -63,6 +63,10 @@ _H4 = (
     "The variance between warmups without the seeds' noise (covariances between different seeds), averaged over sizes, of SGD "
     "minus that of AdamW; interval and two-sided p by the jackknife over seeds."
 )
+_UNCHOSEN = (
+    "no seed is set apart to choose the warmup. For regimes on images use --tune-lr, which sets two of five apart; "
+    "for other tasks set choosing to 1 or more."
+)
 _CONTRADICTED = {
     "H1": (
         "No peak of the size that matters: warmup helps about as much at intermediate sizes as at the ends.",
@@ -114,7 +118,7 @@ def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
     if len(s.sizes) < 3:
         return undecided(claim, "it needs at least three data sizes.")
     if not s.choosing.shape[2]:
-        return undecided(claim, "no seed chooses the warmup; set choosing to 1 or more and complete the study.")
+        return undecided(claim, "no choosing seed has every setting; continue the study." if table.study.choosing else _UNCHOSEN)
     benefit, gain = _benefit(s)
     inner = np.arange(len(s.sizes))[1:-1]
     floor = rounding(table.step, 4)
@@ -167,7 +171,8 @@ def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     for other in found:
         if other is not s and other.n:
             _, beside, floor = lines(other)
-            text += f"{capital(within(other.panel))} it is {claim.units.estimate(interval(moments(beside, floor)), claim.unit)}. "
+            told = claim.units.estimate(interval(moments(beside, floor)), claim.unit) + (" (one seed)" if other.n == 1 else "")
+            text += f"{capital(within(other.panel))} it is {told}. "
     text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
     text += "see Epochs or updates."
     return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)

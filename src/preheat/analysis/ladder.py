@@ -69,13 +69,25 @@ def _known(lengths: Array) -> Array:
     return np.where(np.isfinite(told), told, np.nan)
 
 
-def ladders(table: Table, updates: Array) -> list[Ladder]:
+def ladders(table: Table) -> list[Ladder]:
     """One for each panel with two sizes or more that have two different warmups or more above none.
 
     A panel of which fewer than half of the judged runs finished is left out: between diverged runs all is equal.
     """
-    made = [_ladder(table, updates[p], p) for p in range(len(table.panels))]
+    updates = warmup_updates(table)
+    if updates is None:
+        return []
+    made = [_ladder(table, _different(updates[p]), p) for p in range(len(table.panels))]
     return [x for x in made if x is not None and x.n]
+
+
+def _different(updates: Array) -> Array:
+    """[C, T]: of a size's warmups with equal updates, such as 400 and 10 epochs of 40, only the first: they are one run."""
+    out = np.full_like(updates, np.nan)
+    for c, row in enumerate(updates):
+        _, first = np.unique(np.round(row, 6), return_index=True)
+        out[c, first] = row[first]
+    return out
 
 
 def _ladder(table: Table, updates: Array, p: int) -> Ladder | None:

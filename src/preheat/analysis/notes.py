@@ -71,8 +71,9 @@ def _seed_notes(table: Table) -> list[str]:
 def _run_notes(table: Table) -> list[str]:
     n, u, out = counts(table), Units.of(table.study.metric), []
     if n.diverged:
-        known = np.isfinite(table.chance)
-        score = f" and count with {u.value(table.chance)}, what a model scores that learnt nothing" if known else ""
+        scores = np.unique(table.chance[(table.state == DIVERGED) & np.isfinite(table.chance)])
+        known = listed([u.value(float(v)) for v in scores[::-1]]) + (" (by task)" if len(scores) > 1 else "")
+        score = f" and count with {known}, what a model scores that learnt nothing" if len(scores) else ""
         out.append(f"{n.diverged:,} of {n.planned:,} runs diverged{score}.")
     if n.failed:
         out.append(f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out.")
@@ -90,6 +91,9 @@ def _grid_notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge]) -> l
     unjudged = sum(c.estimate.n == 0 for c in cells)
     if unjudged:
         out.append(f"{unjudged} of {count(len(cells), 'setting')} have no judged run.")
+    single = sum(c.estimate.n == 1 for c in cells)
+    if single and any(c.estimate.n > 1 for c in cells):
+        out.append(f"{single} of {count(len(cells), 'setting')} have one judging seed: they are described only.")
     if table.numeric:
         ends = sum(_at_end(table, p, c, t) for p, c, t in np.argwhere(table.chosen >= 0))
         if ends:

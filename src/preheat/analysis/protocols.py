@@ -6,7 +6,7 @@ the rest of the gap between protocols is the schedule (by epoch, a first epoch a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,10 @@ from preheat.analysis.findings import Estimate
 from preheat.analysis.regime_findings import Gap, Optimism
 from preheat.analysis.results import Row
 from preheat.analysis.stats import Array, interval, moments, rounding
-from preheat.analysis.table import Table, number
-from preheat.core.canon import canonical
+from preheat.analysis.surface import SELECTION, honest, selects, twins
+from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.analysis.words import count
 from preheat.core.record import Record
-
-SELECTION = "task.selection"
 
 
 class Reading(NamedTuple):
@@ -50,11 +49,29 @@ def reading(table: Table, at: Place, record: Record, row: Row) -> Reading | None
     return Reading(at, row.seed, str(selection), best, float(values[-1]))
 
 
-def note(readings: Sequence[Reading]) -> tuple[str, ...]:
-    """That a split that was selected on is reported, where it is so."""
-    if all(r.selection != "test" for r in readings):
-        return ()
-    return ("Runs with selection test chose on the very test split that they report; see Protocols for what that adds.",)
+def notes(table: Table, readings: Sequence[Reading], pairs: Sequence[Gap]) -> tuple[str, ...]:
+    """That a split that was selected on is reported, what is left out of the claims, and what of the gap between protocols."""
+    out = []
+    if any(r.selection == "test" for r in readings):
+        out.append("Runs with selection test chose on the very test split that they report; see Protocols for what that adds.")
+    if alone := twins(table):
+        out.append(
+            f"{count(len(alone), 'panel')} with selection test (the seed's protocol) count in no comparison, edge, hypothesis or "
+            "rule, because each was run with the honest protocol too. They are in the heat maps, the curves and Protocols."
+        )
+    if dropped := sum(g.dropped for g in pairs):
+        out.append(
+            f"The gap between the protocols leaves out {dropped:,} of {count(dropped + sum(g.runs for g in pairs), 'pair')} of "
+            "runs: one of the two or both did not finish, and a run that diverged has no best epoch to compare."
+        )
+    return tuple(out)
+
+
+def chose_on_test(table: Table, readings: Sequence[Reading]) -> bool:
+    """Whether what is claimed rests on runs that selected on the test split."""
+    kept = honest(table).panels
+    tested = {table.panels.labels[r.at[0]] for r in readings if r.selection == "test"}
+    return any(selects(values) == "test" for values in kept.values) or not tested.isdisjoint(kept.labels)
 
 
 def optimism(table: Table, readings: Sequence[Reading]) -> tuple[Optimism, ...]:
@@ -87,22 +104,25 @@ def estimate(units: Sequence[tuple[int, int]], values: Array, floor: float) -> t
 
 
 def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
-    """One for each panel and condition of the seed's protocol that was run with the honest one too."""
+    """One for each panel and condition of the seed's protocol that was run with the honest one too, over pairs that finished."""
     if SELECTION not in table.study.scientific:
         return ()
     partner = _partners(table)
     groups: dict[tuple[int, int], list[tuple[Reading, float]]] = {}
     place = {s: i for i, s in enumerate(table.seeds[table.judges])}
+    done = table.at_chosen(table.state == DONE, table.judges) == 1
     for r in readings:
         p, c, t = r.at
         if r.selection == "test" and (p, c) in partner:
-            honest = float(table.judged[(*partner[p, c], t)][place[r.seed]])
-            if np.isfinite(honest):
-                groups.setdefault((p, c), []).append((r, honest))
+            twin = (*partner[p, c], t, place[r.seed])
+            if done[twin] and np.isfinite(table.judged[twin]):
+                groups.setdefault((p, c), []).append((r, float(table.judged[twin])))
     return tuple(_gap(table, at, partner[at], pairs) for at, pairs in groups.items())
 
 
 def _gap(table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Sequence[tuple[Reading, float]]) -> Gap:
+    planned = table.at_chosen(table.state != UNPLANNED, table.judges) == 1
+    dropped = int((planned[at] & planned[other]).sum()) - len(pairs)
     units = [(r.seed, r.at[2]) for r, _ in pairs]
     best, last = (np.array([getattr(r, name) for r, _ in pairs]) for name in ("best", "last"))
     honest = np.array([h for _, h in pairs])
@@ -112,7 +132,7 @@ def _gap(table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Seque
     labels = [table.conditions.labels[c] for _, c in (at, other)]
     condition = labels[0] if labels[0] == labels[1] else " / ".join(labels)
     panel, means = table.panels.labels[at[0]], (float(best.mean()), float(honest.mean()))
-    return Gap(panel, condition, *means, gap, chosen, rest, over, len(pairs))
+    return Gap(panel, condition, *means, gap, chosen, rest, over, len(pairs), dropped)
 
 
 def _partners(table: Table) -> dict[tuple[int, int], tuple[int, int]]:
@@ -120,21 +140,14 @@ def _partners(table: Table) -> dict[tuple[int, int], tuple[int, int]]:
 
     The whole pool is larger where nothing is held out: the largest sizes of both belong together if either lacks the other's.
     """
-    rest = [canonical({k: v for k, v in values.items() if k != SELECTION}) for values in table.panels.values]
     out: dict[tuple[int, int], tuple[int, int]] = {}
-    for p, values in enumerate(table.panels.values):
-        honest = [q for q in range(len(rest)) if rest[q] == rest[p] and _selects(table.panels.values[q]) != "test"]
-        if _selects(values) == "test" and honest:
-            mine, theirs = _sizes(table, p), _sizes(table, honest[0])
-            out |= {(p, c): (honest[0], c) for c in mine if c in theirs}
-            alone = [c for c in mine if c not in theirs], [c for c in theirs if c not in mine]
-            if all(len(a) == 1 and a[0] == s[0] for a, s in zip(alone, (mine, theirs), strict=True)):
-                out[p, alone[0][0]] = (honest[0], alone[1][0])
+    for p, q in twins(table).items():
+        mine, theirs = _sizes(table, p), _sizes(table, q)
+        out |= {(p, c): (q, c) for c in mine if c in theirs}
+        alone = [c for c in mine if c not in theirs], [c for c in theirs if c not in mine]
+        if all(len(a) == 1 and a[0] == s[0] for a, s in zip(alone, (mine, theirs), strict=True)):
+            out[p, alone[0][0]] = (q, alone[1][0])
     return out
-
-
-def _selects(panel: Mapping[str, object]) -> str:
-    return str(panel.get(SELECTION) or "validation")
 
 
 def _sizes(table: Table, p: int) -> list[int]:

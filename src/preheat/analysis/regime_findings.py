@@ -96,7 +96,8 @@ class Gap:
     """The seed's number (best over epochs on the test split) minus the honest one (the test split once, at the end).
 
     Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the seed's protocol. panel: of the
-    seed's protocol; condition: "5000 / 4500" where the two protocols' whole pools differ. over, runs: as in `Optimism`.
+    seed's protocol; condition: "5000 / 4500" where the two protocols' whole pools differ. over, runs: as in `Optimism`, of pairs
+    of which both runs finished; dropped: how many did not.
     """
 
     panel: str
@@ -108,6 +109,7 @@ class Gap:
     rest: Estimate
     over: str
     runs: int
+    dropped: int = 0
 
 
 @dataclass(frozen=True)

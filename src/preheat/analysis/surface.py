@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.stats import Array
-from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.analysis.table import DONE, UNPLANNED, Axis, Table, number
+from preheat.core.canon import canonical
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
+
+SELECTION = "task.selection"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,38 @@ class Surface:
     def doublings(self) -> Array:
         """log2 of the sizes."""
         return np.log2(self.sizes)
+
+
+def selects(panel: Mapping[str, Any]) -> str:
+    """The split that a panel's runs select on, as far as its axes tell."""
+    return str(panel.get(SELECTION) or "validation")
+
+
+def twins(table: Table) -> dict[int, int]:
+    """{panel that selects on the test split: the panel that is like it but for that}, where there is such a one."""
+    values = table.panels.values
+    rest = [canonical({k: v for k, v in panel.items() if k != SELECTION}) for panel in values]
+    fair = {r: p for p, r in reversed(list(enumerate(rest))) if selects(values[p]) != "test"}
+    return {p: fair[r] for p, r in enumerate(rest) if selects(values[p]) == "test" and r in fair}
+
+
+def honest(table: Table) -> Table:
+    """The part on which claims rest: without the panels that select on the test split and have a twin that does not.
+
+    Sizes that only they have go too. Where nothing else was run they stay.
+    """
+    gone = twins(table)
+    if not gone:
+        return table
+    panels = [p for p in range(len(table.panels)) if p not in gone]
+    sizes = [int(c) for c in np.flatnonzero(table.planned[panels].any(axis=(0, 2, 3)))]
+    names = ("state", "validation", "test", "chance", "total", "per_epoch")
+    parts = {name: getattr(table, name)[np.ix_(panels, sizes)] for name in names}
+    return replace(table, panels=_some(table.panels, panels), conditions=_some(table.conditions, sizes), **parts)
+
+
+def _some(axis: Axis, kept: list[int]) -> Axis:
+    return Axis(tuple(axis.labels[i] for i in kept), tuple(axis.values[i] for i in kept))
 
 
 def asks_for_warmup(table: Table) -> bool:

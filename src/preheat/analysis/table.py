@@ -1,9 +1,9 @@
 """A study's results as arrays: [P, C, T, V, S] = panels, conditions, treatments, nuisance values, seeds.
 
 What a run scores where it has no number:
-diverged, or a metric that is not finite: as much as a model that learnt nothing, `chance_<metric>` of the summaries;
-where that is unknown 0 for an accuracy, else the worst value that any finished run reached. Leaving such runs out
-would reward a setting for losing its bad runs.
+diverged, or a metric that is not finite: as much as a model that learnt nothing on its task, `chance_<metric>` of its
+summary, else the worst of its panel or of all; where no run tells it 0 for an accuracy, else the worst value that any
+finished run reached. Leaving such runs out would reward a setting for losing its bad runs.
 failed or missing, or done without this metric (its task has other ones): unknown (NaN). It is left out where
 numbers are reported, and counts as the worst where a nuisance is chosen, so an unfinished setting is not preferred.
 """
@@ -44,7 +44,8 @@ class Table:
     """The arrays and their axes. Values of panels and nuisances are {path: value}.
 
     state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged among such.
-    validation, test: scores as the module says, NaN where unknown. total, per_epoch [P, C, T]: steps, NaN where no run tells.
+    validation, test: scores as the module says, NaN where unknown. chance: the score of a model that learnt nothing.
+    total, per_epoch [P, C, T]: steps, NaN where no run tells.
     others: the metrics of done runs without this one.
     """
 
@@ -59,7 +60,7 @@ class Table:
     test: Array
     total: Array
     per_epoch: Array
-    chance: float
+    chance: Array
     others: tuple[str, ...] = ()
 
     @property
@@ -107,7 +108,8 @@ class Table:
         """
         seeds = self.choosers if self.study.choosing else slice(None)
         scores, known = self.validation[..., seeds], np.isfinite(self.validation[..., seeds])
-        worst = np.nanmin(self.sign * np.append(self.validation, self.chance)) if np.isfinite(self.chance) else 0.0
+        told = bool(np.isfinite(self.chance).any())
+        worst = np.nanmin(self.sign * np.stack([self.validation, self.chance])) if told else 0.0
         mean = np.where(known, self.sign * scores, worst).mean(axis=-1)
         usable = self.planned & known.any(axis=-1)
         best = np.where(usable, np.round(mean, 12), -np.inf).argmax(axis=-1)
@@ -223,7 +225,7 @@ def _fill(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], s
         for name, array in lengths.items():
             known = _finite(row.summary.get(name))
             array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
-    chance = _chance(study, rows, np.concatenate([s[np.isfinite(s)] for s in scores.values()]))
+    chance = _chance(study, rows, where, seen=np.stack(list(scores.values())))
     state[(state == DIVERGED) & _foreign(state)] = LOST
     lost = (state == DIVERGED) | (state == DONE)
     scored = [np.where(lost & ~np.isfinite(s), chance, s) for s in scores.values()]
@@ -247,13 +249,23 @@ def _finite(value: Any) -> float:
     return float(value) if number(value) and np.isfinite(value) else np.nan
 
 
-def _chance(study: Study, rows: Sequence[Row], seen: Array) -> float:
-    """The score of a model that learnt nothing, as the module says; the worst over tasks where they differ."""
-    worse = min if study.goal == "max" else max
+def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], *, seen: Array) -> Array:
+    """[P, C, T, V, S]: the score of a model that learnt nothing, as the module says; NaN where no run is planned.
+
+    seen [2, P, C, T, V, S]: all scores.
+    """
     keys = [f"chance_{study.metric}", *(["chance"] if "accuracy" in study.metric else [])]
-    told = [v for r in rows for k in keys if np.isfinite(v := _finite(r.summary.get(k)))]
-    if told:
-        return float(worse(told))
-    if study.goal == "max" and "accuracy" in study.metric:
-        return 0.0
-    return float(worse(seen.tolist())) if len(seen) else np.nan
+    own, planned = np.full(seen.shape[1:], np.nan), np.zeros(seen.shape[1:], dtype=bool)
+    for row, at in zip(rows, where, strict=True):
+        planned[at] = True
+        own[at] = next((v for k in keys if np.isfinite(v := _finite(row.summary.get(k)))), np.nan)
+    for part in (*own, own):
+        part[np.isnan(part)] = _worst(study, part)
+    unknown = 0.0 if study.goal == "max" and "accuracy" in study.metric else _worst(study, seen)
+    return np.where(planned, np.where(np.isnan(own), unknown, own), np.nan)
+
+
+def _worst(study: Study, values: Array) -> float:
+    """The worst finite value; NaN for none."""
+    known = values[np.isfinite(values)]
+    return float(known.min() if study.goal == "max" else known.max()) if len(known) else np.nan

@@ -7,7 +7,7 @@ one of the two is excluded only if
 
 1. the warmups above none surely differ (`ladder.p_choices`, Holm over panels): else the choices are noise;
 2. the interval of b, corrected for the number of panels, is beyond both that exponent and the one of random choices, because
-   noise moves b from the one towards the other;
+   noise moves b, and its interval with it, from the one towards the other;
 3. it was in reach: some number of updates (epochs) lies within the grid at every size;
 4. at most half of the picks lie at one end of the grid, beyond which the best may be anywhere.
 """
@@ -35,6 +35,7 @@ from preheat.analysis.ladder import (
 )
 from preheat.analysis.regime_findings import Exclusion, Exponent, Favourite, Updates, WarmupLength
 from preheat.analysis.stats import ALPHA, Array, Moments, holm, interval, moments
+from preheat.analysis.surface import honest
 from preheat.analysis.table import Table
 from preheat.analysis.updates_hypotheses import one_length, shrinks
 from preheat.analysis.words import listed, plain
@@ -53,11 +54,15 @@ class Fit(NamedTuple):
 
 
 def updates(table: Table) -> Updates | None:
-    """Everything on epochs and updates; None where the study is of something else, or no record tells its steps."""
+    """Everything on epochs and updates; None where the study is of something else, or no record tells its steps.
+
+    Every panel's warmups are told; those that chose on the test split and have an honest twin are not tested.
+    """
     known = warmup_updates(table)
     if known is None or not np.isfinite(known).any():
         return None
-    fits = [_fit(x) for x in ladders(table, known)]
+    fair = honest(table)
+    fits = [_fit(x) for x in ladders(fair)]
     adjusted = holm([f.p for f in fits])
     level = 1 - ALPHA / max(1, sum(f.b.n > 1 for f in fits))
     fits = [f._replace(p=p) for f, p in zip(fits, adjusted, strict=True)]
@@ -65,7 +70,7 @@ def updates(table: Table) -> Updates | None:
     home = next((i for i, f in enumerate(fits) if "sgd" in f.ladder.panel.lower()), 0)
     stated: tuple[Hypothesis, ...] = ()
     if fits:
-        stated = (one_length(table, fits[home].ladder), shrinks(table, fits[home].b, made[home]))
+        stated = (one_length(fair, fits[home].ladder), shrinks(table, fits[home].b, made[home]))
     return Updates(_lengths(table, known), tuple(x for f in fits for x in _favourites(f.ladder)), tuple(made), stated)
 
 

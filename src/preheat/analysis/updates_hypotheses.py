@@ -21,8 +21,9 @@ _HOW1 = (
     "corrected for the number of interior sizes (Bonferroni)."
 )
 _HOW2 = (
-    "b of best updates ~ size^b. Supported only if the corrected interval is above 0 and above the exponent of random choices; "
-    f"below {SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of random choices, it is "
+    "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random choices. Supported only "
+    "if the corrected interval is above 0 and above the exponent of random choices; below "
+    f"{SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of random choices, it is "
     "too little to matter."
 )
 

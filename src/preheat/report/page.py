@@ -13,6 +13,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
+from preheat.analysis.answer import decidable, described
 from preheat.analysis.findings import Findings
 from preheat.report.cards import card
 from preheat.report.figdata import base_name, depends, sure
@@ -76,10 +77,7 @@ def tiles(f: Findings) -> list[Tile]:
         text = f"comparisons in which the edge of stability surely moves{together}"
         out.append(Tile(f"{sum(map(sure, moves))} of {len(moves)}", text, "edge"))
     if f.effects:
-        better = sum(e.verdict == "better" for e in f.effects)
-        at = f", each at its best {words.human(f.nuisance)}" if f.nuisance else ""
-        text = f"comparisons in which the {words.human(f.metric)} is surely better than with {base_name(f)}{at}"
-        out.append(Tile(f"{better} of {len(f.effects)}", text, "benefit"))
+        out.append(_compared(f))
     if tested := [i for i in f.inside if i.seed_sd is not None or f.nuisance]:
         well = [i for i in tested if i.well and f.nuisance]
         some, where = (well, " well inside the edge") if well else (tested, " inside the edge" if f.nuisance else "")
@@ -88,17 +86,36 @@ def tiles(f: Findings) -> list[Tile]:
     return out
 
 
+def _compared(f: Findings) -> Tile:
+    """The comparisons that can be judged, and how many can't."""
+    judged = decidable(f.effects)
+    if not judged:
+        return Tile(f"{len(f.effects)}", "comparisons, none of two seeds or more: described only", "benefit")
+    better = sum(e.verdict == "better" for e in judged)
+    at = f", each at its best {words.human(f.nuisance)}" if f.nuisance else ""
+    text = f"comparisons in which the {words.human(f.metric)} is surely better than with {base_name(f)}{at}"
+    more = "".join(f"; {said.rstrip('.')}" for said in described(f.effects))
+    return Tile(f"{better} of {len(judged)}", text + more, "benefit")
+
+
 def how_sure(f: Findings) -> list[str]:
     """Which seeds chose, which judged, and how the intervals were made."""
-    n = f"(n{words.GAP}={words.GAP}{len(f.judging)})"
+    n = _judged(f)
     judge = "judges" if len(f.judging) == 1 else "judge"
-    if f.choosing and f.nuisance:
+    if not f.judging:
+        first = "No seed judges."
+    elif f.choosing and f.nuisance:
         first = (
             f"{_seeds(f.choosing)} chose the {words.human(f.nuisance)} by the validation {words.human(f.metric)}; "
             f"{_seeds(f.judging).lower()} {judge} it on the test set {n}. No seed reports a number that it picked."
         )
+    elif f.nuisance:
+        first = f"{_seeds(f.judging)} chose the {words.human(f.nuisance)} and {judge} it too {n}: nothing is concluded."
     else:
-        first = f"{_seeds(f.judging)} {judge} on the test set {n}; nothing had to be chosen." if f.judging else "No seed judges."
+        first = (
+            f"{_seeds(f.judging)} {judge} on the test set {n}; no rate had to be chosen: it is fixed. Settings are compared on "
+            "the test set itself, so read the highest of them with its interval and its best set."
+        )
     out = [first]
     if len(f.judging) < 2:
         out.append("One seed gives a description, not a conclusion.")
@@ -111,6 +128,14 @@ def how_sure(f: Findings) -> list[str]:
         state = f"{c.missing:,} are missing and {c.failed:,} failed"
         out.append(f"Of {words.count(c.planned, 'planned run')} {state}: the study is not complete.")
     return out
+
+
+def _judged(f: Findings) -> str:
+    """How many seeds judge a setting, in brackets."""
+    ns = sorted({c.estimate.n for c in f.cells if c.estimate.n}) or [len(f.judging)]
+    if len(ns) == 1:
+        return f"(n{words.GAP}={words.GAP}{ns[0]})"
+    return f"(n{words.GAP}={words.GAP}{ns[0]} to {ns[-1]}: not every setting has every seed)"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -38,10 +38,15 @@ def _updates(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
     else:
         lead += (
             "\nRandom choices have an exponent too: about 1 from the same epochs at every size, 0 from the same numbers of "
-            "updates. So neither is called excluded for an exponent that random choices from this grid share."
+            "updates. Noise makes some of each seed's picks random, and so moves b and its interval towards that exponent: the "
+            "interval is of the seeds' picks, not of what is best. So neither is called excluded for an exponent that random "
+            "choices from this grid share."
         )
-        lead += "".join(f"\n{capital(words.listed(panels))}: {text}" for text, panels in _said(found).items())
-    tables = tuple(t for t in (_exponents(found), _best(f, found), _lengths(f, found)) if t.rows)
+        lead += "".join(f"\n{capital('; '.join(panels))}: {text}" for text, panels in _said(found).items())
+    if f.gaps:
+        lead += "\nPanels that selected on the test split are left out of this, since each was run without that too."
+    made = (_exponents(found), _grid(found), _best(f, found), _lengths(f, found))
+    tables = tuple(t for t in made if t.rows)
     cards = tuple(card(h, Units.of(f.metric)) for h in found.hypotheses)
     return Section("updates", "Epochs or updates", lead, figures_of(drawn, "updates"), tables, cards=cards)
 
@@ -58,23 +63,30 @@ def _exponents(found: Updates) -> Table:
     rows = tuple(
         (
             words.named(e.panel),
-            number(e.b),
-            str(e.b.n),
-            words.plain(e.epochs_b),
-            f"{words.plain(e.chance)} ({words.range_text(words.plain(e.chance_lo), words.plain(e.chance_hi))})",
-            words.range_text(words.plain(e.low), words.plain(e.high)),
-            _common(found, e),
-            words.p_text(e.p_choices),
             e.updates,
             e.epochs,
+            number(e.b),
+            str(e.b.n),
+            f"{words.plain(e.chance)} ({words.range_text(words.plain(e.chance_lo), words.plain(e.chance_hi))})",
+            words.plain(e.epochs_b),
+            words.p_text(e.p_choices),
         )
         for e in found.exponents
     )
     columns = (
-        "panel", "b (95 % interval)", "n", "b of fixed epochs", "b of random choices", "b the grid allows",
-        "updates in reach at every size", "p, warmups differ", "fixed updates", "fixed epochs",
+        "panel", "fixed updates", "fixed epochs", "b of the seeds' picks", "n", "b of random choices", "b of fixed epochs",
+        "p, warmups differ",
     )  # fmt: skip
-    return Table("b of best updates ~ size^b, over judging seeds", columns, rows, folded=False)
+    caption = "b of best updates ~ size^b, with 95 % intervals over judging seeds; noise moves it towards b of random choices"
+    return Table(caption, columns, rows, folded=False)
+
+
+def _grid(found: Updates) -> Table:
+    rows = tuple(
+        (words.named(e.panel), words.range_text(words.plain(e.low), words.plain(e.high)), _common(found, e))
+        for e in found.exponents
+    )
+    return Table("What the grid allows", ("panel", "b of any picks", "updates in reach at every size"), rows)
 
 
 def _common(found: Updates, e: Exponent) -> str:
@@ -94,7 +106,7 @@ def _best(f: Findings, found: Updates) -> Table:
         )
         for x in found.favourites
     )
-    columns = (*heads(f)[:2], "updates per epoch", "best warmup in updates (95 % interval)", "grid", "n")
+    columns = (*heads(f)[:2], "updates per epoch", "seeds' picks in updates (95 % interval)", "grid", "n")
     return Table("The best warmup above none, geometric mean over judging seeds", columns, rows)
 
 
@@ -126,7 +138,7 @@ def _protocols(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
         said.append(
             "Seed's minus honest: the best over the epochs on the test split, minus the test split measured once at the end of a "
             "run that never saw it, paired by treatment and seed. Its parts: best minus last epoch is what choosing the epoch "
-            "adds; the rest is the schedule (by epoch, a first epoch at rate 0) and the images held out by the honest protocol."
+            f"adds; the rest is the schedule (by epoch, with any warmup a first epoch at rate 0){_images(f)}."
         )
     else:
         other = "honest protocol" if tested else "seed's protocol (best over the epochs on the test split)"
@@ -142,6 +154,16 @@ def _protocols(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
     tables = tuple(t for t in (_gaps(f), _optimism(f)) if t.rows)
     return Section(
         "protocols", "Protocols: what choosing on the test split adds", "\n".join(said), figures_of(drawn, "protocols"), tables
+    )
+
+
+def _images(f: Findings) -> str:
+    """What else differs between the protocols: which images, and where there are fewer, how many."""
+    whole = [g.condition for g in f.gaps if " / " in g.condition]
+    fewer = f"; at {words.listed(list(dict.fromkeys(whole)))} it also has fewer, by those held out" if whole else ""
+    return (
+        " and the training images: where the task's validation images come out of its training images the honest protocol draws "
+        f"from what is left, as many but others{fewer}. A task with a validation split of its own, as PathMNIST, loses none"
     )
 
 

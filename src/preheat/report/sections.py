@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from preheat.analysis import words
+from preheat.analysis.answer import decidable, described
 from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
 from preheat.report.cards import verdict
@@ -94,12 +95,17 @@ def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
 
 def tally(f: Findings) -> str:
     """How the comparisons came out, in a sentence."""
-    counts = {v: sum(e.verdict == v for e in f.effects) for v in ("better", "worse", "equivalent", "not decided")}
+    judged = decidable(f.effects)
+    more = described(f.effects)
+    if not judged:
+        return f"Of {words.count(len(f.effects), 'comparison')} none is of two seeds or more: they are described only."
+    counts = {v: sum(e.verdict == v for e in judged) for v in ("better", "worse", "equivalent", "not decided")}
     margin = Units.of(f.metric).margin(f.margin)
-    return (
-        f"Of {words.count(len(f.effects), 'comparison')} {counts['better']} are better, {counts['worse']} worse, "
-        f"{counts['equivalent']} equivalent within {margin}, {counts['not decided']} not decided."
+    told = (
+        f"Of {words.count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {counts['better']} are better, "
+        f"{counts['worse']} worse, {counts['equivalent']} equivalent within {margin}, {counts['not decided']} not decided."
     )
+    return " ".join([told, *more])
 
 
 def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -110,6 +116,8 @@ def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
         f"Any member of a set is a sound choice: the data do not tell them apart ({LEVEL_OF_SETS}). "
         "A set of all says that nothing was shown to matter here."
     )
+    if not f.choosing:
+        lead += " No seed chose beforehand: the highest mean is the highest on the test set, and no result by itself."
     rows = tuple((words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
     head = heads(f)
     return Section(

@@ -87,9 +87,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 def png(figure: Figure) -> bytes:
     """A figure on white, 200 dots per inch; its layout stays as it was found for this drawing."""
-    out = io.BytesIO()
+    out, engine, dpi = io.BytesIO(), figure.get_layout_engine(), figure.dpi
+    if engine is not None:  # laid out here, at this size: while an engine is set, every savefig draws the figure twice
+        figure.set_dpi(200)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+        figure.set_dpi(dpi)
     figure.savefig(out, format="png", dpi=200, facecolor=LIGHT["paper"], metadata={"Software": None})
-    figure.set_layout_engine("none")
     return out.getvalue()
 
 

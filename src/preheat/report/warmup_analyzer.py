@@ -118,7 +118,10 @@ def heat(rows: Sequence[Summary]) -> Heat:
 
 
 def read_summaries(folder: Path) -> list[Summary]:
-    """The runs of a folder of the seed's files; a number that is not finite is unknown."""
+    """The runs of a folder of the seed's files; a number that is not finite is unknown.
+
+    Of one run's names with one size and warmup, such as 400 updates and 10 epochs of 40, the first counts.
+    """
     path = next((p for p in (folder / "all_results.json", folder / "seed" / "all_results.json") if p.is_file()), None)
     if path is None:
         raise UserError(
@@ -128,10 +131,14 @@ def read_summaries(folder: Path) -> list[Summary]:
     data = read_json(path)
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise UserError(f"{path} must hold a list of summaries: write it again with preheat report NAME --format seed")
-    rows = [_summary(row, i, path) for i, row in enumerate(data) if row.get("selected", True)]
-    if not rows:
+    kept: dict[Summary, Summary] = {}
+    for i, row in enumerate(data):
+        if row.get("selected", True):
+            found = _summary(row, i, path)
+            kept.setdefault(found._replace(name=str(row.get("duplicate_of") or found.name)), found)
+    if not kept:
         raise UserError(f"{path} must hold at least one run's summary, it has none: train some runs first")
-    return rows
+    return list(kept.values())
 
 
 def _summary(row: Mapping[str, Any], i: int, path: Path) -> Summary:

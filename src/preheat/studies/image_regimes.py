@@ -23,14 +23,17 @@ from preheat.studies.seed_grid import (
     FACTORS,
     IMAGES,
     OPTIMIZERS,
+    QUESTION,
     RATES,
     SEEDS,
     SIZES,
     TOTALS,
     WARMUPS,
     Row,
+    fixed,
     judged_by_the_seeds,
     listed,
+    one_run,
     seed_rows,
     tuned_rows,
     unfit,
@@ -114,15 +117,8 @@ class ImageRegimes:
         many = {"task.name": len(self.tasks) > 1, "task.selection": len(self.protocols) > 1}
         return Study(
             name="regimes",
-            question="How long should the learning rate warm up at each data size, and does it matter?",
-            fixed={
-                "task": task,
-                "schedule": {"name": "cosine"},
-                "length": {"epochs": r.epochs},
-                "batch_size": self.batch,
-                "evaluate": {"epochs": 1},
-                "precision": r.precision,
-            },
+            question=QUESTION,
+            fixed={**fixed(task, r.epochs, self.batch), "evaluate": {"epochs": 1}, "precision": r.precision},
             grid=self.blocks(rows),
             scientific=(
                 f"task.{self.size}",
@@ -144,10 +140,24 @@ class ImageRegimes:
         updates = [u for u in r.updates if u or r.unit == "updates"] if r.unit != "epochs" else []
         if not r.tune_lr:
             first = seed_rows(tasks, self.sizes, self.warmups) if r.unit != "updates" else []
-            return first + update_rows(tasks, self.sizes, updates)
+            return self.shared(first + update_rows(tasks, self.sizes, updates))
         rises = [*(epochs(w) for w in self.warmups if r.unit != "updates"), *(steps(u) for u in updates)]
         rates = {n: given or [f * RATES[n] for f in FACTORS] for n, given in (("sgd", r.sgd_rates), ("adamw", r.adamw_rates))}
-        return tuned_rows(tasks, self.sizes, rises, rates, self.seeds)
+        return self.shared(tuned_rows(tasks, self.sizes, rises, rates, self.seeds))
+
+    def shared(self, rows: list[Row]) -> list[Row]:
+        """The rows; a warmup in updates that equals one in epochs of the same cell gets that one's run, and keeps its name."""
+        if self.asked.unit != "both":
+            return rows
+        (protocol,) = self.protocols
+
+        def cell(row: Row) -> tuple[object, ...]:
+            each = self.per_epoch(row, protocol)
+            updates = row.warmup.resolve(self.asked.epochs * each, each)
+            return row.task, self.has(row, protocol), row.optimizer, row.rate, updates
+
+        known = {cell(row): row.warmup for row in rows if row.warmup.unit == "epochs"}
+        return [row if row.warmup.unit == "epochs" else row._replace(same=known.get(cell(row))) for row in rows]
 
     # What the data hold ----------------------------------------------------------------------------------------------
 
@@ -189,7 +199,7 @@ class ImageRegimes:
         return {
             "task.name": row.task,
             f"task.{self.size}": self.has(row, protocol),
-            "schedule.warmup": row.warmup.json(),
+            "schedule.warmup": (row.same or row.warmup).json(),
             "peak_lr": row.rate,
             **({} if self.asked.no_probes else {"probes": self.probes(row, protocol)}),
             "name": row.name("epc" if self.size == "examples_per_class" else "total") + mark,
@@ -242,7 +252,7 @@ class ImageRegimes:
                     if row.task == task and not self.fits(row, p):
                         left.setdefault(row.size, {})[row.warmup] = None
                 out += [self._unfit(task, size, list(some), p) for size, some in left.items()]
-        return out
+        return out + [self._one_run(row) for row in rows if row.same][:1]
 
     def _classes(self, protocol: str) -> list[str]:
         out = []
@@ -262,10 +272,17 @@ class ImageRegimes:
         what = "images in all, so that totals are equal: the smallest task has no more"
         return [f"{most} in place of {listed(more)} {what}" for _ in more[:1]]
 
+    def _where(self, size: int) -> str:
+        return f"{size} {'per class' if self.size == 'examples_per_class' else 'in all'}"
+
+    def _one_run(self, row: Row) -> str:
+        assert row.same is not None
+        return one_run(f"{self._where(row.size)} of {row.task}", row.warmup.value, row.same.value)
+
     def _unfit(self, task: str, size: int, some: list[Length], protocol: str) -> str:
         of = Row(task, size, some[0], "sgd", RATES["sgd"], ())
         total = self.asked.epochs * self.per_epoch(of, protocol)
-        return unfit(task, f"{size} {'per class' if self.size == 'examples_per_class' else 'in all'}", some, total)
+        return unfit(task, self._where(size), some, total)
 
 
 def _unseeded(name: str) -> str:

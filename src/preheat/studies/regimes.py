@@ -10,11 +10,12 @@ from typing import Any
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
+from preheat.core.lengths import epochs
 from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study
 from preheat.studies.image_regimes import ImageRegimes
-from preheat.studies.seed_grid import IMAGES, OPTIMIZERS, UPDATES, WARMUPS, unfit
+from preheat.studies.seed_grid import IMAGES, OPTIMIZERS, QUESTION, UPDATES, WARMUPS, fixed, one_run, unfit
 
 SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
 SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
@@ -110,12 +111,9 @@ class Regimes:
         sizes = self.sizes or SIZES
         return Study(
             name="regimes",
-            question="How long should the learning rate warm up at each data size, and does it matter?",
+            question=QUESTION,
             fixed={
-                "task": task,
-                "schedule": {"name": "cosine"},
-                "length": {"epochs": self.epochs},
-                "batch_size": self._batch,
+                **fixed(task, self.epochs, self._batch),
                 **({} if self.precision == "float32" else {"precision": self.precision}),
             },
             grid=(self._block("sgd", self.sgd_rates or SGD_RATES), self._block("adamw", self.adamw_rates or ADAMW_RATES)),
@@ -134,7 +132,7 @@ class Regimes:
                 "adamw": {"optimizer.name": ["adamw"]},
                 "small": {"task.examples_per_class": sorted(sizes)[:2], "schedule.warmup": ["0ep", "5ep"]},
             },
-            notes=tuple(unfit(task, f"{size} per class", some, total) for task, size, some, total in self._unfit()),
+            notes=tuple(self._notes()),
         )
 
     @property
@@ -145,14 +143,31 @@ class Regimes:
     def _updates(self) -> tuple[int, ...]:
         return () if self.unit == "epochs" else tuple(u for u in self.updates if u or self.unit == "updates")
 
-    def _unfit(self) -> Iterator[tuple[str, int, list[int], int]]:
-        """(task, size, warmups in updates that the run does not outlast, its updates)."""
+    def _sizes(self) -> Iterator[tuple[str, int, int]]:
+        """(task, size, its updates in an epoch), where there are warmups in updates."""
         for task in self.tasks if self._updates else ():
             for size in self.sizes or SIZES:
                 examples = int(build("task", Spec(task, {"examples_per_class": size})).examples)
-                total = self.epochs * math.ceil(examples / self._batch)
-                if some := [u for u in self._updates if u >= total]:
-                    yield task, size, some, total
+                yield task, size, math.ceil(examples / self._batch)
+
+    def _left(self) -> Iterator[tuple[str, int, list[int]]]:
+        """(task, size, warmups in updates that the run does not outlast, or that equal one in epochs)."""
+        for task, size, each in self._sizes():
+            yield task, size, [u for u in self._updates if u >= self.epochs * each or self._same(u, each) is not None]
+
+    def _same(self, updates: int, each: int) -> float | None:
+        """The warmup in epochs, of `each` updates, that is as many updates."""
+        found = (w for w in self.warmups or WARMUPS if epochs(w).resolve(self.epochs * each, each) == updates)
+        return next(found, None) if self.unit == "both" else None
+
+    def _notes(self) -> Iterator[str]:
+        """What is left out of the warmups in updates."""
+        sizes = [(f"{size} per class", each, each * self.epochs, task) for task, size, each in self._sizes()]
+        for where, _, total, task in sizes:
+            if some := [u for u in self._updates if u >= total]:
+                yield unfit(task, where, some, total)
+        same = ((f"{at} of {t}", u, self._same(u, each)) for at, each, total, t in sizes for u in self._updates if u < total)
+        yield from [one_run(where, u, w) for where, u, w in same if w is not None][:1]
 
     def _block(self, optimizer: str, rates: tuple[float, ...]) -> Block:
         several, warmups = len(self.tasks) > 1, self.warmups or WARMUPS
@@ -171,6 +186,7 @@ class Regimes:
                     "task.examples_per_class": [size],
                     "schedule.warmup": [{"steps": u} for u in some],
                 }
-                for task, size, some, _ in self._unfit()
+                for task, size, some in self._left()
+                if some
             ],
         )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from preheat.core.lengths import Length, epochs, steps
 
 IMAGES = ("cifar10", "cifar100", "pathmnist")
+QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
 SIZES = (5000, 1000, 500, 100, 50)
 TOTALS = (50_000, 10_000, 5_000, 1_000, 500)
 WARMUPS = (0, 1, 5, 10, 20)
@@ -32,7 +33,10 @@ _WRITTEN = {"pathmnist": "medmnist"}  # what the seed calls it
 
 
 class Row(NamedTuple):
-    """One setting as it is asked for. size: examples a class, or in all; rate: the peak rate."""
+    """One setting as it is asked for. size: examples a class, or in all; rate: the peak rate.
+
+    same: the warmup in epochs, of the same grid, that is as many updates as this one.
+    """
 
     task: str
     size: int
@@ -40,6 +44,7 @@ class Row(NamedTuple):
     optimizer: str
     rate: float
     seeds: tuple[int, ...]
+    same: Length | None = None
 
     def name(self, size: str = "epc") -> str:
         """The experiment's name as the seed writes it; a warmup in updates and another rate than the seed's are told apart.
@@ -110,6 +115,21 @@ def unfit(task: str, where: str, updates: Iterable[object], total: int) -> str:
     'digits: no warmup of 400 and 2000 updates at 5 per class, where the run has 200 updates'
     """
     return f"{task}: no warmup of {listed(updates)} updates at {where}, where the run has {total} updates"
+
+
+def one_run(where: str, updates: object, warmup: float) -> str:
+    """The note that a warmup in updates that equals one in epochs is not trained beside it.
+
+    >>> one_run("500 per class", 400, 10)
+    'a warmup in updates that equals one in epochs, as 400 updates and 10 epochs at 500 per class, is one run, shown in epochs'
+    """
+    example = f"{updates} updates and {warmup:g} epochs at {where}"
+    return f"a warmup in updates that equals one in epochs, as {example}, is one run, shown in epochs"
+
+
+def fixed(task: Mapping[str, Any], length: int, batch: int) -> dict[str, Any]:
+    """What every run has; length: in epochs."""
+    return {"task": task, "schedule": {"name": "cosine"}, "length": {"epochs": length}, "batch_size": batch}
 
 
 def listed(values: Iterable[object]) -> str:
