@@ -400,7 +400,7 @@ def test_checkpoints_of_other_data_are_refused():
     here, there = (setup._replace(fleet=setup.fleet._replace(origin={"data": name})) for name in ("md5 a", "md5 b"))
     saved = checkpoint.dump(here, begin(here))
     assert checkpoint.load(here, saved).step == 0
-    with pytest.raises(UserError, match="md5 a.*md5 b.*another --results"):
+    with pytest.raises(UserError, match=r"md5 a.*md5 b.*another --results"):
         checkpoint.load(there, saved)
 
 

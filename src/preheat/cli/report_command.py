@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> None:
     """Analyse and write."""
     path = Path(args.study)
     root, name = (path.parent, path.name) if (path / "study.json").is_file() else (args.results, args.study)
+    if args.out is not None and args.out.exists() and not args.out.is_dir():
+        raise UserError(f"--out must be a folder's name, got the file {args.out}: name a folder")
     if args.format == "seed":
         print(f"seed files: {write_seed(root, name, args.out or root / name / 'seed')}")
         return

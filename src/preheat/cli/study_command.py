@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     same_images([p.run for p in points], args.results)  # before any record is taken for a run's
     if not args.dry_run:
         Store.open(args.results)  # a folder that can't be written is told before anything is measured
-        get_ready(points, args.results)
+    get_ready(points, args.results, fetch=not args.dry_run)
     how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
     print(f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are timed) ...")
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
@@ -157,6 +157,8 @@ def _named(study: Study, args: argparse.Namespace) -> Study:
 
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
     """The points that --part, --range and --limit leave."""
+    if args.part and args.part not in study.parts and "tasks" in _known(args.study) and not args.task:
+        raise UserError(f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has others")
     settings = study.declared(args.part or "")
     if args.span:
         first, last = args.span
@@ -175,6 +177,15 @@ def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
     return study if study.choosing or not seeds else replace(study, seeds=seeds)
 
 
+def many(n: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> many(1, "run"), many(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def counted(points: Sequence[Point]) -> str:
     """How many runs are declared, and how many settings they are where some are the same.
 
@@ -184,19 +195,20 @@ def counted(points: Sequence[Point]) -> str:
     settings = sum(max(len(p.names), 1) for p in points)
     same = settings - len(points)
     if not same:
-        return f"{len(points)} runs declared"
+        return f"{many(len(points), 'run')} declared"
     are = "is the same run as another" if same == 1 else "are the same run as another"
     return f"{settings} settings declared, {len(points)} distinct runs ({same} {are})"
 
 
-def get_ready(points: Sequence[Point], root: Path) -> None:
-    """Ask each task of a run without a record to fetch and check its data, before anything is measured."""
+def get_ready(points: Sequence[Point], root: Path, *, fetch: bool) -> None:
+    """Ask each task of a run without a record for its data, before anything is measured; without `fetch` only local ones."""
     asked = [p.run for p in points if hasattr(build("task", p.run.task), "ready")]
+    asked = [r for r in asked if fetch or r.task.options.get("source") == "local"]
     if not asked:
         return
-    from preheat.store.store import Store
+    from preheat.store.store import Store, exists
 
-    done = Store.open(root, create=False).ids(check=True)
+    done = Store.open(root, create=False).ids(check=True) if exists(root) else ()
     for task in {r.task: None for r in asked if r.id not in done}:
         build("task", task).ready()
 
@@ -234,7 +246,7 @@ def show(made: Any, how: Any) -> None:
     """What there is to do: runs, fleets, memory, time."""
     missing = sum(len(u.runs) for u in made.units)
     have = len(made.points) - missing
-    print(f"{have} have records, {missing} to train" + (":" if missing else "."))
+    print(f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train" + (":" if missing else "."))
     if not missing:
         return
     kinds: dict[Any, list[Any]] = {}
@@ -250,7 +262,7 @@ def show(made: Any, how: Any) -> None:
         print(f"  {how_many}, {choice.way}, {steps:,} run-steps at {choice.seconds * 1e6:.0f} us")
     workers = how.workers_on(made.device)
     memory, time = made.memory * workers / 2**20, clock(made.seconds(workers))
-    print(f"  on {made.device}: {workers} workers, about {memory:.0f} MiB for the runs and {time}", flush=True)
+    print(f"  on {made.device}: {many(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}", flush=True)
 
 
 def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:

@@ -51,6 +51,9 @@ PROTOCOLS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+OTHER_IMAGES = "the images are not the official ones but local files, or random numbers: no result is one of the data set's name"
+
+
 @dataclass(frozen=True)
 class ImageRegimes:
     """What the options `asked` come to, and the study of it."""
@@ -252,6 +255,7 @@ class ImageRegimes:
                     if row.task == task and not self.fits(row, p):
                         left.setdefault(row.size, {})[row.warmup] = None
                 out += [self._unfit(task, size, list(some), p) for size, some in left.items()]
+        out += [OTHER_IMAGES] if self.asked.source != "official" else []
         return out + [self._one_run(row) for row in rows if row.same][:1]
 
     def _classes(self, protocol: str) -> list[str]:

@@ -53,7 +53,8 @@ def by_hand(files: Files, folder: Path) -> str:
     """How to do without a connection."""
     return (
         f"by hand: download {files.url} (md5 {files.md5}), put it at {(folder / files.file).absolute()} "
-        "and run the same command again"
+        "and run the same command again; or try it with images that are made up: "
+        f"preheat data {files.name} --imitate, then source=local"
     )
 
 
