@@ -388,7 +388,7 @@ def test_data_are_asked_for_before_anything_is_measured_and_only_for_what_is_to_
     points = regimes(protocol="seed").part("test")
     with Store.open(tmp_path).writer() as writer:
         writer.append([Record(points[0].run, Status("done"))])
-    study_command.get_ready(points, tmp_path)
+    study_command.get_ready(points, tmp_path, fetch=True)
     assert asked == ["cifar100", "pathmnist"]
     study_command.get_ready(small().points(), tmp_path / "none")
     assert not (tmp_path / "none").exists()
