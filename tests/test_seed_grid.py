@@ -390,7 +390,9 @@ def test_data_are_asked_for_before_anything_is_measured_and_only_for_what_is_to_
         writer.append([Record(points[0].run, Status("done"))])
     study_command.get_ready(points, tmp_path, fetch=True)
     assert asked == ["cifar100", "pathmnist"]
-    study_command.get_ready(small().points(), tmp_path / "none")
+    study_command.get_ready(small().points(), tmp_path / "none", fetch=True)
+    study_command.get_ready(points, tmp_path, fetch=False)
+    assert len(asked) == 2, "official files are not asked for without fetching"
     assert not (tmp_path / "none").exists()
 
 
