@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from matplotlib import rc_context
 
 from fake_findings import TREATMENTS, full
 from preheat.analysis.findings import Estimate
 from preheat.report import curvedata, figdata, stability, style
 from preheat.report.figures import draw
-from preheat.report.gallery import describe, plates
+from preheat.report.gallery import describe, paint, plates
 from preheat.report.shapes import Dots, Facets, Heat, Lines, Matrix
 
 
@@ -158,3 +159,11 @@ def test_panels_with_one_slug_get_files_of_their_own() -> None:
     cells = tuple(replace(c, panel=p) for p in f.panels for c in full().cells[:5])
     names = [p.name for p in plates(replace(f, cells=cells))]
     assert len(names) == len(set(names)) == 4
+
+
+def test_a_figure_is_the_same_whatever_layout_the_users_settings_ask_for() -> None:
+    heat = next(p for p in plates(full()) if isinstance(p.data, Heat | Matrix))
+    usual = paint(heat).png
+    for key in ("figure.autolayout", "figure.constrained_layout.use"):
+        with rc_context({key: True}):
+            assert paint(heat).png == usual

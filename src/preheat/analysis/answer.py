@@ -41,7 +41,9 @@ def answer(table: Table, found: Found, *, tested: bool = False) -> str:
     if not n.done:
         return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
     fair = honest(table)
-    compared = _tuned(fair, found.effects) if found.effects else _alone(fair, found.cells)
+    compared = (
+        _tuned(fair, found.effects) if found.effects else _alone(fair, [c for c in found.cells if c.panel in fair.panels.labels])
+    )
     said = [
         *unmeasured(table),
         *preliminary(table),

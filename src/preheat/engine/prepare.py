@@ -216,4 +216,4 @@ def _sent(t: Tensor, device: torch.device) -> Tensor:
     To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given, so that at
     every step it would stand idle while Python goes on. torch keeps pinned memory until its copy is done.
     """
-    return t.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
+    return t.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)

@@ -80,13 +80,13 @@ def broken(error: BaseException | None) -> bool:
 
     Such an error stays: every later call of the process on that GPU fails too, whatever it computes.
 
-    >>> broken(RuntimeError("CUDA error: an illegal memory access was encountered")), broken(RuntimeError("shapes"))
+    >>> broken(RuntimeError("CUDA driver error: an illegal memory access was encountered")), broken(RuntimeError("shapes"))
     (True, False)
     """
     if out_of_memory(error):
         return False
     while error is not None:
-        if isinstance(error, RuntimeError) and re.search(r"(CUDA|HIP|cuDNN) error|Triton Error", str(error)):
+        if isinstance(error, RuntimeError) and re.search(r"(CUDA( driver)?|HIP|cu[A-Za-z]+) error|Triton Error", str(error)):
             return True
         error = error.__cause__
     return False

@@ -250,7 +250,7 @@ def _npz(files: Files, path: Path) -> dict[str, Split]:
                 x = _stored(files, archive, f"{split}_images", images, lambda kind, shape: kind == np.uint8 and shape[1:] == row)
                 y = _stored(files, archive, f"{split}_labels", labels, lambda kind, shape: kind.kind in "iu" and len(shape) > 0)
                 out[split] = np.array(x.transpose(0, 3, 1, 2), order="C"), _labels(files, y, len(x), f"{path.name}: {split}")
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except OSError as error:
         raise explain(f"read {path.name}", path.parent, error) from error
