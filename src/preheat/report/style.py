@@ -73,7 +73,8 @@ def drawing() -> Iterator[None]:
         "xtick.color": muted, "ytick.color": muted, "xtick.labelcolor": ink, "ytick.labelcolor": ink,
         "grid.color": line, "grid.linewidth": 0.7, "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
         "axes.spines.right": False, "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
-        "figure.autolayout": False, "figure.constrained_layout.use": False, "lines.linewidth": 1.8, "lines.markersize": 5.5, "legend.frameon": False, "axes.unicode_minus": True,
+        "figure.autolayout": False, "figure.constrained_layout.use": False,
+        "lines.linewidth": 1.8, "lines.markersize": 5.5, "legend.frameon": False, "axes.unicode_minus": True,
     }  # fmt: skip
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
