@@ -28,7 +28,7 @@ class Trained(NamedTuple):
 class Linear:
     """A schedule that reports the step it is asked for, as a share of the run."""
 
-    def resolve(self, total: int, per_epoch: float | None, peak: float) -> Callable[[Any], Any]:
+    def resolve(self, total: int, per_epoch: float | None, peak: float = 1.0) -> Callable[[Any], Any]:
         return lambda steps: np.asarray(steps) / total
 
 
@@ -78,4 +78,4 @@ def trace(steps: Sequence[int], values: Sequence[float]) -> Series:
 def record(row: Row, **series: Series) -> Trained:
     """What the analysis reads of a record: its task's selection (from the axes), its rate and its traces."""
     task = Spec("cifar10", {"selection": row.axes[SELECTION]} if SELECTION in row.axes else {})
-    return Trained(type("Run", (), {"task": task, "peak_lr": 0.1, "schedule": Linear()}), series)
+    return Trained(type("Run", (), {"task": task, "peak_lr": 0.1, "factor_over": Linear().resolve}), series)

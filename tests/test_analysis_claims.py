@@ -177,7 +177,11 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
         run = type(
             "Run",
             (),
-            {"task": Spec("digits"), "peak_lr": 0.1, "schedule": Factor(rows[run_id].axes["schedule.warmup"]["epochs"])},
+            {
+                "task": Spec("digits"),
+                "peak_lr": 0.1,
+                "factor_over": Factor(rows[run_id].axes["schedule.warmup"]["epochs"]).resolve,
+            },
         )
         return Trained(run, {"train_loss": Series(range(400), [float(rows[run_id].seed)] * 400)})  # type: ignore[arg-type]
 

@@ -264,7 +264,11 @@ def test_curves_are_the_mean_over_judging_seeds() -> None:
     def load(run_id: str) -> Any:
         row = rows[run_id]
         assert row.seed >= 3, "curves show the judging seeds"
-        run = type("Run", (), {"task": Spec("digits"), "peak_lr": 0.1, "schedule": Factor(row.axes["schedule.warmup"]["epochs"])})
+        run = type(
+            "Run",
+            (),
+            {"task": Spec("digits"), "peak_lr": 0.1, "factor_over": Factor(row.axes["schedule.warmup"]["epochs"]).resolve},
+        )
         loss = Series(array("q", range(400)), array("d", [2.0 + row.seed] * 400))
         accuracy = Series(array("q", [0, 200, 400]), array("d", [0.1, 0.5 + row.seed, 0.9]))
         return Trained(run, {"train_loss": loss, "validation_accuracy": accuracy})

@@ -78,8 +78,7 @@ def effects(table: Table) -> tuple[Effect, ...]:
         verdict = _verdict(table, at, m, differs, same)
         goals = [(abs(m.mean), level / 2), (table.study.margin - abs(m.mean), level)]
         more = more_seeds(m, goals) if verdict == "not decided" and m.n and not table.biased else None
-        labels = (table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]])
-        out.append(Effect(*labels, table.treatments.labels[table.base], interval(m), p, differs, verdict, more))
+        out.append(Effect(*table.labels(at), table.treatments.labels[table.base], interval(m), p, differs, verdict, more))
     return tuple(out)
 
 

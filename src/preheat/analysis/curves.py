@@ -94,11 +94,7 @@ def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
 
 def _curve(table: Table, at: Place, what: str, lines: Sequence[tuple[Array, Array]]) -> Curve:
     x, y, lo, hi = (rounded(v) for v in across(lines))
-    return Curve(*_labels(table, at), what, x, y, lo, hi, len(lines))
-
-
-def _labels(table: Table, at: Place) -> tuple[str, str, str]:
-    return table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]]
+    return Curve(*table.labels(at), what, x, y, lo, hi, len(lines))
 
 
 def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
@@ -106,8 +102,8 @@ def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
     total = _total(row)
     per_epoch = row.summary.get("steps_per_epoch")
     steps = np.unique(np.linspace(0, total - 1, min(MOST_POINTS, total)).round().astype(np.int64))
-    y = rounded(np.asarray(record.run.schedule.resolve(total, per_epoch, peak=record.run.peak_lr)(steps), dtype=np.float64))
-    return Curve(*_labels(table, at), "learning_rate_factor", rounded(steps / total), y, y, y, 1)
+    y = rounded(np.asarray(record.run.factor_over(total, per_epoch)(steps), dtype=np.float64))
+    return Curve(*table.labels(at), "learning_rate_factor", rounded(steps / total), y, y, y, 1)
 
 
 def _shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:

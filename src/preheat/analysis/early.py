@@ -47,8 +47,7 @@ def early_curves(table: Table, at: Place, records: Sequence[tuple[Record, Row]])
 
 def _curve(table: Table, at: Place, what: str, drawn: Sequence[Array], n: int) -> Curve:
     x, y, lo, hi = (rounded(v) for v in drawn)
-    labels = table.panels.labels[at[0]], table.conditions.labels[at[1]], table.treatments.labels[at[2]]
-    return Curve(*labels, what, x, y, lo, hi, n)
+    return Curve(*table.labels(at), what, x, y, lo, hi, n)
 
 
 def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
@@ -66,8 +65,7 @@ def _rate(record: Record, row: Row, x: Array) -> Array:
     """The learning rate of the updates at x epochs."""
     per_epoch, total = float(row.summary["steps_per_epoch"] or 1), int(row.summary["total_steps"] or 1)
     steps = np.minimum(np.round(x * per_epoch), max(total - 1, 0)).astype(np.int64)
-    schedule = record.run.schedule.resolve(total, per_epoch, peak=record.run.peak_lr)
-    return np.asarray(schedule(steps), dtype=np.float64) * record.run.peak_lr
+    return np.asarray(record.run.factor_over(total, per_epoch)(steps), dtype=np.float64) * record.run.peak_lr
 
 
 def milestones(some: Sequence[Curve]) -> tuple[Milestone, ...]:

@@ -78,6 +78,10 @@ class Table:
         """The seeds that are reported."""
         return slice(self.study.choosing, len(self.seeds))
 
+    def labels(self, at: tuple[int, int, int]) -> tuple[str, str, str]:
+        """The names of a setting's panel, condition and treatment."""
+        return self.panels.labels[at[0]], self.conditions.labels[at[1]], self.treatments.labels[at[2]]
+
     @cached_property
     def step(self) -> float:
         """The resolution of the test metric."""

@@ -78,7 +78,7 @@ def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
     out = []
     for p, c, t in np.argwhere(np.isfinite(known)):
         total, per_epoch = (float(np.nanmax(a[p, c])) for a in (table.total, table.per_epoch))
-        labels = (table.panels.labels[p], table.conditions.labels[c], table.treatments.labels[t])
+        labels = table.labels((p, c, t))
         value = float(known[p, c, t])
         out.append(WarmupLength(*labels, value, value / per_epoch, value / total))
     return tuple(out)

@@ -137,8 +137,11 @@ class Run:
     @cached_property
     def factor(self) -> Resolved:
         """The schedule on this run: the factor of the peak rate at a step, or an array of steps."""
-        more = {"peak": self.peak_lr, "samples": float(self.batch_size)}
-        return self.schedule.resolve(self.total_steps, self.steps_per_epoch, **more)
+        return self.factor_over(self.total_steps, self.steps_per_epoch)
+
+    def factor_over(self, total: int, per_epoch: float | None) -> Resolved:
+        """The same where a record tells the run's lengths: its task may not be installed, or may count differently by now."""
+        return self.schedule.resolve(total, per_epoch, peak=self.peak_lr, samples=float(self.batch_size))
 
     def moving(self, name: str, step: Any) -> Any:
         """The optimizer's number `name` at a step, or an array of steps, where `also` moves it."""

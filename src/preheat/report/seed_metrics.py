@@ -120,7 +120,7 @@ def mean(values: Sequence[Value]) -> Value:
 
 def rates(run: Run, size: Span, steps: Sequence[int]) -> list[float]:
     """The learning rates of updates."""
-    factor = run.schedule.resolve(size.total, size.per_epoch, peak=run.peak_lr, samples=float(run.batch_size))
+    factor = run.factor_over(size.total, size.per_epoch)
     return [float(x) for x in run.peak_lr * factor(np.asarray(steps, dtype=np.int64))]
 
 
