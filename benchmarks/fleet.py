@@ -45,7 +45,9 @@ def contenders(args: argparse.Namespace, work: Workload, jax: bool) -> list[Cont
     return out
 
 
-def plan(args: argparse.Namespace, work: Workload, lane: Lane) -> tuple[dict[Any, Chosen], dict[Any, Contender]]:
+def plan(
+    args: argparse.Namespace, work: Workload, lane: Lane
+) -> tuple[dict[Any, Chosen], dict[Any, Contender]]:
     """What the planner chooses for each number of runs and for the study, on one worker and on two."""
     plans, racing = {}, {}
     for n in [*args.runs, None]:
@@ -87,9 +89,18 @@ def race(args: argparse.Namespace, work: Workload, lanes: Sequence[Lane], jax: b
 
 def agree(args: argparse.Namespace, works: Sequence[Workload], jax: bool) -> dict[Workload, dict[str, float]]:
     """The differences from the plain loop; stops where one is too large."""
-    some = [FUSED, ours(1, "eager"), ours(1, "traced"), ours(3, "traced"), *([] if args.quick else [ours(3, "compiled")])]
+    some = [
+        FUSED,
+        ours(1, "eager"),
+        ours(1, "traced"),
+        ours(3, "traced"),
+        *([] if args.quick else [ours(3, "compiled")]),
+    ]
     if jax:
-        some += [Contender("JAX vmap + jit, 3 together", "jax", 3), Contender("JAX the same in lax.scan, 3 together", "scan", 3)]
+        some += [
+            Contender("JAX vmap + jit, 3 together", "jax", 3),
+            Contender("JAX the same in lax.scan, 3 together", "scan", 3),
+        ]
     found = {}
     for work in works:
         note(f"{work}: do all train the same thing?")
@@ -97,10 +108,19 @@ def agree(args: argparse.Namespace, works: Sequence[Workload], jax: bool) -> dic
     return found
 
 
-def first_steps(args: argparse.Namespace, works: Sequence[Workload], jax: bool) -> dict[Any, tuple[float, float]]:
+def first_steps(
+    args: argparse.Namespace, works: Sequence[Workload], jax: bool
+) -> dict[Any, tuple[float, float]]:
     """(cold, warm) seconds of the contenders that differ in it."""
     most = max(args.runs)
-    some = [PLAIN, ours(1, "eager"), ours(1, "traced"), ours(1, "compiled"), ours(most, "traced"), ours(most, "compiled")]
+    some = [
+        PLAIN,
+        ours(1, "eager"),
+        ours(1, "traced"),
+        ours(1, "compiled"),
+        ours(most, "traced"),
+        ours(most, "compiled"),
+    ]
     if jax:
         some.append(Contender(f"JAX vmap + jit, {most} together", "jax", most))
     found = {}
@@ -111,7 +131,9 @@ def first_steps(args: argparse.Namespace, works: Sequence[Workload], jax: bool) 
     return found
 
 
-def memories(args: argparse.Namespace, works: Sequence[Workload], jax: bool) -> dict[Any, tuple[Memory, int | None]]:
+def memories(
+    args: argparse.Namespace, works: Sequence[Workload], jax: bool
+) -> dict[Any, tuple[Memory, int | None]]:
     """Memory, and the planner's estimate of it."""
     kinds = {"preheat, fleet, traced": ("ours", "traced")}
     if not args.quick:
@@ -126,12 +148,16 @@ def memories(args: argparse.Namespace, works: Sequence[Workload], jax: bool) -> 
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words = lambda text: text.split(",")  # noqa: E731
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", type=words, default=[], help="mlp,cnn; with --quick: mlp")
     parser.add_argument("--optimizers", type=words, default=["sgd", "adamw"], help="sgd,adamw")
-    parser.add_argument("--runs", type=lambda text: sorted({int(n) for n in words(text)}), default=[1, 8, 32], help="1,8,32")
+    parser.add_argument(
+        "--runs", type=lambda text: sorted({int(n) for n in words(text)}), default=[1, 8, 32], help="1,8,32"
+    )
     parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -158,7 +184,9 @@ def run(args: argparse.Namespace, lanes: Sequence[Lane]) -> None:
         tables.speeds(results[-1])
     tables.aims(results)
     tables.planner(results)
-    last = [w for w in works if w.optimizer == args.optimizers[-1]]  # AdamW has the most to compile and to hold
+    last = [
+        w for w in works if w.optimizer == args.optimizers[-1]
+    ]  # AdamW has the most to compile and to hold
     tables.first_steps(first_steps(args, last, not absent))
     tables.memories(memories(args, last, not absent), args.device)
     print(f"\nLoad average after: {tables.load()}.")
@@ -172,11 +200,18 @@ def main() -> None:
     tables.machine(args)
     if len(cores) == 1:
         print(
-            "The processes are not bound to cores of their own." if cores[0] is None else "One core only: two processes share it."
+            "The processes are not bound to cores of their own."
+            if cores[0] is None
+            else "One core only: two processes share it."
         )
-    env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **({"JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {})}
+    env = {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        **({"JAX_PLATFORMS": "cpu"} if args.device == "cpu" else {}),
+    }
     with environment(env):
-        lanes = [Lane(cores[i % len(cores)], {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}) for i in range(2)]
+        lanes = [
+            Lane(cores[i % len(cores)], {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}) for i in range(2)
+        ]
         try:
             run(args, lanes)
         finally:

@@ -46,9 +46,13 @@ def torch_optimizer(run: Run, params: Any, fused: bool) -> Any:
 
     o, more = run.optimizer.options, {"fused": True} if fused else {}
     if run.optimizer.name == "sgd":
-        return torch.optim.SGD(params, lr=run.peak_lr, momentum=o["momentum"], weight_decay=o["weight_decay"], **more)
+        return torch.optim.SGD(
+            params, lr=run.peak_lr, momentum=o["momentum"], weight_decay=o["weight_decay"], **more
+        )
     betas = (o["beta1"], o["beta2"])
-    return torch.optim.AdamW(params, lr=run.peak_lr, betas=betas, eps=o["eps"], weight_decay=o["weight_decay"], **more)
+    return torch.optim.AdamW(
+        params, lr=run.peak_lr, betas=betas, eps=o["eps"], weight_decay=o["weight_decay"], **more
+    )
 
 
 class PlainLoop:
@@ -123,7 +127,9 @@ def forward(model: str, p: Tree, stats: Tree, x: Any) -> tuple[Any, Tree]:
         return x @ p["4.weight"] + p["4.bias"], stats
     new = {}
     for conv, norm in (("0", "1"), ("4", "5")):
-        x = jax.lax.conv_general_dilated(x, p[f"{conv}.weight"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        x = jax.lax.conv_general_dilated(
+            x, p[f"{conv}.weight"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
         mean, var, n = x.mean((0, 1, 2)), x.var((0, 1, 2)), x.size // x.shape[-1]
         for name, now in (("mean", mean), ("var", var * n / (n - 1))):
             new[f"{norm}.running_{name}"] = 0.9 * stats[f"{norm}.running_{name}"] + 0.1 * now
@@ -149,7 +155,12 @@ def jax_optimizer(run: Run) -> tuple[Callable[[Tree], Tree], Callable[..., tuple
         m = each(lambda m, g: b1 * m + (1 - b1) * g, s["m"], g)
         v = each(lambda v, g: b2 * v + (1 - b2) * g * g, s["v"], g)
         one, two = 1 - b1**t, jnp.sqrt(1 - b2**t)
-        new = each(lambda p, m, v: p * (1 - lr * o["weight_decay"]) - lr / one * m / (jnp.sqrt(v) / two + o["eps"]), p, m, v)
+        new = each(
+            lambda p, m, v: p * (1 - lr * o["weight_decay"]) - lr / one * m / (jnp.sqrt(v) / two + o["eps"]),
+            p,
+            m,
+            v,
+        )
         return new, {"m": m, "v": v, "t": t}
 
     def zeros(p: Tree) -> Tree:
@@ -172,7 +183,10 @@ class JaxFleet:
         model = job.runs[0].task.options["model"]
         self.init, update = jax_optimizer(job.runs[0])
         x = job.x.cpu().numpy()
-        self.data = jnp.asarray(x if model == "mlp" else x.transpose(0, 2, 3, 1)), jnp.asarray(job.y.cpu().numpy())
+        self.data = (
+            jnp.asarray(x if model == "mlp" else x.transpose(0, 2, 3, 1)),
+            jnp.asarray(job.y.cpu().numpy()),
+        )
 
         def one(state: Tree, data: Tree, rows: Any, lr: Any) -> tuple[Tree, Any]:
             params, stats, opt = state
@@ -188,7 +202,9 @@ class JaxFleet:
 
         many = jax.vmap(one, in_axes=(0, None, 0, 0))
         self.step = jax.jit(many, donate_argnums=0)
-        self.block = jax.jit(lambda s, d, rows, lr: jax.lax.scan(lambda s, e: many(s, d, *e), s, (rows, lr)), donate_argnums=0)
+        self.block = jax.jit(
+            lambda s, d, rows, lr: jax.lax.scan(lambda s, e: many(s, d, *e), s, (rows, lr)), donate_argnums=0
+        )
 
     def steps(self) -> Iterator[int]:
         """All runs together to their end, then all again."""
@@ -207,7 +223,9 @@ class JaxFleet:
                     self.kept.append(value)
                     yield runs * k
                 for i in range(k, n):
-                    self.state, value = self.step(self.state, self.data, rows[:, i * size : (i + 1) * size], lr[i])
+                    self.state, value = self.step(
+                        self.state, self.data, rows[:, i * size : (i + 1) * size], lr[i]
+                    )
                     self.kept.append(value)
                     yield runs
 

@@ -91,7 +91,11 @@ def trainer(who: Contender, work: Workload, lane: int = 0, **kind: Any) -> Any:
     if not part:
         return None
     job = plain(part, work.device if who.kind in ("plain", "fused") else "cpu")
-    return JaxFleet(job, scan=who.kind == "scan") if who.kind in ("jax", "scan") else PlainLoop(job, fused=who.kind == "fused")
+    return (
+        JaxFleet(job, scan=who.kind == "scan")
+        if who.kind in ("jax", "scan")
+        else PlainLoop(job, fused=who.kind == "fused")
+    )
 
 
 def measure(kept: dict[Any, Any], who: Contender, work: Workload, lane: int, seconds: float) -> float:

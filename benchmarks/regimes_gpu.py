@@ -54,15 +54,23 @@ def forms(device: str) -> list[Form]:
     one = Choice(1, "traced", 0.0, 0.0, 0, device=device)
     found = []
     for precision in ("float32", "bf16") if device != "cpu" else ("float32",):
-        kinds = {"eager": one._replace(realise="eager"), "traced": one, "traced, channels last": one._replace(channels_last=True)}
+        kinds = {
+            "eager": one._replace(realise="eager"),
+            "traced": one,
+            "traced, channels last": one._replace(channels_last=True),
+        }
         if device != "cpu":
             kinds["compiled"] = one._replace(realise="compiled")
             kinds["compiled, channels last"] = one._replace(realise="compiled", channels_last=True)
-        kinds |= {f"fleet of {n}, traced": one._replace(size=n) for n in ((2, 4, 8) if device != "cpu" else (2,))}
+        kinds |= {
+            f"fleet of {n}, traced": one._replace(size=n) for n in ((2, 4, 8) if device != "cpu" else (2,))
+        }
         found += [Form(f"{name}, {precision}", precision, choice) for name, choice in kinds.items()]
         several = kinds["traced, channels last"]
         counts = (2, 4) if device != "cpu" else (2,)
-        found += [Form(f"{n} processes, traced, channels last, {precision}", precision, several, n) for n in counts]
+        found += [
+            Form(f"{n} processes, traced, channels last, {precision}", precision, several, n) for n in counts
+        ]
     return found
 
 
@@ -75,7 +83,11 @@ def grouped(study: Study, *, reduced: bool) -> list[Group]:
     for run in study.runs():
         found.setdefault(f"{run.task.name}, {run.optimizer.name}", []).append(run)
     if reduced:
-        return [Group(name, _small(some[0]), tuple(some)) for name, some in found.items() if some[0].task.name != "cifar100"]
+        return [
+            Group(name, _small(some[0]), tuple(some))
+            for name, some in found.items()
+            if some[0].task.name != "cifar100"
+        ]
     return [Group(name, some[0], tuple(some)) for name, some in found.items()]
 
 
@@ -117,7 +129,9 @@ def evaluation_seconds(kept: dict[Any, Any], form: Form, run: Run) -> float:
     from preheat.lab.measure import placement
     from preheat.lab.timing import seconds_per_evaluation
 
-    return seconds_per_evaluation([run.but(precision=form.precision)] * form.choice.size, placement(form.choice))
+    return seconds_per_evaluation(
+        [run.but(precision=form.precision)] * form.choice.size, placement(form.choice)
+    )
 
 
 def let_go(kept: dict[Any, Any]) -> None:
@@ -128,7 +142,9 @@ def let_go(kept: dict[Any, Any]) -> None:
     free()
 
 
-def race(args: argparse.Namespace, group: Group, lanes: Sequence[Lane]) -> tuple[dict[Form, list[float]], dict[Form, str]]:
+def race(
+    args: argparse.Namespace, group: Group, lanes: Sequence[Lane]
+) -> tuple[dict[Form, list[float]], dict[Form, str]]:
     """(run-steps per second by form and round, forms that were refused and why)."""
     todo, rates, refused = forms(args.device), {}, {}
     for i in range(args.rounds + 1):  # round 0 sets up
@@ -157,7 +173,12 @@ def show(group: Group, rates: dict[Form, list[float]], refused: dict[Form, str])
     base = next((values for form, values in rates.items() if form.name == "eager, float32"), rates[best])
     print(f"\n### {group.name}: {len(group.runs)} distinct runs, batch {group.run.batch_size}")
     rows = [
-        (f.name, f"{statistics.median(v):,.1f}", tables.spread(1000 / r for r in v), tables.spread(tables.ratio(v, base)))
+        (
+            f.name,
+            f"{statistics.median(v):,.1f}",
+            tables.spread(1000 / r for r in v),
+            tables.spread(tables.ratio(v, base)),
+        )
         for f, v in rates.items()
     ]
     tables.table(("form", "run-steps/s", "ms a run-step", "x eager, float32"), rows)
@@ -176,7 +197,10 @@ def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[For
     """The GPU hours of the whole grid, beside the seed's, and how much arithmetic that is."""
     from preheat.lab.flops import study_flops
 
-    tables.heading("The whole grid", f"Seed 0 gives {SEED_HOURS} GPU hours for 155 runs. Probes, data and start-up are left out.")
+    tables.heading(
+        "The whole grid",
+        f"Seed 0 gives {SEED_HOURS} GPU hours for 155 runs. Probes, data and start-up are left out.",
+    )
     rows, total = [], 0.0
     for group, (form, rate, evaluation) in found.items():
         training, evaluating = hours(group.runs, rate, evaluation)
@@ -197,12 +221,16 @@ def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[For
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     there = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=there, help="default: the GPU where there is one")
     parser.add_argument("--rounds", type=int, help="default: 5; on a CPU 3")
     parser.add_argument("--seconds", type=float, help="for each measurement (default: 2; on a CPU 0.3)")
-    parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the chip, to give the share of it that is used")
+    parser.add_argument(
+        "--peak-tflops", type=float, default=0.0, help="of the chip, to give the share of it that is used"
+    )
     args = parser.parse_args()
     args.seconds = args.seconds or (0.3 if args.device == "cpu" else 2.0)
     args.rounds = args.rounds or (3 if args.device == "cpu" else 5)
@@ -229,7 +257,9 @@ def main() -> None:
             rates, refused = race(args, group, lanes)
             best = show(group, rates, refused)
             evaluation = lanes[0].call(evaluation_seconds, best, group.run)
-            print(f"\nAn evaluation of one run on the validation set, in the fastest form: {evaluation:.3f} s.")
+            print(
+                f"\nAn evaluation of one run on the validation set, in the fastest form: {evaluation:.3f} s."
+            )
             found[group] = best, statistics.median(rates[best]), evaluation
             for lane in lanes:
                 lane.call(let_go)

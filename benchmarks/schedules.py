@@ -45,7 +45,10 @@ Racer = Callable[[], object]
 def optimizer(groups: int, *, tensor: bool = False) -> torch.optim.Optimizer:
     """Groups of one number each, every one with a rate of its own."""
     rates = [1e-3 * (1 + i / groups) for i in range(groups)]
-    made = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": torch.tensor(r) if tensor else r} for r in rates]
+    made = [
+        {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": torch.tensor(r) if tensor else r}
+        for r in rates
+    ]
     return torch.optim.AdamW(made, lr=torch.tensor(1e-3) if tensor else 1e-3, capturable=tensor)
 
 
@@ -104,9 +107,13 @@ def stepping(groups: int, tensor: bool = False) -> dict[str, Callable[[], Racer]
         "preheat wsd": lambda: ours(wsd(warmup=WARMUP), groups),
         "floor: a list, a product each": lambda: floor(groups),
         "torch SequentialLR": of(sequential),
-        "torch OneCycleLR, the rate alone": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL, cycle_momentum=False)),
+        "torch OneCycleLR, the rate alone": of(
+            lambda o: peers.OneCycleLR(o, 1e-3, TOTAL, cycle_momentum=False)
+        ),
         "torch OneCycleLR, with beta1": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL)),
-        "preheat, with beta1": lambda: ours(one_cycle(), groups, also={"beta1": Between(one_cycle(), 0.95, 0.85)}),
+        "preheat, with beta1": lambda: ours(
+            one_cycle(), groups, also={"beta1": Between(one_cycle(), 0.95, 0.85)}
+        ),
         "preheat, ten schedules": lambda: ours([cosine(warmup=10 + i % 10) for i in range(groups)], groups),
         "preheat, floors as rates": lambda: ours(cosine(final=rate(1e-6)), groups),
     }
@@ -149,7 +156,9 @@ def floor(groups: int, tensor: bool = False) -> Racer:
     return fill if tensor else step
 
 
-def race(racers: Mapping[str, Callable[[], Racer]], rounds: int, *, calls: int, repeats: int = 5) -> dict[str, list[float]]:
+def race(
+    racers: Mapping[str, Callable[[], Racer]], rounds: int, *, calls: int, repeats: int = 5
+) -> dict[str, list[float]]:
     """{contender: seconds of a call, by round}; the least of `repeats` means over `calls`."""
     ready = {name: make() for name, make in racers.items()}
     found: dict[str, list[float]] = {name: [] for name in racers}
@@ -191,7 +200,9 @@ def tables(steps: int) -> dict[str, Callable[[], Racer]]:
     }
     try:
         transformers = importlib.import_module("transformers.optimization")
-        found["transformers cosine"] = lambda: through(lambda o: transformers.get_scheduler("cosine", o, WARMUP, TOTAL))
+        found["transformers cosine"] = lambda: through(
+            lambda o: transformers.get_scheduler("cosine", o, WARMUP, TOTAL)
+        )
     except ImportError:
         pass
     try:
@@ -224,7 +235,10 @@ def imports(rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds + 1):  # the first fills the file cache
         for name in list(found):
             done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-c", _TIMED.format(IMPORTS[name])], capture_output=True, text=True, check=False
+                [sys.executable, "-W", "ignore", "-c", _TIMED.format(IMPORTS[name])],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode:
                 del found[name]
@@ -246,7 +260,9 @@ def spread(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="3 rounds, no table of a million steps")
     args = parser.parse_args()
@@ -262,8 +278,15 @@ def main() -> None:
     for groups in (1, 100):
         found = race(stepping(groups), rounds, calls=2000 if groups == 1 else 200)
         show(f"One step(), {groups} parameter group{'s' * (groups > 1)}", found, "us", 1e6)
-    show("One step(), 100 groups, tensor rates", race(stepping(100, tensor=True), rounds, calls=20), "us", 1e6)
-    show("A table of 100,000 steps", race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1), "ms", 1e3)
+    show(
+        "One step(), 100 groups, tensor rates", race(stepping(100, tensor=True), rounds, calls=20), "us", 1e6
+    )
+    show(
+        "A table of 100,000 steps",
+        race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1),
+        "ms",
+        1e3,
+    )
     if not args.quick:
         show("A table of 1,000,000 steps", race(tables(1_000_000), 1, calls=1, repeats=1), "ms", 1e3)
     show("Import, and the first table of ours", imports(rounds), "s", 1.0, OURS)

@@ -29,7 +29,11 @@ def disagreement(kept: dict[Any, Any], work: Workload, others: Sequence[Contende
     def first(who: Contender) -> Any:
         made = trainer(who, work, precision="float64", per_class=10)
         count, total = 0, runs_of(work, 1, per_class=10)[0].total_steps
-        wanted = (who.runs - 1) * total + CHECKED_STEPS if who.kind in ("plain", "fused") else who.runs * CHECKED_STEPS
+        wanted = (
+            (who.runs - 1) * total + CHECKED_STEPS
+            if who.kind in ("plain", "fused")
+            else who.runs * CHECKED_STEPS
+        )
         for taken in made.steps():
             count += taken
             if count >= wanted:
@@ -75,8 +79,15 @@ def chosen(kept: dict[Any, Any], work: Workload, n: int | None, jobs: int) -> Ch
         tried.append((names[-1].size, names[-1].realise, *found))
         return found
 
-    with mock.patch.object(measure, "placement", place), mock.patch.object(measure, "seconds_per_run_step", timed):
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jobs if hasattr(os, "sysconf") else 2 << 30
+    with (
+        mock.patch.object(measure, "placement", place),
+        mock.patch.object(measure, "seconds_per_run_step", timed),
+    ):
+        memory = (
+            os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 // jobs
+            if hasattr(os, "sysconf")
+            else 2 << 30
+        )
         choice = measure.choose(runs, jobs=jobs, memory=memory, **more)
     return Chosen(choice, tried, len(runs), sum(r.total_steps for r in runs), jobs)
 
@@ -199,5 +210,7 @@ def check(work: Workload, others: Sequence[Contender]) -> dict[str, float]:
     lane.close()
     wrong = {n: d for n, d in found.items() if not d <= AGREE}
     if wrong:
-        raise SystemExit(f"{work}: after {CHECKED_STEPS} float64 steps these losses are not those of the plain loop: {wrong}")
+        raise SystemExit(
+            f"{work}: after {CHECKED_STEPS} float64 steps these losses are not those of the plain loop: {wrong}"
+        )
     return found

@@ -72,8 +72,19 @@ def traces(n: int, steps: int, columns: int) -> list[dict[str, Series]]:
 
 def batches(args: argparse.Namespace, pool: list[dict[str, Series]]) -> Iterator[list[Record]]:
     """Records of different runs; the traces of the pool come round and round."""
-    provenance = {"preheat": "0.1.0", "torch": "2.13.0", "python": "3.11", "device": "cpu", "commit": "0" * 40, "seconds": 1.25}
-    summary: dict[str, float | None] = {"total_steps": args.steps, "steps_per_epoch": 32, "validation_accuracy": 0.9612345}
+    provenance = {
+        "preheat": "0.1.0",
+        "torch": "2.13.0",
+        "python": "3.11",
+        "device": "cpu",
+        "commit": "0" * 40,
+        "seconds": 1.25,
+    }
+    summary: dict[str, float | None] = {
+        "total_steps": args.steps,
+        "steps_per_epoch": 32,
+        "validation_accuracy": 0.9612345,
+    }
     summary |= {"validation_loss": 0.1234567, "test_accuracy": 0.9512345, "test_loss": 0.1456789}
     optimizer = Spec("adamw", {"weight_decay": 1e-4, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8})
     task = Spec("digits", {"per_class": 50, "model": "mlp", "width": 64, "depth": 3, "split": 0})
@@ -92,7 +103,9 @@ def timed(work: Any) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def write(form: Format, folder: Path, args: argparse.Namespace, pool: list[dict[str, Series]]) -> tuple[float, list[str]]:
+def write(
+    form: Format, folder: Path, args: argparse.Namespace, pool: list[dict[str, Series]]
+) -> tuple[float, list[str]]:
     """Milliseconds to append everything, and some of the ids."""
     spent, ids = 0.0, []
     with contextmanager(form.write)(folder, args.sync) as append:
@@ -115,7 +128,9 @@ def drop(folder: Path) -> bool:
     return True
 
 
-def measure(form: Format, folder: Path, args: argparse.Namespace, pool: list[dict[str, Series]]) -> dict[str, float]:
+def measure(
+    form: Format, folder: Path, args: argparse.Namespace, pool: list[dict[str, Series]]
+) -> dict[str, float]:
     """All measures of one format in one round."""
     spent, ids = write(form, folder, args, pool)
     found = {"write": spent, "bytes": sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 1e6}
@@ -151,12 +166,16 @@ def table(rounds: list[dict[str, dict[str, float]]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, default in (("runs", 300), ("steps", 1000), ("columns", 8), ("batch", 32), ("rounds", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--formats", default=",".join(FORMATS), help="some of: %(default)s; ours always is")
     parser.add_argument("--sync", action="store_true", help="wait for the disk at the end of each batch")
-    parser.add_argument("--folder", default=None, help="where to write (default: the system's folder for temporary files)")
+    parser.add_argument(
+        "--folder", default=None, help="where to write (default: the system's folder for temporary files)"
+    )
     args = parser.parse_args()
     names = list(dict.fromkeys([OURS, *args.formats.split(",")]))
     if "parquet" in names and not find_spec("pyarrow"):
@@ -174,7 +193,11 @@ def main() -> None:
                 found[name] = measure(FORMATS[name], folder, args, pool)
             finally:
                 shutil.rmtree(folder)
-            print(f"round {i + 1}, {name}: written in {found[name]['write'] / 1000:.2f} s", file=sys.stderr, flush=True)
+            print(
+                f"round {i + 1}, {name}: written in {found[name]['write'] / 1000:.2f} s",
+                file=sys.stderr,
+                flush=True,
+            )
         rounds.append({name: found[name] for name in names})
     table(rounds)
 

@@ -85,7 +85,9 @@ class Frames:
         body, groups = encode(record.trace)
         body = zlib.compress(body, self.level) if self.level else body
         head = line_of(record, 0, len(body), groups)
-        return self.prefix.pack(b"PRHT", len(head), len(body), zlib.crc32(head), zlib.crc32(body)) + head + body
+        return (
+            self.prefix.pack(b"PRHT", len(head), len(body), zlib.crc32(head), zlib.crc32(body)) + head + body
+        )
 
     def _scan(self, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with open(folder / "segment", "rb", buffering=0) as file:
@@ -99,7 +101,9 @@ class Frames:
     def heads(self, folder: Path) -> list[Any]:
         return list(self._scan(folder))
 
-    def _trace(self, file: Any, at: int, head: dict[str, Any], only: Sequence[str] | None) -> dict[str, Series]:
+    def _trace(
+        self, file: Any, at: int, head: dict[str, Any], only: Sequence[str] | None
+    ) -> dict[str, Series]:
         file.seek(at)
         body = file.read(head["trace"]["size"])
         body = zlib.decompress(body) if self.level else body
@@ -171,7 +175,10 @@ class Sqlite:
             with base:
                 for record in records:
                     data, groups = encode(record.trace)
-                    base.execute("insert into heads values (?, ?)", (record.id, line_of(record, 0, len(data), groups).decode()))
+                    base.execute(
+                        "insert into heads values (?, ?)",
+                        (record.id, line_of(record, 0, len(data), groups).decode()),
+                    )
                     base.execute("insert into traces values (?, ?)", (record.id, data))
 
         yield append
@@ -188,15 +195,23 @@ class Sqlite:
         return [json.loads(head) for (head,) in self._rows(folder, "select head from heads")]
 
     def last(self, folder: Path) -> list[float]:
-        query = "select substr(trace, ?, 4) from traces"  # the place of the value is known here: no head is read
-        steps = next(iter(json.loads(self._rows(folder, "select head from heads limit 1")[0][0])["trace"]["groups"]))["n"]
-        return [struct.unpack("<f", v)[0] for (v,) in self._rows(folder, query.replace("?", str(4 * steps - 3)))]
+        query = (
+            "select substr(trace, ?, 4) from traces"  # the place of the value is known here: no head is read
+        )
+        steps = next(
+            iter(json.loads(self._rows(folder, "select head from heads limit 1")[0][0])["trace"]["groups"])
+        )["n"]
+        return [
+            struct.unpack("<f", v)[0] for (v,) in self._rows(folder, query.replace("?", str(4 * steps - 3)))
+        ]
 
     def load(self, folder: Path) -> Callable[[str], int]:
         def one(run_id: str) -> int:
             query = "select head, trace from heads join traces using (id) where id = ?"
             ((head, data),) = self._rows(folder, query, run_id)
-            return values_of(decode(json.loads(head)["trace"]["groups"], lambda at, size: data[at : at + size]))
+            return values_of(
+                decode(json.loads(head)["trace"]["groups"], lambda at, size: data[at : at + size])
+            )
 
         return one
 
@@ -228,7 +243,9 @@ class Jsonl:
         return [line["trace"][COLUMN][1][-1] for line in self._lines(folder)]
 
     def load(self, folder: Path) -> Callable[[str], int]:
-        return lambda run_id: next(sum(len(v) for _, v in x["trace"].values()) for x in self._lines(folder) if x["id"] == run_id)
+        return lambda run_id: next(
+            sum(len(v) for _, v in x["trace"].values()) for x in self._lines(folder) if x["id"] == run_id
+        )
 
 
 class Parquet:
@@ -243,7 +260,9 @@ class Parquet:
         def append(records: Sequence[Record]) -> None:
             columns: dict[str, Any] = {"id": [r.id for r in records], "head": [head_of(r) for r in records]}
             for name, series in records[0].trace.items():
-                flat = pa.concat_arrays([pa.array(memoryview(r.trace[name].values), pa.float32()) for r in records])
+                flat = pa.concat_arrays(
+                    [pa.array(memoryview(r.trace[name].values), pa.float32()) for r in records]
+                )
                 ends = [i * len(series.values) for i in range(len(records) + 1)]
                 columns[name] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), flat)
             path = folder / f"{next(shards):06}.parquet"

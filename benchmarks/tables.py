@@ -60,19 +60,31 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def agreement(found: Mapping[Workload, Mapping[str, float]]) -> None:
     limit = f"Greatest difference from the plain loop's losses over {CHECKED_STEPS} float64 steps;"
     heading("The same training", limit, f"more than {AGREE:g} would have stopped here.")
-    table(("workload", "contender", "difference"), [(w, name, f"{d:.1e}") for w, ds in found.items() for name, d in ds.items()])
+    table(
+        ("workload", "contender", "difference"),
+        [(w, name, f"{d:.1e}") for w, ds in found.items() for name, d in ds.items()],
+    )
 
 
 def speeds(result: Result) -> None:
     print(f"\n### {result.work}")
     base = result.rates[PLAIN]
-    rows = [(c.name, c.lanes, f"{statistics.median(v):,.0f}", spread(ratio(v, base))) for c, v in result.rates.items()]
+    rows = [
+        (c.name, c.lanes, f"{statistics.median(v):,.0f}", spread(ratio(v, base)))
+        for c, v in result.rates.items()
+    ]
     table(("contender", "processes", "run-steps/s", "x the plain loop (a)"), rows)
 
 
 def aims(results: Sequence[Result]) -> None:
-    heading("The aims", "Ratios of the rates above, round by round. Rates leave compiling out; the planner does not, see below.")
-    table(("workload", "this", "over this", "ratio"), [row for r in results for row in _against_loops(r) + _against_jax(r)])
+    heading(
+        "The aims",
+        "Ratios of the rates above, round by round. Rates leave compiling out; the planner does not, see below.",
+    )
+    table(
+        ("workload", "this", "over this", "ratio"),
+        [row for r in results for row in _against_loops(r) + _against_jax(r)],
+    )
 
 
 def _against_loops(r: Result) -> list[tuple[object, ...]]:
@@ -86,24 +98,39 @@ def _against_loops(r: Result) -> list[tuple[object, ...]]:
 
 def _against_jax(r: Result) -> list[tuple[object, ...]]:
     mine, theirs = (
-        [(c, v) for c, v in r.rates.items() if c.kind in kinds and c.lanes == 1] for kinds in (("ours",), ("jax", "scan"))
+        [(c, v) for c, v in r.rates.items() if c.kind in kinds and c.lanes == 1]
+        for kinds in (("ours",), ("jax", "scan"))
     )
     rows: list[tuple[object, ...]] = []
     for n in sorted({c.runs for c, _ in theirs}):
         first, second = (best([v for c, v in some if c.runs == n]) for some in (mine, theirs))
-        rows.append((r.work, f"our fastest, {n} together", f"JAX's fastest, {n} together", spread(ratio(first, second))))
+        rows.append(
+            (
+                r.work,
+                f"our fastest, {n} together",
+                f"JAX's fastest, {n} together",
+                spread(ratio(first, second)),
+            )
+        )
     if theirs:
         first, second = (best([v for _, v in some]) for some in (mine, theirs))
-        rows.append((r.work, "our fastest, any number", "JAX's fastest, any number", spread(ratio(first, second))))
+        rows.append(
+            (r.work, "our fastest, any number", "JAX's fastest, any number", spread(ratio(first, second)))
+        )
     return rows
 
 
 def planner(results: Sequence[Result]) -> None:
-    heading("What the planner chose, and why", "µs a run-step, as the planner measured them: how, in fleets of how many.")
+    heading(
+        "What the planner chose, and why",
+        "µs a run-step, as the planner measured them: how, in fleets of how many.",
+    )
     rows = []
     for r in results:
         for (what, jobs), c in r.plans.items():
-            tried = ", ".join(f"{realise} {size}: {1e6 * seconds:.0f}" for size, realise, seconds, _ in c.tried)
+            tried = ", ".join(
+                f"{realise} {size}: {1e6 * seconds:.0f}" for size, realise, seconds, _ in c.tried
+            )
             size = f"fleets of {c.choice.size}" if c.choice.size > 1 else "alone"
             rows.append((r.work, what, jobs, f"{size}, {c.choice.realise}", tried, why(c)))
     if rows:
@@ -137,7 +164,17 @@ def memories(found: Mapping[tuple[Workload, str], tuple[Memory, int | None]], de
         estimate = "" if planned is None else f"{planned / 1024:,.0f}"
         rows.append((work, name, f"{m.state / 1024:,.0f}", f"{m.few / 2**20:,.0f}", many, each, estimate))
     peaks = (f"peak of {FEW}, MiB", f"peak of {MANY}, MiB")
-    table(("workload", "contender", "state, KiB a run", *peaks, "difference, KiB a run", "planner's estimate, KiB a run"), rows)
+    table(
+        (
+            "workload",
+            "contender",
+            "state, KiB a run",
+            *peaks,
+            "difference, KiB a run",
+            "planner's estimate, KiB a run",
+        ),
+        rows,
+    )
 
 
 def machine(args: argparse.Namespace) -> None:
@@ -151,7 +188,9 @@ def machine(args: argparse.Namespace) -> None:
 
         name += f", {torch.cuda.get_device_name()}"
     packages = [f"{p} {_version(p)}" for p in ("preheat", "torch", "jax", "numpy")]
-    print(f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}.")
+    print(
+        f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}."
+    )
     how = f"batch {args.batch}, {args.rounds} rounds, {args.seconds:g} s a measurement, one thread a process"
     print(f"Device {args.device}; {how}. Load average before: {load()}.")
 

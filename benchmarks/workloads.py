@@ -50,10 +50,23 @@ class Plain(NamedTuple):
 def runs_of(work: Workload, n: int, *, precision: str = "float32", per_class: int = 100) -> tuple[Run, ...]:
     """`n` runs of the study's kind: seeds 0 to n - 1, peak rates a little apart."""
     task = {"name": "digits", "model": work.model, "examples_per_class": per_class}
-    common = {"length": f"{EPOCHS}ep", "evaluate": f"{EPOCHS}ep", "batch_size": work.batch, "precision": precision}
+    common = {
+        "length": f"{EPOCHS}ep",
+        "evaluate": f"{EPOCHS}ep",
+        "batch_size": work.batch,
+        "precision": precision,
+    }
     schedule = {"name": "cosine", "warmup": "5ep"}
     peak = PEAKS[work.optimizer]
-    one = Run.from_json({"task": task, "optimizer": OPTIMIZERS[work.optimizer], "schedule": schedule, "peak_lr": peak, **common})
+    one = Run.from_json(
+        {
+            "task": task,
+            "optimizer": OPTIMIZERS[work.optimizer],
+            "schedule": schedule,
+            "peak_lr": peak,
+            **common,
+        }
+    )
     return tuple(one.but(seed=r, peak_lr=peak * (1 + r / 100)) for r in range(n))
 
 
@@ -62,7 +75,10 @@ def study_runs(work: Workload) -> list[Run]:
     from preheat.studies.regimes import Regimes
 
     runs = [r for r in Regimes().study().runs() if r.optimizer.name == work.optimizer]
-    return [r.but(task={**r.task.json(), "model": work.model}, batch_size=work.batch, evaluate=r.length) for r in runs]
+    return [
+        r.but(task={**r.task.json(), "model": work.model}, batch_size=work.batch, evaluate=r.length)
+        for r in runs
+    ]
 
 
 def plain(runs: Sequence[Run], device: str) -> Plain:
@@ -81,7 +97,8 @@ def plain(runs: Sequence[Run], device: str) -> Plain:
 
     def order(epoch: int) -> Tensor:
         drawn = [
-            s[torch.randperm(len(s), generator=generator(r.seed, "order", epoch))] for s, r in zip(subsets, runs, strict=True)
+            s[torch.randperm(len(s), generator=generator(r.seed, "order", epoch))]
+            for s, r in zip(subsets, runs, strict=True)
         ]
         return torch.stack(drawn).to(device)
 
@@ -89,7 +106,14 @@ def plain(runs: Sequence[Run], device: str) -> Plain:
     for task, run in zip(tasks, runs, strict=True):
         params, buffers = task.init(generator(run.seed, "init"))
         whole = {**params, **buffers}
-        starts.append({n: t.to(device, dtype if t.is_floating_point() else t.dtype) for n, t in whole.items()})
+        starts.append(
+            {n: t.to(device, dtype if t.is_floating_point() else t.dtype) for n, t in whole.items()}
+        )
     return Plain(
-        tuple(runs), train["x"].to(device, dtype), train["y"].to(device), np.stack([rates(r) for r in runs]), starts, order
+        tuple(runs),
+        train["x"].to(device, dtype),
+        train["y"].to(device),
+        np.stack([rates(r) for r in runs]),
+        starts,
+        order,
     )

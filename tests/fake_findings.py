@@ -44,7 +44,9 @@ def estimate(values: list[float]) -> Estimate:
 
 def _level(condition: str, treatment: str) -> float:
     size, warm = float(condition), float(treatment[:-2])
-    return 0.975 - 0.5 / size**0.7 + 0.012 * math.exp(-((math.log(size / 20)) ** 2)) * (1 - math.exp(-warm / 3))
+    return (
+        0.975 - 0.5 / size**0.7 + 0.012 * math.exp(-((math.log(size / 20)) ** 2)) * (1 - math.exp(-warm / 3))
+    )
 
 
 def _edge_at(panel: str, condition: str, treatment: str) -> float:
@@ -64,7 +66,11 @@ def _run(noise: random.Random, place: tuple[str, str, str], rate: float, seed: i
     panel, condition, treatment = place
     edge = _edge_at(panel, condition, treatment) * 2 ** noise.gauss(0, 0.15)
     outcome = "done" if rate < 1.4 * edge else "diverged"
-    accuracy = min(0.99, _level(condition, treatment) + noise.gauss(0, 0.008)) if rate < edge else 0.1 + 0.1 * noise.random()
+    accuracy = (
+        min(0.99, _level(condition, treatment) + noise.gauss(0, 0.008))
+        if rate < edge
+        else 0.1 + 0.1 * noise.random()
+    )
     return {
         "id": f"{noise.getrandbits(64):016x}",
         "optimizer": panel,
@@ -86,9 +92,15 @@ def _cells(rows: list[dict[str, Any]]) -> list[Cell]:
     for place in PLACES:
         mine = [r for r in rows if (r["optimizer"], r["per_class"], r["warmup"]) == place]
         rate = RATES[place[0]][1]
-        values = [r["test_accuracy"] for r in mine if r["peak_lr"] == rate and r["seed"] in JUDGING and r["test_accuracy"]]
+        values = [
+            r["test_accuracy"]
+            for r in mine
+            if r["peak_lr"] == rate and r["seed"] in JUDGING and r["test_accuracy"]
+        ]
         diverged = sum(r["outcome"] == "diverged" for r in mine)
-        out.append(Cell(*place, {"peak_lr": f"{rate:g}"}, tuple(values), estimate(values), diverged, len(mine)))
+        out.append(
+            Cell(*place, {"peak_lr": f"{rate:g}"}, tuple(values), estimate(values), diverged, len(mine))
+        )
     return out
 
 
@@ -97,9 +109,15 @@ def _edges(rows: list[dict[str, Any]], noise: random.Random) -> list[Edge]:
     for place in PLACES:
         points = []
         for rate in RATES[place[0]]:
-            mine = [r for r in rows if (r["optimizer"], r["per_class"], r["warmup"], r["peak_lr"]) == (*place, rate)]
+            mine = [
+                r
+                for r in rows
+                if (r["optimizer"], r["per_class"], r["warmup"], r["peak_lr"]) == (*place, rate)
+            ]
             good = sum((r["test_accuracy"] or 0) > 0.3 for r in mine)
-            points.append(EdgePoint(rate, good, len(mine), sum(r["outcome"] == "diverged" for r in mine), 0.5))
+            points.append(
+                EdgePoint(rate, good, len(mine), sum(r["outcome"] == "diverged" for r in mine), 0.5)
+            )
         at = math.log2(_edge_at(*place))
         ratio = _edge_at(*place) / _edge_at(place[0], place[1], "0ep")
         spread = 2 ** (0.1 + 0.1 * noise.random())
@@ -116,7 +134,11 @@ def _pooled(edges: list[Edge]) -> list[Pooled]:
             ratios = [e.ratio.mean for e in edges if (e.panel, e.treatment) == (p, t) and e.ratio is not None]
             mean = sum(ratios) / len(ratios)
             sure = mean > 1.1
-            out.append(Pooled(p, t, "0ep", Estimate(mean, mean / 1.09, mean * 1.09, 6), 0.002, 0.016 if sure else 0.4))
+            out.append(
+                Pooled(
+                    p, t, "0ep", Estimate(mean, mean / 1.09, mean * 1.09, 6), 0.002, 0.016 if sure else 0.4
+                )
+            )
     return out
 
 
@@ -128,9 +150,17 @@ def _effects(cells: list[Cell]) -> list[Effect]:
             e = estimate([a - b for a, b in zip(cell.values, at[p, c, "0ep"].values, strict=False)])
             assert e.lo is not None and e.hi is not None
             verdict = (
-                "better" if e.lo > 0 else "worse" if e.hi < 0 else "equivalent" if e.lo > -0.01 and e.hi < 0.01 else "not decided"
+                "better"
+                if e.lo > 0
+                else "worse"
+                if e.hi < 0
+                else "equivalent"
+                if e.lo > -0.01 and e.hi < 0.01
+                else "not decided"
             )
-            out.append(Effect(p, c, t, "0ep", e, 0.02, 0.3, verdict, 14 if verdict == "not decided" else None))  # type: ignore[arg-type]
+            out.append(
+                Effect(p, c, t, "0ep", e, 0.02, 0.3, verdict, 14 if verdict == "not decided" else None)
+            )  # type: ignore[arg-type]
     return out
 
 
@@ -141,9 +171,25 @@ def _curves() -> list[Curve]:
         for c in CONDITIONS:
             for i, t in enumerate(TREATMENTS):
                 y = tuple(2.3 * math.exp(-(4 + 0.3 * i) * u) + 0.02 + 0.1 / float(c) for u in x)
-                out.append(Curve(p, c, t, "train_loss", x, y, tuple(v * 0.8 for v in y), tuple(v * 1.2 for v in y), 4))
+                out.append(
+                    Curve(
+                        p, c, t, "train_loss", x, y, tuple(v * 0.8 for v in y), tuple(v * 1.2 for v in y), 4
+                    )
+                )
                 z = tuple(_level(c, t) * (1 - math.exp(-(6 - i * 0.5) * u)) for u in x)
-                out.append(Curve(p, c, t, "validation_accuracy", x, z, tuple(v - 0.01 for v in z), tuple(v + 0.01 for v in z), 4))
+                out.append(
+                    Curve(
+                        p,
+                        c,
+                        t,
+                        "validation_accuracy",
+                        x,
+                        z,
+                        tuple(v - 0.01 for v in z),
+                        tuple(v + 0.01 for v in z),
+                        4,
+                    )
+                )
     return out
 
 
@@ -153,7 +199,9 @@ def _rates() -> list[Curve]:
     for p in PANELS:
         for t in TREATMENTS:
             warm = float(t[:-2]) / 50
-            y = tuple(u / warm if u < warm else math.cos(math.pi / 2 * (u - warm) / (1 - warm)) ** 2 for u in x)
+            y = tuple(
+                u / warm if u < warm else math.cos(math.pi / 2 * (u - warm) / (1 - warm)) ** 2 for u in x
+            )
             out.append(Curve(p, "", t, "learning_rate_factor", x, y, y, y, 1))
     return out
 
@@ -179,10 +227,20 @@ def _insides() -> list[Inside]:
     for p in PANELS:
         for k, c in enumerate(CONDITIONS):
             wide = 0.003 + 0.002 * k
-            text = "Every warmup is within the margin." if k < 3 else "The seeds leave room for more than the margin."
+            text = (
+                "Every warmup is within the margin."
+                if k < 3
+                else "The seeds leave room for more than the margin."
+            )
             out.append(
                 Inside(
-                    p, c, RATES[p][0], Estimate(wide, wide - 0.002, wide + 0.002 + 0.001 * k, 4), 0.004 + 0.001 * k, k < 3, text
+                    p,
+                    c,
+                    RATES[p][0],
+                    Estimate(wide, wide - 0.002, wide + 0.002 + 0.001 * k, 4),
+                    0.004 + 0.001 * k,
+                    k < 3,
+                    text,
                 )
             )
     return out
@@ -244,7 +302,10 @@ def full() -> Findings:
         curves=tuple(_curves()),
         rates=tuple(_rates()),
         runs=tuple(rows),
-        notes=("10 of 2,110 runs are missing.", "At the lowest rate every seed trained: 3 edges are censored."),
+        notes=(
+            "10 of 2,110 runs are missing.",
+            "At the lowest rate every seed trained: 3 edges are censored.",
+        ),
     )
 
 
@@ -275,7 +336,8 @@ def small() -> Findings:
     cells = tuple(Cell("", "", t, {}, (0.4,), one, 0, 1) for t in ("0", "<b>5%</b>"))
     effect = Effect("", "", "<b>5%</b>", "0", Estimate(-0.01, None, None, 1), None, None, "not decided", None)
     rows = tuple(
-        {"id": str(i), "task": "</script><script>alert(1)</script>", "test_loss": 0.4, "step": math.nan} for i in range(2)
+        {"id": str(i), "task": "</script><script>alert(1)</script>", "test_loss": 0.4, "step": math.nan}
+        for i in range(2)
     )
     return Findings(
         "tiny",

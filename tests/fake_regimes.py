@@ -51,11 +51,15 @@ def regimes(
                 y = score(size, updates, s)
                 lengths = {"total_steps": total, "steps_per_epoch": PER_EPOCH[size], "chance_accuracy": 0.1}
                 summary = {"validation_accuracy": y, "test_accuracy": y, **lengths}
-                rows.append(Row(f"r{len(rows)}", {SIZE: size, WARMUP: warmup, **axes}, s, "done", None, summary))
+                rows.append(
+                    Row(f"r{len(rows)}", {SIZE: size, WARMUP: warmup, **axes}, s, "done", None, summary)
+                )
     return Results(of, tuple(rows))
 
 
-def hill(best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0) -> Callable[[int, float, int], float]:
+def hill(
+    best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0
+) -> Callable[[int, float, int], float]:
     """A score that is highest at best(size) updates, plus noise; None: no warmup is better than another.
 
     As in training, settings of equal updates are one run with one score.
@@ -66,7 +70,9 @@ def hill(best: Callable[[int], float | None], *, noise: float = 0.01, seed: int 
     def score(size: int, updates: float, s: int) -> float:
         top = best(size)
         gain = 0.0 if top is None or not updates else 0.03 * np.exp(-(np.log2(updates / top) ** 2) / 8)
-        return float(0.8 + gain + noise * drawn.setdefault((size, round(updates, 6), s), draw.standard_normal()))
+        return float(
+            0.8 + gain + noise * drawn.setdefault((size, round(updates, 6), s), draw.standard_normal())
+        )
 
     return score
 

@@ -32,23 +32,43 @@ def study(*, seeds: int = 8, choosing: int = 3, **changes: Any) -> Study:
     return Study(**{**said, **changes})
 
 
-def results(validation: Any, test: Any = None, *, outcome: Any = None, of: Study | None = None, **axes: Any) -> Results:
+def results(
+    validation: Any, test: Any = None, *, outcome: Any = None, of: Study | None = None, **axes: Any
+) -> Results:
     """axes: panels, sizes, warmups, rates, tasks (their values). outcome: texts, "done" by default."""
     validation = np.asarray(validation, dtype=float)
     test = validation if test is None else np.asarray(test, dtype=float)
     asked = of or study(seeds=validation.shape[-1], choosing=min(3, validation.shape[-1] - 1))
-    values = [axes.get(k, d) for k, d in (("panels", PANELS), ("sizes", SIZES), ("warmups", WARMUPS), ("rates", RATES))]
+    values = [
+        axes.get(k, d)
+        for k, d in (("panels", PANELS), ("sizes", SIZES), ("warmups", WARMUPS), ("rates", RATES))
+    ]
     rows = []
     for at in np.ndindex(validation.shape):
         p, c, t, v, s = at
-        place = {"optimizer.name": values[0][p], "task.examples_per_class": values[1][c], "peak_lr": values[3][v]}
-        place |= {"schedule.warmup": {"epochs": float(values[2][t])}, "task.name": axes.get("tasks", [None] * 99)[p]}
+        place = {
+            "optimizer.name": values[0][p],
+            "task.examples_per_class": values[1][c],
+            "peak_lr": values[3][v],
+        }
+        place |= {
+            "schedule.warmup": {"epochs": float(values[2][t])},
+            "task.name": axes.get("tasks", [None] * 99)[p],
+        }
         kind = "done" if outcome is None else str(outcome[at])
-        numbers = {"validation_accuracy": float(validation[at]), "test_accuracy": float(test[at])} if kind == "done" else {}
+        numbers = (
+            {"validation_accuracy": float(validation[at]), "test_accuracy": float(test[at])}
+            if kind == "done"
+            else {}
+        )
         summary = {"total_steps": 400, "steps_per_epoch": 4, "chance_accuracy": 0.1, **numbers}
         known = {path: place[path] for path in asked.axes}
         step = 7 if kind == "diverged" else None
-        rows.append(Row(f"run{len(rows):05d}", known, asked.seeds[s], kind, step, {} if kind == "missing" else summary))
+        rows.append(
+            Row(
+                f"run{len(rows):05d}", known, asked.seeds[s], kind, step, {} if kind == "missing" else summary
+            )
+        )
     return Results(asked, tuple(rows))
 
 

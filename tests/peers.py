@@ -23,7 +23,9 @@ LENGTHS = (7, 100, 1000)
 def optimizer(lr=0.1, groups=1):
     """Plain SGD with momentum, which OneCycleLR and CyclicLR move."""
     rates = [lr] if groups == 1 else lr
-    return torch.optim.SGD([{"params": [torch.zeros(1, requires_grad=True)], "lr": r} for r in rates], lr=rates[0], momentum=0.9)
+    return torch.optim.SGD(
+        [{"params": [torch.zeros(1, requires_grad=True)], "lr": r} for r in rates], lr=rates[0], momentum=0.9
+    )
 
 
 def stepped(opt, scheduler, n, read=lambda group: group["lr"]):

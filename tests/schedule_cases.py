@@ -22,9 +22,15 @@ BODIES = {
     "k_decay": [{"k": 2}, {"k": 0.8, "curve": "1-sqrt", "final": 0.1}],
     "linear": [{}, {"final": 0.25}],
     "one_cycle": [{}, {"curve": "polynomial", "power": 2, "final": 0}, {"three_phase": True}],
-    "pieces": [{"pieces": [{"length": "10%", "start": 0.5, "end": 1}, {"start": 1, "end": 0, "curve": "sqrt"}]}],
+    "pieces": [
+        {"pieces": [{"length": "10%", "start": 0.5, "end": 1}, {"start": 1, "end": 0, "curve": "sqrt"}]}
+    ],
     "polynomial": [{}, {"power": 0.5, "final": 0.1}],
-    "power_law": [{"onset": "20%"}, {"onset": "20%", "cooldown": 0}, {"onset": "95%", "final": 0.1, "cooldown_curve": "1-sqrt"}],
+    "power_law": [
+        {"onset": "20%"},
+        {"onset": "20%", "cooldown": 0},
+        {"onset": "95%", "final": 0.1, "cooldown_curve": "1-sqrt"},
+    ],
     "restarts": [
         {"period": "30%"},
         {"period": "10%", "mult": 2, "peak_mult": 0.5, "final": 0.1},
@@ -35,11 +41,20 @@ BODIES = {
         {"places": ["20%", "50%", "100%"], "factors": [1, 0.3, 0]},
         {"places": ["20%", "40%", "60%", "90%"], "factors": [1, 1, 0.2, 0.5]},
     ],
-    "step": [{}, {"period": "30%", "gamma": 0.5, "warmup": "10%"}, {"milestones": [0.3, 0.6, 0.9], "gamma": 0.3}],
-    "tabulated": [{"values": [1, 0.5, 0.7, 0]}, {"values": [1, 0.2, 0.7, 0.1], "between": "linear"}, {"values": [1.0]}],
+    "step": [
+        {},
+        {"period": "30%", "gamma": 0.5, "warmup": "10%"},
+        {"milestones": [0.3, 0.6, 0.9], "gamma": 0.3},
+    ],
+    "tabulated": [
+        {"values": [1, 0.5, 0.7, 0]},
+        {"values": [1, 0.2, 0.7, 0.1], "between": "linear"},
+        {"values": [1.0]},
+    ],
     "tanh": [{}, {"begin": 0.5, "end": 4, "final": 0.1}],
     "triangular": [{"rise": "20%"}, {"rise": "7%", "fall": "13%", "base": 0.1, "cycle_mult": 0.5}],
-    "wsd": [{}] + [{"cooldown": "40%", "cooldown_curve": c, "final": 0.1} for c in sorted(CURVES) if c != "polynomial"],
+    "wsd": [{}]
+    + [{"cooldown": "40%", "cooldown_curve": c, "final": 0.1} for c in sorted(CURVES) if c != "polynomial"],
 }
 # schedules without a warmup of their own, or whose options count steps: they do not stretch with the run
 LOOSE = {
@@ -49,7 +64,10 @@ LOOSE = {
     ],
     "excerpt": [{"schedule": COSINE, "was": 3000, "begin": 50}],
     "gi_adam": [{}],
-    "product": [{"first": COSINE, "second": {"name": "radam", "beta2": 0.9}}, {"first": COSINE, "second": {"name": "wsd"}}],
+    "product": [
+        {"first": COSINE, "second": {"name": "radam", "beta2": 0.9}},
+        {"first": COSINE, "second": {"name": "wsd"}},
+    ],
     "radam": [{}, {"beta2": 0.9}],
     "scaled": [{"schedule": COSINE, "by": 0.3}],
     "spline": [{"places": ["0%", "30%", "100%"], "factors": [0.2, 1, 0]}],

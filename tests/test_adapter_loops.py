@@ -113,7 +113,9 @@ def lightning_rates(folder, epochs, accumulate=1, resume=None):
     return used
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning:lightning", "ignore::FutureWarning:lightning"
+)
 def test_lightning_takes_every_rate_and_resumes(tmp_path):
     assert lightning_rates(tmp_path / "whole", 3) == dict(enumerate(WANTED))
     lightning_rates(tmp_path / "first", 1)
@@ -121,7 +123,9 @@ def test_lightning_takes_every_rate_and_resumes(tmp_path):
     assert resumed == dict(list(enumerate(WANTED))[8:])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:lightning", "ignore::FutureWarning:lightning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning:lightning", "ignore::FutureWarning:lightning"
+)
 def test_lightning_with_accumulated_gradients_goes_on_once_an_update(tmp_path):
     table = [float(PEAK * f) for f in SHAPE.resolve(TOTAL // 2).table()]
     assert lightning_rates(tmp_path, 3, accumulate=2) == dict(enumerate(table))
@@ -163,13 +167,17 @@ def trainer_rates(folder, resume=None):
         dataloader_pin_memory=False,
     )
     rows = [{"x": x, "labels": y} for x, y in data()]
-    trainer = transformers.Trainer(model, arguments, train_dataset=rows, optimizers=(opt, scheduler), callbacks=[Watch()])
+    trainer = transformers.Trainer(
+        model, arguments, train_dataset=rows, optimizers=(opt, scheduler), callbacks=[Watch()]
+    )
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.train(resume_from_checkpoint=resume)
     return used, scheduler
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:transformers")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:transformers"
+)
 def test_the_trainer_of_transformers_takes_every_rate_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -223,7 +231,9 @@ def test_an_optax_schedule_is_the_table_also_under_jit():
     np.testing.assert_array_equal([jax.jit(one)(k) for k in counts], expected)
     floored = as_optax({"name": "cosine", "final": "0.01lr", "at": "right"}, "2ep", peak=0.5, per_epoch=10)
     assert floored(19) == np.float32(0.01)
-    assert as_optax(cosine(final=rate(0.01)), 20, peak=0.5)(0) == np.float32(0.5 * cosine(final=0.02).resolve(20)(0))
+    assert as_optax(cosine(final=rate(0.01)), 20, peak=0.5)(0) == np.float32(
+        0.5 * cosine(final=0.02).resolve(20)(0)
+    )
 
 
 def test_optax_trains_with_it():

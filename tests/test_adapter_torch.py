@@ -71,7 +71,9 @@ def test_it_is_a_scheduler_and_gives_the_schedules_rates_past_the_end_too():
     assert isinstance(scheduler, reference.LRScheduler)
     assert scheduler.base_lrs == list(PEAKS) == [g["initial_lr"] for g in opt.param_groups]
     table = wanted()
-    np.testing.assert_array_equal(played(opt, scheduler, TOTAL + 9), np.vstack([table, np.repeat(table[-1:], 9, 0)]))
+    np.testing.assert_array_equal(
+        played(opt, scheduler, TOTAL + 9), np.vstack([table, np.repeat(table[-1:], 9, 0)])
+    )
     assert scheduler.last_epoch == TOTAL + 9
     assert scheduler.get_last_lr() == scheduler.get_lr() == scheduler._last_lr == rates(opt)
 
@@ -92,9 +94,14 @@ def test_a_long_run_crosses_blocks_and_any_update_can_be_visited():
 def test_each_group_may_have_its_own_schedule_and_peak():
     opt = optimizer()
     scheduler = ScheduleLR(opt, [cosine(warmup=10), linear()], 100, peak=[0.5, 0.1])
-    expected = np.stack([0.5 * cosine(warmup=10).resolve(100).table(), 0.1 * linear().resolve(100).table()], 1)
+    expected = np.stack(
+        [0.5 * cosine(warmup=10).resolve(100).table(), 0.1 * linear().resolve(100).table()], 1
+    )
     np.testing.assert_array_equal(played(opt, scheduler, 100), expected)
-    assert played(opt, ScheduleLR(opt, "cosine", 100, peak=2.0), 1)[0].tolist() == [2.0 * cosine().resolve(100)(0)] * 2
+    assert (
+        played(opt, ScheduleLR(opt, "cosine", 100, peak=2.0), 1)[0].tolist()
+        == [2.0 * cosine().resolve(100)(0)] * 2
+    )
 
 
 def test_floors_are_ratios_of_each_groups_peak_and_absolute_rates_are_the_same_for_all():
@@ -132,7 +139,10 @@ def test_a_length_as_total_and_a_resolved_schedule():
         ("did you mean 'updates'", {"count": "update"}),
         ("did you mean 'momentum'", {"also": {"momentun": Between("linear", 0.9, 0.8)}}),
         ("one entry for each of 2 groups, got 1", {"also": {"momentum": [None]}}),
-        ("unknown hyperparameter of the optimizer's groups 'lr'", {"also": {"lr": Between("linear", 0.9, 0.8)}}),
+        (
+            "unknown hyperparameter of the optimizer's groups 'lr'",
+            {"also": {"lr": Between("linear", 0.9, 0.8)}},
+        ),
         ("last_epoch must be a whole number >= -1, got -2", {"last_epoch": -2}),
         ("last_epoch must be a whole number >= -1, got '3'", {"last_epoch": "3"}),
         ("total_steps must be a whole number of steps >= 1, got 0: write total_steps=", {"total_steps": 0}),
@@ -142,7 +152,10 @@ def test_a_length_as_total_and_a_resolved_schedule():
             {"also": {"momentum": Between("linear", 0.9, 1)}},
         ),
         ("weight_decay must stay at least 0, got", {"also": {"weight_decay": Between("linear", -5, 0.1)}}),
-        ("weight_decay must stay at least 0, got", {"also": {"weight_decay": [None, Between("linear", 0.1, -1e-9)]}}),
+        (
+            "weight_decay must stay at least 0, got",
+            {"also": {"weight_decay": [None, Between("linear", 0.1, -1e-9)]}},
+        ),
     ],
 )
 def test_what_is_wrong_is_said_when_it_is_built(words, options):
@@ -157,19 +170,25 @@ def test_adams_numbers_stay_where_adam_takes_them(name):
         with pytest.raises(UserError, match=f"{name} must stay at least 0"):
             ScheduleLR(opt, linear(), 10, also={name: Between("linear", *ends)})
     ScheduleLR(opt, linear(), 10, also={name: Between("linear", 0.0, 0.999)})
-    ScheduleLR(optimizer(), linear(), 10, also={"dampening": Between("linear", -2.0, 3.0)})  # whose range nobody states
+    ScheduleLR(
+        optimizer(), linear(), 10, also={"dampening": Between("linear", -2.0, 3.0)}
+    )  # whose range nobody states
 
 
 def test_an_update_beyond_all_counting_is_told_in_one_line():
     scheduler = ScheduleLR(optimizer(), linear(), 10)
-    with pytest.raises(UserError, match=r"an update must be at most 2\^53, got 10{20}: the first update is 0$"):
+    with pytest.raises(
+        UserError, match=r"an update must be at most 2\^53, got 10{20}: the first update is 0$"
+    ):
         scheduler.set(10**20)
     assert scheduler.last_epoch == 0 and scheduler.get_last_lr() == list(wanted(linear(), total=10)[0])
 
 
 def test_a_group_without_a_rate_is_named_where_a_floor_is_a_rate():
     opt = optimizer(1e-3, 0.0)
-    with pytest.raises(UserError, match=r"needs a peak rate above 0, got lr=0 of group 1: give it a peak, peak="):
+    with pytest.raises(
+        UserError, match=r"needs a peak rate above 0, got lr=0 of group 1: give it a peak, peak="
+    ):
         ScheduleLR(opt, cosine(final="1e-6lr"), 10)
     with pytest.raises(UserError, match="warmup"):  # what else is wrong is told as it is
         ScheduleLR(opt, cosine(final="1e-6lr", warmup=20), 10)
@@ -223,7 +242,13 @@ def load_scheduler_first(states, made, fresh=optimizer):
     return opt, scheduler
 
 
-ORDERS = [build_load_both, load_optimizer_first, by_last_epoch, without_the_optimizers_state, load_scheduler_first]
+ORDERS = [
+    build_load_both,
+    load_optimizer_first,
+    by_last_epoch,
+    without_the_optimizers_state,
+    load_scheduler_first,
+]
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +277,9 @@ def test_resume_is_exact_at_every_cut_in_every_order(order, checkpoints):
 def test_a_new_peak_given_on_resume_is_taken(order, checkpoints):
     """torch brings the old one back."""
     for k in (9, 120, 281):
-        opt, scheduler = order(copy.deepcopy(checkpoints[k]), lambda o, **kw: ScheduleLR(o, SHAPE, TOTAL, peak=5e-4, **kw))
+        opt, scheduler = order(
+            copy.deepcopy(checkpoints[k]), lambda o, **kw: ScheduleLR(o, SHAPE, TOTAL, peak=5e-4, **kw)
+        )
         np.testing.assert_array_equal(played(opt, scheduler, TOTAL - k), wanted(peaks=(5e-4, 5e-4))[k:])
 
 
@@ -296,7 +323,9 @@ def test_the_state_of_a_torch_scheduler_gives_the_update(made):
     for _ in range(100):
         opt.step()
         old.step()
-    with pytest.warns(UserWarning, match="^a state of another scheduler: its update is taken, 100, and nothing else$"):
+    with pytest.warns(
+        UserWarning, match="^a state of another scheduler: its update is taken, 100, and nothing else$"
+    ):
         _, scheduler = load_optimizer_first(
             (opt.state_dict(), old.state_dict()), lambda o: ScheduleLR(o, cosine(at="left"), TOTAL)
         )
@@ -306,7 +335,10 @@ def test_the_state_of_a_torch_scheduler_gives_the_update(made):
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({}, r"has last_epoch, the update at hand, got the keys \[\]: give what scheduler.state_dict\(\) returned"),
+        (
+            {},
+            r"has last_epoch, the update at hand, got the keys \[\]: give what scheduler.state_dict\(\) returned",
+        ),
         (optimizer().state_dict(), r"got the keys \['state', 'param_groups'\]"),
         (120, "got 120: "),
         ({"last_epoch": "120"}, "last_epoch of a state must be a whole number >= 0, got '120'"),
@@ -336,7 +368,9 @@ def test_a_forgotten_state_trains_nothing_at_a_made_up_rate(forgotten):
     opt, scheduler = forgotten
     left = list(wanted(cosine())[120])
     assert rates(opt) == left == scheduler.get_last_lr()
-    assert [g["initial_lr"] for g in opt.param_groups] == list(PEAKS)  # a state saved now tells the peaks still
+    assert [g["initial_lr"] for g in opt.param_groups] == list(
+        PEAKS
+    )  # a state saved now tells the peaks still
     opt.step()
     ways = r"load_state_dict\(.*last_epoch=<the last update done>; .* write peak=0.01 or peak=0.0065"
     with pytest.raises(UserError, match=f"group 0 has lr=0.0065.* at update 0: to resume .*{ways}"):
@@ -392,7 +426,9 @@ def test_a_new_peak_in_the_optimizer_is_lost_where_it_is_loaded_first():
         (build_load_both, 2e-3, 2e-3),
         (load_optimizer_first, 2e-3, 2e-3),
     ):
-        again, _ = order(copy.deepcopy(states), lambda o, p=peak: ScheduleLR(o, cosine(), TOTAL, peak=p), fresh)
+        again, _ = order(
+            copy.deepcopy(states), lambda o, p=peak: ScheduleLR(o, cosine(), TOTAL, peak=p), fresh
+        )
         assert rates(again) == [want * factor]
 
 
@@ -407,7 +443,9 @@ def test_a_rate_set_by_hand_after_an_earlier_schedule_is_the_peak():
     again = ScheduleLR(opt, SHAPE, TOTAL)
     assert again.base_lrs == [5e-2, 5e-2] == [g["initial_lr"] for g in opt.param_groups]
     assert load_optimizer_first(states, lambda o: ScheduleLR(o, SHAPE, TOTAL))[1].base_lrs == [5e-2, 5e-2]
-    with pytest.raises(UserError, match=r"lr=0.05 and initial_lr=0.01, .* at update 120: .* write peak=0.01 or peak=0.05"):
+    with pytest.raises(
+        UserError, match=r"lr=0.05 and initial_lr=0.01, .* at update 120: .* write peak=0.01 or peak=0.05"
+    ):
         by_last_epoch(states, lambda o, **kw: ScheduleLR(o, SHAPE, TOTAL, **kw))
 
 
@@ -471,7 +509,9 @@ def test_one_warning_for_who_steps_without_an_optimizer():
     opt = optimizer()
     opt.zero_grad()
     scheduler = ScheduleLR(opt, SHAPE, TOTAL)
-    with pytest.warns(UserWarning, match=r"called 3 times .* schedule.resolve\(n\).table\(\); .* count='calls'") as told:
+    with pytest.warns(
+        UserWarning, match=r"called 3 times .* schedule.resolve\(n\).table\(\); .* count='calls'"
+    ) as told:
         for _ in range(1000):
             scheduler.step()
     assert len(told) == 1 and scheduler.last_epoch == 0
@@ -596,14 +636,23 @@ def test_a_group_that_is_gone_is_an_error():
 
 def test_a_tensor_rate_stays_the_same_tensor_and_holds_the_rounded_float64_value():
     opt = optimizer(
-        made=torch.optim.Adam, tensor=True, betas=(torch.tensor(0.9), torch.tensor(0.999)), capturable=True, foreach=False
+        made=torch.optim.Adam,
+        tensor=True,
+        betas=(torch.tensor(0.9), torch.tensor(0.999)),
+        capturable=True,
+        foreach=False,
     )
     before = [(g["lr"], g["betas"][0]) for g in opt.param_groups]
-    scheduler = ScheduleLR(opt, SHAPE, TOTAL, also={"beta1": Between(SHAPE, 0.95, 0.85)}, peak=PEAKS, count="calls")
+    scheduler = ScheduleLR(
+        opt, SHAPE, TOTAL, also={"beta1": Between(SHAPE, 0.95, 0.85)}, peak=PEAKS, count="calls"
+    )
     for k in range(TOTAL):
         assert [g["lr"].item() for g in opt.param_groups] == wanted()[k].astype(np.float32).tolist()
         scheduler.step()
-    assert all(g["lr"] is lr and g["betas"][0] is beta for g, (lr, beta) in zip(opt.param_groups, before, strict=True))
+    assert all(
+        g["lr"] is lr and g["betas"][0] is beta
+        for g, (lr, beta) in zip(opt.param_groups, before, strict=True)
+    )
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda f: f.__name__)
@@ -661,7 +710,9 @@ def test_one_cycles_rate_and_momentum_are_torchs(made, name):
     theirs, opt = (optimizer(0.1, made=made, **options) for _ in range(2))
     old = reference.OneCycleLR(theirs, 0.1, TOTAL)
     up_and_down = one_cycle(warmup=89, warmup_start=0, final=0, at="left")
-    scheduler = ScheduleLR(opt, one_cycle(warmup=89, at="left"), 299, also={name: Between(up_and_down, 0.95, 0.85)})
+    scheduler = ScheduleLR(
+        opt, one_cycle(warmup=89, at="left"), 299, also={name: Between(up_and_down, 0.95, 0.85)}
+    )
     for _ in range(299):
         want, got = theirs.param_groups[0], opt.param_groups[0]
         assert got["lr"] == pytest.approx(want["lr"], rel=1e-12)
@@ -680,7 +731,10 @@ def test_a_weight_decay_that_moves_leaves_groups_alone_that_have_none():
         ScheduleLR(opt, "linear", 10, also={"weight_decay": moves})
     scheduler = ScheduleLR(opt, "linear", 10, also={"weight_decay": [moves, None]})
     for k in range(10):
-        assert [g["weight_decay"] for g in opt.param_groups] == [moves.value(linear(at="left").resolve(10)(k)), 0.0]
+        assert [g["weight_decay"] for g in opt.param_groups] == [
+            moves.value(linear(at="left").resolve(10)(k)),
+            0.0,
+        ]
         opt.step()
         scheduler.step()
 
@@ -690,7 +744,11 @@ def test_a_weight_decay_that_moves_leaves_groups_alone_that_have_none():
 
 @pytest.mark.parametrize(
     ("schedule", "options"),
-    [(wsd(cooldown=30), {"how": "continue"}), (cosine(), {"how": "rescale"}), (constant(), {"how": "cooldown", "length": 20})],
+    [
+        (wsd(cooldown=30), {"how": "continue"}),
+        (cosine(), {"how": "rescale"}),
+        (constant(), {"how": "cooldown", "length": 20}),
+    ],
 )
 def test_a_run_is_extended_without_a_jump(schedule, options):
     opt = optimizer()
@@ -698,7 +756,9 @@ def test_a_run_is_extended_without_a_jump(schedule, options):
     first = played(opt, scheduler, 60)
     scheduler.extend(200, **options)
     longer = schedule.resolve(100).extend(200, at=60, **options)
-    np.testing.assert_array_equal(np.vstack([first, played(opt, scheduler, 140)]), np.multiply.outer(longer.table(), PEAKS))
+    np.testing.assert_array_equal(
+        np.vstack([first, played(opt, scheduler, 140)]), np.multiply.outer(longer.table(), PEAKS)
+    )
     scheduler.set(150)
     others = {"how": "rescale"} if options["how"] == "cooldown" else options
     moves = Between(schedule.resolve(100).extend(200, at=60, **others).schedule, 0.95, 0.85)
@@ -734,7 +794,9 @@ def test_an_extended_run_is_built_again_from_what_was_saved_beside_its_state():
     for k, (built, states) in checkpoints.items():
         for order in ORDERS:
             opt, scheduler = order(
-                copy.deepcopy(states), lambda o, kw=built, **more: ScheduleLR(o, **kw, **more), lambda: optimizer(1e-2, 1e-1)
+                copy.deepcopy(states),
+                lambda o, kw=built, **more: ScheduleLR(o, **kw, **more),
+                lambda: optimizer(1e-2, 1e-1),
             )
             for row in table[k : 40 if k < 40 else 120 if k < 120 else 150]:
                 want = row if order is not without_the_optimizers_state else [row[0], (row[1][0], 0)]
@@ -768,7 +830,8 @@ def test_a_run_is_extended_on_resume_by_the_update_at_which_it_was():
         states = saved(opt, scheduler)
     early = saved(opt, ScheduleLR(opt, cosine(), 100, peak=PEAKS, last_epoch=40))
     with pytest.warns(
-        UserWarning, match=r"another schedule or total.* 41, .*scheduler.schedule .* extend\(total, at=<the update of"
+        UserWarning,
+        match=r"another schedule or total.* 41, .*scheduler.schedule .* extend\(total, at=<the update of",
     ):
         build_load_both(early, lambda o: ScheduleLR(o, longer))  # its update 40 was another
 
@@ -788,11 +851,15 @@ def test_an_extension_says_where_it_begins():
 
 
 def test_it_tells_what_it_follows():
-    scheduler = ScheduleLR(optimizer(), [cosine(), linear()], "2ep", per_epoch=50, also={"momentum": Between("linear", 0.9, 0.8)})
+    scheduler = ScheduleLR(
+        optimizer(), [cosine(), linear()], "2ep", per_epoch=50, also={"momentum": Between("linear", 0.9, 0.8)}
+    )
     assert (scheduler.schedule, scheduler.total) == ((cosine(), linear()), 100)
     assert scheduler.also == {"momentum": Between(linear(), 0.9, 0.8)}
     scheduler.assign(1, cosine())
-    assert scheduler.schedule == cosine() and repr(scheduler) == f"ScheduleLR({cosine()}, total=100, update=0)"
+    assert (
+        scheduler.schedule == cosine() and repr(scheduler) == f"ScheduleLR({cosine()}, total=100, update=0)"
+    )
     assert not hasattr(scheduler, "total_steps")  # Accelerate would stop there
 
 

@@ -42,7 +42,9 @@ def test_t_interval_and_p_equal_scipy() -> None:
     asked = reference.ttest_1samp(SAMPLE, 0.0)
     lo, hi = asked.confidence_interval(0.95)
     assert (e.lo, e.hi, p_different(m)) == pytest.approx((lo, hi, asked.pvalue), rel=1e-10)
-    assert p_above(m) == pytest.approx(reference.ttest_1samp(SAMPLE, 0.0, alternative="greater").pvalue, rel=1e-10)
+    assert p_above(m) == pytest.approx(
+        reference.ttest_1samp(SAMPLE, 0.0, alternative="greater").pvalue, rel=1e-10
+    )
 
 
 def test_equivalence_is_the_90_percent_interval_inside_the_margins() -> None:
@@ -174,13 +176,20 @@ def test_bracket() -> None:
 
 
 def test_edges_and_points_of_a_planted_study() -> None:
-    score = np.where(np.arange(4)[:, None] <= np.array([1, 2])[:, None, None], 0.9, 0.1) * np.ones((1, 1, 1, 1, 6))
+    score = np.where(np.arange(4)[:, None] <= np.array([1, 2])[:, None, None], 0.9, 0.1) * np.ones(
+        (1, 1, 1, 1, 6)
+    )
     base, moved = edges(tabulate(results(score + noisy(score.shape) - 0.9)))
     assert base.edge.mean == pytest.approx(math.sqrt(0.1 * 0.2)), "in the unit of the rate"
     assert base.edge.lo is not None and base.edge.hi is not None and 0.1 < base.edge.lo < base.edge.hi < 0.2
     assert moved.ratio is not None and moved.ratio.mean == pytest.approx(2.0)
     assert moved.ratio.lo is not None and 1 < moved.ratio.lo < 2, "the grid's step keeps the interval open"
-    assert [(p.value, p.trained, p.runs) for p in moved.points] == [(0.05, 6, 6), (0.1, 6, 6), (0.2, 6, 6), (0.4, 0, 6)]
+    assert [(p.value, p.trained, p.runs) for p in moved.points] == [
+        (0.05, 6, 6),
+        (0.1, 6, 6),
+        (0.2, 6, 6),
+        (0.4, 0, 6),
+    ]
     assert base.ratio is None and base.censored == 0
 
 
@@ -201,7 +210,11 @@ def test_inside_compares_at_half_of_the_highest_rate_where_all_trained() -> None
 def test_pooled_edges_are_the_mean_over_conditions_and_a_family_of_their_own() -> None:
     """Two conditions: the second treatment's edge is one octave higher in one and unmoved in the other."""
     last = np.array([[1, 2, 1], [1, 1, 1]])[None, :, :, None, None]
-    score = np.where(np.arange(4)[:, None] <= last, 0.9, 0.1) * np.ones((1, 1, 1, 1, 6)) + noisy((1, 2, 3, 4, 6)) - 0.9
+    score = (
+        np.where(np.arange(4)[:, None] <= last, 0.9, 0.1) * np.ones((1, 1, 1, 1, 6))
+        + noisy((1, 2, 3, 4, 6))
+        - 0.9
+    )
     table = tabulate(results(score))
     up, still = pooled(table)
     assert (up.treatment, up.baseline, still.treatment) == ("1ep", "0ep", "5ep")
@@ -239,7 +252,10 @@ def test_rules_are_judged_on_sizes_that_the_fit_has_not_seen() -> None:
 
 def test_a_good_rule_has_little_regret_and_a_bad_one_much() -> None:
     best = np.array([4, 3, 2, 1, 0])
-    test = noisy((1, 5, 5, 1, 8), noise=0.001) - 0.05 * np.abs(np.arange(5) - best[:, None])[None, ..., None, None]
+    test = (
+        noisy((1, 5, 5, 1, 8), noise=0.001)
+        - 0.05 * np.abs(np.arange(5) - best[:, None])[None, ..., None, None]
+    )
     (rule,) = rules(tabulate(results(test, panels=("sgd",), rates=(0.1,))))
     regret = {s.name: s.regret.mean for s in rule.scores}
     assert regret["fitted rule"] < 0.06 < regret["no warmup"]

@@ -27,7 +27,9 @@ from preheat.core.spec import Spec
 from test_analysis_inputs import Factor, Trained
 
 NULL = 0.9
-SPREAD = 0.9 + 0.03 * np.array([-2.0, -1.0, 0.0, 1.0, 2.0])  # the score of five warmups where warmup matters much
+SPREAD = 0.9 + 0.03 * np.array(
+    [-2.0, -1.0, 0.0, 1.0, 2.0]
+)  # the score of five warmups where warmup matters much
 
 
 def slack(rate: float, n: int) -> float:
@@ -37,12 +39,17 @@ def slack(rate: float, n: int) -> float:
 
 def drawn(rng: np.random.Generator, table: Table, truth: Any = NULL, noise: float = 0.01) -> Table:
     """A study: truth [P, C, T, V, 1] and noise, on a test set of 360."""
-    return filled(table, *(np.round((truth + noise * rng.standard_normal(table.state.shape)) * 360) / 360 for _ in range(2)))
+    return filled(
+        table,
+        *(np.round((truth + noise * rng.standard_normal(table.state.shape)) * 360) / 360 for _ in range(2)),
+    )
 
 
 def sensitive(*panels: str) -> Any:
     """The truth where warmup matters with these optimizers alone."""
-    return np.stack([np.broadcast_to(SPREAD if p in panels else NULL, (5, 5)) for p in PANELS])[..., None, None]
+    return np.stack([np.broadcast_to(SPREAD if p in panels else NULL, (5, 5)) for p in PANELS])[
+        ..., None, None
+    ]
 
 
 def two_tasks(truth: Any, seed: int) -> Table:
@@ -65,8 +72,17 @@ def test_supported_is_p_below_five_percent_and_an_effect_above_zero() -> None:
     for h in seen:
         assert h.effect is not None and h.p is not None
         assert (h.verdict == "supported") == (h.p < 0.05 and h.effect.mean > 0), h
-    assert {(h.code, h.verdict == "supported") for h in seen} >= {("H2", False), ("H4", True), ("H4", False), ("H3", True)}
-    close = {h.code for h in seen if h.effect is not None and h.p is not None and h.effect.mean > 0 and 0.05 < h.p < 0.1}
+    assert {(h.code, h.verdict == "supported") for h in seen} >= {
+        ("H2", False),
+        ("H4", True),
+        ("H4", False),
+        ("H3", True),
+    }
+    close = {
+        h.code
+        for h in seen
+        if h.effect is not None and h.p is not None and h.effect.mean > 0 and 0.05 < h.p < 0.1
+    }
     assert close == {"H1", "H2", "H3", "H4"}, "each has been where one-sided and two-sided differ"
 
 
@@ -81,8 +97,16 @@ def text_of_h4(truth: Any, noise: float = 0.004) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("panels", "verdict", "said"),
     [
-        ((), "contradicted", "No difference of the size that matters: neither optimizer is sensitive to warmup here."),
-        (("adamw",), "contradicted", "AdamW is more sensitive to warmup than SGD here. The whole interval is below 0."),
+        (
+            (),
+            "contradicted",
+            "No difference of the size that matters: neither optimizer is sensitive to warmup here.",
+        ),
+        (
+            ("adamw",),
+            "contradicted",
+            "AdamW is more sensitive to warmup than SGD here. The whole interval is below 0.",
+        ),
         (("sgd",), "supported", "Beyond the seeds' noise"),
     ],
 )
@@ -106,7 +130,9 @@ def test_a_contradiction_that_leaves_the_opposite_open_says_so() -> None:
 
     assert text(0.0, -0.4, 0.4).startswith("Nothing here.")
     assert text(-1.0, -2.0, -0.1).startswith("The opposite.")
-    assert text(-1.0, -3.0, 0.1).startswith("No such effect of the size that matters; the opposite is not excluded.")
+    assert text(-1.0, -3.0, 0.1).startswith(
+        "No such effect of the size that matters; the opposite is not excluded."
+    )
 
 
 # Families
@@ -188,7 +214,9 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
     f = analyse(given, load)
     loss = {(c.condition, c.treatment): c for c in f.curves if c.what == "train_loss"}
     assert loss["50", "0ep"].n == 1 and set(loss["50", "0ep"].y) == {4.0} and loss["5", "0ep"].n == 2
-    assert any(n.startswith("2 runs left out of the curves: their stored traces are damaged.") for n in f.notes)
+    assert any(
+        n.startswith("2 runs left out of the curves: their stored traces are damaged.") for n in f.notes
+    )
     whole = analyse(given, lambda run_id: load(run_id, ()))
     assert not any("damaged" in n for n in whole.notes)
     assert replace(f, curves=(), rates=(), notes=()) == replace(whole, curves=(), rates=(), notes=())

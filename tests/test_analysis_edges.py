@@ -11,7 +11,16 @@ import pytest
 
 from fake_results import SIZES, WARMUPS, blank, filled, noisy, results
 from preheat.analysis.analyse import analyse
-from preheat.analysis.bounds import Bounded, Parts, combined, contrast_weights, corrected, dependence, mean_weights, slope_weights
+from preheat.analysis.bounds import (
+    Bounded,
+    Parts,
+    combined,
+    contrast_weights,
+    corrected,
+    dependence,
+    mean_weights,
+    slope_weights,
+)
 from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Edge, Pooled
 from preheat.analysis.stats import Moments
@@ -35,7 +44,9 @@ def scores(log2: Any, rates: tuple[float, ...] = RATES, seed: int = 0) -> Any:
 def moved(shift: Any, *, spread: float = 0.3, seed: int = 0, seeds: int = 8) -> Any:
     """Edges [P, C, T, S] near 2**-3.2, moved by shift [P, C, T] octaves."""
     shift = np.asarray(shift, dtype=float)
-    return -3.2 + shift[..., None] + spread * np.random.default_rng(seed).standard_normal((*shift.shape, seeds))
+    return (
+        -3.2 + shift[..., None] + spread * np.random.default_rng(seed).standard_normal((*shift.shape, seeds))
+    )
 
 
 def told(log2: Any, **axes: Any) -> str:
@@ -45,7 +56,9 @@ def told(log2: Any, **axes: Any) -> str:
 # Bounds
 
 
-def one_pair(base: list[float], mine: list[float], rates: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)) -> tuple[Edge, Pooled]:
+def one_pair(
+    base: list[float], mine: list[float], rates: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+) -> tuple[Edge, Pooled]:
     """Baseline and one treatment with these edges (log2) of every seed, in one condition."""
     log2 = np.array([base, mine])[None, None]
     axes: dict[str, Any] = {"panels": ("sgd",), "sizes": (20,), "warmups": WARMUPS[:2], "rates": rates}
@@ -69,7 +82,9 @@ LOW, MIDDLE, TOP, NONE = 0.5, 1.5, 9.0, -9.0  # inside, inside one octave higher
         ([NONE] * 8, [LOW] * 8, "at least", True),
     ],
 )
-def test_a_ratio_with_many_censored_edges_is_a_bound(base: list[float], mine: list[float], bound: str, tested: bool) -> None:
+def test_a_ratio_with_many_censored_edges_is_a_bound(
+    base: list[float], mine: list[float], bound: str, tested: bool
+) -> None:
     edge, whole = one_pair(base, mine)
     for ratio, p in ((edge.ratio, edge.p_adjusted), (whole.ratio, whole.p)):
         assert ratio is not None and ratio.bound == bound
@@ -88,7 +103,11 @@ def test_an_edge_beyond_the_grid_is_at_least_its_end() -> None:
 
 def test_two_edges_beyond_the_same_end_say_nothing_of_their_ratio() -> None:
     edge, whole = one_pair([TOP] * 4 + [LOW] * 4, [TOP] * 4 + [LOW] * 4)
-    assert edge.ratio is not None and edge.ratio.n == whole.ratio.n == 4 and edge.ratio.mean == pytest.approx(1.0)
+    assert (
+        edge.ratio is not None
+        and edge.ratio.n == whole.ratio.n == 4
+        and edge.ratio.mean == pytest.approx(1.0)
+    )
 
 
 def test_a_lower_limit_holds_though_the_edge_lies_beyond_the_grid() -> None:
@@ -119,7 +138,9 @@ def test_a_bound_turns_round_at_a_negative_weight() -> None:
     yes[0] = True
     parts = Parts(values, np.full((3, 8), 0.25), yes, no)
     slope = combined(parts, slope_weights(parts, x))
-    assert slope.moments.mean == pytest.approx(-1.0) and slope.bound == "at most", "the first value may be higher still"
+    assert slope.moments.mean == pytest.approx(-1.0) and slope.bound == "at most", (
+        "the first value may be higher still"
+    )
     assert combined(parts, mean_weights(parts)).bound == "at least"
     assert combined(parts, contrast_weights(parts, 1)).bound == "at most"
     assert dependence(parts, x)[1] is not None and dependence(parts, x)[1] < 0.01  # type: ignore[operator]
@@ -182,11 +203,16 @@ def test_the_answer_tells_the_conditions_where_the_move_depends_on_them() -> Non
     shift[1, 3, 2:], shift[1, 4, 2:] = 1.5, 2.0
     said = told(moved(shift, spread=0.15))
     first = said.split(". ")[0] + ". " + said.split(". ")[1]
-    assert "With AdamW, how far warmup moves the highest usable peak learning rate depends on the examples per class" in first
+    assert (
+        "With AdamW, how far warmup moves the highest usable peak learning rate depends on the examples per class"
+        in first
+    )
     assert "examples per class: at 10 it rises to " in first and " and at 5 to " in first
     assert "with 5, 10 and 20 epochs" in first and "at 100, 50 and 20 no move is shown" in first
     assert "all data sizes together" not in said, "a mean over sizes that differ is no headline"
-    advice = "warm up with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 (5 epochs);"
+    advice = (
+        "warm up with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 (5 epochs);"
+    )
     assert advice in said
 
 
@@ -194,7 +220,10 @@ def test_the_answer_pools_where_no_dependence_is_shown() -> None:
     shift = np.zeros((2, 5, 5))
     shift[1, :, 2:] = 1.0
     said = told(moved(shift))
-    assert "With AdamW, warmup raises the highest usable peak learning rate, all data sizes together: to " in said
+    assert (
+        "With AdamW, warmup raises the highest usable peak learning rate, all data sizes together: to "
+        in said
+    )
     assert "not shown to depend on the examples per class" in said and " by itself" in said
     assert "if you train near the edge, warm up with AdamW (5 epochs is enough to raise it);" in said
 
@@ -204,7 +233,10 @@ def test_the_answer_names_a_single_condition_that_is_sure_alone() -> None:
     shift[0, :, 1] = -0.15
     shift[0, 2, 1] = 1.2
     said = told(moved(shift, spread=0.4, seed=2), panels=("sgd",), warmups=WARMUPS[:2])
-    assert "With SGD, warmup raises the highest usable peak learning rate: at 20 examples per class it rises to " in said
+    assert (
+        "With SGD, warmup raises the highest usable peak learning rate: at 20 examples per class it rises to "
+        in said
+    )
     assert "at 100, 50, 10 and 5 no move is shown" in said
     assert "warm up with SGD at 20 examples per class (1 epoch is enough to raise it)" in said
 
@@ -213,7 +245,9 @@ def test_the_answer_says_at_least() -> None:
     shift = np.zeros((1, 5, 2))
     shift[0, :, 1] = 3.4
     said = told(moved(shift), panels=("sgd",), warmups=WARMUPS[:2])
-    assert re.search(r"to at least \d+\.?\d* times that of no warmup with 1 epoch \(95 % interval from \d+\.\d+\)", said), said
+    assert re.search(
+        r"to at least \d+\.?\d* times that of no warmup with 1 epoch \(95 % interval from \d+\.\d+\)", said
+    ), said
     lost = told(moved(np.full((1, 5, 2), 9.0)), panels=("sgd",), warmups=WARMUPS[:2])
     assert "no seed's edge lies inside the grid" in lost
 
@@ -227,10 +261,17 @@ def test_tables_of_edges_are_in_the_unit_of_the_rate_and_in_factors() -> None:
     f = analyse(results(scores(moved(shift)), rates=RATES))
     rows = tables(f)["edges"]
     assert all(RATES[0] <= row["edge"] <= RATES[-1] for row in rows)
-    assert {"edge_lo", "edge_hi", "edge_bound", "factor", "factor_lo", "factor_hi", "factor_bound"} <= set(rows[0])
+    assert {"edge_lo", "edge_hi", "edge_bound", "factor", "factor_lo", "factor_hi", "factor_bound"} <= set(
+        rows[0]
+    )
     assert not {"ratio", "log2_edge"} & set(rows[0])
     last = rows[-1]
-    assert (last["panel"], last["condition"], last["edge_bound"], last["edge_hi"]) == ("adamw", "5", "at least", None)
+    assert (last["panel"], last["condition"], last["edge_bound"], last["edge_hi"]) == (
+        "adamw",
+        "5",
+        "at least",
+        None,
+    )
     assert {"factor", "change_factor", "change_p_adjusted"} <= set(tables(f)["edges_pooled"][0])
     note = next(n for n in f.notes if "censored" in n)
     assert "as a bound" in note

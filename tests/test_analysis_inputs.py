@@ -31,7 +31,11 @@ def test_a_whole_study_reads_right() -> None:
     score[..., 3, :] = 0.12
     score[:, :, :2, 2, :] = 0.12
     f = analyse(results(score))
-    assert (f.treatments, f.conditions, f.panels) == (tuple(f"{w}ep" for w in WARMUPS), tuple(map(str, SIZES)), PANELS)
+    assert (f.treatments, f.conditions, f.panels) == (
+        tuple(f"{w}ep" for w in WARMUPS),
+        tuple(map(str, SIZES)),
+        PANELS,
+    )
     assert (len(f.cells), len(f.effects), len(f.best), len(f.edges), len(f.inside)) == (50, 40, 10, 50, 10)
     assert [h.code for h in f.hypotheses] == ["H1", "H2", "H3", "H4"]
     assert [r.panel for r in f.rules] == ["sgd", "adamw"]
@@ -67,7 +71,10 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
         "to 2.00 times that of no warmup with 5 epochs (95 % interval "
     )
     assert "; with 1 epoch (1.00, " in said and "With SGD no length of warmup is shown to move it" in said
-    assert "none of 40 comparisons with no warmup is surely better or worse (40 equivalent within 1 point, 0 not decided)" in said
+    assert (
+        "none of 40 comparisons with no warmup is surely better or worse (40 equivalent within 1 point, 0 not decided)"
+        in said
+    )
     assert said.endswith(
         "In practice: if you train near the edge, warm up with AdamW (5 epochs is enough to raise it); at a tuned peak "
         "learning rate the length of warmup hardly matters; well inside the edge the length of warmup hardly matters."
@@ -96,8 +103,14 @@ def outcomes(kind: str, share: float = 1.0) -> Any:
 
 
 def claims(f: Findings) -> list[Any]:
-    sure = [e for e in f.effects if e.verdict != "not decided"] + [h for h in f.hypotheses if h.verdict != "not decided"]
-    return [*sure, *(e for e in f.edges if (e.p_adjusted or 1) < 0.05), *(i for i in f.inside if i.equivalent)]
+    sure = [e for e in f.effects if e.verdict != "not decided"] + [
+        h for h in f.hypotheses if h.verdict != "not decided"
+    ]
+    return [
+        *sure,
+        *(e for e in f.edges if (e.p_adjusted or 1) < 0.05),
+        *(i for i in f.inside if i.equivalent),
+    ]
 
 
 def plain(name: str, **changes: Any) -> Results:
@@ -116,12 +129,17 @@ def plain(name: str, **changes: Any) -> Results:
 
 
 def renamed(given: Results, metric: str) -> Results:
-    rows = [replace(r, summary={k.replace("accuracy", metric): v for k, v in r.summary.items()}) for r in given.rows]
+    rows = [
+        replace(r, summary={k.replace("accuracy", metric): v for k, v in r.summary.items()})
+        for r in given.rows
+    ]
     return Results(replace(given.study, metric=metric, goal="min"), tuple(rows))
 
 
 def with_treatments(values: list[Any]) -> Results:
-    of = study(seeds=4, choosing=1, scientific=("optimizer",), condition="", treatment="optimizer", nuisance=())
+    of = study(
+        seeds=4, choosing=1, scientific=("optimizer",), condition="", treatment="optimizer", nuisance=()
+    )
     rng = np.random.default_rng(0)
     summary = {"total_steps": 10, "steps_per_epoch": 5}
     rows = [
@@ -150,7 +168,9 @@ POOR = {
     "one seed, no nuisance": results(noisy((2, 5, 5, 1, 1)), of=study(seeds=1, choosing=0, nuisance=())),
     "one judging seed": results(noisy((2, 5, 5, 4, 3)), of=study(seeds=3, choosing=2)),
     "choosing 0": results(noisy((2, 5, 5, 4, 5)), of=study(seeds=5, choosing=0)),
-    "choosing 0, no nuisance": results(noisy((2, 5, 5, 1, 3), noise=0.1), of=study(seeds=3, choosing=0, nuisance=())),
+    "choosing 0, no nuisance": results(
+        noisy((2, 5, 5, 1, 3), noise=0.1), of=study(seeds=3, choosing=0, nuisance=())
+    ),
     "all equal": results(np.full((2, 5, 5, 4, 5), 0.9)),
     "not finite": results(np.full((2, 5, 5, 4, 5), math.nan)),
     "no condition": plain("a"),
@@ -164,7 +184,9 @@ POOR = {
     "one of everything": results(noisy((1, 1, 1, 1, 1)), of=study(seeds=1, choosing=0)),
     "categorical condition": results(noisy((2, 3, 5, 4, 5)), sizes=("a", "b", "c")),
     "categorical nuisance": results(noisy((2, 5, 5, 3, 5)), rates=("low", "middle", "high")),
-    "one label for two treatments": with_treatments([{"name": "sgd", "momentum": 0.9}, {"name": "sgd", "momentum": 0.0}]),
+    "one label for two treatments": with_treatments(
+        [{"name": "sgd", "momentum": 0.9}, {"name": "sgd", "momentum": 0.0}]
+    ),
 }
 
 
@@ -177,7 +199,9 @@ def found(name: str) -> Findings:
 def test_poor_input_never_crashes_and_never_claims(name: str) -> None:
     f = found(name)
     assert not claims(f)
-    assert f.answer.endswith(".") and "nan" not in " ".join([f.answer, *f.notes, *(h.text for h in f.hypotheses)])
+    assert f.answer.endswith(".") and "nan" not in " ".join(
+        [f.answer, *f.notes, *(h.text for h in f.hypotheses)]
+    )
     json.dumps(findings_json(f), allow_nan=False)
     for rows in tables(f).values():
         assert len({tuple(r) for r in rows}) <= 1, "rows of one table have one header"
@@ -207,9 +231,15 @@ def test_hypotheses_only_for_warmup_against_data_size() -> None:
 
 def test_hypotheses_say_only_what_the_numbers_do_not() -> None:
     texts = {h.code: h.text for h in analyse(results(noisy((2, 5, 5, 4, 8)))).hypotheses}
-    assert "with SGD" in texts["H1"] and "with AdamW" in texts["H1"] and "points at 100" in texts["H1"].replace("\xa0", " ")
+    assert (
+        "with SGD" in texts["H1"]
+        and "with AdamW" in texts["H1"]
+        and "points at 100" in texts["H1"].replace("\xa0", " ")
+    )
     assert "With AdamW it is" in texts["H2"] and "run the study again" in texts["H3"]
-    assert not any(re.search("not decided|supported|contradicted|judging seeds", t, re.I) for t in texts.values())
+    assert not any(
+        re.search("not decided|supported|contradicted|judging seeds", t, re.I) for t in texts.values()
+    )
 
 
 # Reading and curves
@@ -230,7 +260,9 @@ class Planned(NamedTuple):
 
 def test_collect_and_the_index() -> None:
     of = study(seeds=2, choosing=0, grid=(Block(product={"peak_lr": [0.1, 0.2]}),))
-    points = [Planned({"peak_lr": r}, s, Head(f"{r}-{s}", Status("done"), {})) for r in (0.1, 0.2) for s in (0, 1)]
+    points = [
+        Planned({"peak_lr": r}, s, Head(f"{r}-{s}", Status("done"), {})) for r in (0.1, 0.2) for s in (0, 1)
+    ]
     again, index = read_index(json.loads(json.dumps(index_json(of, points))))  # type: ignore[arg-type]
     assert again.json() == of.json() and index[1] == ({"peak_lr": 0.1}, 1, "0.1-1")
     heads = [
@@ -239,7 +271,12 @@ def test_collect_and_the_index() -> None:
         Head("other", Status("done"), {}),
     ]
     rows = collect(again, index, heads).rows
-    assert [(r.outcome, r.diverged) for r in rows] == [("done", None), ("missing", None), ("missing", None), ("diverged", 5)]
+    assert [(r.outcome, r.diverged) for r in rows] == [
+        ("done", None),
+        ("missing", None),
+        ("missing", None),
+        ("diverged", 5),
+    ]
     for broken in ({}, [], {"study": of.json()}, {"study": of.json(), "points": [{"axes": 3}]}):
         with pytest.raises(UserError, match=r"study\.json"):
             read_index(broken)
@@ -267,7 +304,11 @@ def test_curves_are_the_mean_over_judging_seeds() -> None:
         run = type(
             "Run",
             (),
-            {"task": Spec("digits"), "peak_lr": 0.1, "factor_over": Factor(row.axes["schedule.warmup"]["epochs"]).resolve},
+            {
+                "task": Spec("digits"),
+                "peak_lr": 0.1,
+                "factor_over": Factor(row.axes["schedule.warmup"]["epochs"]).resolve,
+            },
         )
         loss = Series(array("q", range(400)), array("d", [2.0 + row.seed] * 400))
         accuracy = Series(array("q", [0, 200, 400]), array("d", [0.1, 0.5 + row.seed, 0.9]))

@@ -30,14 +30,20 @@ def of_loss(*, diverged: bool = False, panels: tuple[str, ...] = ("sgd", "adamw"
     outcome = np.full(shape, "done", dtype=object)
     outcome[..., 2, :] = "diverged" if diverged else "done"
     made = results(noisy(shape), outcome=outcome)
-    return Results(made.study, tuple(with_loss(r) if r.axes["optimizer.name"] in panels else r for r in made.rows))
+    return Results(
+        made.study, tuple(with_loss(r) if r.axes["optimizer.name"] in panels else r for r in made.rows)
+    )
 
 
 @pytest.mark.parametrize("diverged", [False, True])
-def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(diverged: bool, tmp_path: Path) -> None:
+def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(
+    diverged: bool, tmp_path: Path
+) -> None:
     found = analyse(of_loss(diverged=diverged))
     assert found.answer == ADVICE and found.notes[0] == ADVICE
-    assert (found.counts.planned, found.counts.done, found.counts.diverged) == ((96, 64, 32) if diverged else (96, 96, 0))
+    assert (found.counts.planned, found.counts.done, found.counts.diverged) == (
+        (96, 64, 32) if diverged else (96, 96, 0)
+    )
     assert not (found.cells or found.effects or found.best or found.edges or found.pooled or found.hypotheses)
     assert plates(found) == []
     page = write_report(found, tmp_path, provenance={}, summary={}, tables={}).read_text()
@@ -51,17 +57,25 @@ def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(di
 def test_a_panel_without_the_metric_is_left_out_and_the_other_is_judged() -> None:
     mixed = of_loss(diverged=True, panels=("adamw",))
     table, found = tabulate(mixed), analyse(mixed)
-    assert np.isnan(table.validation[1]).all() and np.isnan(table.test[1]).all() and np.isfinite(table.test[0]).all()
+    assert (
+        np.isnan(table.validation[1]).all()
+        and np.isnan(table.test[1]).all()
+        and np.isfinite(table.test[0]).all()
+    )
     assert found.answer.startswith("32 of 64 records have no accuracy: they measure loss. They are left out.")
     assert all(p.runs == 0 for e in found.edges if e.panel == "adamw" for p in e.points)
-    assert all(e.edge.n == 0 for e in found.edges if e.panel == "adamw") and {p.panel for p in found.pooled} <= {"sgd"}
+    assert all(e.edge.n == 0 for e in found.edges if e.panel == "adamw") and {
+        p.panel for p in found.pooled
+    } <= {"sgd"}
     assert {p.title for p in plates(found)} == {"SGD"} and found.counts.diverged == 32
     assert {c.panel for c in found.cells if c.estimate.n} == {"sgd"}
 
 
 def test_a_metric_that_is_there_but_not_finite_is_a_result() -> None:
     made = results(noisy((1, 2, 2, 1, 4)))
-    lost = replace(made.rows[0], summary={**made.rows[0].summary, "validation_accuracy": None, "test_accuracy": None})
+    lost = replace(
+        made.rows[0], summary={**made.rows[0].summary, "validation_accuracy": None, "test_accuracy": None}
+    )
     table = tabulate(Results(made.study, (lost, *made.rows[1:])))
     assert table.test[0, 0, 0, 0, 0] == 0.1 and not table.others
 
@@ -69,7 +83,9 @@ def test_a_metric_that_is_there_but_not_finite_is_a_result() -> None:
 def test_a_study_with_missing_runs_is_called_preliminary_first() -> None:
     outcome = np.full((1, 2, 2, 2, 4), "done", dtype=object)
     outcome[:, :, :, :, 3] = "missing"
-    assert analyse(results(noisy(outcome.shape), outcome=outcome)).answer.startswith("Preliminary: 24 of 32 runs have a record. ")
+    assert analyse(results(noisy(outcome.shape), outcome=outcome)).answer.startswith(
+        "Preliminary: 24 of 32 runs have a record. "
+    )
 
 
 @pytest.mark.parametrize(("choosing", "rates", "told"), [(1, 3, True), (2, 3, False), (1, 1, False)])

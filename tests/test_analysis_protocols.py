@@ -48,10 +48,14 @@ def joined(*parts: Results, **changes: Any) -> Results:
     return Results(replace(parts[0].study, **changes), tuple(rows))
 
 
-def panel(score: Score, selection: str, *, seeds: int = 3, sizes: Sequence[int] = SIZES, task: str = "cifar10") -> list[Results]:
+def panel(
+    score: Score, selection: str, *, seeds: int = 3, sizes: Sequence[int] = SIZES, task: str = "cifar10"
+) -> list[Results]:
     """SGD and AdamW."""
     axes = {SELECTION: selection, TASK: task}
-    return [regimes(score, WARMUPS, seeds=seeds, sizes=sizes, **{OPTIMIZER: o}, **axes) for o in ("sgd", "adamw")]
+    return [
+        regimes(score, WARMUPS, seeds=seeds, sizes=sizes, **{OPTIMIZER: o}, **axes) for o in ("sgd", "adamw")
+    ]
 
 
 def load(results: Results) -> Callable[[str], Any]:
@@ -85,7 +89,10 @@ def test_claims_of_both_protocols_are_those_of_the_honest_one(both: Findings, al
     for kind in ("effects", "best", "inside", "rules", "hypotheses"):
         assert getattr(both, kind) == getattr(alone, kind), kind
     assert both.updates is not None and alone.updates is not None
-    assert both.updates.exponents == alone.updates.exponents and both.updates.hypotheses == alone.updates.hypotheses
+    assert (
+        both.updates.exponents == alone.updates.exponents
+        and both.updates.hypotheses == alone.updates.hypotheses
+    )
     assert not any(e.verdict == "better" for e in both.effects)
     same = {e.treatment: e.estimate for e in both.effects if e.condition == "100" and "sgd" in e.panel}
     assert same["5ep"] == same["40"]
@@ -120,12 +127,18 @@ def test_the_seeds_protocol_alone_is_what_there_is_and_the_answer_says_so() -> N
 
 def test_only_a_twin_takes_a_panel_out() -> None:
     other = panel(plain, "test", task="cifar100")
-    table = tabulate(joined(*panel(plain, "test", sizes=(5000, 100)), *panel(plain, "validation", sizes=(1000, 100)), *other))
+    table = tabulate(
+        joined(
+            *panel(plain, "test", sizes=(5000, 100)), *panel(plain, "validation", sizes=(1000, 100)), *other
+        )
+    )
     pairs = [(table.panels.values[p], table.panels.values[q]) for p, q in twins(table).items()]
     assert len(pairs) == 2 and all(a[SELECTION] == "test" and b[SELECTION] == "validation" for a, b in pairs)
     assert all(a[TASK] == b[TASK] == "cifar10" and a[OPTIMIZER] == b[OPTIMIZER] for a, b in pairs)
     fair = honest(table)
-    assert [(v[TASK], v[SELECTION]) for v in fair.panels.values] == [("cifar10", "validation")] * 2 + [("cifar100", "test")] * 2
+    assert [(v[TASK], v[SELECTION]) for v in fair.panels.values] == [("cifar10", "validation")] * 2 + [
+        ("cifar100", "test")
+    ] * 2
     assert set(fair.conditions.labels) == {"1000", "500", "100"} and fair.test.shape == (4, 3, 6, 1, 3)
     assert honest(fair) is fair
 
@@ -139,26 +152,43 @@ def test_a_pair_of_which_either_run_diverged_is_left_out_of_the_gap_and_counted(
     rows[gone] = replace(rows[gone], outcome="diverged", diverged=7, summary={"chance_accuracy": 0.1})
     f = told(replace(given, rows=tuple(rows)))
     g = next(g for g in f.gaps if g.condition == "500" and "sgd" in g.panel)
-    assert (g.runs, g.dropped) == (17, 1) and g.gap.mean == pytest.approx(0.02) and g.rest.mean == pytest.approx(0, abs=1e-9)
+    assert (
+        (g.runs, g.dropped) == (17, 1)
+        and g.gap.mean == pytest.approx(0.02)
+        and g.rest.mean == pytest.approx(0, abs=1e-9)
+    )
     assert sum(x.dropped for x in f.gaps) == 1 and any("leaves out 1 of 108 pairs" in n for n in f.notes)
     assert next(r for r in tables(f)["protocols"] if r["dropped"])["runs"] == 17
 
 
 def test_a_diverged_run_scores_its_own_tasks_chance() -> None:
-    parts = [regimes(plain, IN_EPOCHS[:2], seeds=2, sizes=(100, 50), **{TASK: t}) for t in ("cifar10", "cifar100")]
+    parts = [
+        regimes(plain, IN_EPOCHS[:2], seeds=2, sizes=(100, 50), **{TASK: t}) for t in ("cifar10", "cifar100")
+    ]
     rows: list[Row] = []
     for chance, part in zip((0.1, 0.01), parts, strict=True):
         rows += [replace(r, summary={**r.summary, "chance_accuracy": chance}) for r in part.rows]
-    lost = [i for i, r in enumerate(rows) if r.axes[SIZE] == 50 and r.axes[WARMUP]["epochs"] == 1 and r.seed == 0]
+    lost = [
+        i for i, r in enumerate(rows) if r.axes[SIZE] == 50 and r.axes[WARMUP]["epochs"] == 1 and r.seed == 0
+    ]
     for i in lost:
-        rows[i] = replace(rows[i], outcome="diverged", diverged=3, summary={k: rows[i].summary[k] for k in ("chance_accuracy",)})
+        rows[i] = replace(
+            rows[i],
+            outcome="diverged",
+            diverged=3,
+            summary={k: rows[i].summary[k] for k in ("chance_accuracy",)},
+        )
     f = analyse(joined(*(replace(p, rows=tuple(rows[8 * i : 8 * i + 8])) for i, p in enumerate(parts))))
     low = {c.panel: min(c.values) for c in f.cells if c.diverged}
     assert low == {"cifar10": 0.1, "cifar100": 0.01}
     assert any("2 of 16 runs diverged and count with 10.0\xa0% and 1.0\xa0% (by task)" in n for n in f.notes)
     silent = [replace(r, summary={}) if i == lost[0] else r for i, r in enumerate(rows)]
-    table = tabulate(joined(*(replace(p, rows=tuple(silent[8 * i : 8 * i + 8])) for i, p in enumerate(parts))))
-    assert np.nanmin(table.test[1]) == 0.01 and np.nanmin(table.test[0]) == 0.1, "its panel's where its own summary lacks it"
+    table = tabulate(
+        joined(*(replace(p, rows=tuple(silent[8 * i : 8 * i + 8])) for i, p in enumerate(parts)))
+    )
+    assert np.nanmin(table.test[1]) == 0.01 and np.nanmin(table.test[0]) == 0.1, (
+        "its panel's where its own summary lacks it"
+    )
 
 
 def mixed() -> Findings:
@@ -167,7 +197,10 @@ def mixed() -> Findings:
     def wide(size: int, updates: float, seed: int) -> float:
         return 0.8 + 10 * noise(size, updates, seed) + (0.2 if updates else 0.0)
 
-    grids = [regimes(s, IN_EPOCHS, seeds=n, sizes=SIZES, **{OPTIMIZER: o}) for s, n, o in ((plain, 3, "sgd"), (wide, 1, "adamw"))]
+    grids = [
+        regimes(s, IN_EPOCHS, seeds=n, sizes=SIZES, **{OPTIMIZER: o})
+        for s, n, o in ((plain, 3, "sgd"), (wide, 1, "adamw"))
+    ]
     return analyse(joined(*grids))
 
 
@@ -180,7 +213,10 @@ def test_one_seed_numbers_are_not_given_as_those_of_more() -> None:
     (tile,) = [t for t in tiles(f) if t.anchor == "benefit"]
     assert tile.number.endswith("of 12") and "12 more have one seed" in tile.text
     sure = how_sure(f)
-    assert "(n\xa0=\xa01 to 3: not every setting has every seed)" in sure[0] and "no rate had to be chosen" in sure[0]
+    assert (
+        "(n\xa0=\xa01 to 3: not every setting has every seed)" in sure[0]
+        and "no rate had to be chosen" in sure[0]
+    )
     assert "Of 12 comparisons of two seeds or more" in sections(f, [])["benefit"].lead
     assert "no result by itself" in sections(f, [])["best"].lead
     assert "no result by itself" not in sections(replace(f, choosing=(7,)), [])["best"].lead
@@ -192,7 +228,10 @@ def test_comparisons_of_one_seed_or_none_are_counted_apart() -> None:
     lone = [e for e in f.effects if e.estimate.n == 1]
     nothing = replace(lone[0], estimate=replace(lone[0].estimate, n=0))
     assert described(f.effects) == ["12 more have one seed: described only."] and described([]) == []
-    assert described([lone[0], nothing]) == ["1 more has one seed: described only.", "1 more has no judged run."]
+    assert described([lone[0], nothing]) == [
+        "1 more has one seed: described only.",
+        "1 more has no judged run.",
+    ]
     only = replace(f, effects=tuple(lone))
     assert "described only" in sections(only, [])["benefit"].lead
     (tile,) = [t for t in tiles(only) if t.anchor == "benefit"]

@@ -25,11 +25,15 @@ def slack(rate: float, n: int) -> float:
     return rate + 3 * math.sqrt(rate * (1 - rate) / n)
 
 
-def drawn(rng: np.random.Generator, table: Table, truth: float | np.ndarray = 0.9, noise: float | np.ndarray = NOISE) -> Table:
+def drawn(
+    rng: np.random.Generator, table: Table, truth: float | np.ndarray = 0.9, noise: float | np.ndarray = NOISE
+) -> Table:
     """A study: truth [P, C, T, V, 1] + a seed's own level + noise, rounded as an accuracy on 360 examples is."""
     shape = table.state.shape
     level = 0.01 * rng.standard_normal((shape[0], shape[1], 1, 1, shape[4]))
-    scores = [np.round((truth + level + noise * rng.standard_normal(shape)) / GRAIN) * GRAIN for _ in range(2)]
+    scores = [
+        np.round((truth + level + noise * rng.standard_normal(shape)) / GRAIN) * GRAIN for _ in range(2)
+    ]
     return filled(table, *scores)
 
 
@@ -101,7 +105,10 @@ def test_a_planted_effect_is_found_and_its_warmup_kept() -> None:
     best = [next(b for b in best_sets(t) if b.panel == "sgd" and b.condition == "20").members for t in large]
     assert all("5ep" in members for members in best)
     assert np.mean(["0ep" not in members for members in best]) > 0.9
-    seen = [next(e for e in effects(t) if (e.panel, e.condition, e.treatment) == ("sgd", "20", "5ep")).verdict for t in found]
+    seen = [
+        next(e for e in effects(t) if (e.panel, e.condition, e.treatment) == ("sgd", "20", "5ep")).verdict
+        for t in found
+    ]
     assert np.mean([v == "better" for v in seen]) > 0.5
     verdicts = np.array([[h.verdict == "supported" for h in hypotheses(t)] for t in found])
     assert verdicts[:, 0].mean() > 0.8
@@ -111,7 +118,9 @@ def test_a_planted_effect_is_found_and_its_warmup_kept() -> None:
 def test_a_planted_slope_is_found_and_its_opposite_contradicted() -> None:
     rng = np.random.default_rng(5)
     best = np.array([4, 3, 2, 1, 0])
-    truth = 0.9 - 0.05 * np.abs(np.arange(5) - best[:, None])[None, ..., None, None] * np.ones((2, 1, 1, 1, 1))
+    truth = 0.9 - 0.05 * np.abs(np.arange(5) - best[:, None])[None, ..., None, None] * np.ones(
+        (2, 1, 1, 1, 1)
+    )
     table = blank()
     up = [hypotheses(drawn(rng, table, truth))[1].verdict for _ in range(40)]
     down = [hypotheses(drawn(rng, table, truth[:, ::-1]))[1].verdict for _ in range(40)]
@@ -127,7 +136,10 @@ def test_what_is_just_large_enough_is_rarely_contradicted() -> None:
     pattern *= math.sqrt(1.05e-4 / float(pattern.var(axis=1, ddof=1).mean()))
     spread = 0.9 + np.stack([pattern, np.zeros((5, 5))])[..., None, None]
     found = [
-        (hypotheses(drawn(rng, table, study_of(0.0105), 0.004))[0].verdict, hypotheses(drawn(rng, table, spread))[3].verdict)
+        (
+            hypotheses(drawn(rng, table, study_of(0.0105), 0.004))[0].verdict,
+            hypotheses(drawn(rng, table, spread))[3].verdict,
+        )
         for _ in range(100)
     ]
     assert np.mean([h1 == "contradicted" for h1, _ in found]) <= slack(0.05, 100)
@@ -149,14 +161,20 @@ def test_equivalence_is_found_where_it_holds_and_rarely_where_it_does_not() -> N
     quiet = [e.verdict for _ in range(100) for e in effects(drawn(rng, table, noise=0.001))]
     assert np.mean([v == "equivalent" for v in quiet]) > 0.9
     apart = 0.9 + np.array([0.0, 0.0101])[None, None, :, None, None]
-    wrong = [any(e.verdict == "equivalent" for e in effects(drawn(rng, table, apart, 0.002))) for _ in range(200)]
+    wrong = [
+        any(e.verdict == "equivalent" for e in effects(drawn(rng, table, apart, 0.002))) for _ in range(200)
+    ]
     assert np.mean(wrong) <= slack(0.05, 200)
 
 
 def edge_study(rng: np.random.Generator, table: Table, shift: float) -> Table:
     """Edges near 2**-3.2, moved by `shift` octaves per treatment step; below it accuracy 0.9, above it 0.1."""
     shape = table.state.shape
-    log2 = -3.2 + 0.4 * rng.standard_normal((*shape[:3], 1, shape[4])) + shift * np.arange(shape[2])[None, None, :, None, None]
+    log2 = (
+        -3.2
+        + 0.4 * rng.standard_normal((*shape[:3], 1, shape[4]))
+        + shift * np.arange(shape[2])[None, None, :, None, None]
+    )
     trains = np.log2(np.array(table.numeric))[None, None, None, :, None] < log2
     scores = np.where(trains, 0.9, 0.1) + NOISE * rng.standard_normal(shape)
     return filled(table, scores, scores)

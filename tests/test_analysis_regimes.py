@@ -47,7 +47,9 @@ def covers(some: list[Exponent], b: float) -> float:
 def test_every_warmup_is_told_in_updates_epochs_and_as_a_share_of_the_run() -> None:
     found = updates(tabulate(regimes(hill(lambda n: None), seeds=2)))
     assert found is not None
-    told = {(x.condition, x.treatment): (x.updates, round(x.epochs, 4), round(x.share, 6)) for x in found.lengths}
+    told = {
+        (x.condition, x.treatment): (x.updates, round(x.epochs, 4), round(x.share, 6)) for x in found.lengths
+    }
     assert told["5000", "5ep"] == (1955, 5, 0.05)
     assert told["50", "5ep"] == (20, 5, 0.05)
     assert told["50", "20"] == (20, 5, 0.05)
@@ -69,7 +71,9 @@ def test_a_fixed_number_of_epochs_is_found_and_a_fixed_number_of_updates_exclude
 
 def test_without_any_effect_nothing_is_excluded_more_than_five_percent_of_the_time() -> None:
     some = exponents("none", IN_BOTH, times=60)
-    assert share(some, "updates") <= 0.1 and share(some, "epochs") <= 0.1  # 6 of 60 or more: 6 % of the time at 5 %
+    assert (
+        share(some, "updates") <= 0.1 and share(some, "epochs") <= 0.1
+    )  # 6 of 60 or more: 6 % of the time at 5 %
     assert all("noise" in e.text for e in some if (e.p_choices or 0) >= 0.05)
 
 
@@ -97,7 +101,10 @@ def test_exponent_is_the_least_squares_slope_of_the_favourites() -> None:
 
 def test_reach_and_chance_are_those_of_all_choices() -> None:
     s = ladder(tabulate(regimes(hill(lambda n: None), IN_EPOCHS[:4], seeds=1, sizes=(500, 100, 50))))
-    every = [slopes(s, np.array(row)[:, None])[0] for row in itertools.product(*(r[np.isfinite(r)] for r in s.updates))]
+    every = [
+        slopes(s, np.array(row)[:, None])[0]
+        for row in itertools.product(*(r[np.isfinite(r)] for r in s.updates))
+    ]
     assert np.allclose(reach(s), (min(every), max(every)))
     drawn = chance(s)
     assert drawn.mean() == pytest.approx(np.mean(every), abs=4 * np.std(every) / np.sqrt(len(drawn)))
@@ -105,9 +112,14 @@ def test_reach_and_chance_are_those_of_all_choices() -> None:
 
 
 def test_p_of_the_choices_is_uniform_without_an_effect_and_small_with_one() -> None:
-    p = [p_choices(ladder(tabulate(regimes(hill(lambda n: None, seed=k), IN_EPOCHS, seeds=3)))) or 0 for k in range(40)]
+    p = [
+        p_choices(ladder(tabulate(regimes(hill(lambda n: None, seed=k), IN_EPOCHS, seeds=3)))) or 0
+        for k in range(40)
+    ]
     assert 0.35 < np.mean(p) < 0.65 and np.mean(np.array(p) < 0.05) <= 0.15
-    assert (p_choices(ladder(tabulate(regimes(hill(lambda n: 100.0, noise=0.002), IN_EPOCHS, seeds=3)))) or 1) < 0.01
+    assert (
+        p_choices(ladder(tabulate(regimes(hill(lambda n: 100.0, noise=0.002), IN_EPOCHS, seeds=3)))) or 1
+    ) < 0.01
 
 
 def test_p_of_the_choices_does_not_ask_how_good_a_seed_is() -> None:
@@ -116,7 +128,11 @@ def test_p_of_the_choices_does_not_ask_how_good_a_seed_is() -> None:
     moved = s.judged.copy()
     moved[1:3] += np.array([[[0.3, -0.1, 0.0]], [[0.0, 0.2, 0.5]]])
     p = p_choices(s)
-    assert p is not None and 0.001 < p < 0.9 and p_choices(s._replace(judged=moved)) == pytest.approx(p, abs=1e-9)
+    assert (
+        p is not None
+        and 0.001 < p < 0.9
+        and p_choices(s._replace(judged=moved)) == pytest.approx(p, abs=1e-9)
+    )
 
 
 def test_warmups_of_equal_updates_are_one_choice() -> None:
@@ -154,7 +170,9 @@ def test_one_seed_is_a_description_and_a_warmup_in_both_units_counts_by_its_upda
 
 def panels(count: int, **how: Any) -> Updates:
     """The same study under several names of its task."""
-    made = [regimes(hill(lambda n: 5.0 * PER_EPOCH[n], **how), **{"task.name": f"t{i}"}) for i in range(count)]
+    made = [
+        regimes(hill(lambda n: 5.0 * PER_EPOCH[n], **how), **{"task.name": f"t{i}"}) for i in range(count)
+    ]
     found = updates(tabulate(replace(made[0], rows=tuple(r for m in made for r in m.rows))))
     assert found is not None and len(found.exponents) == count
     return found
@@ -177,7 +195,9 @@ def test_the_lead_of_the_best_interior_size_is_corrected_for_their_number() -> N
     half = t_quantile(1 - 0.025 / 3, 2) * np.std([1, 2, 6], ddof=1) / 3**0.5
     assert e.mean == 3 and e.lo is not None and e.hi is not None and e.n == 3
     assert e.hi == pytest.approx(3 + half) and e.lo >= 3 - half
-    assert _lead(gain[[0, 1, 4]], 0.0).lo == pytest.approx(3 - half * t_quantile(0.975, 2) / t_quantile(1 - 0.025 / 3, 2))
+    assert _lead(gain[[0, 1, 4]], 0.0).lo == pytest.approx(
+        3 - half * t_quantile(0.975, 2) / t_quantile(1 - 0.025 / 3, 2)
+    )
 
 
 def test_hypotheses_in_updates() -> None:
@@ -185,7 +205,11 @@ def test_hypotheses_in_updates() -> None:
         return 0.8 + (0.02 if u and size == 500 else 0.0) + 1e-4 * np.sin(size + u + 7 * s)
 
     h1, h2 = restated(peak)
-    assert h1.verdict == "supported" and h1.effect.mean == pytest.approx(0.02, abs=1e-3) and "40 updates" in h1.text
+    assert (
+        h1.verdict == "supported"
+        and h1.effect.mean == pytest.approx(0.02, abs=1e-3)
+        and "40 updates" in h1.text
+    )
     assert h2.verdict == "not decided"
     h1, h2 = restated(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.003))
     assert h2.verdict == "supported" and h2.p < 0.05
@@ -202,36 +226,60 @@ def restated(score: Any, warmups: Any = IN_BOTH) -> Any:
 def test_incomplete_panels_and_other_studies() -> None:
     """AdamW of the seed's grid has other warmups at the smallest size; what has no pair of warmups has no exponent."""
     given = regimes(hill(lambda n: 40.0), IN_EPOCHS, seeds=2)
-    kept = [r for r in given.rows if r.axes[WARMUP]["epochs"] in ((0, 1, 5) if r.axes[SIZE] == 50 else (0, 5, 20))]
+    kept = [
+        r for r in given.rows if r.axes[WARMUP]["epochs"] in ((0, 1, 5) if r.axes[SIZE] == 50 else (0, 5, 20))
+    ]
     found = updates(tabulate(replace(given, rows=tuple(kept))))
     assert found is not None and len(found.favourites) == 5 and round(found.favourites[0].longest, 9) == 20
     single = [r for r in given.rows if r.axes[WARMUP]["epochs"] in (0, 5)]
     lone = updates(tabulate(replace(given, rows=tuple(single))))
     assert lone is not None and not lone.exponents and not lone.hypotheses and len(lone.lengths) == 10
-    assert updates(tabulate(results(np.full((1, 1, 2, 1, 2), 0.5), panels=("sgd",), sizes=("a",), warmups=(0, 1)))) is None
+    assert (
+        updates(
+            tabulate(results(np.full((1, 1, 2, 1, 2), 0.5), panels=("sgd",), sizes=("a",), warmups=(0, 1)))
+        )
+        is None
+    )
 
 
 def test_surface_keeps_warmups_in_epochs_and_one_seed_panels_beside_those_of_more() -> None:
     (s,) = surfaces(tabulate(regimes(hill(lambda n: 40.0))))
     assert s.names == ("0ep", "1ep", "5ep", "10ep", "20ep") and (np.diff(s.warmup, axis=1) > 0).all()
-    many, few = (regimes(hill(lambda n: 40.0), IN_EPOCHS, seeds=n, **{"task.name": name}) for n, name in ((3, "a"), (1, "b")))
+    many, few = (
+        regimes(hill(lambda n: 40.0), IN_EPOCHS, seeds=n, **{"task.name": name})
+        for n, name in ((3, "a"), (1, "b"))
+    )
     both = surfaces(tabulate(replace(many, rows=(*many.rows, *few.rows))))
     assert [(x.panel, x.n) for x in both] == [("a", 3), ("b", 1)]
 
 
 def test_sizes_of_several_panels_keep_their_direction() -> None:
-    a, b = (regimes(hill(lambda n: None), IN_EPOCHS, seeds=1, sizes=sizes) for sizes in ((1000, 100, 50), (5000, 500)))
-    assert tabulate(replace(a, rows=(*a.rows, *b.rows))).conditions.labels == ("5000", "1000", "500", "100", "50")
+    a, b = (
+        regimes(hill(lambda n: None), IN_EPOCHS, seeds=1, sizes=sizes)
+        for sizes in ((1000, 100, 50), (5000, 500))
+    )
+    assert tabulate(replace(a, rows=(*a.rows, *b.rows))).conditions.labels == (
+        "5000",
+        "1000",
+        "500",
+        "100",
+        "50",
+    )
 
 
 def protocols(**changes: Any) -> tuple[Results, dict[str, Any]]:
     """Two seeds, three warmups: with selection test 0.90 + 0.01 seed at the end and 0.02 + 0.01 seed more at the best."""
     rows: list[Row] = []
     for selection, sizes in (("validation", (1000, 100)), ("test", (5000, 100))):
-        made = regimes(lambda n, u, s: 0.9 + 0.01 * s, IN_EPOCHS[:3], seeds=2, sizes=sizes, **{SELECTION: selection})
+        made = regimes(
+            lambda n, u, s: 0.9 + 0.01 * s, IN_EPOCHS[:3], seeds=2, sizes=sizes, **{SELECTION: selection}
+        )
         rows += made.rows
     rows = [replace(r, run_id=f"p{i}") for i, r in enumerate(rows)]
-    honest = [replace(r, summary={**r.summary, "test_accuracy": 0.85}) if r.axes[SELECTION] == "validation" else r for r in rows]
+    honest = [
+        replace(r, summary={**r.summary, "test_accuracy": 0.85}) if r.axes[SELECTION] == "validation" else r
+        for r in rows
+    ]
     of = replace(made.study, **changes)
     records = {}
     for r in rows:
@@ -246,7 +294,8 @@ def test_protocols_are_paired_and_split() -> None:
     given, records = protocols()
     f = analyse(given, records.__getitem__)
     assert {(o.condition, o.selection, o.runs) for o in f.optimism} == {
-        (c, s, 6) for s, c in (("validation", "1000"), ("validation", "100"), ("test", "5000"), ("test", "100"))
+        (c, s, 6)
+        for s, c in (("validation", "1000"), ("validation", "100"), ("test", "5000"), ("test", "100"))
     }
     o = next(x for x in f.optimism if x.selection == "test")
     assert (o.best, o.last, o.over) == (pytest.approx(0.93), pytest.approx(0.905), "seeds")
@@ -256,7 +305,9 @@ def test_protocols_are_paired_and_split() -> None:
         assert g.panel == "test" and g.honest == pytest.approx(0.85) and g.gap.mean == pytest.approx(0.08)
         assert g.gap.mean == pytest.approx(g.optimism.mean + g.rest.mean)
     assert f.updates is not None and {x.panel for x in f.updates.lengths} == {"validation", "test"}
-    assert [e.panel for e in f.updates.exponents] == ["validation"], "what chose on the test split is told, not tested"
+    assert [e.panel for e in f.updates.exponents] == ["validation"], (
+        "what chose on the test split is told, not tested"
+    )
     at_end = {c.estimate.mean for c in f.cells if c.panel == "test"}
     assert np.allclose(list(at_end), 0.905), "the headline stays the value at the end"
     assert any("selection test" in n for n in f.notes)
@@ -268,8 +319,14 @@ def test_one_protocol_one_seed_and_a_loss() -> None:
     study = replace(given.study, scientific=(SIZE, WARMUP), seeds=(0,))
     rows = tuple(replace(r, axes={k: v for k, v in r.axes.items() if k != SELECTION}) for r in lone)
     f = analyse(Results(study, rows), records.__getitem__)
-    assert not f.gaps and {o.over for o in f.optimism} == {"settings"} and {o.optimism.n for o in f.optimism} == {3}
-    assert f.optimism[0].best == pytest.approx(0.9), "of a loss the best is the lowest, and the untrained step does not count"
+    assert (
+        not f.gaps
+        and {o.over for o in f.optimism} == {"settings"}
+        and {o.optimism.n for o in f.optimism} == {3}
+    )
+    assert f.optimism[0].best == pytest.approx(0.9), (
+        "of a loss the best is the lowest, and the untrained step does not count"
+    )
 
 
 def test_tasks_that_do_not_select_have_no_protocols() -> None:
@@ -287,7 +344,9 @@ def probed() -> Findings:
         up = rows[run_id].seed
         norm = trace(steps, [1.0 + up + e for e in range(13)])
         trail = trace(steps, [10.0 * up] * 13)
-        return record(rows[run_id], grad_norm=norm, hessian_trace=trail, hessian_trace_se=trace(steps, [3.0 + up] * 13))
+        return record(
+            rows[run_id], grad_norm=norm, hessian_trace=trail, hessian_trace_se=trace(steps, [3.0 + up] * 13)
+        )
 
     return analyse(given, load)
 
@@ -327,7 +386,12 @@ def test_notes_of_the_study_come_first() -> None:
 
 
 def test_a_real_record_with_probes() -> None:
-    run = Run(task=spec("digits", examples_per_class=5), length="3ep", batch_size=25, probes=(spec("grad_norm", every=2),))
+    run = Run(
+        task=spec("digits", examples_per_class=5),
+        length="3ep",
+        batch_size=25,
+        probes=(spec("grad_norm", every=2),),
+    )
     done = train(run)
     assert isinstance(done, Record) and done.status == Status("done")
     axes = {SIZE: 5, WARMUP: {"epochs": 0.0}}

@@ -160,16 +160,22 @@ def test_the_runs_of_the_study_regimes_are_those_of_the_golden_file():
 def test_the_settings_of_the_image_study_are_those_of_the_golden_file():
     """The seed's 155 names in its order, each with its run's id under our protocol and under the seed's."""
     ours, seeds = (
-        STUDIES.build("regimes", {"tasks": ("all",), "protocol": protocol}).study().declared() for protocol in ("preheat", "seed")
+        STUDIES.build("regimes", {"tasks": ("all",), "protocol": protocol}).study().declared()
+        for protocol in ("preheat", "seed")
     )
     assert [p.names for p in ours] == [p.names for p in seeds]
-    golden("seed_grid.txt", "".join(f"{a.run.id} {b.run.id} {a.names[0]}\n" for a, b in zip(ours, seeds, strict=True)))
+    golden(
+        "seed_grid.txt",
+        "".join(f"{a.run.id} {b.run.id} {a.names[0]}\n" for a, b in zip(ours, seeds, strict=True)),
+    )
 
 
 # --- run, results, plot ----------------------------------------------------------------------------------------------
 
 
-DECLARED = shlex.split("run quadratic --optimizer sgd --steps 25 --schedule cosine --warmup 20% --probe grad_norm")
+DECLARED = shlex.split(
+    "run quadratic --optimizer sgd --steps 25 --schedule cosine --warmup 20% --probe grad_norm"
+)
 
 
 def test_run_trains_once_and_keeps_the_record(tmp_path, capsys, monkeypatch):
@@ -181,8 +187,12 @@ def test_run_trains_once_and_keeps_the_record(tmp_path, capsys, monkeypatch):
     assert cli.main([*DECLARED, "--peak-lr", "0.5"]) == 0
     assert "nothing is trained twice" in capsys.readouterr().out
     assert len(Store.open("results", create=False).attempts(head.id)) == 1
-    Path("run.yaml").write_text("{task: quadratic, optimizer: sgd, peak_lr: 0.5, length: 25, probes: [grad_norm]}")
-    assert cli.main(["run", "run.yaml", "--schedule", "cosine", "--warmup", "20%"]) == 0, "the same run from a file"
+    Path("run.yaml").write_text(
+        "{task: quadratic, optimizer: sgd, peak_lr: 0.5, length: 25, probes: [grad_norm]}"
+    )
+    assert cli.main(["run", "run.yaml", "--schedule", "cosine", "--warmup", "20%"]) == 0, (
+        "the same run from a file"
+    )
     assert "nothing is trained twice" in capsys.readouterr().out
 
 
@@ -190,7 +200,9 @@ def test_run_reads_a_schedule_as_plot_and_compare_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = "run quadratic --optimizer sgd --steps 40 --peak-lr 1e-2"
     Path("mine.json").write_text(json.dumps(wsd(warmup="5%", cooldown="20%", final="1e-6lr").json()))
-    Path("whole.yaml").write_text("{task: quadratic, optimizer: sgd, peak_lr: 1e-2, length: 40, schedule: {warmup: 3}}")
+    Path("whole.yaml").write_text(
+        "{task: quadratic, optimizer: sgd, peak_lr: 1e-2, length: 40, schedule: {warmup: 3}}"
+    )
 
     def meant(line):
         return run_command.declared(cli.build("run").parse_args(shlex.split(line)[1:])).schedule
@@ -220,13 +232,18 @@ def test_results_lists_records_in_the_order_of_writing(two, capsys):
     root, done, diverged = two
     assert cli.main(["results", "--results", str(root)]) == 0
     rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 4 and done in rows[1] and diverged in rows[2] and rows[3] == f"2 of 2 records in {root}"
+    assert (
+        len(rows) == 4 and done in rows[1] and diverged in rows[2] and rows[3] == f"2 of 2 records in {root}"
+    )
     assert cli.main(["results", "--last", "1", "--results", str(root)]) == 0
     out = capsys.readouterr().out
     assert diverged in out and done not in out, "the newest is the last that was written"
     assert cli.main(["results", "--all", "--csv", "--results", str(root)]) == 0
     table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
-    assert [(r["id"], r["outcome"], r["peak_lr"]) for r in table] == [(done, "done", "0.5"), (diverged, "diverged", "1e+30")]
+    assert [(r["id"], r["outcome"], r["peak_lr"]) for r in table] == [
+        (done, "done", "0.5"),
+        (diverged, "diverged", "1e+30"),
+    ]
 
 
 def test_results_shows_one_record_and_its_trace(two, capsys):
@@ -238,14 +255,19 @@ def test_results_shows_one_record_and_its_trace(two, capsys):
     assert cli.main(["results", done, "--trace", "train_loss", "--results", str(root)]) == 0
     head, *series = [line.split(",") for line in capsys.readouterr().out.splitlines()]
     stored = Store.open(root, create=False).load(done).trace["train_loss"]
-    assert head == ["step", "value"] and [(int(k), float(v)) for k, v in series] == list(zip(*stored, strict=True))
+    assert head == ["step", "value"] and [(int(k), float(v)) for k, v in series] == list(
+        zip(*stored, strict=True)
+    )
     assert cli.main(["results", done, "--trace", "train_los", "--results", str(root)]) == 2
     assert "train_loss" in capsys.readouterr().err
     assert cli.main(["results", "zzz", "--results", str(root)]) == 2
 
 
 def test_results_shows_records_of_what_is_not_imported_here_and_of_damaged_traces(tmp_path, capsys):
-    store, small = Store.open(tmp_path), {"task": "quadratic", "optimizer": "sgd", "length": 20, "seed": 1234567}
+    store, small = (
+        Store.open(tmp_path),
+        {"task": "quadratic", "optimizer": "sgd", "length": 20, "seed": 1234567},
+    )
     plain = Run.from_json({**small, "schedule": {"name": "cosine", "warmup": "2ep"}, "length": "10ep"})
     foreign = {
         "task": {"name": "nobodys"},
@@ -274,10 +296,14 @@ def test_results_shows_records_of_what_is_not_imported_here_and_of_damaged_trace
 def test_paths_with_spaces_and_letters_beyond_ascii_and_terminals_without_them(tmp_path):
     root = tmp_path / "Ergebnisse für Zoë 学"
     assert cli.main(["run", "quadratic", "--steps", "5", "--results", str(root)]) == 0
-    assert cli.main(["plot", "cosine", "--out", str(root / "é 学.svg")]) == 0 and (root / "é 学.svg").is_file()
+    assert (
+        cli.main(["plot", "cosine", "--out", str(root / "é 学.svg")]) == 0 and (root / "é 学.svg").is_file()
+    )
     call = [sys.executable, "-m", "preheat", "results", "--results", str(root)]
     for encoding, end in (("utf-8", str(root)), ("ascii", r"Ergebnisse f\xfcr Zo\xeb \u5b66")):
-        done = subprocess.run(call, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=True)
+        done = subprocess.run(
+            call, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, check=True
+        )
         assert done.stdout.decode().splitlines()[-1].endswith(end)
 
 
@@ -315,7 +341,9 @@ def test_strange_values_and_files_are_told_with_their_rule(tmp_path, monkeypatch
     Path("claims.toml").write_bytes(b"\xef\xbb\xbf[[grid]]\r\nproduct = {peak_lr = [0.1, 0.2]}\r\n")
     for line, rule in WRONG.items():
         assert cli.main(shlex.split(line)) == 2 and rule in (err := capsys.readouterr().err), (line, err)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["claims.toml", "x.yaml"], "a mistake leaves nothing behind"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["claims.toml", "x.yaml"], (
+        "a mistake leaves nothing behind"
+    )
 
 
 def test_an_option_of_the_default_optimizer_needs_no_name(tmp_path, capsys):
@@ -335,13 +363,28 @@ def test_the_bar_says_runs_done_per_second_and_only_once_there_are_some():
     assert "  0.05 runs/s  13 min 20 s so far" in bar.text(800.0)
     bar.add(work=2_199_000, runs=2760)
     bar.end()
-    assert out.getvalue().startswith("100%  2800/2800 runs, 3 diverged, 1 failed  ") and out.getvalue().count("\n") == 1
+    assert (
+        out.getvalue().startswith("100%  2800/2800 runs, 3 diverged, 1 failed  ")
+        and out.getvalue().count("\n") == 1
+    )
 
 
 def test_plot_writes_png_svg_and_pdf_without_torch(tmp_path):
     lines = [
         ["plot", "wsd", "--warmup", "5%", "--out", "wsd.png"],
-        ["plot", "cosine", "linear", "--warmup", "10ep", "--epochs", "100", "--unit", "epochs", "--out", "two.svg"],
+        [
+            "plot",
+            "cosine",
+            "linear",
+            "--warmup",
+            "10ep",
+            "--epochs",
+            "100",
+            "--unit",
+            "epochs",
+            "--out",
+            "two.svg",
+        ],
         ["plot", "exponential", "--set", "final=0.001", "--log", "--peak-lr", "0.1", "--out", "decay.pdf"],
     ]
     answers, modules = commands(lines, tmp_path)
@@ -362,7 +405,9 @@ ENOUGH = "--limit 8 --jobs 1 --compile off"
 def blocks() -> list[tuple[str, str, str]]:
     """(file to write or "", language, text) of every block of the README that is marked for test."""
     found = MARKED.findall(README.read_text(encoding="utf-8"))
-    assert len(found) == README.read_text(encoding="utf-8").count("<!-- test"), "a mark stands in the line above its block"
+    assert len(found) == README.read_text(encoding="utf-8").count("<!-- test"), (
+        "a mark stands in the line above its block"
+    )
     assert {"bash", "python"} <= {language for file, language, _ in found if not file}
     return found
 
@@ -380,7 +425,9 @@ def registries():
         del sys.modules[name]
 
 
-def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(tmp_path, monkeypatch, registries, capsys):
+def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(
+    tmp_path, monkeypatch, registries, capsys
+):
     """In this process, studies cut to their first eight runs."""
     monkeypatch.chdir(tmp_path)
     for file, language, text in blocks():
@@ -410,8 +457,12 @@ def test_the_readmes_commands_and_examples_run_as_they_stand(tmp_path):
         if file:
             (tmp_path / file).write_text(text, encoding="utf-8")
             continue
-        call = [sys.executable, "-c", text] if language == "python" else ["bash", "-euo", "pipefail", "-c", text]
-        done = subprocess.run(call, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        call = (
+            [sys.executable, "-c", text] if language == "python" else ["bash", "-euo", "pipefail", "-c", text]
+        )
+        done = subprocess.run(
+            call, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, (text, done.stdout, done.stderr)
 
 
@@ -421,7 +472,21 @@ def test_the_readmes_commands_and_examples_run_as_they_stand(tmp_path):
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (
-        cli.main(["study", "regimes", "--dry-run", "--limit", "6", "--placement", "fleet", "--compile", "off", "--jobs", "2"])
+        cli.main(
+            [
+                "study",
+                "regimes",
+                "--dry-run",
+                "--limit",
+                "6",
+                "--placement",
+                "fleet",
+                "--compile",
+                "off",
+                "--jobs",
+                "2",
+            ]
+        )
         == 0
     )
     out = capsys.readouterr().out

@@ -79,7 +79,18 @@ def test_the_table(capsys):
     assert (code, err) == (0, "")
     head, blank, columns, *rows = out.splitlines()
     assert head == "1000 steps; insensitivity and shared start over 250, 500, 750, 1000 steps" and not blank
-    assert columns.split() == ["mean", "first", "last", "fall", "insensitivity", "shared", "start", "bound", "best", "peak"]
+    assert columns.split() == [
+        "mean",
+        "first",
+        "last",
+        "fall",
+        "insensitivity",
+        "shared",
+        "start",
+        "bound",
+        "best",
+        "peak",
+    ]
     cells = {row.split()[0]: row.split()[1:] for row in rows}
     assert cells["linear"] == [
         "0.5",
@@ -117,12 +128,26 @@ def test_two_schedules_are_set_against_each_other(capsys):
 
 
 def test_options_of_all_and_the_units_of_lengths(capsys):
-    line = ["wsd", "cosine:warmup=0", "--epochs", "20", "--steps-per-epoch", "5", "--warmup", "2ep", "--set", "final=0.5"]
+    line = [
+        "wsd",
+        "cosine:warmup=0",
+        "--epochs",
+        "20",
+        "--steps-per-epoch",
+        "5",
+        "--warmup",
+        "2ep",
+        "--set",
+        "final=0.5",
+    ]
     code, out, _ = said(capsys, *line, "--budgets", "50,100%,10ep,15ep", "--json")
     data = json.loads(out)
     assert code == 0 and (data["total"], data["per_epoch"], data["budgets"]) == (100, 5, [50, 75, 100])
     flat, wave = data["schedules"].values()
-    assert flat["schedule"] == wsd(warmup="2ep", final=0.5).json() and wave["schedule"] == cosine(final=0.5).json()
+    assert (
+        flat["schedule"] == wsd(warmup="2ep", final=0.5).json()
+        and wave["schedule"] == cosine(final=0.5).json()
+    )
     assert flat["budget"] == pytest.approx(5 + 70 + 15) and flat["mean"] == pytest.approx(0.9)
     assert flat["fall"] == pytest.approx(0.5 / 20) and wave["first"] == pytest.approx(1, abs=1e-3)
     assert [r["total"] for r in wave["insensitivity"]["runs"]] == [50, 75, 100]
@@ -137,22 +162,32 @@ def test_a_file_is_read_as_it_is_and_takes_no_options_of_all(capsys, tmp_path, m
     code, out, _ = said(capsys, "@mine.json", "linear", "--warmup", "5%", "--peak-lr", "1e-3", "--json")
     both = json.loads(out)["schedules"]
     assert code == 0 and list(both) == ["@mine.json", "linear"]
-    assert both["@mine.json"]["schedule"] == made.json() and both["linear"]["schedule"] == linear(warmup="5%").json()
+    assert (
+        both["@mine.json"]["schedule"] == made.json()
+        and both["linear"]["schedule"] == linear(warmup="5%").json()
+    )
 
 
 def test_the_functions_of_python_that_give_a_schedule_are_known_as_such():
     public = {name: getattr(schedules, name) for name in schedules.__all__ if name not in SCHEDULES.names()}
     given = {
-        n for n, f in public.items() if isfunction(f) and f.__annotations__.get("return") in ("Recipe", "Pieces", "tabulated")
+        n
+        for n, f in public.items()
+        if isfunction(f) and f.__annotations__.get("return") in ("Recipe", "Pieces", "tabulated")
     }
     assert given == set(FUNCTIONS)
 
 
 def test_a_budget_that_a_schedule_does_not_fit(capsys):
     code, out, _ = said(capsys, "wsd:warmup=400", "linear")
-    assert code == 0 and "note: wsd:warmup=400 has no insensitivity: a schedule's pieces must fit in the run" in out
+    assert (
+        code == 0
+        and "note: wsd:warmup=400 has no insensitivity: a schedule's pieces must fit in the run" in out
+    )
     code, out, err = said(capsys, "wsd:warmup=400", "linear", "--budgets", "100,1000")
-    assert (code, out) == (2, "") and err.startswith("preheat: wsd:warmup=400 and --budgets: a schedule's pieces must fit")
+    assert (code, out) == (2, "") and err.startswith(
+        "preheat: wsd:warmup=400 and --budgets: a schedule's pieces must fit"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,10 +201,19 @@ def test_a_budget_that_a_schedule_does_not_fit(capsys):
         (["cosine", "--steps", "5", "--epochs", "5"], "write one of them"),
         (["cosine", "--peak-lr", "0"], "--peak-lr must be"),
         (["cosine:final=1e-6lr"], "needs the peak rate: give --peak-lr RATE, or write a factor"),
-        (["cosine", "--budgets", "5ep,10ep"], "needs the steps per epoch: give --steps-per-epoch N, or write steps"),
+        (
+            ["cosine", "--budgets", "5ep,10ep"],
+            "needs the steps per epoch: give --steps-per-epoch N, or write steps",
+        ),
         (["cosine:warmup=3e9tok"], "needs the tokens per step: write steps, epochs or % of the run"),
-        (["cosine", "--steps", "1000000000"], "at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps"),
-        (["cosine", "--budgets", "10,20000000"], "at most 10,000,000 steps, got 20,000,000 in --budgets: write shorter"),
+        (
+            ["cosine", "--steps", "1000000000"],
+            "at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps",
+        ),
+        (
+            ["cosine", "--budgets", "10,20000000"],
+            "at most 10,000,000 steps, got 20,000,000 in --budgets: write shorter",
+        ),
         (["cosine", "@nofile.yaml"], "nofile.yaml: no such file"),
         (["torch_one_cycle"], "got 'torch_one_cycle', a function of Python"),
         (["cosine", "--json=1"], "--json"),

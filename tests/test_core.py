@@ -36,7 +36,23 @@ def test_lengths_read_back_from_text_and_json(n, share, passes):
     "bad",
     [
         *(-1, math.nan, math.inf, 10**400, True, 1.5, None, {"weeks": 3}, [5]),
-        *("5 apples", "", "-5ep", "200%", "1.2.3%", ".", ".%", "..5", "5.5.5", "1e", "e5", "5e", "1e999", "9" * 400, "٣ep"),
+        *(
+            "5 apples",
+            "",
+            "-5ep",
+            "200%",
+            "1.2.3%",
+            ".",
+            ".%",
+            "..5",
+            "5.5.5",
+            "1e",
+            "e5",
+            "5e",
+            "1e999",
+            "9" * 400,
+            "٣ep",
+        ),
     ],
 )
 def test_bad_lengths_say_what_to_write(bad):
@@ -51,7 +67,13 @@ def test_length_resolves_without_rounding():
 
 
 def test_numbers_as_text():
-    wanted = {"5.ep": epochs(5), " .5 % ": fraction(0.005), "1e2": steps(100), "1.5e-1 epochs": epochs(0.15), "7 st": steps(7)}
+    wanted = {
+        "5.ep": epochs(5),
+        " .5 % ": fraction(0.005),
+        "1e2": steps(100),
+        "1.5e-1 epochs": epochs(0.15),
+        "7 st": steps(7),
+    }
     assert {text: length(text) for text in wanted} == wanted
 
 
@@ -64,7 +86,9 @@ def test_a_length_that_is_whole_but_for_rounding_is_whole(part, per_epoch):
 
 
 def test_a_run_of_a_fraction_of_an_epoch_takes_its_steps():
-    one = run(task=spec("quadratic", examples=100), batch_size=1, length="0.07ep", schedule={"warmup": "0.07ep"})
+    one = run(
+        task=spec("quadratic", examples=100), batch_size=1, length="0.07ep", schedule={"warmup": "0.07ep"}
+    )
     assert one.total_steps == 7 and one.but(length="0.14ep").schedule.resolve(14, 100).warmup == 7
     with pytest.raises(UserError, match=r"whole number of steps.*is 7\.00001 steps"):
         run(task=spec("quadratic", examples=100), batch_size=1, length="0.0700001ep")
@@ -131,7 +155,9 @@ BAD_RUNS = {
     "at most 10,000,000 steps": {"length": "1e9ep"},
     "at most 10,000,000 steps, got 1e.308ep = inf": {"length": "1e308ep"},
     "peak_lr must be a finite number > 0, got 1000": {"peak_lr": 10**400},
-    "option momentum of optimizer 'sgd' must be a number, got 1000": {"optimizer": spec("sgd", momentum=10**400)},
+    "option momentum of optimizer 'sgd' must be a number, got 1000": {
+        "optimizer": spec("sgd", momentum=10**400)
+    },
     "unknown precision 'float16'": {"precision": "float16"},
     "clip_norm must be a finite number > 0": {"clip_norm": 0},
     "examples_per_class of digits must be 1 to 100": {"task": spec("digits", examples_per_class=101)},
@@ -159,7 +185,9 @@ def test_records_of_tasks_that_are_not_installed_can_be_read():
     assert Run.from_json(data, trusted=True).task == spec("elsewhere", size=3)
 
 
-@pytest.mark.parametrize("stored", [{"name": "elsewhere", "warmup": {"epochs": 5}, "x": 0.1}, {"name": "cosine", "of_old": 1}])
+@pytest.mark.parametrize(
+    "stored", [{"name": "elsewhere", "warmup": {"epochs": 5}, "x": 0.1}, {"name": "cosine", "of_old": 1}]
+)
 def test_records_of_schedules_that_are_not_installed_can_be_read_but_not_trained(stored):
     data = {**run().json(), "schedule": stored}
     with pytest.raises(UserError):
@@ -181,7 +209,12 @@ def test_grid_blocks_combine_product_zip_points_where_and_exclude():
     )
     rows = list(block.settings())
     assert len(rows) == 2 * 2 * 2 - 2
-    assert [get(r, "c") for r in rows[:4]] == [{"d": "x", "e": 0}, {"d": "x", "e": 0}, {"d": "y", "e": 1}, {"d": "y", "e": 1}]
+    assert [get(r, "c") for r in rows[:4]] == [
+        {"d": "x", "e": 0},
+        {"d": "x", "e": 0},
+        {"d": "y", "e": 1},
+        {"d": "y", "e": 1},
+    ]
     with pytest.raises(UserError, match="one length"):
         Block(zip={"a": [1], "b": [1, 2]})
     with pytest.raises(UserError, match="list"):
@@ -207,8 +240,13 @@ def small_study(**changes) -> Study:
 def test_study_declares_every_run_beforehand_once_and_in_order():
     points = small_study().points()
     assert len(points) == 8 and len({p.run.id for p in points}) == 8
-    assert [p.seed for p in points[:2]] == [0, 1] and points[0].axes == {"schedule.warmup": {"steps": 0}, "peak_lr": 0.1}
-    assert Study.from_json(small_study().json()) == Study.from_json(Study.from_json(small_study().json()).json())
+    assert [p.seed for p in points[:2]] == [0, 1] and points[0].axes == {
+        "schedule.warmup": {"steps": 0},
+        "peak_lr": 0.1,
+    }
+    assert Study.from_json(small_study().json()) == Study.from_json(
+        Study.from_json(small_study().json()).json()
+    )
     assert [p.run.id for p in Study.from_json(small_study().json()).points()] == [p.run.id for p in points]
     assert len(index_json(small_study(), points)["points"]) == 8
 

@@ -46,7 +46,9 @@ def test_it_shows_what_there_is(data: Path, capsys, monkeypatch) -> None:
         file, content = imitation(name, 3)
         (data / file).write_bytes(content)
     monkeypatch.setitem(
-        SETS, "cifar10", replace(SETS["cifar10"], md5=md5((data / SETS["cifar10"].file).read_bytes()).hexdigest())
+        SETS,
+        "cifar10",
+        replace(SETS["cifar10"], md5=md5((data / SETS["cifar10"].file).read_bytes()).hexdigest()),
     )
     (data / "cifar-100-python").mkdir()
     lines = said(capsys).splitlines()
@@ -61,7 +63,9 @@ def test_it_shows_what_there_is(data: Path, capsys, monkeypatch) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_imitation_writes_files_that_are_read_and_counted(name: str, data: Path, capsys) -> None:
     out = said(capsys, name, "--imitate", "--per-class", "60")
-    assert f"{60 * SETS[name].classes:,} training" in out and f"{12 * SETS[name].classes:,} test images" in out
+    assert (
+        f"{60 * SETS[name].classes:,} training" in out and f"{12 * SETS[name].classes:,} test images" in out
+    )
     assert [p.name for p in data.iterdir()] == [SETS[name].file]
     assert len(files.arrays(name, "local").train[1]) == 60 * SETS[name].classes
 
@@ -77,13 +81,19 @@ def test_imitation_never_replaces_a_file(data: Path, capsys) -> None:
 
 def test_the_folder_of_the_option_is_used_and_made(tmp_path: Path, capsys) -> None:
     out = said(capsys, "pathmnist", "--imitate", "--per-class", "2", "--data", str(tmp_path / "a b" / "c"))
-    assert f"image sets in {tmp_path / 'a b' / 'c'}:" in out and (tmp_path / "a b" / "c" / "pathmnist.npz").is_file()
+    assert (
+        f"image sets in {tmp_path / 'a b' / 'c'}:" in out
+        and (tmp_path / "a b" / "c" / "pathmnist.npz").is_file()
+    )
 
 
 def test_mistakes_are_told(data: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
     for words, message in (
-        (["cifar11"], "unknown image set 'cifar11': did you mean 'cifar10'? Known: cifar10, cifar100, pathmnist"),
+        (
+            ["cifar11"],
+            "unknown image set 'cifar11': did you mean 'cifar10'? Known: cifar10, cifar100, pathmnist",
+        ),
         (["--imitate"], "--imitate needs the set to imitate: write preheat data cifar10 --imitate"),
         (["cifar10", "--per-class", "5"], "--per-class is for imitated images: add --imitate"),
         (["cifar10", "--imitate", "--per-class", "0"], "must be a whole number above 0, got '0'"),
@@ -93,14 +103,19 @@ def test_mistakes_are_told(data: Path, tmp_path: Path, capsys) -> None:
         ),
         (["--data", str(tmp_path / "file")], "--data must be a folder, got the file"),
         (["--data", ""], "must be a folder's name"),
-        (["cifar10"], f"by hand: download {SETS['cifar10'].url} (md5 {SETS['cifar10'].md5}), put it at {data}"),
+        (
+            ["cifar10"],
+            f"by hand: download {SETS['cifar10'].url} (md5 {SETS['cifar10'].md5}), put it at {data}",
+        ),
     ):
         assert message in said(capsys, *words, code=2)
 
 
 def test_imitated_files_are_not_the_official_ones(data: Path, capsys) -> None:
     said(capsys, "pathmnist", "--imitate", "--per-class", "2")
-    assert "pathmnist.npz is not the official file of PathMNIST: its md5 must be a8b06965" in said(capsys, "pathmnist", code=2)
+    assert "pathmnist.npz is not the official file of PathMNIST: its md5 must be a8b06965" in said(
+        capsys, "pathmnist", code=2
+    )
 
 
 def test_what_the_page_shows_runs(tmp_path: Path, data: Path, monkeypatch, capsys) -> None:
@@ -111,7 +126,9 @@ def test_what_the_page_shows_runs(tmp_path: Path, data: Path, monkeypatch, capsy
         if language == "python":
             exec(compile(block, PAGE.name, "exec"), {})
         else:
-            assert all(cli.main(shlex.split(line)[1:]) == 0 for line in block.splitlines()), capsys.readouterr()
+            assert all(cli.main(shlex.split(line)[1:]) == 0 for line in block.splitlines()), (
+                capsys.readouterr()
+            )
     assert {p.name for p in data.iterdir()} == {"cifar-10-python.tar.gz", "pathmnist.npz", "cifar-100-python"}
 
 

@@ -41,7 +41,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PREHEAT_DATA", str(folder))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     for name in SETS:
-        monkeypatch.setitem(SETS, name, replace(SETS[name], url=f"http://127.0.0.1:{closed_port()}/{SETS[name].file}"))
+        monkeypatch.setitem(
+            SETS, name, replace(SETS[name], url=f"http://127.0.0.1:{closed_port()}/{SETS[name].file}")
+        )
     return folder
 
 
@@ -104,11 +106,15 @@ def test_every_set_is_read_in_the_shapes_of_the_contract(name: str, data: Path) 
         assert x.flags.writeable and x.flags.c_contiguous
     assert (found.validation is None) == (name in CIFAR)
     assert files.arrays(name, "local") is found
-    assert files.origin(name, "local") == {"data": f"{about.file} md5 {hashlib.md5(imitated(name)[1]).hexdigest()}"}
+    assert files.origin(name, "local") == {
+        "data": f"{about.file} md5 {hashlib.md5(imitated(name)[1]).hexdigest()}"
+    }
 
 
 @pytest.mark.parametrize("name", CIFAR)
-def test_archive_folder_and_the_folder_itself_hold_the_same(name: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archive_folder_and_the_folder_itself_hold_the_same(
+    name: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = put(name, data)
     first = files.arrays(name, "local")
     archive.unlink()
@@ -141,7 +147,11 @@ def test_pixels_and_labels_come_in_the_order_of_the_batches(data: Path) -> None:
         images, labels = npz["val_images"], npz["val_labels"]
     assert images.shape[1:] == (28, 28, 3) and labels.shape[1:] == (1,)
     split = files.arrays("pathmnist", "local").validation
-    assert split is not None and split[0][4, 2, 1, 9] == images[4, 1, 9, 2] and split[1].tolist() == labels[:, 0].tolist()
+    assert (
+        split is not None
+        and split[0][4, 2, 1, 9] == images[4, 1, 9, 2]
+        and split[1].tolist() == labels[:, 0].tolist()
+    )
 
 
 @pytest.mark.parametrize("name", CIFAR)
@@ -170,7 +180,10 @@ def test_pickles_of_python_3_are_read_too(protocol: int, layout: str) -> None:
 
 X, Y = np.zeros((10, 3072), np.uint8), list(range(10))
 BATCHES = {
-    "other keys": ({"data": X, "fine_labels": Y}, "must hold 'data' and 'labels', got ['data', 'fine_labels']"),
+    "other keys": (
+        {"data": X, "fine_labels": Y},
+        "must hold 'data' and 'labels', got ['data', 'fine_labels']",
+    ),
     "no dictionary": ([X, Y], "must be a pickled dictionary, got list"),
     "floats": ({"data": X.astype(float), "labels": Y}, "must hold an array of uint8"),
     "flat": ({"data": X[:, :3000], "labels": Y}, "'data' must be uint8 [N, 3072], got uint8 [10, 3000]"),
@@ -209,23 +222,38 @@ def test_every_class_must_occur(name: str, data: Path) -> None:
         content[SETS[name].labels] = [0 if y == 8 else y for y in labels]
         (folder / test).write_bytes(pickle.dumps(content))
         what = f"{folder.name}: the test images"
-    assert f"{what} must show every class 0 to {SETS[name].classes - 1}" in (said := refused(name)) and "of class 8:" in said
+    assert (
+        f"{what} must show every class 0 to {SETS[name].classes - 1}" in (said := refused(name))
+        and "of class 8:" in said
+    )
 
 
 def test_cifar_100_in_the_place_of_cifar_10(data: Path) -> None:
     (data / "cifar-10-python.tar.gz").write_bytes(imitated("cifar100")[1])
     said = refused("cifar10")
-    assert "must hold cifar-10-batches-py/data_batch_1" in said and "found cifar-100-python/train, cifar-100-python/test" in said
+    assert (
+        "must hold cifar-10-batches-py/data_batch_1" in said
+        and "found cifar-100-python/train, cifar-100-python/test" in said
+    )
 
 
 NPZ = {
     "missing": ({"val_images": None}, "must hold val_images.npy, got"),
-    "size": ({"train_images": np.zeros((18, 32, 32, 3), np.uint8)}, "must be uint8 [N, 28, 28, 3], got uint8 [18, 32, 32, 3]"),
+    "size": (
+        {"train_images": np.zeros((18, 32, 32, 3), np.uint8)},
+        "must be uint8 [N, 28, 28, 3], got uint8 [18, 32, 32, 3]",
+    ),
     "grey": ({"train_images": np.zeros((18, 28, 28), np.uint8)}, "got uint8 [18, 28, 28]"),
     "type": ({"train_images": np.zeros((18, 28, 28, 3), np.float32)}, "got float32"),
-    "objects": ({"train_labels": np.array([{}] * 18, object)}, "train_labels must be whole numbers [N, 1], got object [18]"),
+    "objects": (
+        {"train_labels": np.array([{}] * 18, object)},
+        "train_labels must be whole numbers [N, 1], got object [18]",
+    ),
     "count": ({"train_labels": np.zeros((17, 1), np.uint8)}, "got 17 labels and 18 images"),
-    "several": ({"train_labels": np.zeros((18, 14), np.uint8)}, "labels must be whole numbers [N], got uint8 [18, 14]"),
+    "several": (
+        {"train_labels": np.zeros((18, 14), np.uint8)},
+        "labels must be whole numbers [N], got uint8 [18, 14]",
+    ),
     "range": ({"train_labels": np.full((18, 1), 9, np.uint8)}, "must be 0 to 8, got 9"),
 }
 
@@ -280,8 +308,14 @@ HOSTILE = {
         "must be uint8 [N, 28, 28, 3], got uint8 [1000",
     ),
     "claims less": (lambda: zipped(train_labels=heading((-1, -18)) + b"0" * 18), "damaged (shape [-1, -18])"),
-    "claims many": (lambda: zipped(train_labels=heading((10**12, 1), "<i8")), "train_labels has 0 bytes for int64"),
-    "no shape": (lambda: zipped(train_labels=heading(()) + b"1"), "train_labels must be whole numbers [N, 1], got uint8 []"),
+    "claims many": (
+        lambda: zipped(train_labels=heading((10**12, 1), "<i8")),
+        "train_labels has 0 bytes for int64",
+    ),
+    "no shape": (
+        lambda: zipped(train_labels=heading(()) + b"1"),
+        "train_labels must be whole numbers [N, 1], got uint8 []",
+    ),
     "fields": (
         lambda: zipped(train_labels=heading((2,), [("a", "<i4")])),
         "train_labels must be whole numbers [N, 1], got [('a'",
@@ -318,7 +352,9 @@ def test_damaged_npz_are_refused_and_never_anything_else(data: Path) -> None:
 
 @pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
-def test_every_npy_that_numpy_writes_of_plain_numbers_is_read(columns: bool, version: tuple[int, int], data: Path) -> None:
+def test_every_npy_that_numpy_writes_of_plain_numbers_is_read(
+    columns: bool, version: tuple[int, int], data: Path
+) -> None:
     """Columns first, another byte order, the longer header; and the arrays are one's own to change."""
     put("pathmnist", data)
     x, y = files.arrays("pathmnist", "local").test
@@ -326,7 +362,9 @@ def test_every_npy_that_numpy_writes_of_plain_numbers_is_read(columns: bool, ver
     members = {}
     for key, array in given.items():
         out = io.BytesIO()
-        np.lib.format.write_array(out, np.asfortranarray(array) if columns else np.ascontiguousarray(array), version)
+        np.lib.format.write_array(
+            out, np.asfortranarray(array) if columns else np.ascontiguousarray(array), version
+        )
         members[key] = out.getvalue()
     (data / "pathmnist.npz").write_bytes(zipped(**members))
     again = files.arrays("pathmnist", "local").test
@@ -347,7 +385,9 @@ def test_an_npz_that_is_not_pathmnists_is_refused(case: str, data: Path) -> None
 def test_cut_off_files_and_error_pages_are_refused(name: str, share: float | str, data: Path) -> None:
     path = put(name, data)
     content = path.read_bytes()
-    path.write_bytes(b"<html>not found</html>" if isinstance(share, str) else content[: int(share * len(content))])
+    path.write_bytes(
+        b"<html>not found</html>" if isinstance(share, str) else content[: int(share * len(content))]
+    )
     said = refused(name)
     assert path.name in said and ("cut off or damaged" in said or "must be a tar.gz" in said)
 
@@ -393,7 +433,9 @@ def test_a_malicious_pickle_is_refused_and_not_executed(protocol: int, call, dat
     made = data / "made"
     given = str(made) if call is os.mkdir else f"open({str(made)!r}, 'w')"
     folder = unpack("cifar10", data)
-    (folder / "test_batch").write_bytes(pickle.dumps({"data": X, "labels": Evil(call, given)}, protocol=protocol))
+    (folder / "test_batch").write_bytes(
+        pickle.dumps({"data": X, "labels": Evil(call, given)}, protocol=protocol)
+    )
     said = refused("cifar10")
     assert "cifar-10-batches-py/test_batch is not a pickle of plain data (it asks for " in said
     assert not made.exists()
@@ -415,19 +457,27 @@ def test_an_archive_is_read_without_writing_or_following_anything(data: Path) ->
     ]
     (data / "cifar-10-python.tar.gz").write_bytes(pack(bad + good))
     assert len(files.arrays("cifar10", "local").train[1]) == 20
-    assert [p.name for p in data.iterdir()] == ["cifar-10-python.tar.gz"] and len(list(data.parent.iterdir())) == 1
+    assert [p.name for p in data.iterdir()] == ["cifar-10-python.tar.gz"] and len(
+        list(data.parent.iterdir())
+    ) == 1
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
 def test_a_wanted_member_must_be_a_plain_file(kind: bytes, data: Path) -> None:
-    entries = [(entry(f"cifar-10-batches-py/{name}"), content) for name, content in members("cifar10").items()]
+    entries = [
+        (entry(f"cifar-10-batches-py/{name}"), content) for name, content in members("cifar10").items()
+    ]
     entries[2] = (entry(entries[2][0].name, kind, "/etc/passwd"), b"")
     (data / "cifar-10-python.tar.gz").write_bytes(pack(entries))
     assert "cifar-10-batches-py/data_batch_3 must be a plain file" in refused("cifar10")
 
 
-@pytest.mark.parametrize(("name", "how"), [*((name, put) for name in SETS), *((name, unpack) for name in CIFAR)])
-def test_a_member_of_absurd_size_is_refused_before_it_is_read(name, how, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "how"), [*((name, put) for name in SETS), *((name, unpack) for name in CIFAR)]
+)
+def test_a_member_of_absurd_size_is_refused_before_it_is_read(
+    name, how, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     how(name, data)
     monkeypatch.setattr(formats, "MOST", 1000)
     assert "must have at most 1,000 bytes" in refused(name)
@@ -438,9 +488,14 @@ def test_missing_members_and_files_are_told(data: Path) -> None:
     (folder / "data_batch_4").unlink()
     assert "data_batch_4 is missing: unpack cifar-10-python.tar.gz again" in refused("cifar10")
     said = refused("cifar100")
-    assert f"source=local needs cifar-100-python.tar.gz or the folder cifar-100-python in {data}" in said and "--imitate" in said
+    assert (
+        f"source=local needs cifar-100-python.tar.gz or the folder cifar-100-python in {data}" in said
+        and "--imitate" in said
+    )
     assert "pathmnist.npz in" in refused("pathmnist")
-    assert "unknown image set 'cifar'" in refused("cifar") and "unknown source of images 'here'" in refused("cifar10", "here")
+    assert "unknown image set 'cifar'" in refused("cifar") and "unknown source of images 'here'" in refused(
+        "cifar10", "here"
+    )
 
 
 # --- fetching ---------------------------------------------------------------------------------------------------------
@@ -474,7 +529,9 @@ class Handler(BaseHTTPRequestHandler):
         it, span = self.server, self.headers.get("Range")
         it.asked.append(span)
         it.go.wait(10)
-        first = int(span[6:-1]) if span and it.ranges and self.headers.get("If-Range", it.tag) == it.tag else 0
+        first = (
+            int(span[6:-1]) if span and it.ranges and self.headers.get("If-Range", it.tag) == it.tag else 0
+        )
         if first >= len(it.body):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(it.body)}")
@@ -497,7 +554,9 @@ def server(monkeypatch: pytest.MonkeyPatch):
     thread = threading.Thread(target=it.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setattr(fetching, "CHUNK", 10_000)
-    monkeypatch.setitem(SETS, "cifar10", replace(SETS["cifar10"], url=f"http://127.0.0.1:{it.server_port}/x", md5=md5(BODY)))
+    monkeypatch.setitem(
+        SETS, "cifar10", replace(SETS["cifar10"], url=f"http://127.0.0.1:{it.server_port}/x", md5=md5(BODY))
+    )
     yield it
     it.go.set()
     it.shutdown()
@@ -526,7 +585,9 @@ def left(folder: Path) -> dict[str, int]:
 PART, TAG, NAME = ".cifar-10-python.tar.gz.part", ".cifar-10-python.tar.gz.tag", "cifar-10-python.tar.gz"
 
 
-def test_a_file_is_fetched_once_with_a_bar_and_checked(server: Server, data: Path, monkeypatch, capsys) -> None:
+def test_a_file_is_fetched_once_with_a_bar_and_checked(
+    server: Server, data: Path, monkeypatch, capsys
+) -> None:
     """Through the whole way: official archive in, arrays out, and nothing asked twice."""
     file, content = imitated("cifar10")
     server.body = content
@@ -536,12 +597,18 @@ def test_a_file_is_fetched_once_with_a_bar_and_checked(server: Server, data: Pat
     assert len(files.arrays("cifar10", "official").train[1]) == 20
     assert server.asked == [None] and os.listdir(data / "new" / "folder") == [file]
     said = capsys.readouterr()
-    assert "fetching cifar-10-python.tar.gz (170 MB) from http" in said.err and "100%" in said.err and not said.out
+    assert (
+        "fetching cifar-10-python.tar.gz (170 MB) from http" in said.err
+        and "100%" in said.err
+        and not said.out
+    )
     assert files.origin("cifar10", "official") == {"data": f"{file} md5 {md5(content)}"}
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_an_interrupted_transfer_goes_on_where_it_stopped(ranges: bool, server: Server, data: Path, monkeypatch) -> None:
+def test_an_interrupted_transfer_goes_on_where_it_stopped(
+    ranges: bool, server: Server, data: Path, monkeypatch
+) -> None:
     """Ctrl-C in the middle keeps what has come; a server that has no parts to send sends it all."""
     from requests import Response
 
@@ -561,7 +628,9 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(ranges: bool, server: 
     assert fetch() == BODY and server.asked == [None, "bytes=120000-"] and left(data) == {NAME: len(BODY)}
 
 
-def test_connections_that_break_are_taken_up_again_as_long_as_they_bring_more(server: Server, data: Path) -> None:
+def test_connections_that_break_are_taken_up_again_as_long_as_they_bring_more(
+    server: Server, data: Path
+) -> None:
     server.cut = 80_000
     assert fetch() == BODY and server.asked == [None, "bytes=80000-", "bytes=160000-", "bytes=240000-"]
 
@@ -570,7 +639,9 @@ def test_a_server_that_never_gets_further_is_given_up_with_the_part_kept(server:
     server.cut, server.ranges = 80_000, False
     said = failure()
     assert len(server.asked) == 2 and left(data) == {PART: 80_000, TAG: 5}
-    assert "0.1 MB of it are kept and the same command goes on from there" in said and "the connection" in said
+    assert (
+        "0.1 MB of it are kept and the same command goes on from there" in said and "the connection" in said
+    )
     server.cut = 0
     assert fetch() == BODY
 
@@ -594,14 +665,18 @@ def test_a_wrong_checksum_removes_the_file_and_shows_both(server: Server, data: 
     server.body = BODY[:-1] + b"?"
     said = failure()
     assert (
-        f"expected md5:{md5(BODY)} but got {md5(server.body)}" in said and "was removed" in said and "by hand: download" in said
+        f"expected md5:{md5(BODY)} but got {md5(server.body)}" in said
+        and "was removed" in said
+        and "by hand: download" in said
     )
     assert left(data) == {}
     server.body = BODY
     assert fetch() == BODY
 
 
-def test_a_part_of_another_file_without_tags_ends_in_a_wrong_checksum_and_a_new_start(server: Server, data: Path) -> None:
+def test_a_part_of_another_file_without_tags_ends_in_a_wrong_checksum_and_a_new_start(
+    server: Server, data: Path
+) -> None:
     server.tag = ""
     (data / PART).write_bytes(b"old" * 1000)
     assert "is not the official file and was removed" in failure() and left(data) == {}
@@ -609,10 +684,14 @@ def test_a_part_of_another_file_without_tags_ends_in_a_wrong_checksum_and_a_new_
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "answered 404"), (503, "answered 503")])
-def test_a_refusal_of_the_server_is_told_with_the_way_by_hand(status: int, words: str, server: Server, data: Path) -> None:
+def test_a_refusal_of_the_server_is_told_with_the_way_by_hand(
+    status: int, words: str, server: Server, data: Path
+) -> None:
     server.status = status
     said, about = failure(), SETS["cifar10"]
-    assert words in said and f"download {about.url} (md5 {about.md5}), put it at {data / NAME} and run" in said
+    assert (
+        words in said and f"download {about.url} (md5 {about.md5}), put it at {data / NAME} and run" in said
+    )
     assert left(data) == {}
 
 
@@ -621,7 +700,8 @@ def test_offline_says_what_to_download_by_hand_and_where_to_put_it(name: str, da
     about, said = SETS[name], refused(name, "official")
     assert f"cannot fetch {about.file}: no connection to 127.0.0.1" in said
     assert (
-        f"by hand: download {about.url} (md5 {about.md5}), put it at {data / about.file} and run the same command again" in said
+        f"by hand: download {about.url} (md5 {about.md5}), put it at {data / about.file} and run the same command again"
+        in said
     )
 
 
@@ -689,13 +769,17 @@ def test_a_folder_that_may_not_be_written_is_told(server: Server, data: Path, mo
 def test_imitated_files_never_pass_for_the_official_ones(data: Path) -> None:
     path = put("cifar10", data)
     said, about = refused("cifar10", "official"), SETS["cifar10"]
-    assert f"{path} is not the official file of CIFAR-10: its md5 must be {about.md5}, it is {md5(path.read_bytes())}" in said
+    assert (
+        f"{path} is not the official file of CIFAR-10: its md5 must be {about.md5}, it is {md5(path.read_bytes())}"
+        in said
+    )
     assert "--set task.source=local (preheat run) or --set source=local (preheat study regimes)" in said
     assert path.read_bytes() == imitated("cifar10")[1]
     path.unlink()
     folder = unpack("cifar10", data)
-    assert f"{folder / 'data_batch_1'} is not the official file of CIFAR-10: its md5 must be c99cafc1" in refused(
-        "cifar10", "official"
+    assert (
+        f"{folder / 'data_batch_1'} is not the official file of CIFAR-10: its md5 must be c99cafc1"
+        in refused("cifar10", "official")
     )
     assert files.origin("cifar10", "local")["data"].startswith("cifar-10-batches-py md5 ")
 
@@ -716,8 +800,12 @@ def test_the_official_one_of_two_is_taken(data: Path, monkeypatch) -> None:
     sums = tuple(md5((folder / name).read_bytes()) for name in ("train", "test"))
     monkeypatch.setitem(SETS, "cifar100", replace(SETS["cifar100"], sums=sums))
     (data / "cifar-100-python.tar.gz").write_bytes(b"half a file")
-    assert files.origin("cifar100", "official")["data"] == f"cifar-100-python.tar.gz md5 {SETS['cifar100'].md5}", "packed or not"
-    assert len(files.arrays("cifar100", "official").train[1]) > 0, "the folder is read: the archive is half a file"
+    assert (
+        files.origin("cifar100", "official")["data"] == f"cifar-100-python.tar.gz md5 {SETS['cifar100'].md5}"
+    ), "packed or not"
+    assert len(files.arrays("cifar100", "official").train[1]) > 0, (
+        "the folder is read: the archive is half a file"
+    )
     assert "damaged" in refused("cifar100", "local")
 
 
@@ -756,7 +844,10 @@ def test_imitated_images_hold_structure_that_takes_examples_to_learn(data: Path)
     for count in (5, 60):
         (data / NAME).write_bytes(imitation("cifar10", count)[1])
         found = files.arrays("cifar10", "local")
-        (x, y), (u, v) = ((split[0].reshape(len(split[1]), -1).astype(float), split[1]) for split in (found.train, found.test))
+        (x, y), (u, v) = (
+            (split[0].reshape(len(split[1]), -1).astype(float), split[1])
+            for split in (found.train, found.test)
+        )
         means = np.stack([x[y == c].mean(0) for c in range(10)])
         distance = ((u[:, None] - means) ** 2).sum(-1)
         right[count] = float((distance.argmin(1) == v).mean())
@@ -764,6 +855,10 @@ def test_imitated_images_hold_structure_that_takes_examples_to_learn(data: Path)
 
 
 def test_the_archive_holds_every_member_of_the_official_one() -> None:
-    assert set(members("cifar10")) == {*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"}
+    assert set(members("cifar10")) == {
+        *(f"data_batch_{i}" for i in range(1, 6)),
+        "test_batch",
+        "batches.meta",
+    }
     assert set(members("cifar100")) == {"train", "test", "meta"}
     assert gzip.decompress(imitated("cifar10")[1])[257:262] == b"ustar"

@@ -57,7 +57,11 @@ def measured(package, release):
         return False
 
 
-OPTAX, TRANSFORMERS, TIMM = measured("optax", "0.2.8"), measured("transformers", "5."), measured("timm", "1.0.")
+OPTAX, TRANSFORMERS, TIMM = (
+    measured("optax", "0.2.8"),
+    measured("transformers", "5."),
+    measured("timm", "1.0."),
+)
 PYTORCH_WARMUP = measured("pytorch-warmup", "0.2.0")
 
 
@@ -137,7 +141,9 @@ def test_835_one_vocabulary_for_all_schedules():
     common = ["warmup", "warmup_curve", "warmup_start", "warmup_power", "at", "every"]
     for name in named():
         assert [f.name for f in fields(SCHEDULES[name])][:6] == common
-        assert not {"init_value", "alpha", "eta_min", "total", "decay_steps"} & {f.name for f in fields(SCHEDULES[name])}
+        assert not {"init_value", "alpha", "eta_min", "total", "decay_steps"} & {
+            f.name for f in fields(SCHEDULES[name])
+        }
 
 
 def test_835_1289_the_total_is_the_whole_run_and_the_warmup_is_part_of_it_once():
@@ -153,7 +159,9 @@ def test_1781_one_cycle_ends_where_it_says():
     assert one_cycle(at="right").resolve(100)(99) == one_cycle().final == 4e-6
     assert one_cycle(final=1e-4, at="right").resolve(100)(99) == 1e-4
     if OPTAX:  # documented: the peak over final_div_factor, 1e-4
-        assert float(pytest.importorskip("optax").linear_onecycle_schedule(100, 1.0)(100)) == pytest.approx(4e-6)
+        assert float(pytest.importorskip("optax").linear_onecycle_schedule(100, 1.0)(100)) == pytest.approx(
+            4e-6
+        )
 
 
 @pytest.mark.parametrize("total", [1, 2, 3])
@@ -162,7 +170,11 @@ def test_a_cycle_of_few_steps_has_a_rise(total):
     assert one_cycle(at="left").resolve(total)(0) == 0.04
     if OPTAX and total == 3:
         optax = pytest.importorskip("optax")
-        assert float(optax.linear_onecycle_schedule(3, 1.0)(0)) == float(optax.cosine_onecycle_schedule(2, 1.0)(0)) == 1
+        assert (
+            float(optax.linear_onecycle_schedule(3, 1.0)(0))
+            == float(optax.cosine_onecycle_schedule(2, 1.0)(0))
+            == 1
+        )
 
 
 def test_905_1426_16696_weight_decay_and_momentum_follow_schedules_by_group():
@@ -171,7 +183,10 @@ def test_905_1426_16696_weight_decay_and_momentum_follow_schedules_by_group():
     moves = Between(cosine(at="left"), 0.0, 0.1)
     scheduler = ScheduleLR(opt, linear(at="left"), 10, also={"weight_decay": [moves, None]})
     go(opt, scheduler, 5)
-    assert [g["weight_decay"] for g in opt.param_groups] == [pytest.approx(0.05), 0] and rates(opt) == [0.5, 0.5]
+    assert [g["weight_decay"] for g in opt.param_groups] == [pytest.approx(0.05), 0] and rates(opt) == [
+        0.5,
+        0.5,
+    ]
 
 
 def test_415_update_k_uses_the_rate_of_update_k():
@@ -192,9 +207,13 @@ def test_boundaries_of_a_sequence_are_checked():
         one.then(two, at=10).then(three, at=5).resolve(20)
     with pytest.raises(TypeError):
         one.then(two)
-    np.testing.assert_array_equal(one.then(two, at=5).then(three, at=10).resolve(20)([3, 7, 12]), [0.1, 0.2, 0.3])
+    np.testing.assert_array_equal(
+        one.then(two, at=5).then(three, at=10).resolve(20)([3, 7, 12]), [0.1, 0.2, 0.3]
+    )
     if OPTAX:
-        joined = pytest.importorskip("optax").join_schedules([lambda s: 1.0, lambda s: 2.0, lambda s: 3.0], [10, 5])
+        joined = pytest.importorskip("optax").join_schedules(
+            [lambda s: 1.0, lambda s: 2.0, lambda s: 3.0], [10, 5]
+        )
         assert float(joined(7)) == 3
 
 
@@ -328,7 +347,9 @@ def test_a_floor_is_each_groups_own_ratio_or_one_rate_for_all():
 
 def test_a_trapezoid_that_does_not_fit_is_an_error():
     """Found here: transformers jumps from 0.975 to 0.854 where warmup and decay are longer than the run."""
-    with pytest.raises(UserError, match=r"must fit in the run, got warmup 40 \+ cooldown 80 = 120 steps of 100"):
+    with pytest.raises(
+        UserError, match=r"must fit in the run, got warmup 40 \+ cooldown 80 = 120 steps of 100"
+    ):
         wsd(warmup=40, cooldown=80).resolve(100)
     table = wsd(warmup=40, cooldown=60, at="left").resolve(100).table()
     assert np.abs(np.diff(table)).max() == pytest.approx(1 / 40)
@@ -365,7 +386,9 @@ def test_1138_1284_5213_7468_what_is_given_now_wins_over_what_was_saved():
     """Megatron's override flags mixed old and new rates, and restored a stale weight decay."""
     old = optimizer(0.1)
     old.param_groups[0]["weight_decay"] = 0.5
-    first = ScheduleLR(old, linear(at="left"), 100, also={"weight_decay": Between(linear(at="left"), 0.0, 0.5)})
+    first = ScheduleLR(
+        old, linear(at="left"), 100, also={"weight_decay": Between(linear(at="left"), 0.0, 0.5)}
+    )
     go(old, first, 40)
     again = optimizer(0.01)
     moves = {"weight_decay": Between(cosine(at="left"), 0.0, 0.2)}
@@ -422,7 +445,9 @@ def test_2745_2753_a_drop_at_epoch_10_is_at_epoch_10():
     table = step(milestones=["10ep"]).resolve("20ep", per_epoch=3).table()
     np.testing.assert_array_equal(table, np.repeat([1, 0.1], 30))
     if TIMM:
-        theirs = timm_schedulers().MultiStepLRScheduler(optimizer(1.0), decay_t=[10], decay_rate=0.1, t_in_epochs=True)
+        theirs = timm_schedulers().MultiStepLRScheduler(
+            optimizer(1.0), decay_t=[10], decay_rate=0.1, t_in_epochs=True
+        )
         assert theirs._get_lr(9)[0] == pytest.approx(0.1)
 
 
@@ -454,8 +479,12 @@ def test_2458_3115_3099_1350_units_mix_and_are_resolved_once():
 
 def test_1384_a_resume_past_the_old_end_follows_the_new_total():
     _, scheduler = resumed(cosine(at="left"), 100)
-    longer = cosine(final=0.1, at="left").resolve(100).extend(200, at=100, how="cooldown", length=50, final=0.0)
-    assert scheduler.get_last_lr() == [0.1 * cosine(at="left").resolve(100)(99)] and longer(175) < longer(150) == longer(100)
+    longer = (
+        cosine(final=0.1, at="left").resolve(100).extend(200, at=100, how="cooldown", length=50, final=0.0)
+    )
+    assert scheduler.get_last_lr() == [0.1 * cosine(at="left").resolve(100)(99)] and longer(175) < longer(
+        150
+    ) == longer(100)
     opt = optimizer(0.1)
     again = ScheduleLR(opt, cosine(at="left"), 200)
     with pytest.warns(UserWarning, match="another schedule or total"):
@@ -562,7 +591,9 @@ def test_26_14_1_a_warmup_is_a_factor_and_order_changes_nothing():
     """pytorch_warmup built before the scheduler that it damps leaves the rate at a fifth."""
     rise, falls = untuned_linear(beta2=0.6, at="right"), cosine(at="right")
     np.testing.assert_array_equal(ours(rise * falls, 20), ours(falls * rise, 20))
-    np.testing.assert_allclose(ours(rise * constant(at="right"), 8), [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1], rtol=1e-15)
+    np.testing.assert_allclose(
+        ours(rise * constant(at="right"), 8), [0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1], rtol=1e-15
+    )
     if PYTORCH_WARMUP:
         warmup = pytest.importorskip("pytorch_warmup")
         opt, got = adamw(), []
@@ -599,7 +630,9 @@ def test_a_tensor_rate_is_not_damped_twice():
         assert rates(opt)[0] == pytest.approx(0.0384)
 
 
-@pytest.mark.parametrize(("beta2", "exact"), [(0.999, 2000), (0.99, 200), (0.95, 40), (0.9, 20), (0.9999, 20000)])
+@pytest.mark.parametrize(
+    ("beta2", "exact"), [(0.999, 2000), (0.99, 200), (0.95, 40), (0.9, 20), (0.9999, 20000)]
+)
 def test_untuned_periods_are_rounded_not_cut(beta2, exact):
     """Found here: pytorch_warmup's int(2 / (1 - beta2)) is 1999, 199, 39."""
     assert untuned_period(beta2) == exact
@@ -629,7 +662,9 @@ def test_a_polynomial_falls(power):
     assert (np.diff(got[10:]) <= 0).all() and got.max() <= 1 and got.min() > 0
 
 
-@pytest.mark.parametrize("curve", ["linear", "cosine", "1-sqrt", "sqrt", "square", "mirror_cosine", "exponential"])
+@pytest.mark.parametrize(
+    "curve", ["linear", "cosine", "1-sqrt", "sqrt", "square", "mirror_cosine", "exponential"]
+)
 def test_a_cooldown_keeps_to_its_floor(curve):
     """Found here: pytorch_optimizer's 1-sqrt falls below min_lr_ratio=0.3 to 0.051 and jumps back."""
     for at in ("left", "right"):
@@ -728,7 +763,10 @@ def rows():
 
 def test_the_page_of_defects_has_every_thread():
     told = set(
-        re.findall(r"\[([\w.-]+)#(\d+)\]\(https://github\.com/[\w.-]+/\1/(?:issues|pull)/\2\)", PAGE.read_text(encoding="utf-8"))
+        re.findall(
+            r"\[([\w.-]+)#(\d+)\]\(https://github\.com/[\w.-]+/\1/(?:issues|pull)/\2\)",
+            PAGE.read_text(encoding="utf-8"),
+        )
     )
     assert told == {(repository, n) for repository, numbers in THREADS.items() for n in numbers.split()}
 
@@ -751,7 +789,10 @@ def test_every_row_of_the_page_names_a_test_that_exists():
 
 def test_every_test_of_a_defect_is_in_a_row():
     named_in_rows = {re.search(r"::(\w+)", row[4])[1] for row in rows()}
-    others = {"test_the_page_of_defects_has_every_thread", "test_every_row_of_the_page_names_a_test_that_exists"}
+    others = {
+        "test_the_page_of_defects_has_every_thread",
+        "test_every_row_of_the_page_names_a_test_that_exists",
+    }
     others |= {"test_every_test_of_a_defect_is_in_a_row", "test_34754_what_others_do_with_the_first_update"}
     for file in ("test_defects_torch.py", "test_defects_others.py"):
         assert defined_in(file) - others <= named_in_rows

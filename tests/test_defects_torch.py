@@ -73,12 +73,20 @@ def test_196243_a_composite_stage_does_not_advance_when_it_is_built():
 
 
 def test_67957_132745_composites_may_be_later_stages():
-    np.testing.assert_array_equal(ours(hold(0.1).then(INNER, at=3), 8), [0.1, 0.1, 0.1, 0.5, 0.5, 0.2, 0.2, 0.2])
+    np.testing.assert_array_equal(
+        ours(hold(0.1).then(INNER, at=3), 8), [0.1, 0.1, 0.1, 0.5, 0.5, 0.2, 0.2, 0.2]
+    )
     falling = hold(0.5) * exponential(final=0.9**5, at="left")
-    np.testing.assert_allclose(ours(hold(0.1).then(falling, at=3), 8)[3:], 0.5 * 0.9 ** np.arange(5), rtol=1e-15)
+    np.testing.assert_allclose(
+        ours(hold(0.1).then(falling, at=3), 8)[3:], 0.5 * 0.9 ** np.arange(5), rtol=1e-15
+    )
     if MEASURED:
         with pytest.raises(NotImplementedError):
-            torch_rates(lambda o: theirs.SequentialLR(o, [theirs.ConstantLR(o, 0.1, 9), torch_inner(o)], [3]), 8, lr=1.0)
+            torch_rates(
+                lambda o: theirs.SequentialLR(o, [theirs.ConstantLR(o, 0.1, 9), torch_inner(o)], [3]),
+                8,
+                lr=1.0,
+            )
 
 
 def test_168044_22107_composition_does_not_depend_on_how_it_is_bracketed():
@@ -90,7 +98,9 @@ def test_168044_22107_composition_does_not_depend_on_how_it_is_bracketed():
 
 
 def test_185872_a_stage_of_no_steps_leaves_no_trace():
-    with pytest.raises(UserError, match="must begin inside the run of 4 steps, got 0 = 0: write a place above 0"):
+    with pytest.raises(
+        UserError, match="must begin inside the run of 4 steps, got 0 = 0: write a place above 0"
+    ):
         hold(0.1).then(exponential(at="left"), at=0).resolve(4)
     empty = Pieces([Piece(0, 0.1, 0.1), Piece(None, 1, 0.5**4, "exponential")], at="left")
     np.testing.assert_allclose(ours(empty, 4), 0.5 ** np.arange(4), rtol=1e-15)
@@ -101,7 +111,9 @@ def test_67586_nothing_is_said_while_stages_change():
         warnings.simplefilter("error")
         opt = optimizer(1.0)
         stages = [ScheduleLR(opt, hold(0.5), 2, peak=1.0), ScheduleLR(opt, hold(0.2), 3, peak=1.0)]
-        np.testing.assert_array_equal(stepped(opt, theirs.SequentialLR(opt, stages, [2]), 5), [0.5, 0.5, 0.2, 0.2, 0.2])
+        np.testing.assert_array_equal(
+            stepped(opt, theirs.SequentialLR(opt, stages, [2]), 5), [0.5, 0.5, 0.2, 0.2, 0.2]
+        )
         ours(hold(0.1).then(INNER, at=3), 8)
 
 
@@ -116,11 +128,19 @@ def test_180594_a_product_is_the_product_of_its_parts():
         np.testing.assert_allclose(ours(one * other, 12), rise * 0.9**k, rtol=1e-14)
     if MEASURED:
         chained = torch_rates(
-            lambda o: theirs.ChainedScheduler([theirs.LinearLR(o, 0.1, 1.0, 5), theirs.CosineAnnealingLR(o, 10, 0.1)]), 5, lr=1.0
+            lambda o: theirs.ChainedScheduler(
+                [theirs.LinearLR(o, 0.1, 1.0, 5), theirs.CosineAnnealingLR(o, 10, 0.1)]
+            ),
+            5,
+            lr=1.0,
         )
         assert chained[4] == pytest.approx(0.5814, abs=1e-4)  # the product is 0.5650
         erased = torch_rates(
-            lambda o: theirs.ChainedScheduler([theirs.LinearLR(o, 0.1, 1.0, 5), theirs.LambdaLR(o, lambda t: 0.9**t)]), 5, lr=1.0
+            lambda o: theirs.ChainedScheduler(
+                [theirs.LinearLR(o, 0.1, 1.0, 5), theirs.LambdaLR(o, lambda t: 0.9**t)]
+            ),
+            5,
+            lr=1.0,
         )
         np.testing.assert_allclose(erased[1:], 0.9 ** np.arange(1, 5))
 
@@ -157,17 +177,26 @@ ORDERS = [both, optimizer_first, last_epoch, scheduler_only]
 RISE = constant(warmup=50, warmup_start=0.01, at="left")
 # torch's class: (torch's scheduler, ours)
 PAIRS = {
-    "LambdaLR": (lambda o: theirs.LambdaLR(o, lambda t: 0.5 * (1 + math.cos(math.pi * t / TOTAL))), cosine(at="left")),
+    "LambdaLR": (
+        lambda o: theirs.LambdaLR(o, lambda t: 0.5 * (1 + math.cos(math.pi * t / TOTAL))),
+        cosine(at="left"),
+    ),
     "StepLR": (lambda o: theirs.StepLR(o, 30, 0.5), step(period=30, gamma=0.5)),
     "MultiStepLR": (lambda o: theirs.MultiStepLR(o, [50, 200], 0.1), step(milestones=[50, 200])),
     "ConstantLR": (
         lambda o: theirs.ConstantLR(o, 0.1, 150),
         constant(warmup=150, warmup_curve="constant", warmup_start=0.1, at="left"),
     ),
-    "LinearLR": (lambda o: theirs.LinearLR(o, 0.01, 1.0, 250), constant(warmup=250, warmup_start=0.01, at="left")),
+    "LinearLR": (
+        lambda o: theirs.LinearLR(o, 0.01, 1.0, 250),
+        constant(warmup=250, warmup_start=0.01, at="left"),
+    ),
     "ExponentialLR": (lambda o: theirs.ExponentialLR(o, 0.98), exponential(final=0.98**TOTAL, at="left")),
     "PolynomialLR": (lambda o: theirs.PolynomialLR(o, TOTAL, 2.0), polynomial(at="left")),
-    "CosineAnnealingLR": (lambda o: theirs.CosineAnnealingLR(o, TOTAL, 1e-6), cosine(final=rate(1e-6), at="left")),
+    "CosineAnnealingLR": (
+        lambda o: theirs.CosineAnnealingLR(o, TOTAL, 1e-6),
+        cosine(final=rate(1e-6), at="left"),
+    ),
     "CosineAnnealingWarmRestarts": (
         lambda o: theirs.CosineAnnealingWarmRestarts(o, 20, 2),
         restarts(period=20, mult=2, at="left"),
@@ -176,9 +205,14 @@ PAIRS = {
         lambda o: theirs.CyclicLR(o, [1e-4, 3e-5], PEAKS, 37, cycle_momentum=False),
         triangular(rise=37, base=0.01, at="left"),
     ),
-    "OneCycleLR": (lambda o: theirs.OneCycleLR(o, PEAKS, TOTAL, cycle_momentum=False), torch_one_cycle(TOTAL)),
+    "OneCycleLR": (
+        lambda o: theirs.OneCycleLR(o, PEAKS, TOTAL, cycle_momentum=False),
+        torch_one_cycle(TOTAL),
+    ),
     "SequentialLR": (
-        lambda o: theirs.SequentialLR(o, [theirs.LinearLR(o, 0.01, 1.0, 50), theirs.CosineAnnealingLR(o, TOTAL - 50)], [50]),
+        lambda o: theirs.SequentialLR(
+            o, [theirs.LinearLR(o, 0.01, 1.0, 50), theirs.CosineAnnealingLR(o, TOTAL - 50)], [50]
+        ),
         RISE.then(cosine(at="left"), at=50),
     ),
     "ChainedScheduler": (
@@ -220,14 +254,18 @@ def test_168044_125531_every_restore_order_gives_the_uninterrupted_rates_of_torc
     table = uninterrupted(name)
     for k, saved in checkpoints(name).items():
         opt = optimizer(PEAKS, 2)
-        scheduler = order(opt, lambda o, **kw: ScheduleLR(o, PAIRS[name][1], TOTAL, **kw), copy.deepcopy(saved))
+        scheduler = order(
+            opt, lambda o, **kw: ScheduleLR(o, PAIRS[name][1], TOTAL, **kw), copy.deepcopy(saved)
+        )
         assert scheduler.last_epoch == k
         tail = []
         for _ in range(min(4, TOTAL - k)):
             tail.append(rates(opt))
             go(opt, scheduler, 1)
         scheduler.set(TOTAL - 1)
-        np.testing.assert_allclose([*tail, rates(opt)], [*table[k : k + 4], table[-1]], rtol=1e-10, atol=1e-16)
+        np.testing.assert_allclose(
+            [*tail, rates(opt)], [*table[k : k + 4], table[-1]], rtol=1e-10, atol=1e-16
+        )
 
 
 def torch_resumed(make, k, lr=1.0):
@@ -265,7 +303,10 @@ def test_162591_171515_a_sequence_is_restored_at_every_cut():
             parts = [theirs.LinearLR(o, 0.01, 1.0, 50), theirs.CosineAnnealingLR(o, TOTAL - 50)]
             return theirs.SequentialLR(o, parts, [50], last_epoch=last)
 
-        assert all(before != pytest.approx(after, rel=1e-3) for before, after in (torch_resumed(make, k) for k in (9, 120, 280)))
+        assert all(
+            before != pytest.approx(after, rel=1e-3)
+            for before, after in (torch_resumed(make, k) for k in (9, 120, 280))
+        )
 
 
 def test_29697_a_drop_is_made_once_also_when_resumed_on_it():
@@ -289,7 +330,9 @@ def test_88791_110497_110493_restarts_resume_inside_the_right_cycle():
         want = math.sin(math.pi / 2 * left) ** 2
         assert ours_resumed(schedule, k, 70) == pytest.approx((want, want), rel=1e-14)
     if MEASURED:
-        before, after = torch_resumed(lambda o, last: theirs.CosineAnnealingWarmRestarts(o, 10, 2, last_epoch=last), 45)
+        before, after = torch_resumed(
+            lambda o, last: theirs.CosineAnnealingWarmRestarts(o, 10, 2, last_epoch=last), 45
+        )
         assert abs(before - after) > 0.1
 
 
@@ -299,7 +342,11 @@ def test_119168_65342_60265_a_restored_rate_is_the_rate_that_is_used():
     for order in (optimizer_first, last_epoch):
         opt = optimizer(PEAKS, 2)
         order(opt, lambda o, **kw: ScheduleLR(o, schedule, TOTAL, **kw), copy.deepcopy(saved))
-        assert rates(opt) == rates_of(saved) == pytest.approx([p * (0.01 + 0.99 * 120 / 250) for p in PEAKS], rel=1e-14)
+        assert (
+            rates(opt)
+            == rates_of(saved)
+            == pytest.approx([p * (0.01 + 0.99 * 120 / 250) for p in PEAKS], rel=1e-14)
+        )
     if MEASURED:
         opt = optimizer(1.0)
         make = functools.partial(theirs.LinearLR, start_factor=0.01, total_iters=250)
@@ -408,7 +455,9 @@ def test_restarts_found_without_a_logarithm(period, mult, k):
     scheduler.step(k)
     assert rates(opt) == [1.0]
     scheduler.step(k - 1)
-    last = (k - sum(period * mult**n for n in range(20) if sum(period * mult**i for i in range(n + 1)) < k)) or 1
+    last = (
+        k - sum(period * mult**n for n in range(20) if sum(period * mult**i for i in range(n + 1)) < k)
+    ) or 1
     assert rates(opt)[0] == pytest.approx(math.sin(math.pi / 2 / last) ** 2, rel=1e-12)
     if MEASURED:
         opt = optimizer(1.0)
@@ -421,7 +470,9 @@ def test_restarts_found_without_a_logarithm(period, mult, k):
 def test_193682_a_warmup_of_no_steps_is_over():
     np.testing.assert_array_equal(ours(constant(warmup=0, warmup_start=1 / 3), 5), np.ones(5))
     if MEASURED:
-        np.testing.assert_allclose(torch_rates(lambda o: theirs.LinearLR(o, total_iters=0), 5, lr=1.0), np.full(5, 1 / 3))
+        np.testing.assert_allclose(
+            torch_rates(lambda o: theirs.LinearLR(o, total_iters=0), 5, lr=1.0), np.full(5, 1 / 3)
+        )
 
 
 def test_86454_86695_a_warmup_may_begin_at_0():
@@ -461,10 +512,17 @@ def test_180187_one_cycle_has_no_phase_without_width(total, pct):
     with pytest.raises(UserError, match=r"every phase of a cycle .* must take time"):
         torch_one_cycle(total, pct_start=pct)
     if MEASURED and total == 3:
-        assert torch_rates(lambda o: theirs.OneCycleLR(o, 1.0, 3, pct_start=0.3, cycle_momentum=False), 1, lr=1.0)[0] > 0.99
+        assert (
+            torch_rates(
+                lambda o: theirs.OneCycleLR(o, 1.0, 3, pct_start=0.3, cycle_momentum=False), 1, lr=1.0
+            )[0]
+            > 0.99
+        )
     elif MEASURED:
         with pytest.raises(ZeroDivisionError):
-            torch_rates(lambda o: theirs.OneCycleLR(o, 1.0, total, pct_start=pct, cycle_momentum=False), total)
+            torch_rates(
+                lambda o: theirs.OneCycleLR(o, 1.0, total, pct_start=pct, cycle_momentum=False), total
+            )
 
 
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
@@ -586,7 +644,9 @@ def test_163103_162360_163098_163120_133663_a_tensor_rate_stays_the_tensor_it_is
 
 def test_163103_groups_that_share_one_tensor_have_their_own_rates():
     """AdamW([{...}, {...}], lr=tensor) puts the same tensor into both groups."""
-    opt = torch.optim.AdamW([{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(2)], lr=torch.tensor(1e-3))
+    opt = torch.optim.AdamW(
+        [{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(2)], lr=torch.tensor(1e-3)
+    )
     assert opt.param_groups[0]["lr"] is opt.param_groups[1]["lr"]
     try:
         scheduler = ScheduleLR(opt, linear(at="left"), 10, peak=[1e-3, 1e-2])
@@ -612,7 +672,9 @@ def test_94450_21689_every_schedule_is_data(name):
     schedule = PAIRS[name][1]
     text = json.loads(json.dumps(schedule.json()))
     again = SCHEDULES.build(text.pop("name"), text)
-    np.testing.assert_array_equal(again.resolve(TOTAL, peak=1.0).table(), schedule.resolve(TOTAL, peak=1.0).table())
+    np.testing.assert_array_equal(
+        again.resolve(TOTAL, peak=1.0).table(), schedule.resolve(TOTAL, peak=1.0).table()
+    )
     assert pickle.loads(pickle.dumps(schedule)) == schedule
 
 
@@ -622,13 +684,18 @@ def test_94450_21689_every_schedule_is_data(name):
 def test_68332_67761_a_schedule_is_a_function_of_the_step_without_an_optimizer():
     rate_of = cosine(warmup=10, at="left").resolve(100)
     assert rate_of(5) == 0.5 and rate_of(55) == pytest.approx(0.5, rel=1e-15)
-    np.testing.assert_array_equal(rate_of(np.array([[5, 55], [99, 0]])), [[rate_of(5), rate_of(55)], [rate_of(99), 0.0]])
+    np.testing.assert_array_equal(
+        rate_of(np.array([[5, 55], [99, 0]])), [[rate_of(5), rate_of(55)], [rate_of(99), 0.0]]
+    )
 
 
 def test_83159_22343_any_number_of_a_group_follows_a_schedule():
     opt = optimizer(1.0)
     opt.param_groups[0]["weight_decay"] = 0.1
-    moves = {"weight_decay": Between(linear(at="left"), 0.0, 0.1), "momentum": Between(linear(at="left"), 0.95, 0.85)}
+    moves = {
+        "weight_decay": Between(linear(at="left"), 0.0, 0.1),
+        "momentum": Between(linear(at="left"), 0.95, 0.85),
+    }
     scheduler = ScheduleLR(opt, constant(), 10, also=moves)
     go(opt, scheduler, 4)
     group = opt.param_groups[0]

@@ -96,7 +96,14 @@ def test_the_examples_run(section, tmp_path, monkeypatch):
 
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    lines = [line for s in SECTIONS for language, text in s.blocks if language == "bash" for line in text.splitlines() if line]
+    lines = [
+        line
+        for s in SECTIONS
+        for language, text in s.blocks
+        if language == "bash"
+        for line in text.splitlines()
+        if line
+    ]
     assert len(lines) > 3
     for line in lines:
         words = shlex.split(line, comments=True)
@@ -122,16 +129,23 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
         target = (page.parent / where).resolve() if where else page
         assert target.is_file(), f"{page.name} links to {where}"
         if anchor:
-            assert anchor in map(slug, headings(target.read_text(encoding="utf-8"))), f"{page.name} links to {where}#{anchor}"
+            assert anchor in map(slug, headings(target.read_text(encoding="utf-8"))), (
+                f"{page.name} links to {where}#{anchor}"
+            )
 
 
 def test_every_schedule_is_in_the_catalogue_and_on_one_page():
     start = (DOCS / "schedules.md").read_text(encoding="utf-8")
-    places = {name: [p.stem for p in FAMILIES if name in headings(p.read_text(encoding="utf-8"))] for name in SCHEDULES._shipped}
+    places = {
+        name: [p.stem for p in FAMILIES if name in headings(p.read_text(encoding="utf-8"))]
+        for name in SCHEDULES._shipped
+    }
     for name, found in places.items():
         assert len(found) == 1, f"{name} is a heading of {found}"
         line = SCHEDULES._shipped[name].line
-        assert f"| `{name}` | {line} | [{found[0]}](schedules/{found[0]}.md#{name}) |" in start, f"no row for {name}"
+        assert f"| `{name}` | {line} | [{found[0]}](schedules/{found[0]}.md#{name}) |" in start, (
+            f"no row for {name}"
+        )
     assert len(places) > 25
     for page in FAMILIES:
         assert f"schedules/{page.name}" in start, f"{page.name} is not in the catalogue"

@@ -36,7 +36,11 @@ OPTIONS = {
 
 
 def a_run(**changes) -> Run:
-    base = {"task": DIGITS, "optimizer": spec("sgd", momentum=0.9), "schedule": {"name": "cosine", "warmup": "2ep"}}
+    base = {
+        "task": DIGITS,
+        "optimizer": spec("sgd", momentum=0.9),
+        "schedule": {"name": "cosine", "warmup": "2ep"},
+    }
     return Run(**{**base, "peak_lr": 0.05, "length": "6ep", "precision": "float64", **changes})
 
 
@@ -51,7 +55,9 @@ def same_trace(a, b, rtol=1e-10):
     assert a.trace.keys() == b.trace.keys() and a.status == b.status
     for name in a.trace:
         assert a.trace[name].steps == b.trace[name].steps
-        np.testing.assert_allclose(a.trace[name].values, b.trace[name].values, rtol=rtol, atol=rtol, err_msg=name)
+        np.testing.assert_allclose(
+            a.trace[name].values, b.trace[name].values, rtol=rtol, atol=rtol, err_msg=name
+        )
     for name, value in a.summary.items():
         np.testing.assert_allclose(value, b.summary[name], rtol=rtol, atol=rtol, err_msg=name)
 
@@ -60,7 +66,8 @@ def bitwise(a, b):
     return (
         a.status == b.status
         and a.summary == b.summary
-        and {n: s.values.tobytes() for n, s in a.trace.items()} == {n: s.values.tobytes() for n, s in b.trace.items()}
+        and {n: s.values.tobytes() for n, s in a.trace.items()}
+        == {n: s.values.tobytes() for n, s in b.trace.items()}
     )
 
 
@@ -69,10 +76,18 @@ def differing(optimizer: str, task=DIGITS) -> list[Run]:
     plain = build("optimizer", spec(optimizer))
     out = []
     for i in range(3):
-        numbers = {f: min(0.97, getattr(plain, f) * (1 - 0.07 * i) + 0.001 * i) for f in ("beta1", "beta2") if hasattr(plain, f)}
+        numbers = {
+            f: min(0.97, getattr(plain, f) * (1 - 0.07 * i) + 0.001 * i)
+            for f in ("beta1", "beta2")
+            if hasattr(plain, f)
+        }
         numbers |= {f: 0.01 * (i + 1) for f in ("weight_decay", "momentum") if hasattr(plain, f)}
         numbers |= {"eps": 10.0 ** -(6 + i)} if hasattr(plain, "eps") else {}
-        schedule = [{"name": "cosine", "warmup": "1ep"}, {"name": "linear"}, {"name": "constant", "warmup": "3ep"}][i]
+        schedule = [
+            {"name": "cosine", "warmup": "1ep"},
+            {"name": "linear"},
+            {"name": "constant", "warmup": "3ep"},
+        ][i]
         out.append(
             a_run(
                 task=task,
@@ -100,10 +115,19 @@ def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, tas
 @pytest.mark.parametrize("name", TASKS.names())
 def test_every_task_gives_the_same_alone_and_in_a_fleet(name):
     runs = [
-        a_run(task=OPTIONS.get(name, spec(name)), length="5", evaluate="5", schedule="constant", seed=s, peak_lr=0.01 * (s + 1))
+        a_run(
+            task=OPTIONS.get(name, spec(name)),
+            length="5",
+            evaluate="5",
+            schedule="constant",
+            seed=s,
+            peak_lr=0.01 * (s + 1),
+        )
         for s in range(2)
     ]
-    for one, together in zip([finish([r], single("traced"))[2][0] for r in runs], finish(runs, fleet())[2], strict=True):
+    for one, together in zip(
+        [finish([r], single("traced"))[2][0] for r in runs], finish(runs, fleet())[2], strict=True
+    ):
         same_trace(one, together)
 
 
@@ -116,7 +140,10 @@ def test_compiled_equals_eager_for_runs_of_every_length_and_data_size():
 
 
 REFERENCE = {
-    "sgd": (torch.optim.SGD, [{"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.1}, {"momentum": 0.9, "nesterov": True}]),
+    "sgd": (
+        torch.optim.SGD,
+        [{"momentum": 0.0}, {"momentum": 0.9, "weight_decay": 0.1}, {"momentum": 0.9, "nesterov": True}],
+    ),
     "adam": (torch.optim.Adam, [{}, {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}]),
     "adamw": (torch.optim.AdamW, [{}, {"beta1": 0.8, "beta2": 0.95, "eps": 1e-3, "weight_decay": 0.1}]),
 }
@@ -137,7 +164,9 @@ def torch_losses(run, made, options):
     task = build("task", run.task)
     net = task.network().double()
     net.load_state_dict(where.start.params)
-    betas = {"betas": (options.get("beta1", 0.9), options.get("beta2", 0.999))} if name_has_betas(made) else {}
+    betas = (
+        {"betas": (options.get("beta1", 0.9), options.get("beta2", 0.999))} if name_has_betas(made) else {}
+    )
     numbers = {k: v for k, v in options.items() if not k.startswith("beta")}
     default = {"weight_decay": build("optimizer", run.optimizer).weight_decay}
     optimizer = made(net.parameters(), lr=1.0, **{**default, **numbers, **betas})
@@ -180,12 +209,15 @@ def test_a_diverged_run_keeps_its_last_finite_state():
 
 
 @pytest.mark.parametrize(
-    "where", [single(), single("traced"), fleet(), fleet("traced")], ids=["single", "single traced", "fleet", "fleet traced"]
+    "where",
+    [single(), single("traced"), fleet(), fleet("traced")],
+    ids=["single", "single traced", "fleet", "fleet traced"],
 )
 @pytest.mark.parametrize("task", [DIGITS, CNN, OPTIONS["quadratic"]], ids=["mlp", "cnn", "quadratic"])
 def test_resumed_equals_uninterrupted_bitwise(where, task):
     runs = [
-        a_run(task=task, optimizer="adamw", seed=s, probes=("grad_norm",), length="13") for s in range(2 if where.stacked else 1)
+        a_run(task=task, optimizer="adamw", seed=s, probes=("grad_norm",), length="13")
+        for s in range(2 if where.stacked else 1)
     ]
     straight = finish(runs, where)[2]
     for cut in (1, 5, 12):
@@ -195,10 +227,13 @@ def test_resumed_equals_uninterrupted_bitwise(where, task):
         assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
 
 
-@pytest.mark.parametrize("where", [single(), single("traced"), fleet("traced")], ids=["single", "single traced", "fleet"])
+@pytest.mark.parametrize(
+    "where", [single(), single("traced"), fleet("traced")], ids=["single", "single traced", "fleet"]
+)
 def test_training_ends_when_every_run_has_diverged(where):
     _, end, found = finish(
-        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=1e30, length="100000", schedule="constant")], where
+        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=1e30, length="100000", schedule="constant")],
+        where,
     )
     assert end.step < 1000 and found[0].status.outcome == "diverged" and found[0].status.step < 64
     assert len(found[0].trace["train_loss"].values) == found[0].status.step
@@ -216,7 +251,10 @@ def test_checkpoints_of_the_first_format_are_read_and_unknown_ones_refused():
     setup = set_up([run], single())
     saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == 5))
     old = rewritten(saved, format=1, watched=None, probing=None, seconds=None)
-    assert bitwise(finish([run], single(), lambda fresh: checkpoint.load(fresh, old))[2][0], finish([run], single())[2][0])
+    assert bitwise(
+        finish([run], single(), lambda fresh: checkpoint.load(fresh, old))[2][0],
+        finish([run], single())[2][0],
+    )
     with pytest.raises(UserError, match="format 3 can't be read: this preheat reads formats 1 and 2"):
         checkpoint.load(setup, rewritten(saved, format=3))
 
@@ -240,7 +278,10 @@ class Watched:
         return {"w": w}, {"watch.worst": zero, "watch.count": zero, "unseen": zero}
 
     def noise(self, generator, batch):
-        return {"share": torch.rand((), generator=generator, dtype=torch.float64), "whole": torch.arange(batch)}
+        return {
+            "share": torch.rand((), generator=generator, dtype=torch.float64),
+            "whole": torch.arange(batch),
+        }
 
     def loss(self, params, buffers, batch):
         assert batch["whole"].dtype == torch.int64 and batch["share"].dim() == 0
@@ -286,7 +327,9 @@ def moving(tmp_path):
     TASKS.register("moving")(Moving)
     file = tmp_path / "slope"
     file.write_text("1")
-    run = a_run(task=spec("moving", file=str(file)), batch_size=5, length="14", schedule="constant", peak_lr=0.1)
+    run = a_run(
+        task=spec("moving", file=str(file)), batch_size=5, length="14", schedule="constant", peak_lr=0.1
+    )
     yield file, run
     TASKS._objects.pop("moving")
 
@@ -326,11 +369,15 @@ def test_what_is_the_same_for_all_runs_of_a_task_is_done_once(moving, monkeypatc
     forward, read = Moving.loss, Moving.data
     monkeypatch.setattr(Moving, "loss", lambda *args: calls.append("loss") or forward(*args))
     monkeypatch.setattr(Moving, "data", lambda self: calls.append("data") or read(self))
-    first, *others = [set_up([run.but(seed=s, peak_lr=0.1 + s, precision="float32")], single()).fleet for s in range(4)]
+    first, *others = [
+        set_up([run.but(seed=s, peak_lr=0.1 + s, precision="float32")], single()).fleet for s in range(4)
+    ]
     assert calls == ["data", "loss"], "no forward pass for each seed"
     assert first.train["x"].dtype == torch.float32
     for fleet_ in others:
-        assert all(a[n] is b[n] for a, b in zip(first[8:11], fleet_[8:11], strict=True) for n in a), "held, not copied again"
+        assert all(a[n] is b[n] for a, b in zip(first[8:11], fleet_[8:11], strict=True) for n in a), (
+            "held, not copied again"
+        )
     assert set_up([run], single()).fleet.train["x"].dtype == torch.float64
 
 
@@ -339,9 +386,16 @@ def test_buffers_that_are_watched_are_recorded_at_every_step(watched):
     alone = [finish([r], single("traced"))[2][0] for r in runs]
     for one, together in zip(alone, finish(runs, fleet())[2], strict=True):
         same_trace(one, together)
-        assert [n for n in one.trace if n.startswith("train_")] == ["train_loss", "train_worst", "train_count"]
+        assert [n for n in one.trace if n.startswith("train_")] == [
+            "train_loss",
+            "train_worst",
+            "train_count",
+        ]
         assert one.trace["train_count"].values.tolist() == list(range(1, 15))
-        assert one.trace["train_worst"].steps == one.trace["train_loss"].steps and one.provenance["data"] == "a line"
+        assert (
+            one.trace["train_worst"].steps == one.trace["train_loss"].steps
+            and one.provenance["data"] == "a line"
+        )
     assert len({tuple(r.trace["train_worst"].values) for r in alone}) == 3
 
 
@@ -351,7 +405,9 @@ PLACES = pytest.mark.parametrize("where", [single(), fleet("traced")], ids=["sin
 def test_a_buffer_must_not_take_the_place_of_the_loss(watched):
     setup = set_up([watched()], single())
     start = setup.fleet.start._replace(buffers={"watch.loss": torch.zeros(())})
-    with pytest.raises(UserError, match=r"train_loss is recorded anyway, got a buffer watch\.loss: leave it out"):
+    with pytest.raises(
+        UserError, match=r"train_loss is recorded anyway, got a buffer watch\.loss: leave it out"
+    ):
         begin(setup._replace(fleet=setup.fleet._replace(start=start)))
 
 
@@ -365,13 +421,18 @@ def test_what_is_watched_is_kept_in_checkpoints_and_stops_with_the_loss(watched,
     assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
     assert all(len(r.trace["train_worst"].values) == len(r.trace["train_loss"].values) for r in straight)
     assert straight[-1].status.outcome == ("diverged" if where.stacked else "done")
-    with pytest.raises(UserError, match="holds loss of each step, and the task watches loss, worst, count: delete it"):
+    with pytest.raises(
+        UserError, match="holds loss of each step, and the task watches loss, worst, count: delete it"
+    ):
         checkpoint.load(setup, rewritten(saved, format=1, watched=None))
 
 
 @pytest.mark.parametrize("optimizer,realise", [("sgd", "eager"), ("adamw", "eager"), ("sgd", "traced")])
 def test_channels_last_is_a_layout_only(optimizer, realise):
-    run, rows = a_run(task=CNN, optimizer=optimizer, clip_norm=1.0, seed=2), single(realise, channels_last=True)
+    run, rows = (
+        a_run(task=CNN, optimizer=optimizer, clip_norm=1.0, seed=2),
+        single(realise, channels_last=True),
+    )
     plain, end = finish([run], single(realise)), finish([run], rows)
     same_trace(plain[2][0], end[2][0])
     four = [t for t in pytree.tree_leaves([end[1].state.params, end[1].state.opt]) if t.dim() == 4]
@@ -397,7 +458,9 @@ def test_an_evaluation_takes_fewer_large_examples_at_once():
 
 def test_checkpoints_of_other_data_are_refused():
     setup = set_up([Run(task="quadratic", optimizer="sgd", peak_lr=0.1, length="10")], single())
-    here, there = (setup._replace(fleet=setup.fleet._replace(origin={"data": name})) for name in ("md5 a", "md5 b"))
+    here, there = (
+        setup._replace(fleet=setup.fleet._replace(origin={"data": name})) for name in ("md5 a", "md5 b")
+    )
     saved = checkpoint.dump(here, begin(here))
     assert checkpoint.load(here, saved).step == 0
     with pytest.raises(UserError, match=r"md5 a.*md5 b.*another --results"):
@@ -425,7 +488,8 @@ def test_probes_never_change_the_trajectory(where):
 
 def test_probes_measure_what_they_say():
     run = a_run(
-        optimizer="sgd", probes=[spec(n, every=1, **({"layers": True} if n == "grad_norm" else {})) for n in PROBES.names()]
+        optimizer="sgd",
+        probes=[spec(n, every=1, **({"layers": True} if n == "grad_norm" else {})) for n in PROBES.names()],
     )
     setup = set_up([run], single())
     states = [p.state.params for p in train(setup)]
@@ -433,17 +497,28 @@ def test_probes_measure_what_they_say():
     distance = lambda a, b: float(sum(((a[n] - b[n]) ** 2).sum() for n in a).sqrt())
     lr = rates(run)
     np.testing.assert_allclose(trace["learning_rate"].values, lr, rtol=1e-12)
-    np.testing.assert_allclose(trace["distance"].values, [distance(s, states[0]) for s in states[:-1]], atol=1e-12)
+    np.testing.assert_allclose(
+        trace["distance"].values, [distance(s, states[0]) for s in states[:-1]], atol=1e-12
+    )
     moved = [distance(a, b) for a, b in pairwise(states)]
     np.testing.assert_allclose(trace["update_norm"].values, moved, rtol=1e-9)
-    np.testing.assert_allclose(np.array(trace["grad_norm"].values) * lr, moved, rtol=1e-9)  # plain SGD: update = lr g
+    np.testing.assert_allclose(
+        np.array(trace["grad_norm"].values) * lr, moved, rtol=1e-9
+    )  # plain SGD: update = lr g
     layers = [np.array(s.values) ** 2 for n, s in trace.items() if n.startswith("grad_norm.")]
     np.testing.assert_allclose(np.sum(layers, 0), np.array(trace["grad_norm"].values) ** 2, rtol=1e-9)
 
 
 def test_quadratic_follows_its_closed_form():
     task = spec("quadratic", dim=4, condition=10.0, examples=100)
-    run = a_run(task=task, optimizer="sgd", peak_lr=0.7, length="40", evaluate="1", schedule={"name": "cosine", "warmup": "10%"})
+    run = a_run(
+        task=task,
+        optimizer="sgd",
+        peak_lr=0.7,
+        length="40",
+        evaluate="1",
+        schedule={"name": "cosine", "warmup": "10%"},
+    )
     trace = finish([run], single())[2][0].trace
     expected = build("task", run.task).expected_loss(rates(run), run.batch_size)
     np.testing.assert_allclose(trace["validation_loss"].values, expected, rtol=1e-10)
@@ -453,7 +528,16 @@ def test_noisy_quadratic_converges_to_its_expectation():
     """The mean over n seeds lies within 5 standard errors of the closed form at every step."""
     task = spec("quadratic", dim=3, condition=10.0, sigma=1.0, examples=64)
     runs = [
-        a_run(task=task, optimizer="sgd", peak_lr=0.5, length="20", evaluate="1", schedule="constant", seed=s, batch_size=4)
+        a_run(
+            task=task,
+            optimizer="sgd",
+            peak_lr=0.5,
+            length="20",
+            evaluate="1",
+            schedule="constant",
+            seed=s,
+            batch_size=4,
+        )
         for s in range(400)
     ]
     losses = np.array([r.trace["validation_loss"].values for r in finish(runs, fleet())[2]])
@@ -464,7 +548,8 @@ def test_noisy_quadratic_converges_to_its_expectation():
 
 def test_quadratic_is_stable_up_to_the_rate_two_over_the_largest_curvature():
     run = lambda rate: finish(
-        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=rate, length="200", schedule="constant")], single()
+        [a_run(task=spec("quadratic"), optimizer="sgd", peak_lr=rate, length="200", schedule="constant")],
+        single(),
     )[2][0]
     start = run(1.99).summary["chance_loss"]
     assert run(1.99).summary["validation_loss"] < start < run(2.01).summary["validation_loss"]
@@ -484,7 +569,9 @@ def test_data_order_and_subsets_are_keyed_by_seed():
     )
     assert torch.equal(where.subset[0], prepare([a_run(seed=0, peak_lr=1.0)], single()).subset)
     labels = where.train["y"][where.subset]
-    assert all((torch.bincount(row) == 5).all() for row in labels) and not torch.equal(where.subset[0], where.subset[1])
+    assert all((torch.bincount(row) == 5).all() for row in labels) and not torch.equal(
+        where.subset[0], where.subset[1]
+    )
 
 
 def test_the_global_generator_is_not_touched():
@@ -515,7 +602,9 @@ def test_digits_split_is_fixed_stratified_and_disjoint():
     from sklearn.datasets import load_digits
 
     assert sorted(seen) == sorted(tuple(row) for row in (load_digits().data / 16).tolist())
-    assert len(seen) - len(set(seen)) == len(load_digits().data) - len({tuple(r) for r in load_digits().data.tolist()})
+    assert len(seen) - len(set(seen)) == len(load_digits().data) - len(
+        {tuple(r) for r in load_digits().data.tolist()}
+    )
 
 
 @pytest.mark.parametrize("model,count", [("mlp", 8970), ("cnn", 5178)])

@@ -26,7 +26,10 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "schedules": ({"core"}, {"numpy"}),
     "store": ({"core"}, set()),
     "analysis": ({"core", "schedules", "store"}, {"numpy", "scipy"}),
-    "report": ({"core", "schedules", "analysis", "store"}, {"numpy", "matplotlib", "jinja2", "markupsafe", "yaml"}),
+    "report": (
+        {"core", "schedules", "analysis", "store"},
+        {"numpy", "matplotlib", "jinja2", "markupsafe", "yaml"},
+    ),
     "studies": ({"core", "schedules"}, {"pydantic", "pydantic_core", "yaml"}),
     "optim": ({"core"}, {"torch"}),
     "tasks": ({"core"}, {"torch", "numpy", "sklearn", "pooch", "requests", "tqdm"}),
@@ -35,7 +38,10 @@ FLOORS: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"core", "schedules", "optim.base", "tasks.base", "probes.base"}, {"torch", "numpy"}),
     "adapters": ({"core", "schedules", "optim", "probes"}, {"torch", "numpy", "jax"}),
     "lab": ({"core", "schedules", "store", "engine"}, {"torch"}),
-    "cli": ({"core", "schedules", "store", "analysis", "report", "studies", "lab", "engine", "tasks"}, {"yaml"}),
+    "cli": (
+        {"core", "schedules", "store", "analysis", "report", "studies", "lab", "engine", "tasks"},
+        {"yaml"},
+    ),
     "": ({"core", "schedules", "lab", "report", "cli"}, set()),  # preheat/__init__.py and __main__.py
 }
 # what may be imported before anyone calls anything; it must stay light
@@ -62,7 +68,11 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, node in late) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import in line {node.lineno}: name the module"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "preheat" else [node.module or ""]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "preheat"
+                else [node.module or ""]
+            )
             yield from ((name, node in late) for name in names)
 
 
@@ -80,13 +90,20 @@ def test_a_floor_imports_only_what_the_design_lets_it(here):
     files = [p for p in MODULES if floor(p) == here]
     assert here in FLOORS, "a new folder needs its line in the table above and in docs/design.md"
     wrong = [
-        f"{p.relative_to(HOME)}: {m}{' (late)' * late}" for p in files for m, late in imports(p) if not allowed(m, here, late)
+        f"{p.relative_to(HOME)}: {m}{' (late)' * late}"
+        for p in files
+        for m, late in imports(p)
+        if not allowed(m, here, late)
     ]
     assert not wrong
 
 
 def test_inside_the_package_imports_name_the_defining_module():
-    packages = {p.parent.relative_to(SOURCE.parent).as_posix().replace("/", ".") for p in MODULES if p.name == "__init__.py"}
+    packages = {
+        p.parent.relative_to(SOURCE.parent).as_posix().replace("/", ".")
+        for p in MODULES
+        if p.name == "__init__.py"
+    }
     own = {SOURCE / "__init__.py", SOURCE / "schedules" / "__init__.py"}
     found = []
     for path in set(MODULES) - own:
@@ -105,12 +122,26 @@ def _is_module(name: str) -> bool:
 
 
 def test_the_data_column_and_the_command_line_load_without_torch():
-    data = ("", "core", "schedules", "store", "analysis", "report", "studies", "cli", "tasks", "models", "optim")
+    data = (
+        "",
+        "core",
+        "schedules",
+        "store",
+        "analysis",
+        "report",
+        "studies",
+        "cli",
+        "tasks",
+        "models",
+        "optim",
+    )
     names = [name(p) for p in MODULES if floor(p) in data and p.stem != "__main__"]
     names += ["preheat.lab.study"]  # a study whose runs all have records needs no torch for its report
     code = f"import importlib, sys\nfor n in {names}: importlib.import_module(n)\nassert 'torch' not in sys.modules"
     use = "from preheat import Run, cosine; Run(task='digits', optimizer='adamw', schedule=cosine(warmup='5ep'))"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", f"{use}\n{code}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{use}\n{code}"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -145,7 +176,10 @@ LONGER: dict[str, str] = {
 
 def test_files_functions_and_argument_lists_are_short():
     """Tests are held to the limits on functions; a file of them is as long as its subject."""
-    code = [*MODULES, *(p for folder in ("benchmarks", "tools") for p in sorted((HOME / folder).glob("*.py")))]
+    code = [
+        *MODULES,
+        *(p for folder in ("benchmarks", "tools") for p in sorted((HOME / folder).glob("*.py"))),
+    ]
     long = []
     for path in [*code, *sorted((HOME / "tests").glob("*.py"))]:
         where = path.relative_to(HOME).as_posix()
@@ -166,7 +200,11 @@ def test_everything_public_has_a_docstring():
     bare = []
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        public = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")]
+        public = [
+            n
+            for n in tree.body
+            if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")
+        ]
         public += [
             m
             for n in public
@@ -193,7 +231,9 @@ def test_the_examples_in_docstrings_run():
 
 
 UNFINISHED = re.compile(r"\bTODO\b|\bFIXME\b|\bXXX\b|\bNotImplementedError\b")
-MACHINE = re.compile("|".join(rf"(?<![\w.])/{first}/" for first in ("work", "tmp/w", "root", "home", "Users")))
+MACHINE = re.compile(
+    "|".join(rf"(?<![\w.])/{first}/" for first in ("work", "tmp/w", "root", "home", "Users"))
+)
 
 
 def written(*where: str) -> Iterator[tuple[str, str]]:
@@ -204,7 +244,17 @@ def written(*where: str) -> Iterator[tuple[str, str]]:
                 yield f"{path.relative_to(HOME)}:{number}", line
 
 
-SHIPPED = ("src/preheat", "docs", ".ci", "examples", "tools", "README.md", "Makefile", "pyproject.toml", "constraints.txt")
+SHIPPED = (
+    "src/preheat",
+    "docs",
+    ".ci",
+    "examples",
+    "tools",
+    "README.md",
+    "Makefile",
+    "pyproject.toml",
+    "constraints.txt",
+)
 
 
 def test_nothing_shipped_is_unfinished():
@@ -212,7 +262,11 @@ def test_nothing_shipped_is_unfinished():
 
 
 def test_no_path_of_one_machine_is_written_anywhere():
-    assert not [f"{at}: {line.strip()}" for at, line in written(*SHIPPED, "tests", "benchmarks") if MACHINE.search(line)]
+    assert not [
+        f"{at}: {line.strip()}"
+        for at, line in written(*SHIPPED, "tests", "benchmarks")
+        if MACHINE.search(line)
+    ]
 
 
 def test_no_module_hides_a_public_name_of_its_package():

@@ -89,7 +89,9 @@ def test_random_numbers_have_the_official_shapes_and_only_the_rows_needed(name):
     made = task(name, examples_per_class=2)
     data, size, classes = made.data(), made.about().size, made.classes
     assert data.train["x"].shape == (2 * classes, 3, size, size) and data.train["x"].dtype == torch.uint8
-    assert torch.equal(data.train["y"], torch.arange(classes).repeat_interleave(2)) and len(data.test["y"]) == 8
+    assert (
+        torch.equal(data.train["y"], torch.arange(classes).repeat_interleave(2)) and len(data.test["y"]) == 8
+    )
     assert made.data() is data and made.origin() == {"data": "random numbers"} and made.ready() is None
 
 
@@ -102,7 +104,9 @@ def test_cifar_holds_out_a_tenth_of_each_class_the_same_for_every_run(local):
     assert torch.bincount(data.validation["y"]).tolist() == held
     assert torch.bincount(data.train["y"]).tolist() == [n - h for n, h in zip(counts, held, strict=True)]
     train_rows, validation_rows = rows_of(data.train), rows_of(data.validation)
-    assert sorted(train_rows + validation_rows) == list(range(sum(counts))) and data.train["y"].diff().min() == 0
+    assert (
+        sorted(train_rows + validation_rows) == list(range(sum(counts))) and data.train["y"].diff().min() == 0
+    )
     assert all(whole.train[1][r] == y for r, y in zip(train_rows, data.train["y"].tolist(), strict=True))
     assert rows_of(task(source="local", total_examples=11, crop=0).data().validation) == validation_rows
     assert rows_of(data.test) == list(range(30))
@@ -111,7 +115,9 @@ def test_cifar_holds_out_a_tenth_of_each_class_the_same_for_every_run(local):
 def test_selection_by_the_test_set_trains_on_everything(local):
     local((20,) * 10)
     data = task(source="local", selection="test").data()
-    assert sorted(rows_of(data.train)) == list(range(200)) and torch.equal(data.validation["x"], data.test["x"])
+    assert sorted(rows_of(data.train)) == list(range(200)) and torch.equal(
+        data.validation["x"], data.test["x"]
+    )
     assert task(source="local", selection="test").examples == 200 and task(source="local").examples == 180
 
 
@@ -131,14 +137,21 @@ def test_subsets_are_stratified_nested_and_keyed_by_seed(local, total, per_class
     labels = made.data().train["y"]
     rows = made.subset(generator(4, "subset"))
     counts = torch.bincount(labels[rows], minlength=10)
-    assert len(rows) == len(set(rows.tolist())) == total and counts.max() == per_class and counts.max() - counts.min() <= 1
+    assert (
+        len(rows) == len(set(rows.tolist())) == total
+        and counts.max() == per_class
+        and counts.max() - counts.min() <= 1
+    )
     assert torch.equal(rows, made.subset(generator(4, "subset")))
     larger = task(source="local", total_examples=min(total + 3, 180)).subset(generator(4, "subset"))
     assert set(rows.tolist()) <= set(larger.tolist())
     if total < 180:
         assert set(rows.tolist()) != set(made.subset(generator(5, "subset")).tolist())
     if total % 10:
-        chosen = {tuple(torch.bincount(labels[made.subset(generator(s, "subset"))], minlength=10).tolist()) for s in range(9)}
+        chosen = {
+            tuple(torch.bincount(labels[made.subset(generator(s, "subset"))], minlength=10).tolist())
+            for s in range(9)
+        }
         assert len(chosen) > 1, "the generator draws which classes get one more"
     assert torch.equal(task(source="local").subset(generator(4, "subset")), torch.arange(180))
 
@@ -176,17 +189,26 @@ def test_what_is_switched_off_is_not_drawn_and_changes_nothing():
     assert set(mirrored) == {"x", "mirror"}
     out = cropped_and_flipped(mirrored, 0)
     assert torch.equal(out.flatten(1).sort(1).values, x.flatten(1).sort(1).values) and not torch.equal(out, x)
-    assert torch.equal(cropped_and_flipped({"x": out, "mirror": mirrored["mirror"]}, 0), x), "twice is as it was"
+    assert torch.equal(cropped_and_flipped({"x": out, "mirror": mirrored["mirror"]}, 0), x), (
+        "twice is as it was"
+    )
     middle = {"x": x, "shift": torch.full((12, 2), 3)}
     assert torch.equal(cropped_and_flipped(middle, 3), x)
 
 
 def test_draws_are_uniform_and_mixup_is_beta():
     many = draws(generator(0, "noise"), 20_000, crop=4, flip=True, mixup=0.3)
-    assert torch.bincount(many["shift"].flatten(), minlength=9).sub(40_000 / 9).abs().max() < 5 * (40_000 / 9) ** 0.5
+    assert (
+        torch.bincount(many["shift"].flatten(), minlength=9).sub(40_000 / 9).abs().max()
+        < 5 * (40_000 / 9) ** 0.5
+    )
     assert abs(many["mirror"].double().mean() - 0.5) < 5 * 0.5 / 20_000**0.5
-    assert torch.equal(many["partner"].sort().values, torch.arange(20_000)) and many["mix"].unique().numel() == 1
-    shares = np.array([float(draws(generator(s, "noise"), 1, crop=0, flip=False, mixup=0.3)["mix"]) for s in range(2000)])
+    assert (
+        torch.equal(many["partner"].sort().values, torch.arange(20_000)) and many["mix"].unique().numel() == 1
+    )
+    shares = np.array(
+        [float(draws(generator(s, "noise"), 1, crop=0, flip=False, mixup=0.3)["mix"]) for s in range(2000)]
+    )
     assert abs(shares.mean() - 0.5) < 5 * (0.25 / 1.6 / 2000) ** 0.5 and abs(shares.var() - 0.25 / 1.6) < 0.02
 
 
@@ -195,7 +217,9 @@ def test_normalisation():
     about = task("cifar100").about()
     mean, std = (np.array(v)[:, None, None] for v in (about.mean, about.std))
     np.testing.assert_allclose(
-        normalised(x, about, {"w": torch.zeros(1, dtype=torch.float64)}), (x.numpy() / 255 - mean) / std, rtol=1e-12
+        normalised(x, about, {"w": torch.zeros(1, dtype=torch.float64)}),
+        (x.numpy() / 255 - mean) / std,
+        rtol=1e-12,
     )
     assert normalised(x, about, {"w": torch.zeros(1)}).dtype == torch.float32
 
@@ -236,12 +260,20 @@ def test_a_slice_of_a_batch_still_has_its_partners():
     made = task(examples_per_class=2, mixup=0.5)
     start = made.init(generator(0, "init"))
     part = {n: t[:5] for n, t in a_batch(made).items()}
-    assert torch.isfinite(made.plain_loss(*start, part)) and set(part["partner"].argsort().tolist()) == set(range(5))
+    assert torch.isfinite(made.plain_loss(*start, part)) and set(part["partner"].argsort().tolist()) == set(
+        range(5)
+    )
 
 
 def runs(count=3, **changes):
     options = {"source": "random", "total_examples": 20, "model": SMALL, "mixup": 0.4}
-    base = {"optimizer": spec("sgd", momentum=0.9), "length": "5", "batch_size": 8, "precision": "float64", "evaluate": "5"}
+    base = {
+        "optimizer": spec("sgd", momentum=0.9),
+        "length": "5",
+        "batch_size": 8,
+        "precision": "float64",
+        "evaluate": "5",
+    }
     base["task"] = spec("cifar10", **options)
     return [Run(**{**base, "peak_lr": 0.02 * (i + 1), "seed": i % 2, **changes}) for i in range(count)]
 
@@ -267,7 +299,9 @@ def test_resnet18_gives_the_same_losses_alone_and_in_a_fleet():
 def test_the_whole_resnet18_gives_the_same_losses_alone_and_in_a_fleet():
     whole = spec("cifar10", source="random", total_examples=8, mixup=0.4)
     these = runs(task=whole, length="2", batch_size=4, precision="float32", evaluate="2")
-    these = [r.but(peak_lr=r.peak_lr / 100) for r in these]  # four images a batch: at larger rates rounding grows tenfold a step
+    these = [
+        r.but(peak_lr=r.peak_lr / 100) for r in these
+    ]  # four images a batch: at larger rates rounding grows tenfold a step
     np.testing.assert_allclose(ends(these, fleet())[0], [ends([r], single())[0] for r in these], rtol=1e-5)
 
 
@@ -292,9 +326,17 @@ def test_a_resumed_run_sees_the_images_it_would_have_seen():
             {"examples_per_class": 0},
             "examples_per_class of task 'cifar10' must be a whole number of at least 1, got 0",
         ),
-        ("cifar10", {"total_examples": 2.5}, "total_examples of task 'cifar10' must be a whole number of at least 1, got 2.5"),
+        (
+            "cifar10",
+            {"total_examples": 2.5},
+            "total_examples of task 'cifar10' must be a whole number of at least 1, got 2.5",
+        ),
         ("cifar10", {"examples_per_class": True}, "must be a whole number of at least 1, got True"),
-        ("cifar10", {"examples_per_class": 4501}, "must be at most 4500 (a tenth of the training images is held out), got 4501"),
+        (
+            "cifar10",
+            {"examples_per_class": 4501},
+            "must be at most 4500 (a tenth of the training images is held out), got 4501",
+        ),
         ("cifar100", {"examples_per_class": 501, "selection": "test"}, "must be at most 500, got 501"),
         ("cifar100", {"total_examples": 45001}, "must be at most 45000"),
         ("pathmnist", {"examples_per_class": 7887}, "must be at most 7886, got 7887"),
@@ -303,7 +345,11 @@ def test_a_resumed_run_sees_the_images_it_would_have_seen():
             {"selection": "tset"},
             "unknown selection of task 'cifar10' 'tset': did you mean 'test'? Known: test, validation",
         ),
-        ("cifar10", {"source": "offical"}, "unknown source of task 'cifar10' 'offical': did you mean 'official'?"),
+        (
+            "cifar10",
+            {"source": "offical"},
+            "unknown source of task 'cifar10' 'offical': did you mean 'official'?",
+        ),
         ("cifar10", {"crop": -1}, "crop of task 'cifar10' must be 0 to 32 pixels, got -1"),
         ("cifar10", {"mixup": -0.1}, "mixup of task 'cifar10' must be 0 (none) or above, got -0.1"),
         ("cifar10", {"flip": 1}, "option flip of task 'cifar10' must be true or false, got 1"),
@@ -337,11 +383,17 @@ def test_files_that_do_not_hold_what_is_asked(local):
     assert len(task(source="local", total_examples=50).subset(generator(0, "subset"))) == 50
     local((20,) * 9 + (1,))
     assert "class 9 of the local cifar10 files has 0 images to train on (1 less a tenth," in (said := short())
-    assert said.endswith("but every class needs one") and "every class needs one" in short(examples_per_class=1)
+    assert said.endswith("but every class needs one") and "every class needs one" in short(
+        examples_per_class=1
+    )
     assert task(source="local", selection="test").ready() is None
     local((2,) * 10)
     found = task(source="local").data()
-    assert torch.bincount(found.train["y"]).tolist() == torch.bincount(found.validation["y"]).tolist() == [1] * 10
+    assert (
+        torch.bincount(found.train["y"]).tolist()
+        == torch.bincount(found.validation["y"]).tolist()
+        == [1] * 10
+    )
 
 
 def test_files_that_change_are_read_anew(tmp_path, monkeypatch):
@@ -354,11 +406,15 @@ def test_files_that_change_are_read_anew(tmp_path, monkeypatch):
         monkeypatch.setenv("PREHEAT_DATA", str(folder))
         made = task("pathmnist", source="local")
         found = made.data()
-        assert made.data() is found and made.examples == len(found.train["y"]) == len(made.subset(generator(0, "subset")))
+        assert made.data() is found and made.examples == len(found.train["y"]) == len(
+            made.subset(generator(0, "subset"))
+        )
         return int(found.train["x"].sum()), made.examples, made.origin()["data"]
 
     seen = [write(tmp_path / "a", 0), write(tmp_path / "a", 1, 4), write(tmp_path / "b", 2)]
-    assert [s[1] for s in seen] == [27, 36, 27] and all(len(set(column)) == 3 for column in (list(zip(*seen, strict=True))[::2]))
+    assert [s[1] for s in seen] == [27, 36, 27] and all(
+        len(set(column)) == 3 for column in (list(zip(*seen, strict=True))[::2])
+    )
     monkeypatch.setenv("PREHEAT_DATA", str(tmp_path / "a"))
     back = task("pathmnist", source="local")
     assert (int(back.data().train["x"].sum()), back.examples, back.origin()["data"]) == seen[1]

@@ -43,7 +43,13 @@ PATIENCE = 120  # seconds after which a test that waits gives up
 
 
 def a_study(name: str, **changes) -> Study:
-    fixed = {"task": QUADRATIC, "optimizer": "sgd", "schedule": {"name": "cosine"}, "length": 30, "batch_size": 16}
+    fixed = {
+        "task": QUADRATIC,
+        "optimizer": "sgd",
+        "schedule": {"name": "cosine"},
+        "length": 30,
+        "batch_size": 16,
+    }
     settings = {
         "question": "?",
         "fixed": {**fixed, **changes.pop("fixed", {})},
@@ -87,7 +93,10 @@ def contents(root: Path, study: Study) -> list:
     store = Store.open(root, create=False)
     assert not store.damage(check=True)
     found = [store.load(r.id) for r in study.runs()]
-    return [(r.id, r.status, dict(r.summary), {n: (s.steps, s.values.tobytes()) for n, s in r.trace.items()}) for r in found]
+    return [
+        (r.id, r.status, dict(r.summary), {n: (s.steps, s.values.tobytes()) for n, s in r.trace.items()})
+        for r in found
+    ]
 
 
 # --- plans -----------------------------------------------------------------------------------------------------------
@@ -124,7 +133,10 @@ def test_fleets_of_a_group_are_as_even_as_can_be(size):
 
 
 def test_how_a_unit_is_trained_is_part_of_its_checkpoints_name():
-    ids = [units(MANY, lambda run, c=c: c)[0].id for c in (FLEET, FLEET._replace(realise="eager"), FLEET._replace(seconds=9.0))]
+    ids = [
+        units(MANY, lambda run, c=c: c)[0].id
+        for c in (FLEET, FLEET._replace(realise="eager"), FLEET._replace(seconds=9.0))
+    ]
     assert ids[0] != ids[1] and ids[0] == ids[2]
 
 
@@ -144,7 +156,9 @@ def timed(monkeypatch):
     """The planner with a made-up clock: `cost[size, realise]` seconds for a step of a run, 1e-3 where it says nothing."""
     cost: dict = {}
     monkeypatch.setattr(measure, "placement", lambda choice, device="cpu": choice)
-    monkeypatch.setattr(measure, "seconds_per_run_step", lambda runs, c: (cost.get((c.size, c.realise), 1e-3), 5.0))
+    monkeypatch.setattr(
+        measure, "seconds_per_run_step", lambda runs, c: (cost.get((c.size, c.realise), 1e-3), 5.0)
+    )
     return cost
 
 
@@ -181,7 +195,11 @@ def test_a_choice_of_an_earlier_plan_is_kept_unless_another_is_asked_for(tmp_pat
     study = a_study("kept")
     chosen(tmp_path, study, FLEET)
     seen: list[dict] = []
-    monkeypatch.setattr(measure, "choices", lambda runs, known, **how: seen.append(known) or {r.stack_key: FLEET for r in runs})
+    monkeypatch.setattr(
+        measure,
+        "choices",
+        lambda runs, known, **how: seen.append(known) or {r.stack_key: FLEET for r in runs},
+    )
     for mode, compile_mode in (("auto", "auto"), ("fleet", "off"), ("single", "auto"), ("auto", "on")):
         plan(study, study.points(), tmp_path, How(jobs=1, mode=mode, compile=compile_mode))
     assert [len(known) for known in seen] == [1, 1, 0, 0]
@@ -199,7 +217,11 @@ def test_a_studys_records_are_those_of_its_runs_trained_alone_and_nothing_is_tra
         grid=(
             Block(fixed={"length": 12}, product={"schedule.warmup": warmups, "peak_lr": [0.5, 1e200]}),
             Block(
-                fixed={"task": {"name": "digits", "examples_per_class": 3}, "length": "3ep", "optimizer": "adamw"},
+                fixed={
+                    "task": {"name": "digits", "examples_per_class": 3},
+                    "length": "3ep",
+                    "optimizer": "adamw",
+                },
                 product={"schedule.warmup": warmups, "peak_lr": [0.01]},
             ),
         ),
@@ -214,9 +236,13 @@ def test_a_studys_records_are_those_of_its_runs_trained_alone_and_nothing_is_tra
         assert stored.status == alone.status and stored.trace.keys() == alone.trace.keys()
         for name, series in alone.trace.items():
             assert series.steps == stored.trace[name].steps
-            np.testing.assert_allclose(stored.trace[name].values, series.values, rtol=1e-10, atol=1e-10, err_msg=name)
+            np.testing.assert_allclose(
+                stored.trace[name].values, series.values, rtol=1e-10, atol=1e-10, err_msg=name
+            )
         numbers = {k: v for k, v in alone.summary.items() if v is not None}
-        assert numbers == pytest.approx({k: v for k, v in stored.summary.items() if v is not None}, rel=1e-10, abs=1e-10)
+        assert numbers == pytest.approx(
+            {k: v for k, v in stored.summary.items() if v is not None}, rel=1e-10, abs=1e-10
+        )
         assert "fleet of" in stored.provenance["placement"]
     assert do(study, tmp_path) == []
     assert set(map(len, attempts(tmp_path, study).values())) == {1}
@@ -302,11 +328,23 @@ def files(tmp_path_factory):
 
 
 def command(files: Files, study: Path, root: Path) -> list[str]:
-    options = ["--import", str(files.task), "--results", str(root), "--jobs", "1", "--compile", "off", "--no-report"]
+    options = [
+        "--import",
+        str(files.task),
+        "--results",
+        str(root),
+        "--jobs",
+        "1",
+        "--compile",
+        "off",
+        "--no-report",
+    ]
     return ["study", str(study), *options]
 
 
-def test_a_run_that_raises_or_kills_its_worker_is_recorded_as_failed_and_the_rest_are_done(files, tmp_path, capsys):
+def test_a_run_that_raises_or_kills_its_worker_is_recorded_as_failed_and_the_rest_are_done(
+    files, tmp_path, capsys
+):
     changes = (("pause: 0.001", "breaks: true"), ("length: 500", "length: 20"), ("[0.5, 1.0]", "[0.1]"))
     file = files.changed(tmp_path / "broken.yaml", *changes, ("seeds: [0, 1]", "seeds: 8"))
     study = read_study(file)
@@ -372,7 +410,13 @@ def test_a_claimed_run_is_nobody_elses_until_it_is_dropped_or_its_process_dies(t
 
 def test_runs_of_another_process_are_waited_for_and_taken_over_when_it_dies(tmp_path, monkeypatch):
     monkeypatch.setattr(lab, "BUSY_SECONDS", 0.05)
-    study = a_study("shared", seeds=(0, 1), choosing=0, nuisance=(), grid=(Block(product={"schedule.warmup": [{"steps": 0}]}),))
+    study = a_study(
+        "shared",
+        seeds=(0, 1),
+        choosing=0,
+        nuisance=(),
+        grid=(Block(product={"schedule.warmup": [{"steps": 0}]}),),
+    )
     root = chosen(tmp_path, study, FLEET)
     held, free = (r.id for r in study.runs())
     other, got = holder(root, held)
@@ -475,7 +519,9 @@ def test_kill_9_in_the_middle_of_a_study_changes_no_record_and_no_byte_of_the_re
     how = How(jobs=1, compile="off", imports=(str(files.task),))
     events = list(carry_out(plan(study, study.points(), root, how), root, how))
     assert sum(e.runs for e in events) == 4
-    assert 0 < sum(e.run_steps for e in events) < 4 * 500, "it goes on from the checkpoint, not from the start"
+    assert 0 < sum(e.run_steps for e in events) < 4 * 500, (
+        "it goes on from the checkpoint, not from the start"
+    )
     assert set(map(len, attempts(root, study).values())) == {1} and not saved()
     assert contents(root, study) == contents(whole, study)
     pages = [write(r, study.name).read_bytes() for r in (root, whole)]
@@ -569,11 +615,25 @@ def test_a_full_disk_is_one_clear_error_and_what_was_stored_before_stays(files, 
     study, root = read_study(files.study), tmp_path / "full"
     shutil.copytree(whole, root)
     before = contents(root, study)
-    file = files.changed(tmp_path / "more.yaml", ("name: long", "name: more"), ("length: 500", "length: 2500"), ("0.001", "0.0"))
+    file = files.changed(
+        tmp_path / "more.yaml",
+        ("name: long", "name: more"),
+        ("length: 500", "length: 2500"),
+        ("0.001", "0.0"),
+    )
     chosen(root, read_study(file), FLEET)
     with full_disk(20_000):
         assert cli.main(command(files, file, root)) == 2
     err = capfd.readouterr().err
-    assert len([line for line in err.splitlines() if "the disk is full" in line and "run the same command again" in line]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in err.splitlines()
+                if "the disk is full" in line and "run the same command again" in line
+            ]
+        )
+        == 1
+    )
     assert "Traceback" not in err
     assert contents(root, study) == before and len(Store.open(root, create=False).ids()) == len(before)

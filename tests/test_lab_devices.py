@@ -40,7 +40,14 @@ QUADRATIC = {"name": "quadratic", "dim": 4, "sigma": 0.1, "examples": 64}
 
 
 def runs(count: int, **changes) -> tuple[Run, ...]:
-    settings = {"task": QUADRATIC, "optimizer": "sgd", "peak_lr": 0.1, "length": 40, "batch_size": 16, **changes}
+    settings = {
+        "task": QUADRATIC,
+        "optimizer": "sgd",
+        "peak_lr": 0.1,
+        "length": 40,
+        "batch_size": 16,
+        **changes,
+    }
     return tuple(Run(**settings, seed=s) for s in range(count))
 
 
@@ -48,7 +55,15 @@ def a_study(seeds: int, task=QUADRATIC) -> Study:
     fixed = {"task": task, "optimizer": "sgd", "peak_lr": 0.1, "length": 20, "batch_size": 16}
     grid = (Block(product={"schedule.warmup": [{"steps": 0}]}),)
     return Study(
-        "small", "?", fixed=fixed, grid=grid, seeds=tuple(range(seeds)), choosing=0, metric="loss", goal="min", margin=0.1
+        "small",
+        "?",
+        fixed=fixed,
+        grid=grid,
+        seeds=tuple(range(seeds)),
+        choosing=0,
+        metric="loss",
+        goal="min",
+        margin=0.1,
     )
 
 
@@ -64,7 +79,12 @@ def two_gpus(monkeypatch):
 
 
 def test_auto_offers_what_there_is(two_gpus):
-    assert [offered(d) for d in ("auto", "cpu", "cuda", "cuda:1")] == [("cpu", "cuda"), ("cpu",), ("cuda",), ("cuda:1",)]
+    assert [offered(d) for d in ("auto", "cpu", "cuda", "cuda:1")] == [
+        ("cpu", "cuda"),
+        ("cpu",),
+        ("cuda",),
+        ("cuda:1",),
+    ]
     assert room("cuda", 2) == 40 << 30 and room("cpu", 2) == room("cpu", 1) // 2
     with pytest.raises(UserError, match="it finds 2: write --device cuda:0 to cuda:1"):
         offered("cuda:2")
@@ -112,9 +132,13 @@ def test_the_cpu_is_not_measured_for_what_is_heavy_on_it(two_gpus, tmp_path, mon
     monkeypatch.setattr(measure, "choices", choices)
     study, looks = a_study(8), []
     light = timing.glance(study.runs()[0])
-    monkeypatch.setattr(measure, "glance", lambda run, device="cpu": looks.append(run) or light._replace(heavy=True))
+    monkeypatch.setattr(
+        measure, "glance", lambda run, device="cpu": looks.append(run) or light._replace(heavy=True)
+    )
     plan(study, study.points(), tmp_path, How(memory=1 << 30))
-    assert asked == (["cuda"] if trained else ["cuda", "cpu"]) and len(looks) == trained, "one look for eight seeds"
+    assert asked == (["cuda"] if trained else ["cuda", "cpu"]) and len(looks) == trained, (
+        "one look for eight seeds"
+    )
     assert plan(study, study.points(), tmp_path, How(device="cpu", memory=1 << 30)).device == "cpu"
 
 
@@ -132,7 +156,10 @@ def test_one_run_is_not_measured_on_a_cpu_where_it_is_heavy(two_gpus, monkeypatc
 
 
 def test_several_processes_on_one_gpu_are_not_taken_to_be_faster_than_one():
-    on = {device: units(runs(8), lambda run, d=device: TRACED._replace(device=d)) for device in ("cpu", "cuda:1")}
+    on = {
+        device: units(runs(8), lambda run, d=device: TRACED._replace(device=d))
+        for device in ("cpu", "cuda:1")
+    }
     assert total_seconds(on["cpu"], 2) < total_seconds(on["cpu"], 1)
     assert total_seconds(on["cuda:1"], 2) == total_seconds(on["cuda:1"], 1) == total_seconds(on["cpu"], 1)
 
@@ -154,14 +181,19 @@ def test_choices_of_earlier_plans_are_read_and_their_checkpoints_found(tmp_path)
     assert not lab._readable({"run_steps": 1, "choice": {"size": 1}})
     mine = Unit(runs(4), TRACED)
     assert mine.id == digest([[r.id for r in mine.runs], "traced", True])
-    others = {mine._replace(choice=TRACED._replace(**c)).id for c in ({"device": "cuda"}, {"channels_last": True})}
+    others = {
+        mine._replace(choice=TRACED._replace(**c)).id for c in ({"device": "cuda"}, {"channels_last": True})
+    }
     assert len(others | {mine.id}) == 3
 
 
 def test_a_choice_names_its_placement():
     where = measure.placement(Choice(1, "traced", 0.0, 0.0, 0, channels_last=True))
     assert where.channels_last and not where.stacked and where.device.type == "cpu"
-    assert measure.placement(TRACED).stacked and measure.placement(TRACED._replace(device="cuda:1")).device.index == 1
+    assert (
+        measure.placement(TRACED).stacked
+        and measure.placement(TRACED._replace(device="cuda:1")).device.index == 1
+    )
 
 
 # --- heavy models ----------------------------------------------------------------------------------------------------
@@ -183,11 +215,17 @@ def test_of_local_files_the_images_are_counted_that_they_hold(tmp_path, monkeypa
     (tmp_path / name).write_bytes(data)
     task = {"name": "pathmnist", "source": "local", "examples_per_class": 4, "model": {"name": "simplecnn"}}
     held = [len(part["y"]) for part in build("task", Run(task=task, batch_size=8).task).data()[1:]]
-    assert timing.evaluated(Run(task=task, batch_size=8)) == tuple(held) and held[0] < 1000, "not the official 10,004"
+    assert timing.evaluated(Run(task=task, batch_size=8)) == tuple(held) and held[0] < 1000, (
+        "not the official 10,004"
+    )
 
 
 def test_an_evaluation_is_timed_on_as_many_rows_as_are_taken_at_once(monkeypatch):
-    task = {"name": "cifar10", "model": {"name": "simplecnn", "width": 4, "hidden": 8}, "examples_per_class": 50}
+    task = {
+        "name": "cifar10",
+        "model": {"name": "simplecnn", "width": 4, "hidden": 8},
+        "examples_per_class": 50,
+    }
     image, seen = Run(task=task, optimizer="sgd", batch_size=16, length="2ep"), []
     whole = timing.evaluate
     count = lambda setup, *rest: seen.append(len(setup.fleet.validation["y"])) or whole(setup, *rest)
@@ -208,13 +246,17 @@ def test_heavy_models_are_trained_alone_and_measured_on_few_rows(monkeypatch):
     monkeypatch.setattr(timing, "VERY_HEAVY", 0.0)
     assert timing.glance(some[0]).run.batch_size == timing.FEW_ROWS and timing.glance(some[0]).scale == 4.0
     assert timing.glance(some[0], "cuda") == timing.Glance(some[0])
-    assert measure.choose(some, jobs=2, memory=1, compile_mode="off").size == 1, "one run is never refused for its memory"
+    assert measure.choose(some, jobs=2, memory=1, compile_mode="off").size == 1, (
+        "one run is never refused for its memory"
+    )
 
 
 def test_where_kernels_are_larger_than_one_pixel_channels_last_is_measured_too():
     digits = Run(task={"name": "digits", "model": "cnn"}, optimizer="sgd")
     assert measure._convolves(digits) and not measure._convolves(runs(1)[0])
-    tried = [(c.size, c.way) for c in measure._candidates([1, 4], TRACED._replace(size=1, realise="eager"), True)]
+    tried = [
+        (c.size, c.way) for c in measure._candidates([1, 4], TRACED._replace(size=1, realise="eager"), True)
+    ]
     assert tried == [(1, "eager"), (1, "traced"), (1, "traced with channels last"), (4, "traced")]
 
 
@@ -277,7 +319,9 @@ def test_a_fleet_that_does_not_fit_is_halved_until_it_does_and_gives_the_same_re
     store = Store.open(tmp_path, create=False)
     for run in study.runs():
         alone, stored = train(run), store.load(run.id)
-        np.testing.assert_allclose(stored.trace["train_loss"].values, alone.trace["train_loss"].values, rtol=1e-5)
+        np.testing.assert_allclose(
+            stored.trace["train_loss"].values, alone.trace["train_loss"].values, rtol=1e-5
+        )
     assert not any(store.checkpoints.iterdir())
 
 
@@ -296,9 +340,17 @@ def test_what_running_out_of_memory_looks_like():
     cause = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1000000 bytes")
     wrapped = ValueError("a compiler gave up")
     wrapped.__cause__ = cause
-    for error in (torch.OutOfMemoryError("x"), MemoryError(), cause, wrapped, RuntimeError("CUDA error: out of memory")):
+    for error in (
+        torch.OutOfMemoryError("x"),
+        MemoryError(),
+        cause,
+        wrapped,
+        RuntimeError("CUDA error: out of memory"),
+    ):
         assert out_of_memory(error)
-    assert not out_of_memory(RuntimeError("shapes do not match")) and not out_of_memory(UserError("out of memory"))
+    assert not out_of_memory(RuntimeError("shapes do not match")) and not out_of_memory(
+        UserError("out of memory")
+    )
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert out_of_memory(caught.value), "what torch's CPU allocator says"
@@ -317,14 +369,18 @@ def test_halves_go_on_from_the_checkpoint_of_their_fleet(tmp_path, monkeypatch, 
     assert {p.name for p in store.checkpoints.iterdir()} == {p.id for p in parts}
     for part in parts:
         steps = []
-        found = train_unit(part, store.checkpoint_path(part.id), beat=lambda b, s=steps: s.append(b.run_steps), every=1e9)
+        found = train_unit(
+            part, store.checkpoint_path(part.id), beat=lambda b, s=steps: s.append(b.run_steps), every=1e9
+        )
         assert 0 < sum(steps) < part.run_steps, "not from the start"
         for record in found:
             alone = train(record.run)
             assert record.trace.keys() == alone.trace.keys()
             for name, series in alone.trace.items():
                 assert series.steps == record.trace[name].steps
-                np.testing.assert_allclose(record.trace[name].values, series.values, rtol=1e-10, atol=1e-12, err_msg=name)
+                np.testing.assert_allclose(
+                    record.trace[name].values, series.values, rtol=1e-10, atol=1e-12, err_msg=name
+                )
 
 
 def test_the_checkpoint_of_a_fleet_stays_until_both_halves_have_theirs(tmp_path, monkeypatch):
@@ -411,8 +467,14 @@ def test_what_a_gpu_that_failed_looks_like():
     lost = RuntimeError("CUDA error: device-side assert triggered")
     wrapped = ValueError("a compiler gave up")
     wrapped.__cause__ = lost
-    assert broken(lost) and broken(wrapped) and broken(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
-    assert not broken(RuntimeError("CUDA error: out of memory")) and not broken(torch.OutOfMemoryError("CUDA error"))
+    assert (
+        broken(lost)
+        and broken(wrapped)
+        and broken(RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"))
+    )
+    assert not broken(RuntimeError("CUDA error: out of memory")) and not broken(
+        torch.OutOfMemoryError("CUDA error")
+    )
     assert not broken(RuntimeError("shapes do not match")) and not broken(UserError("CUDA error"))
 
 
@@ -436,7 +498,9 @@ def test_checkpoints_that_take_long_to_write_are_written_less_often(tmp_path, mo
     saves = []
     monkeypatch.setattr(unit, "write_atomic", lambda path, data: saves.append(path) or time.sleep(1.0))
     monkeypatch.setattr(unit, "BEAT_SECONDS", 0.0)
-    train_unit(Unit(runs(1), TRACED._replace(size=1)), tmp_path / "checkpoint", beat=lambda _: False, every=0.0)
+    train_unit(
+        Unit(runs(1), TRACED._replace(size=1)), tmp_path / "checkpoint", beat=lambda _: False, every=0.0
+    )
     assert len(saves) == 1, "40 steps take less than 20 times as long as the first checkpoint"
 
 
@@ -449,7 +513,9 @@ def test_what_a_worker_warns_of_reaches_the_log_and_the_unit_goes_on(tmp_path, m
     kinds = []
     with closing(carry_out(made, tmp_path, How(jobs=1, checkpoint_seconds=0.0))) as events:
         for event in events:
-            if hidden.exists() and not hidden.is_symlink():  # while the worker begins: nothing can be written there any more
+            if (
+                hidden.exists() and not hidden.is_symlink()
+            ):  # while the worker begins: nothing can be written there any more
                 hidden.rename(tmp_path / "moved")
                 hidden.symlink_to(tmp_path / "nowhere")
             kinds.append(event.kind)
@@ -465,13 +531,17 @@ def test_what_a_worker_warns_of_reaches_the_log_and_the_unit_goes_on(tmp_path, m
 def test_operations_of_a_small_network_are_those_of_its_matrix_products():
     (run,) = (Run(task="digits", optimizer="sgd", length="2ep", evaluate="1ep"),)
     layers = 2 * (64 * 64 + 64 * 64 + 64 * 10)
-    assert step_flops(run) == 32 * (3 * layers - 2 * 64 * 64), "forward, and backward twice that but for the first layer's input"
+    assert step_flops(run) == 32 * (3 * layers - 2 * 64 * 64), (
+        "forward, and backward twice that but for the first layer's input"
+    )
     evaluated = 3 * 370 + 427  # before epochs 1 and 2, at the end, and the test set
     assert study_flops([run, run]) == 2 * (2 * 1000 * (3 * layers - 2 * 64 * 64) + evaluated * layers)
 
 
 def test_a_resnet18_is_1_11_gflop_an_image():
-    image = Run(task={"name": "cifar10", "model": "resnet18"}, optimizer="sgd", batch_size=128, length="100ep")
+    image = Run(
+        task={"name": "cifar10", "model": "resnet18"}, optimizer="sgd", batch_size=128, length="100ep"
+    )
     each = row_flops(image)
     assert each.evaluation == pytest.approx(1.11e9, rel=0.005)
     assert each.training == pytest.approx(3 * each.evaluation, rel=0.005)

@@ -46,7 +46,11 @@ def net(name, channels=3, size=32, classes=10, **options):
 
 
 def test_every_model_is_tested_here():
-    assert {n for n in MODELS.names() if MODELS[n].__module__.startswith("preheat.")} == set(TINY) == {n for n, *_ in COUNTS}
+    assert (
+        {n for n in MODELS.names() if MODELS[n].__module__.startswith("preheat.")}
+        == set(TINY)
+        == {n for n, *_ in COUNTS}
+    )
 
 
 @pytest.mark.parametrize("name,size,classes,count", COUNTS, ids=str)
@@ -68,7 +72,9 @@ def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs
     made = build("task", spec("digits", examples_per_class=1, model={"name": name, **TINY[name]}))
     starts = [[doubled(part) for part in made.init(generator(s, "init"))] for s in range(2)]
     batches = [{n: t[s::100] for n, t in doubled(made.data().train).items()} for s in range(2)]
-    alone = [gradients(made.loss, single())(*start, batch) for start, batch in zip(starts, batches, strict=True)]
+    alone = [
+        gradients(made.loss, single())(*start, batch) for start, batch in zip(starts, batches, strict=True)
+    ]
     stacked = [stack(parts) for parts in zip(*starts, strict=True)] + [stack(batches)]
     for where in (fleet(), fleet("traced")):
         grads, (values, buffers) = where.realise(gradients(made.loss, where))(*stacked)
@@ -106,11 +112,17 @@ def fused(task_class=Digits):
 @pytest.mark.parametrize("task", [*TINY, "fused"])
 def test_second_derivatives_alone_and_in_a_fleet(task):
     """Hessian-vector products of plain_loss by two reverse passes, against central differences of the gradient."""
-    made = fused() if task == "fused" else build("task", spec("digits", examples_per_class=1, model={"name": task, **TINY[task]}))
+    made = (
+        fused()
+        if task == "fused"
+        else build("task", spec("digits", examples_per_class=1, model={"name": task, **TINY[task]}))
+    )
     seeded = torch.Generator().manual_seed(1)
     noise = lambda p: torch.randn(p.shape, generator=seeded, dtype=torch.float64)
     params, buffers = map(doubled, made.init(generator(0, "init")))
-    params = {n: p + 0.1 * noise(p) for n, p in params.items()}  # biases of 0 leave black pixels in the kink of relu
+    params = {
+        n: p + 0.1 * noise(p) for n, p in params.items()
+    }  # biases of 0 leave black pixels in the kink of relu
     batch = doubled(made.data().train)
     batch = {n: t[:: len(t) // 12] for n, t in batch.items()}
     v = {n: noise(p) for n, p in params.items()}
@@ -135,7 +147,9 @@ def doubled(tensors):
     return {n: t.double() if t.is_floating_point() else t for n, t in tensors.items()}
 
 
-@pytest.mark.parametrize("name,counts", [("resnet18", (2, 2, 2, 2)), ("resnet34", (3, 4, 6, 3)), ("resnet50", (3, 4, 6, 3))])
+@pytest.mark.parametrize(
+    "name,counts", [("resnet18", (2, 2, 2, 2)), ("resnet34", (3, 4, 6, 3)), ("resnet50", (3, 4, 6, 3))]
+)
 def test_resnets_have_torchvisions_names_and_arithmetic(name, counts):
     made, x = net(name, width=4).double().eval(), torch.randn(2, 3, 32, 32, dtype=torch.float64)
     p = {**dict(made.named_parameters()), **dict(made.named_buffers())}
@@ -145,7 +159,9 @@ def test_resnets_have_torchvisions_names_and_arithmetic(name, counts):
         w = p[f"{conv}.weight"]
         seen.update({f"{conv}.weight", f"{bn}.weight", f"{bn}.bias"})
         x = F.conv2d(x, w, None, stride, w.shape[-1] // 2)
-        return F.batch_norm(x, p[f"{bn}.running_mean"], p[f"{bn}.running_var"], p[f"{bn}.weight"], p[f"{bn}.bias"])
+        return F.batch_norm(
+            x, p[f"{bn}.running_mean"], p[f"{bn}.running_var"], p[f"{bn}.weight"], p[f"{bn}.bias"]
+        )
 
     out = unit(x, "conv1", "bn1").relu()
     for stage, count in enumerate(counts, 1):
@@ -153,24 +169,36 @@ def test_resnets_have_torchvisions_names_and_arithmetic(name, counts):
             at, stride = f"layer{stage}.{i}", 2 if stage > 1 and i == 0 else 1
             body, convs, strided = out, 3 if name == "resnet50" else 2, 2 if name == "resnet50" else 1
             for j in range(1, convs + 1):
-                body = unit(body.relu() if j > 1 else body, f"{at}.conv{j}", f"{at}.bn{j}", stride if j == strided else 1)
+                body = unit(
+                    body.relu() if j > 1 else body,
+                    f"{at}.conv{j}",
+                    f"{at}.bn{j}",
+                    stride if j == strided else 1,
+                )
             if f"{at}.downsample.0.weight" in p:
                 out = unit(out, f"{at}.downsample.0", f"{at}.downsample.1", stride)
             out = (body + out).relu()
     assert out.shape[-2:] == (4, 4)
-    torch.testing.assert_close(made(x), out.mean((2, 3)) @ p["fc.weight"].T + p["fc.bias"], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        made(x), out.mean((2, 3)) @ p["fc.weight"].T + p["fc.bias"], rtol=1e-10, atol=1e-10
+    )
     assert seen | {"fc.weight", "fc.bias"} == {n for n, _ in made.named_parameters()}
 
 
 def test_resnets_start_as_torchvisions_with_a_new_stem_and_head():
     made = dict(net("resnet18").named_parameters())
     spread = lambda n: float(made[n].detach().std())
-    assert spread("layer1.0.conv1.weight") == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)  # fan_out: 64 channels of 3 x 3
+    assert spread("layer1.0.conv1.weight") == pytest.approx(
+        (2 / (9 * 64)) ** 0.5, rel=0.02
+    )  # fan_out: 64 channels of 3 x 3
     assert spread("layer2.0.downsample.0.weight") == pytest.approx((2 / 128) ** 0.5, rel=0.02)
-    assert float(made["conv1.weight"].detach().abs().max()) <= 27**-0.5 and spread("conv1.weight") == pytest.approx(
-        27**-0.5 / 3**0.5, rel=0.04
+    assert float(made["conv1.weight"].detach().abs().max()) <= 27**-0.5 and spread(
+        "conv1.weight"
+    ) == pytest.approx(27**-0.5 / 3**0.5, rel=0.04)
+    assert (
+        float(made["fc.weight"].detach().abs().max()) <= 512**-0.5
+        and float(made["fc.bias"].detach().abs().max()) > 0
     )
-    assert float(made["fc.weight"].detach().abs().max()) <= 512**-0.5 and float(made["fc.bias"].detach().abs().max()) > 0
     assert all((made[n] == 1).all() for n in made if ".bn" in n and n.endswith("weight"))
 
 
@@ -178,13 +206,22 @@ def test_the_wide_resnet_normalises_over_channels_and_starts_by_the_papers_rule(
     made = net("wrn16_4")
     x = torch.randn(2, 16, 5, 5)
     middle = x - x.mean(1, keepdim=True)
-    torch.testing.assert_close(made[1](x), middle / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        made[1](x), middle / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt(), rtol=1e-5, atol=1e-5
+    )
     convs = [m for m in made.modules() if isinstance(m, torch.nn.Conv2d)]
-    assert [c.out_channels for c in convs if c.kernel_size == (3, 3)] == [16, *[64] * 4, *[128] * 4, *[256] * 4]
+    assert [c.out_channels for c in convs if c.kernel_size == (3, 3)] == [
+        16,
+        *[64] * 4,
+        *[128] * 4,
+        *[256] * 4,
+    ]
     for layer, gain in ((convs[1], 2.0), (convs[-2], 2.0), (made[-1], 1.0)):
         fan_in = layer.weight[0].numel()
         assert float(layer.weight.detach().std()) == pytest.approx((gain / fan_in) ** 0.5, rel=0.03)
-        assert float(layer.weight.detach().abs().max()) <= 2.28 * (gain / fan_in) ** 0.5 and not layer.bias.any()
+        assert (
+            float(layer.weight.detach().abs().max()) <= 2.28 * (gain / fan_in) ** 0.5 and not layer.bias.any()
+        )
     assert not list(made.buffers())
 
 
@@ -201,7 +238,10 @@ def test_the_vision_transformer_equals_torchs_encoder():
     weights = made.layers.state_dict()
     encoder.load_state_dict({f"layers.{n[0]}.{names.get(n[2:], n[2:])}": t for n, t in weights.items()})
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    patches = x.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(2, 64, 48) @ made.embed.weight.flatten(1).T
+    patches = (
+        x.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(2, 64, 48)
+        @ made.embed.weight.flatten(1).T
+    )
     tokens = torch.cat([made.token.expand(2, 1, 24), patches + made.embed.bias], 1) + made.position
     torch.testing.assert_close(made(x), made.head(made.norm(encoder(tokens)[:, 0])), rtol=1e-10, atol=1e-10)
     assert float(made.token.detach().std()) == pytest.approx(0.02, rel=0.4)
@@ -217,16 +257,31 @@ def test_the_vision_transformer_equals_torchs_encoder():
             spec("cifar10", model={"name": "resnet18", "widht": 8}),
             "unknown option of model 'resnet18' 'widht': did you mean 'width'",
         ),
-        (spec("cifar10", model={"name": "resnet18", "width": 0}), "width of model 'resnet18' must be at least 1, got 0"),
-        (spec("cifar10", model={"name": "resnet18", "width": 1.5}), "option width of model 'resnet18' must be a whole number"),
+        (
+            spec("cifar10", model={"name": "resnet18", "width": 0}),
+            "width of model 'resnet18' must be at least 1, got 0",
+        ),
+        (
+            spec("cifar10", model={"name": "resnet18", "width": 1.5}),
+            "option width of model 'resnet18' must be a whole number",
+        ),
         (
             spec("cifar10", model={"name": "simplevit", "patch": 5}),
             "patch of model 'simplevit' must divide the image size 32, got 5",
         ),
-        (spec("pathmnist", model={"name": "simplevit", "patch": 8}), "image size 28, got 8: write one of 1, 2, 4, 7, 14, 28"),
-        (spec("cifar10", model={"name": "simplevit", "heads": 5}), "heads of model 'simplevit' must divide dim"),
+        (
+            spec("pathmnist", model={"name": "simplevit", "patch": 8}),
+            "image size 28, got 8: write one of 1, 2, 4, 7, 14, 28",
+        ),
+        (
+            spec("cifar10", model={"name": "simplevit", "heads": 5}),
+            "heads of model 'simplevit' must divide dim",
+        ),
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
-        (spec("digits", model="cnnn"), "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, mlp, resnet18"),
+        (
+            spec("digits", model="cnnn"),
+            "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, mlp, resnet18",
+        ),
         (spec("digits", model={"name": "mlp", "width": 3}), "model 'mlp' of task 'digits' has no options"),
     ],
     ids=lambda v: str(v)[:50],
@@ -243,10 +298,17 @@ def test_a_network_too_small_for_its_images_is_an_error():
 
 
 def test_models_of_digits_keep_the_ids_of_old_runs():
-    assert Run(task=spec("digits")).json()["task"] == {"name": "digits", "examples_per_class": 100, "model": "mlp"}
+    assert Run(task=spec("digits")).json()["task"] == {
+        "name": "digits",
+        "examples_per_class": 100,
+        "model": "mlp",
+    }
     assert Run(task=spec("digits", model={"name": "cnn"})).id == Run(task=spec("digits", model="cnn")).id
     run = Run(task=spec("digits", model="simplecnn"))
-    assert run.json()["task"]["model"] == {"name": "simplecnn", "width": 128, "hidden": 512} and Run.from_json(run.json()) == run
+    assert (
+        run.json()["task"]["model"] == {"name": "simplecnn", "width": 128, "hidden": 512}
+        and Run.from_json(run.json()) == run
+    )
     made = build("task", run.task)
     params, buffers = made.init(generator(0, "init"))
     out = functional_call(made.network(), {**params, **buffers}, (made.data().test["x"][:3].float(),))

@@ -58,7 +58,12 @@ def said(capsys: pytest.CaptureFixture[str], line: str, code: int = 0) -> str:
 def refused(text: str) -> bool:
     """Whether the error names the rule, both sums and both ways out."""
     sums = {word for word in text.replace(",", " ").replace(":", " ").split() if len(word) == 32}
-    return len(sums) == 2 and "must be of one set of local images" in text and "--results" in text and "--data" in text
+    return (
+        len(sums) == 2
+        and "must be of one set of local images" in text
+        and "--results" in text
+        and "--data" in text
+    )
 
 
 def test_a_record_of_other_local_images_is_not_given_for_a_run(capsys) -> None:
@@ -67,7 +72,9 @@ def test_a_record_of_other_local_images_is_not_given_for_a_run(capsys) -> None:
     for line in (RUN, f"{RUN} --seed 1"):  # the run that has the record, and one beside it
         assert refused(said(capsys, f"{line} --data two", 2))
     second = said(capsys, f"{RUN} --data two --results other")
-    numbers = [[line for line in text.splitlines() if line.startswith("train_loss")] for text in (first, second)]
+    numbers = [
+        [line for line in text.splitlines() if line.startswith("train_loss")] for text in (first, second)
+    ]
     assert numbers[0] and numbers[0] != numbers[1]
     assert numbers[0][0] in said(capsys, f"{RUN} --data nowhere"), "no files at hand: the record is shown"
 
@@ -80,7 +87,9 @@ def test_a_study_never_mixes_images_and_reports_without_them(tmp_path: Path, cap
     assert "2 to train" in said(capsys, f"study study.yaml --limit 2 --no-report --data one {how}")
     for line in ("study.yaml --limit 2", "more.yaml", "more.yaml --dry-run"):
         assert refused(said(capsys, f"study {line} --data two {how}", 2))
-    assert "have records, 0 to train" in said(capsys, f"study study.yaml --limit 2 --no-report --data nowhere {how}")
+    assert "have records, 0 to train" in said(
+        capsys, f"study study.yaml --limit 2 --no-report --data nowhere {how}"
+    )
     assert "source=local needs pathmnist.npz" in said(capsys, f"study more.yaml --data nowhere {how}", 2)
     heads = Store.open(tmp_path / "results", create=False).heads()
     told = _provenance([h.provenance for h in heads])["data"]
@@ -91,10 +100,15 @@ def test_what_is_not_local_or_says_nothing_is_let_through(tmp_path: Path, monkey
     monkeypatch.setenv("PREHEAT_DATA", "two")
     mine, random = ({"name": "pathmnist", "source": s, "examples_per_class": 2} for s in ("local", "random"))
     local = Run(task=mine, length=2, batch_size=8)
-    others = [Run(task=random, length=2, batch_size=8), Run(task={**mine, "name": "cifar10"}, length=2, batch_size=8)]
+    others = [
+        Run(task=random, length=2, batch_size=8),
+        Run(task={**mine, "name": "cifar10"}, length=2, batch_size=8),
+    ]
     with Store.open(tmp_path / "results").writer() as writer:
         writer.append([Record(r, Status("done"), provenance={"data": "other md5 0"}) for r in others])
         writer.append([Record(local, Status("done"))])
     same_images([local, *others], tmp_path / "results")
     same_images([local], tmp_path / "none")
-    assert not (tmp_path / "none").exists() and SETS["cifar10"].file not in {p.name for p in tmp_path.iterdir()}
+    assert not (tmp_path / "none").exists() and SETS["cifar10"].file not in {
+        p.name for p in tmp_path.iterdir()
+    }

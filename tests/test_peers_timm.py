@@ -38,14 +38,24 @@ def classes(n):
         ("CosineLRScheduler", {"t_initial": n // 3, "cycle_limit": 3, "cycle_decay": 0.5}),
         (
             "CosineLRScheduler",
-            {"t_initial": n // 3, "cycle_limit": 3, "cycle_decay": 0.5, "lr_min": 1e-3, "warmup_prefix": True, **WARM},
+            {
+                "t_initial": n // 3,
+                "cycle_limit": 3,
+                "cycle_decay": 0.5,
+                "lr_min": 1e-3,
+                "warmup_prefix": True,
+                **WARM,
+            },
         ),
         ("CosineLRScheduler", {"t_initial": 3, "cycle_limit": 3, "cycle_mul": 2, "cycle_decay": 0.5}),
         ("CosineLRScheduler", {"t_initial": 5, "cycle_limit": 3, "cycle_mul": 1.5}),
         ("CosineLRScheduler", {"t_initial": 4, "cycle_limit": 2, "k_decay": 0.8, "cycle_decay": 0.7}),
         ("TanhLRScheduler", {"t_initial": n}),
         ("TanhLRScheduler", {"t_initial": n, "lb": -4.0, "ub": 2.0, "lr_min": 1e-3, **WARM}),
-        ("TanhLRScheduler", {"t_initial": n, "warmup_prefix": True, "cycle_limit": 2, "cycle_decay": 0.3, **WARM}),
+        (
+            "TanhLRScheduler",
+            {"t_initial": n, "warmup_prefix": True, "cycle_limit": 2, "cycle_decay": 0.3, **WARM},
+        ),
         ("PolyLRScheduler", {"t_initial": n}),
         ("PolyLRScheduler", {"t_initial": n, "power": 2.0, "lr_min": 1e-3, "k_decay": 0.7}),
         ("PolyLRScheduler", {"t_initial": n // 2, "power": 1, "lr_min": 1e-3, "cycle_limit": 2, **WARM}),
@@ -57,7 +67,10 @@ def classes(n):
         ("StepLRScheduler", {"decay_t": 2, "total": n, **WARM}),
         ("MultiStepLRScheduler", {"decay_t": [2, n // 2], "decay_rate": 0.5, "total": n}),
         ("MultiStepLRScheduler", {"decay_t": [1, 2, n // 2], "decay_rate": 0.5, "total": n, **WARM}),
-        ("MultiStepLRScheduler", {"decay_t": [2, n // 2], "decay_rate": 0.5, "warmup_prefix": False, "total": n, **WARM}),
+        (
+            "MultiStepLRScheduler",
+            {"decay_t": [2, n // 2], "decay_rate": 0.5, "warmup_prefix": False, "total": n, **WARM},
+        ),
     ]
 
 
@@ -68,7 +81,10 @@ def stable(n):
     decays += [("power", {"decay_power": p}) for p in (0.5, 2.0, 1.5)]
     run = {"t_initial": n, "decay_t": n // 3, **WARM}
     return [
-        ("WSDLRScheduler", {**run, "decay_fn": d, "stable_fn": s, "stable_timescale": c, "lr_min": low, **more})
+        (
+            "WSDLRScheduler",
+            {**run, "decay_fn": d, "stable_fn": s, "stable_timescale": c, "lr_min": low, **more},
+        )
         for d, more in decays
         for s, c in stables
         for low in (0.0, 1e-2)
@@ -87,7 +103,10 @@ def test_the_same_table(n, name, arguments):
             continue  # 3,000 updates show no more than 300
         made = from_timm(name, lr=0.1, updates_per_epoch=per_epoch, t_in_epochs=by_epoch, **arguments)
         rates = rates_of(
-            lambda o, by=by_epoch: getattr(timm, name)(o, t_in_epochs=by, **theirs), made.total, per_epoch or 1, by_epoch
+            lambda o, by=by_epoch: getattr(timm, name)(o, t_in_epochs=by, **theirs),
+            made.total,
+            per_epoch or 1,
+            by_epoch,
         )
         close(made.rates(), rates)
         kept(made)
@@ -107,7 +126,16 @@ FACTORY = [
     ("multistep", {"decay_milestones": [4, 6]}),
     ("poly", {"decay_rate": 2.0, "warmup_epochs": 0}),
     ("wsd", {}),
-    ("wsd", {"warmup_prefix": True, "decay_epochs": 2, "decay_fn": "cosine", "cooldown_epochs": 2, "min_lr": 1e-4}),
+    (
+        "wsd",
+        {
+            "warmup_prefix": True,
+            "decay_epochs": 2,
+            "decay_fn": "cosine",
+            "cooldown_epochs": 2,
+            "min_lr": 1e-4,
+        },
+    ),
     ("rsqrt", {}),
     ("rsqrt", {"stable_timescale": 5, "decay_epochs": 0.5}),
     ("constant", {}),
@@ -117,11 +145,20 @@ FACTORY = [
 @pytest.mark.parametrize("by_epoch", [True, False])
 @pytest.mark.parametrize(("name", "arguments"), FACTORY)
 def test_the_same_table_as_create_scheduler_v2_makes(name, arguments, by_epoch):
-    given = {"num_epochs": 20, "warmup_epochs": 2, "updates_per_epoch": 3, "step_on_epochs": by_epoch, **arguments}
+    given = {
+        "num_epochs": 20,
+        "warmup_epochs": 2,
+        "updates_per_epoch": 3,
+        "step_on_epochs": by_epoch,
+        **arguments,
+    }
     made = from_timm(name, lr=0.1, **given)
     _, epochs = timm.create_scheduler_v2(optimizer(0.1), sched=name, **given)
     assert made.total == 3 * epochs
-    close(made.rates(), rates_of(lambda o: timm.create_scheduler_v2(o, sched=name, **given)[0], made.total, 3, by_epoch))
+    close(
+        made.rates(),
+        rates_of(lambda o: timm.create_scheduler_v2(o, sched=name, **given)[0], made.total, 3, by_epoch),
+    )
 
 
 def test_every_scheduler_is_converted_or_says_why_not():
@@ -131,7 +168,9 @@ def test_every_scheduler_is_converted_or_says_why_not():
     lines = [line.strip() for line in inspect.getsource(timm.create_scheduler_v2).splitlines()]
     branches = [line for line in lines if line.startswith(("if sched ", "elif sched "))]
     names = {name for line in branches for name in re.findall(r"'(\w+)'", line)} - {"none"}
-    assert names - {name for name, _ in FACTORY} == {"plateau"} and names - {"plateau"} == set(module._FACTORY)
+    assert names - {name for name, _ in FACTORY} == {"plateau"} and names - {"plateau"} == set(
+        module._FACTORY
+    )
     for name in ("plateau", "PlateauLRScheduler", "none"):
         with pytest.raises(UserError, match="can't be converted"):
             from_timm(name, lr=0.1)
@@ -148,7 +187,9 @@ def test_restarts_are_found_exactly(mul, start, at):
     cycles = next(n for n in range(1, 9) if start * (mul**n - 1) // (mul - 1) == at) + 1
     given = {"t_initial": start, "cycle_mul": mul, "cycle_limit": cycles}
     made = from_timm("CosineLRScheduler", lr=0.1, t_in_epochs=False, **given)
-    theirs = rates_of(lambda o: timm.CosineLRScheduler(o, t_in_epochs=False, **given), at + 20, by_epoch=False)
+    theirs = rates_of(
+        lambda o: timm.CosineLRScheduler(o, t_in_epochs=False, **given), at + 20, by_epoch=False
+    )
     ours = made.rates(at + 20)
     wrong = np.flatnonzero(~np.isclose(ours, theirs, rtol=1e-9, atol=1e-12))
     assert wrong.tolist() == [at] and ours[at] == pytest.approx(0.1) and theirs[at] < 1e-3
@@ -167,7 +208,11 @@ def test_restarts_are_found_exactly(mul, start, at):
             {"t_initial": 30, "lr_min": 0.05, "cycle_limit": 3, "cycle_decay": 0.5},
             "above the peak of a cycle",
         ),
-        ("CosineLRScheduler", {"t_initial": 5, "cycle_mul": 1.5, "cycle_limit": 3, "k_decay": 2.0}, "whole lengths"),
+        (
+            "CosineLRScheduler",
+            {"t_initial": 5, "cycle_mul": 1.5, "cycle_limit": 3, "k_decay": 2.0},
+            "whole lengths",
+        ),
         ("CosineLRScheduler", {"t_initial": 0}, "t_initial must be a whole number"),
         ("StepLRScheduler", {"decay_t": 3}, "no end of its own"),
         ("WSDLRScheduler", {"t_initial": 10, "decay_t": 20}, "decay must fit"),
@@ -182,19 +227,35 @@ def test_restarts_are_found_exactly(mul, start, at):
                 ("WSDLRScheduler", {"t_initial": 300, "decay_t": 30}),
             )
         ),
-        ("CosineLRScheduler", {"t_initial": 9, "updates_per_epoch": None}, "or t_in_epochs=False if it counts updates"),
+        (
+            "CosineLRScheduler",
+            {"t_initial": 9, "updates_per_epoch": None},
+            "or t_in_epochs=False if it counts updates",
+        ),
         ("cosine", {"updates_per_epoch": 0}, "updates_per_epoch must be a whole number >= 1, got 0"),
         ("cosin", {}, "did you mean 'cosine'"),
         ("cosine", {"warmup_epoch": 5}, "did you mean 'warmup_epochs'"),
         ("cosine", {"per_epoch": 5}, "did you mean 'updates_per_epoch'"),
         ("cosine", {"per_epoch": 5, "updates_per_epoch": None}, "did you mean 'updates_per_epoch'"),
         ("cosine", {"total": 0}, "total must be a whole number >= 1"),
-        ("cosine", {"decay_epochs": 30, "plateau_mode": "min"}, "ignores decay_epochs and plateau_mode, got decay_epochs=30"),
-        ("constant", {"decay_rate": 0.5}, "constant ignores decay_rate, got decay_rate=0.5: leave decay_rate out"),
+        (
+            "cosine",
+            {"decay_epochs": 30, "plateau_mode": "min"},
+            "ignores decay_epochs and plateau_mode, got decay_epochs=30",
+        ),
+        (
+            "constant",
+            {"decay_rate": 0.5},
+            "constant ignores decay_rate, got decay_rate=0.5: leave decay_rate out",
+        ),
         ("wsd", {"stable_timescale": 5}, "wsd ignores stable_timescale"),
         ("step", {"num_epochs": 30, "total": 40}, "step ignores num_epochs"),
         ("CosineLRScheduler", {"t_initial": 9, "noise_std": 0.5}, "ignores noise_std"),
-        ("CosineLRScheduler", {"t_initial": 9, "t_in_epochs": False}, "ignores updates_per_epoch, got updates_per_epoch=1"),
+        (
+            "CosineLRScheduler",
+            {"t_initial": 9, "t_in_epochs": False},
+            "ignores updates_per_epoch, got updates_per_epoch=1",
+        ),
         ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "decay_power": 2.0}, "ignores decay_power"),
         ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "stable_timescale": 4}, "ignores stable_timescale"),
         ("WSDLRScheduler", {"t_initial": 9, "decay_t": 3, "stable_power": 0.7}, "ignores stable_power"),
@@ -216,7 +277,13 @@ def test_the_list_of_arguments_has_only_those_that_can_be_written():
 @pytest.mark.parametrize("by_epoch", [True, False])
 @pytest.mark.parametrize("name", ["cosine", "tanh", "poly", "wsd", "rsqrt"])
 def test_a_run_that_stops_early_has_its_own_total(name, by_epoch):
-    given = {"lr": 0.1, "num_epochs": 20, "warmup_epochs": 2, "updates_per_epoch": 3, "step_on_epochs": by_epoch}
+    given = {
+        "lr": 0.1,
+        "num_epochs": 20,
+        "warmup_epochs": 2,
+        "updates_per_epoch": 3,
+        "step_on_epochs": by_epoch,
+    }
     made = from_timm(name, total=10 if by_epoch else 30, **given)
     assert made.total == 30
     close(made.rates(), from_timm(name, **given).rates(30))

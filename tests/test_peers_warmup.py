@@ -64,7 +64,9 @@ def damped(make, n, beta2=0.999):
 @pytest.mark.parametrize("period", [1, 5, 40, 300])
 def test_tuned_warmups(n, period):
     package = pytest.importorskip("pytorch_warmup")
-    ramp = constant(warmup=min(period, n), warmup_curve="linear", at="right").resolve(n).table() * min(1.0, n / period)
+    ramp = constant(warmup=min(period, n), warmup_curve="linear", at="right").resolve(n).table() * min(
+        1.0, n / period
+    )
     close(0.1 * ramp, damped(lambda o: package.LinearWarmup(o, period), n))
     expo = untuned_exponential(period=steps(period), at="right").resolve(n).table()
     close(0.1 * expo, damped(lambda o: package.ExponentialWarmup(o, period), n))
@@ -74,8 +76,13 @@ def test_tuned_warmups(n, period):
 @pytest.mark.parametrize("beta2", BETAS)
 def test_untuned_warmups(n, beta2):
     package = pytest.importorskip("pytorch_warmup")
-    rectified, theirs = 0.1 * radam(beta2=beta2, at="right").resolve(n).table(), damped(package.RAdamWarmup, n, beta2)
-    np.testing.assert_allclose(rectified, theirs, rtol=1e-11)  # theirs is a difference of nearly equal numbers
+    rectified, theirs = (
+        0.1 * radam(beta2=beta2, at="right").resolve(n).table(),
+        damped(package.RAdamWarmup, n, beta2),
+    )
+    np.testing.assert_allclose(
+        rectified, theirs, rtol=1e-11
+    )  # theirs is a difference of nearly equal numbers
     linear_of = damped(package.UntunedLinearWarmup, n, beta2)
     if beta2 in WHOLE:
         close(0.1 * untuned_linear(beta2=beta2, at="right").resolve(n).table(), linear_of)
@@ -136,7 +143,14 @@ def cycles(n):
     lengths = [first, int(first * mult)]
     parts = [cosine(warmup=2, warmup_start=rate(low), final=rate(low), at="left") for _ in lengths]
     made = parts[0].then(parts[1].scaled(gamma), at=lengths[0])
-    given = {"first_cycle_steps": first, "warmup_steps": 2, "max_lr": high, "min_lr": low, "cycle_mult": mult, "gamma": gamma}
+    given = {
+        "first_cycle_steps": first,
+        "warmup_steps": 2,
+        "max_lr": high,
+        "min_lr": low,
+        "cycle_mult": mult,
+        "gamma": gamma,
+    }
     return given, made, sum(lengths)
 
 
@@ -155,7 +169,13 @@ def warmed(n):
     w, low, high = n // 5, 1e-3, max(n // 5, 1)
     run, hold = {"total_steps": n, "warmup_steps": w, "min_lr": low}, n // 3
     warm, fall = {"warmup": w, "at": "left", "final": rate(low)}, n - w - hold
-    bound = {"upper": steps(2 * n), "infimum": rate(low), "at": "left", "warmup": w, "warmup_start": rate(low)}
+    bound = {
+        "upper": steps(2 * n),
+        "infimum": rate(low),
+        "at": "left",
+        "warmup": w,
+        "warmup_start": rate(low),
+    }
     repeated, cycled, updates = cycles(n)
     return [
         Peer("InverseSqrtScheduler", {"warmup_steps": high}, inverse_sqrt(warmup=high, at="left")),
@@ -170,7 +190,11 @@ def warmed(n):
             )
             for theirs, ours in (("cosine", "cosine"), ("linear", "linear"), ("sqrt", "1-sqrt"))
         ),
-        Peer("WarmupHoldCosineScheduler", {**run, "hold_steps": hold}, wsd(cooldown=fall, cooldown_curve="cosine", **warm)),
+        Peer(
+            "WarmupHoldCosineScheduler",
+            {**run, "hold_steps": hold},
+            wsd(cooldown=fall, cooldown_curve="cosine", **warm),
+        ),
         Peer("HyperbolicLRScheduler", {**run, "upper_bound": 2 * n}, hyperbolic(**bound)),
         Peer("ExpHyperbolicLRScheduler", {**run, "upper_bound": 2 * n}, exp_hyperbolic(**bound)),
         Peer("PolynomialScheduler", {**run, "power": 2.0}, polynomial(power=2, **warm)),
@@ -197,7 +221,12 @@ def bare(n):
         Peer("LinearDecayScheduler", run, linear(at="left")),
         Peer("KDecayScheduler", {**floor, "k": 1.7}, k_decay(k=1.7, final=final, at="left")),
         Peer("KDecayScheduler", {**run, "k": 1.0}, cosine(at="left")),
-        Peer("TanhDecayScheduler", run, tanh(begin=-3, end=3, final=(1 - sharp) / sharp, at="left"), 0.1 * sharp),
+        Peer(
+            "TanhDecayScheduler",
+            run,
+            tanh(begin=-3, end=3, final=(1 - sharp) / sharp, at="left"),
+            0.1 * sharp,
+        ),
         Peer("SlantedTriangularScheduler", {**run, "cut_frac": 0.3}, slanted),
         Peer("FlatCosineScheduler", floor, flat),
         Peer("HyperbolicLRScheduler", upper, hyperbolic(**bound)),
@@ -242,8 +271,12 @@ def test_what_pytorch_scheduler_does_otherwise():
         return stepped(opt, getattr(package, name)(opt, **arguments), n)
 
     slanted = rates("SlantedTriangularScheduler", total_steps=8, cut_frac=0.1)
-    assert slanted[0] == pytest.approx(0.1 / 32) and slanted[1] > 0.08, "a cut of no steps: it starts at the floor all the same"
+    assert slanted[0] == pytest.approx(0.1 / 32) and slanted[1] > 0.08, (
+        "a cut of no steps: it starts at the floor all the same"
+    )
     held = rates("PowerDecayScheduler", total_steps=20, warmup_steps=2, alpha=1.0, min_lr=0.02)
-    assert np.allclose(held[10:], 0.02, rtol=1e-12) and held[9] > 0.02, "the law is cut off at min_lr; ours has no floor"
+    assert np.allclose(held[10:], 0.02, rtol=1e-12) and held[9] > 0.02, (
+        "the law is cut off at min_lr; ours has no floor"
+    )
     tangent = rates("TanhDecayScheduler", total_steps=10)
     assert tangent[0] < 0.1, "its first rate is below the peak by 0.25 %"

@@ -16,7 +16,9 @@ from test_engine import CNN, DIGITS, a_run, bitwise, finish
 
 TASKS = pytest.mark.parametrize("task", [DIGITS, CNN], ids=["mlp", "cnn with BatchNorm"])
 WHERES = pytest.mark.parametrize(
-    "where", [single(), single("traced"), fleet(), fleet("traced")], ids=["single", "single traced", "fleet", "fleet traced"]
+    "where",
+    [single(), single("traced"), fleet(), fleet("traced")],
+    ids=["single", "single traced", "fleet", "fleet traced"],
 )
 
 
@@ -39,7 +41,9 @@ def test_a_fleet_in_bf16_equals_its_runs_alone_up_to_bf16s_rounding(task):
 @TASKS
 @pytest.mark.parametrize("where", [single("traced"), fleet()], ids=["single", "fleet"])
 def test_losses_in_bf16_are_close_to_those_in_float32_but_are_not_them(task, where):
-    runs = [half(task=task, seed=s, optimizer="adamw", peak_lr=0.003) for s in range(2 if where.stacked else 1)]
+    runs = [
+        half(task=task, seed=s, optimizer="adamw", peak_lr=0.003) for s in range(2 if where.stacked else 1)
+    ]
     coarse, fine = losses(runs, where), losses([r.but(precision="float32") for r in runs], where)
     np.testing.assert_allclose(coarse, fine, rtol=3e-2)
     assert (coarse != fine).mean() > 0.9
@@ -50,13 +54,17 @@ def test_losses_in_bf16_are_close_to_those_in_float32_but_are_not_them(task, whe
 def test_the_state_and_what_is_measured_stay_float32(task, where):
     runs = [half(task=task, optimizer="adamw", probes=("grad_norm",)) for _ in range(1 + where.stacked)]
     setup, end, found = finish(runs, where)
-    kinds = {t.dtype for t in pytree.tree_leaves([tuple(end.state), end.losses, [m for _, m in end.measured]])}
+    kinds = {
+        t.dtype for t in pytree.tree_leaves([tuple(end.state), end.losses, [m for _, m in end.measured]])
+    }
     assert kinds <= {torch.float32, torch.int64}
     assert all(s.values.typecode == "f" for s in found[0].trace.values())
     rounded = end.losses.to(torch.bfloat16).float()
     assert not torch.equal(rounded, end.losses), "the mean over a batch is taken in float32"
     accuracy = evaluate(setup, end.state, "test")["test_accuracy"].double().reshape(-1)[0] * 427
-    assert abs(accuracy - accuracy.round()) < 1e-3, "a fraction of the 427 test images, not one rounded to bfloat16"
+    assert abs(accuracy - accuracy.round()) < 1e-3, (
+        "a fraction of the 427 test images, not one rounded to bfloat16"
+    )
 
 
 @TASKS

@@ -43,7 +43,14 @@ def test_a_probe_with_a_limit_measures_only_before_it_and_without_one_always(nam
     run = a_run(length="12", probes=[spec(name, every=4)])
     always = steps_of(finish([run], single())[2][0], name)
     assert always == [0, 4, 8]
-    for until, expected in ((5, [0, 4]), ("1ep", [0]), (8, [0, 4]), (12, always), ("10ep", always), (0.7, [0, 4, 8])):
+    for until, expected in (
+        (5, [0, 4]),
+        ("1ep", [0]),
+        (8, [0, 4]),
+        (12, always),
+        ("10ep", always),
+        (0.7, [0, 4, 8]),
+    ):
         found = finish([run.but(probes=[spec(name, every=4, until=until)])], single())[2][0]
         assert steps_of(found, name) == expected, until
 
@@ -53,7 +60,9 @@ def test_a_limit_is_not_written_where_there_is_none_so_old_runs_keep_their_ids()
     assert all("until" not in p for p in old.json()["probes"])
     assert old == old.but(probes=[spec(p.name, until=None) for p in old.probes])
     limited = Run(probes=[spec("grad_norm", until="10ep")])
-    assert limited.json()["probes"][0]["until"] == {"epochs": 10.0} and limited == Run.from_json(limited.json())
+    assert limited.json()["probes"][0]["until"] == {"epochs": 10.0} and limited == Run.from_json(
+        limited.json()
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,10 @@ def test_draws_are_those_of_the_seed_the_probe_and_the_step():
 
 @pytest.mark.parametrize("task", [CNN, OPTIONS["quadratic"]], ids=["cnn with BatchNorm", "quadratic"])
 def test_what_is_drawn_and_measured_is_the_same_alone_in_a_fleet_and_resumed(task):
-    runs = [a_run(task=task, optimizer="adamw", seed=s, length="7", schedule="constant", probes=[TRACE]) for s in range(2)]
+    runs = [
+        a_run(task=task, optimizer="adamw", seed=s, length="7", schedule="constant", probes=[TRACE])
+        for s in range(2)
+    ]
     alone = [finish([r], single("traced"))[2][0] for r in runs]
     for one, together in zip(alone, finish(runs, fleet())[2], strict=True):
         same_trace(one, together, rtol=1e-9)
@@ -128,12 +140,25 @@ def test_signs_are_balanced_and_independent():
     assert abs(float(v.mean())) < 4 / v.numel() ** 0.5
     flat = v.reshape(40, -1)
     between = (flat @ flat.T / flat.shape[1])[~torch.eye(40, dtype=torch.bool)]
-    assert abs(float(between.std()) * flat.shape[1] ** 0.5 - 1) < 0.15 and between.abs().max() < 5 / flat.shape[1] ** 0.5
+    assert (
+        abs(float(between.std()) * flat.shape[1] ** 0.5 - 1) < 0.15
+        and between.abs().max() < 5 / flat.shape[1] ** 0.5
+    )
 
 
 def test_the_first_examples_of_a_batch_leave_what_belongs_to_the_whole_batch():
-    batch = {"x": torch.arange(6.0).reshape(3, 2), "y": torch.arange(3), "mix": torch.tensor(0.3), "table": torch.zeros(5)}
-    assert {n: list(t.shape) for n, t in first(batch, 2).items()} == {"x": [2, 2], "y": [2], "mix": [], "table": [5]}
+    batch = {
+        "x": torch.arange(6.0).reshape(3, 2),
+        "y": torch.arange(3),
+        "mix": torch.tensor(0.3),
+        "table": torch.zeros(5),
+    }
+    assert {n: list(t.shape) for n, t in first(batch, 2).items()} == {
+        "x": [2, 2],
+        "y": [2],
+        "mix": [],
+        "table": [5],
+    }
     assert all(torch.equal(t, batch[n]) for n, t in first(batch, 9).items())
 
 
@@ -150,7 +175,9 @@ class Problem(NamedTuple):
     hessian: torch.Tensor
 
     def measure(self, probe: HessianTrace, drawn: Tensors) -> Tensors:
-        return probe.measure(Moment(self.params, self.buffers, self.batch, {}, {}, {}, None, None, drawn, self.loss))
+        return probe.measure(
+            Moment(self.params, self.buffers, self.batch, {}, {}, {}, None, None, drawn, self.loss)
+        )
 
     def draw(self, probe: HessianTrace, seed: int) -> Tensors:
         return probe.draw(generator(seed, "test"), {n: p.shape for n, p in self.params.items()})
@@ -161,9 +188,18 @@ def problem(kind: str) -> Problem:
         torch.manual_seed(0)
         x = torch.randn(32, 12) if kind == "mlp" else torch.randn(32, 1, 8, 8)
         y = torch.randint(4, (32,))
-        block = lambda i, o: [nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2)]
+        block = lambda i, o: [
+            nn.Conv2d(i, o, 3, padding=1, bias=False),
+            nn.BatchNorm2d(o),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
         head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)]
-        layers = [nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 4)] if kind == "mlp" else [*block(1, 4), *block(4, 6), *head]
+        layers = (
+            [nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 4)]
+            if kind == "mlp"
+            else [*block(1, 4), *block(4, 6), *head]
+        )
         net = nn.Sequential(*layers).double()
 
     def loss(params, buffers, batch):
@@ -171,7 +207,13 @@ def problem(kind: str) -> Problem:
         return cross_entropy(functional_call(net, {**params, **fresh}, (batch["x"],)), batch["y"])
 
     params = {n: p.detach().clone() for n, p in net.named_parameters()}
-    found = Problem(loss, params, {n: b.clone() for n, b in net.named_buffers()}, {"x": x.double(), "y": y}, torch.empty(0))
+    found = Problem(
+        loss,
+        params,
+        {n: b.clone() for n, b in net.named_buffers()},
+        {"x": x.double(), "y": y},
+        torch.empty(0),
+    )
     return found._replace(hessian=dense(found))
 
 
@@ -180,7 +222,9 @@ def dense(p: Problem) -> torch.Tensor:
     sizes = [t.numel() for t in p.params.values()]
 
     def flat(vector):
-        named = {n: part.view(p.params[n].shape) for n, part in zip(p.params, vector.split(sizes), strict=True)}
+        named = {
+            n: part.view(p.params[n].shape) for n, part in zip(p.params, vector.split(sizes), strict=True)
+        }
         return p.loss(named, p.buffers, p.batch)
 
     return torch.autograd.functional.hessian(flat, torch.cat([t.reshape(-1) for t in p.params.values()]))
@@ -193,7 +237,10 @@ KINDS = pytest.mark.parametrize("small", [problem("mlp"), problem("cnn")], ids=[
 def test_the_dense_hessian_is_one(small):
     torch.testing.assert_close(small.hessian, small.hessian.T, rtol=1e-10, atol=1e-12)
     v = {n: torch.ones_like(p) * 1e-7 for n, p in small.params.items()}
-    moved = [grad(small.loss)({n: p + s * v[n] for n, p in small.params.items()}, small.buffers, small.batch) for s in (1, -1)]
+    moved = [
+        grad(small.loss)({n: p + s * v[n] for n, p in small.params.items()}, small.buffers, small.batch)
+        for s in (1, -1)
+    ]
     difference = torch.cat([((moved[0][n] - moved[1][n]) / 2e-7).reshape(-1) for n in v])
     torch.testing.assert_close(small.hessian.sum(1), difference, rtol=1e-4, atol=1e-4)
 
@@ -204,7 +251,9 @@ def test_the_mean_over_many_vectors_converges_to_the_dense_trace(small):
     found = small.measure(probe, small.draw(probe, 0))
     assert abs(found["hessian_trace"] - small.hessian.trace()) < 3 * found["hessian_trace_se"]
     off = small.hessian - small.hessian.diag().diag()
-    assert float(found["hessian_trace_se"]) == pytest.approx(float((2 * (off**2).sum() / 600).sqrt()), rel=0.15)
+    assert float(found["hessian_trace_se"]) == pytest.approx(
+        float((2 * (off**2).sum() / 600).sqrt()), rel=0.15
+    )
 
 
 @KINDS
@@ -225,7 +274,9 @@ def test_estimates_are_unbiased_and_their_standard_errors_calibrated(small):
 def test_the_trace_of_a_diagonal_hessian_is_exact():
     task = spec("quadratic", sigma=1.0, examples=64)
     trace = finish([a_run(task=task, length="8", probes=[TRACE])], single())[2][0].trace
-    np.testing.assert_allclose(trace["hessian_trace"].values, build("task", task).curvatures().sum(), rtol=1e-14)
+    np.testing.assert_allclose(
+        trace["hessian_trace"].values, build("task", task).curvatures().sum(), rtol=1e-14
+    )
     np.testing.assert_allclose(trace["hessian_trace_se"].values, 0, atol=1e-14)
 
 
@@ -236,7 +287,16 @@ def test_the_probe_measures_the_training_loss_on_the_first_examples():
     rows = setup.fleet.subset[torch.randperm(50, generator=generator(0, "order"))][:8]
     part = {n: t[rows] for n, t in batch.items()}
     bare = Moment(
-        state.params, state.buffers, part, {}, {}, {}, None, None, setup.probes[0].draw(0), plain_loss(setup.fleet.task)
+        state.params,
+        state.buffers,
+        part,
+        {},
+        {},
+        {},
+        None,
+        None,
+        setup.probes[0].draw(0),
+        plain_loss(setup.fleet.task),
     )
     expected = HessianTrace(vectors=4, examples=8).measure(bare)
     found = finish([run], single())[2][0].trace
@@ -246,12 +306,16 @@ def test_the_probe_measures_the_training_loss_on_the_first_examples():
 def one_sided(p: Problem, generator: torch.Generator) -> tuple[float, float]:
     """The seed's estimate, mean of [L(theta + eps d) - L(theta)] / eps^2 over 5 directions, and its part (g.d) / eps (float64)."""
     eps, values, slopes = 1e-3, [], []
-    slope = grad(p.loss)(*({n: t.double() if t.is_floating_point() else t for n, t in part.items()} for part in p[1:4]))
+    slope = grad(p.loss)(
+        *({n: t.double() if t.is_floating_point() else t for n, t in part.items()} for part in p[1:4])
+    )
     for _ in range(5):
         d = {n: torch.randn(t.shape, generator=generator, dtype=torch.float64) for n, t in p.params.items()}
         d = {n: t / t.norm() for n, t in d.items()}
         there = {n: t + eps * d[n].to(t.dtype) for n, t in p.params.items()}
-        values.append(float(p.loss(there, p.buffers, p.batch) - p.loss(p.params, p.buffers, p.batch)) / eps**2)
+        values.append(
+            float(p.loss(there, p.buffers, p.batch) - p.loss(p.params, p.buffers, p.batch)) / eps**2
+        )
         slopes.append(float(sum((slope[n] * t).sum() for n, t in d.items())) / eps)
     return float(np.mean(values)), float(np.mean(slopes))
 
@@ -285,7 +349,9 @@ def test_the_seeds_one_sided_difference_is_gradient_and_rounding_not_a_trace():
 
 def test_the_page_on_curvature_runs():
     page = (Path(__file__).parents[1] / "docs" / "curvature.md").read_text(encoding="utf-8")
-    (code, printed), *_ = re.findall(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (code, printed), *_ = re.findall(
+        r"^```python\n(.*?)^```\n+```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    )
     lines: list[str] = []
     exec(code, {"print": lambda *words: lines.append(" ".join(map(str, words)))})
     assert "\n".join(lines).split() == printed.split()

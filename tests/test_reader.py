@@ -53,7 +53,13 @@ def test_the_examples_are_one_study_with_runs() -> None:
     assert study == read_study(EXAMPLES / "my_study.toml")
     runs = study.runs()
     assert len(runs) == 2 * 2 * 3 * 3 * 6 and len({r.id for r in runs}) == len(runs)
-    assert {r.optimizer.name for r in runs} == {"sgd", "adamw"} and {r.peak_lr for r in runs} == {0.1, 0.2, 0.4, 1e-3, 1e-2}
+    assert {r.optimizer.name for r in runs} == {"sgd", "adamw"} and {r.peak_lr for r in runs} == {
+        0.1,
+        0.2,
+        0.4,
+        1e-3,
+        1e-2,
+    }
     assert study.scientific == ("optimizer.name", "task.examples_per_class", "schedule.warmup")
 
 
@@ -65,9 +71,18 @@ def test_yaml_toml_and_json_of_one_study_are_equal(tmp_path: Path, name: str) ->
 
 
 def test_what_a_study_writes_as_json_is_read_back_as_the_same_runs(tmp_path: Path) -> None:
-    grid = (Block(product={"schedule.warmup": [0, epochs(2), "5%"], "optimizer": ["adamw", {"name": "sgd", "momentum": 0.9}]}),)
+    grid = (
+        Block(
+            product={
+                "schedule.warmup": [0, epochs(2), "5%"],
+                "optimizer": ["adamw", {"name": "sgd", "momentum": 0.9}],
+            }
+        ),
+    )
     fixed = {"task": spec("digits", examples_per_class=5), "schedule": "cosine", "length": epochs(20)}
-    study = Study("mine", "Why?", grid, fixed=fixed, scientific=("schedule.warmup", "optimizer"), seeds=(3, 4))
+    study = Study(
+        "mine", "Why?", grid, fixed=fixed, scientific=("schedule.warmup", "optimizer"), seeds=(3, 4)
+    )
     again = read_study(write(tmp_path, json.dumps(study.json()), "s.json"))
     assert [r.id for r in again.runs()] == [r.id for r in study.runs()]
     assert (again.scientific, again.seeds, again.condition) == (study.scientific, (3, 4), "")
@@ -76,13 +91,22 @@ def test_what_a_study_writes_as_json_is_read_back_as_the_same_runs(tmp_path: Pat
 def test_a_small_file_gets_its_defaults(tmp_path: Path) -> None:
     study = read_study(write(tmp_path, SMALL + "nuisance: [peak_lr]", "rates.yaml"))
     assert (study.name, study.scientific, study.nuisance) == ("rates", ("schedule.warmup",), ("peak_lr",))
-    assert (study.seeds, study.choosing, study.treatment, study.condition) == ((0, 1, 2, 3, 4), 1, "schedule.warmup", "")
+    assert (study.seeds, study.choosing, study.treatment, study.condition) == (
+        (0, 1, 2, 3, 4),
+        1,
+        "schedule.warmup",
+        "",
+    )
     assert study.question == "How does schedule.warmup change accuracy?" and len(study.runs()) == 20
 
 
 def test_a_varied_path_is_scientific_unless_it_is_listed_as_nuisance(tmp_path: Path) -> None:
     study = read_study(write(tmp_path, SMALL + "seeds: [7]"))
-    assert (study.scientific, study.condition, study.choosing) == (("schedule.warmup", "peak_lr"), "peak_lr", 0)
+    assert (study.scientific, study.condition, study.choosing) == (
+        ("schedule.warmup", "peak_lr"),
+        "peak_lr",
+        0,
+    )
     assert read_study(write(tmp_path, SMALL + "condition: ''")).condition == ""
 
 
@@ -93,13 +117,19 @@ def test_options_that_only_tell_optimizers_apart_are_not_varied(tmp_path: Path) 
       - {fixed: {optimizer: adamw}, product: {task.examples_per_class: [5, 10]}}
     """
     study = read_study(write(tmp_path, text))
-    assert study.scientific == ("optimizer.name", "task.examples_per_class") and study.treatment == "optimizer.name"
+    assert (
+        study.scientific == ("optimizer.name", "task.examples_per_class")
+        and study.treatment == "optimizer.name"
+    )
     assert study.condition == "task.examples_per_class" and len(study.runs()) == 20
 
 
 def test_parts_are_read(tmp_path: Path) -> None:
     study = read_study(
-        write(tmp_path, SMALL + "seeds: 3\nparts: {high: {peak_lr: [0.1]}, none: {schedule.warmup: 0, peak_lr: 0.1}}")
+        write(
+            tmp_path,
+            SMALL + "seeds: 3\nparts: {high: {peak_lr: [0.1]}, none: {schedule.warmup: 0, peak_lr: 0.1}}",
+        )
     )
     assert (len(study.part("high")), len(study.part("none"))) == (6, 3)
 
@@ -138,10 +168,20 @@ def test_zip_points_where_and_exclude(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["json", "yaml"])
 def test_a_run_is_read_from_what_it_writes(tmp_path: Path, ending: str) -> None:
     run = Run(
-        task=spec("digits", examples_per_class=7), schedule="cosine", peak_lr=0.02, seed=3, probes=("grad_norm",), clip_norm=1.0
+        task=spec("digits", examples_per_class=7),
+        schedule="cosine",
+        peak_lr=0.02,
+        seed=3,
+        probes=("grad_norm",),
+        clip_norm=1.0,
     )
     assert read_run(write(tmp_path, json.dumps(run.json()), f"r.{ending}")) == run
-    assert read_run(write(tmp_path, "optimizer.momentum = 0.5\noptimizer.name = 'sgd'", "r.toml")).hyper["momentum"] == 0.5
+    assert (
+        read_run(write(tmp_path, "optimizer.momentum = 0.5\noptimizer.name = 'sgd'", "r.toml")).hyper[
+            "momentum"
+        ]
+        == 0.5
+    )
 
 
 def test_what_yaml_1_1_would_misread(tmp_path: Path) -> None:
@@ -161,7 +201,9 @@ _DATA = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text("ab\n\"'[]{}:,=#\\ é.", max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.\"'#\\ :", max_size=4), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.\"'#\\ :", max_size=4), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -206,21 +248,42 @@ y = [ [1,
 '''
     data, lines = parsed(text, ".toml")
     assert data == tomllib.loads(text) and set(lines.lines) | {()} == {*places(data), ()}
-    want = {("a",): 1, ("b.c", "d#"): 2, ("e", 0): 6, ("e", 1): 7, ("e", 1, "g", "h", 1): 7, ("k",): 9, ("t", "u", "w]"): 12}
-    want |= {("t", "x", 0, "y"): 14, ("t", "x", 0, "z", "q"): 16, ("t", "x", 1): 17, ("t", "x", 1, "y", 0, 1): 19}
+    want = {
+        ("a",): 1,
+        ("b.c", "d#"): 2,
+        ("e", 0): 6,
+        ("e", 1): 7,
+        ("e", 1, "g", "h", 1): 7,
+        ("k",): 9,
+        ("t", "u", "w]"): 12,
+    }
+    want |= {
+        ("t", "x", 0, "y"): 14,
+        ("t", "x", 0, "z", "q"): 16,
+        ("t", "x", 1): 17,
+        ("t", "x", 1, "y", 0, 1): 19,
+    }
     assert {at: lines.lines[at] for at in want} == want
 
 
 def test_a_place_without_a_line_has_that_of_the_place_around_it() -> None:
     doc = Document("f", {}, {(): 1, ("grid",): 4})
-    assert doc.line(("grid", 0, "product")) == 4 and doc.line(("x",)) == 1 and Document("f", {}, {}).line(("x",)) == 1
+    assert (
+        doc.line(("grid", 0, "product")) == 4
+        and doc.line(("x",)) == 1
+        and Document("f", {}, {}).line(("x",)) == 1
+    )
 
 
 # What is wrong -------------------------------------------------------------------------------------------------------
 
 ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     ("fixed", "fixd", "s.yaml:1: fixd: unknown key (got 'fixd') -- did you mean 'fixed'?"),
-    ("length: 10ep", "lenght: 10ep", "s.yaml:1: fixed.lenght: unknown setting of a run (got 'lenght') -- did you mean 'length'?"),
+    (
+        "length: 10ep",
+        "lenght: 10ep",
+        "s.yaml:1: fixed.lenght: unknown setting of a run (got 'lenght') -- did you mean 'length'?",
+    ),
     (
         "length: 10ep",
         "warmup: 1ep",
@@ -235,8 +298,16 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     ("length: 10ep", "batch_size: 0", "s.yaml:1: fixed.batch_size: must be >= 1 (got 0)"),
     ("length: 10ep", "batch_size: 1.5", "s.yaml:1: fixed.batch_size: must be a whole number (got 1.5)"),
     ("length: 10ep", "batch_size: {x: 1}", "s.yaml:1: fixed.batch_size.x: batch_size has nothing inside it"),
-    ("length: 10ep", "precision: float23", "must be float32 or float64 (got 'float23') -- did you mean 'float32'?"),
-    ("length: 10ep", "clip_norm: '0.5'", "fixed.clip_norm: must be a number (got '0.5') -- write 0.5 without quotes"),
+    (
+        "length: 10ep",
+        "precision: float23",
+        "must be float32 or float64 (got 'float23') -- did you mean 'float32'?",
+    ),
+    (
+        "length: 10ep",
+        "clip_norm: '0.5'",
+        "fixed.clip_norm: must be a number (got '0.5') -- write 0.5 without quotes",
+    ),
     ("length: 10ep", "clip_norm: true", "fixed.clip_norm: must be a number (got True)"),
     ("length: 10ep", "seed: 1", "fixed.seed: seeds are an axis of their own -- write seeds:"),
     ("length: 10ep", "task: 5", "fixed.task: task must be a name or a name with options (got 5)"),
@@ -247,7 +318,11 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "task: {name: digits, examples: 5}",
         "unknown option of task 'digits' (got 'examples') -- did you mean 'examples_per_class'?",
     ),
-    ("length: 10ep", "task: {name: digits, model: 5}", "fixed.task.model: a model is a name or a name with options (got 5)"),
+    (
+        "length: 10ep",
+        "task: {name: digits, model: 5}",
+        "fixed.task.model: a model is a name or a name with options (got 5)",
+    ),
     (
         "length: 10ep",
         "task.examples_per_class: 101",
@@ -258,7 +333,11 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "optimizer: {name: sgd, nesterov: yes}",
         "fixed.optimizer.nesterov: must be true or false (got 'yes') -- write true",
     ),
-    ("length: 10ep", "optimizer: {name: sgd, momentum: 1:30}", "fixed.optimizer.momentum: must be a number (got '1:30')"),
+    (
+        "length: 10ep",
+        "optimizer: {name: sgd, momentum: 1:30}",
+        "fixed.optimizer.momentum: must be a number (got '1:30')",
+    ),
     (
         "length: 10ep",
         "optimizer: {name: adamw, beta3: 0}",
@@ -270,23 +349,51 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "{name: cosine, wramup: 1}",
         "fixed.schedule.wramup: unknown option of schedule 'cosine' (got 'wramup') -- did you mean 'warmup'?",
     ),
-    ("cosine", "{name: cosine, warmup: -1ep}", "fixed.schedule.warmup: must be a length (got '-1ep') -- write 500 (steps)"),
+    (
+        "cosine",
+        "{name: cosine, warmup: -1ep}",
+        "fixed.schedule.warmup: must be a length (got '-1ep') -- write 500 (steps)",
+    ),
     ("cosine", "{name: cosine, at: middle}", "fixed.schedule.at: "),
-    ("cosine", "cosine, schedule: linear", "s.yaml:1: fixed.schedule: given twice (first on line 1) -- keep one of them"),
+    (
+        "cosine",
+        "cosine, schedule: linear",
+        "s.yaml:1: fixed.schedule: given twice (first on line 1) -- keep one of them",
+    ),
     ("cosine", "cosine, schedule.name: linear", "fixed.schedule.name: schedule.name is given twice here"),
     (
         "length: 10ep",
         "probes: [grad_norm, grad]",
         "s.yaml:1: fixed.probes[1]: unknown probe (got 'grad') -- did you mean 'grad_norm'?",
     ),
-    ("length: 10ep", "probes: [{name: grad_norm, evry: 5}]", "fixed.probes[0].evry: unknown option of probe 'grad_norm'"),
+    (
+        "length: 10ep",
+        "probes: [{name: grad_norm, evry: 5}]",
+        "fixed.probes[0].evry: unknown option of probe 'grad_norm'",
+    ),
     ("length: 10ep", "probes: grad_norm", "fixed.probes: must be a list (got 'grad_norm')"),
-    ("product", "produce", "s.yaml:3: grid[0].produce: unknown key (got 'produce') -- did you mean 'product'?"),
-    ("schedule.warmup", "schedule.wramup", "s.yaml:3: grid[0].product.schedule.wramup: unknown option of schedule 'cosine'"),
-    ("schedule.warmup", "scedule.warmup", "unknown setting of a run (got 'scedule.warmup') -- did you mean 'schedule.warmup'?"),
+    (
+        "product",
+        "produce",
+        "s.yaml:3: grid[0].produce: unknown key (got 'produce') -- did you mean 'product'?",
+    ),
+    (
+        "schedule.warmup",
+        "schedule.wramup",
+        "s.yaml:3: grid[0].product.schedule.wramup: unknown option of schedule 'cosine'",
+    ),
+    (
+        "schedule.warmup",
+        "scedule.warmup",
+        "unknown setting of a run (got 'scedule.warmup') -- did you mean 'schedule.warmup'?",
+    ),
     ("[0, 2ep]", "[0, 2eps]", "s.yaml:3: grid[0].product.schedule.warmup[1]: must be a length (got '2eps')"),
     ("[0, 2ep]", "[0, no]", "s.yaml:3: grid[0].product.schedule.warmup[1]: must be a length (got 'no')"),
-    ("[0.01, 0.1]", "0.1", "s.yaml:3: grid[0].product.peak_lr: needs a list with at least one value (got 0.1) -- write [0.1]"),
+    (
+        "[0.01, 0.1]",
+        "0.1",
+        "s.yaml:3: grid[0].product.peak_lr: needs a list with at least one value (got 0.1) -- write [0.1]",
+    ),
     ("[0.01, 0.1]", "[]", "s.yaml:3: grid[0].product.peak_lr: needs a list with at least one value (got [])"),
     ("[0.01, 0.1]", "[0.01, -0.1]", "s.yaml:3: grid[0].product.peak_lr[1]: must be > 0 (got -0.1)"),
     ("[0.01, 0.1]", "[.nan, 0.1]", "s.yaml:3: grid[0].product.peak_lr[0]: must be finite (got nan)"),
@@ -330,11 +437,23 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "0.1]}\n    exclude: [{peek_lr: 0.1}]",
         "unknown path: this block varies nothing there (got 'peek_lr') -- did you mean 'peak_lr'?",
     ),
-    ("0.1]}", "0.1]}\n    exclude: [{peak_lr: [0.1, 0.01]}]", "s.yaml:3: grid[0]: where and exclude leave no combination"),
-    ("0.1]}", "0.1]}\n    points: [{peak_lr: 0.1}]", "s.yaml:4: grid[0].points[0].peak_lr: peak_lr is given twice here"),
+    (
+        "0.1]}",
+        "0.1]}\n    exclude: [{peak_lr: [0.1, 0.01]}]",
+        "s.yaml:3: grid[0]: where and exclude leave no combination",
+    ),
+    (
+        "0.1]}",
+        "0.1]}\n    points: [{peak_lr: 0.1}]",
+        "s.yaml:4: grid[0].points[0].peak_lr: peak_lr is given twice here",
+    ),
     ("  - product", "  product", "s.yaml:2: grid: must be a list"),
     ("  - product", "  - 5\n  - product", "s.yaml:3: grid[0]: must be keys with values (got 5)"),
-    ("fixed: {schedule: cosine, length: 10ep}", "fixed: 5", "s.yaml:1: fixed: must be keys with values (got 5)"),
+    (
+        "fixed: {schedule: cosine, length: 10ep}",
+        "fixed: 5",
+        "s.yaml:1: fixed: must be keys with values (got 5)",
+    ),
 ]
 
 
@@ -356,21 +475,30 @@ ROLES = [
         "scientific: [schedule.warmup]",
         "s.yaml:3: grid[0].product.peak_lr: peak_lr is varied, but neither scientific nor nuisance",
     ),
-    ("scientific: [peak_lr, schedule.warmup]\nnuisance: [peak_lr]", "s.yaml:5: nuisance[0]: peak_lr has a role already"),
+    (
+        "scientific: [peak_lr, schedule.warmup]\nnuisance: [peak_lr]",
+        "s.yaml:5: nuisance[0]: peak_lr has a role already",
+    ),
     ("nuisance: peak_lr", "s.yaml:4: nuisance: must be a list (got 'peak_lr')"),
     ("nuisance: [peak_lr, schedule.warmup]", "s.yaml:2: grid: varies nothing but nuisances"),
     (
         "treatment: warmup",
         "s.yaml:4: treatment: must be one of the scientific paths (got 'warmup') -- did you mean 'schedule.warmup'?",
     ),
-    ("nuisance: [peak_lr]\ncondition: peak_lr", "s.yaml:5: condition: must be one of the scientific paths (got 'peak_lr')"),
+    (
+        "nuisance: [peak_lr]\ncondition: peak_lr",
+        "s.yaml:5: condition: must be one of the scientific paths (got 'peak_lr')",
+    ),
     ("condition: length", "s.yaml:4: condition: must be one of the scientific paths"),
     ("baseline: 3ep", "s.yaml:4: baseline: must be a value of schedule.warmup: 0, 2ep (got '3ep')"),
     (
         "parts: {one: {peak_lrr: [0.1]}}",
         "s.yaml:4: parts.one.peak_lrr: unknown path: this study varies nothing there (got 'peak_lrr')",
     ),
-    ("parts: {one: {peak_lr: [0.1, 1]}}", "s.yaml:4: parts.one.peak_lr[1]: never a value of peak_lr in this study (got 1)"),
+    (
+        "parts: {one: {peak_lr: [0.1, 1]}}",
+        "s.yaml:4: parts.one.peak_lr[1]: never a value of peak_lr in this study (got 1)",
+    ),
     ("parts: {one: 5}", "s.yaml:4: parts.one: must be keys with values (got 5)"),
     ("seeds: 0", "s.yaml:4: seeds: must be how many seeds or a list of whole numbers >= 0 (got 0)"),
     ("seeds: [1, -1]", "s.yaml:4: seeds: must be how many seeds"),
@@ -451,12 +579,20 @@ grid:
 def test_an_option_of_another_optimizer_is_blamed_where_it_stands(tmp_path: Path) -> None:
     text = "fixed:\n  optimizer: {name: sgd, momentum: 0.9}\ngrid:\n  - product: {optimizer: [adamw, sgd], batch_size: [8, 16]}\n"
     (line,) = told(write(tmp_path, text))
-    assert line.startswith("s.yaml:2: fixed.optimizer.momentum: unknown option of optimizer 'adamw' (got 'momentum')")
+    assert line.startswith(
+        "s.yaml:2: fixed.optimizer.momentum: unknown option of optimizer 'adamw' (got 'momentum')"
+    )
 
 
 RUNS = [
-    ("peek_lr = 0.1", "r.toml:1: peek_lr: unknown setting of a run (got 'peek_lr') -- did you mean 'peak_lr'?"),
-    ("peak_lr = 0.1\nsedd = 1", "r.toml:2: sedd: unknown setting of a run (got 'sedd') -- did you mean 'seed'?"),
+    (
+        "peek_lr = 0.1",
+        "r.toml:1: peek_lr: unknown setting of a run (got 'peek_lr') -- did you mean 'peak_lr'?",
+    ),
+    (
+        "peak_lr = 0.1\nsedd = 1",
+        "r.toml:2: sedd: unknown setting of a run (got 'sedd') -- did you mean 'seed'?",
+    ),
     ("peak_lr = 0.1\nseed = -1", "r.toml:2: seed: seed must be a whole number >= 0 (got -1)"),
     ("format = 99", "r.toml:1: format: a run of format 99 needs a newer preheat"),
     ("length = '2ep'\n[schedule]\nname = 'cosine'\nwarmup = '5ep'", "r.toml:4: schedule.warmup: "),
@@ -472,11 +608,19 @@ def test_one_mistake_in_a_run(tmp_path: Path, text: str, error: str) -> None:
 
 SYNTAX = [
     ("a.yaml", "a: [1\nb: 2", "a.yaml:2: not YAML: expected ',' or ']', but got ':'"),
-    ("a.yaml", "a: 1\n\tb: 2", "a.yaml:2: not YAML: found character '\\t' that cannot start any token -- indent with spaces"),
+    (
+        "a.yaml",
+        "a: 1\n\tb: 2",
+        "a.yaml:2: not YAML: found character '\\t' that cannot start any token -- indent with spaces",
+    ),
     ("a.yaml", "a: 1\n---\nb: 2", "a.yaml:2: not YAML: but found another document"),
     ("a.yaml", "a: 1\nb: \0", "a.yaml:2: not YAML: special characters are not allowed"),
     ("a.yaml", "a: &x [1, *x]", "a.yaml:1: not YAML: an alias that contains itself"),
-    ("a.yaml", "a: 1\nb: !!python/object/apply:os.getcwd []", "a.yaml:2: b: tags are not read (got 'tag:yaml.org,2002:python/"),
+    (
+        "a.yaml",
+        "a: 1\nb: !!python/object/apply:os.getcwd []",
+        "a.yaml:2: b: tags are not read (got 'tag:yaml.org,2002:python/",
+    ),
     ("a.yaml", "a: 1\n? [1]\n: 2", "a.yaml:2: a key must be a text"),
     ("a.yaml", "[" * 5000, "a.yaml:1: nested too deeply"),
     ("a.toml", "a = 1\nb = \n", "a.toml:2: not TOML: Invalid value"),
@@ -504,7 +648,9 @@ def test_what_is_no_document(tmp_path: Path, name: str, text: str, error: str) -
 
 
 def test_aliases_of_aliases_do_not_fill_the_memory(tmp_path: Path) -> None:
-    rows = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    rows = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"] + [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)
+    ]
     assert "more than 100,000 values with all aliases" in told(write(tmp_path, "\n".join(rows)))[0]
 
 
@@ -518,7 +664,10 @@ def test_files_that_can_not_be_read(tmp_path: Path) -> None:
     assert told(write(tmp_path, b"a: 1\nb: \xff", "u.yaml")) == [
         "u.yaml:2: must be UTF-8 text, got byte 0xff: save the file as UTF-8"
     ]
-    assert "at most 10,000,000 bytes are read, got 10,000,001" in told(write(tmp_path, b" " * 10_000_001, "big.toml"))[0]
+    assert (
+        "at most 10,000,000 bytes are read, got 10,000,001"
+        in told(write(tmp_path, b" " * 10_000_001, "big.toml"))[0]
+    )
     (tmp_path / "folder.yaml").mkdir()
     assert "a folder, where a file is needed" in told(tmp_path / "folder.yaml")[0]
 
@@ -536,7 +685,9 @@ def test_files_of_other_systems_are_read(tmp_path: Path) -> None:
         if name == "s.json":
             assert told(here)[0].startswith("s.json:2: grid[0].product.seed: ")
         else:
-            assert read_study(here).name == "s" and read_study(here) == read_study(write(tmp_path, text, name))
+            assert read_study(here).name == "s" and read_study(here) == read_study(
+                write(tmp_path, text, name)
+            )
 
 
 @pytest.mark.parametrize("name", ["records", "Claims"])
@@ -551,7 +702,9 @@ def test_a_studys_name_may_not_be_one_of_the_stores(tmp_path: Path, name: str) -
 
 def test_the_schema_describes_the_file_and_knows_the_names() -> None:
     schema = study_schema()
-    assert set(schema["properties"]) == {f for f in Study.__dataclass_fields__} and schema["required"] == ["grid"]
+    assert set(schema["properties"]) == {f for f in Study.__dataclass_fields__} and schema["required"] == [
+        "grid"
+    ]
     assert schema["additionalProperties"] is False and json.loads(json.dumps(schema)) == schema
     run = schema["$defs"]["RunForm"]["properties"]
     assert set(run) == {f for f in Run.__dataclass_fields__} - {"seed", "trusted"}

@@ -102,8 +102,13 @@ def test_momentum_cycles_against_the_rate_as_torchs_does():
 
 
 def test_step_and_cyclic_keep_the_counts_they_were_tuned_with():
-    assert hyperboliclr("S", epochs=200, per_epoch=1, tuned_at=50).rates()[[15, 16, 32]].round(9).tolist() == [1e-2, 1e-3, 1e-4]
-    assert hyperboliclr("CY", epochs=200, per_epoch=4, tuned_at=50).rates()[[50, 100]].round(9).tolist() == [1e-2, 1e-6]
+    assert hyperboliclr("S", epochs=200, per_epoch=1, tuned_at=50).rates()[[15, 16, 32]].round(
+        9
+    ).tolist() == [1e-2, 1e-3, 1e-4]
+    assert hyperboliclr("CY", epochs=200, per_epoch=4, tuned_at=50).rates()[[50, 100]].round(9).tolist() == [
+        1e-2,
+        1e-6,
+    ]
     assert hyperboliclr("S", epochs=200, per_epoch=1).rates()[65] == pytest.approx(1e-2)
 
 
@@ -171,13 +176,19 @@ def test_the_three_formulas_of_delayed_generalisation(kind):
         "exponential": lambda s: peak * 2 ** (s / w - 1),
     }[kind]
     rates = delayed_generalization(kind, warmup=w, total=60, peak=peak).rates()
-    np.testing.assert_allclose(rates, [formula(s) if s < w else peak for s in range(60)], rtol=1e-12, atol=1e-19)
+    np.testing.assert_allclose(
+        rates, [formula(s) if s < w else peak for s in range(60)], rtol=1e-12, atol=1e-19
+    )
 
 
 # --- the words of the codes ------------------------------------------------------------------------------------------
 
 ROW = re.compile(r"^\| (\w+) \| `(\w+:[^`]+)` \|", re.MULTILINE)
-WORDS = dict(ROW.findall((Path(__file__).parents[1] / "docs" / "schedules" / "hyperbolic.md").read_text(encoding="utf-8")))
+WORDS = dict(
+    ROW.findall(
+        (Path(__file__).parents[1] / "docs" / "schedules" / "hyperbolic.md").read_text(encoding="utf-8")
+    )
+)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -29,7 +29,11 @@ def write(findings: Findings, folder: Path) -> Path:
     rows = [dict(r) for r in findings.runs[:3]]
     summary = {"name": findings.name, "done": findings.counts.done}
     return write_report(
-        findings, folder, provenance={"version": "0.1.0 <x>"}, summary=summary, tables={"runs": rows} if rows else {}
+        findings,
+        folder,
+        provenance={"version": "0.1.0 <x>"},
+        summary=summary,
+        tables={"runs": rows} if rows else {},
     )
 
 
@@ -98,7 +102,8 @@ def test_page_is_well_formed_and_needs_nothing_from_outside(kind: str, whole: Pa
             assert (path.parent / address).is_file(), address
     text = path.read_text(encoding="utf-8")
     assert not re.search(
-        r"(?:https?:)?//[\w.-]+\.\w+|@import|url\((?!#)", re.sub(r"<script type=.*?</script>", "", text, flags=re.S)
+        r"(?:https?:)?//[\w.-]+\.\w+|@import|url\((?!#)",
+        re.sub(r"<script type=.*?</script>", "", text, flags=re.S),
     )
     assert (
         found.figures == found.labelled == len(list((path.parent / "figures").glob("*.svg")))
@@ -180,7 +185,11 @@ def test_what_an_earlier_report_left_is_removed_and_nothing_else(tmp_path: Path)
     write(f, tmp_path)
     here = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert mine <= here and not gone & here
-    left = {p.name for p in (tmp_path / "figures").iterdir() if p.is_file()} - {"My plot.png", "my-plot.png", "edge.pdf"}
+    left = {p.name for p in (tmp_path / "figures").iterdir() if p.is_file()} - {
+        "My plot.png",
+        "my-plot.png",
+        "edge.pdf",
+    }
     assert left < old and left == {f"{p.name}.{end}" for p in plates(f) for end in ("png", "svg")}
     page_text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(f"figures/{name}" in page_text for name in left)
@@ -194,7 +203,9 @@ def test_sets_are_told_at_the_level_of_the_whole_page(whole: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = write(empty(), tmp_path).read_text(encoding="utf-8")
-    assert "No run is recorded." in text and "Left out, “Training curves”" in text and 'id="metric"' not in text
+    assert (
+        "No run is recorded." in text and "Left out, “Training curves”" in text and 'id="metric"' not in text
+    )
     one = write(small(), tmp_path / "one").read_text(encoding="utf-8")
     assert "One seed gives a description, not a conclusion." in one and "Lower is better." in one
 
@@ -212,9 +223,12 @@ def test_the_first_screen_counts_and_does_not_pick_the_largest() -> None:
     sure = " ".join(page.how_sure(f))
     assert "Seeds 0 and 1 chose" in sure and "seeds 2, 3, 4 and 5 judge" in sure and "10 are missing" in sure
     cards = [page.card(h, figdata.Units.of("accuracy")) for h in f.hypotheses]
-    assert cards[0].verdict == "not decided, about 9 more seeds" and cards[1].effect.endswith("p\xa0=\xa00.004, n\xa0=\xa04")
+    assert cards[0].verdict == "not decided, about 9 more seeds" and cards[1].effect.endswith(
+        "p\xa0=\xa00.004, n\xa0=\xa04"
+    )
     in_metric = page.card(
-        replace(f.hypotheses[0], unit="accuracy", effect=Estimate(0.004, 0.001, 0.007, 4)), figdata.Units.of("accuracy")
+        replace(f.hypotheses[0], unit="accuracy", effect=Estimate(0.004, 0.001, 0.007, 4)),
+        figdata.Units.of("accuracy"),
     )
     assert in_metric.effect.startswith("+0.4\xa0points (95 % interval +0.1 to +0.7)")
 
@@ -248,8 +262,21 @@ try {
 
 
 def browse(path: Path, profile: Path) -> Iterator[str]:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0"]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
+    flags += [
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--v=0",
+    ]
     call = [str(CHROMIUM), *flags, "--virtual-time-budget=3000", "--dump-dom", path.as_uri() + "#dark"]
     done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
     yield done.stdout

@@ -34,7 +34,9 @@ def test_edges_are_pooled_over_conditions() -> None:
     f = full()
     lines = figdata.trained(f, "sgd")
     assert lines is not None and [line.name for line in lines.lines] == list(TREATMENTS)
-    points = [p for e in f.edges if e.panel == "sgd" and e.treatment == "5ep" for p in e.points if p.value == 0.3]
+    points = [
+        p for e in f.edges if e.panel == "sgd" and e.treatment == "5ep" for p in e.points if p.value == 0.3
+    ]
     share = 100 * sum(p.trained for p in points) / sum(p.runs for p in points)
     line = lines.lines[TREATMENTS.index("5ep")]
     assert line.y[line.x.index(0.3)] == pytest.approx(share)
@@ -46,7 +48,9 @@ def test_all_conditions_together_are_the_first_row_of_the_edges() -> None:
     assert dots is not None and dots.rows == (figdata.ALL, *f.conditions)
     first = [d for d in dots.dots if d.row == figdata.ALL]
     assert [(d.name, d.mean, d.filled) for d in first] == [
-        (p.treatment, p.ratio.mean, p.p_adjusted < 0.05) for p in f.pooled if p.panel == "adamw" and p.p_adjusted is not None
+        (p.treatment, p.ratio.mean, p.p_adjusted < 0.05)
+        for p in f.pooled
+        if p.panel == "adamw" and p.p_adjusted is not None
     ]
     single = figdata.edge_ratio(replace(f, conditions=()), "adamw")
     assert single is not None and figdata.ALL not in single.rows
@@ -54,10 +58,17 @@ def test_all_conditions_together_are_the_first_row_of_the_edges() -> None:
 
 def test_a_bound_is_an_arrow_in_place_of_a_whisker_and_at_least_in_the_table() -> None:
     f = full()
-    at = next(i for i, e in enumerate(f.edges) if (e.panel, e.condition, e.treatment) == ("adamw", "5", "20ep"))
+    at = next(
+        i for i, e in enumerate(f.edges) if (e.panel, e.condition, e.treatment) == ("adamw", "5", "20ep")
+    )
     least = Estimate(1.9, 1.5, None, 6, "at least")
-    bounded = tuple(replace(e, ratio=least, edge=replace(least, mean=0.28)) if i == at else e for i, e in enumerate(f.edges))
-    f = replace(f, edges=bounded, pooled=tuple(replace(p, change=least, change_p_adjusted=0.01) for p in f.pooled))
+    bounded = tuple(
+        replace(e, ratio=least, edge=replace(least, mean=0.28)) if i == at else e
+        for i, e in enumerate(f.edges)
+    )
+    f = replace(
+        f, edges=bounded, pooled=tuple(replace(p, change=least, change_p_adjusted=0.01) for p in f.pooled)
+    )
     (plate,) = (p for p in plates(f) if p.name == "edge-ratio-adamw")
     assert isinstance(plate.data, Dots) and "Arrow at a dot: a bound" in plate.caption
     (dot,) = (d for d in plate.data.dots if d.arrow)
@@ -72,9 +83,9 @@ def test_a_bound_is_an_arrow_in_place_of_a_whisker_and_at_least_in_the_table() -
     section = stability.edge(f, [])
     assert "sure in 8 of 8" in section.lead
     pooled, single = section.tables
-    assert "\N{MULTIPLICATION SIGN}at least" not in str(pooled.rows) and "at least \N{MULTIPLICATION SIGN}1.9 (from 1.5)" in str(
+    assert "\N{MULTIPLICATION SIGN}at least" not in str(
         pooled.rows
-    )
+    ) and "at least \N{MULTIPLICATION SIGN}1.9 (from 1.5)" in str(pooled.rows)
     (row,) = (r for r in single.rows if r[:3] == ("AdamW", "5", "20ep"))
     assert row[3:5] == ("at least 0.28 (from 1.5)", "at least 1.9 (from 1.5)")
 
@@ -84,7 +95,9 @@ def test_a_run_that_learnt_nothing_did_not_train_though_it_finished() -> None:
     heat, gone = figdata.untrained(f, "sgd"), figdata.diverged(f, "sgd")
     assert heat is not None and gone is not None
     edge = next(e for e in f.edges if (e.panel, e.condition, e.treatment) == ("sgd", "20", "5ep"))
-    lost, away, runs = (sum(v) for v in zip(*((p.runs - p.trained, p.diverged, p.runs) for p in edge.points), strict=True))
+    lost, away, runs = (
+        sum(v) for v in zip(*((p.runs - p.trained, p.diverged, p.runs) for p in edge.points), strict=True)
+    )
     at = f.conditions.index("20"), f.treatments.index("5ep")
     assert lost > away > 0
     assert heat.texts[at[0]][at[1]] == f"{100 * lost / runs:.0f} %\n{lost}/{runs}"
@@ -107,8 +120,12 @@ def test_benefit_is_in_points_with_margin_and_sureness() -> None:
 
 def test_panels_share_an_axis_and_outliers_are_cut_with_an_arrow() -> None:
     f = full()
-    wild = tuple(replace(e, estimate=Estimate(0.3, -0.5, 1.1, 4)) if i == 3 else e for i, e in enumerate(f.effects))
-    calm, cut = ([p for p in plates(replace(f, effects=e)) if p.section == "benefit"] for e in (f.effects, wild))
+    wild = tuple(
+        replace(e, estimate=Estimate(0.3, -0.5, 1.1, 4)) if i == 3 else e for i, e in enumerate(f.effects)
+    )
+    calm, cut = (
+        [p for p in plates(replace(f, effects=e)) if p.section == "benefit"] for e in (f.effects, wild)
+    )
     spans = [p.data.span for p in calm if isinstance(p.data, Dots)]
     assert spans[0] == spans[1] is not None
     assert ["Arrows" in p.caption for p in calm] == [False, False]
@@ -150,12 +167,18 @@ def test_each_figure_names_its_axes_and_describes_itself() -> None:
     for plate in plates(full()):
         assert len(describe(plate)) > 40, plate.name
         d = plate.data
-        labels = [d.parts[0].x_label, d.parts[0].y_label] if isinstance(d, Facets) else [getattr(d, "x_label", "x")]
+        labels = (
+            [d.parts[0].x_label, d.parts[0].y_label]
+            if isinstance(d, Facets)
+            else [getattr(d, "x_label", "x")]
+        )
         assert all(labels), plate.name
 
 
 def test_panels_with_one_slug_get_files_of_their_own() -> None:
-    f = replace(full(), panels=("a b", "a-b"), curves=(), rates=(), edges=(), inside=(), rules=(), best=(), effects=())
+    f = replace(
+        full(), panels=("a b", "a-b"), curves=(), rates=(), edges=(), inside=(), rules=(), best=(), effects=()
+    )
     cells = tuple(replace(c, panel=p) for p in f.panels for c in full().cells[:5])
     names = [p.name for p in plates(replace(f, cells=cells))]
     assert len(names) == len(set(names)) == 4

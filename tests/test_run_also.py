@@ -28,8 +28,14 @@ FALL = Between(CYCLE, at_zero=0.95, at_peak=0.85)
 
 
 def a_run(**changes) -> Run:
-    base = {"task": spec("digits", examples_per_class=5), "optimizer": spec("sgd", momentum=0.9), "schedule": CYCLE}
-    return Run(**{**base, "peak_lr": 0.05, "length": "4ep", "batch_size": 16, "precision": "float64", **changes})
+    base = {
+        "task": spec("digits", examples_per_class=5),
+        "optimizer": spec("sgd", momentum=0.9),
+        "schedule": CYCLE,
+    }
+    return Run(
+        **{**base, "peak_lr": 0.05, "length": "4ep", "batch_size": 16, "precision": "float64", **changes}
+    )
 
 
 def finish(runs, where, stop=None):
@@ -64,11 +70,20 @@ def test_a_between_is_its_ends_and_a_line():
     ("given", "words"),
     [
         ({"schedule": "cosine", "at_zero": 0.9}, "its fields, got"),
-        ({"schedule": "cosine", "at_zero": 0.9, "at_peak": 0.8, "at_pek": 1}, "unknown field .* did you mean 'at_peak'"),
+        (
+            {"schedule": "cosine", "at_zero": 0.9, "at_peak": 0.8, "at_pek": 1},
+            "unknown field .* did you mean 'at_peak'",
+        ),
         ({"schedule": "cosin", "at_zero": 0.9, "at_peak": 0.8}, "did you mean 'cosine'"),
         ({"schedule": 3, "at_zero": 0.9, "at_peak": 0.8}, "schedule must be"),
-        ({"schedule": "cosine", "at_zero": float("nan"), "at_peak": 0.8}, "at_zero must be a finite number, got nan"),
-        ({"schedule": "cosine", "at_zero": 0.9, "at_peak": True}, "at_peak must be a finite number, got True"),
+        (
+            {"schedule": "cosine", "at_zero": float("nan"), "at_peak": 0.8},
+            "at_zero must be a finite number, got nan",
+        ),
+        (
+            {"schedule": "cosine", "at_zero": 0.9, "at_peak": True},
+            "at_peak must be a finite number, got True",
+        ),
         (0.9, "its fields, got 0.9"),
     ],
 )
@@ -116,13 +131,18 @@ def test_a_record_whose_schedule_is_not_installed_can_still_be_read():
 
 
 @pytest.mark.parametrize(
-    "where", [single(), single("traced"), fleet(), fleet("traced")], ids=["one", "one traced", "fleet", "fleet traced"]
+    "where",
+    [single(), single("traced"), fleet(), fleet("traced")],
+    ids=["one", "one traced", "fleet", "fleet traced"],
 )
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_number_that_does_not_move_trains_bitwise_as_the_plain_one(optimizer, where):
     name = {"sgd": "momentum", "adamw": "beta1"}[optimizer]
     plain = a_run(optimizer=spec(optimizer, **{name: 0.8}))
-    still = a_run(optimizer=spec(optimizer), also={name: Between(CYCLE, 0.8, 0.8), "weight_decay": Between(CYCLE, 0.0, 0.0)})
+    still = a_run(
+        optimizer=spec(optimizer),
+        also={name: Between(CYCLE, 0.8, 0.8), "weight_decay": Between(CYCLE, 0.0, 0.0)},
+    )
     plain = plain.but(optimizer=spec(optimizer, **{name: 0.8}, weight_decay=0.0))
     many = 2 if where.stacked else 1
     assert traces(finish([plain] * many, where)) == traces(finish([still] * many, where))
@@ -132,7 +152,10 @@ def test_fleet_equals_singles_with_and_without_what_moves():
     runs = [
         a_run(optimizer=spec("adamw", weight_decay=0.02)),
         a_run(optimizer="adamw", also={"beta1": FALL}, seed=1),
-        a_run(optimizer="adamw", also={"weight_decay": Between(cosine(), 0.0, 0.3), "beta2": Between("linear", 0.9, 0.99)}),
+        a_run(
+            optimizer="adamw",
+            also={"weight_decay": Between(cosine(), 0.0, 0.3), "beta2": Between("linear", 0.9, 0.99)},
+        ),
     ]
     assert len({r.stack_key for r in runs}) == 1
     alone = [finish([r], single())[0] for r in runs]
@@ -199,13 +222,34 @@ def test_a_file_declares_it_in_a_run_and_in_a_study(tmp_path):
             "also: {momentum: {schedule: cosin, at_zero: 0, at_peak: 0}}",
             r"yaml:2: also.momentum.schedule: .*did you mean 'cosine'",
         ),
-        ("also: {momentun: {schedule: cosine, at_zero: 0, at_peak: 0}}", r"yaml:2: also.momentun: .*did you mean 'momentum'"),
-        ("also: {momentum: 3}", r"yaml:2: also.momentum: a hyperparameter that moves is Between\(.* \(got 3\) -- write"),
-        ("also: {momentum: {schedule: cosine, at_zero: 0}}", r"yaml:2: also.momentum: a hyperparameter that moves is"),
-        ("also: {momentum: {schedule: 3, at_zero: 0, at_peak: 0}}", r"also.momentum.schedule: schedule must be a name or"),
-        ("also: {momentum: {schedule: {name: wsd, finl: 1}, at_zero: 0, at_peak: 0}}", r"schedule.finl: .*mean 'final'"),
-        ("also: {momentum: {schedule: wsd, at_zero: 0, at_peak: 1.5}}", r"also.momentum.at_peak: momentum must be .*got 1.5"),
-        ("also: {momentum: {schedule: wsd, at_zero: low, at_peak: 0}}", r"at_zero: must be a finite number \(got 'low'\)"),
+        (
+            "also: {momentun: {schedule: cosine, at_zero: 0, at_peak: 0}}",
+            r"yaml:2: also.momentun: .*did you mean 'momentum'",
+        ),
+        (
+            "also: {momentum: 3}",
+            r"yaml:2: also.momentum: a hyperparameter that moves is Between\(.* \(got 3\) -- write",
+        ),
+        (
+            "also: {momentum: {schedule: cosine, at_zero: 0}}",
+            r"yaml:2: also.momentum: a hyperparameter that moves is",
+        ),
+        (
+            "also: {momentum: {schedule: 3, at_zero: 0, at_peak: 0}}",
+            r"also.momentum.schedule: schedule must be a name or",
+        ),
+        (
+            "also: {momentum: {schedule: {name: wsd, finl: 1}, at_zero: 0, at_peak: 0}}",
+            r"schedule.finl: .*mean 'final'",
+        ),
+        (
+            "also: {momentum: {schedule: wsd, at_zero: 0, at_peak: 1.5}}",
+            r"also.momentum.at_peak: momentum must be .*got 1.5",
+        ),
+        (
+            "also: {momentum: {schedule: wsd, at_zero: low, at_peak: 0}}",
+            r"at_zero: must be a finite number \(got 'low'\)",
+        ),
         (
             "also.momentum.at_peak: 0.5",
             r"yaml:2: also.momentum.at_peak: also.momentum is given whole .*write also.momentum: {sch",
@@ -240,16 +284,25 @@ fixed:
 def test_all_that_is_wrong_beside_what_moves_is_told_at_once(tmp_path):
     file = tmp_path / "bad.yaml"
     moves = "{schedule: wsd, at_zero: 0, at_peak: 0.1}"
-    found = told(file, f"{STUDY}  schedule: wds\n  also:\n    weigth_decay: {moves}\n    beta1: {moves}\n    lr: {moves}\n")
+    found = told(
+        file,
+        f"{STUDY}  schedule: wds\n  also:\n    weigth_decay: {moves}\n    beta1: {moves}\n    lr: {moves}\n",
+    )
     assert "unknown schedule" in found[6] and "did you mean 'weight_decay'" in found[8]
-    assert all("number of optimizer 'sgd' that could move" in found[line] for line in (8, 9, 10)) and len(found) == 4
+    assert (
+        all("number of optimizer 'sgd' that could move" in found[line] for line in (8, 9, 10))
+        and len(found) == 4
+    )
     late = "  also:\n    weight_decay: {schedule: {name: wsd, warmup: 9ep}, at_zero: 0, at_peak: 0.1}\n"
     assert list(told(file, STUDY + late)) == [7], "what moves is to blame, not the length"
     found = told(file, f"{STUDY}{late}  peak_lr: abc\n")
     assert "warmup 9ep" in found[7] and "fixed.peak_lr: must be a number (got 'abc')" in found[8]
 
 
-ROWS = ("{schedule: wsd, at_zero: 0.1, at_peak: 0}", "{schedule: {name: wsd, cooldown: 50%}, at_zero: 0.1, at_peak: 0}")
+ROWS = (
+    "{schedule: wsd, at_zero: 0.1, at_peak: 0}",
+    "{schedule: {name: wsd, cooldown: 50%}, at_zero: 0.1, at_peak: 0}",
+)
 
 
 def test_what_moves_is_an_axis_whole_or_one_by_one_and_reads_as_words(tmp_path):
@@ -257,10 +310,18 @@ def test_what_moves_is_an_axis_whole_or_one_by_one_and_reads_as_words(tmp_path):
     bare = f"also.weight_decay: [{', '.join(ROWS)}]"
     file.write_text(f"fixed: {{optimizer: sgd, length: 20}}\ngrid: [{{product: {{{bare}}}}}]\nseeds: 2\n")
     one = read_study(file)
-    assert one.scientific == ("also.weight_decay",) and [r.also["weight_decay"].at_zero for r in one.runs()] == [0.1] * 4
-    assert [label(p.axes["also.weight_decay"]) for p in one.points()[::2]] == ["0.1 to 0 by wsd", "0.1 to 0 by wsd(cooldown=50%)"]
+    assert (
+        one.scientific == ("also.weight_decay",)
+        and [r.also["weight_decay"].at_zero for r in one.runs()] == [0.1] * 4
+    )
+    assert [label(p.axes["also.weight_decay"]) for p in one.points()[::2]] == [
+        "0.1 to 0 by wsd",
+        "0.1 to 0 by wsd(cooldown=50%)",
+    ]
     wrapped = ", ".join(f"{{weight_decay: {row}}}" for row in ROWS)
-    file.write_text(f"fixed: {{optimizer: sgd, length: 20}}\ngrid: [{{product: {{also: [{{}}, {wrapped}]}}}}]\nseeds: 2\n")
+    file.write_text(
+        f"fixed: {{optimizer: sgd, length: 20}}\ngrid: [{{product: {{also: [{{}}, {wrapped}]}}}}]\nseeds: 2\n"
+    )
     whole = read_study(file)
     assert whole.scientific == ("also",)
     names = ["none", "weight_decay 0.1 to 0 by wsd", "weight_decay 0.1 to 0 by wsd(cooldown=50%)"]

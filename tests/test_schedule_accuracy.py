@@ -18,7 +18,11 @@ from preheat.core.levels import rate
 from preheat.schedules import cosine, exponential, linear, polynomial, restarts, wsd
 
 WIDE = SimpleNamespace(
-    number=np.longdouble, sin=np.sin, exp=np.exp, log=np.log, pi=np.longdouble("3.14159265358979323846264338327950288")
+    number=np.longdouble,
+    sin=np.sin,
+    exp=np.exp,
+    log=np.log,
+    pi=np.longdouble("3.14159265358979323846264338327950288"),
 )
 DIGITS = SimpleNamespace(number=mpmath.mpf, sin=mpmath.sin, exp=mpmath.exp, log=mpmath.log, pi=mpmath.pi)
 WIDER = np.finfo(np.longdouble).eps < 2e-19  # some machines have no float wider than 64 bits
@@ -53,7 +57,11 @@ def stretches_of(total):
         ),
         "wsd": (
             lambda **kw: wsd(warmup="5%", cooldown="20%", **kw),
-            [(0, warm, lambda n, r, u: u), (warm, stable, lambda n, r, u: 1 + 0 * r), (stable, total, lambda n, r, u: r)],
+            [
+                (0, warm, lambda n, r, u: u),
+                (warm, stable, lambda n, r, u: 1 + 0 * r),
+                (stable, total, lambda n, r, u: r),
+            ],
         ),
         "restarts": (
             lambda **kw: restarts(period=7, mult=3, **kw),

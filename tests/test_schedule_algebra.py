@@ -12,9 +12,27 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import epochs
 from preheat.core.levels import level, rate
 from preheat.core.registry import SCHEDULES
-from preheat.schedules import Pieces, constant, cosine, excerpt, exponential, inverse_sqrt, linear, polynomial, step, wsd
+from preheat.schedules import (
+    Pieces,
+    constant,
+    cosine,
+    excerpt,
+    exponential,
+    inverse_sqrt,
+    linear,
+    polynomial,
+    step,
+    wsd,
+)
 
-SIMPLE = [cosine(warmup="7%"), linear(final=0.2), wsd(cooldown=0.4), step(), polynomial(power=0.5), inverse_sqrt(timescale=20)]
+SIMPLE = [
+    cosine(warmup="7%"),
+    linear(final=0.2),
+    wsd(cooldown=0.4),
+    step(),
+    polynomial(power=0.5),
+    inverse_sqrt(timescale=20),
+]
 some = st.sampled_from(SIMPLE)
 
 
@@ -79,7 +97,13 @@ def test_combinations_that_mean_nothing_are_errors(make, words):
 
 
 @settings(max_examples=60, deadline=None)
-@given(some, st.integers(10, 120), st.integers(0, 60), st.integers(1, 60), st.sampled_from(["left", "mid", "right"]))
+@given(
+    some,
+    st.integers(10, 120),
+    st.integers(0, 60),
+    st.integers(1, 60),
+    st.sampled_from(["left", "mid", "right"]),
+)
 def test_an_excerpt_is_a_stretch_of_the_longer_run(schedule, spare, begin, total, at):
     was = begin + total + spare
     long = replace(schedule, at=at)
@@ -113,7 +137,11 @@ HOWS = [
 ]
 
 
-SAMPLED = st.tuples(st.sampled_from(["left", "mid", "right"]), st.sampled_from(["step", "epoch"]), st.sampled_from([10, 7, 12.5]))
+SAMPLED = st.tuples(
+    st.sampled_from(["left", "mid", "right"]),
+    st.sampled_from(["step", "epoch"]),
+    st.sampled_from([10, 7, 12.5]),
+)
 
 
 @settings(max_examples=400, deadline=None)
@@ -131,7 +159,9 @@ def test_an_extension_keeps_the_past_and_does_not_jump(schedule, how, at, total,
     assert np.array_equal(after.table()[:at], before.table()[:at]), "the past"
     end = at == 100 and how["how"] != "continue"
     side = not (at == 0 or how["how"] == "rescale" or how["how"] == "continue") or end
-    assert after.curve(float(at)) == pytest.approx(before.curve(float(at), after=not side), abs=1e-9), "no jump"
+    assert after.curve(float(at)) == pytest.approx(before.curve(float(at), after=not side), abs=1e-9), (
+        "no jump"
+    )
     assert np.isfinite(after.table()).all() and 0 <= after.table().min() <= after.table().max() <= 1
     assert rebuilt(after.schedule) == after.schedule
 
@@ -168,7 +198,9 @@ def test_a_small_jump_is_a_jump():
 def test_continue_is_the_rule_itself_where_it_can_be():
     stable = wsd(warmup=10, cooldown=20).resolve(100).extend(200, at=60)
     assert np.array_equal(stable.table(), table(wsd(warmup=10, cooldown=20), 200))
-    assert np.array_equal(constant(warmup=5).resolve(10).extend(50, at=10).table(), table(constant(warmup=5), 50))
+    assert np.array_equal(
+        constant(warmup=5).resolve(10).extend(50, at=10).table(), table(constant(warmup=5), 50)
+    )
     with pytest.raises(UserError, match=r"0\.345492 with a total of 100 and 0\.793893 with 200.*rescale"):
         cosine().resolve(100).extend(200, at=60)
     with pytest.raises(UserError, match="can't go on"):
@@ -219,7 +251,9 @@ def test_levels_as_rates():
         floor.resolve(100)
     with pytest.raises(UserError, match=r"above the peak rate 1e-06.*1e-05lr"):
         cosine(final=rate(1e-5)).resolve(100, peak=1e-6)
-    pieces = Pieces([{"length": 5, "start": "1e-4lr", "end": 1}, {"start": 1, "end": "1e-5lr", "curve": "exponential"}])
+    pieces = Pieces(
+        [{"length": 5, "start": "1e-4lr", "end": 1}, {"start": 1, "end": "1e-5lr", "curve": "exponential"}]
+    )
     assert rebuilt(pieces) == pieces
     assert pieces.resolve(50, peak=1e-2).boundaries()[-1].factor == pytest.approx(1e-3)
     assert str(pieces) == "pieces(5 0.0001lr to 1, rest 1 to 1e-05lr exponential)"
@@ -237,7 +271,11 @@ def test_totals_and_lengths_in_samples_and_tokens():
     assert linear(warmup="4000tok").resolve(100, **run).warmup == 4
     assert linear(warmup="200sp").resolve(100, **run).warmup == 10
     assert linear(warmup="0.1dur").resolve(100).warmup == 10 and linear(warmup="7ba").resolve(100).warmup == 7
-    for length, words in (("5tok", "tokens per step"), ("5sp", "samples per step"), ("5ep", "steps per epoch")):
+    for length, words in (
+        ("5tok", "tokens per step"),
+        ("5sp", "samples per step"),
+        ("5ep", "steps per epoch"),
+    ):
         with pytest.raises(UserError, match=words):
             linear(warmup=length).resolve(100)
     for total in ("50%", "1.5x", "0", 2.5, True, None, epochs(0.33)):

@@ -60,9 +60,13 @@ def test_every_schedule_is_on_the_page_and_every_shipped_one_moves_or_is_an_exam
     assert len(described) == len(cards)
 
 
-def test_the_page_is_small_needs_nothing_from_outside_and_is_the_same_twice(page: str, tmp_path: Path) -> None:
+def test_the_page_is_small_needs_nothing_from_outside_and_is_the_same_twice(
+    page: str, tmp_path: Path
+) -> None:
     assert len(page.encode()) < 400_000
-    assert not re.search(r"(?:https?:)?//[\w.-]+\.\w+|@import|url\((?!#)| src=", page.replace("http://www.w3.org/2000/svg", ""))
+    assert not re.search(
+        r"(?:https?:)?//[\w.-]+\.\w+|@import|url\((?!#)| src=", page.replace("http://www.w3.org/2000/svg", "")
+    )
     assert write_gallery(tmp_path / "a.html").read_bytes() == page.encode()
 
 
@@ -73,7 +77,9 @@ def test_every_option_but_the_sampling_has_a_control_that_opens_with_a_schedule(
     assert all(o.open in o.values for o in found.values())
     needed = {o.name: python(o, o.open) for o in found.values() if o.required or o.name == "warmup"}
     SCHEDULES.build(name, needed).resolve(TOTAL)
-    assert all(f.default is not MISSING or found[f.name].required for f in fields(SCHEDULES[name]) if f.name in found)
+    assert all(
+        f.default is not MISSING or found[f.name].required for f in fields(SCHEDULES[name]) if f.name in found
+    )
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -107,11 +113,18 @@ def cases(name: str) -> list[dict[str, int]]:
     out: list[dict[str, int]] = [{}]
     for o in found:
         last = len(o.values) - 1
-        out += [{o.name: i} for i in sorted({0, 1, last // 3, 2 * last // 3, last} if o.kind != "text" else range(last + 1))]
-    ends = [[(o.name, i) for i in (0, len(o.values) - 1)] for o in found if o.kind in ("share", "runs", "number")]
+        out += [
+            {o.name: i}
+            for i in sorted({0, 1, last // 3, 2 * last // 3, last} if o.kind != "text" else range(last + 1))
+        ]
+    ends = [
+        [(o.name, i) for i in (0, len(o.values) - 1)] for o in found if o.kind in ("share", "runs", "number")
+    ]
     out += [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
     out += [dict(end) for end in zip(*ends, strict=True)]
-    return out + [{o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6} for _ in range(25)]
+    return out + [
+        {o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6} for _ in range(25)
+    ]
 
 
 PROBE = """<script>
@@ -143,9 +156,28 @@ document.body.append(out);
 def browse(page: str, probe: str, folder: Path, hash: str = "") -> tuple[str, str]:
     """The page's text after the probe ran, and what the browser logged."""
     (folder / "probe.html").write_text(page.replace("</body>", probe), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-component-update", "--disable-sync", f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr"]
-    call = [str(CHROMIUM), *flags, "--v=0", "--virtual-time-budget=3000", "--dump-dom", (folder / "probe.html").as_uri() + hash]
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]
+    flags += [
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={folder / 'profile'}",
+        "--enable-logging=stderr",
+    ]
+    call = [
+        str(CHROMIUM),
+        *flags,
+        "--v=0",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        (folder / "probe.html").as_uri() + hash,
+    ]
     done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, done.stderr
 
@@ -166,17 +198,23 @@ def expected(name: str, positions: dict[str, int]) -> dict[str, Any]:
     now = {o.name: o.values[positions[o.name]] if o.name in positions else o.open for o in found}
     out = {}
     for o in found:
-        if o.curve and (now[o.curve] not in ("polynomial", "cosine") or (now[o.curve] == "cosine" and now[o.name] == 1)):
+        if o.curve and (
+            now[o.curve] not in ("polynomial", "cosine") or (now[o.curve] == "cosine" and now[o.name] == 1)
+        ):
             continue
         out[o.name] = python(o, now[o.name])
     return out
 
 
 @pytest.fixture(scope="module")
-def browsed(page: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[dict[str, int], list[Any]]]]:
+def browsed(
+    page: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[dict[str, int], list[Any]]]]:
     """{name: [(positions, what the page told), ...]}."""
     asked = {name: cases(name) for name in LIVE}
-    dom, log = browse(page, PROBE % (json.dumps(asked), json.dumps(PLACES)), tmp_path_factory.mktemp("browser"))
+    dom, log = browse(
+        page, PROBE % (json.dumps(asked), json.dumps(PLACES)), tmp_path_factory.mktemp("browser")
+    )
     assert "CONSOLE" not in log, [line for line in log.splitlines() if "CONSOLE" in line]
     answers = iter(told(dom))
     return {name: [(positions, next(answers)) for positions in asked[name]] for name in LIVE}
@@ -188,7 +226,10 @@ def test_the_pictures_texts_and_rules_are_pythons(name: str, browsed: Any) -> No
     drawn = 0
     for positions, (_, text, line, rule, values, marks, pictures, hidden, off) in browsed[name]:
         wanted = expected(name, positions)
-        assert (pictures, hidden, off) == ((0, False, [True] * 2) if rule else (1, True, [False] * 2)), (text, rule)
+        assert (pictures, hidden, off) == ((0, False, [True] * 2) if rule else (1, True, [False] * 2)), (
+            text,
+            rule,
+        )
         try:
             schedule = SCHEDULES.build(name, wanted)
             rate = schedule.resolve(TOTAL)
@@ -353,21 +394,40 @@ def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -
     say = told(dom)
     assert say["still"] == [1, 0] and say["lacking"] == [0, "schedule 'wanting' needs depth: write depth=..."]
     figures, rule, off = say["broken"]
-    assert (figures, off) == (0, [True, True]) and rule.startswith("a schedule's pieces must fit in the run, got warmup 1000 + ")
+    assert (figures, off) == (0, [True, True]) and rule.startswith(
+        "a schedule's pieces must fit in the run, got warmup 1000 + "
+    )
     assert say["mended"] == [1, True, [False, False]]
     flags = " --steps 10000 --peak-lr 0.001 --unit progress --log"
     named = ["wsd", "hyperbolic:warmup=5%,upper=20000", "step:warmup=5%", "halved"]
     assert say["lines"] == [f"preheat plot {word}{flags}" for word in named]
     read = cli.build("plot").parse_args(shlex.split(say["lines"][1])[2:])
-    assert (read.schedules, read.steps, read.peak_lr, read.unit, read.log) == ([named[1]], 10_000, 1e-3, "progress", True)
+    assert (read.schedules, read.steps, read.peak_lr, read.unit, read.log) == (
+        [named[1]],
+        10_000,
+        1e-3,
+        "progress",
+        True,
+    )
     assert {"progress", "learning rate", "warmup ends: 0.001", "1e-4", "0.25"} <= set(say["words"])
     assert say["label"] == "cosine: start 0 at 0; warmup ends 0.001 at 500; end 0 at 10,000"
-    assert say["wrong"] == ["true", 'The peak rate is a number above 0, got "-1": write 0.001.', say["lines"][0]]
+    assert say["wrong"] == [
+        "true",
+        'The peak rate is a number above 0, got "-1": write 0.001.',
+        say["lines"][0],
+    ]
     shown, names, families = say["found"]
-    lost = 'No schedule has these words, got "zebra": write fewer, or a part of one such as cos, warm or torch.'
+    lost = (
+        'No schedule has these words, got "zebra": write fewer, or a part of one such as cos, warm or torch.'
+    )
     assert say["lost"] == [lost, 0]
     assert names == ["exp_hyperbolic", "hyperbolic", "tanh"] and shown.startswith("3 of ") and families == 1
-    assert say["copied"] in ("Copied", "Selected") and say["theme"] == "dark" and say["wide"] == [] and say["named"] == 0
+    assert (
+        say["copied"] in ("Copied", "Selected")
+        and say["theme"] == "dark"
+        and say["wide"] == []
+        and say["named"] == 0
+    )
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -388,10 +448,16 @@ def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--gallery cosine", "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, --out"),
+        (
+            "--gallery cosine",
+            "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, --out",
+        ),
         ("--gallery --log", "--gallery shows every schedule"),
         ("--gallery --warmup 90%", "--gallery shows every schedule"),
-        ("--gallery --steps 10000001", "a run may have at most 10,000,000 steps, got 10,000,001: write a shorter --steps"),
+        (
+            "--gallery --steps 10000001",
+            "a run may have at most 10,000,000 steps, got 10,000,001: write a shorter --steps",
+        ),
         ("--gallery --peak-lr 0", "--peak-lr must be a finite rate above 0, got 0: write --peak-lr 1e-3"),
         ("--gallery --out gallery.png", "write gallery.html"),
         ("--gallery --out no/where/gallery.html", "folder that exists"),

@@ -11,7 +11,17 @@ from preheat.analysis.convex import bound_curve, convex_bound, table_bound
 from preheat.analysis.schedule_metrics import budget, budget_curve, decay_rate, difference, insensitivity
 from preheat.analysis.shared_start import shared_start
 from preheat.core.errors import UserError
-from preheat.schedules import constant, cosine, exponential, inverse_sqrt, linear, one_cycle, polynomial, step, wsd
+from preheat.schedules import (
+    constant,
+    cosine,
+    exponential,
+    inverse_sqrt,
+    linear,
+    one_cycle,
+    polynomial,
+    step,
+    wsd,
+)
 from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
 from preheat.schedules.triangles import triangular
 from preheat.schedules.warm_restarts import restarts
@@ -61,7 +71,9 @@ def test_the_budgets_are_those_published(name):
 def test_a_budget_is_the_integral(name):
     run = STRETCHING[name].resolve(400)
     places = [b.step for b in run.boundaries()][1:-1]
-    assert budget(STRETCHING[name], [400])[400] == pytest.approx(quad(run.curve, 0, 400, points=places, limit=200)[0], rel=1e-10)
+    assert budget(STRETCHING[name], [400])[400] == pytest.approx(
+        quad(run.curve, 0, 400, points=places, limit=200)[0], rel=1e-10
+    )
 
 
 @pytest.mark.parametrize("name", STRETCHING)
@@ -71,7 +83,9 @@ def test_the_budget_curve_ends_with_all_of_it_and_has_the_rate_as_its_slope(name
     assert (curve.share[0], curve.share[-1]) == (0.0, 1.0)
     assert curve.budget == pytest.approx(run.mean() * 400)
     per_step = np.diff(curve.share) * curve.budget
-    np.testing.assert_allclose(per_step, [quad(run.curve, k, k + 1, points=[k + 0.5])[0] for k in range(400)], atol=1e-9)
+    np.testing.assert_allclose(
+        per_step, [quad(run.curve, k, k + 1, points=[k + 0.5])[0] for k in range(400)], atol=1e-9
+    )
 
 
 def test_the_budget_curve_of_a_straight_line():
@@ -101,7 +115,9 @@ def test_the_insensitivity_is_that_published(name):
 @pytest.mark.parametrize("total", [250, 500, 750, 1000])
 def test_the_area_above_the_level_is_exact(total):
     level, gap, c = 0.8, 1 - 1e-3, 1000.0 - total
-    straight, root, hyper = (insensitivity(PAPER[n], [total]).runs[0] for n in ("linear", "poly", "hyperbolic"))
+    straight, root, hyper = (
+        insensitivity(PAPER[n], [total]).runs[0] for n in ("linear", "poly", "hyperbolic")
+    )
     assert straight.crossing == pytest.approx(0.2 * total / 0.9999, abs=1e-10)
     assert straight.area == pytest.approx(0.1 * straight.crossing, abs=1e-10)
     assert root.crossing == pytest.approx((1 - level**2) * total, abs=1e-10)
@@ -135,10 +151,17 @@ def test_a_bend_that_is_no_boundary_does_not_blur_an_area():
     bends = triangular(rise=37, fall=23)
     curve = budget_curve(bends, 240, points=17)
     assert curve.share * 120 == pytest.approx(
-        [quad(bends.resolve(240).curve, 0, t, points=[37, 60, 97, 120, 157, 180, 217])[0] for t in 240 * curve.progress], abs=1e-9
+        [
+            quad(bends.resolve(240).curve, 0, t, points=[37, 60, 97, 120, 157, 180, 217])[0]
+            for t in 240 * curve.progress
+        ],
+        abs=1e-9,
     )
     (run,) = insensitivity(bends, [240]).runs
-    assert (run.crossing, run.area) == (pytest.approx(37 + 0.2 * 23), pytest.approx(0.2 * 60 * 0.1, abs=1e-10))
+    assert (run.crossing, run.area) == (
+        pytest.approx(37 + 0.2 * 23),
+        pytest.approx(0.2 * 60 * 0.1, abs=1e-10),
+    )
 
 
 def test_a_schedule_may_be_made_for_each_budget():
@@ -167,7 +190,9 @@ def test_the_decay_rate_is_the_slope():
     late = decay_rate(PAPER["hyperbolic"], 250, points=1000)
     y = 1000 - late.t
     np.testing.assert_allclose(late.rate[:-1], (0.999 * y / (1000 * np.sqrt(y**2 - 750**2)))[:-1], rtol=1e-4)
-    assert decay_rate(hyperbolic(upper=1000, infimum=1e-9), 250, points=10**5).rate[0] == pytest.approx(1.512e-3, abs=1e-6)
+    assert decay_rate(hyperbolic(upper=1000, infimum=1e-9), 250, points=10**5).rate[0] == pytest.approx(
+        1.512e-3, abs=1e-6
+    )
 
 
 def test_the_decay_rate_never_reaches_across_a_kink_or_a_jump():
@@ -175,7 +200,10 @@ def test_the_decay_rate_never_reaches_across_a_kink_or_a_jump():
     for low, high, slope in ((0, 20, -1 / 20), (20, 50, 0), (50, 100, 1 / 50)):
         np.testing.assert_allclose(found.rate[(found.t > low) & (found.t < high)], slope, atol=1e-10)
     drops = decay_rate(step(milestones=[30, 60]), 100, points=100000)
-    assert [(j.step, j.before, j.after) for j in drops.jumps] == [(30, 1, 0.1), (60, 0.1, pytest.approx(0.01))]
+    assert [(j.step, j.before, j.after) for j in drops.jumps] == [
+        (30, 1, 0.1),
+        (60, 0.1, pytest.approx(0.01)),
+    ]
     assert np.abs(drops.rate).max() == 0
 
 
@@ -221,7 +249,11 @@ def plain(eta, norms, distance):
     for k in range(len(eta) - 1):
         a, b = sum(eta[k + 1 :]), sum(eta[k:])
         last += eta[k] / a * sum((e * g) ** 2 for e, g in zip(eta[k:], norms[k:], strict=True)) / b / 2
-    return distance**2 / (2 * total), sum((e * g) ** 2 for e, g in zip(eta, norms, strict=True)) / (2 * total), last
+    return (
+        distance**2 / (2 * total),
+        sum((e * g) ** 2 for e, g in zip(eta, norms, strict=True)) / (2 * total),
+        last,
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -251,9 +283,16 @@ def test_the_cooldown_to_zero_takes_the_logarithm_away():
         return convex_bound(schedule, total).value * math.sqrt(total)
 
     for total in (300, 3000, 30000):
-        assert scaled(linear(), total) < scaled(wsd(), total) < scaled(wsd(cooldown="5%"), total) < scaled(constant(), total)
+        assert (
+            scaled(linear(), total)
+            < scaled(wsd(), total)
+            < scaled(wsd(cooldown="5%"), total)
+            < scaled(constant(), total)
+        )
     assert scaled(linear(at="left"), 10**5) == pytest.approx(2, abs=1e-3)
-    assert scaled(constant(), 10**5) == pytest.approx(math.sqrt(1 + math.log(10**5) + np.euler_gamma), abs=1e-3)
+    assert scaled(constant(), 10**5) == pytest.approx(
+        math.sqrt(1 + math.log(10**5) + np.euler_gamma), abs=1e-3
+    )
     assert convex_bound(wsd(), 2000).best_peak < 0.6 * convex_bound(cosine(), 2000).best_peak
 
 
@@ -296,7 +335,10 @@ def test_rates_of_zero():
     assert table_bound([0, 0, *table]).terms == pytest.approx(table_bound(table).terms, rel=1e-14)
     assert math.isfinite(table_bound([1, 0, 0, 1, 0.5]).value)
     curve = bound_curve([0, 0, 1, 0, 0, 1], distance=2.0, gradient=3.0, peak=0.5)
-    assert curve.values[:2].tolist() == [6, 6] and curve.values[2] == curve.values[3] == curve.values[4] < math.inf
+    assert (
+        curve.values[:2].tolist() == [6, 6]
+        and curve.values[2] == curve.values[3] == curve.values[4] < math.inf
+    )
     with pytest.raises(UserError, match="rate above 0"):
         table_bound([0.0, 0.0])
 
@@ -309,7 +351,9 @@ def test_the_curve_has_the_bound_of_every_prefix_and_falls_in_the_cooldown():
     assert curve.values[-1] == pytest.approx(best.value, rel=1e-12)
     for t in (1, 7, 100, 170):
         start, noise, last = plain(table[:t].tolist(), norms[:t].tolist(), 1.0)
-        assert curve.values[t - 1] == pytest.approx(start / curve.peak + curve.peak * (noise + last), rel=1e-12)
+        assert curve.values[t - 1] == pytest.approx(
+            start / curve.peak + curve.peak * (noise + last), rel=1e-12
+        )
     assert (np.diff(curve.values[160:199]) < 0).all()
     early, late, end = bound_curve(table, at=[120, 160, 200]).values
     assert late - end > 2 * (early - late) > 0
@@ -369,6 +413,10 @@ def test_a_shared_start_is_where_runs_of_two_budgets_part():
 
 
 def test_a_shared_start_needs_budgets_and_a_tolerance():
-    for totals, tolerance, words in (([], 0.01, "lengths to compare"), ([10], 0, "tolerance"), ([10], 2, "tolerance")):
+    for totals, tolerance, words in (
+        ([], 0.01, "lengths to compare"),
+        ([10], 0, "tolerance"),
+        ([10], 2, "tolerance"),
+    ):
         with pytest.raises(UserError, match=words):
             shared_start(linear(), totals, tolerance=tolerance)

@@ -59,14 +59,18 @@ def test_a_short_run_shows_its_updates():
 
 
 @pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("schedules", [MANY, {"one": MANY["wsd"]}, {"one": MANY["step"]}], ids=["many", "wsd", "step"])
+@pytest.mark.parametrize(
+    "schedules", [MANY, {"one": MANY["wsd"]}, {"one": MANY["step"]}], ids=["many", "wsd", "step"]
+)
 def test_words_do_not_overlap_and_stay_inside(schedules, log):
     fig = schedule_figure(schedules, total=1000, peak=0.1, log=log)
     ax = fig.axes[0]
     boxes = [t.get_window_extent() for t in ax.texts]
     assert len(boxes) >= 2
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    assert all(ax.bbox.x0 <= b.x0 and b.x1 <= ax.bbox.x1 and ax.bbox.y0 <= b.y0 and b.y1 <= ax.bbox.y1 for b in boxes)
+    assert all(
+        ax.bbox.x0 <= b.x0 and b.x1 <= ax.bbox.x1 and ax.bbox.y0 <= b.y0 and b.y1 <= ax.bbox.y1 for b in boxes
+    )
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "learning rate")
     assert ax.get_yscale() == ("log" if log else "linear")
 
@@ -91,14 +95,24 @@ def test_the_legend_names_all_and_colours_differ():
 
 
 def test_a_line_that_another_covers_shows_beside_it():
-    fig = schedule_figure({"a": cosine(), "b": cosine(power=1), "c": linear(), "d": wsd(warmup="5%")}, total=1000)
-    widths = {line.get_label(): line.get_linewidth() for line in fig.axes[0].lines if str(line.get_gid()).startswith("line-")}
+    fig = schedule_figure(
+        {"a": cosine(), "b": cosine(power=1), "c": linear(), "d": wsd(warmup="5%")}, total=1000
+    )
+    widths = {
+        line.get_label(): line.get_linewidth()
+        for line in fig.axes[0].lines
+        if str(line.get_gid()).startswith("line-")
+    }
     assert widths["a"] > widths["b"] + 1 and widths["b"] == widths["c"] == widths["d"]
 
 
 def test_one_rate_is_said_once_at_one_place():
-    fig = schedule_figure({"a": linear(warmup="10%"), "b": cosine(warmup=101), "c": wsd(warmup="10%")}, total=1000)
-    assert [t.get_text() for t in fig.axes[0].texts].count("1") == 2, "where the warmups end, and where the cooldown starts"
+    fig = schedule_figure(
+        {"a": linear(warmup="10%"), "b": cosine(warmup=101), "c": wsd(warmup="10%")}, total=1000
+    )
+    assert [t.get_text() for t in fig.axes[0].texts].count("1") == 2, (
+        "where the warmups end, and where the cooldown starts"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
@@ -184,14 +198,26 @@ def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path
         ("@bad.yaml", "preheat: bad.yaml:1: not YAML: "),
         ("@list.yaml", "list.yaml:1: a file must be keys with values, got list: write key: value"),
         ("@twice.yaml", "twice.yaml:3: final: given twice (first on line 2) -- keep one of them"),
-        ("@finl.toml", "finl.toml:1: unknown option of schedule 'cosine' (got 'finl') -- did you mean 'final'?"),
-        ("cosine --out ''", "argument --out: must be a file's name, got '': leave the option out for the usual name"),
-        ("cosine --steps 1000000000", "a run may have at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps"),
+        (
+            "@finl.toml",
+            "finl.toml:1: unknown option of schedule 'cosine' (got 'finl') -- did you mean 'final'?",
+        ),
+        (
+            "cosine --out ''",
+            "argument --out: must be a file's name, got '': leave the option out for the usual name",
+        ),
+        (
+            "cosine --steps 1000000000",
+            "a run may have at most 10,000,000 steps, got 1,000,000,000: write a shorter --steps",
+        ),
         (
             "cosine --epochs 1000001",
             "a run may have at most 10,000,000 steps, got 10,000,010: write a shorter --steps or --epochs",
         ),
-        ("hyperboliclr", "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the .json()"),
+        (
+            "hyperboliclr",
+            "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the .json()",
+        ),
     ],
 )
 def test_mistakes_are_told_in_the_commands_own_words(line, words, tmp_path, monkeypatch, capsys):

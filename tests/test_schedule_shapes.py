@@ -86,7 +86,9 @@ def _rectifier(beta2):
 def _starts_at(beta2, shift):
     b = mp.mpf(beta2)
     with mp.workdps(30):
-        return mp.findroot(lambda t: 2 / (1 - b) - 5 - 2 * (t + shift) * b ** (t + shift) / (1 - b ** (t + shift)), 0.5)
+        return mp.findroot(
+            lambda t: 2 / (1 - b) - 5 - 2 * (t + shift) * b ** (t + shift) / (1 - b ** (t + shift)), 0.5
+        )
 
 
 def _law(onset, exponent, cooldown, final):
@@ -112,7 +114,10 @@ CLOSED = {
     "inverse_time": (inverse_time(timescale=50), lambda t: 1 / (1 + t / mp.mpf(50))),
     "inverse_time-power": (inverse_time(timescale=50, power=1.5), lambda t: (1 + t / mp.mpf(50)) ** -1.5),
     "rex": (rex(), lambda t: (1 - t / mp.mpf(T)) / (1 - t / mp.mpf(2 * T))),
-    "rex-convex": (rex(beta=-3, final=0.25), lambda t: 0.25 + 0.75 * (1 - t / mp.mpf(T)) / (1 + 3 * t / mp.mpf(T))),
+    "rex-convex": (
+        rex(beta=-3, final=0.25),
+        lambda t: 0.25 + 0.75 * (1 - t / mp.mpf(T)) / (1 + 3 * t / mp.mpf(T)),
+    ),
     "tanh": (tanh(), _tanh(-7, 3, 0)),
     "tanh-steep": (tanh(begin=-40, end=60, final=0.01), _tanh(-40, 60, 0.01)),
     "tanh-half": (tanh(begin=0.5, end=4), _tanh(0.5, 4, 0)),
@@ -166,12 +171,16 @@ def test_a_mean_of_short_and_long_runs():
         for n in (3, 10**5):
             rate = gi_adam().resolve(n)
             w = mp.sqrt(1 - mp.mpf(0.999) ** n)
-            assert rate.mean() == pytest.approx(float((mp.atanh(w) - w) * -2 / mp.log(mp.mpf(0.999)) / n), rel=2e-14, abs=0)
+            assert rate.mean() == pytest.approx(
+                float((mp.atanh(w) - w) * -2 / mp.log(mp.mpf(0.999)) / n), rel=2e-14, abs=0
+            )
         for upper in (11, 10**12):
             s, u = mp.sqrt(mp.mpf(upper) ** 2 - (mp.mpf(upper) - 10) ** 2), mp.mpf(upper)
             under = (u * s - (u - 10) ** 2 * mp.acosh(u / (u - 10))) / 2 / u  # the integral of h
             exact = 1 - _h(0, 10, upper) + under / 10
-            assert hyperbolic(upper=upper, infimum=0).resolve(10).mean() == pytest.approx(float(exact), rel=2e-14, abs=0)
+            assert hyperbolic(upper=upper, infimum=0).resolve(10).mean() == pytest.approx(
+                float(exact), rel=2e-14, abs=0
+            )
 
 
 # limits
@@ -184,7 +193,9 @@ def test_a_hyperbola_whose_bound_is_the_run_is_the_straight_line():
             ours = hyperbolic(upper=bound, infimum=0.03, **options).resolve(1000)
             assert np.array_equal(ours.table(), linear(final=0.03, **options).resolve(1000).table())
             ours = exp_hyperbolic(upper=bound, infimum=0.03, **options).resolve(1000)
-            np.testing.assert_allclose(ours.table(), exponential(final=0.03, **options).resolve(1000).table(), rtol=2e-15)
+            np.testing.assert_allclose(
+                ours.table(), exponential(final=0.03, **options).resolve(1000).table(), rtol=2e-15
+            )
 
 
 def test_early_on_hyperbolas_of_long_runs_agree():
@@ -197,7 +208,10 @@ def test_special_cases_are_the_simple_schedules():
     cases = [
         (rex(beta=0), linear()),
         (k_decay(k=1), cosine()),
-        (k_decay(k=1, curve="polynomial", power=3, final=0.2), Pieces([Piece(None, 1, 0.2, "polynomial", 3)])),
+        (
+            k_decay(k=1, curve="polynomial", power=3, final=0.2),
+            Pieces([Piece(None, 1, 0.2, "polynomial", 3)]),
+        ),
         (restarts(period="100%", final=0.1), cosine(final=0.1)),
         (inverse_time(timescale=77, power=0.5), inverse_sqrt(timescale=77)),
         (cosine(power=1), cosine()),
@@ -207,7 +221,9 @@ def test_special_cases_are_the_simple_schedules():
         (power_law(onset="100%", final=0.1), wsd(cooldown=0.1, cooldown_curve="exponential", final=0.1)),
     ]
     for one, other in cases:
-        np.testing.assert_allclose(one.resolve(1000).table(), other.resolve(1000).table(), rtol=2e-15, err_msg=str(one))
+        np.testing.assert_allclose(
+            one.resolve(1000).table(), other.resolve(1000).table(), rtol=2e-15, err_msg=str(one)
+        )
         assert one.resolve(1000).mean() == pytest.approx(other.resolve(1000).mean(), rel=1e-14, abs=0)
     assert cosine(power=1) == cosine()
 
@@ -234,11 +250,20 @@ def test_a_warmup_only_moves_what_follows_it(make):
 
 
 def test_levels_may_be_rates():
-    for make in (rex, tanh, cosine, lambda **o: k_decay(k=2, **o), lambda **o: restarts(period=5, **o), power_law_of_5):
+    for make in (
+        rex,
+        tanh,
+        cosine,
+        lambda **o: k_decay(k=2, **o),
+        lambda **o: restarts(period=5, **o),
+        power_law_of_5,
+    ):
         by_rate, by_factor = make(final="1e-4lr"), make(final=0.01)
         assert np.array_equal(by_rate.resolve(20, peak=1e-2).table(), by_factor.resolve(20).table())
     for make in (lambda **o: hyperbolic(upper=30, **o), lambda **o: exp_hyperbolic(upper=30, **o)):
-        assert np.array_equal(make(infimum="1e-4lr").resolve(20, peak=1e-2).table(), make(infimum=0.01).resolve(20).table())
+        assert np.array_equal(
+            make(infimum="1e-4lr").resolve(20, peak=1e-2).table(), make(infimum=0.01).resolve(20).table()
+        )
     ours = triangular(rise=3, base="1e-4lr").resolve(20, peak=1e-2).table()
     assert np.array_equal(ours, triangular(rise=3, base=0.01).resolve(20).table())
 
@@ -333,7 +358,9 @@ CYCLIC = {
 def test_triangles_are_torchs(mode, up, down):
     options, ours = CYCLIC[mode]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    made = theirs.CyclicLR(optimizer, 0.1, 1.1, step_size_up=up, step_size_down=down, cycle_momentum=False, **options)
+    made = theirs.CyclicLR(
+        optimizer, 0.1, 1.1, step_size_up=up, step_size_down=down, cycle_momentum=False, **options
+    )
     top = 0.1 + 0.99**up if mode == "exp_range" else 1.1
     rates = _stepped(made, optimizer, 300) / top
     rate = triangular(rise=up, fall=down, base=0.1 / top, at="left", **ours).resolve(300)
@@ -348,7 +375,8 @@ def test_a_fast_step_mult_has_its_highest_point_inside_the_rise():
     assert rate.curve(peak) == 1.0 and rate.table().max() <= 1 and rate(200) < 0.3
     assert rate.table().argmax() in (49, 50)
     exact = sum(
-        mp.quad(lambda t: _tri(t, 200) * mp.mpf(0.98) ** (t - peak) * 200 / peak, [a, a + 100]) for a in range(0, 900, 100)
+        mp.quad(lambda t: _tri(t, 200) * mp.mpf(0.98) ** (t - peak) * 200 / peak, [a, a + 100])
+        for a in range(0, 900, 100)
     )
     assert rate.mean() == pytest.approx(float(exact) / 900, rel=1e-13, abs=0)
 
@@ -360,7 +388,9 @@ def _tri(t, rise):
 
 def test_a_warmup_takes_the_place_of_the_first_rise():
     rate = triangular(rise=30, fall=20, base=0.2, cycle_mult=0.5, warmup=10, at="left").resolve(100)
-    assert [rate(k) for k in (0, 5, 10, 20, 30, 60, 80)] == pytest.approx([0, 0.5, 1, 0.6, 0.2, 0.6, 0.2], rel=1e-15)
+    assert [rate(k) for k in (0, 5, 10, 20, 30, 60, 80)] == pytest.approx(
+        [0, 0.5, 1, 0.6, 0.2, 0.6, 0.2], rel=1e-15
+    )
     assert rate.mean() == pytest.approx((5 + 12 + 12 + 8 + 16 / 3) / 100, rel=1e-15)
     labels = [b.label for b in rate.boundaries()]
     assert labels == ["start", "warmup ends", "rise starts", "decay starts", "rise starts", "end"]
@@ -372,12 +402,20 @@ def test_a_warmup_takes_the_place_of_the_first_rise():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.sampled_from(["left", "mid", "right"]), st.integers(1, 5))
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    st.sampled_from(["left", "mid", "right"]),
+    st.integers(1, 5),
+)
 def test_a_table_comes_back(values, place, per_epoch):
     schedule, peak = tabulated.of([*values, 1.0], at=place)
     n = len(values) + 1
     assert peak == 1.0 and schedule.resolve(n).table().tolist() == [*values, 1.0]
-    epochs = at(tabulated(values=[*values, 1.0], every="epoch"), place).resolve(n * per_epoch, per_epoch=per_epoch).table()
+    epochs = (
+        at(tabulated(values=[*values, 1.0], every="epoch"), place)
+        .resolve(n * per_epoch, per_epoch=per_epoch)
+        .table()
+    )
     assert epochs.tolist() == [v for v in [*values, 1.0] for _ in range(per_epoch)]
     mean = math.fsum([*values, 1.0]) / n
     assert schedule.resolve(97).mean() == pytest.approx(mean, rel=1e-13)
@@ -385,7 +423,10 @@ def test_a_table_comes_back(values, place, per_epoch):
     np.testing.assert_allclose(between.resolve(n).table(), [*values, 1.0], rtol=1e-12, atol=1e-12)
     knots = (np.arange(n) + 0.5) / n
     np.testing.assert_allclose(
-        between.resolve(333).table(), np.interp((np.arange(333) + 0.5) / 333, knots, [*values, 1.0]), rtol=1e-12, atol=1e-12
+        between.resolve(333).table(),
+        np.interp((np.arange(333) + 0.5) / 333, knots, [*values, 1.0]),
+        rtol=1e-12,
+        atol=1e-12,
     )
     assert between.resolve(333).mean() == pytest.approx(mean, rel=1e-12)
 
@@ -405,7 +446,11 @@ def test_a_table_of_rates():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 500), st.floats(0, 1)), min_size=2, max_size=8, unique_by=lambda p: p[0]))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.floats(0, 1)), min_size=2, max_size=8, unique_by=lambda p: p[0]
+    )
+)
 def test_a_spline_is_scipys_monotone_cubic(points):
     x = [p[0] for p in sorted(points)]
     y = [round(p[1], 3) for p in sorted(points)]
@@ -471,13 +516,25 @@ def test_damping_is_pytorch_warmups(name):
 def test_damping_takes_part_in_products():
     both = (radam(at="right") * cosine(at="right")).resolve(1000)
     np.testing.assert_allclose(
-        both.table(), radam(at="right").resolve(1000).table() * cosine(at="right").resolve(1000).table(), rtol=1e-15
+        both.table(),
+        radam(at="right").resolve(1000).table() * cosine(at="right").resolve(1000).table(),
+        rtol=1e-15,
     )
     with mp.workdps(25):
-        exact = mp.quad(lambda t: _rectifier(0.999)(t) * (1 + mp.cos(mp.pi * t / 1000)) / 2, [*KNOTS["radam"], 300, 1000]) / 1000
+        exact = (
+            mp.quad(
+                lambda t: _rectifier(0.999)(t) * (1 + mp.cos(mp.pi * t / 1000)) / 2,
+                [*KNOTS["radam"], 300, 1000],
+            )
+            / 1000
+        )
     assert both.mean() == pytest.approx(float(exact), rel=2e-14, abs=0)
     waits = radam(beta2=0.7, at="left").resolve(9)
-    assert waits(0) == 0 < waits(1) and [b.label for b in waits.boundaries()] == ["start", "damping starts", "end"]
+    assert waits(0) == 0 < waits(1) and [b.label for b in waits.boundaries()] == [
+        "start",
+        "damping starts",
+        "end",
+    ]
     printed = [gi_adam(at="right").resolve(4000)(t - 1) for t in (1, 10, 100, 500, 1000, 2000, 4000)]
     assert printed == pytest.approx([0.0316, 0.0998, 0.309, 0.627, 0.795, 0.930, 0.991], abs=6e-4)
 
@@ -499,13 +556,16 @@ def test_hyperbolas_have_their_authors_rates(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs_is"), [("hyperbolic", "HyperbolicLRScheduler"), ("exp_hyperbolic", "ExpHyperbolicLRScheduler")]
+    ("name", "theirs_is"),
+    [("hyperbolic", "HyperbolicLRScheduler"), ("exp_hyperbolic", "ExpHyperbolicLRScheduler")],
 )
 def test_hyperbolas_are_pytorch_schedulers(name, theirs_is):
     library = pytest.importorskip("pytorch_scheduler")
     for warmup, upper in ((0, 300), (30, 1000), (0, 200)):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-        made = getattr(library, theirs_is)(optimizer, total_steps=200, upper_bound=upper, min_lr=1e-4, warmup_steps=warmup)
+        made = getattr(library, theirs_is)(
+            optimizer, total_steps=200, upper_bound=upper, min_lr=1e-4, warmup_steps=warmup
+        )
         rates = _stepped(made, optimizer, 200, peak=0.1)
         options = {"upper": upper, "infimum": 1e-3, "warmup": warmup, "warmup_start": 1e-3, "at": "left"}
         np.testing.assert_allclose(SCHEDULES.build(name, options).resolve(200).table(), rates, rtol=1e-10)
@@ -526,7 +586,9 @@ def test_rules():
     noam = 512**-0.5 * np.minimum(n**-0.5, n * 4000**-1.5)
     ours = noam_peak(512, 4000) * inverse_sqrt(warmup=4000, at="right").resolve(9000).table()
     np.testing.assert_allclose(ours, noam, rtol=1e-14)
-    assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075) and scaled_rate(0.3, 64, 256, "sqrt") == pytest.approx(0.15)
+    assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075) and scaled_rate(
+        0.3, 64, 256, "sqrt"
+    ) == pytest.approx(0.15)
     periods = [untuned_period(b) for b in (0.9, 0.95, 0.98, 0.99, 0.999, 0.9995, 0.9999)]
     assert periods == [20, 40, 100, 200, 2000, 4000, 20000]
     assert untuned_period(1e-9) == 2 and untuned_linear(beta2=0.95).resolve(100).warmup == 40.0
@@ -537,12 +599,21 @@ BAD = {
         lambda: hyperbolic(upper=99).resolve(100),
         "at least the length of the decay, 100 steps, got 99 = 99",
     ),
-    "bound below the epochs": (lambda: exp_hyperbolic(upper="9ep").resolve(100, per_epoch=10), "got 9ep = 90 steps"),
+    "bound below the epochs": (
+        lambda: exp_hyperbolic(upper="9ep").resolve(100, per_epoch=10),
+        "got 9ep = 90 steps",
+    ),
     "no bound": (lambda: SCHEDULES.build("hyperbolic", {}), "needs upper"),
     "infimum above the peak": (lambda: hyperbolic(upper=9, infimum=1.5), "infimum is a factor .* got 1.5"),
-    "rate above the peak": (lambda: hyperbolic(upper=9, infimum="1e-1lr").resolve(9, peak=1e-2), "above the peak rate"),
+    "rate above the peak": (
+        lambda: hyperbolic(upper=9, infimum="1e-1lr").resolve(9, peak=1e-2),
+        "above the peak rate",
+    ),
     "rate without a peak": (lambda: hyperbolic(upper=9, infimum="1e-1lr").resolve(9), "needs the peak"),
-    "exponential infimum 0": (lambda: exp_hyperbolic(upper=9, infimum=0), "infimum of an exponential .* above 0, got 0"),
+    "exponential infimum 0": (
+        lambda: exp_hyperbolic(upper=9, infimum=0),
+        "infimum of an exponential .* above 0, got 0",
+    ),
     "exponential rate 0": (lambda: exp_hyperbolic(upper=9, infimum="0lr"), "above 0, got 0lr"),
     "no hyperbola left": (lambda: hyperbolic(upper=9, warmup=9).resolve(9), "no step is left"),
     "period 0": (lambda: restarts(period=0), "period must be above 0, got 0"),
@@ -550,7 +621,10 @@ BAD = {
     "mult 0": (lambda: restarts(period=5, mult=0), "mult must be above 0"),
     "mult nan": (lambda: restarts(period=5, mult=math.nan), "mult must be a finite number"),
     "mult infinite": (lambda: restarts(period=5, mult=math.inf), "mult must be a finite number"),
-    "peak_mult above 1": (lambda: restarts(period=5, peak_mult=1.1), "peak_mult must be above 0 and at most 1, got 1.1"),
+    "peak_mult above 1": (
+        lambda: restarts(period=5, peak_mult=1.1),
+        "peak_mult must be above 0 and at most 1, got 1.1",
+    ),
     "peak_mult 0": (lambda: restarts(period=5, peak_mult=0), "peak_mult"),
     "cycles die out": (lambda: restarts(period=10, mult=0.5).resolve(20), "never pass 20 of 20 steps"),
     "cycle's curve": (lambda: restarts(period=5, curve="cosin"), "did you mean 'cosine'"),
@@ -559,9 +633,15 @@ BAD = {
     "rise 0": (lambda: triangular(rise=0), "rise must be above 0, got 0"),
     "no rise": (lambda: SCHEDULES.build("triangular", {}), "needs rise"),
     "fall 0": (lambda: triangular(rise=3, fall="0%"), "fall must be above 0"),
-    "rise beyond": (lambda: triangular(rise=30).resolve(20), "first rise must fit in the run of 20 steps, got 30"),
+    "rise beyond": (
+        lambda: triangular(rise=30).resolve(20),
+        "first rise must fit in the run of 20 steps, got 30",
+    ),
     "base above": (lambda: triangular(rise=3, base=2), "base is a factor"),
-    "cycle_mult above 1": (lambda: triangular(rise=3, cycle_mult=2), "cycle_mult must be above 0 and at most 1, got 2"),
+    "cycle_mult above 1": (
+        lambda: triangular(rise=3, cycle_mult=2),
+        "cycle_mult must be above 0 and at most 1, got 2",
+    ),
     "gamma above 1": (lambda: triangular(rise=3, step_mult=1.01), "step_mult .* got 1.01"),
     "gamma 0": (lambda: triangular(rise=3, step_mult=0), "step_mult"),
     "timescale 0": (lambda: inverse_time(timescale=0), "timescale must be above 0"),
@@ -576,8 +656,14 @@ BAD = {
     "k without its curve's power": (lambda: k_decay(k=2, curve="polynomial"), "write power=2"),
     "onset 0": (lambda: power_law(onset=0), "onset must be above 0"),
     "exponent 0": (lambda: power_law(onset=3, exponent=0), "exponent must be above 0"),
-    "warmup over the onset": (lambda: power_law(onset=5, warmup=9).resolve(100), "over at the onset, step 5, got 9 steps"),
-    "cooldown above the law": (lambda: power_law(onset=1, final=0.5).resolve(100), "own end, factor 0.0954993, got 0.5"),
+    "warmup over the onset": (
+        lambda: power_law(onset=5, warmup=9).resolve(100),
+        "over at the onset, step 5, got 9 steps",
+    ),
+    "cooldown above the law": (
+        lambda: power_law(onset=1, final=0.5).resolve(100),
+        "own end, factor 0.0954993, got 0.5",
+    ),
     "cooldown to 0": (lambda: power_law(onset=1, final=0), "exponential curve can't"),
     "cooldown too long": (lambda: power_law(onset=9, cooldown=200).resolve(100), "must fit in the run"),
     "table empty": (lambda: tabulated(values=[]), "at least one number"),
@@ -587,22 +673,37 @@ BAD = {
     "table negative": (lambda: tabulated(values=[1, -0.1]), "got -0.1"),
     "table true": (lambda: tabulated(values=[True]), "got True"),
     "table too high": (lambda: tabulated(values=[1, 3]), "highest of the values must be 1, got 3"),
-    "table too low": (lambda: tabulated(values=[0.5]), "must be 1, got 0.5: divide by the highest, or write tabulated.of"),
+    "table too low": (
+        lambda: tabulated(values=[0.5]),
+        "must be 1, got 0.5: divide by the highest, or write tabulated.of",
+    ),
     "table between": (lambda: tabulated(values=[1], between="liner"), "did you mean 'linear'"),
     "table after a warmup": (lambda: tabulated(values=[0.5, 1], warmup=3), "must begin at 1, got 0.5"),
     "rates of 0": (lambda: tabulated.of([0, 0]), "highest of the rates must be above 0"),
-    "places unsorted": (lambda: spline(places=[0, 9, 5], factors=[1, 0.5, 0]).resolve(10), "places must rise .* got 0, 9, 5"),
+    "places unsorted": (
+        lambda: spline(places=[0, 9, 5], factors=[1, 0.5, 0]).resolve(10),
+        "places must rise .* got 0, 9, 5",
+    ),
     "places twice": (lambda: spline(places=[5, "50%"], factors=[1, 0]).resolve(10), "places must rise"),
-    "places beyond": (lambda: spline(places=[0, 11], factors=[1, 0]).resolve(10), "inside the run of 10 steps"),
+    "places beyond": (
+        lambda: spline(places=[0, 11], factors=[1, 0]).resolve(10),
+        "inside the run of 10 steps",
+    ),
     "places a text": (lambda: spline(places="50%", factors=[1]), "list of lengths"),
     "one point": (lambda: spline(places=[0], factors=[1]), "two or more, got 1 and 1"),
     "points missing": (lambda: spline(places=[0, 5], factors=[1, 0.5, 0]), "got 2 and 3"),
-    "no point at the peak": (lambda: spline(places=[0, 5], factors=[0.9, 0]), "highest of the factors must be 1, got 0.9"),
+    "no point at the peak": (
+        lambda: spline(places=[0, 5], factors=[0.9, 0]),
+        "highest of the factors must be 1, got 0.9",
+    ),
     "spline over the warmup": (
         lambda: spline(places=[0, 9], factors=[1, 0], warmup=3).resolve(10),
         "over at the first place, step 0",
     ),
-    "spline after a warmup": (lambda: spline(places=[5, 9], factors=[0.5, 1], warmup=3), "must begin at 1, got 0.5"),
+    "spline after a warmup": (
+        lambda: spline(places=[5, 9], factors=[0.5, 1], warmup=3),
+        "must begin at 1, got 0.5",
+    ),
     "one norm": (lambda: refined([1.0]), "two or more, got 1"),
     "norm 0": (lambda: refined([1.0, 0.0]), "norms must be above 0"),
     "norms nan": (lambda: refined([1.0, math.nan]), "norms must be finite"),
@@ -615,8 +716,14 @@ BAD = {
     "radam's beta2": (lambda: radam(beta2=0.6), "beta2 must be above 0.6 and below 1, got 0.6"),
     "damping's at": (lambda: radam(at="middle"), "did you mean 'mid'"),
     "damping's period": (lambda: untuned_exponential(period=0), "period must be above 0"),
-    "three phases without a rise": (lambda: one_cycle(three_phase=True, warmup=0), "three phases need a rise"),
-    "three phases too long": (lambda: one_cycle(three_phase=True, warmup="60%").resolve(10), "must fit in the run"),
+    "three phases without a rise": (
+        lambda: one_cycle(three_phase=True, warmup=0),
+        "three phases need a rise",
+    ),
+    "three phases too long": (
+        lambda: one_cycle(three_phase=True, warmup="60%").resolve(10),
+        "must fit in the run",
+    ),
     "cosine power 0": (lambda: cosine(power=0), "power > 0"),
     "noam without width": (lambda: noam_peak(0, 10), "d_model must be a finite number > 0, got 0"),
     "noam without warmup": (lambda: noam_peak(512, 0), "warmup must be a finite number > 0"),
@@ -646,7 +753,9 @@ def test_restarts_of_broken_lengths_are_found_exactly():
         for cycles in range(1, total + 1):
             table = restarts(period=1 / cycles, at="left", curve="linear").resolve(total).table()
             exact = [1 - (k * cycles % total) / total for k in range(total)]
-            np.testing.assert_allclose(table, exact, rtol=1e-12, atol=1e-12, err_msg=f"{cycles} cycles in {total} steps")
+            np.testing.assert_allclose(
+                table, exact, rtol=1e-12, atol=1e-12, err_msg=f"{cycles} cycles in {total} steps"
+            )
 
 
 def test_a_splines_last_slope_is_bent_back_like_scipys():

@@ -101,7 +101,10 @@ def test_mean_is_the_integral(case):
 def test_mid_sampling_wastes_nothing(case):
     """The mean factor of the updates approaches the integral: exactly for lines, as 1/T^2 for curves."""
     rate = built(*case).resolve(10_000)
-    smooth = not any(word in json.dumps(case) for word in ("sqrt", "hyperbolic", "k_decay")) and case[1].get("power") != 0.5
+    smooth = (
+        not any(word in json.dumps(case) for word in ("sqrt", "hyperbolic", "k_decay"))
+        and case[1].get("power") != 0.5
+    )
     assert rate.table().mean() == pytest.approx(rate.mean(), rel=2e-6 if smooth else 2e-5)
 
 
@@ -150,7 +153,9 @@ def test_a_named_schedule_is_its_pieces_or_says_that_it_has_none(case):
     if case[0] == "pieces":
         return
     if type(named).segments is not Named.segments:
-        with pytest.raises(UserError, match=f"{case[0]} can't be written as pieces, got {case[0]}.*: use the schedule itself"):
+        with pytest.raises(
+            UserError, match=f"{case[0]} can't be written as pieces, got {case[0]}.*: use the schedule itself"
+        ):
             named.pieces()
         return
     assert isinstance(named.pieces(), Pieces)
@@ -178,7 +183,11 @@ def drawn_pieces(draw):
         power = draw(st.floats(0.2, 5)) if curve == "polynomial" else None
         span = draw(st.floats(0.01, 0.19) | st.integers(1, 70) | st.floats(0.1, 7).map(epochs))
         out.append(Piece(None if i == rest else span, start, end, curve, power))
-    return Pieces(out, at=draw(st.sampled_from(["left", "mid", "right"])), every=draw(st.sampled_from(["step", "epoch"])))
+    return Pieces(
+        out,
+        at=draw(st.sampled_from(["left", "mid", "right"])),
+        every=draw(st.sampled_from(["step", "epoch"])),
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -220,7 +229,11 @@ def test_percent_splits_that_fill_the_run_are_accepted():
 
 def test_jumps_are_seen_from_the_updates_side():
     for at in ("left", "mid", "right"):
-        for one in (step(milestones=[30, 60], at=at), step(milestones=["7%", "14%"], at=at), step(period=10, gamma=0.5, at=at)):
+        for one in (
+            step(milestones=[30, 60], at=at),
+            step(milestones=["7%", "14%"], at=at),
+            step(period=10, gamma=0.5, at=at),
+        ):
             rate = one.resolve(100)
             drops = [int(b.step) for b in rate.boundaries() if b.label == "drop"]
             assert np.flatnonzero(np.diff(rate.table())).tolist() == [d - 1 for d in drops], (at, one)
@@ -244,7 +257,13 @@ def test_cosine_is_exact_to_the_last_step():
 
 def test_boundaries_name_what_begins():
     marks = step(milestones=["50%", "75%"], warmup="10%").resolve(200).boundaries()
-    assert [(b.step, b.label) for b in marks] == [(0, "start"), (20, "warmup ends"), (100, "drop"), (150, "drop"), (200, "end")]
+    assert [(b.step, b.label) for b in marks] == [
+        (0, "start"),
+        (20, "warmup ends"),
+        (100, "drop"),
+        (150, "drop"),
+        (200, "end"),
+    ]
     assert [b.factor for b in marks] == pytest.approx([0, 1, 0.1, 0.01, 0.01])
     assert [b.step for b in step(period=60).resolve(200).boundaries()] == [0, 60, 120, 180, 200]
     assert [b.label for b in one_cycle().resolve(10).boundaries()] == ["start", "warmup ends", "end"]
@@ -254,7 +273,9 @@ def test_warmup_is_the_length_of_the_initial_rise():
     assert cosine(warmup="5ep").warmup == epochs(5)
     assert constant(warmup="0ep").warmup == constant(warmup=0.0).warmup == steps(0)
     assert constant(warmup="0ep") == constant() and constant(warmup="0%").json() == constant().json()
-    assert Pieces([Piece("5%", 0, 0.5), Piece("10%", 0.5, 1), Piece(None, 1, 0)]).warmup.value == pytest.approx(0.15)
+    assert Pieces(
+        [Piece("5%", 0, 0.5), Piece("10%", 0.5, 1), Piece(None, 1, 0)]
+    ).warmup.value == pytest.approx(0.15)
     assert Pieces([Piece(0, 1, 1), Piece("5%", 0, 1), Piece(None, 1, 0)]).warmup == fraction(0.05)
     assert Pieces([Piece(None, 1, 1)]).warmup == steps(0)
     with pytest.raises(UserError, match="no single length"):
@@ -264,13 +285,18 @@ def test_warmup_is_the_length_of_the_initial_rise():
 
 
 def test_whole_and_real_numbers_declare_the_same_schedule():
-    assert json.dumps(cosine(final=0, warmup_start=1).json()) == json.dumps(cosine(final=0.0, warmup_start=1.0).json())
+    assert json.dumps(cosine(final=0, warmup_start=1).json()) == json.dumps(
+        cosine(final=0.0, warmup_start=1.0).json()
+    )
     assert json.dumps(Piece(1, 0, 1).json()) == json.dumps(Piece(1, 0.0, 1.0).json())
     assert polynomial(power=2) == polynomial(power=2.0)
 
 
 def test_lengths_of_every_kind_mean_the_same():
-    same = [cosine(warmup=w).resolve(1000, per_epoch=20) for w in (50, 0.05, "5%", "2.5ep", {"epochs": 2.5}, Length(50, "steps"))]
+    same = [
+        cosine(warmup=w).resolve(1000, per_epoch=20)
+        for w in (50, 0.05, "5%", "2.5ep", {"epochs": 2.5}, Length(50, "steps"))
+    ]
     assert all(np.array_equal(r.table(), same[0].table()) for r in same)
 
 

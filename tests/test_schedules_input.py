@@ -7,11 +7,29 @@ import pytest
 from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
 from preheat.core.run import Run
-from preheat.schedules import Piece, Pieces, constant, cosine, exponential, inverse_sqrt, linear, one_cycle, polynomial, step, wsd
+from preheat.schedules import (
+    Piece,
+    Pieces,
+    constant,
+    cosine,
+    exponential,
+    inverse_sqrt,
+    linear,
+    one_cycle,
+    polynomial,
+    step,
+    wsd,
+)
 
 BAD = {
-    "warmup longer than the run": (lambda: cosine(warmup=50).resolve(20), "must fit in the run, got warmup 50 = 50 steps of 20"),
-    "warmup and cooldown longer": (lambda: wsd(warmup=0.5, cooldown=0.6).resolve(10), "warmup 50% \\+ cooldown 60%"),
+    "warmup longer than the run": (
+        lambda: cosine(warmup=50).resolve(20),
+        "must fit in the run, got warmup 50 = 50 steps of 20",
+    ),
+    "warmup and cooldown longer": (
+        lambda: wsd(warmup=0.5, cooldown=0.6).resolve(10),
+        "warmup 50% \\+ cooldown 60%",
+    ),
     "no room for the decay": (lambda: cosine(warmup=10).resolve(10), "no step is left"),
     "no epochs": (lambda: cosine(warmup="5ep").resolve(100), "per_epoch"),
     "no epochs to hold": (lambda: cosine(every="epoch").resolve(100), "per_epoch"),
@@ -24,7 +42,10 @@ BAD = {
     "floor in words": (lambda: linear(final="low"), "final is a factor of the peak rate"),
     "floor true": (lambda: linear(final=True), "final is a factor of the peak rate"),
     "exponential to 0": (lambda: exponential(final=0), "exponential curve can't"),
-    "exponential from 0": (lambda: constant(warmup=9, warmup_curve="exponential"), "exponential warmup_curve can't"),
+    "exponential from 0": (
+        lambda: constant(warmup=9, warmup_curve="exponential"),
+        "exponential warmup_curve can't",
+    ),
     "start above the peak": (lambda: constant(warmup_start=2), "warmup_start .* got 2"),
     "unknown curve": (lambda: Piece(1, 0, 1, "cosin"), "did you mean 'cosine'"),
     "unknown warmup curve": (lambda: linear(warmup_curve="liner"), "did you mean 'linear'"),
@@ -41,7 +62,10 @@ BAD = {
     "end outside": (lambda: Piece(1, 0, 1.1), "end of a piece .* got 1.1"),
     "nan start": (lambda: Piece(1, math.nan, 1), "start of a piece"),
     "no peak": (lambda: Pieces([Piece(None, 0.5, 0.9)]), "highest factor must be 1"),
-    "no peak left": (lambda: Pieces([Piece(0, 1, 1), Piece(None, 0.5, 0)]).resolve(10), "highest factor must be 1, got 0.5"),
+    "no peak left": (
+        lambda: Pieces([Piece(0, 1, 1), Piece(None, 0.5, 0)]).resolve(10),
+        "highest factor must be 1, got 0.5",
+    ),
     "two rests": (lambda: Pieces([Piece(None, 0, 1), Piece(None, 1, 0)]), "only one piece"),
     "no pieces": (lambda: Pieces([]), "at least one piece"),
     "not pieces": (lambda: Pieces("linear"), "list of pieces"),

@@ -16,7 +16,12 @@ from preheat.core.study import index_json
 from preheat.report.seed_format import write_seed_files
 from preheat.store.store import Store
 
-FIXED = {"task": "digits", "optimizer": {"name": "sgd", "momentum": 0.9}, "schedule": {"name": "cosine"}, "peak_lr": 0.1}
+FIXED = {
+    "task": "digits",
+    "optimizer": {"name": "sgd", "momentum": 0.9},
+    "schedule": {"name": "cosine"},
+    "peak_lr": 0.1,
+}
 FIXED |= {"length": "2ep", "batch_size": 20, "evaluate": "1ep"}  # 50 examples: 3 updates an epoch, 6 in all
 
 
@@ -52,7 +57,13 @@ TRACE = {
     "hessian_trace_se": series({0: 1.5}),
 }
 DONE = Status("done")
-SUMMARY = {"total_steps": 6, "steps_per_epoch": 3, "chance_accuracy": 0.1, "validation_accuracy": 0.5, "test_accuracy": 0.625}
+SUMMARY = {
+    "total_steps": 6,
+    "steps_per_epoch": 3,
+    "chance_accuracy": 0.1,
+    "validation_accuracy": 0.5,
+    "test_accuracy": 0.625,
+}
 
 
 def a_record(run, trace=TRACE, status=DONE, **summary):
@@ -167,7 +178,11 @@ def test_a_run_evaluated_less_often_and_without_probes_has_null_where_nothing_wa
     trace = {"train_loss": TRACE["train_loss"], "validation_accuracy": series({0: 0.1, 6: 0.5})}
     out = write(tmp_path, study, [a_record(study.runs()[0], trace)])
     found = strict(out / "metrics" / "digits_5epc_w1_sgd_s42" / "metrics.json")
-    assert (found["val_acc"], found["val_loss"], found["train_acc"]) == ([None, 50.0], [None, None], [None, None])
+    assert (found["val_acc"], found["val_loss"], found["train_acc"]) == (
+        [None, 50.0],
+        [None, None],
+        [None, None],
+    )
     assert not (out / "interpretability").exists()
 
 
@@ -175,14 +190,20 @@ def test_diverged_failed_and_missing_runs_are_told_and_what_was_measured_stays(t
     grid = [{"schedule.warmup": {"epochs": w}} for w in (0, 0.5, 1, 1.5)]
     study = a_study(*grid)
     done, diverged, failed, _ = study.runs()
-    cut = {"train_loss": series({0: 6.0, 1: 5.0, 2: 4.0, 3: 9.0}), "validation_accuracy": series({0: 0.1, 3: 0.75})}
+    cut = {
+        "train_loss": series({0: 6.0, 1: 5.0, 2: 4.0, 3: 9.0}),
+        "validation_accuracy": series({0: 0.1, 3: 0.75}),
+    }
     records = [
         a_record(done),
         a_record(diverged, cut, Status("diverged", 4)),
         Record(failed, Status("failed", None, "out of memory")),
     ]
     out = write(tmp_path, study, records)
-    assert [(f["index"], f["experiment_name"], f["error"].split(":")[0]) for f in strict(out / "failed_experiments.json")] == [
+    assert [
+        (f["index"], f["experiment_name"], f["error"].split(":")[0])
+        for f in strict(out / "failed_experiments.json")
+    ] == [
         (1, "digits_5epc_w0.5_sgd_s42", "diverged"),
         (2, "digits_5epc_w1_sgd_s42", "out of memory"),
         (3, "digits_5epc_w1.5_sgd_s42", "not trained yet"),
@@ -214,20 +235,28 @@ def test_one_run_of_several_names_has_files_under_each(tmp_path):
     out = write(tmp_path, study, [a_record(study.runs()[0])])
     rows = strict(out / "all_results.json")
     assert [
-        (r["experiment_name"], r["examples_per_class"], r["effective_examples_per_class"], r["duplicate_of"]) for r in rows
+        (r["experiment_name"], r["examples_per_class"], r["effective_examples_per_class"], r["duplicate_of"])
+        for r in rows
     ] == [
         (names[0], 5000, 5, None),
         (names[1], 1000, 5, names[0]),
         (names[2], 500, 5, names[0]),
     ]
-    assert all((out / "metrics" / n / f).is_file() for n in names for f in ("metrics.json", "summary.json", "config.yaml"))
+    assert all(
+        (out / "metrics" / n / f).is_file()
+        for n in names
+        for f in ("metrics.json", "summary.json", "config.yaml")
+    )
     assert WarmupAnalyzer(out).derive_empirical_rule("digits", "sgd")["n"] == 1
 
 
 def test_names_of_ones_own_have_the_runs_size_and_two_names_of_one_setting_count_once(tmp_path):
     study = a_study({**W1, "name": "mine"}, {**W1, "name": "mine_too"}, W0)
     out = write(tmp_path, study, [a_record(run) for run in study.runs()])
-    assert [(r["experiment_name"], r["examples_per_class"], r["duplicate_of"]) for r in strict(out / "all_results.json")] == [
+    assert [
+        (r["experiment_name"], r["examples_per_class"], r["duplicate_of"])
+        for r in strict(out / "all_results.json")
+    ] == [
         ("mine", 5, None),
         ("mine_too", 5, "mine"),
         ("digits_5epc_w0_sgd_s42", 5, None),
@@ -254,13 +283,21 @@ def test_tuned_peak_rates_have_names_of_their_own_and_the_analysis_takes_the_cho
     )
     study = a_study(grid=grid, nuisance=("peak_lr",), seeds=(0, 1), choosing=1)
     records = [
-        a_record(run, {"validation_accuracy": series({3: good, 6: good})}, validation_accuracy=good, test_accuracy=good)
+        a_record(
+            run,
+            {"validation_accuracy": series({3: good, 6: good})},
+            validation_accuracy=good,
+            test_accuracy=good,
+        )
         for run in study.runs()
         if (good := 0.5 + run.peak_lr + 0.1 * run.seed)
     ]
     out = write(tmp_path, study, records)
     rows = strict(out / "all_results.json")
-    assert [r["experiment_name"] for r in rows][:2] == ["digits_5epc_w0_sgd_s0_lr0.1", "digits_5epc_w0_sgd_s1_lr0.1"]
+    assert [r["experiment_name"] for r in rows][:2] == [
+        "digits_5epc_w0_sgd_s0_lr0.1",
+        "digits_5epc_w0_sgd_s1_lr0.1",
+    ]
     assert rows[-1]["experiment_name"] == "digits_5epc_u2_sgd_s1_lr0.2"
     assert {(r["lr"], r["seed"]) for r in rows if r["selected"]} == {(0.2, 1)}
     (best,) = WarmupAnalyzer(out).find_optimal_warmup("digits", "sgd")
@@ -383,7 +420,11 @@ def test_a_real_image_run_has_its_training_accuracy_and_curvature(tmp_path):
     out = write(tmp_path, study, [record])
     (summary,) = strict(out / "all_results.json")
     name = summary["experiment_name"]
-    assert (name, summary["protocol"], summary["examples_per_class"]) == ("cifar10_20total_w1_sgd_s42", "seed", 2)
+    assert (name, summary["protocol"], summary["examples_per_class"]) == (
+        "cifar10_20total_w1_sgd_s42",
+        "seed",
+        2,
+    )
     metrics = strict(out / "metrics" / name / "metrics.json")
     watched = list(record.trace["train_accuracy"].values)
     assert metrics["train_acc"] == pytest.approx([100 * (a + b) / 2 for a, b in (watched[:2], watched[2:])])

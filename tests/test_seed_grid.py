@@ -62,17 +62,29 @@ def test_the_155_settings_are_the_seeds_in_its_order_and_139_distinct_runs(proto
     assert sorted(n for p in points for n in p.names) == sorted(the_seeds_names()), "every name is some run's"
     same = {p.names for p in points if len(p.names) > 1}
     assert len(same) == 8 and all(len(names) == 3 for names in same)
-    assert ("cifar100_5000epc_w5_sgd_s42", "cifar100_1000epc_w5_sgd_s42", "cifar100_500epc_w5_sgd_s42") in same
+    assert (
+        "cifar100_5000epc_w5_sgd_s42",
+        "cifar100_1000epc_w5_sgd_s42",
+        "cifar100_500epc_w5_sgd_s42",
+    ) in same
 
 
 def test_every_run_has_the_seeds_settings_and_to_the_digit_its_rates():
     for p in regimes(protocol="seed").points():
         run, task = p.run, p.run.task.options
-        size, warmup = int(task["examples_per_class"]), int(label(p.axes["schedule.warmup"]).removesuffix("ep"))
+        size, warmup = (
+            int(task["examples_per_class"]),
+            int(label(p.axes["schedule.warmup"]).removesuffix("ep")),
+        )
         sgd = run.optimizer.name == "sgd"
         assert run.optimizer.options["weight_decay"] == 5e-4 and run.peak_lr == (0.1 if sgd else 1e-3)
         assert not sgd or run.optimizer.options == {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": False}
-        assert (run.batch_size, run.length, run.evaluate, run.precision) == (128, epochs(100), epochs(1), "float32")
+        assert (run.batch_size, run.length, run.evaluate, run.precision) == (
+            128,
+            epochs(100),
+            epochs(1),
+            "float32",
+        )
         assert task["model"] == {"name": "resnet18", "width": 64} and task["selection"] == "test"
         assert run.steps_per_epoch == PER_EPOCH[run.task.name][size]
         recipe = data_regimes(epochs=100, warmup=warmup, per_epoch=run.steps_per_epoch, peak=run.peak_lr)
@@ -99,7 +111,10 @@ def test_probes_measure_at_least_once_in_each_of_the_first_ten_epochs_and_can_be
         every = {probe.name: probe.options["every"]["steps"] for probe in p.run.probes}
         often = min(50, p.run.steps_per_epoch)
         assert every == {"grad_norm": often, "distance": often, "hessian_trace": 5 * often}
-        assert all(probe.options["until"] == {"epochs": 10.0} for probe in p.run.probes) and p.run.probes[0].options["layers"]
+        assert (
+            all(probe.options["until"] == {"epochs": 10.0} for probe in p.run.probes)
+            and p.run.probes[0].options["layers"]
+        )
     bare = regimes(no_probes=True).points()
     assert len(bare) == 139 and not any(p.run.probes for p in bare)
 
@@ -121,7 +136,9 @@ def test_parts_are_the_test_and_the_timetable_that_the_seed_means():
         assert (p.run.length, p.seed, label(p.axes["schedule.warmup"])) == (epochs(10), 42, "5ep")
 
 
-@pytest.mark.parametrize(("task", "settings", "runs"), [("cifar10", 87, 87), ("cifar100", 37, 21), ("pathmnist", 31, 31)])
+@pytest.mark.parametrize(
+    ("task", "settings", "runs"), [("cifar10", 87, 87), ("cifar100", 37, 21), ("pathmnist", 31, 31)]
+)
 def test_one_dataset_keeps_its_rows_in_order(task, settings, runs):
     study = regimes(tasks=[task])
     written = {"pathmnist": "medmnist"}.get(task, task)
@@ -138,7 +155,9 @@ def test_both_protocols_are_two_grids_told_apart_by_the_selection():
     study = regimes(protocol="both")
     declared = study.declared()
     assert "task.selection" in study.scientific and len(declared) == 310 and len(study.points()) == 278
-    assert [p.names[0] for p in declared] == the_seeds_names() + [f"{n}_validation" for n in the_seeds_names()]
+    assert [p.names[0] for p in declared] == the_seeds_names() + [
+        f"{n}_validation" for n in the_seeds_names()
+    ]
     alone = {p.run.id for name in ("seed", "preheat") for p in regimes(protocol=name).points()}
     assert {p.run.id for p in study.points()} == alone, "nothing is trained twice"
     assert [p.names[0] for p in study.part("test")][3:] == [
@@ -151,21 +170,31 @@ def test_a_tuned_rate_is_chosen_on_two_seeds_and_judged_on_the_seeds_own():
     assert (study.nuisance, study.seeds, study.choosing) == (("peak_lr",), (0, 1, 42, 123, 456), 2)
     declared = study.declared()
     assert len(declared) == 3 * 2 * 25 * 5 * 5 and len(distinct(declared)) == (25 + 15 + 25) * 2 * 5 * 5
-    rates = {name: sorted({p.run.peak_lr for p in declared if p.run.optimizer.name == name}) for name in ("sgd", "adamw")}
+    rates = {
+        name: sorted({p.run.peak_lr for p in declared if p.run.optimizer.name == name})
+        for name in ("sgd", "adamw")
+    }
     assert rates["sgd"] == pytest.approx([0.025, 0.05, 0.1, 0.2, 0.4])
     assert rates["adamw"] == pytest.approx([2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3])
     ids = {p.run.id for p in declared}
     assert all(p.run.id in ids for p in regimes().points()), "the seed's runs are among them"
     names = Counter(p.names[0] for p in declared)
-    assert set(names.values()) == {1} and {"cifar10_50epc_w5_sgd_s42", "cifar10_50epc_w5_sgd_lr0.2_s0"} <= set(names)
+    assert set(names.values()) == {1} and {
+        "cifar10_50epc_w5_sgd_s42",
+        "cifar10_50epc_w5_sgd_lr0.2_s0",
+    } <= set(names)
     few = regimes(tune_lr=True, seeds=4, choosing=1, adamw_rates=[1e-3], tasks=["cifar10"])
     assert few.seeds == (0, 42, 123, 456) and len(few.declared()) == 25 * (5 + 1) * 4
 
 
 def test_warmups_in_updates_fit_their_run_or_are_left_out_and_said():
     study = regimes(unit="updates", tasks=["cifar10"])
-    fit = Counter((p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in study.declared())
-    assert set(fit) == {(n, w) for n in (4500, 1000, 500, 100, 50) for w in ("0", "20", "80", "400", "2000")} - {
+    fit = Counter(
+        (p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in study.declared()
+    )
+    assert set(fit) == {
+        (n, w) for n in (4500, 1000, 500, 100, 50) for w in ("0", "20", "80", "400", "2000")
+    } - {
         (100, "2000"),
         (50, "400"),
         (50, "2000"),
@@ -186,7 +215,9 @@ def test_warmups_in_updates_fit_their_run_or_are_left_out_and_said():
 ONE_RATE = {"tune_lr": True, "sgd_rates": [0.1], "adamw_rates": [1e-3]}
 
 
-@pytest.mark.parametrize("options", [{"tasks": ["all"]}, {"tasks": ["cifar10"], "sizes": [500, 50], **ONE_RATE}])
+@pytest.mark.parametrize(
+    "options", [{"tasks": ["all"]}, {"tasks": ["cifar10"], "sizes": [500, 50], **ONE_RATE}]
+)
 def test_a_warmup_in_updates_that_equals_one_in_epochs_is_that_run_under_both_names(options):
     study = regimes(unit="both", **options)
     names = {name: p for p in study.points() for name in p.names}
@@ -203,19 +234,36 @@ def test_a_warmup_in_updates_that_equals_one_in_epochs_is_that_run_under_both_na
 
 def told(run: Run) -> tuple:
     """What tells the rates of runs of one schedule apart."""
-    return run.optimizer, run.peak_lr, length(run.schedule.json()["warmup"]).resolve(run.total_steps, run.steps_per_epoch)
+    return (
+        run.optimizer,
+        run.peak_lr,
+        length(run.schedule.json()["warmup"]).resolve(run.total_steps, run.steps_per_epoch),
+    )
 
 
 def test_the_small_grid_takes_warmups_in_updates_too():
     few = {"tasks": ["digits"], "sgd_rates": [0.1], "adamw_rates": [0.01], "seeds": 1, "choosing": 0}
     study = regimes(**few, unit="both")
     lengths = {(p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in study.points()}
-    assert (100, "2000") in lengths and (50, "2000") not in lengths and (5, "80") in lengths and (5, "400") not in lengths
-    assert (100, "10ep") in lengths and (100, "400") not in lengths and "400 updates and 10 epochs at 100 per" in study.notes[-1]
+    assert (
+        (100, "2000") in lengths
+        and (50, "2000") not in lengths
+        and (5, "80") in lengths
+        and (5, "400") not in lengths
+    )
+    assert (
+        (100, "10ep") in lengths
+        and (100, "400") not in lengths
+        and "400 updates and 10 epochs at 100 per" in study.notes[-1]
+    )
     assert (100, "400") in {
-        (p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"])) for p in regimes(**few, unit="updates").points()
+        (p.axes["task.examples_per_class"], label(p.axes["schedule.warmup"]))
+        for p in regimes(**few, unit="updates").points()
     }
-    assert "digits: no warmup of 400 and 2000 updates at 5 per class, where the run has 200 updates" in study.notes
+    assert (
+        "digits: no warmup of 400 and 2000 updates at 5 per class, where the run has 200 updates"
+        in study.notes
+    )
     assert {p.run.id for p in regimes(**few).points()} <= {p.run.id for p in study.points()}
 
 
@@ -223,14 +271,25 @@ def test_regimes_of_equal_totals_are_capped_to_the_smallest_task():
     study = regimes(regimes="total")
     sizes = {(p.run.task.name, p.axes["task.total_examples"]) for p in study.points()}
     assert sizes == set(itertools.product(PER_EPOCH, (45_000, 10_000, 5_000, 1_000, 500)))
-    assert study.notes == ("45000 in place of 50000 images in all, so that totals are equal: the smallest task has no more",)
-    assert study.condition == "task.total_examples" and study.declared()[0].names == ("cifar10_50000total_w0_sgd_s42",)
+    assert study.notes == (
+        "45000 in place of 50000 images in all, so that totals are equal: the smallest task has no more",
+    )
+    assert study.condition == "task.total_examples" and study.declared()[0].names == (
+        "cifar10_50000total_w0_sgd_s42",
+    )
     assert len(study.declared()) == len(study.points()) == 75 + 25 + 25 + 75
     assert regimes(regimes="total", tasks=["pathmnist"]).notes == ()
 
 
 def test_sizes_and_models_of_ones_own_make_a_study_that_a_cpu_can_train():
-    own = {"sizes": [40, 20], "warmups": [0, 1], "epochs": 3, "batch_size": 16, "source": "local", "precision": "bf16"}
+    own = {
+        "sizes": [40, 20],
+        "warmups": [0, 1],
+        "epochs": 3,
+        "batch_size": 16,
+        "source": "local",
+        "precision": "bf16",
+    }
     study = regimes(**own, model={"name": "resnet18", "width": 8})
     points = study.points()
     assert len(points) == 4 * 3 + 4 + 4 + 3 * 4, "AdamW has every combination"
@@ -244,13 +303,19 @@ def test_sizes_and_models_of_ones_own_make_a_study_that_a_cpu_can_train():
     ("options", "rule"),
     [
         ({"protocol": "sed"}, "unknown protocol of study 'regimes' 'sed': did you mean 'seed'"),
-        ({"tasks": ["digits"], "protocol": "seed"}, "protocol of study 'regimes' is for cifar10, cifar100, pathmnist"),
+        (
+            {"tasks": ["digits"], "protocol": "seed"},
+            "protocol of study 'regimes' is for cifar10, cifar100, pathmnist",
+        ),
         ({"tasks": ["digits"], "tune_lr": True}, "tune_lr of study 'regimes' is for"),
         ({"tasks": ["digits", "cifar10"]}, "study them apart"),
         ({"sgd_rates": [0.1, 0.2]}, "sgd_rates of the seed's grid is fixed, got .* write --tune-lr"),
         ({"seeds": 3}, "seeds of the seed's grid is fixed"),
         ({"batch_size": 0}, "batch_size of study 'regimes' must be a whole number >= 1, got 0"),
-        ({"tune_lr": True, "seeds": "two"}, "seeds of study 'regimes' must be a whole number >= 1, got 'two'"),
+        (
+            {"tune_lr": True, "seeds": "two"},
+            "seeds of study 'regimes' must be a whole number >= 1, got 'two'",
+        ),
         ({"tune_lr": True, "seeds": 2}, "choosing must leave a seed"),
         ({"model": "resnet81"}, "did you mean 'resnet18'"),
         ({"source": "ofical"}, "did you mean 'official'"),
@@ -281,10 +346,21 @@ def small(**changes) -> Study:
 
 def test_a_setting_has_a_name_that_is_no_part_of_its_run():
     study = small()
-    assert [(p.seed, *p.names) for p in study.declared()] == [(4, "a_s4"), (5, "a_s5"), (4, "b_s4"), (5, "b_s5"), (5, "again")]
+    assert [(p.seed, *p.names) for p in study.declared()] == [
+        (4, "a_s4"),
+        (5, "a_s5"),
+        (4, "b_s4"),
+        (5, "b_s5"),
+        (5, "again"),
+    ]
     points = study.points()
     assert [p.names for p in points] == [("a_s4",), ("a_s5", "again"), ("b_s4",), ("b_s5",)]
-    plain = {"task": "quadratic", "optimizer": "sgd", "schedule": {"name": "cosine", "warmup": 0}, "length": 20}
+    plain = {
+        "task": "quadratic",
+        "optimizer": "sgd",
+        "schedule": {"name": "cosine", "warmup": 0},
+        "length": 20,
+    }
     assert points[0].run == Run(**plain, peak_lr=0.1, seed=4)
     assert [row["names"] for row in index_json(study, points)["points"]][1] == ["a_s5", "again"]
     assert [p.seed for p in study.with_seeds(2).declared()] == [0, 1, 0, 1, 0, 1]
@@ -300,7 +376,9 @@ def test_parts_keep_seeds_or_are_grids_of_their_own():
     assert [p.seed for p in study.with_seeds(2).part("own")] == [0, 1]
     for one in (study, small(), regimes(protocol="both")):
         again = Study.from_json(json.loads(json.dumps(one.json())))
-        assert again.json() == one.json() and [p.names for p in again.points()] == [p.names for p in one.points()]
+        assert again.json() == one.json() and [p.names for p in again.points()] == [
+            p.names for p in one.points()
+        ]
         assert all([p.run.id for p in again.part(n)] == [p.run.id for p in one.part(n)] for n in one.parts)
 
 
@@ -316,7 +394,12 @@ def test_a_declaration_without_names_notes_and_seeds_reads_and_is_written_as_bef
 
 def test_a_range_counts_the_declared_settings_as_the_seed_does():
     study = regimes()
-    for text, names in (("0:25", slice(0, 25)), ("149:", slice(149, 155)), (":3", slice(0, 3)), ("75:100", slice(75, 100))):
+    for text, names in (
+        ("0:25", slice(0, 25)),
+        ("149:", slice(149, 155)),
+        (":3", slice(0, 3)),
+        ("75:100", slice(75, 100)),
+    ):
         points = study_command.chosen(study, parsed(f"regimes --range {text}"))
         assert sorted(n for p in points for n in p.names) == sorted(the_seeds_names()[names])
     assert len(study_command.chosen(study, parsed("regimes --part week3 --range 0:25 --limit 4"))) == 4
@@ -341,10 +424,16 @@ def test_mistakes_in_the_commands_options_are_told(capsys, monkeypatch, tmp_path
         assert rule in (told := capsys.readouterr().err), told
     (tmp_path / "mine.yaml").write_text("grid: [{product: {peak_lr: [0.1, 0.2]}}]")
     assert cli.main(["study", "mine.yaml", "--tune-lr", "--protocol", "seed"]) == 2
-    assert "--protocol, --tune-lr: for registered studies only; edit mine.yaml instead" in capsys.readouterr().err
+    assert (
+        "--protocol, --tune-lr: for registered studies only; edit mine.yaml instead"
+        in capsys.readouterr().err
+    )
     registries("bare", small)
     assert cli.main(["study", "bare", "--no-probes"]) == 2
-    assert "study 'bare' has no option no_probes, which --no-probes sets: leave --no-probes out" in capsys.readouterr().err
+    assert (
+        "study 'bare' has no option no_probes, which --no-probes sets: leave --no-probes out"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.fixture
@@ -371,7 +460,10 @@ def test_a_studys_name_says_what_was_changed():
     assert name("regimes --task cifar10 --protocol seed") == "regimes-cifar10-protocol-seed"
     assert name("regimes --task all --tune-lr --no-probes") == "regimes-all-tune-lr-no-probes"
     assert name("regimes --task all --part week1 --seeds 2 --limit 3") == "regimes-all-week1-seeds2-limit3"
-    assert name("regimes --range 0:25") == "regimes-range0-25" and name("regimes --range 25:") == "regimes-range25-end"
+    assert (
+        name("regimes --range 0:25") == "regimes-range0-25"
+        and name("regimes --range 25:") == "regimes-range25-end"
+    )
 
 
 def test_a_part_with_fewer_seeds_is_a_study_of_those():
@@ -402,7 +494,9 @@ def test_missing_images_stop_a_study_before_it_begins(tmp_path, monkeypatch, cap
     assert cli.main(shlex.split(line)) == 2
     assert "cifar" in capsys.readouterr().err.lower()
     assert not list(tmp_path.glob("results/*/study.json"))
-    assert cli.main(shlex.split("run cifar10 --epochs 1 --set task.source=local --data here --device cpu")) == 2
+    assert (
+        cli.main(shlex.split("run cifar10 --epochs 1 --set task.source=local --data here --device cpu")) == 2
+    )
 
 
 def test_the_probes_cost_is_told_from_the_records(tmp_path):
@@ -411,7 +505,11 @@ def test_the_probes_cost_is_told_from_the_records(tmp_path):
     Store.open(tmp_path)
     assert study_command.probe_cost(small().points(), tmp_path, hint=True) == ""
     assert study_command.probe_cost(points, tmp_path, hint=True) == ""
-    spent = [{"seconds": 10.0, "probe_seconds": 0.5}, {"seconds": 30.0, "probe_seconds": 1.9}, {"seconds": 5.0}]
+    spent = [
+        {"seconds": 10.0, "probe_seconds": 0.5},
+        {"seconds": 30.0, "probe_seconds": 1.9},
+        {"seconds": 5.0},
+    ]
     with Store.open(tmp_path).writer() as writer:
         writer.append([Record(r, Status("done"), provenance=p) for r, p in zip(runs, spent, strict=False)])
     assert (

@@ -49,12 +49,18 @@ def test_all_that_preheat_needs_is_pinned_to_one_version() -> None:
     seen: set[str] = set()
     needed("preheat", {"dev", "bench"}, seen)
     assert {"torch", "sympy", "mpmath", "pytest", "pluggy"} <= seen
-    loose = {n for n in seen - {"preheat"} if not n.startswith(("nvidia-", "cuda-", "triton"))} - set(pinned())
+    loose = {n for n in seen - {"preheat"} if not n.startswith(("nvidia-", "cuda-", "triton"))} - set(
+        pinned()
+    )
     assert not loose, "add these to constraints.txt"
-    assert {"uv", "setuptools", "jax", "jaxlib", "ml-dtypes", "opt-einsum"} <= set(pinned()), "what the set-up itself installs"
+    assert {"uv", "setuptools", "jax", "jaxlib", "ml-dtypes", "opt-einsum"} <= set(pinned()), (
+        "what the set-up itself installs"
+    )
 
 
-def test_an_environment_without_pip_is_made_anew_on_a_path_with_spaces(tool: ModuleType, tmp_path: Path) -> None:
+def test_an_environment_without_pip_is_made_anew_on_a_path_with_spaces(
+    tool: ModuleType, tmp_path: Path
+) -> None:
     """It is what `python3 -m venv` leaves behind on a Debian without python3-venv."""
     venv = tmp_path / "a b é" / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
@@ -63,8 +69,12 @@ def test_an_environment_without_pip_is_made_anew_on_a_path_with_spaces(tool: Mod
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a shell script stands for a Python")
-@pytest.mark.parametrize(("found", "words"), [(None, ": its module ensurepip is missing."), (object(), ":\nno room\n")])
-def test_a_python_that_can_not_make_environments_is_told(tool, tmp_path, monkeypatch, capsys, found, words) -> None:
+@pytest.mark.parametrize(
+    ("found", "words"), [(None, ": its module ensurepip is missing."), (object(), ":\nno room\n")]
+)
+def test_a_python_that_can_not_make_environments_is_told(
+    tool, tmp_path, monkeypatch, capsys, found, words
+) -> None:
     fake = tmp_path / "my python"
     fake.write_text("#!/bin/sh\necho no room >&2\nexit 1\n")
     fake.chmod(0o755)
@@ -74,7 +84,10 @@ def test_a_python_that_can_not_make_environments_is_told(tool, tmp_path, monkeyp
     assert tool.main() == 1
     out = capsys.readouterr().out
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    assert f"{fake} can't make a virtual environment{words}" in out and f"package python{version}-venv (or python3-venv)" in out
+    assert (
+        f"{fake} can't make a virtual environment{words}" in out
+        and f"package python{version}-venv (or python3-venv)" in out
+    )
 
 
 def test_pip_gets_the_pinned_versions_whatever_the_path(tool, tmp_path, monkeypatch) -> None:
@@ -83,14 +96,18 @@ def test_pip_gets_the_pinned_versions_whatever_the_path(tool, tmp_path, monkeypa
     monkeypatch.setattr(tool, "CONSTRAINTS", tmp_path / "a b" / "constraints.txt")
     monkeypatch.setenv("PIP_CONSTRAINT", "mine.txt")
     monkeypatch.setattr(
-        subprocess, "run", lambda command, **how: calls.append(how["env"]) or subprocess.CompletedProcess(command, 0)
+        subprocess,
+        "run",
+        lambda command, **how: calls.append(how["env"]) or subprocess.CompletedProcess(command, 0),
     )
     assert tool.pip("install", "x") == 0
     own = f"{tmp_path.as_uri()}/a%20b/constraints.txt"
     assert (calls[0]["PIP_CONSTRAINT"], calls[0]["PIP_BUILD_CONSTRAINT"]) == (f"mine.txt {own}", own)
 
 
-def test_what_is_ready_is_not_set_up_again_and_more_is_enough_for_less(tool, tmp_path, monkeypatch, capsys) -> None:
+def test_what_is_ready_is_not_set_up_again_and_more_is_enough_for_less(
+    tool, tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.setattr(tool, "VENV", tmp_path / ".venv")
     python = tool.python_of(tool.VENV)
     python.parent.mkdir(parents=True)

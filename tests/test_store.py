@@ -35,12 +35,24 @@ STEPS = array("q", range(50))
 
 def run_of(seed: int, **options: Any) -> Run:
     """A run whose task and optimizer are installed nowhere."""
-    return Run(Spec("nowhere", options), Spec("unheard-of"), {"name": "constant"}, length="50", seed=seed, trusted=True)
+    return Run(
+        Spec("nowhere", options),
+        Spec("unheard-of"),
+        {"name": "constant"},
+        length="50",
+        seed=seed,
+        trusted=True,
+    )
 
 
 def record_of(seed: int, outcome: str = "done", value: float = 0.5) -> Record:
-    trace = {"loss": Series(STEPS, array("f", [value + k for k in STEPS])), "lr": Series(STEPS, array("d", [0.1] * 50))}
-    return Record(run_of(seed), Status(outcome), trace, {"total_steps": 50, "test_loss": value}, {"device": "cpu"})
+    trace = {
+        "loss": Series(STEPS, array("f", [value + k for k in STEPS])),
+        "lr": Series(STEPS, array("d", [0.1] * 50)),
+    }
+    return Record(
+        run_of(seed), Status(outcome), trace, {"total_steps": 50, "test_loss": value}, {"device": "cpu"}
+    )
 
 
 def bits(trace: Any) -> dict[str, tuple[bytes, str, bytes]]:
@@ -78,7 +90,10 @@ def child(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str
     """A Python process that has this file's helpers."""
     start = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_store import *\n"
     return subprocess.Popen(
-        [sys.executable, "-c", start + code, *map(str, arguments)], text=True, stdout=subprocess.PIPE, **options
+        [sys.executable, "-c", start + code, *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        **options,
     )
 
 
@@ -92,7 +107,11 @@ small = st.integers(-1000, 1000)
 def step_arrays(draw: st.DrawFn) -> array[int]:
     if draw(st.booleans()):
         return array("q", draw(st.lists(int64, max_size=6)))
-    return array("q", [draw(small) + 0 * i for i in range(draw(st.integers(0, 3)))] or range(0, draw(st.integers(0, 9)) * 3, 3))
+    return array(
+        "q",
+        [draw(small) + 0 * i for i in range(draw(st.integers(0, 3)))]
+        or range(0, draw(st.integers(0, 9)) * 3, 3),
+    )
 
 
 @st.composite
@@ -114,13 +133,17 @@ def test_a_trace_comes_back_bit_by_bit(trace: dict[str, Series]) -> None:
     groups = json.loads(json.dumps(groups))
     assert bits(decode(groups, lambda at, size: data[at : at + size])) == bits(trace)
     for name, series in trace.items():
-        assert bits(decode(groups, lambda at, size: data[at : at + size], only=[name])) == bits({name: series})
+        assert bits(decode(groups, lambda at, size: data[at : at + size], only=[name])) == bits(
+            {name: series}
+        )
 
 
 def test_equal_and_regular_steps_cost_nothing() -> None:
     odd = array("q", [0, 1, 5])
     values = array("f", [1, 2, 3])
-    data, groups = encode({"a": Series(odd, values), "b": Series(odd[:], values), "c": Series(array("q", [7, 5, 3]), values)})
+    data, groups = encode(
+        {"a": Series(odd, values), "b": Series(odd[:], values), "c": Series(array("q", [7, 5, 3]), values)}
+    )
     assert len(data) == 3 * 8 + 3 * 12 and [g["steps"] for g in groups][1] == [7, -2]
 
 
@@ -147,7 +170,10 @@ def test_records_come_back(data: st.DataObject) -> None:
         writer.append(drawn[2:])
         assert [h.id for h in store.heads()] == sorted(r.id for r in drawn) and not store.damage(check=True)
         for record in drawn:
-            summary = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.summary.items()}
+            summary = {
+                k: None if isinstance(v, float) and not math.isfinite(v) else v
+                for k, v in record.summary.items()
+            }
             wanted = Record(record.run, record.status, record.trace, summary, record.provenance)
             assert same(store.load(record.id), wanted)
 
@@ -201,7 +227,9 @@ def test_the_first_trained_record_counts(tmp_path: Path) -> None:
         assert (run_of(0).id in store.ids()) == (value > 2)
         with store.writer() as writer:
             writer.append([record_of(0, outcome, value)])
-    assert store.load(run_of(0).id).summary["test_loss"] == 2.0 and store.heads()[0].status.outcome == "diverged"
+    assert (
+        store.load(run_of(0).id).summary["test_loss"] == 2.0 and store.heads()[0].status.outcome == "diverged"
+    )
     assert store.ids(("failed", "done")) == set() and len(store.attempts(run_of(0).id)) == 4
     assert Store.open(tmp_path).heads() == store.heads()
 
@@ -220,7 +248,9 @@ def test_ids_may_be_asked_for_some_runs_only(tmp_path: Path) -> None:
     with store.writer() as writer:
         writer.append([record_of(7, "failed")])
     a, b, failed = (run_of(seed).id for seed in (0, 1, 7))
-    assert store.ids(among=[a, failed, "no such"]) == {a} and store.ids(("failed",), among=[a, failed]) == {failed}
+    assert store.ids(among=[a, failed, "no such"]) == {a} and store.ids(("failed",), among=[a, failed]) == {
+        failed
+    }
     head = next(h for h in store.heads() if h.id == a)
     flip(head.place.traces, head.place.at)
     assert store.ids(among=[a, b]) == {a, b} and store.ids(check=True, among=[a, b]) == {b}
@@ -229,11 +259,16 @@ def test_ids_may_be_asked_for_some_runs_only(tmp_path: Path) -> None:
 def test_a_record_of_a_schedule_that_is_not_imported_is_read(tmp_path: Path) -> None:
     with Store.open(tmp_path).writer() as writer:
         run = Run.from_json(
-            {**run_of(0).json(), "schedule": {"name": "nobodys", "warmup": {"steps": 3}, "x": 0.25}}, trusted=True
+            {**run_of(0).json(), "schedule": {"name": "nobodys", "warmup": {"steps": 3}, "x": 0.25}},
+            trusted=True,
         )
         writer.append([Record(run, Status("done"))])
     (head,) = Store.open(tmp_path).heads()
-    assert head.run() == run and head.run().id == head.id == run.id and Store.open(tmp_path).load(head).run == run
+    assert (
+        head.run() == run
+        and head.run().id == head.id == run.id
+        and Store.open(tmp_path).load(head).run == run
+    )
 
 
 def test_an_unknown_id_is_an_error(tmp_path: Path) -> None:
@@ -266,7 +301,9 @@ def test_processes_append_at_once(tmp_path: Path) -> None:
     assert all(same(store.load(run_of(seed).id), record_of(seed, value=seed / 8)) for seed in range(250))
 
 
-def test_what_a_reader_has_read_once_it_does_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_reader_has_read_once_it_does_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker asks for the ids before each unit: reading whole segments each time would be quadratic."""
     store, lines = Store.open(tmp_path), []
     real = segment._head
@@ -286,18 +323,25 @@ def test_a_reader_that_reads_on_knows_what_a_new_one_reads(data: st.DataObject) 
         store, seed = Store.open(folder), 0
         writers = [store.writer(sync=False) for _ in range(2)]
         for act in data.draw(
-            st.lists(st.sampled_from(["append", "append", "half", "cut", "rubbish", "lose", "remove"]), max_size=10)
+            st.lists(
+                st.sampled_from(["append", "append", "half", "cut", "rubbish", "lose", "remove"]), max_size=10
+            )
         ):
             files = sorted(store.records.glob("*.jsonl"))
             if act == "append" or not files:
                 seed += 1
-                many = [record_of(data.draw(st.integers(0, 3))), record_of(10 + seed, data.draw(outcomes), seed)]
+                many = [
+                    record_of(data.draw(st.integers(0, 3))),
+                    record_of(10 + seed, data.draw(outcomes), seed),
+                ]
                 writers[data.draw(st.integers(0, 1))].append(many)
             else:
                 spoil(act, data.draw(st.sampled_from(files)), data.draw(st.integers(0, 99)))
             fresh = Store.open(folder)
             assert store.heads() == fresh.heads() and store.damage() == fresh.damage()
-            assert [store.attempts(run_of(s).id) for s in range(4)] == [fresh.attempts(run_of(s).id) for s in range(4)]
+            assert [store.attempts(run_of(s).id) for s in range(4)] == [
+                fresh.attempts(run_of(s).id) for s in range(4)
+            ]
         for writer in writers:
             writer.close()
 
@@ -332,7 +376,11 @@ if forked:
 """
     assert child(code, tmp_path).communicate(timeout=30) == ("", None)
     store = Store.open(tmp_path)
-    assert len(store.heads()) == 79 and not store.damage(check=True) and len(list(store.records.glob("*.jsonl"))) == 2
+    assert (
+        len(store.heads()) == 79
+        and not store.damage(check=True)
+        and len(list(store.records.glob("*.jsonl"))) == 2
+    )
 
 
 @pytest.mark.parametrize("patience", [0.0, 0.05, 0.2])
@@ -377,7 +425,13 @@ def test_any_flipped_byte_of_a_line_costs_at_most_what_it_touches(tmp_path: Path
     for at in [*range(ends[0] + 1, ends[1], 7), ends[1], ends[2]]:
         flip(path, at)
         fresh = Store.open(tmp_path)
-        lost = {run_of(1).id} if at < ends[1] else {run_of(1).id, run_of(2).id} if at == ends[1] else {run_of(2).id}
+        lost = (
+            {run_of(1).id}
+            if at < ends[1]
+            else {run_of(1).id, run_of(2).id}
+            if at == ends[1]
+            else {run_of(2).id}
+        )
         assert {run_of(seed).id for seed in range(3)} - fresh.ids() == lost, at
         damage = fresh.damage()
         assert damage and any(d.at <= at < d.at + d.size for d in damage)
@@ -401,7 +455,10 @@ def test_a_shortened_or_missing_file_of_traces(tmp_path: Path) -> None:
     store = filled(tmp_path)
     path = one_file(store, ".bin")
     os.truncate(path, path.stat().st_size - 1)
-    assert store.ids() == {run_of(0).id, run_of(1).id} and f"run {run_of(2).id} is not whole" in store.damage()[0].reason
+    assert (
+        store.ids() == {run_of(0).id, run_of(1).id}
+        and f"run {run_of(2).id} is not whole" in store.damage()[0].reason
+    )
     path.unlink()
     assert store.heads() == [] and len(store.damage()) == 3
 
@@ -442,7 +499,8 @@ def test_full_disk(tmp_path: Path, disk: dict[str, int], room: int) -> None:
         before = {p: p.read_bytes() for p in store.records.iterdir()}
         disk["room"] = room
         with pytest.raises(
-            UserError, match=r"cannot store 3 records .those stored before are whole.*the disk is full .*free space"
+            UserError,
+            match=r"cannot store 3 records .those stored before are whole.*the disk is full .*free space",
         ):
             writer.append([record_of(seed) for seed in (1, 2, 3)])
         assert {p: p.read_bytes() for p in store.records.iterdir()} == before and not store.damage(check=True)
@@ -472,7 +530,9 @@ for seed in range(100):
     seed, message = out.split(" ", 1)
     assert int(seed) > 2 and "the disk is full (File too large)" in message
     store = Store.open(tmp_path)
-    assert store.ids(check=True) == {run_of(i).id for i in (*range(int(seed)), 1000)} and not store.damage(check=True)
+    assert store.ids(check=True) == {run_of(i).id for i in (*range(int(seed)), 1000)} and not store.damage(
+        check=True
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs Unix users")
@@ -505,7 +565,8 @@ for attempt in tries:
     lines = out.splitlines()
     assert lines[0] == "3" and len(lines) == 4
     assert all(
-        "may not be changed (Permission denied)" in line and "name a folder that you may write to" in line for line in lines[1:]
+        "may not be changed (Permission denied)" in line and "name a folder that you may write to" in line
+        for line in lines[1:]
     )
     assert len(kept) == 6 and "new" not in kept
 
@@ -517,7 +578,9 @@ def test_opening_what_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="must be a folder, got the file"):
         Store.open(tmp_path / "file")
-    with pytest.raises(UserError, match=r"must be new, empty or have a format.json; .* holds file: name another folder"):
+    with pytest.raises(
+        UserError, match=r"must be new, empty or have a format.json; .* holds file: name another folder"
+    ):
         Store.open(tmp_path)
     with pytest.raises(UserError, match=r"no results in .*nowhere"):
         Store.open(tmp_path / "nowhere", create=False)
@@ -547,7 +610,9 @@ def test_opening_what_another_process_is_just_making(tmp_path: Path, monkeypatch
 
 
 def test_processes_open_new_folders_at_once(tmp_path: Path) -> None:
-    code = "for i in range(50):\n    Store.open(f'{sys.argv[1]}/{i}').writer(sync=False).append([record_of(0)])"
+    code = (
+        "for i in range(50):\n    Store.open(f'{sys.argv[1]}/{i}').writer(sync=False).append([record_of(0)])"
+    )
     some = [child(code, tmp_path, stderr=subprocess.PIPE) for _ in range(3)]
     assert [p.communicate(timeout=60)[1] for p in some] == [""] * 3 and not any(p.returncode for p in some)
 
@@ -572,7 +637,12 @@ def test_opening_an_empty_folder_and_again(tmp_path: Path) -> None:
     (tmp_path / ".gitkeep").touch()
     assert Store.open(tmp_path).heads() == [] == Store.open(str(tmp_path), create=False).heads()
     assert read_json(tmp_path / "format.json") == {"preheat-store": 1}
-    assert sorted(p.name for p in tmp_path.rglob("*")) == [".gitkeep", "checkpoints", "format.json", "records"]
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [
+        ".gitkeep",
+        "checkpoints",
+        "format.json",
+        "records",
+    ]
 
 
 @pytest.mark.parametrize(

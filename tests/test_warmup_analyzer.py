@@ -46,7 +46,11 @@ CIFAR10 = {
 SAME = {0: [60.0], 5: [63.0]}
 CIFAR100 = {5000: SAME, 1000: SAME, 500: SAME, 100: {0: [20.0], 5: [24.0]}}
 ADAMW = {1000: {0: [81.0], 5: [82.0]}, 100: {0: [50.0], 1: [53.0]}}
-ALL = [*rows_of("cifar10", "sgd", CIFAR10), *rows_of("cifar100", "sgd", CIFAR100), *rows_of("cifar10", "adamw", ADAMW)]
+ALL = [
+    *rows_of("cifar10", "sgd", CIFAR10),
+    *rows_of("cifar100", "sgd", CIFAR100),
+    *rows_of("cifar10", "adamw", ADAMW),
+]
 
 
 def folder(tmp_path, rows):
@@ -61,8 +65,18 @@ def seen(tmp_path):
 
 def test_the_best_warmup_of_each_size_is_that_of_the_highest_mean(seen):
     found = seen.find_optimal_warmup("cifar10", "sgd")
-    assert [tuple(f)[:5] for f in found] == [(1000, 5, 84.0, 81.0, 3.0), (500, 5, 74.0, 70.0, 4.0), (100, 0, 51.0, 51.0, 0.0)]
-    assert found[0]._fields[:5] == ("examples_per_class", "optimal_warmup", "optimal_acc", "baseline_acc", "improvement")
+    assert [tuple(f)[:5] for f in found] == [
+        (1000, 5, 84.0, 81.0, 3.0),
+        (500, 5, 74.0, 70.0, 4.0),
+        (100, 0, 51.0, 51.0, 0.0),
+    ]
+    assert found[0]._fields[:5] == (
+        "examples_per_class",
+        "optimal_warmup",
+        "optimal_acc",
+        "baseline_acc",
+        "improvement",
+    )
     assert [f.seeds for f in found] == [2, 2, 2]
 
 
@@ -88,10 +102,15 @@ def test_of_equal_means_the_shorter_warmup_is_best_and_without_a_baseline_there_
 def test_the_line_is_scipys_and_the_fixed_rule_misses_by_hand_counted_errors(seen):
     rule = seen.derive_empirical_rule("cifar10", "sgd")
     line = stats.linregress(np.log([1001, 501, 101]), [5, 5, 0])
-    assert rule["linear"] == pytest.approx({"slope": line.slope, "intercept": line.intercept, "r2": line.rvalue**2}, rel=1e-10)
+    assert rule["linear"] == pytest.approx(
+        {"slope": line.slope, "intercept": line.intercept, "r2": line.rvalue**2}, rel=1e-10
+    )
     assert rule["piecewise"]["mae"] == pytest.approx((0 + 3 + 1) / 3)
     assert (rule["n"], [p["piecewise_warmup"] for p in rule["points"]]) == (3, [5, 2, 1])
-    assert [p["examples_per_class"] for p in seen.derive_empirical_rule("cifar100", "sgd")["points"]] == [500, 100]
+    assert [p["examples_per_class"] for p in seen.derive_empirical_rule("cifar100", "sgd")["points"]] == [
+        500,
+        100,
+    ]
 
 
 def test_a_rule_needs_two_sizes_and_r2_two_different_best_warmups(tmp_path):
@@ -100,11 +119,25 @@ def test_a_rule_needs_two_sizes_and_r2_two_different_best_warmups(tmp_path):
         {"slope": 0, "intercept": 5, "r2": None}, abs=1e-12
     )
     one = WarmupAnalyzer(folder(tmp_path, rows_of("cifar10", "sgd", {500: {5: [1.0]}})))
-    assert one.derive_empirical_rule("cifar10", "sgd")["linear"] == {"slope": None, "intercept": None, "r2": None}
+    assert one.derive_empirical_rule("cifar10", "sgd")["linear"] == {
+        "slope": None,
+        "intercept": None,
+        "r2": None,
+    }
 
 
 def test_the_fixed_rule_is_the_seeds():
-    assert [piecewise(n) for n in (5000, 1000, 999, 500, 399, 200, 100, 99, 50)] == [5, 5, 4, 2, 1, 1, 1, 1, 1]
+    assert [piecewise(n) for n in (5000, 1000, 999, 500, 399, 200, 100, 99, 50)] == [
+        5,
+        5,
+        4,
+        2,
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_h1_counts_runs_without_warmup_as_nothing_gained_and_each_training_set_once(tmp_path):
@@ -133,11 +166,20 @@ def test_h2_is_scipys_rank_correlation_and_its_exact_p_value_counts_all_orders(s
 def test_h2_on_five_sizes_and_h3(tmp_path):
     best = {5000: 5, 1000: 10, 500: 5, 100: 1, 50: 0}
     table = {n: {w: [70.0 + (w == b)] for w in (0, 1, 5, 10, 20)} for n, b in best.items()}
-    two = {n: {w: [60.0 + (w == b)] for w in (0, 1, 5, 10, 20)} for n, b in {5000: 5, 1000: 5, 500: 5, 100: 1, 50: 5}.items()}
-    rows = [*rows_of("cifar10", "sgd", table), *rows_of("cifar100", "sgd", two), *rows_of("medmnist", "sgd", table)]
+    two = {
+        n: {w: [60.0 + (w == b)] for w in (0, 1, 5, 10, 20)}
+        for n, b in {5000: 5, 1000: 5, 500: 5, 100: 1, 50: 5}.items()
+    }
+    rows = [
+        *rows_of("cifar10", "sgd", table),
+        *rows_of("cifar100", "sgd", two),
+        *rows_of("medmnist", "sgd", table),
+    ]
     said = WarmupAnalyzer(folder(tmp_path, rows)).test_hypotheses()
     found = stats.spearmanr(list(best), list(best.values()))
-    assert (said["H2"]["correlation"], said["H2"]["p_value"]) == pytest.approx((found.statistic, found.pvalue), rel=1e-10)
+    assert (said["H2"]["correlation"], said["H2"]["p_value"]) == pytest.approx(
+        (found.statistic, found.pvalue), rel=1e-10
+    )
     assert (said["H3"]["consistency_c10_c100"], said["H3"]["n"]) == (pytest.approx(2 / 3), 3)
     assert (said["H3"]["consistency_c10_medmnist"], said["H3"]["n_medmnist"]) == (1.0, 5)
     assert "one size in 5" in said["H3"]["note"]
@@ -157,8 +199,14 @@ def test_h4_is_the_seeds_number_and_beside_it_what_warmup_alone_does(seen):
 
 def test_the_distance_between_datasets_makes_h4s_number_and_not_the_warmup_one():
     def rows(gap):
-        near = [Summary("", "a", 500, 500, w, o, 42, 70.0 + w * (o == "sgd")) for w in (0, 1) for o in ("sgd", "adamw")]
-        return near + [r._replace(dataset="b", accuracy=r.accuracy - gap) for r in near if r.optimizer == "adamw"]
+        near = [
+            Summary("", "a", 500, 500, w, o, 42, 70.0 + w * (o == "sgd"))
+            for w in (0, 1)
+            for o in ("sgd", "adamw")
+        ]
+        return near + [
+            r._replace(dataset="b", accuracy=r.accuracy - gap) for r in near if r.optimizer == "adamw"
+        ]
 
     alone, apart = hypotheses(rows(0))["H4"], hypotheses(rows(40))["H4"]
     assert alone["adamw_std"] < alone["sgd_std"] < apart["adamw_std"]
@@ -167,16 +215,24 @@ def test_the_distance_between_datasets_makes_h4s_number_and_not_the_warmup_one()
 
 def test_without_the_runs_a_hypothesis_needs_it_says_so(tmp_path):
     said = WarmupAnalyzer(folder(tmp_path, rows_of("digits", "adamw", {10: {5: [80.0]}}))).test_hypotheses()
-    assert [said[h][k] for h, k in (("H1", "peak_dataset_size"), ("H2", "correlation"), ("H3", "consistency_c10_c100"))] == [
-        None
-    ] * 3
-    assert (said["H4"]["sgd_std"], said["H4"]["conclusion"]) == (None, "no spread over all runs of a size for SGD and AdamW")
+    assert [
+        said[h][k]
+        for h, k in (("H1", "peak_dataset_size"), ("H2", "correlation"), ("H3", "consistency_c10_c100"))
+    ] == [None] * 3
+    assert (said["H4"]["sgd_std"], said["H4"]["conclusion"]) == (
+        None,
+        "no spread over all runs of a size for SGD and AdamW",
+    )
     assert [said[h]["n"] for h in ("H1", "H2", "H3")] == [0, 0, 0]
 
 
 def test_the_heat_map_shows_the_means_and_is_written_as_a_png(seen, tmp_path):
     data = heat([r for r in seen.rows if (r.dataset, r.optimizer) == ("cifar10", "sgd")])
-    assert (data.rows, data.columns, data.row_label) == (("1000", "500", "100"), ("0", "1", "5"), "examples per class")
+    assert (data.rows, data.columns, data.row_label) == (
+        ("1000", "500", "100"),
+        ("0", "1", "5"),
+        "examples per class",
+    )
     assert data.values == ((81.0, None, 84.0), (70.0, None, 74.0), (51.0, 50.0, None))
     assert (data.texts[0], data.low, data.high) == (("81.0", "", "84.0"), 50.0, 84.0)
     path = tmp_path / "new" / "map.png"
@@ -200,7 +256,9 @@ def test_the_summary_report_is_valid_json_of_plain_numbers(seen, tmp_path):
     assert (report["data_regimes"], report["warmup_values"]) == ([5000, 1000, 500, 100], [0, 1, 5])
     assert list(report["empirical_rules"]) == ["cifar10_adamw", "cifar10_sgd", "cifar100_sgd"]
     assert set(report["hypothesis_tests"]) == {"H1", "H2", "H3", "H4"}
-    assert {p.name for p in out.glob("*.png")} == {f"heatmap_{pair}.png" for pair in report["empirical_rules"]}
+    assert {p.name for p in out.glob("*.png")} == {
+        f"heatmap_{pair}.png" for pair in report["empirical_rules"]
+    }
 
 
 def test_nan_in_the_file_of_the_seeds_code_is_an_unknown_accuracy(tmp_path):
@@ -223,7 +281,10 @@ def test_rows_that_chose_a_peak_rate_are_left_out(tmp_path):
         ({"a": 1}, "must hold a list of summaries"),
         ([], "at least one run's summary"),
         ([{"dataset": "cifar10", "best_val_accuracy": 1}], "lacks examples_per_class"),
-        ([{k if k != "best_val_acc" else "best_acc": v for k, v in ALL[0].items()}], "did you mean 'best_val_acc' by 'best_acc'"),
+        (
+            [{k if k != "best_val_acc" else "best_acc": v for k, v in ALL[0].items()}],
+            "did you mean 'best_val_acc' by 'best_acc'",
+        ),
         ([{**ALL[0], "warmup_epochs": None}], "warmup_epochs must be a number"),
         ([{**ALL[0], "best_val_acc": "70 %"}], "best_val_acc must be a number in percent"),
         ([{**ALL[0], "seed": "first"}], "seed must be a whole number"),
@@ -247,15 +308,17 @@ def test_unknown_names_have_the_nearest_match_and_pathmnist_is_medmnist(seen, tm
         seen.find_optimal_warmup("cifar11", "sgd")
     with pytest.raises(UserError, match="unknown optimizer 'adam': did you mean 'adamw'"):
         seen.derive_empirical_rule("cifar10", "adam")
-    with pytest.raises(UserError, match="no run of cifar100 with adamw has an accuracy; there is cifar10 with sgd"):
+    with pytest.raises(
+        UserError, match="no run of cifar100 with adamw has an accuracy; there is cifar10 with sgd"
+    ):
         seen.plot_warmup_heatmap("cifar100", "adamw")
     rows = rows_of("medmnist", "sgd", {50: {0: [70.0]}})
-    assert WarmupAnalyzer(folder(tmp_path, rows)).find_optimal_warmup("pathmnist", "sgd")[0].optimal_acc == 70.0
+    assert (
+        WarmupAnalyzer(folder(tmp_path, rows)).find_optimal_warmup("pathmnist", "sgd")[0].optimal_acc == 70.0
+    )
 
 
 def test_the_class_is_imported_when_first_used_without_torch():
-    code = (
-        "import preheat, sys; assert 'matplotlib' not in sys.modules; preheat.WarmupAnalyzer; assert 'torch' not in sys.modules"
-    )
+    code = "import preheat, sys; assert 'matplotlib' not in sys.modules; preheat.WarmupAnalyzer; assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

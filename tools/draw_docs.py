@@ -74,7 +74,9 @@ def fall(curve: str, power: float | None = None, final: float = 0.0) -> Any:
 
 
 SHORT = cosine(at="left").resolve(100)  # of the schedule that is extended
-NORMS = [1 + 6 * math.exp(-t / 10) + 0.4 * (t / 200) ** 2 for t in range(200)]  # large at first, and growing at the end
+NORMS = [
+    1 + 6 * math.exp(-t / 10) + 0.4 * (t / 200) ** 2 for t in range(200)
+]  # large at first, and growing at the end
 PICTURES = {
     "warmup": Picture(
         {
@@ -157,7 +159,9 @@ PICTURES = {
     ),
     "given": Picture(
         {
-            "pieces": Pieces([Piece("10%", 0, 1), Piece("30%", 1, 1), Piece(None, 1, 0.3, "cosine"), Piece("20%", 0.3, 0)]),
+            "pieces": Pieces(
+                [Piece("10%", 0, 1), Piece("30%", 1, 1), Piece(None, 1, 0.3, "cosine"), Piece("20%", 0.3, 0)]
+            ),
             "tabulated, hold": tabulated(values=[0.25, 1, 0.5, 0.5, 0.25]),
             "tabulated, linear": tabulated(values=[0.25, 1, 0.5, 0.5, 0.25], between="linear"),
             "spline": spline(places=["0%", "15%", "60%", "100%"], factors=[0, 1, 0.6, 0]),
@@ -167,7 +171,9 @@ PICTURES = {
     "combining": Picture(
         {
             "radam() * cosine()": radam() * cosine(),
-            "linear().then(constant().scaled(0.1), at='60%')": linear().then(constant().scaled(0.1), at="60%"),
+            "linear().then(constant().scaled(0.1), at='60%')": linear().then(
+                constant().scaled(0.1), at="60%"
+            ),
             "wsd(warmup='5%').scaled(0.8)": wsd(warmup="5%").scaled(0.8),
         }
     ),
@@ -215,7 +221,9 @@ def svg(picture: Picture) -> bytes:
     with rc_context({"svg.hashsalt": "preheat", "path.simplify_threshold": 0.2}):
         figure = schedule_figure(picture.schedules, **run, log=picture.log, unit=picture.unit)
         figure.set_facecolor("white")  # a page may be dark
-        for words in figure.axes[0].texts:  # a box where the plot has a halo, which would write each letter out twice
+        for words in figure.axes[
+            0
+        ].texts:  # a box where the plot has a halo, which would write each letter out twice
             words.set_path_effects([])
             words.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6})
         figure.savefig(out, format="svg", metadata={"Date": None, "Description": json.dumps(shown(picture))})

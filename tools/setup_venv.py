@@ -24,7 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 WINDOWS = platform.system() == "Windows"
 CONSTRAINTS = ROOT / "constraints.txt"
-TORCH = next(line.strip() for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
+TORCH = next(
+    line.strip()
+    for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+    if line.startswith("torch==")
+)
 EXTRAS = {"run": "", "dev": "[dev,peers]", "bench": "[dev,peers,bench]"}  # each has what those before it have
 ALONE = {"run": (), "dev": ("timm",), "bench": ("timm",)}  # without dependencies: timm asks for torchvision
 NO_VENV = """{python} can't make a virtual environment{why}
@@ -35,7 +39,9 @@ Elsewhere name another Python, such as: make PYTHON=python3.12 demo"""
 def main(kind: str = "run") -> int:
     """Set up; returns the exit code."""
     if sys.version_info < (3, 11):
-        print(f"preheat needs Python 3.11 or newer, this is {platform.python_version()}: write make PYTHON=python3.11 demo")
+        print(
+            f"preheat needs Python 3.11 or newer, this is {platform.python_version()}: write make PYTHON=python3.11 demo"
+        )
         return 2
     if kind not in EXTRAS:
         print(f"what to set up is one of {', '.join(EXTRAS)}, got {kind!r}")
@@ -61,12 +67,18 @@ def stamp(kind: str) -> Path:
 
 def ready(kind: str) -> bool:
     """Whether this kind was installed from the files as they are now."""
-    return stamp(kind).exists() and stamp(kind).read_text(encoding="utf-8") == fingerprint() and python_of(VENV).exists()
+    return (
+        stamp(kind).exists()
+        and stamp(kind).read_text(encoding="utf-8") == fingerprint()
+        and python_of(VENV).exists()
+    )
 
 
 def fingerprint() -> str:
     """Changes when what must be installed does."""
-    text = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "tools/setup_venv.py"))
+    text = b"".join(
+        (ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt", "tools/setup_venv.py")
+    )
     return hashlib.sha256(text).hexdigest()
 
 
@@ -80,20 +92,29 @@ def make_venv(venv: Path) -> bool:
     if has_pip(venv):
         return True
     print(f"creating {venv.name}")
-    done = subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True, check=False
+    )
     if done.returncode == 0 and has_pip(venv):
         return True
     said = (done.stderr or done.stdout).strip()
     missing = importlib.util.find_spec("ensurepip") is None
     why = ": its module ensurepip is missing." if missing else f":\n{said}"
-    print(NO_VENV.format(python=sys.executable, why=why, version=".".join(platform.python_version_tuple()[:2])))
+    print(
+        NO_VENV.format(python=sys.executable, why=why, version=".".join(platform.python_version_tuple()[:2]))
+    )
     return False
 
 
 def has_pip(venv: Path) -> bool:
     """Whether the environment's Python runs and has pip."""
     try:
-        return subprocess.run([str(python_of(venv)), "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [str(python_of(venv)), "-m", "pip", "--version"], capture_output=True, check=False
+            ).returncode
+            == 0
+        )
     except OSError:
         return False
 
@@ -126,10 +147,24 @@ def install_torch() -> bool:
     if pip("install", f"{TORCH}+cpu") == 0:
         return True
     print("pip's sources do not have that build; asking uv for it")
-    uv = [python, "-m", "uv", "pip", "install", "--python", python, "--constraint", str(CONSTRAINTS), "--torch-backend", "cpu"]
+    uv = [
+        python,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--python",
+        python,
+        "--constraint",
+        str(CONSTRAINTS),
+        "--torch-backend",
+        "cpu",
+    ]
     if pip("install", "uv") == 0 and subprocess.run([*uv, TORCH], check=False).returncode == 0:
         return True
-    print(f"no CPU build of {TORCH} could be installed: install one into .venv as torch's own pages say, then run this again")
+    print(
+        f"no CPU build of {TORCH} could be installed: install one into .venv as torch's own pages say, then run this again"
+    )
     return False
 
 

@@ -16,7 +16,13 @@ from preheat.core.lengths import is_number
 Group = dict[str, Any]
 Also = Mapping[str, Between | Sequence[Between | None]]
 _PARTS = {"beta1": 0, "beta2": 1}
-_BELOW = {"weight_decay": math.inf, "eps": math.inf, "momentum": 1.0, "beta1": 1.0, "beta2": 1.0}  # all at least 0
+_BELOW = {
+    "weight_decay": math.inf,
+    "eps": math.inf,
+    "momentum": 1.0,
+    "beta1": 1.0,
+    "beta2": 1.0,
+}  # all at least 0
 _SAME = 1e-6  # numbers that differ by less are one: a float32 tensor holds 7 digits
 
 
@@ -61,11 +67,15 @@ def moving(groups: Sequence[Group], also: Also) -> dict[str, Between | tuple[Bet
         if isinstance(given, list | tuple):
             out[name] = tuple(None if b is None else _within(name, between(b)) for b in given)
             if len(given) != len(groups):
-                raise UserError(f"also[{name!r}] must have one entry for each of {len(groups)} groups, got {len(given)}")
+                raise UserError(
+                    f"also[{name!r}] must have one entry for each of {len(groups)} groups, got {len(given)}"
+                )
             continue
         values = [get(g, name) for g in groups]
         if len(set(values)) > 1:
-            raise UserError(f"the groups differ in {name}, got {values}: write a list, a Between or None for each group")
+            raise UserError(
+                f"the groups differ in {name}, got {values}: write a list, a Between or None for each group"
+            )
         out[name] = _within(name, between(given))
     return out
 
@@ -75,7 +85,9 @@ def _within(name: str, one: Between) -> Between:
     below = _BELOW.get(name)
     if below is not None and not all(0 <= end < below for end in (one.at_zero, one.at_peak)):
         rule = "at least 0" + ("" if below == math.inf else f" and below {below:g}")
-        raise UserError(f"{name} must stay {rule}, got also[{name!r}] from {one}: write at_zero and at_peak in that range")
+        raise UserError(
+            f"{name} must stay {rule}, got also[{name!r}] from {one}: write at_zero and at_peak in that range"
+        )
     return one
 
 
@@ -89,10 +101,14 @@ def rate(value: Any) -> float:
 def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
     """The peak of each group: as given, or its own rate; its `initial_lr` where its own may be one from mid-run."""
     if peak is None:
-        return [initial if own == 0 or (initial and own != initial) else own for own, initial in map(both, groups)]
+        return [
+            initial if own == 0 or (initial and own != initial) else own for own, initial in map(both, groups)
+        ]
     many = list(peak) if isinstance(peak, list | tuple) else [peak] * len(groups)
     if len(many) != len(groups):
-        raise UserError(f"peak must be one rate or one for each of {len(groups)} groups, got {len(many)}: write peak=1e-3")
+        raise UserError(
+            f"peak must be one rate or one for each of {len(groups)} groups, got {len(many)}: write peak=1e-3"
+        )
     return [rate(p) for p in many]
 
 

@@ -10,7 +10,9 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 
 
-def as_optax(schedule: Any, total_steps: int | str, *, peak: float, per_epoch: float | None = None) -> Callable[[Any], Any]:
+def as_optax(
+    schedule: Any, total_steps: int | str, *, peak: float, per_epoch: float | None = None
+) -> Callable[[Any], Any]:
     """`count -> rate` for `optax.adam(learning_rate=...)`: peak times the factor of update `count`.
 
     rate(k) = peak s(min(k, T - 1)), an array in an array out. The T rates are computed in float64, rounded once to

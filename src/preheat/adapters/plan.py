@@ -41,14 +41,19 @@ class Plan:
         """A hash of all that gives the rates their shape: not of the peaks, nor of the number of groups that share it."""
         each = {id(s): digest(s) for s in self.schedules}
         names = [each[id(s)] for s in self.schedules]
-        moving = {n: [b and b.json() for b in v] if isinstance(v, tuple) else v.json() for n, v in self.moving.items()}
+        moving = {
+            n: [b and b.json() for b in v] if isinstance(v, tuple) else v.json()
+            for n, v in self.moving.items()
+        }
         return digest([names if len(set(names)) > 1 else names[:1], list(self.run), moving])
 
     def origin(self, fingerprint: Any, k: int) -> Plan | None:
         """The plan of a run saved at update `k`, if its rates until then were these: this plan, or one that it extends."""
         if fingerprint == self.fingerprint:
             return self
-        tops = {(s.was, s.place) if isinstance(s, extended) else None for s in (*self.schedules, *self._moved())}
+        tops = {
+            (s.was, s.place) if isinstance(s, extended) else None for s in (*self.schedules, *self._moved())
+        }
         if None in tops or len(tops) > 1:
             return None
         ((was, place),) = tops  # type: ignore[misc]
@@ -59,7 +64,9 @@ class Plan:
     def resolved(self, schedule: Any, peak: float | None = None) -> Any:
         """A schedule on this run. peak: for levels given as rates; 0, a group that is not trained, is none."""
         run = self.run
-        return schedule.resolve(run.total, run.per_epoch, peak=peak or None, samples=run.samples, tokens=run.tokens)
+        return schedule.resolve(
+            run.total, run.per_epoch, peak=peak or None, samples=run.samples, tokens=run.tokens
+        )
 
     def tracks(self, peaks: Sequence[float]) -> list[Any]:
         """Each group's resolved schedule: one object for all groups that share it, or for each peak if it has absolute rates."""
@@ -85,7 +92,9 @@ class Plan:
             return None
 
     def _absolute(self, group: int, schedule: Any, peak: float) -> Any:
-        made = self.resolved(schedule, peak or 1e100)  # every level lies below that: any other error comes now
+        made = self.resolved(
+            schedule, peak or 1e100
+        )  # every level lies below that: any other error comes now
         if not peak:
             raise UserError(
                 f"a level given as a rate, such as 1e-6lr, needs a peak rate above 0, got lr=0 of group {group}: give it a peak, "
@@ -104,7 +113,9 @@ class Plan:
 
         moves = []
         for name, given in self.moving.items():
-            moves.append((name, [*map(values, given)] if isinstance(given, tuple) else [values(given)] * len(tracks)))
+            moves.append(
+                (name, [*map(values, given)] if isinstance(given, tuple) else [values(given)] * len(tracks))
+            )
         return Block(begin, [lists[id(t)] for t in tracks], moves)
 
     def extended(self, peaks: Sequence[float], total: int, *, at: int, how: str, **options: Any) -> Plan:
@@ -112,7 +123,10 @@ class Plan:
 
         But a cooldown is the rate's alone: what was left of the others is then stretched, or holds where none was left.
         """
-        new = [self.resolved(s, p).extend(total, at=at, how=how, **options) for s, p in zip(self.schedules, peaks, strict=True)]
+        new = [
+            self.resolved(s, p).extend(total, at=at, how=how, **options)
+            for s, p in zip(self.schedules, peaks, strict=True)
+        ]
         others = how if how != "cooldown" else "rescale" if at < self.run.total else "continue"
         moving = self._moving(lambda s: self.resolved(s).extend(total, at=at, how=others).schedule)
         return Plan(tuple(r.schedule for r in new), self.run._replace(total=new[0].total), moving)
@@ -159,12 +173,20 @@ def declared(given: Any, total: Any, per_epoch: Any, *, groups: int, moving: Mov
     """The plan from what a user gives: one schedule or a list, unresolved with a total, or resolved."""
     many = list(given) if isinstance(given, list | tuple) else [given]
     if isinstance(given, list | tuple) and len(many) != groups:
-        raise UserError(f"schedule must be one, or a list with one for each of {groups} groups, got {len(many)}")
+        raise UserError(
+            f"schedule must be one, or a list with one for each of {groups} groups, got {len(many)}"
+        )
     runs = {s.run._replace(peak=None) for s in many if isinstance(s, Resolved)}
     if not runs and total is None:
         raise UserError("total_steps is needed, the number of updates: write total_steps=10_000")
     if len(runs) > 1 or (runs and (total is not None or per_epoch is not None)):
-        raise UserError("a resolved schedule brings its total and per_epoch: leave them out, and resolve all groups' alike")
+        raise UserError(
+            "a resolved schedule brings its total and per_epoch: leave them out, and resolve all groups' alike"
+        )
     schedules = [s.schedule if isinstance(s, Resolved) else as_schedule(s) for s in many]
-    run = runs.pop() if runs else horizon(total if isinstance(total, str | Length) else whole("total_steps", total, 1), per_epoch)
+    run = (
+        runs.pop()
+        if runs
+        else horizon(total if isinstance(total, str | Length) else whole("total_steps", total, 1), per_epoch)
+    )
     return Plan(tuple(schedules * (groups if len(many) == 1 else 1)), run, moving)

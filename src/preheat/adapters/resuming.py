@@ -16,7 +16,9 @@ from preheat.schedules.sampling import MOST, shown
 def update(k: Any, name: str = "an update", least: int = 0) -> int:
     """`k` as the number of an update, checked."""
     if isinstance(k, bool) or not hasattr(k, "__index__") or operator.index(k) < least:
-        raise UserError(f"{name} must be a whole number >= {least}, got {k!r}: the first update is 0 (last_epoch=-1)")
+        raise UserError(
+            f"{name} must be a whole number >= {least}, got {k!r}: the first update is 0 (last_epoch=-1)"
+        )
     if k > MOST:
         raise UserError(f"{name} must be at most 2^53, got {shown(k)}: the first update is 0")
     return operator.index(k)
@@ -44,7 +46,9 @@ def read(state: Any, plan: Plan) -> tuple[int, Plan | None]:
     return k, origin
 
 
-def settled(groups: Sequence[Group], doubts: Collection[int], k: int, plan: Plan | None, *, sure: bool) -> dict[int, float]:
+def settled(
+    groups: Sequence[Group], doubts: Collection[int], k: int, plan: Plan | None, *, sure: bool
+) -> dict[int, float]:
     """The peaks of the groups in doubt, whose own `lr` and `initial_lr` are all that tells their peak at update `k`.
 
     plan: what their run followed, None for another; sure: whether a state says so. A rate that the plan does not give from

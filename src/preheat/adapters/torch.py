@@ -20,7 +20,10 @@ from preheat.adapters.plan import BLOCK, Plan, declared
 from preheat.adapters.resuming import extension, inherited, read, settled, update
 from preheat.core.errors import UserError, unknown
 
-_QUIET, _STALLED = 3, 256  # step() calls without an update after which a user is told: before training, and at any time
+_QUIET, _STALLED = (
+    3,
+    256,
+)  # step() calls without an update after which a user is told: before training, and at any time
 
 
 class ScheduleLR(LRScheduler):
@@ -74,7 +77,9 @@ class ScheduleLR(LRScheduler):
             raise unknown("count (what step() counts)", count, ("updates", "calls"))
         groups = optimizer.param_groups
         self.optimizer = optimizer
-        self._plan = declared(schedule, total_steps, per_epoch, groups=len(groups), moving=moving(groups, also or {}))
+        self._plan = declared(
+            schedule, total_steps, per_epoch, groups=len(groups), moving=moving(groups, also or {})
+        )
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
         self.base_lrs: list[Any] = peaks(groups, peak)
@@ -278,7 +283,9 @@ class ScheduleLR(LRScheduler):
         """Match peaks and schedules to the groups that the optimizer has now."""
         groups, n = self.optimizer.param_groups, len(self.base_lrs)
         if len(groups) < n:
-            raise UserError(f"groups may be added, not removed, got {len(groups)} of {n}: build a new ScheduleLR")
+            raise UserError(
+                f"groups may be added, not removed, got {len(groups)} of {n}: build a new ScheduleLR"
+            )
         self._grow()
         part(groups, betas=any(isinstance(m, tuple) for m in self._plan.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):
@@ -292,7 +299,12 @@ class ScheduleLR(LRScheduler):
         """Compute the block of factors around update `k`."""
         self._block = self._plan.block(k, self._tracks)
         self._begin, one = self._block.begin, len({id(t) for t in self._tracks}) == 1
-        plain = one and not self._doubts and not self._block.moves and not any(isinstance(g["lr"], Tensor) for g in self._groups)
+        plain = (
+            one
+            and not self._doubts
+            and not self._block.moves
+            and not any(isinstance(g["lr"], Tensor) for g in self._groups)
+        )
         self._shared: list[float] = self._block.factors[0] if plain else []
 
 

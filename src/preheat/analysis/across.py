@@ -45,13 +45,20 @@ def matched(a: Surface, b: Surface) -> tuple[Array, Array] | None:
 
 
 def _part(s: Surface, sizes: Sequence[str], treatments: Sequence[str], seeds: Sequence[int]) -> Array:
-    c, t, k = ([all_.index(x) for x in some] for all_, some in ((s.labels, sizes), (s.names, treatments), (s.seeds, seeds)))
+    c, t, k = (
+        [all_.index(x) for x in some]
+        for all_, some in ((s.labels, sizes), (s.names, treatments), (s.seeds, seeds))
+    )
     return s.judged[np.ix_(c, t, k)]
 
 
 def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     """H3: per seed the correlation of benefits between tasks, the mean over all pairs of tasks."""
-    pairs = [(a, b) for a, b in combinations(found, 2) if _rest(a, TASK_PATHS) == _rest(b, TASK_PATHS) and _tasks(a) != _tasks(b)]
+    pairs = [
+        (a, b)
+        for a, b in combinations(found, 2)
+        if _rest(a, TASK_PATHS) == _rest(b, TASK_PATHS) and _tasks(a) != _tasks(b)
+    ]
     if not pairs:
         return undecided(claim, _TWO_TASKS)
     both = [x for a, b in pairs if (x := matched(a, b)) is not None]
@@ -109,7 +116,9 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         both
         for a in found
         for b in found
-        if _optimizer(a) == "sgd" and _optimizer(b) == "adamw" and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
+        if _optimizer(a) == "sgd"
+        and _optimizer(b) == "adamw"
+        and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
         if (both := matched(a, b)) is not None
     ]
     if not pairs:
@@ -117,7 +126,9 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     n = min(x.shape[2] for x, _ in pairs)
     if n < 3 or any(x.shape[2] != n for x, _ in pairs):
         return undecided(
-            claim, f"it needs the same three judging seeds or more in both panels, there are {n}.", max(PILOT - n, 1)
+            claim,
+            f"it needs the same three judging seeds or more in both panels, there are {n}.",
+            max(PILOT - n, 1),
         )
     sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
     m = moments(_pseudo(sgd - adamw))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preheat.analysis.findings import Edge, Pooled
-from preheat.analysis.moves import MOST, Panel, at_conditions, choices, conditions_of, name_of, panels, rate_of, sure
+from preheat.analysis.moves import (
+    MOST,
+    Panel,
+    at_conditions,
+    choices,
+    conditions_of,
+    name_of,
+    panels,
+    rate_of,
+    sure,
+)
 from preheat.analysis.table import Table
 from preheat.analysis.words import listed, within
 from preheat.core.errors import UserError
@@ -35,10 +45,14 @@ def _advice(table: Table, panel: Panel) -> str:
         return ""
     at = [c for c in conditions_of(table, panel) if any(e.condition == c for e in ups)]
     if len(at) > MOST:
-        which = [f"{at_conditions(table, at)} ({_which(table, list(dict.fromkeys(e.treatment for e in ups)))})"]
+        which = [
+            f"{at_conditions(table, at)} ({_which(table, list(dict.fromkeys(e.treatment for e in ups)))})"
+        ]
     else:
         best = [_which(table, [e.treatment for e in ups if e.condition == c], short=c != at[0]) for c in at]
-        which = [f"{at_conditions(table, [c], bare=c != at[0])} ({what})" for c, what in zip(at, best, strict=True)]
+        which = [
+            f"{at_conditions(table, [c], bare=c != at[0])} ({what})" for c, what in zip(at, best, strict=True)
+        ]
     return f"{within(panel.name)} {listed(which)}".strip()
 
 

@@ -101,12 +101,17 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """
     study, rows = results.study, results.rows
     last = [last_part(path) for path in study.axes]
-    columns = {path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)}
+    columns = {
+        path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)
+    }
     labels = {path: names([r.axes.get(path) for r in rows]) for path in study.axes}
     metrics = (f"validation_{study.metric}", f"test_{study.metric}", "train_loss")
     return [
         {
-            **{name: r.axes[path] if number(r.axes.get(path)) else labels[path][i] for path, name in columns.items()},
+            **{
+                name: r.axes[path] if number(r.axes.get(path)) else labels[path][i]
+                for path, name in columns.items()
+            },
             "seed": r.seed,
             "outcome": r.outcome,
             "diverged_step": r.diverged,

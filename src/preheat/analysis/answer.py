@@ -42,7 +42,9 @@ def answer(table: Table, found: Found, *, tested: bool = False) -> str:
         return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
     fair = honest(table)
     compared = (
-        _tuned(fair, found.effects) if found.effects else _alone(fair, [c for c in found.cells if c.panel in fair.panels.labels])
+        _tuned(fair, found.effects)
+        if found.effects
+        else _alone(fair, [c for c in found.cells if c.panel in fair.panels.labels])
     )
     said = [
         *unmeasured(table),
@@ -61,7 +63,11 @@ def answer(table: Table, found: Found, *, tested: bool = False) -> str:
 def preliminary(table: Table) -> list[str]:
     """That runs are missing."""
     n = counts(table)
-    return [f"Preliminary: {n.planned - n.missing:,} of {count(n.planned, 'run')} have a record."] if n.missing else []
+    return (
+        [f"Preliminary: {n.planned - n.missing:,} of {count(n.planned, 'run')} have a record."]
+        if n.missing
+        else []
+    )
 
 
 def _tuned(table: Table, effects: Sequence[Effect]) -> list[str]:
@@ -149,7 +155,9 @@ def _place(table: Table, known: Sequence[Inside], settings: int) -> str:
     if not table.numeric:
         return "where every run trained"
     if not known[0].well:
-        return f"at the highest {rate_of(table)} at which every run trained (none is as low as half of the edge)"
+        return (
+            f"at the highest {rate_of(table)} at which every run trained (none is as low as half of the edge)"
+        )
     some = f" ({len(known)} of {settings} settings have a value so low)" if len(known) < settings else ""
     return f"well inside the edge{some}"
 
@@ -164,7 +172,9 @@ def _practice(table: Table, found: Found) -> list[str]:
 
 def _away(table: Table, found: Found) -> list[str]:
     what = f"the {choices(table)}"
-    tested = [e for e in found.effects if e.p is not None and e.estimate.lo != e.estimate.hi and not table.biased]
+    tested = [
+        e for e in found.effects if e.p is not None and e.estimate.lo != e.estimate.hi and not table.biased
+    ]
     differ = sum(e.verdict in ("better", "worse") for e in tested)
     out = []
     if tested:

@@ -86,7 +86,9 @@ def combined(parts: Parts, weights: Array) -> Bounded:
     most = ((up & parts.most) | (down & parts.least))[:, used].any(axis=0)
     sums = (weights * np.nan_to_num(parts.values)).sum(axis=0)[used]
     squares = (weights**2 * np.nan_to_num(parts.squares)).sum(axis=0)[used]
-    return Bounded(moments(sums, math.sqrt(float(squares.mean()) / 12)), float(least.mean()), float(most.mean()))
+    return Bounded(
+        moments(sums, math.sqrt(float(squares.mean()) / 12)), float(least.mean()), float(most.mean())
+    )
 
 
 def mean_weights(parts: Parts) -> Array:

@@ -67,7 +67,9 @@ def effects(table: Table) -> tuple[Effect, ...]:
     equivalent: so is the p of the equivalence test, adjusted in the same way.
     Nothing is decided where the nuisance was chosen on the same seeds, or where all runs of both diverged.
     """
-    spots = [at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()]
+    spots = [
+        at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
+    ]
     pairs = [difference(table, at, table.base) for at in spots]
     unequal = [p_different(m) for m in pairs]
     adjusted = holm(unequal)
@@ -78,7 +80,11 @@ def effects(table: Table) -> tuple[Effect, ...]:
         verdict = _verdict(table, at, m, differs, same)
         goals = [(abs(m.mean), level / 2), (table.study.margin - abs(m.mean), level)]
         more = more_seeds(m, goals) if verdict == "not decided" and m.n and not table.biased else None
-        out.append(Effect(*table.labels(at), table.treatments.labels[table.base], interval(m), p, differs, verdict, more))
+        out.append(
+            Effect(
+                *table.labels(at), table.treatments.labels[table.base], interval(m), p, differs, verdict, more
+            )
+        )
     return tuple(out)
 
 
@@ -100,10 +106,18 @@ def best_sets(table: Table) -> tuple[BestSet, ...]:
     Treatments without a judged run are not shown, nor a set where only one has any. Nothing is dropped where the nuisance was
     chosen on the same seeds.
     """
-    sets = {(p, c): known for p, c in np.ndindex(table.judged.shape[:2]) if len(known := _known(table, p, c)) > 1}
-    pairs = [(p, c, t, other) for (p, c), known in sets.items() for t in known for other in known if t != other]
+    sets = {
+        (p, c): known for p, c in np.ndindex(table.judged.shape[:2]) if len(known := _known(table, p, c)) > 1
+    }
+    pairs = [
+        (p, c, t, other) for (p, c), known in sets.items() for t in known for other in known if t != other
+    ]
     adjusted = holm([_p_better(table, (p, c, other), t) for p, c, t, other in pairs])
-    beaten = {at[:3] for at, p in zip(pairs, adjusted, strict=True) if p is not None and p < ALPHA and not table.biased}
+    beaten = {
+        at[:3]
+        for at, p in zip(pairs, adjusted, strict=True)
+        if p is not None and p < ALPHA and not table.biased
+    }
     out = []
     for (p, c), known in sets.items():
         means = [table.sign * float(np.nanmean(table.judged[p, c, t])) for t in known]

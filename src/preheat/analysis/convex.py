@@ -125,12 +125,20 @@ def bound_curve(
     eta, norms = _table(rates), _norms(gradient)
     best = table_bound(eta, distance=distance, gradient=norms).best_peak if peak is None else peak
     if not is_number(best) or best <= 0:
-        raise UserError(f"peak must be a finite rate above 0, got {peak!r}: write peak=0.1, or leave it out for the best one")
+        raise UserError(
+            f"peak must be a finite rate above 0, got {peak!r}: write peak=0.1, or leave it out for the best one"
+        )
     _check(distance, norms, eta.size)
     few = _FULL if eta.size <= _FULL else _POINTS
-    steps = np.unique(np.linspace(1, eta.size, min(eta.size, few)).round()) if at is None else np.asarray(at, dtype=np.float64)
+    steps = (
+        np.unique(np.linspace(1, eta.size, min(eta.size, few)).round())
+        if at is None
+        else np.asarray(at, dtype=np.float64)
+    )
     if not all(1 <= t <= eta.size and t == int(t) for t in steps.tolist()):
-        raise UserError(f"steps of the curve are whole numbers from 1 to {eta.size}, got {at!r}: write at=[1, {eta.size}]")
+        raise UserError(
+            f"steps of the curve are whole numbers from 1 to {eta.size}, got {at!r}: write at=[1, {eta.size}]"
+        )
     every = np.broadcast_to(norms, eta.shape)
     values = np.array([_value(eta[:t], every[:t], distance, best) for t in steps.astype(int).tolist()])
     return BoundCurve(steps, values, best)

@@ -80,7 +80,9 @@ def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
     for s in range(len(table.seeds)):
         state = table.state[at][:, s]
         known = (state == DONE) | (state == DIVERGED)
-        missing = bool(np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all())
+        missing = bool(
+            np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all()
+        )
         lost = missing or known.sum() < 2
         out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
     log2, width, side = zip(*out, strict=True)
@@ -109,7 +111,10 @@ def edges(table: Table) -> tuple[Edge, ...]:
     good = trained(table)
     spots = list(places(table))
     found = {at: seed_edges(table, good, at) for at in spots}
-    ratios = [_ratio(found[at], found.get((at[0], at[1], table.base))) if at[2] != table.base else None for at in spots]
+    ratios = [
+        _ratio(found[at], found.get((at[0], at[1], table.base))) if at[2] != table.base else None
+        for at in spots
+    ]
     return tuple(
         Edge(
             panel=table.panels.labels[at[0]],
@@ -159,14 +164,26 @@ def pooled(table: Table) -> tuple[Pooled, ...]:
     if table.numeric is None:
         return ()
     good = trained(table)
-    spots = [(p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base]
+    spots = [
+        (p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base
+    ]
     made = {at: x for at in spots if (x := _parts(table, good, at)) is not None}
     ratios = [combined(parts, mean_weights(parts)) for parts, _ in made.values()]
     changes = [dependence(parts, x) for parts, x in made.values()]
     moved, depends = corrected([*ratios]), holm([p for _, p in changes])
     panels, names = table.panels.labels, table.treatments.labels
     return tuple(
-        Pooled(panels[p], names[t], names[table.base], factor(b.estimate), b.p, q, slope and factor(slope), change, r)
+        Pooled(
+            panels[p],
+            names[t],
+            names[table.base],
+            factor(b.estimate),
+            b.p,
+            q,
+            slope and factor(slope),
+            change,
+            r,
+        )
         for (p, t), b, q, (slope, change), r in zip(made, ratios, moved, changes, depends, strict=True)
     )
 

@@ -118,17 +118,25 @@ def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
     if len(s.sizes) < 3:
         return undecided(claim, "it needs at least three data sizes.")
     if not s.choosing.shape[2]:
-        return undecided(claim, "no choosing seed has every setting; continue the study." if table.study.choosing else _UNCHOSEN)
+        return undecided(
+            claim,
+            "no choosing seed has every setting; continue the study." if table.study.choosing else _UNCHOSEN,
+        )
     benefit, gain = _benefit(s)
     inner = np.arange(len(s.sizes))[1:-1]
     floor = rounding(table.step, 4)
     leads = {int(i): [moments(benefit[i] - benefit[end], floor) for end in (0, -1)] for i in inner}
     top = int(inner[gain[inner].argmax()])
     effect, p = _lead(leads)[top], [p_above(m) for m in leads[top]]
-    weaker, last = min(leads[top], key=_lower), max((min(pair, key=_upper) for pair in leads.values()), key=_upper)
+    weaker, last = (
+        min(leads[top], key=_lower),
+        max((min(pair, key=_upper) for pair in leads.values()), key=_upper),
+    )
     effect = Estimate(effect.mean, effect.lo, interval(last).hi, effect.n)
     both = None if None in p else min(1.0, 2 * max(v for v in p if v is not None))
-    told = [_benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]]
+    told = [
+        _benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]
+    ]
     base = spoken(table.study.treatment, s.names[s.base])
     text = f"The choosing seeds pointed at {s.labels[top]} per class. Benefit over {base}: {'; '.join(told)}."
     ways = [(weaker, weaker.mean), (last, claim.smallest - last.mean)]
@@ -171,9 +179,13 @@ def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     for other in found:
         if other is not s and other.n:
             _, beside, floor = lines(other)
-            told = claim.units.estimate(interval(moments(beside, floor)), claim.unit) + (" (one seed)" if other.n == 1 else "")
+            told = claim.units.estimate(interval(moments(beside, floor)), claim.unit) + (
+                " (one seed)" if other.n == 1 else ""
+            )
             text += f"{capital(within(other.panel))} it is {told}. "
-    text += "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
+    text += (
+        "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
+    )
     text += "see Epochs or updates."
     return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
 

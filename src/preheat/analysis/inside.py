@@ -30,7 +30,12 @@ def insides(table: Table) -> tuple[Inside, ...]:
     if table.numeric is None and len(table.nuisances) != 1:
         return ()
     good = trained(table)
-    places = [(p, c) for p in range(len(table.panels)) for c in range(len(table.conditions)) if table.planned[p, c].any()]
+    places = [
+        (p, c)
+        for p in range(len(table.panels))
+        for c in range(len(table.conditions))
+        if table.planned[p, c].any()
+    ]
     out = []
     for p, c in places:
         used = np.flatnonzero(table.planned[p, c].any(axis=-1))
@@ -41,7 +46,11 @@ def insides(table: Table) -> tuple[Inside, ...]:
         at = None if value is None or table.numeric is None else table.numeric[value]
         well = at is not None and at <= np.asarray(table.numeric)[whole].max() / 2
         found = _inside(table, (p, c), at, x, level=ALPHA / len(places))
-        text = found.text if well or at is None else f"{found.text}; the grid has no value as low as half of the edge"
+        text = (
+            found.text
+            if well or at is None
+            else f"{found.text}; the grid has no value as low as half of the edge"
+        )
         out.append(replace(found, well=bool(well), text=text))
     return tuple(out)
 
@@ -57,7 +66,9 @@ def _well_inside(table: Table, whole: NDArray[np.intp]) -> int | None:
     return int(low[-1] if len(low) else whole[-1])
 
 
-def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | None, *, level: float) -> Inside:
+def _inside(
+    table: Table, place: tuple[int, int], at: float | None, x: Array | None, *, level: float
+) -> Inside:
     panel, condition = table.panels.labels[place[0]], table.conditions.labels[place[1]]
     if x is None or not np.isfinite(x).all():
         text = "at no value did every treatment train with every seed"
@@ -66,7 +77,13 @@ def _inside(table: Table, place: tuple[int, int], at: float | None, x: Array | N
     if k < 2 or n < 2:
         widest = Estimate(float(np.ptp(x.mean(axis=1))), None, None, n) if k > 1 else None
         return Inside(
-            panel, condition, at, widest, None, False, "too few treatments or seeds for an interval: a description only"
+            panel,
+            condition,
+            at,
+            widest,
+            None,
+            False,
+            "too few treatments or seeds for an interval: a description only",
         )
     means = x.mean(axis=1)
     rest = x - means[:, None] - x.mean(axis=0) + x.mean()

@@ -122,7 +122,9 @@ def shares(ladder: Ladder) -> Array:
 
 def favourites(ladder: Ladder) -> Array:
     """[C, S']: log2 of each judging seed's best warmup in updates, the mean of those that tie."""
-    return np.asarray((np.nan_to_num(ladder.updates)[..., None] * shares(ladder)).sum(axis=1), dtype=np.float64)
+    return np.asarray(
+        (np.nan_to_num(ladder.updates)[..., None] * shares(ladder)).sum(axis=1), dtype=np.float64
+    )
 
 
 def slopes(ladder: Ladder, y: Array) -> Array:
@@ -142,7 +144,10 @@ def open_widths(ladder: Ladder) -> Array:
         middle = (values[1:] + values[:-1]) / 2
         at = np.searchsorted(values, np.nan_to_num(row, nan=values[0]))
         low, high = np.append(values[0], middle)[at], np.append(middle, values[-1])[at]
-        ends = np.where(picks[c], high[:, None], -np.inf).max(axis=0), np.where(picks[c], low[:, None], np.inf).min(axis=0)
+        ends = (
+            np.where(picks[c], high[:, None], -np.inf).max(axis=0),
+            np.where(picks[c], low[:, None], np.inf).min(axis=0),
+        )
         out[c] = ends[0] - ends[1]
     return out
 

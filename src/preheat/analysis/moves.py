@@ -131,7 +131,9 @@ def _moves(table: Table, panel: Panel) -> str:
         some = f"in {len(surely)} of {len(group)} cases"
         return f"{head}: by {_factors([r.ratio for r in surely])} against {base_of(table)} {some}{tail}"
     each = [f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in surely]
-    each[0] = each[0].replace(" with ", f" times that of {base_of(table)} with ", 1).replace("(", f"({LEVEL} ", 1)
+    each[0] = (
+        each[0].replace(" with ", f" times that of {base_of(table)} with ", 1).replace("(", f"({LEVEL} ", 1)
+    )
     text = f"{head}: to {listed(each)}"
     if rest:
         names = listed([f"{name_of(table, r.treatment)} ({_told(r.ratio)})" for r in rest[:MOST]])
@@ -149,7 +151,9 @@ def _told(e: Estimate) -> str:
 
 def _sizes(table: Table) -> str:
     """What the conditions are, in the plural."""
-    return "data sizes" if "examples" in table.study.condition else f"values of {human(table.study.condition)}"
+    return (
+        "data sizes" if "examples" in table.study.condition else f"values of {human(table.study.condition)}"
+    )
 
 
 def _over(table: Table) -> str:
@@ -162,7 +166,11 @@ def _alike(table: Table, panel: Panel) -> str:
     if len(table.conditions) < 2:
         return ""
     at = conditions_of(table, panel)
-    sure_at = f"sure {at_conditions(table, at)} by itself" if at else f"at none of the {_sizes(table)} sure by itself"
+    sure_at = (
+        f"sure {at_conditions(table, at)} by itself"
+        if at
+        else f"at none of the {_sizes(table)} sure by itself"
+    )
     if len(at) == len(table.conditions):
         sure_at = f"sure at each of the {_sizes(table)} by itself"
     return f"; {sure_at}, not shown to depend on the {human(table.study.condition)}"
@@ -215,7 +223,9 @@ def _each(table: Table, panel: Panel, at: Sequence[str]) -> str:
         verb = _verb(ratios, words=("rises", "falls", "moves"))
         times = "" if out else f" times that of {base_of(table)}"
         names = _names(table, [e.treatment for e, _ in sures])
-        inside = f" ({LEVEL} {limits(ratios[0], _two)})" if len(ratios) == 1 and limits(ratios[0], _two) else ""
+        inside = (
+            f" ({LEVEL} {limits(ratios[0], _two)})" if len(ratios) == 1 and limits(ratios[0], _two) else ""
+        )
         does = "to" if verb == last else f"it {verb} to"
         out.append(f"{where} {does} {_span(ratios)}{times} with {names}{inside}")
         last = verb
@@ -227,7 +237,10 @@ def _names(table: Table, treatments: Sequence[str]) -> str:
     names = [name_of(table, t) for t in treatments[:MOST]]
     if len(treatments) > MOST:
         return f"{len(treatments)} of {len(table.treatments) - 1} choices"
-    numbers, units = [n.partition(GAP)[0] for n in names], {n.partition(GAP)[2].removesuffix("s") for n in names}
+    numbers, units = (
+        [n.partition(GAP)[0] for n in names],
+        {n.partition(GAP)[2].removesuffix("s") for n in names},
+    )
     one = len(names) > 1 and units in ({"epoch"}, {"step"})
     return f"{listed(numbers)}{GAP}{units.pop()}s" if one else listed(names)
 
@@ -237,7 +250,9 @@ def _besides(table: Table, panel: Panel) -> str:
     some = [r for r in panel.pooled if sure(r) and not depends(r)]
     if panel.kind != "depends" or not some or len(some) > MOST:
         return ""
-    each = listed([f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in some])
+    each = listed(
+        [f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in some]
+    )
     return f"; where no dependence is shown, it is {each}{_over(table)}"
 
 
@@ -254,6 +269,10 @@ def _still(table: Table, some: Sequence[Panel], *, every: bool) -> str:
         return f"{head}, but too many edges lie beyond the grid to rule it out."
     if min(ends) < 0.1 or max(ends) > 10:
         return f"{head}, but the intervals are too wide to rule it out."
-    inside = f"{LEVEL}s within {_two(min(ends))} to {_two(max(ends))}" if len(exact) > 1 else f"{LEVEL} {limits(exact[0], _two)}"
+    inside = (
+        f"{LEVEL}s within {_two(min(ends))} to {_two(max(ends))}"
+        if len(exact) > 1
+        else f"{LEVEL} {limits(exact[0], _two)}"
+    )
     more = f"; {len(ratios) - len(exact)} more known as a bound only" if len(exact) < len(ratios) else ""
     return f"{head} ({_factors(exact)}, {inside}{more})."

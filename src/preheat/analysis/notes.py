@@ -37,21 +37,31 @@ def unmeasured(table: Table) -> tuple[str, ...]:
 
 def notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge], *, unread: int = 0) -> tuple[str, ...]:
     """Limits of what is said, in words. unread: runs whose traces can't be read."""
-    return (*unmeasured(table), *_seed_notes(table), *_run_notes(table), *_grid_notes(table, cells, edges), *_trace_notes(unread))
+    return (
+        *unmeasured(table),
+        *_seed_notes(table),
+        *_run_notes(table),
+        *_grid_notes(table, cells, edges),
+        *_trace_notes(unread),
+    )
 
 
 def _trace_notes(unread: int) -> list[str]:
     if not unread:
         return []
     whose = "its stored trace is" if unread == 1 else "their stored traces are"
-    return [f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and count."]
+    return [
+        f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and count."
+    ]
 
 
 def _seed_notes(table: Table) -> list[str]:
     out = []
     judging = len(table.seeds[table.judges])
     if judging == 1:
-        out.append("One judging seed gives a description, not a conclusion: there are no intervals and no verdicts.")
+        out.append(
+            "One judging seed gives a description, not a conclusion: there are no intervals and no verdicts."
+        )
     elif judging < 5:
         out.append(f"With {judging} judging seeds intervals are wide; more seeds say more.")
     if table.biased:
@@ -64,7 +74,9 @@ def _seed_notes(table: Table) -> list[str]:
         out.append(f"One seed alone chose the {what}: the choice is noisy and can make a setting look bad.")
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):
-        out.append(f"The baseline {label(named)} is not among the treatments; {table.treatments.labels[table.base]} is used.")
+        out.append(
+            f"The baseline {label(named)} is not among the treatments; {table.treatments.labels[table.base]} is used."
+        )
     return out
 
 
@@ -76,13 +88,17 @@ def _run_notes(table: Table) -> list[str]:
         score = f" and count with {known}, what a model scores that learnt nothing" if len(scores) else ""
         out.append(f"{n.diverged:,} of {n.planned:,} runs diverged{score}.")
     if n.failed:
-        out.append(f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out.")
+        out.append(
+            f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out."
+        )
     if n.missing:
         left = "They are left out, and count as the worst where a nuisance is chosen."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
     if table.step >= 5e-5 and table.study.metric == "accuracy":
         steps = u.difference(table.step, sign=False)
-        out.append(f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding makes.")
+        out.append(
+            f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding makes."
+        )
     return out
 
 
@@ -93,7 +109,9 @@ def _grid_notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge]) -> l
         out.append(f"{unjudged} of {count(len(cells), 'setting')} have no judged run.")
     single = sum(c.estimate.n == 1 for c in cells)
     if single and any(c.estimate.n > 1 for c in cells):
-        out.append(f"{single} of {count(len(cells), 'setting')} have one judging seed: they are described only.")
+        out.append(
+            f"{single} of {count(len(cells), 'setting')} have one judging seed: they are described only."
+        )
     if table.numeric:
         ends = sum(_at_end(table, p, c, t) for p, c, t in np.argwhere(table.chosen >= 0))
         if ends:

@@ -53,7 +53,9 @@ def notes(table: Table, readings: Sequence[Reading], pairs: Sequence[Gap]) -> tu
     """That a split that was selected on is reported, what is left out of the claims, and what of the gap between protocols."""
     out = []
     if any(r.selection == "test" for r in readings):
-        out.append("Runs with selection test chose on the very test split that they report; see Protocols for what that adds.")
+        out.append(
+            "Runs with selection test chose on the very test split that they report; see Protocols for what that adds."
+        )
     if alone := twins(table):
         out.append(
             f"{count(len(alone), 'panel')} with selection test (the seed's protocol) count in no comparison, edge, hypothesis or "
@@ -82,9 +84,15 @@ def optimism(table: Table, readings: Sequence[Reading]) -> tuple[Optimism, ...]:
     out = []
     for (p, c, selection), mine in groups.items():
         units = [(r.seed, r.at[2]) for r in mine]
-        e, over = estimate(units, np.array([table.sign * (r.best - r.last) for r in mine]), rounding(table.step, 2))
+        e, over = estimate(
+            units, np.array([table.sign * (r.best - r.last) for r in mine]), rounding(table.step, 2)
+        )
         means = float(np.mean([r.best for r in mine])), float(np.mean([r.last for r in mine]))
-        out.append(Optimism(table.panels.labels[p], table.conditions.labels[c], selection, *means, e, over, len(mine)))
+        out.append(
+            Optimism(
+                table.panels.labels[p], table.conditions.labels[c], selection, *means, e, over, len(mine)
+            )
+        )
     return tuple(out)
 
 
@@ -99,7 +107,9 @@ def estimate(units: Sequence[tuple[int, int]], values: Array, floor: float) -> t
     seeds = sorted({s for s, _ in units})
     if len(seeds) < 2:
         return interval(moments(values, floor)), "settings"
-    each = [float(np.mean([v for (s, _), v in zip(units, values, strict=True) if s == seed])) for seed in seeds]
+    each = [
+        float(np.mean([v for (s, _), v in zip(units, values, strict=True) if s == seed])) for seed in seeds
+    ]
     return interval(moments(each, floor)), "seeds"
 
 
@@ -120,7 +130,9 @@ def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
     return tuple(_gap(table, at, partner[at], pairs) for at, pairs in groups.items())
 
 
-def _gap(table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Sequence[tuple[Reading, float]]) -> Gap:
+def _gap(
+    table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Sequence[tuple[Reading, float]]
+) -> Gap:
     planned = table.at_chosen(table.state != UNPLANNED, table.judges) == 1
     dropped = int((planned[at] & planned[other]).sum()) - len(pairs)
     units = [(r.seed, r.at[2]) for r, _ in pairs]

@@ -57,7 +57,9 @@ def collect(study: Study, index: Index, heads: Iterable[Head]) -> Results:
     """The rows of `index` ((axes, seed, run id) of every planned run) with what `heads` say of them."""
     wanted = {run_id for _, _, run_id in index}
     known = {h.id: h for h in heads if h.id in wanted}
-    return Results(study, tuple(_row(dict(axes), seed, run_id, known.get(run_id)) for axes, seed, run_id in index))
+    return Results(
+        study, tuple(_row(dict(axes), seed, run_id, known.get(run_id)) for axes, seed, run_id in index)
+    )
 
 
 def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row:

@@ -10,7 +10,17 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.findings import Rule, RuleScore
-from preheat.analysis.stats import ALPHA, Array, Moments, holm, interval, moments, p_above, p_different, rounding
+from preheat.analysis.stats import (
+    ALPHA,
+    Array,
+    Moments,
+    holm,
+    interval,
+    moments,
+    p_above,
+    p_different,
+    rounding,
+)
 from preheat.analysis.surface import Surface, favourites, lines, surfaces
 from preheat.analysis.table import Table
 from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
@@ -67,15 +77,23 @@ def _fit(table: Table, s: Surface) -> Fit:
     fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
     tried: dict[str, tuple[str, Array]] = {
         "fitted rule": (fits, fitted),
-        "seed 0's rule": ("5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1", _each(s, seed_rule)),
+        "seed 0's rule": (
+            "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
+            _each(s, seed_rule),
+        ),
         "always 5%": ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
     }
     tried = {name: (formula, picks) for name, (formula, picks) in tried.items() if np.isfinite(picks).all()}
     reference = best_score(s)
     floor = rounding(table.step, 2) / math.sqrt(len(s.sizes))
-    lost = {name: moments((reference - interpolated(s, picks)).mean(axis=0), floor) for name, (_, picks) in tried.items()}
-    scores = tuple(RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items())
+    lost = {
+        name: moments((reference - interpolated(s, picks)).mean(axis=0), floor)
+        for name, (_, picks) in tried.items()
+    }
+    scores = tuple(
+        RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
+    )
     return Fit(Rule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
 
 
@@ -134,4 +152,6 @@ def _text(table: Table, fit: Fit, *, sure: bool, fine: Sequence[str]) -> str:
     who = "these are shown to lose" if fine else "no rule is shown to lose"
     told += f" On sizes left out of the fit {who} less than {Units.of(table.study.metric).margin(table.study.margin)}"
     told += f" to the best warmup: {', '.join(fine)}." if fine else " to the best warmup."
-    return told + (" Some fitted warmups lay outside the grid and were cut to its ends." if fit.beyond else "")
+    return told + (
+        " Some fitted warmups lay outside the grid and were cut to its ends." if fit.beyond else ""
+    )

@@ -205,7 +205,9 @@ def insensitivity(
         rise, fall = _crossings(run, cuts, level)
         found.append((n, fall, _area(run, cuts, (rise, fall), above=level)))
     longest = max(found)[2]
-    return Insensitivity(level, tuple(Reach(n, fall, area, abs(area - longest) / longest) for n, fall, area in found))
+    return Insensitivity(
+        level, tuple(Reach(n, fall, area, abs(area - longest) / longest) for n, fall, area in found)
+    )
 
 
 def difference(a: Rule, b: Rule, total: int, **known: Unpack[Known]) -> Difference:
@@ -268,7 +270,9 @@ def _crossings(run: Resolved, cuts: Array, level: float) -> tuple[float, float]:
     t = t.ravel()
     above = s >= level
     if not above.any():
-        raise UserError(f"the schedule must reach the level {level:g}, got at most {s.max():g}: write a lower level")
+        raise UserError(
+            f"the schedule must reach the level {level:g}, got at most {s.max():g}: write a lower level"
+        )
     up = int(np.argmax(above))
     rise = _root(run, (t[up - 1], t[up]), level) if up else 0.0
     under = np.flatnonzero(~above[up:])

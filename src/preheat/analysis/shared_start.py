@@ -24,7 +24,9 @@ class Shared(NamedTuple):
     part: float
 
 
-def shared_start(schedule: Rule, totals: Sequence[int], *, tolerance: float = 0.01, **known: Unpack[Known]) -> tuple[Shared, ...]:
+def shared_start(
+    schedule: Rule, totals: Sequence[int], *, tolerance: float = 0.01, **known: Unpack[Known]
+) -> tuple[Shared, ...]:
     """For each budget N, how far |s_N(t) - s_M(t)| <= tolerance holds from t = 0 on, M the largest of the budgets.
 
     A part of 1 is a run that the longer one merely continues. What was learnt of the peak rate, or of the first losses, in a
@@ -39,7 +41,9 @@ def shared_start(schedule: Rule, totals: Sequence[int], *, tolerance: float = 0.
     if not totals:
         raise UserError("shared_start needs the lengths to compare, got none: write totals=[250, 500, 1000]")
     if not is_number(tolerance) or not 0 < tolerance < 1:
-        raise UserError(f"tolerance is a difference of factors between 0 and 1, got {tolerance!r}: write tolerance=0.01")
+        raise UserError(
+            f"tolerance is a difference of factors between 0 and 1, got {tolerance!r}: write tolerance=0.01"
+        )
     runs = [schedule.resolve(n, **known) for n in totals]
     longest = max(runs, key=lambda r: r.total)
     return tuple(_shared(run, longest, tolerance) for run in runs)

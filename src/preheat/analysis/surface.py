@@ -80,7 +80,9 @@ def honest(table: Table) -> Table:
     sizes = [int(c) for c in np.flatnonzero(table.planned[panels].any(axis=(0, 2, 3)))]
     names = ("state", "validation", "test", "chance", "total", "per_epoch")
     parts = {name: getattr(table, name)[np.ix_(panels, sizes)] for name in names}
-    return replace(table, panels=_some(table.panels, panels), conditions=_some(table.conditions, sizes), **parts)
+    return replace(
+        table, panels=_some(table.panels, panels), conditions=_some(table.conditions, sizes), **parts
+    )
 
 
 def _some(axis: Axis, kept: list[int]) -> Axis:
@@ -117,7 +119,11 @@ def surfaces(table: Table) -> tuple[Surface, ...]:
 def _surface(table: Table, p: int) -> Surface | None:
     planned = table.planned[p].any(axis=-1)
     sizes = np.flatnonzero(planned.any(axis=1))
-    treatments = np.flatnonzero(planned[sizes].all(axis=0) & _one_unit(table)) if len(sizes) else np.array([], dtype=int)
+    treatments = (
+        np.flatnonzero(planned[sizes].all(axis=0) & _one_unit(table))
+        if len(sizes)
+        else np.array([], dtype=int)
+    )
     if len(sizes) < 2 or len(treatments) < 2 or table.base not in treatments:
         return None
     sizes = sizes[np.argsort([float(table.conditions.values[c]) for c in sizes], kind="stable")]
@@ -146,7 +152,9 @@ def _surface(table: Table, p: int) -> Surface | None:
 
 def finished(table: Table, p: int) -> Array:
     """[C, T]: the share of one panel's judged runs that finished, at the chosen nuisance; 0 where none is planned."""
-    done, planned = (table.at_chosen(a, table.judges)[p] for a in (table.state == DONE, table.state != UNPLANNED))
+    done, planned = (
+        table.at_chosen(a, table.judges)[p] for a in (table.state == DONE, table.state != UNPLANNED)
+    )
     counts = (planned == 1).sum(axis=-1)
     return np.asarray((done == 1).sum(axis=-1) / np.maximum(counts, 1), dtype=np.float64)
 

@@ -154,7 +154,9 @@ def tabulate(results: Results) -> Table:
     study, rows = results.study, results.rows
     others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
     panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
-    conditions = _straight(_axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows]))
+    conditions = _straight(
+        _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
+    )
     treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
     nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
     seeds = tuple(dict.fromkeys((*study.seeds, *(r.seed for r in rows))))
@@ -164,7 +166,11 @@ def tabulate(results: Results) -> Table:
     find = [{canonical(v): i for i, v in enumerate(a.values)} for a in axes]
     place = {s: i for i, s in enumerate(seeds)}
     where = [
-        (*(f[canonical({p: r.axes.get(p) for p in ps})] for f, ps in zip(find, paths, strict=True)), place[r.seed]) for r in rows
+        (
+            *(f[canonical({p: r.axes.get(p) for p in ps})] for f, ps in zip(find, paths, strict=True)),
+            place[r.seed],
+        )
+        for r in rows
     ]
     arrays = _fill(study, rows, where, shape)
     return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
@@ -218,14 +224,18 @@ def _sorted(axis: Axis) -> Axis:
     return Axis(tuple(axis.labels[i] for i in order), tuple(axis.values[i] for i in order))
 
 
-def _fill(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> tuple[Any, ...]:
+def _fill(
+    study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], shape: tuple[int, ...]
+) -> tuple[Any, ...]:
     state = np.zeros(shape, dtype=np.int8)
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
         for part, array in scores.items():
-            array[at] = _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
+            array[at] = (
+                _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
+            )
         for name, array in lengths.items():
             known = _finite(row.summary.get(name))
             array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
@@ -233,19 +243,29 @@ def _fill(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], s
     state[(state == DIVERGED) & _foreign(state)] = LOST
     lost = (state == DIVERGED) | (state == DONE)
     scored = [np.where(lost & ~np.isfinite(s), chance, s) for s in scores.values()]
-    others = {k.removeprefix("test_") for r in rows if _unmeasured(study, r) for k in r.summary if k.startswith("test_")}
+    others = {
+        k.removeprefix("test_")
+        for r in rows
+        if _unmeasured(study, r)
+        for k in r.summary
+        if k.startswith("test_")
+    }
     return state, *scored, *lengths.values(), chance, tuple(sorted(others))
 
 
 def _unmeasured(study: Study, row: Row) -> bool:
     """Whether a done run lacks the metric. One that is there but not finite is None, which is a result."""
-    return row.outcome == "done" and any(f"{part}_{study.metric}" not in row.summary for part in ("validation", "test"))
+    return row.outcome == "done" and any(
+        f"{part}_{study.metric}" not in row.summary for part in ("validation", "test")
+    )
 
 
 def _foreign(state: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Panels and conditions whose done runs all lack the metric: a diverged run has no score there either, and no edge."""
     inside = (2, 3, 4)
-    lacks = (state == UNMEASURED).any(axis=inside, keepdims=True) & ~(state == DONE).any(axis=inside, keepdims=True)
+    lacks = (state == UNMEASURED).any(axis=inside, keepdims=True) & ~(state == DONE).any(
+        axis=inside, keepdims=True
+    )
     return np.asarray(lacks)
 
 

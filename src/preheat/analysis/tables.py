@@ -80,7 +80,12 @@ def _flat(item: Any, skip: str = "", *, bounds: bool = False) -> Flat:
 
 def _columns(name: str, value: Any) -> Flat:
     if isinstance(value, Estimate):
-        return {name: _plain(value.mean), f"{name}_lo": _plain(value.lo), f"{name}_hi": _plain(value.hi), f"{name}_n": value.n}
+        return {
+            name: _plain(value.mean),
+            f"{name}_lo": _plain(value.lo),
+            f"{name}_hi": _plain(value.hi),
+            f"{name}_n": value.n,
+        }
     if isinstance(value, Mapping):
         return {name: " ".join(f"{k}={v}" for k, v in value.items())}
     if isinstance(value, tuple):

@@ -71,7 +71,9 @@ def updates(table: Table) -> Updates | None:
     stated: tuple[Hypothesis, ...] = ()
     if fits:
         stated = (one_length(fair, fits[home].ladder), shrinks(table, fits[home].b, made[home]))
-    return Updates(_lengths(table, known), tuple(x for f in fits for x in _favourites(f.ladder)), tuple(made), stated)
+    return Updates(
+        _lengths(table, known), tuple(x for f in fits for x in _favourites(f.ladder)), tuple(made), stated
+    )
 
 
 def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
@@ -100,7 +102,15 @@ def _favourites(ladder: Ladder) -> list[Favourite]:
         e = interval(moments(y, float(np.sqrt((width**2).mean() / 12))))
         lo, hi = (None if v is None else float(2.0 ** min(v, 60.0)) for v in (e.lo, e.hi))
         ends = float(2 ** np.nanmin(ladder.updates[c])), float(2 ** np.nanmax(ladder.updates[c]))
-        out.append(Favourite(ladder.panel, ladder.labels[c], float(ladder.per_epoch[c]), Estimate(2**e.mean, lo, hi, e.n), *ends))
+        out.append(
+            Favourite(
+                ladder.panel,
+                ladder.labels[c],
+                float(ladder.per_epoch[c]),
+                Estimate(2**e.mean, lo, hi, e.n),
+                *ends,
+            )
+        )
     return out
 
 
@@ -108,13 +118,18 @@ def _exponent(f: Fit, level: float, *, biased: bool) -> Exponent:
     ladder = f.ladder
     picks = shares(ladder)
     logs = ladder.updates[..., None]
-    ends = [float((picks * (logs == edge(logs, axis=1, keepdims=True))).sum(axis=1).mean()) for edge in (np.nanmin, np.nanmax)]
+    ends = [
+        float((picks * (logs == edge(logs, axis=1, keepdims=True))).sum(axis=1).mean())
+        for edge in (np.nanmin, np.nanmax)
+    ]
     lo, hi = np.quantile(f.chance, [0.025, 0.975])
     low, high = reach(ladder)
     in_updates, in_epochs = ladder.updates, ladder.updates - np.log2(ladder.per_epoch)[:, None]
     random = float(f.chance.mean()), float(lo), float(hi)
     open_: Exclusion = "not decided"
-    made = Exponent(ladder.panel, interval(f.b), f.epochs_b, low, high, *random, f.p, ends[0], ends[1], open_, open_, "")
+    made = Exponent(
+        ladder.panel, interval(f.b), f.epochs_b, low, high, *random, f.p, ends[0], ends[1], open_, open_, ""
+    )
     why = _obstacle(f, made, biased=biased)
     if why:
         return replace(made, text=why)
@@ -160,7 +175,9 @@ def _text(e: Exponent) -> str:
     far = [unit for unit, v in said.items() if v == "out of reach"]
     out = f"Excluded as the best: {listed(gone)}." if gone else "Neither is excluded."
     if far:
-        out += f" No number of {listed(far)} lies within the grid at every size, so that can't be tested here."
+        out += (
+            f" No number of {listed(far)} lies within the grid at every size, so that can't be tested here."
+        )
     if not gone and not far:
         out += f" Choices at random would give {plain(e.chance)} with this grid."
     return out

@@ -38,19 +38,25 @@ def one_length(table: Table, s: Ladder) -> Hypothesis:
     low, high = float(np.nanmin(s.updates, axis=1).max()), float(np.nanmax(s.updates, axis=1).min())
     if low > high + 1e-9:
         return stated(
-            None, "not decided", "no number of updates lies within the grid at every size: state warmups in updates too."
+            None,
+            "not decided",
+            "no number of updates lies within the grid at every size: state warmups in updates too.",
         )
     if len(s.sizes) < 3 or not np.isfinite(s.none).all():
         return stated(None, "not decided", "it needs three sizes or more, each with a run without warmup.")
     gain = benefit(s, (low + high) / 2)
     units = Units.of(metric)
-    means = ", ".join(f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True))
+    means = ", ".join(
+        f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
+    )
     text = f"{within(s.panel)} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
     if table.biased:
         return stated(None, "not decided", f"{text} The nuisance was chosen on the seeds that are reported.")
     effect = _lead(gain, rounding(table.step, 4))
     verdict = judge(effect, margin)
-    return stated(effect, verdict, text + (" One judging seed gives a description only." if effect.n < 2 else ""))
+    return stated(
+        effect, verdict, text + (" One judging seed gives a description only." if effect.n < 2 else "")
+    )
 
 
 def benefit(s: Ladder, log_updates: float) -> Array:
@@ -80,7 +86,9 @@ def shrinks(table: Table, b: Moments, e: Exponent) -> Hypothesis:
     verdict: Verdict = "not decided"
     if e.updates == "excluded" and e.b.mean > 0:
         verdict = "supported"
-    elif "not decided" not in (e.updates, e.epochs) and e.b.hi is not None and e.b.hi < min(SMALLEST, e.chance):
+    elif (
+        "not decided" not in (e.updates, e.epochs) and e.b.hi is not None and e.b.hi < min(SMALLEST, e.chance)
+    ):
         verdict = "contradicted"
     told = f"Tested {within(e.panel)}. " if e.panel else ""
     return Hypothesis("H2", _H2, _HOW2, e.b, "", p, verdict, None, told + e.text)

@@ -64,12 +64,24 @@ def concluded(claim: Claim, ways: Ways, p: float | None, *, effect: Estimate, te
     numbers = [more_seeds(m, [(distance, ALPHA / 2)]) for m, distance in ways]
     more = min((n for n in numbers if n is not None), default=None) if verdict == "not decided" else None
     words = " ".join(w for w in (_remark(claim, effect, verdict, more), text) if w)
-    return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, effect, claim.unit, p, verdict, more, words)
+    return Hypothesis(
+        claim.code, STATEMENTS[claim.code], claim.how, effect, claim.unit, p, verdict, more, words
+    )
 
 
 def undecided(claim: Claim, why: str, more: int | None = None) -> Hypothesis:
     """A hypothesis that the study at hand can't test, and what to run instead."""
-    return Hypothesis(claim.code, STATEMENTS[claim.code], claim.how, None, claim.unit, None, "not decided", more, capital(why))
+    return Hypothesis(
+        claim.code,
+        STATEMENTS[claim.code],
+        claim.how,
+        None,
+        claim.unit,
+        None,
+        "not decided",
+        more,
+        capital(why),
+    )
 
 
 def _remark(claim: Claim, effect: Estimate, verdict: Verdict, more: int | None) -> str:

@@ -141,12 +141,18 @@ def _peak(rows: Sequence[Summary]) -> Json:
             warmed[r.size] += r.warmup > 0
     mean = {size: float(np.mean(v)) for size, v in gains.items() if warmed[size]}
     peak = max(mean, key=lambda s: mean[s], default=None)
-    said = None if peak is None else f"the mean improvement over no warmup is largest at {peak:g} examples per class"
+    said = (
+        None
+        if peak is None
+        else f"the mean improvement over no warmup is largest at {peak:g} examples per class"
+    )
     return {
         "peak_dataset_size": peak,
         "peak_improvement": None if peak is None else mean[peak],
         "conclusion": said or "no SGD run with warmup has a twin without: nothing to compare",
-        "by_size": [{"examples_per_class": s, "mean_improvement": m, "n": warmed[s]} for s, m in mean.items()],
+        "by_size": [
+            {"examples_per_class": s, "mean_improvement": m, "n": warmed[s]} for s, m in mean.items()
+        ],
         "n": sum(warmed[s] for s in mean),
         "note": "n counts runs with warmup that have a twin without; runs without count as improvement 0, as the study defines "
         "it. One size is largest in any data: whether it differs from the others is not asked, nor are updates told from epochs",
@@ -189,7 +195,10 @@ def _exact(x: Sequence[float], y: Sequence[float], rho: float) -> float:
 def _replication(rows: Sequence[Summary]) -> Json:
     """H3: the share of data sizes at which two datasets have the same best warmup, SGD."""
     sgd = [r for r in rows if r.optimizer == "sgd"]
-    best = {d: {b.examples_per_class: b.optimal_warmup for b in optima([r for r in sgd if r.dataset == d])} for d in _names(sgd)}
+    best = {
+        d: {b.examples_per_class: b.optimal_warmup for b in optima([r for r in sgd if r.dataset == d])}
+        for d in _names(sgd)
+    }
     grid = len({r.warmup for r in sgd})
 
     def share(other: str) -> tuple[float | None, int]:
@@ -207,7 +216,11 @@ def _replication(rows: Sequence[Summary]) -> Json:
         "n": n,
         "n_medmnist": m,
         "note": "of sizes that are one and the same training set (CIFAR-100 has 500 a class) one counts. "
-        + (f"Best warmups drawn at random from {grid} would agree at one size in {grid}. " if grid > 1 else "")
+        + (
+            f"Best warmups drawn at random from {grid} would agree at one size in {grid}. "
+            if grid > 1
+            else ""
+        )
         + "Two warmups that can't be told apart count as different",
     }
 
@@ -229,7 +242,9 @@ def _sensitivity(rows: Sequence[Summary]) -> Json:
         "conclusion": _less(wide, "over all runs of a size"),
         "sgd_warmup_std": narrow["sgd"],
         "adamw_warmup_std": narrow["adamw"],
-        "warmup_conclusion": _less(narrow, "between the warmups of one dataset and size that both were trained with"),
+        "warmup_conclusion": _less(
+            narrow, "between the warmups of one dataset and size that both were trained with"
+        ),
         "n": sum(len(v) for mine in cells.values() for v in mine.values()),
         "n_cells": compared,
         "note": "sgd_std and adamw_std pool datasets, warmups and seeds, as the study does: they are mostly the distance between "

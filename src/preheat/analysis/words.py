@@ -163,7 +163,9 @@ def limits(e: Estimate, write: Callable[[float], str]) -> str:
     if e.bound == "open":
         return "no limit is known"
     if e.lo is None or e.hi is None:
-        return f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
+        return (
+            f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
+        )
     return range_text(write(e.lo), write(e.hi))
 
 

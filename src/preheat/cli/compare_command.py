@@ -41,7 +41,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     look(parser, "+")
-    add("--budgets", metavar="LENGTHS", help="lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)")
+    add(
+        "--budgets",
+        metavar="LENGTHS",
+        help="lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)",
+    )
     add("--json", action="store_true", help="print everything as JSON")
     imports(parser)
 
@@ -58,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
     print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
 
 
-def measured(schedules: Mapping[str, Rule], total: int, *, budgets: Sequence[int], strict: bool, known: Known) -> dict[str, Any]:
+def measured(
+    schedules: Mapping[str, Rule], total: int, *, budgets: Sequence[int], strict: bool, known: Known
+) -> dict[str, Any]:
     """All that is printed, as JSON data: a mapping for each schedule and, of two, their difference.
 
     strict: a schedule that does not fit one of the budgets is an error; else both are left out, and a note says why.
@@ -151,7 +157,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ['        mean', 'cosine   0.5']
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))) for row in rows]
+    return [
+        "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
 
 
 def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:
@@ -161,7 +170,11 @@ def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]
     if text is None:
         found = {max(1.0, round(n)) for n in found}
     if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
-        raise UserError(f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200")
+        raise UserError(
+            f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200"
+        )
     if max(found) > MOST_STEPS:
-        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter lengths")
+        raise UserError(
+            f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter lengths"
+        )
     return sorted(map(int, found))

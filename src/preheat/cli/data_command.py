@@ -21,12 +21,20 @@ Imitated images are not CIFAR-10's, and train only with source=local: docs/data.
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="cifar10, cifar100, pathmnist, or all (default: show what is there)"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="cifar10, cifar100, pathmnist, or all (default: show what is there)",
     )
     data_folder(parser)
-    parser.add_argument("--imitate", action="store_true", help="write images with learnable structure in the official format")
     parser.add_argument(
-        "--per-class", metavar="N", type=whole, help=f"imitated training images a class (default: {PER_CLASS}); a fifth for test"
+        "--imitate", action="store_true", help="write images with learnable structure in the official format"
+    )
+    parser.add_argument(
+        "--per-class",
+        metavar="N",
+        type=whole,
+        help=f"imitated training images a class (default: {PER_CLASS}); a fifth for test",
     )
 
 
@@ -95,7 +103,9 @@ def imitate(name: str, per_class: int) -> None:
         )
     most = files.images[0] // files.classes
     if per_class > most:
-        raise UserError(f"--per-class of {name} must be at most {most:,}, as in {files.title}, got {per_class:,}")
+        raise UserError(
+            f"--per-class of {name} must be at most {most:,}, as in {files.title}, got {per_class:,}"
+        )
     root = folder()
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,10 @@ def plural(kind: str) -> str:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "kind", nargs="?", metavar="KIND", help=f"one of {', '.join(plural(k) for k in REGISTRIES)} (default: all)"
+        "kind",
+        nargs="?",
+        metavar="KIND",
+        help=f"one of {', '.join(plural(k) for k in REGISTRIES)} (default: all)",
     )
     imports(parser)
 

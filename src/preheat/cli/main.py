@@ -49,7 +49,9 @@ class Parser(argparse.ArgumentParser):
             word = message.split()[2]
             known = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
             match = nearest(word.split("=")[0], known)
-            message = f"unknown option {word}" + (f": did you mean {match}?" if match else f": see {self.prog} --help")
+            message = f"unknown option {word}" + (
+                f": did you mean {match}?" if match else f": see {self.prog} --help"
+            )
         raise UserError(message)
 
 

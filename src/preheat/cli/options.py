@@ -17,7 +17,11 @@ from preheat.core.registry import import_file
 def common(parser: argparse.ArgumentParser) -> None:
     """--results and --import."""
     parser.add_argument(
-        "--results", metavar="DIR", type=folder, default=Path("results"), help="the results folder (default: results)"
+        "--results",
+        metavar="DIR",
+        type=folder,
+        default=Path("results"),
+        help="the results folder (default: results)",
     )
     imports(parser)
 
@@ -46,10 +50,16 @@ def device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
 
 def placement(parser: argparse.ArgumentParser) -> None:
     """How to train: what may differ without changing what is asked."""
-    group = parser.add_argument_group("where and how to train (the result does not depend on it beyond rounding)")
+    group = parser.add_argument_group(
+        "where and how to train (the result does not depend on it beyond rounding)"
+    )
     device(group)
     group.add_argument(
-        "--jobs", metavar="N", type=whole, default=0, help="worker processes (default: one a core; with a GPU, one)"
+        "--jobs",
+        metavar="N",
+        type=whole,
+        default=0,
+        help="worker processes (default: one a core; with a GPU, one)",
     )
     group.add_argument(
         "--placement",
@@ -58,14 +68,20 @@ def placement(parser: argparse.ArgumentParser) -> None:
         help="runs one by one, many together, or what measures fastest (default)",
     )
     group.add_argument(
-        "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile: where it pays (default), always, never"
+        "--compile",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="torch.compile: where it pays (default), always, never",
     )
 
 
 def data_folder(parser: argparse.ArgumentParser) -> None:
     """--data."""
     parser.add_argument(
-        "--data", metavar="DIR", type=folder, help="the folder of the image sets (default: $PREHEAT_DATA, else ./data)"
+        "--data",
+        metavar="DIR",
+        type=folder,
+        help="the folder of the image sets (default: $PREHEAT_DATA, else ./data)",
     )
 
 
@@ -73,7 +89,9 @@ def use_data(args: argparse.Namespace) -> None:
     """Make --data the data folder of this process and of the workers it starts."""
     if args.data is not None:
         if args.data.exists() and not args.data.is_dir():
-            raise UserError(f"--data must be a folder, got the file {args.data}: write the folder that holds it")
+            raise UserError(
+                f"--data must be a folder, got the file {args.data}: write the folder that holds it"
+            )
         os.environ["PREHEAT_DATA"] = str(args.data.absolute())
 
 
@@ -102,14 +120,18 @@ def joined(words: Sequence[str]) -> list[str]:
 def folder(text: str) -> Path:
     """A folder's name."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"must be a folder's name, got {text!r}: write . for the folder you are in")
+        raise argparse.ArgumentTypeError(
+            f"must be a folder's name, got {text!r}: write . for the folder you are in"
+        )
     return Path(text)
 
 
 def file(text: str) -> Path:
     """A file's name."""
     if not text.strip():
-        raise argparse.ArgumentTypeError(f"must be a file's name, got {text!r}: leave the option out for the usual name")
+        raise argparse.ArgumentTypeError(
+            f"must be a file's name, got {text!r}: leave the option out for the usual name"
+        )
     return Path(text)
 
 

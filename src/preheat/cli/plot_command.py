@@ -22,10 +22,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     look(parser, "*")
-    add("--gallery", action="store_true", help="every schedule on one HTML page with sliders (takes --steps and --peak-lr)")
-    add("--unit", choices=("steps", "epochs", "progress"), default="steps", help="of the horizontal axis (default: steps)")
+    add(
+        "--gallery",
+        action="store_true",
+        help="every schedule on one HTML page with sliders (takes --steps and --peak-lr)",
+    )
+    add(
+        "--unit",
+        choices=("steps", "epochs", "progress"),
+        default="steps",
+        help="of the horizontal axis (default: steps)",
+    )
     add("--log", action="store_true", help="a logarithmic rate axis")
-    add("--out", metavar="FILE", type=file, help=f"a .png, .svg or .pdf file (default: {_PICTURE}), or .html ({_GALLERY})")
+    add(
+        "--out",
+        metavar="FILE",
+        type=file,
+        help=f"a .png, .svg or .pdf file (default: {_PICTURE}), or .html ({_GALLERY})",
+    )
     imports(parser)
 
 
@@ -40,18 +54,24 @@ def _picture(args: argparse.Namespace) -> Path:
     from preheat.report.schedule_plot import save_figure, schedule_figure
 
     if not args.schedules:
-        raise UserError("plot draws the schedules that are named, got none: write preheat plot cosine, or preheat plot --gallery")
+        raise UserError(
+            "plot draws the schedules that are named, got none: write preheat plot cosine, or preheat plot --gallery"
+        )
     run = horizon(args)
     peak = 1.0 if run.peak is None else run.peak
     schedules = schedule_words(args.schedules, shared(args))
-    figure = schedule_figure(schedules, total=run.total, per_epoch=run.per_epoch, peak=peak, log=args.log, unit=args.unit)
+    figure = schedule_figure(
+        schedules, total=run.total, per_epoch=run.per_epoch, peak=peak, log=args.log, unit=args.unit
+    )
     return save_figure(figure, args.out or _PICTURE)
 
 
 def _gallery(args: argparse.Namespace) -> Path:
     from preheat.report.schedule_gallery import write_gallery
 
-    own = args.unit != "steps" or any((args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log))
+    own = args.unit != "steps" or any(
+        (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)
+    )
     if own:
         raise UserError(
             "--gallery shows every schedule and has controls of its own: "

@@ -17,7 +17,9 @@ class Bar:
         self.terminal = self.out.isatty()
         self.done = self.taken = self.diverged = self.failed = 0
         self.begun = self.said = time.monotonic()
-        self.first: tuple[float, int] | None = None  # when work first came in, and how much: starting up is not a rate
+        self.first: tuple[float, int] | None = (
+            None  # when work first came in, and how much: starting up is not a rate
+        )
 
     def add(self, *, work: int = 0, runs: int = 0, diverged: int = 0, failed: int = 0) -> None:
         """Count what was done, and draw if it is time to."""
@@ -46,7 +48,9 @@ class Bar:
         """The line after so many seconds."""
         share = min(self.taken / self.work, 1.0)
         left = self._left()
-        ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(self.failed)
+        ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(
+            self.failed
+        )
         rate = f"  {rounded(self.done / seconds)} runs/s" if self.done and seconds > 0 else ""
         filled = round(20 * share)
         bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if self.terminal else ""

@@ -28,7 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="html",
         help="html: the report (default); seed: the files of 'Learning Rate Warmup Across Data Regimes', for WarmupAnalyzer",
     )
-    parser.add_argument("--out", metavar="DIR", type=folder, help="where --format seed writes (default: RESULTS/STUDY/seed)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=folder, help="where --format seed writes (default: RESULTS/STUDY/seed)"
+    )
     common(parser)
 
 
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace) -> None:
         print(f"seed files: {write_seed(root, name, args.out or root / name / 'seed')}")
         return
     if args.out is not None:
-        raise UserError(f"--out is for --format seed; a report lies in its study's folder, got --out {args.out}: leave it out")
+        raise UserError(
+            f"--out is for --format seed; a report lies in its study's folder, got --out {args.out}: leave it out"
+        )
     print(f"report: {write(root, name)}")
 
 
@@ -59,7 +63,9 @@ def write(root: Path, name: str) -> Path:
     findings = analyse(collect(study, points, heads), load=store.load)
     wanted = {run_id for _, _, run_id in points}
     about = _provenance([h.provenance for h in heads if h.id in wanted])
-    summary = {k: v for k, v in findings_json(findings).items() if k not in ("runs", "curves", "rates")}  # those are tables
+    summary = {
+        k: v for k, v in findings_json(findings).items() if k not in ("runs", "curves", "rates")
+    }  # those are tables
     return write_report(findings, root / name, provenance=about, summary=summary, tables=tables(findings))
 
 

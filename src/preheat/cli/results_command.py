@@ -53,7 +53,18 @@ def run(args: argparse.Namespace) -> None:
     print(f"{len(rows)} of {len(heads)} records in {args.results}")
 
 
-_COLUMNS = ("id", "task", "optimizer", "schedule", "peak_lr", "length", "seed", "outcome", "validation", "test")
+_COLUMNS = (
+    "id",
+    "task",
+    "optimizer",
+    "schedule",
+    "peak_lr",
+    "length",
+    "seed",
+    "outcome",
+    "validation",
+    "test",
+)
 
 
 def _row(head: Any) -> dict[str, str]:
@@ -61,14 +72,20 @@ def _row(head: Any) -> dict[str, str]:
     run, summary = head.run_json, head.summary
     shown = {
         part: next(
-            (f"{k.removeprefix(part + '_')} {v:.4g}" for k, v in sorted(summary.items()) if k.startswith(part) and v is not None),
+            (
+                f"{k.removeprefix(part + '_')} {v:.4g}"
+                for k, v in sorted(summary.items())
+                if k.startswith(part) and v is not None
+            ),
             "",
         )
         for part in ("validation", "test")
     }
     warmup = get(run, "schedule.warmup")
     some = warmup and (not isinstance(warmup, dict) or any(warmup.values()))
-    names = {kind: label(get(run, kind, "?")) for kind in ("task", "optimizer", "schedule", "peak_lr", "length")}
+    names = {
+        kind: label(get(run, kind, "?")) for kind in ("task", "optimizer", "schedule", "peak_lr", "length")
+    }
     return {
         "id": head.id,
         **names,
@@ -85,16 +102,24 @@ def _one(store: Any, args: argparse.Namespace) -> None:
     if len(found) != 1:
         match = nearest(args.id, heads)
         raise UserError(
-            f"no single record begins with {args.id!r}: {len(found)} do" + (f"; did you mean {match}?" if match else "")
+            f"no single record begins with {args.id!r}: {len(found)} do"
+            + (f"; did you mean {match}?" if match else "")
         )
     head = heads[found[0]]
     if args.trace is None:
-        shown = {"run": head.run_json, "status": head.status.json(), "summary": head.summary, "provenance": head.provenance}
+        shown = {
+            "run": head.run_json,
+            "status": head.status.json(),
+            "summary": head.summary,
+            "provenance": head.provenance,
+        }
         counts = {name: group["n"] for group in head.groups for name in group["series"]}
         print(json.dumps({**shown, "trace": counts}, indent=1))
         return
     if args.trace not in head.series:
-        raise UserError(f"record {head.id} has no series {args.trace!r}: it has {', '.join(sorted(head.series)) or 'none'}")
+        raise UserError(
+            f"record {head.id} has no series {args.trace!r}: it has {', '.join(sorted(head.series)) or 'none'}"
+        )
     print("step,value")
     series = store.trace(head, only=[args.trace])[args.trace]
     for step, value in zip(series.steps, series.values, strict=True):

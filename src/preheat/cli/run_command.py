@@ -38,7 +38,11 @@ EXAMPLES = """examples:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("task", metavar="TASK", help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run")
+    add(
+        "task",
+        metavar="TASK",
+        help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run",
+    )
     add("--optimizer", metavar="NAME", help="default: adamw")
     add("--peak-lr", metavar="RATE", type=number, help="the highest learning rate (default: 1e-3)")
     add("--schedule", metavar="SCHEDULE", help=f"{HELP} (default: constant)")
@@ -46,11 +50,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", metavar="N", help="the run's length in epochs (default: 50)")
     add("--steps", metavar="N", help="the run's length in steps")
     add("--batch-size", metavar="N", type=int, help="examples per update (default: 32)")
-    add("--seed", metavar="N", type=int, help="of the initial weights, the data drawn and their order (default: 0)")
+    add(
+        "--seed",
+        metavar="N",
+        type=int,
+        help="of the initial weights, the data drawn and their order (default: 0)",
+    )
     add("--precision", choices=get_args(Precision), help="default: float32")
     add("--clip-norm", metavar="NORM", type=number, help="clip the gradient to this global norm")
     add("--evaluate", metavar="LENGTH", help="the distance between evaluations (default: 5%%)")
-    add("--probe", metavar="NAME", action="append", default=[], dest="probes", help="measure this while training (repeatable)")
+    add(
+        "--probe",
+        metavar="NAME",
+        action="append",
+        default=[],
+        dest="probes",
+        help="measure this while training (repeatable)",
+    )
     add(
         "--set",
         metavar="PATH=VALUE",
@@ -136,7 +152,9 @@ def _train(one: Run, store: Store, on: str) -> bool:
     save = store.checkpoint_path(one.id)
     with closing(Claims(store.root)) as claims, _asked_to_stop() as asked, store.writer() as writer:
         if not claims.take(one.id):
-            raise UserError(f"run {one.id} is being trained by another process: wait for it, then its record is here")
+            raise UserError(
+                f"run {one.id} is being trained by another process: wait for it, then its record is here"
+            )
         if hasattr(task := build("task", one.task), "ready"):
             task.ready()  # data are fetched and checked before anything is timed
         print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
@@ -175,7 +193,8 @@ class _Line:
         """Draw if it is time to; False."""
         one, clock_now = self.one, time.perf_counter()
         if now.step and (
-            clock_now - self.said > (TERMINAL_SECONDS if self.terminal else LOG_SECONDS) or now.step == one.total_steps
+            clock_now - self.said > (TERMINAL_SECONDS if self.terminal else LOG_SECONDS)
+            or now.step == one.total_steps
         ):
             self.said, k = clock_now, now.step - 1
             place = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}"

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 HELP = "a name (see preheat list schedules), with options as in wsd:cooldown=20%%,final=0.1, or @FILE (YAML, TOML or JSON)"
 # what gives a schedule in Python and has no name in the registry
-FUNCTIONS = ("data_regimes", "delayed_generalization", "hyperboliclr", "refined", "resnet50_imagenet", "torch_one_cycle")
+FUNCTIONS = (
+    "data_regimes",
+    "delayed_generalization",
+    "hyperboliclr",
+    "refined",
+    "resnet50_imagenet",
+    "torch_one_cycle",
+)
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
 # what messages of the library tell to give, and the options that give it
 _OPTIONS = {
@@ -49,12 +56,27 @@ def look(parser: argparse.ArgumentParser, schedules: str) -> None:
     add("schedules", nargs=schedules, metavar="SCHEDULE", help=HELP)
     add("--warmup", metavar="LENGTH", help="of all but files: 500 (steps), 5ep (epochs) or 5%% (of the run)")
     add(
-        "--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help="an option of all but files (repeatable)"
+        "--set",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        dest="pairs",
+        help="an option of all but files (repeatable)",
     )
     add("--steps", metavar="N", type=whole, help="the run's length in steps (default: 1000)")
     add("--epochs", metavar="N", type=whole, help="the run's length in epochs")
-    add("--steps-per-epoch", metavar="N", type=whole, help="needed by lengths in epochs (default: 10 with --epochs)")
-    add("--peak-lr", metavar="RATE", type=number, help="the highest rate (default: 1, so that rates are factors)")
+    add(
+        "--steps-per-epoch",
+        metavar="N",
+        type=whole,
+        help="needed by lengths in epochs (default: 10 with --epochs)",
+    )
+    add(
+        "--peak-lr",
+        metavar="RATE",
+        type=number,
+        help="the highest rate (default: 1, so that rates are factors)",
+    )
 
 
 def horizon(args: argparse.Namespace) -> Horizon:
@@ -62,11 +84,15 @@ def horizon(args: argparse.Namespace) -> Horizon:
     if args.epochs and args.steps:
         raise UserError("--epochs and --steps both give the run's length: write one of them")
     if args.peak_lr is not None and not 0 < args.peak_lr < float("inf"):
-        raise UserError(f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3")
+        raise UserError(
+            f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3"
+        )
     per_epoch = args.steps_per_epoch or (10 if args.epochs else None)
     total = args.steps or (args.epochs * per_epoch if args.epochs and per_epoch else 1000)
     if total > MOST_STEPS:
-        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, got {total:,}: write a shorter --steps or --epochs")
+        raise UserError(
+            f"a run may have at most {MOST_STEPS:,} steps, got {total:,}: write a shorter --steps or --epochs"
+        )
     return Horizon(total, per_epoch, args.peak_lr)
 
 
@@ -112,7 +138,9 @@ def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None
                 f"each schedule is named once, got {word!r} twice: give one of them an option, such as {word}:at=left"
             )
         one = declared(word)
-        made[word] = build("schedule", one if word.startswith("@") else Spec(one.name, {**(shared or {}), **one.options}))
+        made[word] = build(
+            "schedule", one if word.startswith("@") else Spec(one.name, {**(shared or {}), **one.options})
+        )
     return made
 
 
@@ -141,7 +169,9 @@ def _options(word: str, text: str) -> dict[str, Any]:
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
         if not key or not equals or not given:
-            raise UserError(f"a schedule's options are option=value, got {pair!r} in {word!r}: write wsd:cooldown=20%,final=0.1")
+            raise UserError(
+                f"a schedule's options are option=value, got {pair!r} in {word!r}: write wsd:cooldown=20%,final=0.1"
+            )
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")
         out[key] = value(given)
@@ -168,5 +198,7 @@ def _parts(word: str, text: str) -> list[str]:
                 break
             inside = inside[:-1]
     if inside:
-        raise UserError(f"brackets must match, got {inside[-1]!r} alone in {word!r}: write step:milestones=[50%,75%]")
+        raise UserError(
+            f"brackets must match, got {inside[-1]!r} alone in {word!r}: write step:milestones=[50%,75%]"
+        )
     return parts

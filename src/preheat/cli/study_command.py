@@ -44,13 +44,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     add("study", metavar="STUDY", help="a registered study or a file")
-    add("--task", metavar="NAME", action="append", default=[], help="the task, where the study leaves it open (repeatable)")
+    add(
+        "--task",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the task, where the study leaves it open (repeatable)",
+    )
     add("--part", metavar="NAME", help="a named part of the study only")
-    add("--range", metavar="A:B", type=span, dest="span", help="the declared settings A to B-1 only, counted from 0")
+    add(
+        "--range",
+        metavar="A:B",
+        type=span,
+        dest="span",
+        help="the declared settings A to B-1 only, counted from 0",
+    )
     add("--seeds", metavar="N", type=whole, help="seeds 0 to N-1 instead of the study's own")
     add("--limit", metavar="N", type=whole, help="the first N runs only")
-    add("--protocol", metavar="NAME", help="how runs are chosen and reported, where the study has several: preheat, seed or both")
-    add("--tune-lr", action="store_const", const=True, help="choose the peak rate for each setting, on seeds of their own")
+    add(
+        "--protocol",
+        metavar="NAME",
+        help="how runs are chosen and reported, where the study has several: preheat, seed or both",
+    )
+    add(
+        "--tune-lr",
+        action="store_const",
+        const=True,
+        help="choose the peak rate for each setting, on seeds of their own",
+    )
     add("--no-probes", action="store_const", const=True, help="measure nothing but losses and metrics")
     add(
         "--set",
@@ -60,7 +81,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="pairs",
         help="an option of a registered study (repeatable)",
     )
-    add("--name", metavar="NAME", help="the name of the study's folder (default: the study's, with what these options change)")
+    add(
+        "--name",
+        metavar="NAME",
+        help="the name of the study's folder (default: the study's, with what these options change)",
+    )
     add("--dry-run", action="store_true", help="say what would be trained, and train nothing")
     add("--no-report", action="store_true", help="train only")
     common(parser)
@@ -93,7 +118,9 @@ def run(args: argparse.Namespace) -> int:
         Store.open(args.results)  # a folder that can't be written is told before anything is measured
     get_ready(points, args.results, fetch=not args.dry_run)
     how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
-    print(f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are timed) ...")
+    print(
+        f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are timed) ..."
+    )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
     made = plan(study, points, args.results, how)
     show(made, how)
@@ -113,7 +140,12 @@ def run(args: argparse.Namespace) -> int:
 
 def declared(args: argparse.Namespace) -> Study:
     """The study that the command names, with --task, --set, --seeds and the flags of a study's options applied."""
-    given = {"tasks": args.task or None, "protocol": args.protocol, "tune_lr": args.tune_lr, "no_probes": args.no_probes}
+    given = {
+        "tasks": args.task or None,
+        "protocol": args.protocol,
+        "tune_lr": args.tune_lr,
+        "no_probes": args.no_probes,
+    }
     flags = {name: value for name, value in given.items() if value is not None}
     options: dict[str, Any] = settings(args.pairs)
     if Path(args.study).suffix in SUFFIXES:
@@ -125,10 +157,14 @@ def declared(args: argparse.Namespace) -> Study:
         study = read_study(args.study)
     else:
         if args.study not in STUDIES.names():
-            raise UserError(f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml")
+            raise UserError(
+                f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml"
+            )
         for name in flags:
             if name not in _known(args.study):
-                raise UserError(f"study {args.study!r} has no option {name}, which {FLAGS[name]} sets: leave {FLAGS[name]} out")
+                raise UserError(
+                    f"study {args.study!r} has no option {name}, which {FLAGS[name]} sets: leave {FLAGS[name]} out"
+                )
         study = build("study", Spec(args.study, {**options, **flags})).study()
     return study.with_seeds(args.seeds) if args.seeds else study
 
@@ -149,7 +185,9 @@ def _named(study: Study, args: argparse.Namespace) -> Study:
         + ["tune-lr"] * bool(args.tune_lr)
         + ["no-probes"] * bool(args.no_probes)
     )
-    marks += [args.part] * bool(args.part) + [f"range{first}-{'end' if last is None else last}"] * bool(args.span)
+    marks += [args.part] * bool(args.part) + [f"range{first}-{'end' if last is None else last}"] * bool(
+        args.span
+    )
     marks += [f"seeds{args.seeds}"] * bool(args.seeds) + [f"limit{args.limit}"] * bool(args.limit)
     name = "-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", m).strip("-") for m in marks)])
     return replace(study, name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(marks)[:8]}")
@@ -158,13 +196,17 @@ def _named(study: Study, args: argparse.Namespace) -> Study:
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
     """The points that --part, --range and --limit leave."""
     if args.part and args.part not in study.parts and "tasks" in _known(args.study) and not args.task:
-        raise UserError(f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has others")
+        raise UserError(
+            f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has others"
+        )
     settings = study.declared(args.part or "")
     if args.span:
         first, last = args.span
         if first >= len(settings) or (last or 0) > len(settings):
             text = f"{first}:{'' if last is None else last}"
-            raise UserError(f"--range must lie within 0:{len(settings)}, the settings declared here, got {text}")
+            raise UserError(
+                f"--range must lie within 0:{len(settings)}, the settings declared here, got {text}"
+            )
         settings = settings[first:last]
     points = distinct(settings)
     return points[: args.limit] if args.limit else points
@@ -235,7 +277,11 @@ def probe_cost(points: Sequence[Point], root: Path, *, hint: bool) -> str:
     from preheat.store.store import Store
 
     known = [h.provenance for h in Store.open(root, create=False).heads() if h.id in probed]
-    spent = [(float(p["probe_seconds"]), float(p["seconds"])) for p in known if "probe_seconds" in p and p.get("seconds")]
+    spent = [
+        (float(p["probe_seconds"]), float(p["seconds"]))
+        for p in known
+        if "probe_seconds" in p and p.get("seconds")
+    ]
     if not spent:
         return ""
     inside, total = map(sum, zip(*spent, strict=True))
@@ -246,7 +292,10 @@ def show(made: Any, how: Any) -> None:
     """What there is to do: runs, fleets, memory, time."""
     missing = sum(len(u.runs) for u in made.units)
     have = len(made.points) - missing
-    print(f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train" + (":" if missing else "."))
+    print(
+        f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train"
+        + (":" if missing else ".")
+    )
     if not missing:
         return
     kinds: dict[Any, list[Any]] = {}
@@ -262,7 +311,10 @@ def show(made: Any, how: Any) -> None:
         print(f"  {how_many}, {choice.way}, {steps:,} run-steps at {choice.seconds * 1e6:.0f} us")
     workers = how.workers_on(made.device)
     memory, time = made.memory * workers / 2**20, clock(made.seconds(workers))
-    print(f"  on {made.device}: {many(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}", flush=True)
+    print(
+        f"  on {made.device}: {many(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}",
+        flush=True,
+    )
 
 
 def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
@@ -275,9 +327,14 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
         try:
             for event in events:
                 if event.kind in ("retry", "failed"):
-                    bar.note(f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: {event.text}")
+                    bar.note(
+                        f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: {event.text}"
+                    )
                 bar.add(
-                    work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=event.runs * (event.kind == "failed")
+                    work=event.run_steps,
+                    runs=event.runs,
+                    diverged=event.diverged,
+                    failed=event.runs * (event.kind == "failed"),
                 )
         except KeyboardInterrupt:
             bar.note(f"stopped: what was trained is kept. To continue: {again()}")

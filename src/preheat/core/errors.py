@@ -51,7 +51,11 @@ def explain(what: str, path: Path, error: OSError) -> UserError:
     """
     reason = error.strerror or str(error)
     if error.errno in _FULL:
-        return UserError(f"cannot {what} in {path}: the disk is full ({reason}): free space and run the same command again")
+        return UserError(
+            f"cannot {what} in {path}: the disk is full ({reason}): free space and run the same command again"
+        )
     if error.errno in _REFUSED:
-        return UserError(f"cannot {what} in {path}: it may not be changed ({reason}): name a folder that you may write to")
+        return UserError(
+            f"cannot {what} in {path}: it may not be changed ({reason}): name a folder that you may write to"
+        )
     return UserError(f"cannot {what} in {path}: {reason}")

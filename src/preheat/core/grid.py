@@ -48,7 +48,9 @@ class Block:
                 _listed(f"{name}: {path}", values)
         lengths = {path: len(values) for path, values in self.zip.items()}
         if len(set(lengths.values())) > 1:
-            raise UserError(f"zip needs lists of one length, got {lengths}: write as many values for each path")
+            raise UserError(
+                f"zip needs lists of one length, got {lengths}: write as many values for each path"
+            )
 
     def settings(self) -> Iterator[Setting]:
         """The combinations in order: product outermost, the last path of it fastest, then zip, then points."""
@@ -116,7 +118,11 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Setting:
         old = out.get(key)
         if isinstance(value, Mapping) and not isinstance(value, Length) and isinstance(old, str):
             old = {"name": old}
-        out[key] = merged(old, value) if isinstance(value, Mapping) and isinstance(old, Mapping) else copy.deepcopy(value)
+        out[key] = (
+            merged(old, value)
+            if isinstance(value, Mapping) and isinstance(old, Mapping)
+            else copy.deepcopy(value)
+        )
     return out
 
 

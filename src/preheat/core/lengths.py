@@ -24,7 +24,14 @@ from preheat.core.errors import UserError
 
 Unit = Literal["fraction", "steps", "epochs", "samples", "tokens"]
 _TEXT = {"steps": "", "epochs": "ep", "samples": "sp", "tokens": "tok"}
-_UNITS: dict[str, Unit] = {"dur": "fraction", "ba": "steps", "ep": "epochs", "sp": "samples", "tok": "tokens", "st": "steps"}
+_UNITS: dict[str, Unit] = {
+    "dur": "fraction",
+    "ba": "steps",
+    "ep": "epochs",
+    "sp": "samples",
+    "tok": "tokens",
+    "st": "steps",
+}
 _WORDS = "%|dur|ep|epochs?|st|steps?|ba|sp|samples?|tok|tokens?"
 PATTERN = rf"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*({_WORDS})?\s*"  # a length as text
 _HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500), epochs(5) or 0.05"
@@ -106,7 +113,9 @@ class Length:
 
     def _size(self, what: str, name: str, size: float | None) -> float:
         if size is None:
-            raise UserError(f"a length in {self.unit} ({self}) needs the {what}: give {name}=..., or write steps")
+            raise UserError(
+                f"a length in {self.unit} ({self}) needs the {what}: give {name}=..., or write steps"
+            )
         return size
 
     def __bool__(self) -> bool:

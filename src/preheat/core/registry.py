@@ -53,11 +53,17 @@ class Registry:
             old = self._objects.get(name)
             where = (obj.__module__, obj.__qualname__)
             if old is not None and (old.__module__, old.__qualname__) != where:
-                raise UserError(f"{self.kind} {name!r} is registered twice: by {old.__module__} and by {obj.__module__}")
-            inside = obj.__module__.startswith(f"{self.package}.")  # its folder is looked through when it is listed
+                raise UserError(
+                    f"{self.kind} {name!r} is registered twice: by {old.__module__} and by {obj.__module__}"
+                )
+            inside = obj.__module__.startswith(
+                f"{self.package}."
+            )  # its folder is looked through when it is listed
             shipped = None if inside else self._shipped.get(name)
             if shipped is not None and shipped.module != obj.__module__:
-                raise UserError(f"{self.kind} {name!r} is registered twice: by {shipped.module} and by {obj.__module__}")
+                raise UserError(
+                    f"{self.kind} {name!r} is registered twice: by {shipped.module} and by {obj.__module__}"
+                )
             if not obj.__doc__:
                 raise UserError(f"{self.kind} {name!r} needs a docstring: its first line is its description")
             self._objects[name] = obj
@@ -132,7 +138,11 @@ def _registered(source: str, variable: str) -> list[tuple[str, str]]:
             continue
         for mark in node.decorator_list:
             call = mark if isinstance(mark, ast.Call) else None
-            if call and ast.unparse(call.func) == f"{variable}.register" and isinstance(call.args[0], ast.Constant):
+            if (
+                call
+                and ast.unparse(call.func) == f"{variable}.register"
+                and isinstance(call.args[0], ast.Constant)
+            ):
                 out.append((str(call.args[0].value), (ast.get_docstring(node) or "").split("\n")[0]))
     return out
 

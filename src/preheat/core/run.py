@@ -95,7 +95,9 @@ class Run:
         given = dict(data)
         version = given.pop("format", FORMAT)
         if version != FORMAT:
-            raise UserError(f"a run of format {version} needs a newer preheat; this one reads format {FORMAT}")
+            raise UserError(
+                f"a run of format {version} needs a newer preheat; this one reads format {FORMAT}"
+            )
         known = [f.name for f in fields(cls)]
         for key in given:
             if key not in known:
@@ -131,7 +133,9 @@ class Run:
                 f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length"
             )
         if total != int(total) or total < 1:
-            raise UserError(f"a run must be a whole number of steps, at least 1; {self.length} is {total:.12g} steps")
+            raise UserError(
+                f"a run must be a whole number of steps, at least 1; {self.length} is {total:.12g} steps"
+            )
         return int(total)
 
     @cached_property
@@ -158,7 +162,9 @@ class Run:
         """Runs with equal keys can share a fleet: only rates, seeds and the optimizer's numbers differ."""
         shape = {k: v for k, v in self.optimizer.options.items() if not isinstance(v, float)}
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _FREE}
-        return digest({**plain(rest), "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None})
+        return digest(
+            {**plain(rest), "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None}
+        )
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -200,7 +206,9 @@ def _schedule(value: Any, trusted: bool) -> Schedule:
 
 def _also(value: Any, trusted: bool) -> dict[str, Between]:
     if not isinstance(value, Mapping):
-        raise UserError(f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: ...}}}}")
+        raise UserError(
+            f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: ...}}}}"
+        )
     out = {}
     for name, one in value.items():
         if trusted and isinstance(one, Mapping) and "schedule" in one:
@@ -231,7 +239,9 @@ def _numbers(run: Run) -> None:
     if run.precision not in get_args(Precision):
         raise unknown("precision", run.precision, get_args(Precision))
     if run.length.unit == "fraction" or not run.length:
-        raise UserError(f"length must be a number of steps or epochs above 0, got {run.length}: write '50ep' or '700'")
+        raise UserError(
+            f"length must be a number of steps or epochs above 0, got {run.length}: write '50ep' or '700'"
+        )
     if not run.evaluate:
         raise UserError(f"evaluate must be above 0, got {run.evaluate}: write '5%' or '1ep'")
 

@@ -62,7 +62,9 @@ def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
     if isinstance(value, Mapping) and isinstance(name := value.get("name", default), str):
         return Spec(name, {k: v for k, v in value.items() if k != "name"})
     article = "an" if kind[:1] in "aeiou" else "a"
-    raise UserError(f"{article} {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}")
+    raise UserError(
+        f"{article} {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}"
+    )
 
 
 def build(kind: str, one: Spec) -> Any:
@@ -87,7 +89,10 @@ def complete(kind: str, one: Spec) -> Spec:
     if not dataclasses.is_dataclass(made):
         raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
     try:
-        return Spec(one.name, {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)})
+        return Spec(
+            one.name,
+            {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)},
+        )
     except (TypeError, ValueError) as error:
         raise UserError(f"options of {kind} {one.name!r}: {error}") from error
 
@@ -102,7 +107,10 @@ def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[
     if not dataclasses.is_dataclass(made):
         return dict(options)
     wanted = {f.name: str(f.type) for f in dataclasses.fields(made)}
-    return {key: _one(f"option {key} of {kind} {name!r}", value, wanted.get(key, "")) for key, value in options.items()}
+    return {
+        key: _one(f"option {key} of {kind} {name!r}", value, wanted.get(key, ""))
+        for key, value in options.items()
+    }
 
 
 def _one(what: str, value: Any, wanted: str) -> Any:
@@ -115,7 +123,11 @@ def _one(what: str, value: Any, wanted: str) -> Any:
         if not number:
             raise UserError(f"{what} must be a number, got {value!r}")
         return float(value)
-    right = {"int": number and value == int(value), "bool": isinstance(value, bool), "str": isinstance(value, str)}
+    right = {
+        "int": number and value == int(value),
+        "bool": isinstance(value, bool),
+        "str": isinstance(value, str),
+    }
     if not right.get(wanted, True):
         noun = {"int": "a whole number", "bool": "true or false", "str": "a text"}[wanted]
         raise UserError(f"{what} must be {noun}, got {value!r}")

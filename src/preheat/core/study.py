@@ -86,7 +86,9 @@ class Study:
         rule = self.parts[part]
         if isinstance(rule, tuple):
             return list(self._each(rule))
-        return [p for p in self._each(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())]
+        return [
+            p for p in self._each(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())
+        ]
 
     def _each(self, blocks: Iterable[Block]) -> Iterator[Point]:
         for block in blocks:
@@ -96,7 +98,9 @@ class Study:
                 name = str(whole.pop("name", ""))
                 axes = {path: tidy(get(whole, path)) for path in self.axes}
                 for seed in seeds:
-                    yield Point(axes, seed, Run.from_json({**whole, "seed": seed}), _named(name, seed, len(seeds)))
+                    yield Point(
+                        axes, seed, Run.from_json({**whole, "seed": seed}), _named(name, seed, len(seeds))
+                    )
 
     def points(self) -> list[Point]:
         """Every run with its axes, without duplicates, in the order in which it is first asked for."""
@@ -127,7 +131,9 @@ class Study:
         for key in data:
             if key not in known:
                 raise unknown("key of a study", key, known)
-        parts = {k: _blocks(v) if isinstance(v, list | tuple) else v for k, v in data.get("parts", {}).items()}
+        parts = {
+            k: _blocks(v) if isinstance(v, list | tuple) else v for k, v in data.get("parts", {}).items()
+        }
         return cls(**{**data, "grid": _blocks(data["grid"]), "parts": parts})
 
 
@@ -180,15 +186,23 @@ def _check(study: Study) -> None:
     if not study.seeds or len(set(study.seeds)) != len(study.seeds):
         raise UserError(f"seeds must be different whole numbers, at least one, got {list(study.seeds)}")
     if study.treatment not in study.scientific:
-        raise UserError(f"treatment must be one of scientific {list(study.scientific)}, got {study.treatment!r}")
+        raise UserError(
+            f"treatment must be one of scientific {list(study.scientific)}, got {study.treatment!r}"
+        )
     if study.condition and study.condition not in study.scientific:
-        raise UserError(f"condition must be one of scientific {list(study.scientific)}, got {study.condition!r}")
+        raise UserError(
+            f"condition must be one of scientific {list(study.scientific)}, got {study.condition!r}"
+        )
     if not 0 <= study.choosing < max(len(study.seeds), 1):
-        raise UserError(f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}")
+        raise UserError(
+            f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
+        )
     if study.goal not in ("max", "min"):
         raise unknown("goal", study.goal, ("max", "min"))
     if not study.margin > 0:
-        raise UserError(f"margin must be above 0, got {study.margin!r}: write the smallest difference that matters")
+        raise UserError(
+            f"margin must be above 0, got {study.margin!r}: write the smallest difference that matters"
+        )
 
 
 def _told_apart(points: list[Point]) -> None:

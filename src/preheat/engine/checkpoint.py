@@ -41,7 +41,9 @@ def load(setup: Setup, data: bytes) -> Progress:
     device = setup.fleet.rates.device
     found = torch.load(io.BytesIO(data), weights_only=True, map_location=device)
     if found["format"] not in (1, FORMAT):
-        raise UserError(f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and {FORMAT}")
+        raise UserError(
+            f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and {FORMAT}"
+        )
     if found["runs"] != [r.id for r in setup.fleet.runs]:
         raise UserError("the checkpoint belongs to other runs")
     if found.get("origin", setup.fleet.origin) != setup.fleet.origin:
@@ -55,7 +57,10 @@ def load(setup: Setup, data: bytes) -> Progress:
         raise UserError(
             f"the checkpoint holds {_names(watched)} of each step, and the task watches {_names(fresh.watched)}: delete it"
         )
-    for series, saved in [(fresh.losses, found["losses"]), *((t, watched[n]) for n, t in fresh.watched.items())]:
+    for series, saved in [
+        (fresh.losses, found["losses"]),
+        *((t, watched[n]) for n, t in fresh.watched.items()),
+    ]:
         series[..., :step] = saved
     state = State(*pytree.tree_map(_as_laid_out, tuple(fresh.state), found["state"]))
     spent = (found.get("probing", 0.0), found.get("seconds", 0.0))

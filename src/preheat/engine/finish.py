@@ -21,7 +21,9 @@ def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = 
     the data came from, if the task says so.
     """
     if end.step < setup.fleet.total and bool(end.alive.any()):
-        raise ValueError(f"training stopped at step {end.step} of {setup.fleet.total}: an unfinished run has no record")
+        raise ValueError(
+            f"training stopped at step {end.step} of {setup.fleet.total}: an unfinished run has no record"
+        )
     losses = end.losses.detach().cpu().reshape(len(setup.fleet.runs), -1)
     broken = _broken(end, len(setup.fleet.runs))
     whence = {**(provenance or {}), **_whence(setup, end)}
@@ -29,7 +31,10 @@ def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = 
 
 
 def _whence(setup: Setup, end: Progress) -> dict[str, Any]:
-    return {**setup.fleet.origin, **({"probe_seconds": round(end.probing / len(setup.fleet.runs), 6)} if setup.probes else {})}
+    return {
+        **setup.fleet.origin,
+        **({"probe_seconds": round(end.probing / len(setup.fleet.runs), 6)} if setup.probes else {}),
+    }
 
 
 def _broken(end: Progress, runs: int) -> list[bool]:
@@ -40,14 +45,19 @@ def _broken(end: Progress, runs: int) -> list[bool]:
     return [bool(b) for b in bad]
 
 
-def _record(setup: Setup, end: Progress, r: int, losses: Tensor, broken: bool, provenance: Mapping[str, Any]) -> Record:
+def _record(
+    setup: Setup, end: Progress, r: int, losses: Tensor, broken: bool, provenance: Mapping[str, Any]
+) -> Record:
     fleet = setup.fleet
     bad = torch.nonzero(~torch.isfinite(losses[: end.step]))
     stop = int(bad[0]) if len(bad) else (fleet.total if broken else None)
     last = fleet.total if stop is None else stop
     kind = array("d" if losses.dtype == torch.float64 else "f").typecode
     each_step = {"loss": losses, **{n: t.reshape(len(fleet.runs), -1)[r] for n, t in end.watched.items()}}
-    trace = {f"train_{n}": Series(array("q", range(last)), array(kind, t[:last].tolist())) for n, t in each_step.items()}
+    trace = {
+        f"train_{n}": Series(array("q", range(last)), array(kind, t[:last].tolist()))
+        for n, t in each_step.items()
+    }
     trace |= _series(end, r, last if stop is None else last - 1, kind)
     summary: dict[str, float | None] = {"total_steps": fleet.total, "steps_per_epoch": fleet.per_epoch}
     summary |= {f"chance_{n}": v for n, v in fleet.task.chance().items()}

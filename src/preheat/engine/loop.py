@@ -68,7 +68,9 @@ class Setup(NamedTuple):
 def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     """Prepare runs of one stack key for training at a placement."""
     fleet, first = prepare(runs, where), runs[0]
-    shape = Spec(first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)})
+    shape = Spec(
+        first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)}
+    )
     return Setup(
         fleet,
         _functions(first.task, shape, first.clip_norm is not None, first.precision, where),
@@ -97,7 +99,9 @@ def begin(setup: Setup) -> Progress:
     alive = torch.ones(lead, dtype=torch.bool, device=rates.device)
     names = [n.removeprefix(WATCH) for n in setup.fleet.start.buffers if n.startswith(WATCH)]
     if "loss" in names:
-        raise UserError(f"train_loss is recorded anyway, got a buffer {WATCH}loss: leave it out, or choose another name")
+        raise UserError(
+            f"train_loss is recorded anyway, got a buffer {WATCH}loss: leave it out, or choose another name"
+        )
     losses, *watched = [rates.new_full((*lead, setup.fleet.total), torch.nan) for _ in ["loss", *names]]
     return Progress(0, setup.fleet.start, alive, losses, [], dict(zip(names, watched, strict=True)))
 
@@ -116,7 +120,10 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
         if k in setup.evaluations:
             now.measured.append((k, evaluate(setup, now.state, "validation")))
         batch = next(batches)
-        hyper = {**fleet.hyper, **{n: t[..., k].contiguous() for n, t in moves.items()}}  # one layout for runs of every length
+        hyper = {
+            **fleet.hyper,
+            **{n: t[..., k].contiguous() for n, t in moves.items()},
+        }  # one layout for runs of every length
         step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
         probes = [p for p in setup.probes if k in p.steps]
@@ -124,11 +131,15 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
         now.losses[..., k] = value
         for name, series in now.watched.items():
             series[..., k] = state.buffers[WATCH + name]
-        now = Progress(k + 1, state, alive, now.losses, now.measured, now.watched, probing, perf_counter() - begun)
+        now = Progress(
+            k + 1, state, alive, now.losses, now.measured, now.watched, probing, perf_counter() - begun
+        )
         if k % LOOK == 0 and not alive.any():
             yield now
             return
-    now.measured.append((fleet.total, {**evaluate(setup, now.state, "validation"), **evaluate(setup, now.state, "test")}))
+    now.measured.append(
+        (fleet.total, {**evaluate(setup, now.state, "validation"), **evaluate(setup, now.state, "test")})
+    )
     yield now._replace(seconds=clock(fleet.rates.device) - begun)
 
 
@@ -141,7 +152,9 @@ def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
         for i in range(done, fleet.per_epoch):
             part = rows[..., i * size : (i + 1) * size]
             flat = part.reshape(-1)
-            batch = {n: t.index_select(0, flat).view(*part.shape, *t.shape[1:]) for n, t in fleet.train.items()}
+            batch = {
+                n: t.index_select(0, flat).view(*part.shape, *t.shape[1:]) for n, t in fleet.train.items()
+            }
             yield {**batch, **noise(fleet, epoch * fleet.per_epoch + i, part.shape[-1])}
         epoch, done = epoch + 1, 0
 
@@ -153,7 +166,13 @@ def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State,
     """
     fleet, k, begun = setup.fleet, now.step, clock(setup.fleet.rates.device)
     grads, (value, _) = setup.do.grads(now.state.params, now.state.buffers, batch)
-    moment = {"params": now.state.params, "buffers": now.state.buffers, "batch": batch, "grads": grads, "after": after.params}
+    moment = {
+        "params": now.state.params,
+        "buffers": now.state.buffers,
+        "batch": batch,
+        "grads": grads,
+        "after": after.params,
+    }
     moment |= {"start": fleet.start.params, "lr": fleet.rates[..., k], "loss": value}
     found: Tensors = {}
     for probe in probes:

@@ -46,7 +46,9 @@ class Placement(NamedTuple):
         """Nested tensors as they should lie in memory: with channels_last, 4-D ones so; else as they are."""
         if not self.channels_last:
             return tensors
-        return pytree.tree_map(lambda t: t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t, tensors)
+        return pytree.tree_map(
+            lambda t: t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t, tensors
+        )
 
 
 @lru_cache(maxsize=16)

@@ -19,7 +19,11 @@ from torch.utils import _pytree as pytree
 from preheat.core.run import Precision
 from preheat.engine.placement import Placement
 
-DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}
+DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bf16": torch.float32,
+}
 
 
 def computed(function: Callable[..., Any], precision: Precision, where: Placement) -> Callable[..., Any]:
@@ -29,7 +33,10 @@ def computed(function: Callable[..., Any], precision: Precision, where: Placemen
 
     def in_bfloat16(*args: Any) -> Any:
         # the cache would keep casts of one call's parameters, which inside a transformation are its own
-        with torch.autocast(where.device.type, torch.bfloat16, cache_enabled=False), _Norms() if where.stacked else nullcontext():
+        with (
+            torch.autocast(where.device.type, torch.bfloat16, cache_enabled=False),
+            _Norms() if where.stacked else nullcontext(),
+        ):
             out = function(*args)
         return pytree.tree_map(lambda t: t.to(DTYPES[precision]) if t.is_floating_point() else t, out)
 

@@ -52,14 +52,20 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     """Everything of `runs` on the device; a fleet's runs must share a stack key, a single run stands alone."""
     first = runs[0]
     if len({r.stack_key for r in runs}) != 1:
-        raise UserError("runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may differ")
+        raise UserError(
+            "runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may differ"
+        )
     assert where.stacked or len(runs) == 1, "a placement without a run axis takes one run"
     dtype = DTYPES[first.precision]
     join = _joiner(where, dtype)
     task = build("task", first.task)
     names = [*first.hyper, *(["clip_norm"] if first.clip_norm is not None else [])]
     moving = {n for r in runs for n in r.also}
-    hyper = {n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs]) for n in names if n not in moving}
+    hyper = {
+        n: join([torch.tensor(_number(r, n), dtype=torch.float64) for r in runs])
+        for n in names
+        if n not in moving
+    }
     origin = _origin(task)
     stamp = digest(origin)
     train, validation, test = _on_device(_data(first.task, stamp), dtype, where.device)
@@ -104,7 +110,8 @@ def due(every: Length, total: int, per_epoch: int) -> list[int]:
 def order(fleet: Fleet, epoch: int) -> Tensor:
     """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
     shuffled = {
-        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch)) for s in {r.seed for r in fleet.runs}
+        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch))
+        for s in {r.seed for r in fleet.runs}
     }
     if fleet.subset.dim() == 1:
         return fleet.subset[_sent(shuffled[fleet.runs[0].seed], fleet.subset.device)]
@@ -137,7 +144,9 @@ def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
     params, buffers = task.init(generator(0, "check"))
     kind = next(iter(params.values())).dtype
     rows = task.subset(generator(0, "check"))[:count]
-    batch = {n: t[rows] for n, t in _data(spec, stamp)[0].items()} | (task.noise(generator(0, "check"), len(rows)) or {})
+    batch = {n: t[rows] for n, t in _data(spec, stamp)[0].items()} | (
+        task.noise(generator(0, "check"), len(rows)) or {}
+    )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
         task.loss(params, buffers, {n: _cast(t, kind) for n, t in batch.items()})
@@ -184,7 +193,9 @@ def _data(task: Spec, stamp: str) -> Any:
     made = build("task", task)
     data = made.data()
     if digest(_origin(made)) != stamp:
-        raise UserError(f"the data of task {task.name!r} must not change while they are read, and they did: start again")
+        raise UserError(
+            f"the data of task {task.name!r} must not change while they are read, and they did: start again"
+        )
     return data
 
 
@@ -216,4 +227,6 @@ def _sent(t: Tensor, device: torch.device) -> Tensor:
     To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given, so that at
     every step it would stand idle while Python goes on. torch keeps pinned memory until its copy is done.
     """
-    return t.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
+    return (
+        t.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)
+    )

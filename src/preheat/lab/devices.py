@@ -22,7 +22,9 @@ def offered(asked: str) -> tuple[str, ...]:
     """
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", asked)
     if not found:
-        raise UserError(f"a device is auto, cpu, cuda or cuda:1 (a GPU's number), got {asked!r}: write --device cpu")
+        raise UserError(
+            f"a device is auto, cpu, cuda or cuda:1 (a GPU's number), got {asked!r}: write --device cpu"
+        )
     if asked == "cpu":
         return ("cpu",)
     import torch
@@ -33,7 +35,11 @@ def offered(asked: str) -> tuple[str, ...]:
     if int(found[1] or 0) >= there:
         raise UserError(
             f"--device {asked} needs a GPU that torch can use, and {_reason(there)}: "
-            + (f"write --device cuda:0{f' to cuda:{there - 1}' * (there > 1)}" if there else "write --device cpu")
+            + (
+                f"write --device cuda:0{f' to cuda:{there - 1}' * (there > 1)}"
+                if there
+                else "write --device cpu"
+            )
         )
     return (asked,)
 
@@ -54,7 +60,9 @@ def _reason(there: int) -> str:
 def room(device: str, workers: int) -> int:
     """Bytes that one of `workers` processes may use: half of the machine's memory, or four fifths of the GPU's, shared."""
     if device == "cpu":
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+        pages = (
+            os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
+        )
         return pages // 2 // workers
     import torch
 
@@ -69,7 +77,9 @@ def out_of_memory(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError):
             return True
-        if isinstance(error, RuntimeError) and re.search("can't allocate memory|out of memory|ALLOC_FAILED", str(error)):
+        if isinstance(error, RuntimeError) and re.search(
+            "can't allocate memory|out of memory|ALLOC_FAILED", str(error)
+        ):
             return True
         error = error.__cause__
     return False
@@ -86,7 +96,9 @@ def broken(error: BaseException | None) -> bool:
     if out_of_memory(error):
         return False
     while error is not None:
-        if isinstance(error, RuntimeError) and re.search(r"(CUDA( driver)?|HIP|cu[A-Za-z]+) error|Triton Error", str(error)):
+        if isinstance(error, RuntimeError) and re.search(
+            r"(CUDA( driver)?|HIP|cu[A-Za-z]+) error|Triton Error", str(error)
+        ):
             return True
         error = error.__cause__
     return False

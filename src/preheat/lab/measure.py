@@ -40,7 +40,11 @@ def placement(choice: Choice, device: str | None = None) -> Placement:
     there = device or choice.device
     if choice.size > 1:
         return fleet(choice.realise, there)
-    return single(choice.realise, there, channels_last=True) if choice.channels_last else single(choice.realise, there)
+    return (
+        single(choice.realise, there, channels_last=True)
+        if choice.channels_last
+        else single(choice.realise, there)
+    )
 
 
 def signature(run: Run) -> str:
@@ -67,7 +71,13 @@ def metrics(run: Run) -> set[str]:
 
 
 def choose(
-    runs: Sequence[Run], *, jobs: int, memory: int, mode: str = "auto", compile_mode: str = "auto", device: str = "cpu"
+    runs: Sequence[Run],
+    *,
+    jobs: int,
+    memory: int,
+    mode: str = "auto",
+    compile_mode: str = "auto",
+    device: str = "cpu",
 ) -> Choice:
     """The placement on `device` with the least estimated wall time for all `runs` of one signature.
 
@@ -84,8 +94,12 @@ def choose(
 
     if first.heavy and mode == "auto":
         mode = "single"
-    sizes = _sizes(len(largest), most=max(1, memory // base.run_bytes), jobs=jobs, mode=mode, tried=_tried(device))
-    found = [done for choice in _candidates(sizes, base, _convolves(first.run)) if (done := _try(choice, first))]
+    sizes = _sizes(
+        len(largest), most=max(1, memory // base.run_bytes), jobs=jobs, mode=mode, tried=_tried(device)
+    )
+    found = [
+        done for choice in _candidates(sizes, base, _convolves(first.run)) if (done := _try(choice, first))
+    ]
     if not found:
         return UNMEASURED._replace(device=device)
     best = min(found, key=wall)
@@ -93,8 +107,14 @@ def choose(
     if compile_mode == "off" or (compile_mode == "auto" and not worth):
         return best
     # Compiled steps have little overhead left to share, so on a CPU a fleet that fits the cache is enough.
-    size = best.size if device != "cpu" else min(best.size, max((s for s in sizes if s <= COMPILED_SIZE), default=best.size))
-    compiled = _try(best._replace(size=size, realise="compiled"), first)  # None: no compiler, or a model it does not take
+    size = (
+        best.size
+        if device != "cpu"
+        else min(best.size, max((s for s in sizes if s <= COMPILED_SIZE), default=best.size))
+    )
+    compiled = _try(
+        best._replace(size=size, realise="compiled"), first
+    )  # None: no compiler, or a model it does not take
     if compile_mode == "on":
         if compiled is None:
             raise UserError("--compile on: this model can't be compiled here: write --compile off")
@@ -201,7 +221,9 @@ def alone(run: Run, device: str = "auto") -> Choice:
     return choice
 
 
-def choices(runs: Sequence[Run], known: dict[str, Any], *, device: str = "cpu", **how: Any) -> dict[str, Choice]:
+def choices(
+    runs: Sequence[Run], known: dict[str, Any], *, device: str = "cpu", **how: Any
+) -> dict[str, Choice]:
     """{stack key: choice} of all runs; `known` {signature: {"run_steps": n, "choice": ...}} is used and filled.
 
     A choice that was measured for another amount of work is measured again. On a GPU its name is in the key.

@@ -50,7 +50,9 @@ def fits(choice: Choice, *, mode: str, compile_mode: str, memory: int) -> bool:
     False
     """
     size = {"single": choice.size == 1, "fleet": choice.size > 1}.get(mode, True)
-    realise = {"on": choice.realise == "compiled", "off": choice.realise != "compiled"}.get(compile_mode, True)
+    realise = {"on": choice.realise == "compiled", "off": choice.realise != "compiled"}.get(
+        compile_mode, True
+    )
     return size and realise and (choice.size == 1 or choice.size * choice.run_bytes <= memory)
 
 
@@ -78,13 +80,18 @@ class Unit(NamedTuple):
         first = self.runs[0]
         gap = max(first.evaluate.resolve(first.total_steps, first.steps_per_epoch), 1.0)
         evaluations = math.ceil(first.total_steps / gap) + 2
-        return self.run_steps * self.choice.seconds + len(self.runs) * evaluations * self.choice.evaluation_seconds
+        return (
+            self.run_steps * self.choice.seconds
+            + len(self.runs) * evaluations * self.choice.evaluation_seconds
+        )
 
 
 def halves(unit: Unit) -> tuple[Unit, Unit]:
     """The unit in two, each trained as before; a half of one run is trained alone."""
     middle = (len(unit.runs) + 1) // 2
-    first, second = (Unit(part, unit.choice._replace(size=len(part))) for part in (unit.runs[:middle], unit.runs[middle:]))
+    first, second = (
+        Unit(part, unit.choice._replace(size=len(part))) for part in (unit.runs[:middle], unit.runs[middle:])
+    )
     return first, second
 
 

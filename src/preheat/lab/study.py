@@ -109,7 +109,9 @@ def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
     return choice.device not in devices or fits(choice, **how.asked(choice.device))
 
 
-def _fastest(runs: Sequence[Run], known: dict[str, Any], how: How, devices: Sequence[str]) -> dict[str, Choice]:
+def _fastest(
+    runs: Sequence[Run], known: dict[str, Any], how: How, devices: Sequence[str]
+) -> dict[str, Choice]:
     """{stack key: choice} on the device that is estimated to be done first with all runs, whether they are trained or not.
 
     So a study that was stopped goes on where it was. A GPU is measured first: where it can train the runs and a glance
@@ -176,7 +178,9 @@ def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
             else:
                 time.sleep(BUSY_SECONDS)
             ended = store.ids(("done", "diverged", "failed"))
-            left = [Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))]
+            left = [
+                Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))
+            ]
             elsewhere = _count(todo) - _count(left) - told
             if elsewhere:
                 yield Event("done", todo[0], elsewhere * todo[0].run_steps // len(todo[0].runs), elsewhere)

@@ -33,7 +33,15 @@ def twin(run: Run, rows: int | None = None) -> Run:
     if "source" in options:
         whole = {n: None for n in ("examples_per_class", "total_examples") if n in options}
         task = Spec(task.name, {**options, **whole, "source": "random"})
-    plain = run.but(task=task, schedule="constant", peak_lr=1e-6, also={}, probes=(), length=TWIN_STEPS, evaluate=TWIN_STEPS)
+    plain = run.but(
+        task=task,
+        schedule="constant",
+        peak_lr=1e-6,
+        also={},
+        probes=(),
+        length=TWIN_STEPS,
+        evaluate=TWIN_STEPS,
+    )
     return plain.but(batch_size=min(rows, run.batch_size)) if rows else plain
 
 
@@ -45,7 +53,10 @@ def unevaluated(runs: Sequence[Run], where: Placement) -> Setup:
 def cut(setup: Setup, rows: int) -> Setup:
     """The set-up with the first `rows` rows of the validation set as the whole of it; over again where it has fewer."""
     whole = setup.fleet.validation
-    part = {n: t[:rows] if rows <= len(t) else t[torch.arange(rows, device=t.device) % len(t)] for n, t in whole.items()}
+    part = {
+        n: t[:rows] if rows <= len(t) else t[torch.arange(rows, device=t.device) % len(t)]
+        for n, t in whole.items()
+    }
     return setup._replace(fleet=setup.fleet._replace(validation=part))
 
 

@@ -131,7 +131,8 @@ def provenance(device: str, seconds: float, unit: Unit) -> dict[str, Any]:
     return {
         **_versions(),
         "device": f"{device} ({_device_name(device)})",
-        "placement": f"{unit.choice.way}, " + (f"fleet of {len(unit.runs)}" if unit.choice.size > 1 else "alone"),
+        "placement": f"{unit.choice.way}, "
+        + (f"fleet of {len(unit.runs)}" if unit.choice.size > 1 else "alone"),
         "seconds": round(seconds / len(unit.runs), 6),
     }
 
@@ -145,7 +146,12 @@ def _device_name(device: str) -> str:
 
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    return {"preheat": version("preheat"), "torch": torch.__version__, "python": platform.python_version(), "commit": _commit()}
+    return {
+        "preheat": version("preheat"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "commit": _commit(),
+    }
 
 
 def _commit() -> str:
@@ -160,7 +166,11 @@ def _commit() -> str:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    if git("ls-files", "--error-unmatch", str(here)) is None:  # a package that lies in somebody else's repository
+    if (
+        git("ls-files", "--error-unmatch", str(here)) is None
+    ):  # a package that lies in somebody else's repository
         return ""
-    dirty = "-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[1])) else ""
+    dirty = (
+        "-dirty" if git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[1])) else ""
+    )
     return f"{git('rev-parse', '--short=12', 'HEAD') or ''}{dirty}"

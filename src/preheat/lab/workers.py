@@ -27,7 +27,11 @@ from preheat.lab.plan import Unit, halves
 from preheat.store.segment import Writer
 from preheat.store.store import Store
 
-GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # what a worker's pipe raises when the parent is gone
+GONE = (
+    EOFError,
+    BrokenPipeError,
+    ConnectionResetError,
+)  # what a worker's pipe raises when the parent is gone
 
 
 class Event(NamedTuple):
@@ -164,7 +168,9 @@ class _Hand:
 
     def give(self, unit: Unit) -> None:
         self.unit = unit
-        with suppress(OSError):  # it died while it had nothing to do: its end of the pipe is closed, which `_hear` sees
+        with suppress(
+            OSError
+        ):  # it died while it had nothing to do: its end of the pipe is closed, which `_hear` sees
             self.pipe.send(unit)
 
 
@@ -215,14 +221,19 @@ def execute(units: Sequence[Unit], job: Job, jobs: int) -> Generator[Event, None
         _stop(hands)
 
 
-def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Iterator[Event]:
+def _hear(
+    hand: _Hand, hands: list[_Hand], job: Job, queue: tuple[deque[Unit], dict[str, int]]
+) -> Iterator[Event]:
     unit = hand.unit
     assert unit is not None
     try:
         kind, facts = hand.pipe.recv()
     except (EOFError, ConnectionResetError):
         hand.process.join(1)
-        kind, facts = "error", {"text": f"the worker process died (exit code {hand.process.exitcode})", "broken": True}
+        kind, facts = (
+            "error",
+            {"text": f"the worker process died (exit code {hand.process.exitcode})", "broken": True},
+        )
     if kind in ("beat", "retry"):  # it goes on
         yield Event(kind, unit, **facts)
         return
@@ -242,7 +253,9 @@ def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit]
     """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it as failed."""
     todo, tries = queue
     if facts.get("memory"):
-        unit = facts["todo"]  # its checkpoint is in halves now; what another process had of it, or had done, is not ours
+        unit = facts[
+            "todo"
+        ]  # its checkpoint is in halves now; what another process had of it, or had done, is not ours
         facts = {**facts, "text": _too_much(unit, facts["text"])}
     if len(unit.runs) > 1 and facts.get("memory"):
         todo.extend(halves(unit))
@@ -268,7 +281,9 @@ def _too_much(unit: Unit, text: str) -> str:
         first, second = (len(half.runs) for half in halves(unit))
         return f"out of memory with {len(unit.runs)} runs together: going on with {first} and {second}"
     run, device = unit.runs[0], unit.choice.device
-    smaller = f"write a smaller batch_size (it is {run.batch_size})" + " or precision bf16" * (run.precision != "bf16")
+    smaller = f"write a smaller batch_size (it is {run.batch_size})" + " or precision bf16" * (
+        run.precision != "bf16"
+    )
     return f"out of memory with one run alone on {device}: {smaller} ({text})"
 
 

@@ -31,7 +31,9 @@ class SimpleCNN:
     def check(self, size: int) -> None:
         """Three poolings need 8 pixels."""
         if size < 8:
-            raise UserError(f"model 'simplecnn' halves an image three times, so it must be 8 x 8 or larger, got {size} x {size}")
+            raise UserError(
+                f"model 'simplecnn' halves an image three times, so it must be 8 x 8 or larger, got {size} x {size}"
+            )
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
         """The network for images of this size."""

@@ -34,7 +34,9 @@ class SimpleViT:
     def __post_init__(self) -> None:
         at_least_one("simplevit", patch=self.patch, dim=self.dim, depth=self.depth, heads=self.heads)
         if self.dim % self.heads:
-            raise UserError(f"heads of model 'simplevit' must divide dim, got heads={self.heads} and dim={self.dim}")
+            raise UserError(
+                f"heads of model 'simplevit' must divide dim, got heads={self.heads} and dim={self.dim}"
+            )
 
     def check(self, size: int) -> None:
         """The patch must divide the size."""
@@ -76,7 +78,9 @@ def _layer() -> Any:
             nn.init.zeros_(self.out.bias)
 
         def forward(self, x: Tensor) -> Tensor:
-            q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+            q, k, v = (
+                self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+            )
             mixed = _attention(q, k, v)
             x = x + self.out(mixed.transpose(1, 2).flatten(2))
             out: Tensor = x + self.fc2(gelu(self.fc1(self.norm2(x))))

@@ -74,7 +74,9 @@ def limit(value: object) -> Length | None:
     """A probe's `until` as a length above 0, or None."""
     found = None if value is None else length(value)
     if found is not None and not found:
-        raise UserError(f"a probe's until must be above 0, got {found}: write 10ep, leave it out, or leave out the probe")
+        raise UserError(
+            f"a probe's until must be above 0, got {found}: write 10ep, leave it out, or leave out the probe"
+        )
     return found
 
 

@@ -38,16 +38,23 @@ class HessianTrace:
 
     def __post_init__(self) -> None:
         timed(self)
-        for name, least, why in (("vectors", 2, "one vector has no standard error"), ("examples", 1, "the loss needs one")):
+        for name, least, why in (
+            ("vectors", 2, "one vector has no standard error"),
+            ("examples", 1, "the loss needs one"),
+        ):
             if getattr(self, name) < least:
-                raise UserError(f"{name} of probe 'hessian_trace' must be at least {least} ({why}), got {getattr(self, name)}")
+                raise UserError(
+                    f"{name} of probe 'hessian_trace' must be at least {least} ({why}), got {getattr(self, name)}"
+                )
 
     def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
         """{parameter: [vectors, ceil(entries / 8)] uint8}: a bit for each sign."""
         import torch
 
         sizes = {n: (self.vectors, -(-shape.numel() // 8)) for n, shape in shapes.items()}
-        return {n: torch.randint(256, size, generator=generator, dtype=torch.uint8) for n, size in sizes.items()}
+        return {
+            n: torch.randint(256, size, generator=generator, dtype=torch.uint8) for n, size in sizes.items()
+        }
 
     def measure(self, moment: Moment) -> Tensors:
         """hessian_trace and hessian_trace_se."""

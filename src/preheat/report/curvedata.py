@@ -15,7 +15,9 @@ from preheat.report.shapes import Facets, Line, Lines
 
 def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | None:
     """Curves of one panel and one quantity, a small multiple per condition; of many conditions an even choice."""
-    here = [c for c in rows_of(f) if any(k.condition == c for k in some)] or sorted({k.condition for k in some})
+    here = [c for c in rows_of(f) if any(k.condition == c for k in some)] or sorted(
+        {k.condition for k in some}
+    )
     if len(here) > most:
         here = [here[round(i * (len(here) - 1) / (most - 1))] for i in range(most)]
     parts = []
@@ -23,14 +25,22 @@ def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | Non
         mine = sorted((k for k in some if k.condition == condition), key=lambda k: _order(f, k.treatment))
         lines = tuple(_line(f, k, _rates(f, k, here)) for k in mine)
         title = f"{row_label(f)}: {condition}" if condition and row_label(f) else condition
-        parts.append(Lines("progress through the run (%)", _what(mine[0].what), lines, title, log=_scale(mine)))
+        parts.append(
+            Lines("progress through the run (%)", _what(mine[0].what), lines, title, log=_scale(mine))
+        )
     low = _bottom(parts)
     return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
 
 
 def _bottom(parts: Sequence[Lines]) -> float | None:
     """Where y begins, if most of its range is spent on the first tenth of curves in percent; None for automatic."""
-    rest = [v for p in parts for line in p.lines for x, v in zip(line.x, line.y, strict=True) if x >= 10 and math.isfinite(v)]
+    rest = [
+        v
+        for p in parts
+        for line in p.lines
+        for x, v in zip(line.x, line.y, strict=True)
+        if x >= 10 and math.isfinite(v)
+    ]
     every = [v for p in parts for line in p.lines for v in line.y if math.isfinite(v)]
     if not rest or "(%)" not in parts[0].y_label or min(rest) - min(every) < (max(every) - min(every)) / 3:
         return None
@@ -48,7 +58,11 @@ def _what(what: str) -> str:
 
 def _rates(f: Findings, k: Curve, here: Sequence[str]) -> str:
     """The chosen nuisances of a curve's treatment over the conditions shown, in brackets: (0.1 to 0.4)."""
-    mine = [c for c in f.cells if (c.panel, c.treatment) == (k.panel, k.treatment) and c.condition in here and c.chosen]
+    mine = [
+        c
+        for c in f.cells
+        if (c.panel, c.treatment) == (k.panel, k.treatment) and c.condition in here and c.chosen
+    ]
     if k.what == "learning_rate_factor" or not mine:
         return ""
     told = list(dict.fromkeys(", ".join(c.chosen.values()) for c in mine))

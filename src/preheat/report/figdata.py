@@ -24,7 +24,11 @@ def rows_of(f: Findings) -> tuple[str, ...]:
 
 def base_name(f: Findings) -> str:
     """The baseline in a sentence."""
-    given = [e.baseline for e in f.effects] + [p.baseline for p in f.pooled] + [e.treatment for e in f.edges if e.ratio is None]
+    given = (
+        [e.baseline for e in f.effects]
+        + [p.baseline for p in f.pooled]
+        + [e.treatment for e in f.edges if e.ratio is None]
+    )
     return words.spoken(f.treatment, given[0]) if given else "the baseline"
 
 
@@ -46,7 +50,11 @@ def finite(values: Iterable[float]) -> Numbers:
 def accuracy(f: Findings, panel: str) -> Heat | None:
     """Mean of the metric and half its interval, condition by treatment. Colours span all panels."""
     u = Units.of(f.metric)
-    at = {(c.condition, c.treatment): c.estimate for c in f.cells if c.panel == panel and math.isfinite(c.estimate.mean)}
+    at = {
+        (c.condition, c.treatment): c.estimate
+        for c in f.cells
+        if c.panel == panel and math.isfinite(c.estimate.mean)
+    }
     every = [c.estimate.mean * u.scale for c in f.cells if math.isfinite(c.estimate.mean)]
     if not at:
         return None
@@ -90,7 +98,9 @@ def lost_runs(f: Findings) -> dict[Place, tuple[int, int, int]]:
     to nothing. Without a numeric setting that was varied only divergence is known.
     """
     if not f.edges:
-        return {(c.panel, c.condition, c.treatment): (c.diverged, c.diverged, c.runs) for c in f.cells if c.runs}
+        return {
+            (c.panel, c.condition, c.treatment): (c.diverged, c.diverged, c.runs) for c in f.cells if c.runs
+        }
     counted = {
         (e.panel, e.condition, e.treatment): (
             sum(p.runs - p.trained for p in e.points),
@@ -104,7 +114,9 @@ def lost_runs(f: Findings) -> dict[Place, tuple[int, int, int]]:
 
 def untrained(f: Findings, panel: str) -> Heat | None:
     """Share of runs that did not train, condition by treatment; colours span all panels."""
-    return _shares(f, panel, {k: (n[0], n[2]) for k, n in lost_runs(f).items()}, name="runs that did not train (%)")
+    return _shares(
+        f, panel, {k: (n[0], n[2]) for k, n in lost_runs(f).items()}, name="runs that did not train (%)"
+    )
 
 
 def diverged(f: Findings, panel: str) -> Heat | None:
@@ -121,7 +133,10 @@ def _shares(f: Findings, panel: str, found: Mapping[Place, tuple[int, int]], *, 
     rows, columns = _planned(f, panel)
     grid = [[found.get((panel, c, t)) for t in columns] for c in rows]
     shares = tuple(tuple(None if n is None else 100 * n[0] / n[1] for n in row) for row in grid)
-    texts = tuple(tuple(words.NONE if n is None else f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}" for n in row) for row in grid)
+    texts = tuple(
+        tuple(words.NONE if n is None else f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}" for n in row)
+        for row in grid
+    )
     names = tuple(row_name(c) for c in rows)
     top = 10.0 * max(1, math.ceil(10 * max(bad / runs for bad, runs in found.values())))
     return Heat(names, columns, row_label(f), words.human(f.treatment), name, shares, texts, 0.0, top)
@@ -164,7 +179,9 @@ def shared(some: Sequence[Dots]) -> list[Dots]:
     """The same dots with one x axis for all, so that panels compare at a glance; what lies beyond is cut."""
     ends = [v for data in some for d in data.dots for v in (d.mean, d.lo, d.hi) if v is not None]
     x = [0.0 if data.zero is None else data.zero for data in some]
-    x += [s * data.band for data in some if data.band is not None for s in (-1, 1) if s > 0 or not data.positive]
+    x += [
+        s * data.band for data in some if data.band is not None for s in (-1, 1) if s > 0 or not data.positive
+    ]
     if not ends:
         return list(some)
     reach = max(_reach(ends), *map(abs, x)) if not some[0].log else math.inf
@@ -172,7 +189,8 @@ def shared(some: Sequence[Dots]) -> list[Dots]:
     pad = 0.04 * (hi - lo) or 1.0
     room = 1.12 if any(d.arrow for data in some for d in data.dots) else 1.06
     spans = [
-        ((lo / room, hi * room) if data.log else (lo - (0 if data.positive and lo == 0 else pad), hi + pad)) for data in some
+        ((lo / room, hi * room) if data.log else (lo - (0 if data.positive and lo == 0 else pad), hi + pad))
+        for data in some
     ]
     return [replace(data, span=span) for data, span in zip(some, spans, strict=True)]
 
@@ -200,12 +218,21 @@ def trained(f: Findings, panel: str) -> Lines | None:
         return None
     ticks = tuple(sorted({x for line in lines for x in line.x}))
     log = "x" if min(ticks) > 0 and len(ticks) > 1 else ""
-    return Lines(words.human(f.nuisance) or "value", "runs that trained (%)", tuple(lines), ticks=ticks, log=log, markers=True)
+    return Lines(
+        words.human(f.nuisance) or "value",
+        "runs that trained (%)",
+        tuple(lines),
+        ticks=ticks,
+        log=log,
+        markers=True,
+    )
 
 
 def edge_ratio(f: Findings, panel: str) -> Dots | None:
     """The edge of each treatment over that of the baseline, as a factor."""
-    mine: list[Edge] = [e for e in f.edges if e.panel == panel and e.ratio is not None and 0 < e.ratio.mean < math.inf]
+    mine: list[Edge] = [
+        e for e in f.edges if e.panel == panel and e.ratio is not None and 0 < e.ratio.mean < math.inf
+    ]
     dots = tuple(
         _dot(e.ratio, (row_name(e.condition), e.treatment, f.treatments.index(e.treatment)), filled=sure(e))
         for e in mine
@@ -241,18 +268,31 @@ def depends(r: Pooled) -> bool:
 def inside(f: Findings, panel: str) -> Dots | None:
     """The widest difference among treatments well inside the edge, beside the spread that seeds alone make."""
     u = Units.of(f.metric)
-    mine: list[Inside] = [i for i in f.inside if i.panel == panel and i.widest is not None and math.isfinite(i.widest.mean)]
+    mine: list[Inside] = [
+        i for i in f.inside if i.panel == panel and i.widest is not None and math.isfinite(i.widest.mean)
+    ]
     dots: list[Dot] = []
     for i in mine:
         assert i.widest is not None
         row = row_name(i.condition)
-        dots.append(_dot(i.widest, (row, "widest difference among treatments", 1), scale=u.scale, filled=not i.equivalent))
+        dots.append(
+            _dot(
+                i.widest,
+                (row, "widest difference among treatments", 1),
+                scale=u.scale,
+                filled=not i.equivalent,
+            )
+        )
         if i.seed_sd is not None:
-            dots.append(Dot(row, "standard deviation over seeds", 0, i.seed_sd * u.scale, None, None, i.widest.n))
+            dots.append(
+                Dot(row, "standard deviation over seeds", 0, i.seed_sd * u.scale, None, None, i.widest.n)
+            )
     if not dots:
         return None
     label = f"difference in {words.human(f.metric)}" + (f" ({u.step})" if u.step else "")
-    return Dots(_present(rows_of(f), dots), row_label(f), label, tuple(dots), band=f.margin * u.scale, positive=True)
+    return Dots(
+        _present(rows_of(f), dots), row_label(f), label, tuple(dots), band=f.margin * u.scale, positive=True
+    )
 
 
 def best(f: Findings, panel: str) -> Matrix | None:
@@ -273,7 +313,9 @@ def regret(f: Findings, rule: Rule) -> Dots | None:
     """What each rule loses on held-out conditions against the best treatment there."""
     u = Units.of(f.metric)
     dots = tuple(
-        _dot(s.regret, (s.name, s.name, i), scale=u.scale) for i, s in enumerate(rule.scores) if math.isfinite(s.regret.mean)
+        _dot(s.regret, (s.name, s.name, i), scale=u.scale)
+        for i, s in enumerate(rule.scores)
+        if math.isfinite(s.regret.mean)
     )
     if not dots:
         return None

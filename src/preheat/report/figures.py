@@ -20,7 +20,30 @@ from preheat.report.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_
 
 WIDTH = 4.9
 FACTORS = (
-    *(1.0, 2.0, 0.5, 4.0, 0.25, 10.0, 0.1, 8.0, 0.125, 16.0, 32.0, 64.0, 100.0, 0.01, 1000.0, 1.5, 1.2, 0.8, 3.0, 1.4, 1.6, 1.8),
+    *(
+        1.0,
+        2.0,
+        0.5,
+        4.0,
+        0.25,
+        10.0,
+        0.1,
+        8.0,
+        0.125,
+        16.0,
+        32.0,
+        64.0,
+        100.0,
+        0.01,
+        1000.0,
+        1.5,
+        1.2,
+        0.8,
+        3.0,
+        1.4,
+        1.6,
+        1.8,
+    ),
     *(0.6, 0.7, 0.9, 1.1, 1.3, 2.5, 5.0, 6.0, 0.95, 1.05, 0.4, 0.3, 0.2),
 )
 
@@ -73,7 +96,11 @@ def _lines(axes: Axes, data: Lines) -> None:
         colour = series(line.index)
         look: dict[str, Any] = {"color": colour, "linestyle": DASHES[line.index % 8]}
         if data.markers or len(line.x) == 1:
-            look |= {"marker": MARKERS[line.index % 8], "markeredgecolor": LIGHT["paper"], "markeredgewidth": 0.5}
+            look |= {
+                "marker": MARKERS[line.index % 8],
+                "markeredgecolor": LIGHT["paper"],
+                "markeredgewidth": 0.5,
+            }
         axes.plot(line.x, line.y, **look)
         if line.lo and len(line.x) > 1:
             floor = min((v for v in line.y if v > 0), default=1.0) / 2
@@ -124,7 +151,15 @@ def draw_dots(data: Dots) -> Figure:
         _arrows(axes, data.span, place=(lo, hi, y), colour=colour)
         _open_ends(axes, d, y=y, colour=colour)
         face = colour if d.filled else LIGHT["paper"]
-        axes.plot([d.mean], [y], MARKERS[d.index % 8], color=colour, markerfacecolor=face, markersize=5, linestyle="none")
+        axes.plot(
+            [d.mean],
+            [y],
+            MARKERS[d.index % 8],
+            color=colour,
+            markerfacecolor=face,
+            markersize=5,
+            linestyle="none",
+        )
     _dot_axes(axes, data)
     if not own_rows:
         _legend(figure, list(names.items()), markers=True, line=False)
@@ -135,12 +170,27 @@ def _open_ends(axes: Axes, dot: Dot, *, y: float, colour: str) -> None:
     """An arrow in place of the line's end where the mean is only a bound."""
     for side, offset in (("left", -15), ("right", 15)):
         if dot.arrow in (side, "both"):
-            look: dict[str, Any] = {"arrowstyle": "<|-", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
+            look: dict[str, Any] = {
+                "arrowstyle": "<|-",
+                "color": colour,
+                "linewidth": 1.3,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            }
             look |= {"mutation_scale": 7}
-            axes.annotate("", (dot.mean, y), (offset, 0), textcoords="offset points", arrowprops=look, annotation_clip=False)
+            axes.annotate(
+                "",
+                (dot.mean, y),
+                (offset, 0),
+                textcoords="offset points",
+                arrowprops=look,
+                annotation_clip=False,
+            )
 
 
-def _arrows(axes: Axes, span: tuple[float, float] | None, *, place: tuple[float, float, float], colour: str) -> None:
+def _arrows(
+    axes: Axes, span: tuple[float, float] | None, *, place: tuple[float, float, float], colour: str
+) -> None:
     """A small arrow where an interval goes on beyond the axis."""
     if span is None:
         return
@@ -160,7 +210,9 @@ def _dot_axes(axes: Axes, data: Dots) -> None:
     axes.set_xlabel(data.x_label)
     axes.set_ylabel(data.row_label)
     if data.band is not None:
-        axes.axvspan(0 if data.positive else -data.band, data.band, color=LIGHT["muted"], alpha=0.16, linewidth=0)
+        axes.axvspan(
+            0 if data.positive else -data.band, data.band, color=LIGHT["muted"], alpha=0.16, linewidth=0
+        )
     if data.zero is not None:
         axes.axvline(data.zero, color=LIGHT["muted"], linewidth=1.2)
     if data.log:
@@ -199,7 +251,10 @@ def draw_heat(data: Heat) -> Figure:
                 continue
             r, g, b, _ = colour = cmap(norm(value))
             axes.fill(
-                [j - 0.48, j + 0.48, j + 0.48, j - 0.48], [i - 0.47, i - 0.47, i + 0.47, i + 0.47], color=colour, linewidth=0
+                [j - 0.48, j + 0.48, j + 0.48, j - 0.48],
+                [i - 0.47, i - 0.47, i + 0.47, i + 0.47],
+                color=colour,
+                linewidth=0,
             )
             on = ON_LIGHT if 0.30 * r + 0.59 * g + 0.11 * b > 0.47 else ON_DARK
             axes.text(j, i, text, ha="center", va="center", color=on, fontsize=8.8, linespacing=1.15)
@@ -219,7 +274,11 @@ def draw_heat(data: Heat) -> Figure:
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
     axes.set_xlim(-0.5, len(data.columns) - 0.5)
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
-    axes.set_xticks(range(len(data.columns)), [folded(c, 12) for c in data.columns], rotation=35 if len(data.columns) > 8 else 0)
+    axes.set_xticks(
+        range(len(data.columns)),
+        [folded(c, 12) for c in data.columns],
+        rotation=35 if len(data.columns) > 8 else 0,
+    )
     axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
     axes.set_xlabel(data.column_label)
     axes.set_ylabel(data.row_label)
@@ -231,7 +290,9 @@ def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
 
 def draw_matrix(data: Matrix) -> Figure:
     """A full disc for the leader, a ring for each other member, a small point for the rest."""
-    figure = new_figure(max(WIDTH, 1.5 + 0.55 * len(data.columns)), _tall(1.2 + 0.34 * len(data.rows), data.row_label))
+    figure = new_figure(
+        max(WIDTH, 1.5 + 0.55 * len(data.columns)), _tall(1.2 + 0.34 * len(data.rows), data.row_label)
+    )
     axes = figure.subplots()
     _cell_axes(axes, data)
     blue = LIGHT["series1"]
@@ -277,5 +338,10 @@ def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, markers: bool, 
     labels = [" " + short(name, 34) if name.startswith("_") else short(name, 34) for name, _ in names]
     columns = max(1, min(len(names), int(58 // (max(map(len, labels)) + 7))))
     figure.legend(
-        handles, labels, loc="outside upper center", ncols=columns, handlelength=2.4 if line else 1.0, columnspacing=1.2
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=columns,
+        handlelength=2.4 if line else 1.0,
+        columnspacing=1.2,
     )

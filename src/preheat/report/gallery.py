@@ -50,7 +50,16 @@ def plates(f: Findings) -> list[Plate]:
         for panel, data in made:
             if data is not None:
                 alike = next(dots) if isinstance(data, Dots) else data
-                out.append(Plate(section, group, _name(name, panel), words.named(panel), caption + _arrows(alike), alike))
+                out.append(
+                    Plate(
+                        section,
+                        group,
+                        _name(name, panel),
+                        words.named(panel),
+                        caption + _arrows(alike),
+                        alike,
+                    )
+                )
     out += _rules(f)
     out += _curves(f)
     return _named(out)
@@ -76,13 +85,25 @@ def _plan(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     together = "All conditions and seeds together."
     yield ("edge", "edge", "Share of runs that trained"), together, figdata.trained
     moves = "Lines: 95 % intervals over seeds. Filled: sure after correction; the first row by itself, the others together."
-    moves = moves if f.pooled and len(f.conditions) > 1 else "Lines: 95 % intervals over seeds. Filled: sure after correction."
+    moves = (
+        moves
+        if f.pooled and len(f.conditions) > 1
+        else "Lines: 95 % intervals over seeds. Filled: sure after correction."
+    )
     yield ("edge", "edge-ratio", "How far the edge moves"), moves, figdata.edge_ratio
-    yield ("metric", words.human(f.metric), ""), "Mean, and half the 95 % interval below it.", figdata.accuracy
+    yield (
+        ("metric", words.human(f.metric), ""),
+        "Mean, and half the 95 % interval below it.",
+        figdata.accuracy,
+    )
     band = f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
     yield ("benefit", "benefit", ""), band, figdata.benefit
     yield ("best", "best", ""), f"Rings can't be told from the highest mean ({LEVEL_OF_SETS}).", figdata.best
-    yield ("inside", "inside", ""), f"Grey band: the margin of {margin}. Filled: not shown to be within it.", figdata.inside
+    yield (
+        ("inside", "inside", ""),
+        f"Grey band: the margin of {margin}. Filled: not shown to be within it.",
+        figdata.inside,
+    )
     lost, gone = ("Did not train", "Of these: diverged") if f.edges and f.counts.diverged else ("", "")
     below = "Below the share: these runs / all runs of the setting"
     yield ("untrained", "untrained", lost), f"{below}{rates}.", figdata.untrained
@@ -100,7 +121,10 @@ def _regimes(f: Findings) -> Iterator[tuple[tuple[str, str, str], str, Maker]]:
     over = "Lines: 95 % intervals, over seeds where there are two or more, else over treatments."
     yield ("protocols", "protocols", ""), over, regimedata.protocol
     for what, name in regimedata.EARLY.items():
-        band = {"hessian_trace": "Mean over seeds; band: the estimate's standard error.", "learning_rate": "As scheduled."}
+        band = {
+            "hessian_trace": "Mean over seeds; band: the estimate's standard error.",
+            "learning_rate": "As scheduled.",
+        }
         told = band.get(what, "Mean over seeds; band: one standard deviation.")
         yield ("early", f"early-{name}", words.capital(name)), told, partial(regimedata.early, what=what)
 
@@ -109,7 +133,9 @@ def _rules(f: Findings) -> Iterator[Plate]:
     made = [(rule, data) for rule in f.rules if (data := figdata.regret(f, rule)) is not None]
     for (rule, _), data in zip(made, figdata.shared([d for _, d in made]), strict=True):
         caption = "Lines: 95 % intervals, on conditions that the fit has not seen. Grey band: the margin."
-        yield Plate("rule", "", _name("rule", rule.panel), words.named(rule.panel), caption + _arrows(data), data)
+        yield Plate(
+            "rule", "", _name("rule", rule.panel), words.named(rule.panel), caption + _arrows(data), data
+        )
 
 
 def _curves(f: Findings) -> Iterator[Plate]:
@@ -118,10 +144,21 @@ def _curves(f: Findings) -> Iterator[Plate]:
             for panel in dict.fromkeys(c.panel for c in some):
                 data = curvedata.curves(f, [c for c in some if c.what == what and c.panel == panel])
                 if data is not None:
-                    band = "Mean over seeds, band of one standard deviation." if section == "curves" else "As scheduled."
+                    band = (
+                        "Mean over seeds, band of one standard deviation."
+                        if section == "curves"
+                        else "As scheduled."
+                    )
                     band += _own_rates(f) if section == "curves" else ""
                     band += " The first steps lie below." if data.parts[0].bottom is not None else ""
-                    yield Plate(section, words.human(what), _name(section, what, panel), words.named(panel), band, data)
+                    yield Plate(
+                        section,
+                        words.human(what),
+                        _name(section, what, panel),
+                        words.named(panel),
+                        band,
+                        data,
+                    )
 
 
 def _own_rates(f: Findings) -> str:
@@ -175,7 +212,8 @@ def _gist(d: Data) -> str:
         return "Last values: " + ", ".join(f"{line.name} {words.plain(line.y[-1])}" for line in d.lines)
     if isinstance(d, Facets):
         return "; ".join(
-            f"{p.title + ', ' if p.title else ''}{p.lines[0].name} ends at {words.plain(p.lines[0].y[-1])}" for p in d.parts
+            f"{p.title + ', ' if p.title else ''}{p.lines[0].name} ends at {words.plain(p.lines[0].y[-1])}"
+            for p in d.parts
         )
     if isinstance(d, Dots):
         low, high = min(d.dots, key=lambda x: x.mean), max(d.dots, key=lambda x: x.mean)
@@ -183,7 +221,10 @@ def _gist(d: Data) -> str:
     if isinstance(d, Matrix):
         return "; ".join(f"{row}: {', '.join(m)}" for row, m in zip(d.rows, d.members, strict=True))
     cells = [
-        (v, r, c) for r, row in zip(d.rows, d.values, strict=True) for c, v in zip(d.columns, row, strict=True) if v is not None
+        (v, r, c)
+        for r, row in zip(d.rows, d.values, strict=True)
+        for c, v in zip(d.columns, row, strict=True)
+        if v is not None
     ]
     (low_v, low_r, low_c), (high_v, high_r, high_c) = min(cells), max(cells)
     return f"From {words.plain(low_v)} ({low_r}, {low_c}) to {words.plain(high_v)} ({high_r}, {high_c})"

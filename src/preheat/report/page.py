@@ -32,11 +32,17 @@ class Tile:
     anchor: str
 
 
-def render(f: Findings, *, drawn: Sequence[Drawn], provenance: Mapping[str, str], listing: Sequence[str]) -> str:
+def render(
+    f: Findings, *, drawn: Sequence[Drawn], provenance: Mapping[str, str], listing: Sequence[str]
+) -> str:
     """The whole page. listing: the files beside it, relative."""
     source = {name: _asset(name) for name in ("page.html", "page.css", "page.js")}
     environment = Environment(
-        loader=DictLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     places = sections(f, drawn)
     return environment.get_template("page.html").render(
@@ -65,11 +71,21 @@ def _asset(name: str) -> str:
 def tiles(f: Findings) -> list[Tile]:
     """Counts, not the largest of many: a maximum over comparisons would flatter."""
     c = f.counts
-    lost = tuple(f"{n:,} {word}" for n, word in ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing")) if n)
+    lost = tuple(
+        f"{n:,} {word}"
+        for n, word in ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing"))
+        if n
+    )
     ended = "run finished" if c.done == 1 else "runs finished"
     stuck = sum(p.runs - p.trained - p.diverged for e in f.edges for p in e.points)
     lost = ((f"{stuck:,} of them did not train",) if stuck else ()) + lost
-    out = [Tile(f"{c.done:,}", f"{ended}; {words.listed(lost)}" if lost else ended, "untrained" if stuck else "runs")]
+    out = [
+        Tile(
+            f"{c.done:,}",
+            f"{ended}; {words.listed(lost)}" if lost else ended,
+            "untrained" if stuck else "runs",
+        )
+    ]
     alike = bool(f.pooled) and not any(map(depends, f.pooled))
     moves = f.pooled if alike else [e for e in f.edges if e.ratio is not None]
     if moves:
@@ -80,8 +96,12 @@ def tiles(f: Findings) -> list[Tile]:
         out.append(_compared(f))
     if tested := [i for i in f.inside if i.seed_sd is not None or f.nuisance]:
         well = [i for i in tested if i.well and f.nuisance]
-        some, where = (well, " well inside the edge") if well else (tested, " inside the edge" if f.nuisance else "")
-        text = f"settings{where} in which all are equivalent within {words.Units.of(f.metric).margin(f.margin)}"
+        some, where = (
+            (well, " well inside the edge") if well else (tested, " inside the edge" if f.nuisance else "")
+        )
+        text = (
+            f"settings{where} in which all are equivalent within {words.Units.of(f.metric).margin(f.margin)}"
+        )
         out.append(Tile(f"{sum(i.equivalent for i in some)} of {len(some)}", text, "inside"))
     return out
 
@@ -120,7 +140,9 @@ def how_sure(f: Findings) -> list[str]:
     if len(f.judging) < 2:
         out.append("One seed gives a description, not a conclusion.")
     else:
-        out.append("Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its table.")
+        out.append(
+            "Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its table."
+        )
     if f.effects:
         out.append(tally(f))
     c = f.counts
@@ -167,6 +189,12 @@ def _downloads(listing: Sequence[str]) -> dict[str, list[str]]:
     kinds = {"Summary": ".json", "Tables": "tables/", "Figures": "figures/"}
     out: dict[str, list[str]] = {k: [] for k in kinds}
     for path in listing:
-        kind = "Tables" if path.startswith("tables/") else "Figures" if path.startswith("figures/") else "Summary"
+        kind = (
+            "Tables"
+            if path.startswith("tables/")
+            else "Figures"
+            if path.startswith("figures/")
+            else "Summary"
+        )
         out[kind].append(path)
     return {k: v for k, v in out.items() if v}

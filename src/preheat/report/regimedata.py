@@ -35,10 +35,16 @@ def _against(f: Findings, panel: str, unit: str) -> Lines | None:
     if f.updates is None or all(x.panel != panel for x in f.updates.favourites):
         return None
     u = Units.of(f.metric)
-    gain = {(e.condition, e.treatment): e.estimate.mean * u.scale for e in f.effects if e.panel == panel and e.estimate.n}
+    gain = {
+        (e.condition, e.treatment): e.estimate.mean * u.scale
+        for e in f.effects
+        if e.panel == panel and e.estimate.n
+    }
     lines = []
     for k, condition in enumerate(rows_of(f)):
-        mine = [x for x in f.updates.lengths if (x.panel, x.condition) == (panel, condition) and x.updates > 0]
+        mine = [
+            x for x in f.updates.lengths if (x.panel, x.condition) == (panel, condition) and x.updates > 0
+        ]
         points: dict[float, list[float]] = {}
         for x in sorted(mine, key=lambda x: x.updates):
             if (condition, x.treatment) in gain:
@@ -82,7 +88,11 @@ def protocol(f: Findings, panel: str) -> Dots | None:
         ):
             dots.append(_dot(g.condition, name, k, e, u.scale))
     if not gaps and not f.gaps:
-        dots += [_dot(o.condition, "best minus last epoch", 1, o.optimism, u.scale) for o in f.optimism if o.panel == panel]
+        dots += [
+            _dot(o.condition, "best minus last epoch", 1, o.optimism, u.scale)
+            for o in f.optimism
+            if o.panel == panel
+        ]
     if not dots:
         return None
     label = f"difference in {words.human(f.metric)}" + (f" ({u.step})" if u.step else "")

@@ -118,7 +118,14 @@ def _whole(e: Estimate) -> str:
 
 def _lengths(f: Findings, found: Updates) -> Table:
     rows = tuple(
-        (words.named(x.panel), x.condition, x.treatment, f"{x.updates:,.0f}", words.plain(x.epochs), f"{100 * x.share:.3g} %")
+        (
+            words.named(x.panel),
+            x.condition,
+            x.treatment,
+            f"{x.updates:,.0f}",
+            words.plain(x.epochs),
+            f"{100 * x.share:.3g} %",
+        )
         for x in found.lengths
     )
     return Table("Every setting's warmup", (*heads(f), "updates", "epochs", "share of the run"), rows)
@@ -153,14 +160,22 @@ def _protocols(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
         )
     tables = tuple(t for t in (_gaps(f), _optimism(f)) if t.rows)
     return Section(
-        "protocols", "Protocols: what choosing on the test split adds", "\n".join(said), figures_of(drawn, "protocols"), tables
+        "protocols",
+        "Protocols: what choosing on the test split adds",
+        "\n".join(said),
+        figures_of(drawn, "protocols"),
+        tables,
     )
 
 
 def _images(f: Findings) -> str:
     """What else differs between the protocols: which images, and where there are fewer, how many."""
     whole = [g.condition for g in f.gaps if " / " in g.condition]
-    fewer = f"; at {words.listed(list(dict.fromkeys(whole)))} it also has fewer, by those held out" if whole else ""
+    fewer = (
+        f"; at {words.listed(list(dict.fromkeys(whole)))} it also has fewer, by those held out"
+        if whole
+        else ""
+    )
     return (
         " and the training images: where the task's validation images come out of its training images the honest protocol draws "
         f"from what is left, as many but others{fewer}. A task with a validation split of its own, as PathMNIST, loses none"
@@ -208,7 +223,10 @@ def _optimism(f: Findings) -> Table:
         "runs",
     )
     return Table(
-        f"Best and last epoch, all {words.human(f.treatment)} lengths of a row together", columns, rows, folded=bool(f.gaps)
+        f"Best and last epoch, all {words.human(f.treatment)} lengths of a row together",
+        columns,
+        rows,
+        folded=bool(f.gaps),
     )
 
 
@@ -217,7 +235,11 @@ def _over(e: Estimate, over: str) -> str:
 
 
 def _difference(u: Units, e: Estimate) -> str:
-    text = f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})" if e.lo is not None else ""
+    text = (
+        f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})"
+        if e.lo is not None
+        else ""
+    )
     return u.difference(e.mean) + text
 
 
@@ -232,7 +254,14 @@ def _early(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
     at = {(m.panel, m.condition, m.treatment, m.epoch, m.what): m for m in f.milestones}
     places = dict.fromkeys((m.panel, m.condition, m.treatment, m.epoch) for m in f.milestones)
     rows = tuple(
-        (words.named(p[0]), p[1] or "all", p[2], words.plain(p[3]), *(_measured(at.get((*p, w))) for w in whats)) for p in places
+        (
+            words.named(p[0]),
+            p[1] or "all",
+            p[2],
+            words.plain(p[3]),
+            *(_measured(at.get((*p, w))) for w in whats),
+        )
+        for p in places
     )
     caption = f"Means over seeds {PLUS_MINUS} the half width of the figures' band, at epochs 1, 5 and 10"
     tables = (Table(caption, (*heads(f), "epoch", *(EARLY[w] for w in whats)), rows),) if rows else ()

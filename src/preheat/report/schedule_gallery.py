@@ -106,12 +106,18 @@ def write_gallery(path: str | Path, *, total: int = TOTAL, peak: float = 1.0) ->
 
 def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
     """The page, as one HTML text."""
-    source = {name: _asset(name) for name in ("schedule_gallery.html", "page.css", "schedule_gallery.css", *SCRIPTS)}
+    source = {
+        name: _asset(name) for name in ("schedule_gallery.html", "page.css", "schedule_gallery.css", *SCRIPTS)
+    }
     twins = set(re.findall(r"^TWINS\.(\w+) = ", source["schedules.js"], re.MULTILINE))
     cards = [card(name, live=name in twins) for name in SCHEDULES.names()]
     families = [Family(title, [c for c in cards if c.family == title]) for title in (*FAMILIES, OTHERS)]
     environment = Environment(
-        loader=DictLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader(source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["coded"] = _coded
     return environment.get_template("schedule_gallery.html").render(
@@ -142,7 +148,9 @@ def card(name: str, *, live: bool) -> Card:
     """The card of a registered schedule. live: the script can draw it."""
     made = SCHEDULES[name]
     package, _, module = made.__module__.rpartition(".")
-    family = next((t for t, modules in FAMILIES.items() if package == SCHEDULES.package and module in modules), OTHERS)
+    family = next(
+        (t for t, modules in FAMILIES.items() if package == SCHEDULES.package and module in modules), OTHERS
+    )
     line, formula, more = described(getdoc(made) or "")
     data = {"options": [o.json() for o in options(made)]} if live else _still(name)
     return Card(name, family, line, formula, more, data)
@@ -174,8 +182,14 @@ def _still(name: str) -> dict[str, Any]:
     except UserError as error:
         return {"rule": str(error)}
     if not isinstance(rate, Resolved):
-        return {"rule": f"only schedules that have segments are drawn here, got {name}: subclass preheat.schedules.rule.Rule"}
-    texts = {"python": text, "json": json.dumps(schedule.json())} if name in EXAMPLES else {"python": text, "shell": name}
+        return {
+            "rule": f"only schedules that have segments are drawn here, got {name}: subclass preheat.schedules.rule.Rule"
+        }
+    texts = (
+        {"python": text, "json": json.dumps(schedule.json())}
+        if name in EXAMPLES
+        else {"python": text, "shell": name}
+    )
     return {"texts": texts, **points(rate)}
 
 

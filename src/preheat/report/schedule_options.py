@@ -41,7 +41,10 @@ VALUES: dict[str, Values] = {
 }
 # where a card opens what has no default, or, of a warmup, the default 0
 OPENING = {"warmup": 5, "period": 25, "timescale": 20, "rise": 10, "onset": 20, "upper": 2, "k": 2}
-ABOVE_0 = {("exponential", "final"), ("exp_hyperbolic", "infimum")}  # levels that an exponential decay can't end at
+ABOVE_0 = {
+    ("exponential", "final"),
+    ("exp_hyperbolic", "infimum"),
+}  # levels that an exponential decay can't end at
 UNSEEN = ("at", "every")  # the curve is the same
 SHAPE = ("warmup_curve", "warmup_start", "warmup_power")
 KINDS = {"Length": "share", "Level": "number", "float": "number", "str": "text", "bool": "flag"}
@@ -87,7 +90,11 @@ def _option(field: dataclasses.Field[Any], names: set[str], *, above: bool) -> O
     paired = curve if curve != field.name and curve in names else None
     values = _values(field.name, kind, default, required=required, paired=bool(paired))
     values = values[1:] if above else values
-    start = OPENING.get(field.name, values[0]) if required or (field.name == "warmup" and not default) else default
+    start = (
+        OPENING.get(field.name, values[0])
+        if required or (field.name == "warmup" and not default)
+        else default
+    )
     if paired:
         start = 1
     return Option(field.name, kind, values, default, start, required, paired, field.name in SHAPE)

@@ -55,7 +55,12 @@ class Line(NamedTuple):
 
 
 def schedule_data(
-    schedules: Mapping[str, Schedule], *, total: int, per_epoch: float | None = None, peak: float = 1.0, unit: Unit = "steps"
+    schedules: Mapping[str, Schedule],
+    *,
+    total: int,
+    per_epoch: float | None = None,
+    peak: float = 1.0,
+    unit: Unit = "steps",
 ) -> dict[str, Line]:
     """{label: Line} of schedules on a run of `total` steps.
 
@@ -72,9 +77,14 @@ def schedule_data(
     if isinstance(peak, bool) or not isinstance(peak, int | float) or not 0 < peak < math.inf:
         raise UserError(f"peak must be a finite rate above 0, got {peak!r}: write peak=1e-3")
     if unit == "epochs" and per_epoch is None:
-        raise UserError("unit='epochs' needs the steps per epoch, got None: give per_epoch=..., or write unit='steps'")
+        raise UserError(
+            "unit='epochs' needs the steps per epoch, got None: give per_epoch=..., or write unit='steps'"
+        )
     scale = {"steps": 1.0, "epochs": per_epoch or 1.0, "progress": float(total)}[unit]
-    return {label: _line(s.resolve(total, per_epoch, peak=peak), peak=peak, scale=scale) for label, s in schedules.items()}
+    return {
+        label: _line(s.resolve(total, per_epoch, peak=peak), peak=peak, scale=scale)
+        for label, s in schedules.items()
+    }
 
 
 def _line(rate: Any, *, peak: float, scale: float) -> Line:
@@ -135,7 +145,9 @@ def schedule_figure(
     ax = fig.add_subplot()
     for i, (label, line) in enumerate(lines.items()):
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
-        wide = 1.8 + 1.6 * _covers(line, list(lines.values())[i + 1 :], peak=peak)  # what is covered shows at both sides
+        wide = 1.8 + 1.6 * _covers(
+            line, list(lines.values())[i + 1 :], peak=peak
+        )  # what is covered shows at both sides
         ax.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=wide, label=label, gid=f"line-{i}")
         ax.plot(line.dot_x, line.dot_y, color=colour, linestyle="", marker=".", markersize=5)
     _dress(ax, lines, peak=peak, log=log)
@@ -148,7 +160,9 @@ def schedule_figure(
 
 def _covers(line: Line, later: list[Line], *, peak: float) -> int:
     """How many of the lines drawn later lie on a third of this one or more, at most 2."""
-    return min(2, sum(bool((abs(np.interp(line.x, o.x, o.y) - line.y) < 4e-3 * peak).mean() >= 1 / 3) for o in later))
+    return min(
+        2, sum(bool((abs(np.interp(line.x, o.x, o.y) - line.y) < 4e-3 * peak).mean() >= 1 / 3) for o in later)
+    )
 
 
 def _dress(ax: Axes, lines: Mapping[str, Line], *, peak: float, log: bool) -> None:
@@ -176,7 +190,13 @@ def _legend(fig: Figure, labels: list[str]) -> None:
     columns = max(1, min(len(labels), 100 // (widest + 8)))
     rows = math.ceil(len(labels) / columns)
     size = 9 if widest < 90 else 6
-    fig.legend(loc="outside upper left", ncols=math.ceil(len(labels) / rows), frameon=False, fontsize=size, borderaxespad=0.2)
+    fig.legend(
+        loc="outside upper left",
+        ncols=math.ceil(len(labels) / rows),
+        frameon=False,
+        fontsize=size,
+        borderaxespad=0.2,
+    )
 
 
 _NEAR = (
@@ -210,7 +230,16 @@ def _label_marks(fig: Figure, lines: list[Line]) -> None:
         colour = COLOURS[i % len(COLOURS)]
         marks = line.marks if len(line.marks) <= MARKS else (line.marks[0], line.marks[-1])
         seen = [m for m in marks if low <= m.y <= high]
-        ax.plot([m.x for m in seen], [m.y for m in seen], linestyle="", marker="o", ms=4.5, mfc="white", mec=colour, zorder=4)
+        ax.plot(
+            [m.x for m in seen],
+            [m.y for m in seen],
+            linestyle="",
+            marker="o",
+            ms=4.5,
+            mfc="white",
+            mec=colour,
+            zorder=4,
+        )
         for mark in seen:
             words = _words(mark, alone=len(lines) == 1)
             where = (words, f"{mark.x / ax.get_xlim()[1]:.2f}")
@@ -242,11 +271,25 @@ def _put(ax: Axes, mark: Mark, *, words: str, scene: tuple[str, Array, list[Bbox
     halo = withStroke(linewidth=2.5, foreground="white")
     best: tuple[int, Annotation, Bbox] | None = None
     for dx, dy, ha, va in _PLACES:
-        style: dict[str, Any] = {"ha": ha, "va": va, "color": colour, "fontsize": 8, "path_effects": [halo], "zorder": 5}
+        style: dict[str, Any] = {
+            "ha": ha,
+            "va": va,
+            "color": colour,
+            "fontsize": 8,
+            "path_effects": [halo],
+            "zorder": 5,
+        }
         text = ax.annotate(words, (mark.x, mark.y), (dx, dy), textcoords="offset points", **style)
         box = text.get_window_extent()
-        inside = ax.bbox.x0 + 4 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
-        hits = int(((points > (box.x0 - 3, box.y0 - 2)) & (points < (box.x1 + 3, box.y1 + 2))).all(axis=1).sum())
+        inside = (
+            ax.bbox.x0 + 4 <= box.x0
+            and box.x1 <= ax.bbox.x1
+            and ax.bbox.y0 <= box.y0
+            and box.y1 <= ax.bbox.y1
+        )
+        hits = int(
+            ((points > (box.x0 - 3, box.y0 - 2)) & (points < (box.x1 + 3, box.y1 + 2))).all(axis=1).sum()
+        )
         free = inside and not any(box.overlaps(other) for other in taken)
         if free and hits < (best[0] if best else _CROSSED):
             if best:
@@ -265,7 +308,9 @@ def save_figure(fig: Figure, path: str | Path) -> Path:
 
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
-        raise UserError(f"a picture is .png, .svg or .pdf, got {str(path)!r}: write {file.stem or 'schedule'}.png")
+        raise UserError(
+            f"a picture is .png, .svg or .pdf, got {str(path)!r}: write {file.stem or 'schedule'}.png"
+        )
     if not file.parent.is_dir():
         raise UserError(f"a picture needs a folder that exists, got {str(file.parent)!r}: make it first")
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower())

@@ -18,7 +18,14 @@ from preheat.report.stability import edge, untrained
 
 def sections(f: Findings, drawn: Sequence[Drawn]) -> Mapping[str, Section]:
     """The sections that are figures and tables, by their place in the page."""
-    made = (edge(f, drawn), _metric(f, drawn), _benefit(f, drawn), _best(f, drawn), _inside(f, drawn), _rule(f, drawn))
+    made = (
+        edge(f, drawn),
+        _metric(f, drawn),
+        _benefit(f, drawn),
+        _best(f, drawn),
+        _inside(f, drawn),
+        _rule(f, drawn),
+    )
     return {s.id: s for s in (*made, *_plain(f, drawn), *regime_sections(f, drawn))}
 
 
@@ -26,12 +33,18 @@ def _estimate(e: Estimate | None, u: Units) -> str:
     """A level with its interval."""
     if e is None:
         return words.NONE
-    return u.value(e.mean) + (f" ({words.range_text(u.number(e.lo), u.number(e.hi))})" if e.lo is not None else "")
+    return u.value(e.mean) + (
+        f" ({words.range_text(u.number(e.lo), u.number(e.hi))})" if e.lo is not None else ""
+    )
 
 
 def difference(e: Estimate, u: Units) -> str:
     """A difference with its interval."""
-    text = f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})" if e.lo is not None else ""
+    text = (
+        f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})"
+        if e.lo is not None
+        else ""
+    )
     return u.difference(e.mean) + text
 
 
@@ -40,7 +53,12 @@ def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
     axes = tuple(words.human(a) for a in (f.condition, f.treatment) if a)
     title = f"{words.human(f.metric).capitalize()} by {words.listed(axes)}"
     if not f.cells:
-        return Section("metric", title, "", missing="no record has this metric." if f.counts.done else "no run has a result yet.")
+        return Section(
+            "metric",
+            title,
+            "",
+            missing="no record has this metric." if f.counts.done else "no run has a result yet.",
+        )
     at = f" at the {words.human(f.nuisance)} chosen for it" if f.nuisance else ""
     ns = sorted({c.estimate.n for c in f.cells})
     seeds = words.count(ns[-1], "seed") if len(ns) == 1 else f"{ns[0]} to {ns[-1]} seeds"
@@ -57,7 +75,12 @@ def _metric(f: Findings, drawn: Sequence[Drawn]) -> Section:
         )
         for c in f.cells
     )
-    columns = (*heads(f), f"{words.human(f.metric)} (95 % interval)", "n", *(f"chosen {words.human(k)}" for k in chosen))
+    columns = (
+        *heads(f),
+        f"{words.human(f.metric)} (95 % interval)",
+        "n",
+        *(f"chosen {words.human(k)}" for k in chosen),
+    )
     return Section("metric", title, lead, figures_of(drawn, "metric"), (Table("Every cell", columns, rows),))
 
 
@@ -90,7 +113,9 @@ def _benefit(f: Findings, drawn: Sequence[Drawn]) -> Section:
         for e in f.effects
     )
     columns = (*heads(f), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
-    return Section("benefit", title, lead, figures_of(drawn, "benefit"), (Table("Every comparison", columns, rows),))
+    return Section(
+        "benefit", title, lead, figures_of(drawn, "benefit"), (Table("Every comparison", columns, rows),)
+    )
 
 
 def tally(f: Findings) -> str:
@@ -99,7 +124,9 @@ def tally(f: Findings) -> str:
     more = described(f.effects)
     if not judged:
         return f"Of {words.count(len(f.effects), 'comparison')} none is of two seeds or more: they are described only."
-    counts = {v: sum(e.verdict == v for e in judged) for v in ("better", "worse", "equivalent", "not decided")}
+    counts = {
+        v: sum(e.verdict == v for e in judged) for v in ("better", "worse", "equivalent", "not decided")
+    }
     margin = Units.of(f.metric).margin(f.margin)
     told = (
         f"Of {words.count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {counts['better']} are better, "
@@ -118,7 +145,10 @@ def _best(f: Findings, drawn: Sequence[Drawn]) -> Section:
     )
     if not f.choosing:
         lead += " No seed chose beforehand: the highest mean is the highest on the test set, and no result by itself."
-    rows = tuple((words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n)) for b in f.best)
+    rows = tuple(
+        (words.named(b.panel), row_name(b.condition), ", ".join(b.members), b.leader, str(b.n))
+        for b in f.best
+    )
     head = heads(f)
     return Section(
         "best",
@@ -134,7 +164,10 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = "Inside the edge: how little it matters"
     if not f.inside:
         return Section(
-            "inside", "Inside the edge", "", missing="no numeric setting was varied, or at no value did every treatment train."
+            "inside",
+            "Inside the edge",
+            "",
+            missing="no numeric setting was varied, or at no value did every treatment train.",
         )
     same = sum(i.equivalent for i in f.inside)
     title = title if same * 2 > len(f.inside) else "Inside the edge"
@@ -153,7 +186,8 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
         (
             words.named(i.panel),
             row_name(i.condition),
-            words.plain(i.value) + (" (above half of the edge)" if i.value is not None and not i.well else ""),
+            words.plain(i.value)
+            + (" (above half of the edge)" if i.value is not None and not i.well else ""),
             difference(i.widest, u) if i.widest else words.NONE,
             u.difference(i.seed_sd, sign=False),
             "yes" if i.equivalent else "not shown",
@@ -161,15 +195,31 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
         )
         for i in f.inside
     )
-    columns = (*heads(f)[:2], rate, "widest difference (95 % interval)", "sd over seeds", "equivalent", "in words")
-    return Section("inside", title, lead, figures_of(drawn, "inside"), (Table("Treatments inside the edge", columns, rows),))
+    columns = (
+        *heads(f)[:2],
+        rate,
+        "widest difference (95 % interval)",
+        "sd over seeds",
+        "equivalent",
+        "in words",
+    )
+    return Section(
+        "inside",
+        title,
+        lead,
+        figures_of(drawn, "inside"),
+        (Table("Treatments inside the edge", columns, rows),),
+    )
 
 
 def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = "A rule, and what it is worth"
     if not f.rules:
         return Section(
-            "rule", title, "", missing="a rule is fitted where there are three numeric conditions or more, with results."
+            "rule",
+            title,
+            "",
+            missing="a rule is fitted where there are three numeric conditions or more, with results.",
         )
     u = Units.of(f.metric)
     lead = "\n".join(r.text for r in f.rules)
@@ -201,8 +251,22 @@ def _rule(f: Findings, drawn: Sequence[Drawn]) -> Section:
 def _plain(f: Findings, drawn: Sequence[Drawn]) -> tuple[Section, ...]:
     """The sections that are only figures."""
     plan = (
-        ("curves", "Training curves", "At the chosen settings.", figures_of(drawn, "curves"), "no curve was kept."),
-        ("rates", "Learning rates", "What each treatment asks for.", figures_of(drawn, "rates"), "no schedule was kept."),
+        (
+            "curves",
+            "Training curves",
+            "At the chosen settings.",
+            figures_of(drawn, "curves"),
+            "no curve was kept.",
+        ),
+        (
+            "rates",
+            "Learning rates",
+            "What each treatment asks for.",
+            figures_of(drawn, "rates"),
+            "no schedule was kept.",
+        ),
     )
-    simple = tuple(Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan)
+    simple = tuple(
+        Section(i, title, lead if g else "", g, (), "" if g else why) for i, title, lead, g, why in plan
+    )
     return (*simple, untrained(f, drawn))

@@ -67,7 +67,9 @@ def write_seed_files(data: Any, store: Store, folder: Path) -> Path:
     heads = {h.id: h for h in store.heads()}
     planned = experiments(study, data["points"], heads)
     if not any(e.trained for e in planned):
-        raise UserError(f"no run of study {study.name!r} has been trained, so there is nothing to write: run the study first")
+        raise UserError(
+            f"no run of study {study.name!r} has been trained, so there is nothing to write: run the study first"
+        )
     kept = {run_id for _, _, run_id in index}
     if study.nuisance:
         results = collect(study, index, heads.values())
@@ -76,11 +78,19 @@ def write_seed_files(data: Any, store: Store, folder: Path) -> Path:
     both = {e.protocol for e in planned} == {"seed", "preheat"}
     for protocol in ("seed", "preheat"):
         if mine := [e for e in planned if e.protocol == protocol]:
-            _write(mine, store, folder / "preheat" if both and protocol == "preheat" else folder, kept=kept, places=places)
+            _write(
+                mine,
+                store,
+                folder / "preheat" if both and protocol == "preheat" else folder,
+                kept=kept,
+                places=places,
+            )
     return folder / "all_results.json"
 
 
-def experiments(study: Study, points: Sequence[Mapping[str, Any]], heads: Mapping[str, Head]) -> list[Experiment]:
+def experiments(
+    study: Study, points: Sequence[Mapping[str, Any]], heads: Mapping[str, Head]
+) -> list[Experiment]:
     """Every name of every planned run, in the study's order; names that the study does not give are built."""
     settings = [_setting(study, p, heads.get(p["run"])) for p in points]
     built = _apart([_name(s) for s in settings], settings, [p["run"] for p in points])
@@ -88,11 +98,15 @@ def experiments(study: Study, points: Sequence[Mapping[str, Any]], heads: Mappin
     out = []
     for point, setting, own in zip(points, settings, built, strict=True):
         names = point.get("names") or (own,)
-        selection = get(setting, "task.selection") or get(usual, "task.selection")  # a run without a record is as the others
+        selection = get(setting, "task.selection") or get(
+            usual, "task.selection"
+        )  # a run without a record is as the others
         protocol = "seed" if selection == "test" else "preheat"
         for name in names:
             if not re.fullmatch(r"\w[\w.-]*", name):
-                raise UserError(f"an experiment's name is letters, digits, -, _ and ., since it names a folder, got {name!r}")
+                raise UserError(
+                    f"an experiment's name is letters, digits, -, _ and ., since it names a folder, got {name!r}"
+                )
             twin = None if name == names[0] else names[0]
             out.append(Experiment(point["run"], heads.get(point["run"]), name, twin, protocol))
     if twice := [name for name, n in Counter(e.name for e in out).items() if n > 1]:
@@ -109,7 +123,10 @@ def _setting(study: Study, point: Mapping[str, Any], head: Head | None) -> Json:
     out: Json = copy.deepcopy({**study.fixed, "seed": point["seed"]})
     for path, value in point["axes"].items():
         put(out, path, value)
-    return {k: {"name": v} if k in ("task", "optimizer", "schedule") and isinstance(v, str) else v for k, v in out.items()}
+    return {
+        k: {"name": v} if k in ("task", "optimizer", "schedule") and isinstance(v, str) else v
+        for k, v in out.items()
+    }
 
 
 def _name(setting: Json) -> str:
@@ -133,12 +150,16 @@ def _apart(names: Sequence[str], settings: Sequence[Json], ids: Sequence[str]) -
 def _places(study: Study) -> dict[str, int]:
     """{name or run's id: place among the declared settings, from 0}; {} where the study's tasks are not installed."""
     try:
-        return {key: i for i, p in reversed(list(enumerate(study.declared()))) for key in (*p.names, p.run.id)}
+        return {
+            key: i for i, p in reversed(list(enumerate(study.declared()))) for key in (*p.names, p.run.id)
+        }
     except UserError:
         return {}
 
 
-def _write(mine: Sequence[Experiment], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]) -> None:
+def _write(
+    mine: Sequence[Experiment], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]
+) -> None:
     summaries: list[Json] = []
     failed: list[Json] = []
     for one in mine:
@@ -152,7 +173,13 @@ def _write(mine: Sequence[Experiment], store: Store, folder: Path, *, kept: set[
                 summaries.append({**_summary(one, record), "selected": one.run_id in kept})
                 _write_run(one, record, summaries[-1], folder)
         if error:
-            failed.append({"index": places.get(one.name, places.get(one.run_id)), "experiment_name": one.name, "error": error})
+            failed.append(
+                {
+                    "index": places.get(one.name, places.get(one.run_id)),
+                    "experiment_name": one.name,
+                    "error": error,
+                }
+            )
     _json(folder / "failed_experiments.json", failed)
     _json(folder / "all_results.json", summaries)
     if any(s["selected"] for s in summaries):
@@ -217,7 +244,10 @@ def _config(record: Record, summary: Json) -> Json:
             "examples_per_class": summary["examples_per_class"],
             "data_dir": "./data",
         },
-        "model": {"name": model["name"] if isinstance(model, Mapping) else model, "num_classes": _classes(record)},
+        "model": {
+            "name": model["name"] if isinstance(model, Mapping) else model,
+            "num_classes": _classes(record),
+        },
         "training": {
             "optimizer": run.optimizer.name,
             "lr": run.peak_lr,

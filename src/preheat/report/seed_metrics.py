@@ -40,7 +40,9 @@ def span(record: Record) -> Span:
     """The sizes of a trained run. Errors: UserError for a record without them."""
     total, per_epoch = (record.summary.get(k) for k in ("total_steps", "steps_per_epoch"))
     if not total or not per_epoch:
-        raise UserError(f"a run's record must say total_steps and steps_per_epoch; that of {record.id} does not: train it again")
+        raise UserError(
+            f"a run's record must say total_steps and steps_per_epoch; that of {record.id} does not: train it again"
+        )
     taken = total if record.status.step is None else record.status.step
     return Span(int(total), int(per_epoch), int(taken))
 
@@ -92,7 +94,9 @@ def interpretability(record: Record) -> Json:
 
 def layer_norms(record: Record) -> Json:
     """The seed's layer_gradient_norms.json: {parameter: norms}, of parameters whose name contains "weight"."""
-    names = [n.removeprefix("grad_norm.") for n in record.trace if n.startswith("grad_norm.") and "weight" in n]
+    names = [
+        n.removeprefix("grad_norm.") for n in record.trace if n.startswith("grad_norm.") and "weight" in n
+    ]
     return {n: list(by_step(record.trace, f"grad_norm.{n}").values()) for n in names}
 
 

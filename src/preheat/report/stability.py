@@ -34,7 +34,9 @@ def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
     )
     columns = (*heads(f), f"edge ({rate})", "times the baseline's", "p, corrected", "seeds", "censored seeds")
     what = "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, from, up to: "
-    table = Table(what + "more than a quarter of the seeds are censored, so only a bound is known.", columns, rows)
+    table = Table(
+        what + "more than a quarter of the seeds are censored, so only a bound is known.", columns, rows
+    )
     return Section("edge", title, lead, figures_of(drawn, "edge"), (*_pooled(f), table))
 
 
@@ -55,20 +57,38 @@ def _moved(f: Findings) -> str:
 
 def values(f: Findings) -> str:
     """What the conditions are, in the plural."""
-    return "data sizes" if "examples" in f.condition or "per_class" in f.condition else f"values of {words.human(f.condition)}"
+    return (
+        "data sizes"
+        if "examples" in f.condition or "per_class" in f.condition
+        else f"values of {words.human(f.condition)}"
+    )
 
 
 def _pooled(f: Findings) -> tuple[Table, ...]:
     if not f.pooled:
         return ()
-    rows = tuple((words.named(p.panel), p.treatment, *_ratio(p), *_change(f, p), str(p.ratio.n)) for p in f.pooled)
+    rows = tuple(
+        (words.named(p.panel), p.treatment, *_ratio(p), *_change(f, p), str(p.ratio.n)) for p in f.pooled
+    )
     more: tuple[str, ...] = ()
     if any(p.change_p_adjusted is not None for p in f.pooled):
-        more = (*(("per doubling",) if any(p.change for p in f.pooled) else ()), "p that it depends, corrected")
-    columns = ("panel", words.human(f.treatment), f"edge, times that with {base_name(f)}", "p, corrected", *more, "seeds")
+        more = (
+            *(("per doubling",) if any(p.change for p in f.pooled) else ()),
+            "p that it depends, corrected",
+        )
+    columns = (
+        "panel",
+        words.human(f.treatment),
+        f"edge, times that with {base_name(f)}",
+        "p, corrected",
+        *more,
+        "seeds",
+    )
     what = f"All {values(f)} together" if len(f.conditions) > 1 else "The edge"
     what += ": per seed the mean over them, with 95 % intervals"
-    what += f"; and how it changes per doubling of {words.human(f.condition)}" if "per doubling" in more else ""
+    what += (
+        f"; and how it changes per doubling of {words.human(f.condition)}" if "per doubling" in more else ""
+    )
     return (Table(what, columns, rows, folded=False),)
 
 
@@ -80,7 +100,11 @@ def _change(f: Findings, p: Pooled) -> tuple[str, ...]:
     """How the ratio depends on the condition, in as many columns as the table has for it."""
     if all(q.change_p_adjusted is None for q in f.pooled):
         return ()
-    times = (number(p.change, words.TIMES) if p.change else words.NONE,) if any(q.change for q in f.pooled) else ()
+    times = (
+        (number(p.change, words.TIMES) if p.change else words.NONE,)
+        if any(q.change for q in f.pooled)
+        else ()
+    )
     return (*times, words.p_text(p.change_p_adjusted))
 
 
@@ -103,4 +127,6 @@ def untrained(f: Findings, drawn: Sequence[Drawn]) -> Section:
         for (p, c, t), n in found.items()
     )
     columns = (*heads(f), "runs", "did not train", "of these diverged", "share that did not train")
-    return Section("untrained", title, lead, figures_of(drawn, "untrained"), (Table("Every setting", columns, rows),))
+    return Section(
+        "untrained", title, lead, figures_of(drawn, "untrained"), (Table("Every setting", columns, rows),)
+    )

@@ -45,7 +45,16 @@ PALETTE = (
     Tint("series7", "#7d6b00", "#e2d54e"),
 )
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "*")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (3, 1)), "-.", ":", "--")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1)),
+    "-.",
+    ":",
+    "--",
+)
 FONTS = "'DejaVu Sans', Verdana, system-ui, sans-serif"
 
 LIGHT = {t.name: t.light for t in PALETTE}
@@ -89,7 +98,9 @@ def new_figure(width: float, height: float) -> Figure:
 def png(figure: Figure) -> bytes:
     """A figure on white, 200 dots per inch; its layout stays as it was found for this drawing."""
     out, engine, dpi = io.BytesIO(), figure.get_layout_engine(), figure.dpi
-    if engine is not None:  # laid out here, at this size: while an engine is set, every savefig draws the figure twice
+    if (
+        engine is not None
+    ):  # laid out here, at this size: while an engine is set, every savefig draws the figure twice
         figure.set_dpi(200)
         engine.execute(figure)
         figure.set_layout_engine(None)

@@ -36,12 +36,16 @@ class WarmupAnalyzer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(read_summaries(Path(self.results_dir))))
 
-    def plot_warmup_heatmap(self, dataset: str, optimizer: str, save_path: str | Path | None = None) -> Figure:
+    def plot_warmup_heatmap(
+        self, dataset: str, optimizer: str, save_path: str | Path | None = None
+    ) -> Figure:
         """Mean accuracy over seeds by data size and warmup; written as a PNG where `save_path` says so."""
         mine = self._of(dataset, optimizer)
         with drawing():
             figure = draw(heat(mine))
-            figure.axes[0].set_title(f"{mine[0].dataset}, {mine[0].optimizer}: best epoch's validation accuracy (%)")
+            figure.axes[0].set_title(
+                f"{mine[0].dataset}, {mine[0].optimizer}: best epoch's validation accuracy (%)"
+            )
             if save_path is not None:
                 write_atomic(in_folder(Path(save_path)), png(figure))
         return figure
@@ -88,10 +92,14 @@ class WarmupAnalyzer:
         ):
             if value not in known:
                 raise unknown(kind, value, known)
-        mine = [r for r in self.rows if r.dataset == name and r.optimizer == optimizer and r.accuracy is not None]
+        mine = [
+            r for r in self.rows if r.dataset == name and r.optimizer == optimizer and r.accuracy is not None
+        ]
         if not mine:
             pairs = _each(f"{r.dataset} with {r.optimizer}" for r in self.rows if r.accuracy is not None)
-            raise UserError(f"no run of {name} with {optimizer} has an accuracy; there is {', '.join(pairs) or 'none at all'}")
+            raise UserError(
+                f"no run of {name} with {optimizer} has an accuracy; there is {', '.join(pairs) or 'none at all'}"
+            )
         return mine
 
 
@@ -122,7 +130,9 @@ def read_summaries(folder: Path) -> list[Summary]:
 
     Of one run's names with one size and warmup, such as 400 updates and 10 epochs of 40, the first counts.
     """
-    path = next((p for p in (folder / "all_results.json", folder / "seed" / "all_results.json") if p.is_file()), None)
+    path = next(
+        (p for p in (folder / "all_results.json", folder / "seed" / "all_results.json") if p.is_file()), None
+    )
     if path is None:
         raise UserError(
             f"a folder of results holds all_results.json, {str(folder)!r} does not: write it with "
@@ -130,7 +140,9 @@ def read_summaries(folder: Path) -> list[Summary]:
         )
     data = read_json(path)
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise UserError(f"{path} must hold a list of summaries: write it again with preheat report NAME --format seed")
+        raise UserError(
+            f"{path} must hold a list of summaries: write it again with preheat report NAME --format seed"
+        )
     kept: dict[Summary, Summary] = {}
     for i, row in enumerate(data):
         if row.get("selected", True):
@@ -149,7 +161,9 @@ def _summary(row: Mapping[str, Any], i: int, path: Path) -> Summary:
             hint = f"; did you mean {key!r} by {match!r}?" if match else ""
             raise UserError(f"a summary needs the keys {', '.join(KEYS)}; {where} lacks {key}{hint}")
     size, warmup = row["examples_per_class"], row["warmup_epochs"]
-    there = row.get("effective_examples_per_class", min(size, FULL.get(row["dataset"], size)) if is_number(size) else size)
+    there = row.get(
+        "effective_examples_per_class", min(size, FULL.get(row["dataset"], size)) if is_number(size) else size
+    )
     numbers = {"examples_per_class": size, "warmup_epochs": warmup, "effective_examples_per_class": there}
     for key, value in numbers.items():
         if not is_number(value) or value < 0:

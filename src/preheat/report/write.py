@@ -105,7 +105,9 @@ def to_csv(rows: Rows) -> bytes:
 
 def _field(value: Any) -> Any:
     cleaned = _finite(value)
-    return json.dumps(plain(cleaned), sort_keys=True) if isinstance(value, Mapping | list | tuple) else cleaned
+    return (
+        json.dumps(plain(cleaned), sort_keys=True) if isinstance(value, Mapping | list | tuple) else cleaned
+    )
 
 
 def _finite(value: Any) -> Any:

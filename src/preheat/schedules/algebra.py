@@ -82,9 +82,14 @@ class then(Combined):
                 f"write a place above 0 and below {run.total:g}"
             )
         if self.splits_epoch(run, p):
-            raise UserError(f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs")
+            raise UserError(
+                f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs"
+            )
         later = self.second.segments(run._replace(total=run.total - p))
-        return (*self.first.segments(run._replace(total=p)), *moved(later, p, lambda k: "rise" if k == "warmup" else k))
+        return (
+            *self.first.segments(run._replace(total=p)),
+            *moved(later, p, lambda k: "rise" if k == "warmup" else k),
+        )
 
     def __str__(self) -> str:
         return f"{self.first}, from {self.place} {self.second}"
@@ -151,7 +156,9 @@ class excerpt(Combined):
                 "write a larger was"
             )
         if self.splits_epoch(run, begin):
-            raise UserError(f"with every='epoch' an excerpt begins with an epoch, got {self.begin}: write whole epochs")
+            raise UserError(
+                f"with every='epoch' an excerpt begins with an epoch, got {self.begin}: write whole epochs"
+            )
         return tuple(moved(between(self.schedule.segments(long), begin, begin + run.total), -begin))
 
     def __str__(self) -> str:

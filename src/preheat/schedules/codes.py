@@ -86,7 +86,10 @@ _CODES: dict[str, tuple[Callable[[Setting], Rule], tuple[str, ...]]] = {
     "EH": (_hyperbolic(exp_hyperbolic, False), ("infimum", "upper")),
     "WH": (_hyperbolic(hyperbolic, True), ("infimum", "upper")),
     "WEH": (_hyperbolic(exp_hyperbolic, True), ("infimum", "upper")),
-    "WC": (lambda s: cosine(warmup=epochs(s.warmup), warmup_start=0.01, final=rate(s.infimum), **_EPOCHS), ("infimum",)),
+    "WC": (
+        lambda s: cosine(warmup=epochs(s.warmup), warmup_start=0.01, final=rate(s.infimum), **_EPOCHS),
+        ("infimum",),
+    ),
 }
 CODES = tuple(_CODES)
 
@@ -123,7 +126,9 @@ def hyperboliclr(
         if name not in known:
             raise unknown(f"option of code {code}", name, known)
     if first_epoch_at_peak and code not in ("WH", "WEH"):
-        raise UserError(f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out")
+        raise UserError(
+            f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out"
+        )
     setting = Setting(whole("epochs", epochs, 1), whole("per_epoch", per_epoch, 1), peak, options)
     made = _late(code, setting) if first_epoch_at_peak else build(setting)
     return Recipe(made, peak, epochs * per_epoch, per_epoch, _also(code, made, setting))
@@ -132,7 +137,9 @@ def hyperboliclr(
 def _also(code: str, made: Rule, s: Setting) -> dict[str, Between]:
     """Adam's beta1, which torch cycles against the rate."""
     if code == "OC":
-        swing = torch_one_cycle(s.epochs * s.per_epoch, pct_start=s.get("pct_start", 0.3), start=0.0, final=0.0)
+        swing = torch_one_cycle(
+            s.epochs * s.per_epoch, pct_start=s.get("pct_start", 0.3), start=0.0, final=0.0
+        )
         return {"beta1": Between(swing, at_zero=0.95, at_peak=0.85)}
     if code == "CY":
         assert isinstance(made, triangular)

@@ -20,13 +20,17 @@ class Combined(Rule):
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
-            object.__setattr__(self, f.name, part(value) if f.type == "Rule" else tidied(f.name, value, str(f.type)))
+            object.__setattr__(
+                self, f.name, part(value) if f.type == "Rule" else tidied(f.name, value, str(f.type))
+            )
         first, *others = self._parts()
         for name in ("at", "every"):
             for other in others:
                 one, two = getattr(first, name), getattr(other, name)
                 if one != two:
-                    raise UserError(f"both parts must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both")
+                    raise UserError(
+                        f"both parts must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both"
+                    )
 
     def _parts(self) -> list[Rule]:
         return [getattr(self, f.name) for f in fields(self) if f.type == "Rule"]  # type: ignore[arg-type]
@@ -50,5 +54,7 @@ def part(value: Any) -> Rule:
     """A schedule from itself, its name, or its JSON; only one of preheat's own kind can be combined."""
     made = as_schedule(value)
     if not isinstance(made, Rule):
-        raise UserError(f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule")
+        raise UserError(
+            f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule"
+        )
     return made

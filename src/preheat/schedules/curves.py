@@ -96,17 +96,23 @@ CURVES: dict[str, Curve] = {
     "1-sqrt": _between(lambda x, p: x / (1 + np.sqrt(1 - x)), lambda p: 1 / 3),
     "square": _between(lambda x, p: x * (2 - x), lambda p: 2 / 3),
     "mirror_cosine": _between(_mirrored, lambda p: 1 / 2),
-    "exponential": Curve(lambda x, low, high, p: _geometric(x, low, high), lambda low, high, p: _logarithmic_mean(low, high)),
+    "exponential": Curve(
+        lambda x, low, high, p: _geometric(x, low, high), lambda low, high, p: _logarithmic_mean(low, high)
+    ),
 }
 
 
-def check_curve(name: str, low: float, *, power: float | None, called: tuple[str, str] = ("curve", "power")) -> None:
+def check_curve(
+    name: str, low: float, *, power: float | None, called: tuple[str, str] = ("curve", "power")
+) -> None:
     """Raise `UserError` unless the curve exists and fits its numbers. `called`: what the user calls curve and power."""
     curve, exponent = called
     if not isinstance(name, str) or name not in CURVES:
         raise unknown(curve, name, CURVES)
     if name == "exponential" and low <= 0:
-        raise UserError(f"an exponential {curve} can't start or end at 0, got {low:g}: write a small ratio such as 0.01")
+        raise UserError(
+            f"an exponential {curve} can't start or end at 0, got {low:g}: write a small ratio such as 0.01"
+        )
     if name not in ("polynomial", "cosine") and power is not None:
         raise UserError(
             f"only a polynomial or cosine {curve} has a power, got {exponent}={power!r} with {name!r}: leave {exponent} out"

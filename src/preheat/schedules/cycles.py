@@ -46,6 +46,8 @@ class one_cycle(Named):
         if not self.three_phase:
             return (Piece(None, 1.0, final, self.curve, self.power),)
         if not self.warmup:
-            raise UserError(f"three phases need a rise, got warmup {self.warmup}: write warmup='30%', or three_phase=False")
+            raise UserError(
+                f"three phases need a rise, got warmup {self.warmup}: write warmup='30%', or three_phase=False"
+            )
         back = Piece(self.warmup, 1.0, self.warmup_start, self.curve, self.power)
         return (back, Piece(None, self.warmup_start, final, self.curve, self.power))

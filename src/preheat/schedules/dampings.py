@@ -217,4 +217,6 @@ class radam(Damping):
         form, end = Rectifier(self.rate / 2, shift), float(run.total)
         begin = min(form.begin(), end)
         off = Segment(Span(0.0, begin), "hold", Piece(None, 0.0, 0.0))
-        return tuple(s for s in (off, Segment(Span(begin, end), "damping", form)) if s.span.begin < s.span.end)
+        return tuple(
+            s for s in (off, Segment(Span(begin, end), "damping", form)) if s.span.begin < s.span.end
+        )

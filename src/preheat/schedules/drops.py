@@ -72,7 +72,9 @@ class step(Named):
     def __post_init__(self) -> None:
         given: Any = self.milestones
         if isinstance(given, str) or not hasattr(given, "__iter__"):
-            raise UserError(f"milestones is a list of lengths, got {given!r}: write ['50%', '75%'] or ['30ep', '60ep']")
+            raise UserError(
+                f"milestones is a list of lengths, got {given!r}: write ['50%', '75%'] or ['30ep', '60ep']"
+            )
         milestones = tuple(tidy_length(m) for m in given)
         if self.period is None and not milestones:
             milestones = (fraction(0.5), fraction(0.75))
@@ -84,7 +86,9 @@ class step(Named):
         if not 0 < self.gamma < 1:
             raise UserError(f"gamma must be above 0 and below 1, got {self.gamma:g}: write 0.1 for a tenth")
         if self.period is not None and self.milestones:
-            raise UserError(f"a step schedule has a period or milestones, got {self.period} and {self.milestones}: leave one out")
+            raise UserError(
+                f"a step schedule has a period or milestones, got {self.period} and {self.milestones}: leave one out"
+            )
         if self.period is not None and not self.period:
             raise UserError(f"period must be above 0, got {self.period}: write '30ep' or '25%'")
         return (Piece(None, 1.0, 1.0),)
@@ -100,7 +104,9 @@ class step(Named):
                 f"{', '.join(f'{p:g}' for p in places)}: write rising milestones below {run.total}, or a shorter period"
             )
         if begin > places[0]:
-            raise UserError(f"the warmup must be over at the first drop, step {places[0]:g}, got {begin:g} steps: shorten it")
+            raise UserError(
+                f"the warmup must be over at the first drop, step {places[0]:g}, got {begin:g} steps: shorten it"
+            )
         if self.period is not None:
             return (*warm, Segment(Span(begin, end), "stable", Stairs(self.gamma, places[0])))
         return (*warm, *self._levels([begin, *places, end]))

@@ -84,10 +84,14 @@ class extended(Combined):
         if self.how not in HOW:
             raise unknown("how (to extend)", self.how, HOW)
         if self.place > self.was:
-            raise UserError(f"at must lie in the run of {self.was} steps, got {self.place}: write at most {self.was}")
+            raise UserError(
+                f"at must lie in the run of {self.was} steps, got {self.place}: write at most {self.was}"
+            )
         unused = (self.length, self.final, self.curve, self.power) != (None, 0.0, "linear", None)
         if self.how != "cooldown" and unused:
-            raise UserError(f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write how='cooldown'")
+            raise UserError(
+                f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write how='cooldown'"
+            )
         self._fall(1.0)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
@@ -135,14 +139,21 @@ class extended(Combined):
         last = (total - self.place) / (self.was - self.place)
         ends = [total - (self.was - s.span.end) * last for s in rest]
         begins = [float(self.place), *ends[:-1]]
-        return [Segment(Span(a, b), s.kind, Stretched(s.form, s.span)) for a, b, s in zip(begins, ends, rest, strict=True)]
+        return [
+            Segment(Span(a, b), s.kind, Stretched(s.form, s.span))
+            for a, b, s in zip(begins, ends, rest, strict=True)
+        ]
 
     def _cooled(self, old: tuple[Segment, ...], run: Horizon) -> list[Segment]:
         now = self._factor(old, run._replace(total=self.was), False)
         if now == 0:
-            raise UserError(f"nothing is left to cool down, the factor at update {self.place} is 0: begin a new schedule")
+            raise UserError(
+                f"nothing is left to cool down, the factor at update {self.place} is 0: begin a new schedule"
+            )
         if run.factor(self.final) > now:
-            raise UserError(f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower it")
+            raise UserError(
+                f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower it"
+            )
         left = run._replace(total=run.total - self.place)
         pieces = [Piece(None, now, now)] if self.length is not None else []
         placed = place((*pieces, self._fall(now)), left)

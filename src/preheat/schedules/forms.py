@@ -39,7 +39,10 @@ class Moved(NamedTuple):
 def moved(segments: Sequence[Segment], by: float, kind: Callable[[str], str] = str) -> list[Segment]:
     """The segments `by` steps later; kind: what a segment is called there."""
     spans = [Span(s.span.begin + by, s.span.end + by) for s in segments]
-    return [Segment(span, kind(s.kind), Moved(s.form, s.span, by)) for span, s in zip(spans, segments, strict=True)]
+    return [
+        Segment(span, kind(s.kind), Moved(s.form, s.span, by))
+        for span, s in zip(spans, segments, strict=True)
+    ]
 
 
 class Window(NamedTuple):

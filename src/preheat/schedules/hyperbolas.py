@@ -109,7 +109,10 @@ class hyperbolic(Named):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the hyperbola."""
         placed, infimum = super().segments(run), run.factor(self.infimum)
-        return tuple(s if s.kind == "warmup" else _decay(s, Hyperbola(_gap(self.upper, s.span, run), infimum)) for s in placed)
+        return tuple(
+            s if s.kind == "warmup" else _decay(s, Hyperbola(_gap(self.upper, s.span, run), infimum))
+            for s in placed
+        )
 
 
 @SCHEDULES.register("exp_hyperbolic")
@@ -135,13 +138,18 @@ class exp_hyperbolic(Named):
         """The place of the decay; its form is in `segments`."""
         lowest = self.infimum.value if isinstance(self.infimum, Rate) else self.infimum
         if not lowest:
-            raise UserError(f"the infimum of an exponential decay must be above 0, got {self.infimum}: write 1e-4")
+            raise UserError(
+                f"the infimum of an exponential decay must be above 0, got {self.infimum}: write 1e-4"
+            )
         return (Piece(None, 1.0, self.infimum),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the hyperbola."""
         placed, infimum = super().segments(run), run.factor(self.infimum)
-        return tuple(s if s.kind == "warmup" else _decay(s, ExpHyperbola(_gap(self.upper, s.span, run), infimum)) for s in placed)
+        return tuple(
+            s if s.kind == "warmup" else _decay(s, ExpHyperbola(_gap(self.upper, s.span, run), infimum))
+            for s in placed
+        )
 
 
 def _decay(segment: Segment, form: Form) -> Segment:

@@ -69,4 +69,6 @@ class k_decay(Named):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the decay."""
         form = Bent(self.k, self.curve, self.power or 1.0, run.factor(self.final))
-        return tuple(s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run))
+        return tuple(
+            s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run)
+        )

@@ -47,10 +47,14 @@ class Named(Rule):
         check_sampling(self.at, self.every)
         if self.warmup_curve == "constant":
             if self.warmup_power is not None:
-                raise UserError(f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave warmup_power out")
+                raise UserError(
+                    f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave warmup_power out"
+                )
         else:
             start = self.warmup_start.value if isinstance(self.warmup_start, Rate) else self.warmup_start
-            check_curve(self.warmup_curve, start, power=self.warmup_power, called=("warmup_curve", "warmup_power"))
+            check_curve(
+                self.warmup_curve, start, power=self.warmup_power, called=("warmup_curve", "warmup_power")
+            )
         self.body()
 
     @abstractmethod
@@ -60,7 +64,9 @@ class Named(Rule):
     def pieces(self) -> Pieces:
         """The same schedule written as pieces. Errors: UserError where pieces can't say what it does."""
         if type(self).segments is not Named.segments:
-            raise UserError(f"{type(self).__name__} can't be written as pieces, got {self}: use the schedule itself")
+            raise UserError(
+                f"{type(self).__name__} can't be written as pieces, got {self}: use the schedule itself"
+            )
         return Pieces(self.warmup_pieces() + self.body(), at=self.at, every=self.every)
 
     def warmup_pieces(self) -> tuple[Piece, ...]:
@@ -80,7 +86,9 @@ class Named(Rule):
 
     def __str__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        return type(self).__name__ + (f"({', '.join(f'{k}={_short(v)}' for k, v in said.items())})" if said else "")
+        return type(self).__name__ + (
+            f"({', '.join(f'{k}={_short(v)}' for k, v in said.items())})" if said else ""
+        )
 
 
 def floor_ratio(value: Level) -> Level:

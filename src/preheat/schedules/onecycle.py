@@ -40,4 +40,7 @@ def torch_one_cycle(
         )
     turns = [start, 1.0, *([start] if three_phase else []), low]
     pairs = zip(widths, turns[:-1], turns[1:], strict=True)
-    return Pieces((*(Piece(fraction(w / total), a, b, curve) for w, a, b in pairs), Piece(steps(1), low, low)), at="left")
+    return Pieces(
+        (*(Piece(fraction(w / total), a, b, curve) for w, a, b in pairs), Piece(steps(1), low, low)),
+        at="left",
+    )

@@ -66,7 +66,9 @@ class Piece:
     @property
     def ends(self) -> tuple[float, float]:
         """Its factors at both ends."""
-        assert not isinstance(self.start, Rate) and not isinstance(self.end, Rate), "a piece must be settled first"
+        assert not isinstance(self.start, Rate) and not isinstance(self.end, Rate), (
+            "a piece must be settled first"
+        )
         return self.start, self.end
 
     def settled(self, run: Horizon) -> Piece:
@@ -147,17 +149,23 @@ class Pieces(Rule):
 
     def __post_init__(self) -> None:
         if isinstance(self.pieces, str | Mapping | Piece) or not hasattr(self.pieces, "__iter__"):
-            raise UserError(f"pieces is a list of pieces, got {self.pieces!r}: write [Piece(length, start, end), ...]")
+            raise UserError(
+                f"pieces is a list of pieces, got {self.pieces!r}: write [Piece(length, start, end), ...]"
+            )
         object.__setattr__(self, "pieces", tuple(piece(p) for p in self.pieces))
         check_sampling(self.at, self.every)
         if not self.pieces:
             raise UserError("a schedule needs at least one piece, got none: write [Piece(None, 1, 1)]")
         rests = [str(p) for p in self.pieces if p.length is None]
         if len(rests) > 1:
-            raise UserError(f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give lengths")
+            raise UserError(
+                f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give lengths"
+            )
         levels = [x for p in self.pieces for x in (p.start, p.end)]
         if not any(isinstance(x, Rate) for x in levels) and max(levels) != 1.0:  # type: ignore[type-var]
-            raise UserError(f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr instead")
+            raise UserError(
+                f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr instead"
+            )
 
     @property
     def warmup(self) -> Length:
@@ -166,7 +174,9 @@ class Pieces(Rule):
         given = [n for n in rise if n is None or n]
         units = {n.unit for n in given if n is not None}
         if None in given or len(units) > 1:
-            raise UserError(f"the warmup of {self} is no single length before it is resolved: use .resolve(total).warmup")
+            raise UserError(
+                f"the warmup of {self} is no single length before it is resolved: use .resolve(total).warmup"
+            )
         known = [n for n in given if n is not None]
         return Length(math.fsum(n.value for n in known), units.pop()) if known else steps(0)
 
@@ -176,10 +186,19 @@ class Pieces(Rule):
 
     def json(self) -> dict[str, Any]:
         """`{"name": "pieces", "pieces": [...], "at": ..., "every": ...}`."""
-        return {"name": "pieces", "pieces": [p.json() for p in self.pieces], "at": self.at, "every": self.every}
+        return {
+            "name": "pieces",
+            "pieces": [p.json() for p in self.pieces],
+            "at": self.at,
+            "every": self.every,
+        }
 
     def __str__(self) -> str:
-        more = [f"{k}={v}" for k, v, usual in (("at", self.at, "mid"), ("every", self.every, "step")) if v != usual]
+        more = [
+            f"{k}={v}"
+            for k, v, usual in (("at", self.at, "mid"), ("every", self.every, "step"))
+            if v != usual
+        ]
         return "pieces(" + ", ".join([*map(str, self.pieces), *more]) + ")"
 
 
@@ -194,13 +213,22 @@ def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
     pieces = tuple(p.settled(run) for p in pieces)
     given = [None if p.length is None else run.steps(p.length) for p in pieces]
     used = math.fsum(n for n in given if n is not None)
-    got = " + ".join(f"{k} {p.length}" for k, p in zip(_kinds(pieces), pieces, strict=True) if p.length) or "nothing"
+    got = (
+        " + ".join(f"{k} {p.length}" for k, p in zip(_kinds(pieces), pieces, strict=True) if p.length)
+        or "nothing"
+    )
     got = f"{got} = {used:g} steps of {run.total:g}"
     if used > run.total * (1 + _CLOSE):
-        raise UserError(f"a schedule's pieces must fit in the run, got {got}: shorten them or lengthen the run")
+        raise UserError(
+            f"a schedule's pieces must fit in the run, got {got}: shorten them or lengthen the run"
+        )
     if None not in given and used < run.total * (1 - _CLOSE):
-        raise UserError(f"a schedule's pieces must fill the run, got {got}: write None for the length that is the rest")
-    spans = [(span, p) for span, p in zip(_spans(given, run.total), pieces, strict=True) if _kept(span, p, got=got)]
+        raise UserError(
+            f"a schedule's pieces must fill the run, got {got}: write None for the length that is the rest"
+        )
+    spans = [
+        (span, p) for span, p in zip(_spans(given, run.total), pieces, strict=True) if _kept(span, p, got=got)
+    ]
     kinds = _kinds([p for _, p in spans])
     return tuple(Segment(span, kind, p) for (span, p), kind in zip(spans, kinds, strict=True))
 
@@ -231,7 +259,9 @@ def _kept(span: Span, one: Piece, *, got: str) -> bool:
     if span.end > span.begin:
         return True
     if one.length is None and one.start != one.end:
-        raise UserError(f"no step is left for the piece ({one}), got {got}: shorten the others or lengthen the run")
+        raise UserError(
+            f"no step is left for the piece ({one}), got {got}: shorten the others or lengthen the run"
+        )
     return False
 
 

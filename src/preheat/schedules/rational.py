@@ -90,7 +90,9 @@ class inverse_time(Named):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the decay."""
         form = InverseTime(run.steps(self.timescale), self.power)
-        return tuple(s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run))
+        return tuple(
+            s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run)
+        )
 
 
 @SCHEDULES.register("rex")
@@ -119,4 +121,6 @@ class rex(Named):
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the decay."""
         form = Rex(self.beta, run.factor(self.final))
-        return tuple(s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run))
+        return tuple(
+            s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run)
+        )

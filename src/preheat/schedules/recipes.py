@@ -55,7 +55,12 @@ def data_regimes(
 
 
 def resnet50_imagenet(
-    *, epochs: int = 100, warmup: int = 5, per_epoch: int = 5005, reading: str = "from 0", period: int | None = 100
+    *,
+    epochs: int = 100,
+    warmup: int = 5,
+    per_epoch: int = 5005,
+    reading: str = "from 0",
+    period: int | None = 100,
 ) -> Recipe:
     """The guide to ResNet-50 on ImageNet: 1e-4 to 0.1 in 5 epochs, then a cosine to 1e-5 with warm restarts.
 
@@ -70,9 +75,15 @@ def resnet50_imagenet(
     if reading not in ("from 0", "from 1"):
         raise unknown("reading", reading, ("from 0", "from 1"))
     if not 0 < warmup < epochs:
-        raise UserError(f"the warmup is at least 1 epoch and shorter than the run of {epochs}, got {warmup}: write warmup=5")
+        raise UserError(
+            f"the warmup is at least 1 epoch and shorter than the run of {epochs}, got {warmup}: write warmup=5"
+        )
     low, high, floor = 1e-4, 0.1, rate(1e-5)
-    wave: dict[str, Any] = {"period": ep(epochs - warmup if period is None else period), "final": floor, **_EPOCHS}
+    wave: dict[str, Any] = {
+        "period": ep(epochs - warmup if period is None else period),
+        "final": floor,
+        **_EPOCHS,
+    }
     if reading == "from 0":
         schedule: Rule = restarts(warmup=ep(warmup), warmup_start=rate(low), **wave)
     else:
@@ -93,4 +104,6 @@ def delayed_generalization(kind: str = "linear", *, warmup: int, total: int, pea
     shapes = {"linear": 0.0, "cosine": 0.0, "exponential": 0.5}
     if kind not in shapes:
         raise unknown("kind", kind, shapes)
-    return Recipe(constant(warmup=steps(warmup), warmup_curve=kind, warmup_start=shapes[kind], at="left"), peak, total)
+    return Recipe(
+        constant(warmup=steps(warmup), warmup_curve=kind, warmup_start=shapes[kind], at="left"), peak, total
+    )

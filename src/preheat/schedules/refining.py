@@ -33,13 +33,26 @@ def refined(norms: Iterable[float], *, power: int = 2, smooth: int = 1, **option
     """
     given = np.array(numbers("norms", norms))
     if given.size < 2 or given.min() <= 0:
-        raise UserError(f"norms must be above 0, two or more, got {given.size} with the lowest {given.min():g}: leave out zeros")
+        raise UserError(
+            f"norms must be above 0, two or more, got {given.size} with the lowest {given.min():g}: leave out zeros"
+        )
     if power not in (1, 2):
-        raise UserError(f"power must be 2 (l2 norms, SGD) or 1 (l1 norms, Adam), got {power!r}: write power=2")
-    if isinstance(smooth, bool) or not hasattr(smooth, "__index__") or operator.index(smooth) % 2 == 0 or smooth < 1:
-        raise UserError(f"smooth must be an odd number of steps >= 1, got {smooth!r}: write 1 for no smoothing, or 101")
+        raise UserError(
+            f"power must be 2 (l2 norms, SGD) or 1 (l1 norms, Adam), got {power!r}: write power=2"
+        )
+    if (
+        isinstance(smooth, bool)
+        or not hasattr(smooth, "__index__")
+        or operator.index(smooth) % 2 == 0
+        or smooth < 1
+    ):
+        raise UserError(
+            f"smooth must be an odd number of steps >= 1, got {smooth!r}: write 1 for no smoothing, or 101"
+        )
     if smooth > given.size:
-        raise UserError(f"smooth must not be wider than the run of {given.size} steps, got {smooth}: write a smaller odd number")
+        raise UserError(
+            f"smooth must not be wider than the run of {given.size} steps, got {smooth}: write a smaller odd number"
+        )
     clean = _median(given, operator.index(smooth))
     weights = (clean.min() / clean) ** power
     tail = np.append(np.cumsum(weights[::-1])[-2::-1], 0.0)

@@ -159,7 +159,9 @@ class Resolved:
         out, after = np.empty(self.total), self.schedule.at != "right"
         for begin in range(0, self.total, _BLOCK):
             end = min(begin + _BLOCK, self.total)
-            out[begin:end] = self._in_order(self.positions(np.arange(begin, end, dtype=np.float64)), after=after)
+            out[begin:end] = self._in_order(
+                self.positions(np.arange(begin, end, dtype=np.float64)), after=after
+            )
         return out
 
     def positions(self, k: Array) -> Array:
@@ -185,7 +187,11 @@ class Resolved:
         """s(t) at positions that do not fall."""
         inner = [segment.span.begin for segment in self.segments[1:]]
         cuts = [0, *np.searchsorted(t, inner, side="left" if after else "right").tolist(), t.size]
-        parts = [self._on(s, t[a:b], after=after) for s, (a, b) in zip(self.segments, pairwise(cuts), strict=True) if a < b]
+        parts = [
+            self._on(s, t[a:b], after=after)
+            for s, (a, b) in zip(self.segments, pairwise(cuts), strict=True)
+            if a < b
+        ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [t])
 
     def _on(self, segment: Segment, t: Array, *, after: bool) -> Array:
@@ -243,10 +249,15 @@ class Resolved:
             if s.span.begin > 0:
                 label = f"{before} ends" if before == "warmup" else f"{s.kind} starts"
                 marks.append((s.span.begin, "drop" if s.kind == "drop" else label))
-            marks += [(x, "drop" if self.curve(x, after=False) >= self.curve(x) else "jump") for x in s.form.jumps(s.span)]
+            marks += [
+                (x, "drop" if self.curve(x, after=False) >= self.curve(x) else "jump")
+                for x in s.form.jumps(s.span)
+            ]
             before = s.kind
         places = np.array([x for x, _ in marks])
-        inner = [Boundary(x, label, float(y)) for (x, label), y in zip(marks, self.curve(places), strict=True)]
+        inner = [
+            Boundary(x, label, float(y)) for (x, label), y in zip(marks, self.curve(places), strict=True)
+        ]
         return [*inner, Boundary(float(self.total), "end", float(self.curve(float(self.total), after=False)))]
 
     @property
@@ -265,12 +276,16 @@ class Resolved:
 def resolved(schedule: Placeable, run: Horizon) -> Resolved:
     """The schedule on the run, after checking that its highest factor is 1."""
     if run.per_epoch is None and schedule.every == "epoch":
-        raise UserError("every='epoch' needs the steps per epoch, got None: give per_epoch=..., or write every='step'")
+        raise UserError(
+            "every='epoch' needs the steps per epoch, got None: give per_epoch=..., or write every='step'"
+        )
     segments = schedule.segments(run)
     ends = [float(s.form.value(np.array(s.span), s.span, after=True).max()) for s in segments]
     highest = max(ends, default=0.0)
     if highest > 1.0 or (schedule.peaks and highest != 1.0):
-        raise UserError(f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr instead")
+        raise UserError(
+            f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr instead"
+        )
     return Resolved(schedule, run, segments)
 
 
@@ -278,8 +293,16 @@ def horizon(total: Any, per_epoch: float | None, **more: float | None) -> Horizo
     """`Horizon`, checked. total: whole steps or a length; more: peak, samples, tokens."""
     for name, value in {"per_epoch": per_epoch, **more}.items():
         if value is not None and (not is_number(value) or value <= 0):
-            what = "a finite rate" if name == "peak" else "a finite number of steps" if name == "per_epoch" else "a finite number"
-            raise UserError(f"{name} must be {what} > 0, got {value!r}: write {name}={1e-3 if name == 'peak' else 100}")
+            what = (
+                "a finite rate"
+                if name == "peak"
+                else "a finite number of steps"
+                if name == "per_epoch"
+                else "a finite number"
+            )
+            raise UserError(
+                f"{name} must be {what} > 0, got {value!r}: write {name}={1e-3 if name == 'peak' else 100}"
+            )
     known = {k: None if v is None else float(v) for k, v in {"per_epoch": per_epoch, **more}.items()}
     run = Horizon(0, **known)
     return run._replace(total=whole("a run's total", _total(total, run), 1))
@@ -291,7 +314,9 @@ def _total(total: Any, run: Horizon) -> Any:
         return total
     given = length(total)
     if given.unit == "fraction":
-        raise UserError(f"a run's total can't be a fraction of the run, got {given}: write 1000, 90ep or 3e9tok")
+        raise UserError(
+            f"a run's total can't be a fraction of the run, got {given}: write 1000, 90ep or 3e9tok"
+        )
     steps = run.steps(given)
     if given.unit in ("samples", "tokens"):
         return math.ceil(steps)

@@ -57,7 +57,9 @@ class inverse_sqrt(Named):
     def body(self) -> tuple[Piece, ...]:
         """The stretch after the warmup; its form is in `segments`."""
         if self.timescale is None and not self.warmup:
-            raise UserError("inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or timescale=1000")
+            raise UserError(
+                "inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or timescale=1000"
+            )
         if self.timescale is not None and not self.timescale:
             raise UserError(f"timescale must be above 0, got {self.timescale}: write timescale=1000")
         return (Piece(None, 1.0, 1.0),)

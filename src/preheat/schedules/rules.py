@@ -34,7 +34,11 @@ def scaled_rate(rate: float, batch_size: float, reference: float, rule: str = "l
     >>> scaled_rate(0.1, 1024, 256), scaled_rate(0.1, 1024, 256, "sqrt")
     (0.4, 0.2)
     """
-    for name, value, such in (("rate", rate, 0.1), ("batch_size", batch_size, 1024), ("reference", reference, 256)):
+    for name, value, such in (
+        ("rate", rate, 0.1),
+        ("batch_size", batch_size, 1024),
+        ("reference", reference, 256),
+    ):
         _above_0(name, value, such)
     if rule not in RULES:
         raise unknown("rule (for the batch size)", rule, RULES)

@@ -83,7 +83,9 @@ class spline(Named):
             )
         highest(self.factors, "factors", "a higher peak rate")
         if self.warmup and self.factors[0] != 1:
-            raise UserError(f"after a warmup a spline must begin at 1, got {self.factors[0]:g}: put the rise into its points")
+            raise UserError(
+                f"after a warmup a spline must begin at 1, got {self.factors[0]:g}: put the rise into its points"
+            )
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
@@ -97,7 +99,9 @@ class spline(Named):
                 "write them in order, the last one at most 100%"
             )
         if x[0] < begin:
-            raise UserError(f"the warmup must be over at the first place, step {x[0]:g}, got {begin:g} steps: shorten it")
+            raise UserError(
+                f"the warmup must be over at the first place, step {x[0]:g}, got {begin:g} steps: shorten it"
+            )
         slope = _slopes(x, y)
         forms = [
             _cubic(y0, y1, m0 * (b - a) / 3, m1 * (b - a) / 3)

@@ -76,7 +76,9 @@ class tabulated(Named):
         given = numbers("rates", rates)
         peak = max(given)
         if peak <= 0:
-            raise UserError(f"the highest of the rates must be above 0, got {peak:g}: a run at rate 0 learns nothing")
+            raise UserError(
+                f"the highest of the rates must be above 0, got {peak:g}: a run at rate 0 learns nothing"
+            )
         return tabulated(values=tuple(x / peak for x in given), **options), peak
 
     def body(self) -> tuple[Piece, ...]:
@@ -85,7 +87,9 @@ class tabulated(Named):
             raise unknown("between (the values of a table)", self.between, BETWEEN)
         highest(self.values, "values", "tabulated.of(rates)")
         if self.warmup and self.values[0] != 1:
-            raise UserError(f"after a warmup a table must begin at 1, got {self.values[0]:g}: put the rise into the values")
+            raise UserError(
+                f"after a warmup a table must begin at 1, got {self.values[0]:g}: put the rise into the values"
+            )
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
@@ -155,4 +159,6 @@ def numbers(name: str, given: Any) -> tuple[float, ...]:
 def highest(factors: tuple[float, ...], name: str, instead: str) -> None:
     """Raise `UserError` unless the highest of the factors is 1."""
     if max(factors) != 1:
-        raise UserError(f"the highest of the {name} must be 1, got {max(factors):g}: divide by the highest, or write {instead}")
+        raise UserError(
+            f"the highest of the {name} must be 1, got {max(factors):g}: divide by the highest, or write {instead}"
+        )

@@ -76,12 +76,18 @@ class tanh(Named):
     def body(self) -> tuple[Piece, ...]:
         """The place of the decay; its form is in `segments`."""
         if not self.begin < self.end:
-            raise UserError(f"begin must be below end, got begin={self.begin:g} and end={self.end:g}: write begin=-7, end=3")
+            raise UserError(
+                f"begin must be below end, got begin={self.begin:g} and end={self.end:g}: write begin=-7, end=3"
+            )
         if math.tanh(self.begin) == math.tanh(self.end):
-            raise UserError(f"tanh is flat from begin={self.begin:g} to end={self.end:g}: write bounds on both sides of 0")
+            raise UserError(
+                f"tanh is flat from begin={self.begin:g} to end={self.end:g}: write bounds on both sides of 0"
+            )
         return (Piece(None, 1.0, floor_ratio(self.final)),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """The warmup, then the decay."""
         form = Tangent(self.begin, self.end, run.factor(self.final))
-        return tuple(s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run))
+        return tuple(
+            s if s.kind == "warmup" else s._replace(kind="decay", form=form) for s in super().segments(run)
+        )

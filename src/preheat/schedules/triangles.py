@@ -78,7 +78,9 @@ class triangular(Named):
                 raise UserError(f"{name} must be above 0, got {given}: write '2ep' or '10%'")
         for name, factor in (("cycle_mult", self.cycle_mult), ("step_mult", self.step_mult)):
             if not 0 < factor <= 1:
-                raise UserError(f"{name} must be above 0 and at most 1, got {factor:g}: write 1 for cycles of one height")
+                raise UserError(
+                    f"{name} must be above 0 and at most 1, got {factor:g}: write 1 for cycles of one height"
+                )
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:

@@ -64,7 +64,11 @@ class Cycles:
         return n, left
 
     def _count(self, span: Span) -> int:
-        return len(self.starts) - 1 if self.starts else math.ceil((span.end - span.begin) / self.period * (1 - _CLOSE))
+        return (
+            len(self.starts) - 1
+            if self.starts
+            else math.ceil((span.end - span.begin) / self.period * (1 - _CLOSE))
+        )
 
     def _bounds(self, span: Span) -> Array:
         if self.starts:
@@ -80,7 +84,9 @@ class Cycles:
         total = math.fsum((np.diff(bounds)[:whole] * (high * mean + (1 - high) * self.final)).tolist())
         if whole == len(bounds) - 1:
             return total
-        return total + integral(lambda t: self.value(t, span, after=True), span.begin + float(bounds[whole]), span.end)
+        return total + integral(
+            lambda t: self.value(t, span, after=True), span.begin + float(bounds[whole]), span.end
+        )
 
     def jumps(self, span: Span) -> list[float]:
         """The restarts."""
@@ -115,9 +121,13 @@ class restarts(Named):
         if not self.period:
             raise UserError(f"period must be above 0, got {self.period}: write '30ep' or '25%'")
         if self.mult <= 0:
-            raise UserError(f"mult must be above 0, got {self.mult:g}: write 2 for cycles that double, 1 for equal ones")
+            raise UserError(
+                f"mult must be above 0, got {self.mult:g}: write 2 for cycles that double, 1 for equal ones"
+            )
         if not 0 < self.peak_mult <= 1:
-            raise UserError(f"peak_mult must be above 0 and at most 1, got {self.peak_mult:g}: write 0.5 to halve each peak")
+            raise UserError(
+                f"peak_mult must be above 0 and at most 1, got {self.peak_mult:g}: write 0.5 to halve each peak"
+            )
         return (Piece(None, 1.0, floor_ratio(self.final), self.curve, self.power),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:

@@ -130,7 +130,9 @@ def read_segment(heads: Path, start: int = 0) -> Segment:
         if head is None:
             damage.append(Damage(heads, at, len(line) + 1, "a line that does not match its checksum"))
         elif head.place.at + head.place.size > size:
-            damage.append(Damage(heads, at, len(line) + 1, f"the trace of run {head.id} is not whole in {traces.name}"))
+            damage.append(
+                Damage(heads, at, len(line) + 1, f"the trace of run {head.id} is not whole in {traces.name}")
+            )
         else:
             found.append(head)
         at += len(line) + 1
@@ -154,7 +156,9 @@ def _head(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:
         status, trace = data["status"], data["trace"]
         place = Place(heads, traces, at, trace["at"], trace["size"])
         outcome = Status(status["outcome"], status["step"], status["reason"])
-        return Head(data["id"], data["run"], outcome, data["summary"], data["provenance"], trace["groups"], place)
+        return Head(
+            data["id"], data["run"], outcome, data["summary"], data["provenance"], trace["groups"], place
+        )
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -183,7 +187,9 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def append(self, records: Sequence[Record]) -> None:
@@ -201,7 +207,9 @@ class Writer:
         except BaseException as error:
             self._abandon()
             if isinstance(error, OSError):
-                raise explain(f"store {len(records)} records (those stored before are whole)", self.folder, error) from error
+                raise explain(
+                    f"store {len(records)} records (those stored before are whole)", self.folder, error
+                ) from error
             raise
 
     def close(self) -> None:

@@ -128,7 +128,12 @@ class Store:
         self._refresh()
         return list(self._by_id.get(run_id, ()))
 
-    def ids(self, outcomes: Collection[Outcome] = _TRAINED, check: bool = False, among: Iterable[str] | None = None) -> set[str]:
+    def ids(
+        self,
+        outcomes: Collection[Outcome] = _TRAINED,
+        check: bool = False,
+        among: Iterable[str] | None = None,
+    ) -> set[str]:
         """The runs whose record has one of these outcomes.
 
         check: read their traces too, and leave out runs of which no trace matches its checksums: to train them
@@ -171,7 +176,9 @@ class Store:
         if known is None or _winner(known).status.outcome not in _TRAINED:
             known = self.attempts(run_id)
         if not known:
-            raise UserError(f"no record of run {run_id!r} in {self.root}: `preheat results` lists those that there are")
+            raise UserError(
+                f"no record of run {run_id!r} in {self.root}: `preheat results` lists those that there are"
+            )
         return _winner(known)
 
     def damage(self, check: bool = False) -> list[Damage]:
@@ -186,7 +193,11 @@ class Store:
     def _refresh(self) -> None:
         """Read what was appended since the last look; a segment that changed in another way is read anew with all others."""
         now = self._sizes()
-        if any(name not in now or not seen.grown(now[name]) for name, seen in self._read.items() if seen.sizes != now.get(name)):
+        if any(
+            name not in now or not seen.grown(now[name])
+            for name, seen in self._read.items()
+            if seen.sizes != now.get(name)
+        ):
             self._read.clear()
             self._by_id.clear()
         with _no_collection():
@@ -206,7 +217,11 @@ class Store:
             return {}
         except OSError as error:
             raise explain("read records", self.records, error) from error
-        return {n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0)) for n in sorted(sizes) if n.endswith(".jsonl")}
+        return {
+            n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0))
+            for n in sorted(sizes)
+            if n.endswith(".jsonl")
+        }
 
     def _add(self, heads: list[Head]) -> None:
         """Keep the records of each run in the order in which their segments were begun."""
@@ -237,12 +252,18 @@ def _check_format(path: Path) -> None:
 def _refuse_others(root: Path) -> None:
     """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a store."""
     try:
-        names = sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".") if root.exists() else []
+        names = (
+            sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".")
+            if root.exists()
+            else []
+        )
     except OSError as error:
         raise explain("keep results", root, error) from error
     if names and not exists(root):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise UserError(f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another folder")
+        raise UserError(
+            f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another folder"
+        )
 
 
 @contextmanager

@@ -79,7 +79,9 @@ def layout(groups: Groups) -> Iterator[Block]:
     """Every block in the order of the bytes."""
     at = 0
     for index, group in enumerate(groups):
-        columns: list[tuple[str | None, str, str]] = [(None, "q", group["steps"])] if isinstance(group["steps"], str) else []
+        columns: list[tuple[str | None, str, str]] = (
+            [(None, "q", group["steps"])] if isinstance(group["steps"], str) else []
+        )
         columns += [(name, kind, crc) for name, (kind, crc) in group["series"].items()]
         for name, kind, crc in columns:
             block = Block(index, name, kind, group["n"], at, crc)
@@ -87,7 +89,9 @@ def layout(groups: Groups) -> Iterator[Block]:
             at += block.size
 
 
-def decode(groups: Groups, read: Callable[[int, int], bytes], only: Collection[str] | None = None) -> dict[str, Series]:
+def decode(
+    groups: Groups, read: Callable[[int, int], bytes], only: Collection[str] | None = None
+) -> dict[str, Series]:
     """The trace, or the series of it named in `only`. read(at, size): bytes of the trace.
 
     Errors: Corrupt where a checksum fails.

@@ -13,7 +13,11 @@ from preheat.core.grid import Setting, put
 from preheat.core.run import Run
 from preheat.studies.faults import At, Fault, rule, worded
 
-NAMED = {"task": Run.task.name, "optimizer": Run.optimizer.name, "schedule": "constant"}  # and what a run takes by default
+NAMED = {
+    "task": Run.task.name,
+    "optimizer": Run.optimizer.name,
+    "schedule": "constant",
+}  # and what a run takes by default
 _LENGTHS = {"epochs", "steps", "fraction"}
 
 
@@ -43,7 +47,9 @@ def leaves(path: str, value: Any, at: At) -> list[Entry]:
 def named_defaults(fixed: Sequence[Entry], blocks: Sequence[Sequence[Entry]] = ()) -> list[Entry]:
     """What a run takes by default, written out where the file gives options of a task, optimizer or schedule but no name."""
     groups = [[*fixed, *own] for own in blocks or ((),)]
-    inside = {kind: [[e.path for e in group if e.path.startswith(f"{kind}.")] for group in groups] for kind in NAMED}
+    inside = {
+        kind: [[e.path for e in group if e.path.startswith(f"{kind}.")] for group in groups] for kind in NAMED
+    }
     bare = [kind for kind, paths in inside.items() if any(p and f"{kind}.name" not in p for p in paths)]
     return [Entry(f"{kind}.name", NAMED[kind], ("fixed",)) for kind in bare]
 
@@ -100,7 +106,9 @@ def block_faults(b: Block) -> Iterator[Fault]:
             )
     sizes = {e.path: len(e.value) for e in b.zip if isinstance(e.value, list)}
     if len(set(sizes.values())) > 1:
-        yield Fault((*b.at, "zip"), f"needs lists of one length (got {sizes}) -- write as many values for each path")
+        yield Fault(
+            (*b.at, "zip"), f"needs lists of one length (got {sizes}) -- write as many values for each path"
+        )
     for point in b.points or [[]]:
         yield from twice([*b.fixed, *b.product, *b.zip, *point])
 
@@ -137,7 +145,12 @@ def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[Entry
     """
     whole = _apart(setting)
     parts = [e for e in whole if not e.path.endswith(".name")]
-    parts.sort(key=lambda e: (not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text), not e.path.startswith("also.")))
+    parts.sort(
+        key=lambda e: (
+            not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text),
+            not e.path.startswith("also."),
+        )
+    )
     without = [run_failure(nested(o for o in whole if o.path != e.path)) for e in parts]
     order = [e for e, t in zip(parts, without, strict=True) if not t] + [
         e for e, t in zip(parts, without, strict=True) if t not in ("", text)
@@ -168,12 +181,22 @@ def core_block(b: Block) -> grid.Block:
     """The block as `core.grid` has it; a name such as `sgd` becomes `{name: sgd}`, so that its name is a path too."""
 
     def lists(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-        return {e.path: [{"name": v} if e.path in NAMED and isinstance(v, str) else v for v in e.value] for e in entries}
+        return {
+            e.path: [{"name": v} if e.path in NAMED and isinstance(v, str) else v for v in e.value]
+            for e in entries
+        }
 
     drop = [kept(row) for row in b.exclude]
     points = [{e.path: e.value for e in point} for point in b.points]
     fixed = {e.path: e.value for e in b.fixed}
-    return grid.Block(product=lists(b.product), zip=lists(b.zip), points=points, fixed=fixed, where=lists(b.where), exclude=drop)
+    return grid.Block(
+        product=lists(b.product),
+        zip=lists(b.zip),
+        points=points,
+        fixed=fixed,
+        where=lists(b.where),
+        exclude=drop,
+    )
 
 
 def kept(entries: Iterable[Entry]) -> dict[str, list[Any]]:
@@ -204,7 +227,10 @@ def filter_faults(entries: Sequence[Entry], seen: Mapping[str, Iterable[str]], w
         many = isinstance(e.value, list)
         for i, v in enumerate(e.value if many else [e.value]):
             if grid.label(v) not in seen[e.path]:
-                yield Fault((*e.at, i) if many else e.at, rule(f"never a value of {e.path} in {whose}", v, seen[e.path]))
+                yield Fault(
+                    (*e.at, i) if many else e.at,
+                    rule(f"never a value of {e.path} in {whose}", v, seen[e.path]),
+                )
 
 
 def varied(settings: Sequence[Setting], blocks: Sequence[Block]) -> list[str]:
@@ -215,6 +241,8 @@ def varied(settings: Sequence[Setting], blocks: Sequence[Block]) -> list[str]:
     for s in settings:
         around = tuple(canonical(grid.get(s, o)) for o in owners)
         for path in order:
-            values.setdefault((path, *(() if path in owners else around)), set()).add(canonical(grid.get(s, path)))
+            values.setdefault((path, *(() if path in owners else around)), set()).add(
+                canonical(grid.get(s, path))
+            )
     several = {key[0] for key, found in values.items() if len(found) > 1}
     return [path for path in order if path in several]

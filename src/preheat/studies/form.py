@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from preheat.core.errors import UserError
@@ -37,7 +45,9 @@ def _some(value: Any) -> Length:
     try:
         return length(value)
     except UserError:
-        raise UserError(f"must be a length (got {show(value)}) -- write 500 (steps), 5ep (epochs) or 5% (of the run)") from None
+        raise UserError(
+            f"must be a length (got {show(value)}) -- write 500 (steps), 5ep (epochs) or 5% (of the run)"
+        ) from None
 
 
 def _span(value: Any) -> Any:
@@ -76,7 +86,9 @@ Task = Annotated[Any, WithJsonSchema({"named": "task"})]
 Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]
 Schedule = Annotated[Any, WithJsonSchema({"named": "schedule"})]
 Probe = Annotated[Any, WithJsonSchema({"named": "probe"})]
-Lists = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["array", "object"]}})]
+Lists = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["array", "object"]}})
+]
 
 
 class RunForm(BaseModel):
@@ -93,7 +105,9 @@ class RunForm(BaseModel):
     clip_norm: Rate | None = Field(default=None, description="the largest global gradient norm let through")
     evaluate: Distance = Field(default="5%", description="the distance between evaluations")
     probes: list[Probe] = Field(default=[], description="what is measured on the way")
-    also: Moves = Field(default={}, description="numbers of the optimizer that move: {momentum: {schedule, at_zero, at_peak}}")
+    also: Moves = Field(
+        default={}, description="numbers of the optimizer that move: {momentum: {schedule, at_zero, at_peak}}"
+    )
 
 
 class BlockForm(BaseModel):
@@ -104,15 +118,21 @@ class BlockForm(BaseModel):
     zip: Lists = Field(default={}, description="path: [values], all of one length, taken row by row")
     points: list[dict[str, Any]] = Field(default=[], description="settings written one by one")
     fixed: dict[str, Any] = Field(default={}, description="settings of the whole block")
-    where: Lists = Field(default={}, description="keep a combination only if each path has one of these values")
-    exclude: list[dict[str, Any]] = Field(default=[], description="drop a combination that matches all paths of one of these")
+    where: Lists = Field(
+        default={}, description="keep a combination only if each path has one of these values"
+    )
+    exclude: list[dict[str, Any]] = Field(
+        default=[], description="drop a combination that matches all paths of one of these"
+    )
 
 
 class StudyForm(BaseModel):
     """A study: a question, and every run that answers it."""
 
     model_config = _STRICT
-    name: str = Field(default="", pattern=r"^[\w-]+$", description="letters, digits, - and _; the file's name if left out")
+    name: str = Field(
+        default="", pattern=r"^[\w-]+$", description="letters, digits, - and _; the file's name if left out"
+    )
     question: str = Field(default="", description="in words")
     fixed: RunForm = Field(default=RunForm(), description="settings of every run")
     grid: list[BlockForm] = Field(min_length=1, description="blocks of varied settings")
@@ -123,14 +143,22 @@ class StudyForm(BaseModel):
     seeds: Annotated[Any, AfterValidator(_seeds), WithJsonSchema({"type": ["integer", "array"]})] = Field(
         5, description="how many, or a list"
     )
-    choosing: int = Field(default=0, ge=0, description="how many seeds choose the nuisances; the others are reported")
-    treatment: str = Field(default="", description="the scientific path whose values are compared; schedule.warmup if varied")
+    choosing: int = Field(
+        default=0, ge=0, description="how many seeds choose the nuisances; the others are reported"
+    )
+    treatment: str = Field(
+        default="", description="the scientific path whose values are compared; schedule.warmup if varied"
+    )
     condition: str = Field(default="", description="the scientific path that the effect may depend on")
-    baseline: Any = Field(default=None, description="the treatment's value to compare with; its first if left out")
+    baseline: Any = Field(
+        default=None, description="the treatment's value to compare with; its first if left out"
+    )
     metric: str = Field(default="accuracy", min_length=1)
     goal: Literal["max", "min"] = "max"
     margin: Rate = Field(default=0.01, description="the smallest difference of the metric that matters")
-    parts: dict[str, Lists] = Field(default={}, description="named smaller versions: {name: {path: [values kept]}}")
+    parts: dict[str, Lists] = Field(
+        default={}, description="named smaller versions: {name: {path: [values kept]}}"
+    )
     notes: list[str] = Field(default=[], description="what a reader of the report must be told")
 
 
@@ -205,8 +233,13 @@ def _sentence(error: ErrorDetails) -> str:
         return rule(f"must be {' or '.join(choices)}", value, choices if isinstance(value, str) else None)
     if kind == "value_error":
         return worded(context["error"])
-    bound = {"greater_than": f"> {context.get('gt', 0):g}", "greater_than_equal": f">= {context.get('ge', 0):g}"}.get(kind)
-    return rule(f"must be {bound}" if bound else _WORDS.get(kind, error["msg"]), value) + _instead(kind, value)
+    bound = {
+        "greater_than": f"> {context.get('gt', 0):g}",
+        "greater_than_equal": f">= {context.get('ge', 0):g}",
+    }.get(kind)
+    return rule(f"must be {bound}" if bound else _WORDS.get(kind, error["msg"]), value) + _instead(
+        kind, value
+    )
 
 
 def _instead(kind: str, value: Any) -> str:

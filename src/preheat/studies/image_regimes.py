@@ -70,7 +70,9 @@ class ImageRegimes:
         if not r.tune_lr:
             for name in ("sgd_rates", "adamw_rates", "seeds", "choosing"):
                 if getattr(r, name) not in ((), None):
-                    raise UserError(f"{name} of the seed's grid is fixed, got {getattr(r, name)!r}: write --tune-lr to vary it")
+                    raise UserError(
+                        f"{name} of the seed's grid is fixed, got {getattr(r, name)!r}: write --tune-lr to vary it"
+                    )
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -100,7 +102,11 @@ class ImageRegimes:
     @property
     def choosing(self) -> int:
         """How many of the seeds choose the rate: none where there is nothing to choose."""
-        return (TUNED_CHOOSING if self.asked.choosing is None else self.asked.choosing) if self.asked.tune_lr else 0
+        return (
+            (TUNED_CHOOSING if self.asked.choosing is None else self.asked.choosing)
+            if self.asked.tune_lr
+            else 0
+        )
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -145,7 +151,10 @@ class ImageRegimes:
             first = seed_rows(tasks, self.sizes, self.warmups) if r.unit != "updates" else []
             return self.shared(first + update_rows(tasks, self.sizes, updates))
         rises = [*(epochs(w) for w in self.warmups if r.unit != "updates"), *(steps(u) for u in updates)]
-        rates = {n: given or [f * RATES[n] for f in FACTORS] for n, given in (("sgd", r.sgd_rates), ("adamw", r.adamw_rates))}
+        rates = {
+            n: given or [f * RATES[n] for f in FACTORS]
+            for n, given in (("sgd", r.sgd_rates), ("adamw", r.adamw_rates))
+        }
         return self.shared(tuned_rows(tasks, self.sizes, rises, rates, self.seeds))
 
     def shared(self, rows: list[Row]) -> list[Row]:
@@ -160,7 +169,9 @@ class ImageRegimes:
             return row.task, self.has(row, protocol), row.optimizer, row.rate, updates
 
         known = {cell(row): row.warmup for row in rows if row.warmup.unit == "epochs"}
-        return [row if row.warmup.unit == "epochs" else row._replace(same=known.get(cell(row))) for row in rows]
+        return [
+            row if row.warmup.unit == "epochs" else row._replace(same=known.get(cell(row))) for row in rows
+        ]
 
     # What the data hold ----------------------------------------------------------------------------------------------
 
@@ -169,7 +180,9 @@ class ImageRegimes:
         selection = PROTOCOLS[protocol]["task.selection"]
         if self.size == "examples_per_class":
             return int(TASKS[task].most_per_class(selection))
-        return min(int(TASKS[t].most_per_class(selection)) * int(build("task", Spec(t)).classes) for t in self.tasks)
+        return min(
+            int(TASKS[t].most_per_class(selection)) * int(build("task", Spec(t)).classes) for t in self.tasks
+        )
 
     def has(self, row: Row, protocol: str) -> int:
         """The size that the row gets."""
@@ -182,7 +195,9 @@ class ImageRegimes:
 
     def fits(self, row: Row, protocol: str) -> bool:
         """Whether a warmup in updates ends before the run does."""
-        return row.warmup.unit != "steps" or row.warmup.value < self.asked.epochs * self.per_epoch(row, protocol)
+        return row.warmup.unit != "steps" or row.warmup.value < self.asked.epochs * self.per_epoch(
+            row, protocol
+        )
 
     # Settings --------------------------------------------------------------------------------------------------------
 
@@ -210,7 +225,10 @@ class ImageRegimes:
 
     def probes(self, row: Row, protocol: str) -> list[dict[str, Any]]:
         """Every 50 updates of the first ten epochs, and at least once in each of them; the curvature every fifth time."""
-        every, until = min(PROBED_STEPS, self.per_epoch(row, protocol)), {"epochs": min(INSIDE, self.asked.epochs)}
+        every, until = (
+            min(PROBED_STEPS, self.per_epoch(row, protocol)),
+            {"epochs": min(INSIDE, self.asked.epochs)},
+        )
         return [
             {"name": "grad_norm", "every": every, "until": until, "layers": True},
             {"name": "distance", "every": every, "until": until},
@@ -226,7 +244,10 @@ class ImageRegimes:
         if "cifar10" in self.tasks:
             for week, seeds in (("week1", SEEDS[:1]), ("week2", SEEDS[1:])):
                 out[week] = {**first, "optimizer.name": ["sgd"], "seed": seeds}
-        return {**out, "week3": self.blocks(row for row in rows if (row.task, row.optimizer) != ("cifar10", "sgd"))}
+        return {
+            **out,
+            "week3": self.blocks(row for row in rows if (row.task, row.optimizer) != ("cifar10", "sgd")),
+        }
 
     def test(self) -> tuple[Block, ...]:
         """500 examples a class, 5 epochs of warmup, 10 epochs, SGD, the first seed; the middle of sizes of one's own."""
@@ -247,7 +268,11 @@ class ImageRegimes:
 
     def notes(self, rows: list[Row]) -> list[str]:
         """What the study trains in place of what was asked for, and what it leaves out."""
-        out = [note for p in self.protocols for note in (self._totals(p) if self.asked.regimes == "total" else self._classes(p))]
+        out = [
+            note
+            for p in self.protocols
+            for note in (self._totals(p) if self.asked.regimes == "total" else self._classes(p))
+        ]
         for p in self.protocols:
             for task in self.tasks:
                 left: dict[int, dict[Length, None]] = {}
@@ -265,7 +290,9 @@ class ImageRegimes:
             most = self.most(task, protocol)
             same = [size for size in self.sizes if size >= most]
             if len(same) > 1:
-                out.append(f"{task}: {listed(same)} per class are one and the same set: {most} is all there is{beside}")
+                out.append(
+                    f"{task}: {listed(same)} per class are one and the same set: {most} is all there is{beside}"
+                )
             elif same and same[0] > most:
                 out.append(f"{task}: {most} per class in place of {same[0]}: that is all there is{beside}")
         return out
@@ -290,4 +317,6 @@ class ImageRegimes:
 
 
 def _unseeded(name: str) -> str:
-    return name.removesuffix("_validation").removesuffix("_s{seed}") + "_validation" * name.endswith("_validation")
+    return name.removesuffix("_validation").removesuffix("_s{seed}") + "_validation" * name.endswith(
+        "_validation"
+    )

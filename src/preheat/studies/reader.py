@@ -103,7 +103,10 @@ class Document:
 
     def error(self, faults: list[Fault]) -> UserError:
         """All faults as one error, a line for each, in the order of the file."""
-        rows = sorted(dict.fromkeys((f.line or self.line(f.at), dotted(f.at), f.text) for f in faults), key=lambda row: row[0])
+        rows = sorted(
+            dict.fromkeys((f.line or self.line(f.at), dotted(f.at), f.text) for f in faults),
+            key=lambda row: row[0],
+        )
         texts = [f"{self.file}:{line}: {f'{path}: ' if path else ''}{text}" for line, path, text in rows]
         more = [f"{self.file}: and {len(texts) - MOST_TOLD} more"] if len(texts) > MOST_TOLD else []
         return UserError("\n".join(texts[:MOST_TOLD] + more))
@@ -124,18 +127,24 @@ def _load(path: str | Path) -> Document:
     parse = PARSERS.get(file.suffix.lower())
     text = _text(file)
     if parse is None:
-        raise UserError(f"{path}: a file must end in {', '.join(PARSERS)}, got {file.suffix or 'no ending'!r}")
+        raise UserError(
+            f"{path}: a file must end in {', '.join(PARSERS)}, got {file.suffix or 'no ending'!r}"
+        )
     found = Lines()
     try:
         data = parse(text, found)
     except BadSyntax as error:
-        raise UserError(f"{path}:{error.args[0]}: not {NAMES[file.suffix.lower()]}: {error.args[1]}") from error
+        raise UserError(
+            f"{path}:{error.args[0]}: not {NAMES[file.suffix.lower()]}: {error.args[1]}"
+        ) from error
     except RecursionError:
         raise UserError(f"{path}:1: nested too deeply to be read: write fewer levels") from None
     if data is None or data == {}:
         raise UserError(f"{path}:1: the file is empty: write at least one key")
     if not isinstance(data, dict):
-        raise UserError(f"{path}:1: a file must be keys with values, got {type(data).__name__}: write key: value")
+        raise UserError(
+            f"{path}:1: a file must be keys with values, got {type(data).__name__}: write key: value"
+        )
     return Document(str(path), data, found.lines, (*found.faults, *_foreign(data, ())))
 
 
@@ -156,13 +165,20 @@ def _text(file: Path) -> str:
             raise UserError(f"{file}: a folder, where a file is needed: write the file's name")
         if not file.exists():
             match = nearest(
-                file.name, [p.name for p in file.parent.iterdir() if p.suffix.lower() in PARSERS] if file.parent.is_dir() else []
+                file.name,
+                [p.name for p in file.parent.iterdir() if p.suffix.lower() in PARSERS]
+                if file.parent.is_dir()
+                else [],
             )
-            raise UserError(f"{file}: no such file{f' -- did you mean {str(file.with_name(match))!r}?' if match else ''}")
+            raise UserError(
+                f"{file}: no such file{f' -- did you mean {str(file.with_name(match))!r}?' if match else ''}"
+            )
         if not file.is_file():
             raise UserError(f"{file}: not a plain file: write the name of one")
         if file.stat().st_size > LARGEST:
-            raise UserError(f"{file}: at most {LARGEST:,} bytes are read, got {file.stat().st_size:,}: write a shorter file")
+            raise UserError(
+                f"{file}: at most {LARGEST:,} bytes are read, got {file.stat().st_size:,}: write a shorter file"
+            )
         raw = file.read_bytes()
     except OSError as error:
         raise UserError(f"{file}: can't be read: {error.strerror or error}") from error
@@ -170,4 +186,6 @@ def _text(file: Path) -> str:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{file}:{line}: must be UTF-8 text, got byte {raw[error.start]:#04x}: save the file as UTF-8") from error
+        raise UserError(
+            f"{file}:{line}: must be UTF-8 text, got byte {raw[error.start]:#04x}: save the file as UTF-8"
+        ) from error

@@ -77,7 +77,9 @@ class Regimes:
         if not self.tasks:
             raise UserError("study 'regimes' needs at least one task: write --task digits")
         if "all" in self.tasks:
-            object.__setattr__(self, "tasks", tuple(dict.fromkeys((*IMAGES, *(t for t in self.tasks if t != "all")))))
+            object.__setattr__(
+                self, "tasks", tuple(dict.fromkeys((*IMAGES, *(t for t in self.tasks if t != "all"))))
+            )
         for name in self.tasks:
             if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
                 raise UserError(
@@ -89,7 +91,9 @@ class Regimes:
         for option, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0)):
             value = getattr(self, option)
             if value is not None and (type(value) is not int or value < least):
-                raise UserError(f"{option} of study 'regimes' must be a whole number >= {least}, got {value!r}")
+                raise UserError(
+                    f"{option} of study 'regimes' must be a whole number >= {least}, got {value!r}"
+                )
         others = [t for t in self.tasks if t not in IMAGES]
         if others and len(others) < len(self.tasks):
             raise UserError(
@@ -116,7 +120,10 @@ class Regimes:
                 **fixed(task, self.epochs, self._batch),
                 **({} if self.precision == "float32" else {"precision": self.precision}),
             },
-            grid=(self._block("sgd", self.sgd_rates or SGD_RATES), self._block("adamw", self.adamw_rates or ADAMW_RATES)),
+            grid=(
+                self._block("sgd", self.sgd_rates or SGD_RATES),
+                self._block("adamw", self.adamw_rates or ADAMW_RATES),
+            ),
             scientific=(
                 "task.examples_per_class",
                 "schedule.warmup",
@@ -153,7 +160,11 @@ class Regimes:
     def _left(self) -> Iterator[tuple[str, int, list[int]]]:
         """(task, size, warmups in updates that the run does not outlast, or that equal one in epochs)."""
         for task, size, each in self._sizes():
-            yield task, size, [u for u in self._updates if u >= self.epochs * each or self._same(u, each) is not None]
+            yield (
+                task,
+                size,
+                [u for u in self._updates if u >= self.epochs * each or self._same(u, each) is not None],
+            )
 
     def _same(self, updates: int, each: int) -> float | None:
         """The warmup in epochs, of `each` updates, that is as many updates."""
@@ -166,12 +177,20 @@ class Regimes:
         for where, _, total, task in sizes:
             if some := [u for u in self._updates if u >= total]:
                 yield unfit(task, where, some, total)
-        same = ((f"{at} of {t}", u, self._same(u, each)) for at, each, total, t in sizes for u in self._updates if u < total)
+        same = (
+            (f"{at} of {t}", u, self._same(u, each))
+            for at, each, total, t in sizes
+            for u in self._updates
+            if u < total
+        )
         yield from [one_run(where, u, w) for where, u, w in same if w is not None][:1]
 
     def _block(self, optimizer: str, rates: tuple[float, ...]) -> Block:
         several, warmups = len(self.tasks) > 1, self.warmups or WARMUPS
-        rises = [*({"epochs": w} for w in warmups if self.unit != "updates"), *({"steps": u} for u in self._updates)]
+        rises = [
+            *({"epochs": w} for w in warmups if self.unit != "updates"),
+            *({"steps": u} for u in self._updates),
+        ]
         return Block(
             fixed={"optimizer": dict(OPTIMIZERS[optimizer])},
             product={

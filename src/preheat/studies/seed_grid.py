@@ -56,10 +56,14 @@ class Row(NamedTuple):
         """
         rise = f"{'u' if self.warmup.unit == 'steps' else 'w'}{self.warmup.value:g}"
         rate = "" if self.rate == RATES[self.optimizer] else f"_lr{self.rate:g}"
-        return f"{_WRITTEN.get(self.task, self.task)}_{self.size}{size}_{rise}_{self.optimizer}{rate}_s{{seed}}"
+        return (
+            f"{_WRITTEN.get(self.task, self.task)}_{self.size}{size}_{rise}_{self.optimizer}{rate}_s{{seed}}"
+        )
 
 
-def seed_rows(tasks: Sequence[str], sizes: Sequence[int] = SIZES, warmups: Sequence[float] = WARMUPS) -> list[Row]:
+def seed_rows(
+    tasks: Sequence[str], sizes: Sequence[int] = SIZES, warmups: Sequence[float] = WARMUPS
+) -> list[Row]:
     """The seed's rows of `tasks` in its order; with sizes or warmups of one's own AdamW gets every combination, as SGD.
 
     >>> rows = seed_rows(IMAGES)

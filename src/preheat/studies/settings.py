@@ -25,7 +25,10 @@ class Arms(NamedTuple):
 
 def arms(kind: str, *groups: Sequence[Entry]) -> Arms:
     """The names are those of the first group that gives any, else the default; earlier groups' options override later ones."""
-    inside = [[(e.path.partition(".")[2], e.value) for e in group if e.path.startswith(f"{kind}.")] for group in groups]
+    inside = [
+        [(e.path.partition(".")[2], e.value) for e in group if e.path.startswith(f"{kind}.")]
+        for group in groups
+    ]
     given = [[value for key, value in group if key == "name"] for group in inside]
     found = next((names for names in given if names), [NAMED[kind]])
     known = [n for n in dict.fromkeys(n for n in found if isinstance(n, str)) if not name_fault(kind, n)]
@@ -38,7 +41,9 @@ def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator
     for e in entries:
         head, _, tail = e.path.partition(".")
         if head == "seed":
-            yield Fault(key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid")
+            yield Fault(
+                key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid"
+            )
         elif head not in RUN_FIELDS:
             yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, _paths(beside)))
         elif head in NAMED and tail == "name":
@@ -47,7 +52,9 @@ def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator
             yield from _option(e, head, beside[head])
         elif head in NAMED:
             yield Fault(
-                e.at, rule(f"{head} must be a name or a name with options", e.value) + " -- write {name: ..., option: ...}"
+                e.at,
+                rule(f"{head} must be a name or a name with options", e.value)
+                + " -- write {name: ..., option: ...}",
             )
         elif head == "also":
             yield from _moving(e, beside["optimizer"])
@@ -65,7 +72,9 @@ def key_place(at: At) -> At:
 
 
 def _paths(beside: Mapping[str, Arms]) -> list[str]:
-    inside = [f"{kind}.{key}" for kind, arm in beside.items() for name in arm.names for key in options(kind, name)]
+    inside = [
+        f"{kind}.{key}" for kind, arm in beside.items() for name in arm.names for key in options(kind, name)
+    ]
     return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
 
 
@@ -92,13 +101,19 @@ def _probes(e: Entry) -> Iterator[Fault]:
         at = (*e.at, i)
         own = {"name": one} if isinstance(one, str) else one
         if not isinstance(own, Mapping) or "name" not in own:
-            yield Fault(at, rule("must be a name or a name with options", one) + " -- write {name: ..., option: ...}")
+            yield Fault(
+                at, rule("must be a name or a name with options", one) + " -- write {name: ..., option: ...}"
+            )
         elif text := name_fault("probe", own["name"]):
             yield Fault(at, text)
         else:
             spec = Spec(own["name"], {k: v for k, v in own.items() if k != "name"})
             for key, value in spec.options.items():
-                yield from [Fault((*at, key), text)] if (text := option_fault(spec, "probe", key=key, value=value)) else []
+                yield from (
+                    [Fault((*at, key), text)]
+                    if (text := option_fault(spec, "probe", key=key, value=value))
+                    else []
+                )
 
 
 def _moving(e: Entry, optimizers: Arms) -> Iterator[Fault]:
@@ -106,7 +121,10 @@ def _moving(e: Entry, optimizers: Arms) -> Iterator[Fault]:
     _, _, name = e.path.partition(".")
     if "." in name:
         whole = name.partition(".")[0]
-        yield Fault(key_place(e.at), rule(f"also.{whole} is given whole", e.path) + f" -- write also.{whole}: {{{_FIELDS}}}")
+        yield Fault(
+            key_place(e.at),
+            rule(f"also.{whole} is given whole", e.path) + f" -- write also.{whole}: {{{_FIELDS}}}",
+        )
     elif name:
         yield from _mover(name, e.value, e.at, optimizers)
     elif not isinstance(e.value, Mapping):
@@ -124,7 +142,10 @@ def _mover(name: str, value: Any, at: At, optimizers: Arms) -> Iterator[Fault]:
     having = [o for o in optimizers.names if name in _numbers(o)]
     if optimizers.names and not having:
         first = optimizers.names[0]
-        yield Fault(key_place(at), rule(f"unknown number of optimizer {first!r} that could move", name, _numbers(first)))
+        yield Fault(
+            key_place(at),
+            rule(f"unknown number of optimizer {first!r} that could move", name, _numbers(first)),
+        )
     known = [f.name for f in fields(Between)]
     if not isinstance(value, Mapping) or set(value) != set(known):
         yield Fault(at, _shape(value))

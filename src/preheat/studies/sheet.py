@@ -39,11 +39,17 @@ def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> St
     """The study that a file's data declare. name: if they give none; found: faults met before. Raises `Faulty`."""
     raw, rows = data.get("fixed", {}), data.get("grid")
     fixed = leaves("", raw, ("fixed",))
-    blocks = [block(b, ("grid", i)) for i, b in enumerate(rows if isinstance(rows, list) else []) if isinstance(b, Mapping)]
+    blocks = [
+        block(b, ("grid", i))
+        for i, b in enumerate(rows if isinstance(rows, list) else [])
+        if isinstance(b, Mapping)
+    ]
     fixed += named_defaults(fixed, [b.single() for b in blocks])
     faults = [*found, *shape_faults(data)]
     if not isinstance(raw, Mapping):
-        faults.append(Fault(("fixed",), rule("must be keys with values", raw) + " -- write fixed: {task: digits}"))
+        faults.append(
+            Fault(("fixed",), rule("must be keys with values", raw) + " -- write fixed: {task: digits}")
+        )
     faults += [*_setting_faults(fixed, blocks), *_role_faults(data, fixed, blocks)]
     _raise([*faults, *_beside_rates(faults, fixed, blocks)])
     return _assembled(data, name, fixed, blocks)
@@ -56,7 +62,14 @@ def run(data: Mapping[str, Any], found: Sequence[Fault] = ()) -> Run:
     _raise([*found, *twice(entries), *entry_faults(entries, entries)])
     whole = {**nested(entries), **{k: data[k] for k in _RUN_ONLY if k in data}}
     if text := run_failure(whole):
-        own = next((k for k in _RUN_ONLY if k in data and not run_failure({i: v for i, v in whole.items() if i != k})), None)
+        own = next(
+            (
+                k
+                for k in _RUN_ONLY
+                if k in data and not run_failure({i: v for i, v in whole.items() if i != k})
+            ),
+            None,
+        )
         _raise([Fault((own,) if own else blame(whole, text, [entries], ()), text)])
     return Run.from_json(whole)
 
@@ -89,7 +102,9 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
     paths = list(dict.fromkeys(".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)))
     lists = {name: data[name] for name in ("scientific", "nuisance") if isinstance(data.get(name), list)}
     seen: list[str] = []
-    for name, path, at in [(n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)]:
+    for name, path, at in [
+        (n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)
+    ]:
         if path not in paths:
             yield Fault(at, rule("unknown path: this file sets nothing there", path, paths))
         elif path in seen:
@@ -98,11 +113,15 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
     allowed = lists.get("scientific") or [p for p in paths if p not in lists.get("nuisance", [])]
     for name in ("treatment", "condition"):
         if data.get(name) and data[name] not in allowed and isinstance(data[name], str):
-            yield Fault((name,), rule("must be one of the scientific paths", data[name], [str(p) for p in allowed]))
+            yield Fault(
+                (name,), rule("must be one of the scientific paths", data[name], [str(p) for p in allowed])
+            )
     seeds, choosing = data.get("seeds", 5), data.get("choosing", 0)
     count = len(seeds) if isinstance(seeds, list) else seeds
     if type(count) is int and type(choosing) is int and 0 < count <= choosing:
-        yield Fault(("choosing",), f"must leave a seed to report: 0 to {count - 1} of {count} (got {choosing})")
+        yield Fault(
+            ("choosing",), f"must leave a seed to report: 0 to {count - 1} of {count} (got {choosing})"
+        )
 
 
 def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Block]) -> list[Fault]:
@@ -111,7 +130,10 @@ def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Bloc
     if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
         return []
     settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
-    bare = [[{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group] for group in settings]
+    bare = [
+        [{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group]
+        for group in settings
+    ]
     return _run_faults(fixed, blocks, bare, 0)
 
 
@@ -127,7 +149,9 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     runs = sum(count(b) for b in blocks) * len(seeds)
     if runs > MOST_RUNS:
-        _raise([Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")])
+        _raise(
+            [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]
+        )
     base, cores = nested(fixed), tuple(core_block(b) for b in blocks)
     settings = [[merged(base, s) for s in c.settings()] for c in cores]
     _raise(
@@ -142,7 +166,15 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
     plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
     choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
     try:
-        study = Study(name=data.get("name", name), fixed=base, grid=cores, seeds=seeds, choosing=choosing, **roles, **plain)
+        study = Study(
+            name=data.get("name", name),
+            fixed=base,
+            grid=cores,
+            seeds=seeds,
+            choosing=choosing,
+            **roles,
+            **plain,
+        )
     except UserError as error:
         raise Faulty([Fault((), str(error))]) from error
     _raise(_run_faults(fixed, blocks, settings, seeds[0]))
@@ -155,12 +187,21 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
     free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
-        _raise([Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")])
-    treatment = data.get("treatment") or ("schedule.warmup" if "schedule.warmup" in scientific else scientific[0])
+        _raise(
+            [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
+        )
+    treatment = data.get("treatment") or (
+        "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    )
     levels = {
-        p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values()) for p in (*scientific, *nuisance)
+        p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
+        for p in (*scientific, *nuisance)
     }
-    numeric = [p for p in scientific if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])]
+    numeric = [
+        p
+        for p in scientific
+        if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])
+    ]
     condition = data.get("condition", numeric[0] if numeric else "")
     metric = data.get("metric", "accuracy")
     question = (
@@ -179,7 +220,13 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
         faults.append(Fault(("baseline",), f"{known} (got {data['baseline']!r})"))
     faults += [f for entries in _parts(data).values() for f in filter_faults(entries, labels, "this study")]
     _raise(faults)
-    return {"scientific": scientific, "nuisance": nuisance, "treatment": treatment, "condition": condition, "question": question}
+    return {
+        "scientific": scientific,
+        "nuisance": nuisance,
+        "treatment": treatment,
+        "condition": condition,
+        "question": question,
+    }
 
 
 def _parts(data: Mapping[str, Any]) -> dict[str, list[Entry]]:
@@ -194,10 +241,15 @@ def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[
     loose = {p: None for group in cells.values() if len(group) > 1 for p in varied(group, blocks)}
     for path in loose:
         at = next(e.at for b in blocks for e in b.single() if e.path == path)
-        yield Fault(key_place(at), f"{path} is varied, but neither scientific nor nuisance -- list it under one of them")
+        yield Fault(
+            key_place(at),
+            f"{path} is varied, but neither scientific nor nuisance -- list it under one of them",
+        )
 
 
-def _run_faults(fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int) -> list[Fault]:
+def _run_faults(
+    fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int
+) -> list[Fault]:
     """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a difference."""
     checked: set[str] = set()
     found: dict[Any, list[str]] = {}
@@ -209,9 +261,12 @@ def _run_faults(fixed: list[Entry], blocks: list[Block], settings: list[list[dic
             text = "" if key in checked else run_failure({**setting, "seed": seed})
             checked.add(key)
             if text and text not in places:
-                places[text] = blame(setting, text, [own, fixed], b.at) if len(places) < _MOST_BLAMED else b.at
+                places[text] = (
+                    blame(setting, text, [own, fixed], b.at) if len(places) < _MOST_BLAMED else b.at
+                )
             if text:
                 found.setdefault(places[text], []).append(text)
     return [
-        Fault(at, texts[0] + (f" (in {len(texts)} settings of the grid)" if texts[1:] else "")) for at, texts in found.items()
+        Fault(at, texts[0] + (f" (in {len(texts)} settings of the grid)" if texts[1:] else ""))
+        for at, texts in found.items()
     ]

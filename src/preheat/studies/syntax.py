@@ -33,7 +33,9 @@ class Lines:
     def key(self, at: At, line: int) -> None:
         """Note a key of a mapping; a second one of that name is a fault."""
         if at in self.lines:
-            self.faults.append(Fault(at, f"given twice (first on line {self.lines[at]}) -- keep one of them", line))
+            self.faults.append(
+                Fault(at, f"given twice (first on line {self.lines[at]}) -- keep one of them", line)
+            )
         self.lines.setdefault(at, line)
 
 
@@ -54,7 +56,9 @@ def _yaml(text: str, found: Lines) -> Any:
         loader.yaml_implicit_resolvers = {}  # every plain scalar comes as text; _scalar reads it
         node = loader.get_single_node()
     except yaml.reader.ReaderError as error:
-        raise BadSyntax(text.count("\n", 0, error.position) + 1, f"{error.reason} (got {chr(error.character)!r})") from error
+        raise BadSyntax(
+            text.count("\n", 0, error.position) + 1, f"{error.reason} (got {chr(error.character)!r})"
+        ) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = " -- indent with spaces" if "'\\t'" in str(error.problem) else ""
@@ -79,13 +83,21 @@ class _Yaml:
                 else f"more than {_MOST_VALUES:,} values with all aliases"
             )
             raise BadSyntax(line, f"{why} -- write the values out")
-        if node.tag.rpartition(":")[2] not in ("str", "seq", "map") or not node.tag.startswith("tag:yaml.org"):
-            self.found.faults.append(Fault(at, f"tags are not read (got {node.tag!r}) -- write a plain value", line))
+        if node.tag.rpartition(":")[2] not in ("str", "seq", "map") or not node.tag.startswith(
+            "tag:yaml.org"
+        ):
+            self.found.faults.append(
+                Fault(at, f"tags are not read (got {node.tag!r}) -- write a plain value", line)
+            )
             return None
         if node.id == "scalar":
             return self.scalar(node, at) if node.style is None else node.value
         self.open.add(id(node))
-        inside = self.mapping(node, at) if node.id == "mapping" else [self.value(n, (*at, i)) for i, n in enumerate(node.value)]
+        inside = (
+            self.mapping(node, at)
+            if node.id == "mapping"
+            else [self.value(n, (*at, i)) for i, n in enumerate(node.value)]
+        )
         self.open.discard(id(node))
         return inside
 
@@ -104,7 +116,9 @@ class _Yaml:
         for other in merges:
             more = self.value(other, at)
             if not isinstance(more, dict):
-                self.found.faults.append(Fault(at, f"<< needs a mapping (got {more!r})", other.start_mark.line + 1))
+                self.found.faults.append(
+                    Fault(at, f"<< needs a mapping (got {more!r})", other.start_mark.line + 1)
+                )
             out = {**more, **out} if isinstance(more, dict) else out
         return out
 
@@ -255,5 +269,10 @@ def _name(token: str) -> str:
         return token.strip('"')
 
 
-PARSERS: dict[str, Callable[[str, Lines], Any]] = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml, ".json": _json}
+PARSERS: dict[str, Callable[[str, Lines], Any]] = {
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".toml": _toml,
+    ".json": _json,
+}
 NAMES = {".yaml": "YAML", ".yml": "YAML", ".toml": "TOML", ".json": "JSON"}

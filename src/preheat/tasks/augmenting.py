@@ -76,7 +76,9 @@ def normalised(x: Tensor, scale: Scale, params: Tensors) -> Tensor:
 
     pixels = x.to(next(iter(params.values())).dtype) / 255
 
-    def channels(numbers: tuple[float, ...]) -> Tensor:  # filled on the device: a copy from the host would stop a GPU
+    def channels(
+        numbers: tuple[float, ...],
+    ) -> Tensor:  # filled on the device: a copy from the host would stop a GPU
         return torch.stack([pixels.new_full((), n) for n in numbers])[:, None, None]
 
     return (pixels - channels(scale.mean)) / channels(scale.std)

@@ -80,7 +80,9 @@ class Classification(ABC):
         """A field must not hide a method of the task: `noise: float` would."""
         for name in inspect.get_annotations(cls):
             if inspect.isfunction(getattr(Classification, name, None)):
-                raise UserError(f"field {name!r} of task class {cls.__name__} hides the method of that name: choose another name")
+                raise UserError(
+                    f"field {name!r} of task class {cls.__name__} hides the method of that name: choose another name"
+                )
 
     @property
     @abstractmethod

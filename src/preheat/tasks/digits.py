@@ -22,7 +22,10 @@ from preheat.tasks.base import Classification, Data, chosen
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-POOL, VALIDATION = 100, 37  # per class; the smallest class has 174 images, what is left (427 in all) is the test set
+POOL, VALIDATION = (
+    100,
+    37,
+)  # per class; the smallest class has 174 images, what is left (427 in all) is the test set
 OWN = ("mlp", "cnn")  # this task's own models, words in a run
 
 
@@ -52,7 +55,9 @@ class Digits(Classification):
         if one.name not in (*OWN, *MODELS.names()):
             raise unknown("model of task 'digits'", one.name, (*OWN, *MODELS.names()))
         if one.name in OWN and one.options:
-            raise UserError(f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}")
+            raise UserError(
+                f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}"
+            )
         object.__setattr__(self, "model", one.name if one.name in OWN else chosen(one, 8))
 
     @classmethod
@@ -76,12 +81,19 @@ class Digits(Classification):
 
         pixels, labels = _images()
         order = [np.random.default_rng(c).permutation(np.flatnonzero(labels == c)) for c in range(10)]
-        cuts = {"train": slice(0, POOL), "validation": slice(POOL, POOL + VALIDATION), "test": slice(POOL + VALIDATION, None)}
+        cuts = {
+            "train": slice(0, POOL),
+            "validation": slice(POOL, POOL + VALIDATION),
+            "test": slice(POOL + VALIDATION, None),
+        }
         shape = (-1, 64) if self.model == "mlp" else (-1, 1, 8, 8)
 
         def part(name: str) -> dict[str, Tensor]:
             rows = np.concatenate([o[cuts[name]] for o in order])
-            return {"x": torch.from_numpy(pixels[rows] / 16.0).reshape(shape), "y": torch.from_numpy(labels[rows])}
+            return {
+                "x": torch.from_numpy(pixels[rows] / 16.0).reshape(shape),
+                "y": torch.from_numpy(labels[rows]),
+            }
 
         return Data(part("train"), part("validation"), part("test"))
 
@@ -89,7 +101,9 @@ class Digits(Classification):
         """[N]: `examples_per_class` rows of each class, without replacement."""
         import torch
 
-        rows = [c * POOL + torch.randperm(POOL, generator=generator)[: self.examples_per_class] for c in range(10)]
+        rows = [
+            c * POOL + torch.randperm(POOL, generator=generator)[: self.examples_per_class] for c in range(10)
+        ]
         return torch.cat(rows)
 
     def network(self) -> nn.Module:
@@ -120,7 +134,9 @@ def _cnn() -> nn.Module:
     def block(i: int, o: int) -> list[nn.Module]:
         return [nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2)]
 
-    return nn.Sequential(*block(1, 16), *block(16, 32), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
+    return nn.Sequential(
+        *block(1, 16), *block(16, 32), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -77,7 +77,9 @@ def _fetch(files: Files, folder: Path) -> None:
     except requests.RequestException as error:
         kept = part.stat().st_size if part.exists() else 0
         more = f"; {kept / 1e6:.1f} MB of it are kept and the same command goes on from there" * bool(kept)
-        raise UserError(f"cannot fetch {files.file}: {_reason(error, files.url)}{more}; {by_hand(files, folder)}") from error
+        raise UserError(
+            f"cannot fetch {files.file}: {_reason(error, files.url)}{more}; {by_hand(files, folder)}"
+        ) from error
     except ValueError as error:  # pooch's checksum
         raise UserError(
             f"{files.file} as it came from {files.url} is not the official file and was removed: {_sums(error)}: "

@@ -20,9 +20,7 @@ from preheat.tasks.formats import Arrays, read
 from preheat.tasks.sets import Files, named
 
 SOURCES = ("official", "local")
-AS_THEY_ARE = (
-    "to train on the files as they are, add --set task.source=local (preheat run) or --set source=local (preheat study regimes)"
-)
+AS_THEY_ARE = "to train on the files as they are, add --set task.source=local (preheat run) or --set source=local (preheat study regimes)"
 
 Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
@@ -64,7 +62,9 @@ def origin(name: str, source: str) -> dict[str, str]:
     if source == "official":
         return {"data": f"{files.file} md5 {files.md5}"}
     sums = md5s(files, path)
-    whole = sums[0] if len(sums) == 1 else hashlib.md5("".join(sums).encode(), usedforsecurity=False).hexdigest()
+    whole = (
+        sums[0] if len(sums) == 1 else hashlib.md5("".join(sums).encode(), usedforsecurity=False).hexdigest()
+    )
     return {"data": f"{files.unpacked if path.is_dir() else files.file} md5 {whole}"}
 
 
@@ -142,7 +142,9 @@ def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
         stats = [(p, p.stat()) for p in paths]
     except FileNotFoundError as error:
         lost = Path(error.filename).name
-        raise UserError(f"{path} must hold {', '.join(files.members)}; {lost} is missing: unpack {files.file} again") from error
+        raise UserError(
+            f"{path} must hold {', '.join(files.members)}; {lost} is missing: unpack {files.file} again"
+        ) from error
     except OSError as error:
         raise explain(f"read {path.name}", path.parent, error) from error
     return tuple((p.absolute(), s.st_size, s.st_mtime_ns) for p, s in stats)

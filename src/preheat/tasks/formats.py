@@ -107,10 +107,14 @@ def _archive(files: Files, path: Path) -> dict[str, bytes]:
             while tar.fileobj and tar.fileobj.read(MOST >> 8):
                 pass  # gzip checks what it has read at its end
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} must be a tar.gz, it is cut off or damaged ({error}): remove it and fetch it again") from error
+        raise UserError(
+            f"{path} must be a tar.gz, it is cut off or damaged ({error}): remove it and fetch it again"
+        ) from error
     except OSError as error:
         if error.errno is None:  # gzip's own
-            raise UserError(f"{path} must be a tar.gz, it is damaged ({error}): remove it and fetch it again") from error
+            raise UserError(
+                f"{path} must be a tar.gz, it is damaged ({error}): remove it and fetch it again"
+            ) from error
         raise explain(f"read {path.name}", path.parent, error) from error
     missing = [full for full, name in wanted.items() if name not in out]
     if missing:
@@ -123,7 +127,9 @@ def _archive(files: Files, path: Path) -> dict[str, bytes]:
 
 def _small(what: str, size: int) -> None:
     if size > MOST:
-        raise UserError(f"{what} must have at most {MOST:,} bytes, it has {size:,}: this is not the official format")
+        raise UserError(
+            f"{what} must have at most {MOST:,} bytes, it has {size:,}: this is not the official format"
+        )
 
 
 class _Kind:
@@ -172,7 +178,12 @@ class _Plain(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What numpy's pickles name, under the module names of its versions, and nothing else."""
-        known = {"multiarray._reconstruct": _Array, "numeric._frombuffer": _from_buffer, "ndarray": _Array, "dtype": _Kind}
+        known = {
+            "multiarray._reconstruct": _Array,
+            "numeric._frombuffer": _from_buffer,
+            "ndarray": _Array,
+            "dtype": _Kind,
+        }
         full = f"{module}.{name}"
         if full == "_codecs.encode":  # how Python 3 writes bytes for Python 2
             return _latin1
@@ -196,9 +207,13 @@ text, lists and arrays): remove it and fetch it again
         found = _Plain(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a damaged pickle raises nearly anything
         reason = str(error) or type(error).__name__
-        raise UserError(f"{what} is not a pickle of plain data ({reason}): remove it and fetch it again") from error
+        raise UserError(
+            f"{what} is not a pickle of plain data ({reason}): remove it and fetch it again"
+        ) from error
     if not isinstance(found, dict):
-        raise UserError(f"{what} must be a pickled dictionary, got {type(found).__name__}: put an official file there")
+        raise UserError(
+            f"{what} must be a pickled dictionary, got {type(found).__name__}: put an official file there"
+        )
     return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in found.items()}
 
 
@@ -207,11 +222,15 @@ def _batch(files: Files, data: bytes, what: str) -> Split:
     found = unpickled(data, what)
     for key in ("data", files.labels):
         if key not in found:
-            raise UserError(f"{what} must hold 'data' and '{files.labels}', got {sorted(found)}: put a {files.title} file there")
+            raise UserError(
+                f"{what} must hold 'data' and '{files.labels}', got {sorted(found)}: put a {files.title} file there"
+            )
     x, pixels = found["data"], 3 * files.size**2
     x = x.made(f"{what}: 'data'") if isinstance(x, _Array) else x
     if not (isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == pixels):
-        raise UserError(f"{what}: 'data' must be uint8 [N, {pixels}], got {_described(x)}: put a {files.title} file there")
+        raise UserError(
+            f"{what}: 'data' must be uint8 [N, {pixels}], got {_described(x)}: put a {files.title} file there"
+        )
     return x.reshape(-1, 3, files.size, files.size), _labels(files, found[files.labels], len(x), what)
 
 
@@ -224,9 +243,13 @@ def _labels(files: Files, given: Any, count: int, what: str) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.dtype.kind not in "iu" or y.ndim != 1:
-        raise UserError(f"{what}: labels must be whole numbers [N], got {_described(y)}: put a {files.title} file there")
+        raise UserError(
+            f"{what}: labels must be whole numbers [N], got {_described(y)}: put a {files.title} file there"
+        )
     if len(y) != count or not count:
-        raise UserError(f"{what} must hold a label for each image, got {len(y)} labels and {count} images: fetch it again")
+        raise UserError(
+            f"{what} must hold a label for each image, got {len(y)} labels and {count} images: fetch it again"
+        )
     wrong = y[(y < 0) | (y >= files.classes)]
     if len(wrong):
         raise UserError(
@@ -247,32 +270,57 @@ def _npz(files: Files, path: Path) -> dict[str, Split]:
     try:
         with zipfile.ZipFile(path) as archive:
             for split in files.members:
-                x = _stored(files, archive, f"{split}_images", images, lambda kind, shape: kind == np.uint8 and shape[1:] == row)
-                y = _stored(files, archive, f"{split}_labels", labels, lambda kind, shape: kind.kind in "iu" and len(shape) > 0)
-                out[split] = np.array(x.transpose(0, 3, 1, 2), order="C"), _labels(files, y, len(x), f"{path.name}: {split}")
+                x = _stored(
+                    files,
+                    archive,
+                    f"{split}_images",
+                    images,
+                    lambda kind, shape: kind == np.uint8 and shape[1:] == row,
+                )
+                y = _stored(
+                    files,
+                    archive,
+                    f"{split}_labels",
+                    labels,
+                    lambda kind, shape: kind.kind in "iu" and len(shape) > 0,
+                )
+                out[split] = (
+                    np.array(x.transpose(0, 3, 1, 2), order="C"),
+                    _labels(files, y, len(x), f"{path.name}: {split}"),
+                )
     except (UserError, MemoryError):
         raise
     except OSError as error:
         raise explain(f"read {path.name}", path.parent, error) from error
     except Exception as error:  # a damaged npz raises nearly anything
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path} must be an npz, it is cut off or damaged ({reason}): remove it and fetch it again") from error
+        raise UserError(
+            f"{path} must be an npz, it is cut off or damaged ({reason}): remove it and fetch it again"
+        ) from error
     return out
 
 
 def _stored(
-    files: Files, archive: zipfile.ZipFile, key: str, rule: str, fits: Callable[[np.dtype[Any], tuple[int, ...]], bool]
+    files: Files,
+    archive: zipfile.ZipFile,
+    key: str,
+    rule: str,
+    fits: Callable[[np.dtype[Any], tuple[int, ...]], bool],
 ) -> np.ndarray:
     """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room is made for it."""
     what, names = f"{files.file}: {key}", archive.namelist()
     if f"{key}.npy" not in names:
-        raise UserError(f"{files.file} must hold {key}.npy, got {sorted(names)}: put {files.file} of {files.title} there")
+        raise UserError(
+            f"{files.file} must hold {key}.npy, got {sorted(names)}: put {files.file} of {files.title} there"
+        )
     info = archive.getinfo(f"{key}.npy")
     _small(what, info.file_size)
     with archive.open(info) as file:
         shape, columns, kind = _header(file)
         if not fits(kind, shape):
-            raise UserError(f"{what} must be {rule}, got {kind} {list(shape)}: put {files.file} of {files.title} there")
+            raise UserError(
+                f"{what} must be {rule}, got {kind} {list(shape)}: put {files.file} of {files.title} there"
+            )
         raw = file.read()
     if len(raw) != math.prod(shape) * kind.itemsize:
         raise ValueError(f"{key} has {len(raw):,} bytes for {kind} {list(shape)}")

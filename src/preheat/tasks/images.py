@@ -43,7 +43,11 @@ class Official(NamedTuple):
 
     def pool(self, selection: str) -> tuple[int, ...]:
         """Images of each class to train on: all, or all but the tenth that is held out."""
-        return self.counts if self.validation or selection == "test" else tuple(n - held_out(n) for n in self.counts)
+        return (
+            self.counts
+            if self.validation or selection == "test"
+            else tuple(n - held_out(n) for n in self.counts)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,10 @@ class Images(Classification):
 
     def __post_init__(self) -> None:
         about = self.about()
-        for name, value, known in (("selection", self.selection, SELECTIONS), ("source", self.source, SOURCES)):
+        for name, value, known in (
+            ("selection", self.selection, SELECTIONS),
+            ("source", self.source, SOURCES),
+        ):
             if value not in known:
                 raise unknown(f"{name} of task {about.name!r}", value, known)
         if not 0 <= self.crop <= about.size:
@@ -146,7 +153,9 @@ class Images(Classification):
             return torch.arange(len(labels))
         counts = torch.bincount(labels, minlength=self.classes).tolist()
         drawn = [torch.randperm(n, generator=generator) for n in counts]
-        one_more = set(torch.randperm(self.classes, generator=generator)[: self.examples % self.classes].tolist())
+        one_more = set(
+            torch.randperm(self.classes, generator=generator)[: self.examples % self.classes].tolist()
+        )
         each, starts = self.examples // self.classes, np.cumsum([0, *counts])
         return torch.cat([int(starts[c]) + rows[: each + (c in one_more)] for c, rows in enumerate(drawn)])
 
@@ -218,9 +227,15 @@ def _check_sizes(task: Images) -> None:
         if value is None:
             continue
         if not is_number(value) or value != int(value) or value < 1:
-            raise UserError(f"{name} of task {about.name!r} must be a whole number of at least 1, got {value!r}")
+            raise UserError(
+                f"{name} of task {about.name!r} must be a whole number of at least 1, got {value!r}"
+            )
         if value > limit and task.source != "local":
-            kept = "" if about.validation or task.selection == "test" else " (a tenth of the training images is held out)"
+            kept = (
+                ""
+                if about.validation or task.selection == "test"
+                else " (a tenth of the training images is held out)"
+            )
             raise UserError(f"{name} of task {about.name!r} must be at most {limit}{kept}, got {value}")
         object.__setattr__(task, name, int(value))
 
@@ -233,7 +248,11 @@ def _check_counts(task: Images) -> None:
     if left < (most or 1):
         least = counts.index(left)
         why = f" ({about.counts[least]} less a tenth, at least one, held out for validation; selection=test takes all)"
-        asked = f"{most} are asked for: write {left} or less a class" if most and left else "every class needs one"
+        asked = (
+            f"{most} are asked for: write {left} or less a class"
+            if most and left
+            else "every class needs one"
+        )
         raise UserError(
             f"class {least} of the {task.source} {about.name} files has {left} images to train on"
             f"{why if left < about.counts[least] else ''}, but {asked}"
@@ -255,7 +274,9 @@ def _counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
     """[C]: training images of each class in the local files."""
     from preheat.tasks import files
 
-    return tuple(np.bincount(files.arrays(about.name, "local").train[1], minlength=len(about.counts)).tolist())
+    return tuple(
+        np.bincount(files.arrays(about.name, "local").train[1], minlength=len(about.counts)).tolist()
+    )
 
 
 @lru_cache(maxsize=4)

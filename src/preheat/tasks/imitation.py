@@ -60,7 +60,9 @@ def _fields(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
     return out
 
 
-def _images(rng: np.random.Generator, textures: np.ndarray, size: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+def _images(
+    rng: np.random.Generator, textures: np.ndarray, size: int, per_class: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 [N, 3, S, S], labels [N]) in random order, `per_class` of each class. textures: [C, 3, L, L], L = S + 2 JITTER."""
     labels = rng.permutation(np.repeat(np.arange(len(textures)), per_class))
     places = rng.integers(0, 2 * JITTER + 1, (2, len(labels)))
@@ -118,7 +120,10 @@ def _members(files: Files, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> I
         yield "meta", _pickle({b"fine_label_names": names, b"coarse_label_names": coarse})
     else:
         batch = _int(len(next(iter(parts.values()))[1]))
-        yield "batches.meta", _pickle({b"num_cases_per_batch": batch, b"label_names": names, b"num_vis": _int(3072)})
+        yield (
+            "batches.meta",
+            _pickle({b"num_cases_per_batch": batch, b"label_names": names, b"num_vis": _int(3072)}),
+        )
 
 
 # Python 2's pickles, protocol 2: its text is the opcode T (bytes with a length), which Python 3 no longer writes.
@@ -142,7 +147,13 @@ def _list(items: list[bytes]) -> bytes:
 
 def _array(x: np.ndarray) -> bytes:
     """A uint8 matrix as numpy reduces it: _reconstruct(ndarray, (0,), "b"), then its version, shape, dtype, order and bytes."""
-    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + _int(0) + b"\x85" + _text(b"b") + b"\x87R"
+    made = (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+        + _int(0)
+        + b"\x85"
+        + _text(b"b")
+        + b"\x87R"
+    )
     kind = b"cnumpy\ndtype\n" + _text(b"u1") + _int(0) + _int(1) + b"\x87R"
     kind += b"(" + _int(3) + _text(b"|") + b"NNN" + _int(-1) + _int(-1) + _int(0) + b"tb"
     shape = _int(x.shape[0]) + _int(x.shape[1]) + b"\x86"

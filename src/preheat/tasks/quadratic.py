@@ -36,7 +36,9 @@ class Quadratic:
     def __post_init__(self) -> None:
         for name, low in (("dim", 1), ("condition", 1), ("sigma", 0), ("examples", 1)):
             if getattr(self, name) < low:
-                raise UserError(f"{name} of task 'quadratic' must be at least {low}, got {getattr(self, name)}")
+                raise UserError(
+                    f"{name} of task 'quadratic' must be at least {low}, got {getattr(self, name)}"
+                )
 
     def curvatures(self) -> np.ndarray:
         """h: [D], the Hessian's eigenvalues; the largest is 1."""

@@ -69,7 +69,9 @@ class Library(NamedTuple):
         return self.name + ("'" if self.name.endswith("s") else "'s")
 
 
-def library(name: str, known: Mapping[str, Known], common: Mapping[str, Any], **more: Mapping[str, str]) -> Library:
+def library(
+    name: str, known: Mapping[str, Known], common: Mapping[str, Any], **more: Mapping[str, str]
+) -> Library:
     """A library whose schedules all have the arguments `common` too; more: `refused` and `hints`."""
     full = {key: Known(one.make, {**one.options, **common}) for key, one in known.items()}
     return Library(name, full, more.get("refused", {}), more.get("hints", {}))
@@ -99,8 +101,14 @@ def read(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str]
     """
     if not isinstance(name, str):
         kind = type(name)
-        fix = "from_torch(scheduler, total=1000)" if kind.__module__.startswith("torch.optim.") else "its name and arguments"
-        raise UserError(f"a schedule of {of.name} is asked for by name, got an object, {kind.__name__}: write {fix}")
+        fix = (
+            "from_torch(scheduler, total=1000)"
+            if kind.__module__.startswith("torch.optim.")
+            else "its name and arguments"
+        )
+        raise UserError(
+            f"a schedule of {of.name} is asked for by name, got an object, {kind.__name__}: write {fix}"
+        )
     if name in of.refused:
         raise UserError(f"{of.its} {name} can't be converted: {of.refused[name]}")
     if name not in of.known:
@@ -118,7 +126,9 @@ def read(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str]
     idle = arguments.idle(key for key in (given if told is None else told) if given[key] != options[key])
     if idle:
         values = ", ".join(f"{key}={given[key]!r}" for key in idle)
-        raise UserError(f"{of.its} {name} ignores {' and '.join(idle)}, got {values}: leave {' and '.join(idle)} out")
+        raise UserError(
+            f"{of.its} {name} ignores {' and '.join(idle)}, got {values}: leave {' and '.join(idle)} out"
+        )
     return made
 
 
@@ -139,14 +149,18 @@ def whole(what: str, value: Any, least: int = 1) -> int:
 def within(what: str, value: Any, low: float, high: float) -> float:
     """`value` as a float in [low, high]."""
     if not is_number(value) or not low <= value <= high:
-        raise UserError(f"{what} must lie between {low:g} and {high:g}, got {value!r}: write {min(high, 0.1):g}")
+        raise UserError(
+            f"{what} must lie between {low:g} and {high:g}, got {value!r}: write {min(high, 0.1):g}"
+        )
     return float(value)
 
 
 def rising(begins: Sequence[int]) -> None:
     """Raise `UserError` unless each part begins after the one before it."""
     if any(b <= a for a, b in pairwise(begins)):
-        raise UserError(f"the places where schedules begin must be rising, got {list(begins)[1:]}: write [5, 10]")
+        raise UserError(
+            f"the places where schedules begin must be rising, got {list(begins)[1:]}: write [5, 10]"
+        )
 
 
 class Line(NamedTuple):
@@ -167,7 +181,9 @@ def draw(total: float, lines: Iterable[Line], clock: Clock = STEPS) -> Recipe:
     ends = [y for x in kept for y in (x.start, x.end)]
     for y in ends:
         if not is_number(y) or y < 0:
-            raise UserError(f"a rate must be a finite number >= 0, got {y!r}: this schedule can't be trained with")
+            raise UserError(
+                f"a rate must be a finite number >= 0, got {y!r}: this schedule can't be trained with"
+            )
     peak = positive("the highest rate", max(ends))
     if min(ends) == peak:
         return clock.made(constant(**clock.sampling), peak, total)
@@ -204,7 +220,9 @@ def join(parts: Sequence[Recipe], places: Sequence[int]) -> Recipe:
     epoch = parts[0].per_epoch
     clock, begins = Clock(None if epoch is None else int(epoch)), [0, *places]
     if len(places) != len(parts) - 1:
-        raise UserError(f"{len(parts)} schedules need {len(parts) - 1} places, got {list(places)}: say where each begins")
+        raise UserError(
+            f"{len(parts)} schedules need {len(parts) - 1} places, got {list(places)}: say where each begins"
+        )
     rising(begins)
     if places and (one := _folded(parts[0], parts[1], clock.length(places[0], places[0]))):
         return join([one, *parts[2:]], places[1:])
@@ -222,7 +240,9 @@ def _fit(made: Recipe, n: int, clock: Clock) -> Recipe:
     """A part on its stretch of `n` counts."""
     updates = n * (clock.per_epoch or 1)
     if made.total < updates:
-        raise UserError(f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with total={updates}")
+        raise UserError(
+            f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with total={updates}"
+        )
     return cut(made, n)
 
 
@@ -262,7 +282,12 @@ def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
         return None
     if isinstance(rest, Pieces) and all(p.length is None or p.length.unit != "fraction" for p in rest.pieces):
         made: Rule = replace(rest, pieces=(*rise.warmup_pieces(), *rest.pieces))
-    elif isinstance(rest, _AFTER_A_WARMUP) and not rest.warmup and not _fractions(rest) and getattr(rest, "values", (1,))[0] == 1:
+    elif (
+        isinstance(rest, _AFTER_A_WARMUP)
+        and not rest.warmup
+        and not _fractions(rest)
+        and getattr(rest, "values", (1,))[0] == 1
+    ):
         made = replace(rest, **{name: getattr(rise, name) for name in _WARMUP})
     else:
         return None
@@ -274,4 +299,7 @@ _WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power")
 
 def _fractions(made: Any) -> bool:
     """Whether a length is a fraction of the run, which a warmup in front would change."""
-    return any(isinstance(x, Length) and x.unit == "fraction" and x for x in (getattr(made, f.name) for f in fields(made)))
+    return any(
+        isinstance(x, Length) and x.unit == "fraction" and x
+        for x in (getattr(made, f.name) for f in fields(made))
+    )

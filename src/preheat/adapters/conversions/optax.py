@@ -64,7 +64,9 @@ def _total(a: Any, own: int) -> int:
 def _asked(a: Any, least: int = 1) -> int:
     """The run's length where the schedule has no end of its own; at least `least`."""
     if a.total is None:
-        raise UserError("this schedule has no end of its own, got no total: write total=1000, the updates of the run")
+        raise UserError(
+            "this schedule has no end of its own, got no total: write total=1000, the updates of the run"
+        )
     return _total(a, least)
 
 
@@ -73,19 +75,31 @@ def _constant(a: Any) -> Recipe:
 
 
 def _polynomial(a: Any) -> Recipe:
-    first, last, n = _value(a, "init_value"), _value(a, "end_value"), whole("transition_steps", a.transition_steps)
+    first, last, n = (
+        _value(a, "init_value"),
+        _value(a, "end_value"),
+        whole("transition_steps", a.transition_steps),
+    )
     begin, power = whole("transition_begin", a.transition_begin, 0), positive("power", getattr(a, "power", 1))
     total = _total(a, begin + n) if last < first else _asked(a, begin + n)
     if begin == 0 and total == n and first > last:
-        fall = linear(final=last / first, at="left") if power == 1 else polynomial(power=power, final=last / first, at="left")
+        fall = (
+            linear(final=last / first, at="left")
+            if power == 1
+            else polynomial(power=power, final=last / first, at="left")
+        )
         return STEPS.made(fall, first, n)
     if begin == 0 and power == 1 and last > first:
         return STEPS.made(constant(warmup=steps(n), warmup_start=first / last, at="left"), last, total)
-    if last > first and power not in _RISES:  # a fall's mirror image in height, which no curve of preheat's is
+    if (
+        last > first and power not in _RISES
+    ):  # a fall's mirror image in height, which no curve of preheat's is
         rise = [last - (last - first) * (1 - k / n) ** power for k in range(n)]
         return table([*[first] * begin, *rise, *[last] * (total - begin - n)])
     curve, exponent = _RISES[power] if last > first else ("polynomial", power)
-    return draw(total, [Line(begin, first, first), Line(n, first, last, curve, exponent), Line(None, last, last)])
+    return draw(
+        total, [Line(begin, first, first), Line(n, first, last, curve, exponent), Line(None, last, last)]
+    )
 
 
 _RISES: dict[float, tuple[str, None]] = {1: ("linear", None), 2: ("square", None), 0.5: ("1-sqrt", None)}
@@ -113,7 +127,9 @@ def _bound(a: Any, first: float, ratio: float) -> float:
         return 0.0
     end = within("end_value", a.end_value, 0.0, math.inf)
     if (end > first and ratio < 1) or (end < first and ratio >= 1):
-        raise UserError(f"the decay must start on its own side of end_value, got {first:g} and end_value={end:g}: write another")
+        raise UserError(
+            f"the decay must start on its own side of end_value, got {first:g} and end_value={end:g}: write another"
+        )
     return end
 
 
@@ -126,7 +142,11 @@ def _stairs(first: float, bound: float, ratio: float, n: int, *, begin: int, tot
 
 
 def _cosine(a: Any) -> Recipe:
-    first, n, alpha = positive("init_value", a.init_value), whole("decay_steps", a.decay_steps), _value(a, "alpha", 1.0)
+    first, n, alpha = (
+        positive("init_value", a.init_value),
+        whole("decay_steps", a.decay_steps),
+        _value(a, "alpha", 1.0),
+    )
     power, total, low = positive("exponent", a.exponent), _total(a, n), first * alpha
     if total == n:
         return STEPS.made(cosine(final=alpha, power=power, at="left"), first, n)
@@ -148,13 +168,17 @@ def _piecewise_constant(a: Any) -> Recipe:
     total, scales = _asked(a), set((a.boundaries_and_scales or {}).values())
     inside = [place for place, _ in values[1:] if place < total]
     if inside and inside[0] > 0 and len(scales) == 1 and 0 < (gamma := scales.pop()) < 1:
-        return STEPS.made(step(milestones=tuple(map(steps, inside)), gamma=gamma, at="left"), values[0][1], total)
+        return STEPS.made(
+            step(milestones=tuple(map(steps, inside)), gamma=gamma, at="left"), values[0][1], total
+        )
     return levels(total, {place: value for place, value in values}.items())
 
 
 def _interpolated(kind: str, values: list[tuple[int, float]], total: int) -> Recipe:
     if kind not in ("linear", "cosine"):
-        raise UserError(f"interpolate_type must be linear or cosine, got {kind!r}: write interpolate_type='linear'")
+        raise UserError(
+            f"interpolate_type must be linear or cosine, got {kind!r}: write interpolate_type='linear'"
+        )
     lines = [Line(b - a, x, y, kind) for (a, x), (b, y) in pairwise(values)]
     return draw(total, [*lines, Line(None, values[-1][1], values[-1][1])])
 
@@ -194,7 +218,13 @@ def _warm(first: float, peak: float, warmup: int, rest: Recipe) -> Recipe:
         return rest
     if first > peak:
         return join([draw(warmup, [Line(None, first, peak)]), rest], [warmup])
-    return join([STEPS.made(constant(warmup=steps(warmup), warmup_start=first / peak, at="left"), peak, warmup), rest], [warmup])
+    return join(
+        [
+            STEPS.made(constant(warmup=steps(warmup), warmup_start=first / peak, at="left"), peak, warmup),
+            rest,
+        ],
+        [warmup],
+    )
 
 
 def _warmup_constant(a: Any) -> Recipe:
@@ -210,7 +240,12 @@ def _warmup_cosine(a: Any) -> Recipe:
         raise UserError(
             f"decay_steps counts the warmup too, got decay_steps={n} and warmup_steps={warmup}: write more decay_steps"
         )
-    rest = {"init_value": peak, "decay_steps": n - warmup, "alpha": _value(a, "end_value", peak) / peak, "exponent": a.exponent}
+    rest = {
+        "init_value": peak,
+        "decay_steps": n - warmup,
+        "alpha": _value(a, "end_value", peak) / peak,
+        "exponent": a.exponent,
+    }
     return _warm(first, peak, warmup, _made("cosine_decay_schedule", _rest(a, warmup), rest))
 
 
@@ -232,7 +267,10 @@ def _joined(a: Any) -> Recipe:
             f"{len(a.schedules)} schedules have {len(a.schedules) - 1} boundaries, got {places}: say where each begins"
         )
     rising([0, *places])
-    lengths = [*(b - a for a, b in pairwise([0, *places])), None if a.total is None else a.total - sum(places[-1:])]
+    lengths = [
+        *(b - a for a, b in pairwise([0, *places])),
+        None if a.total is None else a.total - sum(places[-1:]),
+    ]
     return join([_part(one, n) for one, n in zip(a.schedules, lengths, strict=True)], places)
 
 
@@ -241,7 +279,9 @@ def _part(one: Any, n: int | None) -> Recipe:
         return one
     name, arguments = one
     if not isinstance(arguments, Mapping):
-        raise UserError(f"a schedule to join is converted, or a name with arguments, got {one!r}: write from_optax(...)")
+        raise UserError(
+            f"a schedule to join is converted, or a name with arguments, got {one!r}: write from_optax(...)"
+        )
     return _made(name, n, arguments)
 
 
@@ -253,24 +293,42 @@ def _sgdr(a: Any) -> Recipe:
     return join([*cycles, last], places)
 
 
-_DECAY = {"transition_steps": ..., "decay_rate": ..., "transition_begin": 0, "staircase": False, "end_value": None}
+_DECAY = {
+    "transition_steps": ...,
+    "decay_rate": ...,
+    "transition_begin": 0,
+    "staircase": False,
+    "end_value": None,
+}
 _LINEAR = {"init_value": ..., "end_value": ..., "transition_steps": ..., "transition_begin": 0}
 _RISE = {"init_value": ..., "peak_value": ..., "warmup_steps": ...}
-_CYCLE = {"transition_steps": ..., "peak_value": ..., "pct_start": 0.3, "div_factor": 25.0, "final_div_factor": 1e4}
+_CYCLE = {
+    "transition_steps": ...,
+    "peak_value": ...,
+    "pct_start": 0.3,
+    "div_factor": 25.0,
+    "final_div_factor": 1e4,
+}
 _KNOWN: dict[str, Known] = {
     "constant_schedule": Known(_constant, {"value": ...}),
     "linear_schedule": Known(_polynomial, _LINEAR),
     "polynomial_schedule": Known(_polynomial, {**_LINEAR, "power": ...}),
     "exponential_decay": Known(_exponential, {"init_value": ..., **_DECAY}),
-    "cosine_decay_schedule": Known(_cosine, {"init_value": ..., "decay_steps": ..., "alpha": 0.0, "exponent": 1.0}),
-    "piecewise_constant_schedule": Known(_piecewise_constant, {"init_value": ..., "boundaries_and_scales": None}),
+    "cosine_decay_schedule": Known(
+        _cosine, {"init_value": ..., "decay_steps": ..., "alpha": 0.0, "exponent": 1.0}
+    ),
+    "piecewise_constant_schedule": Known(
+        _piecewise_constant, {"init_value": ..., "boundaries_and_scales": None}
+    ),
     "piecewise_interpolate_schedule": Known(
         _piecewise_interpolate, {"interpolate_type": ..., "init_value": ..., "boundaries_and_scales": None}
     ),
     "linear_onecycle_schedule": Known(_one_cycle, {**_CYCLE, "pct_final": 0.85}),
     "cosine_onecycle_schedule": Known(_one_cycle, _CYCLE),
     "warmup_constant_schedule": Known(_warmup_constant, _RISE),
-    "warmup_cosine_decay_schedule": Known(_warmup_cosine, {**_RISE, "decay_steps": ..., "end_value": 0.0, "exponent": 1.0}),
+    "warmup_cosine_decay_schedule": Known(
+        _warmup_cosine, {**_RISE, "decay_steps": ..., "end_value": 0.0, "exponent": 1.0}
+    ),
     "warmup_exponential_decay_schedule": Known(_warmup_exponential, {**_RISE, **_DECAY}),
     "sgdr_schedule": Known(_sgdr, {"cosine_kwargs": ...}),
     "join_schedules": Known(_joined, {"schedules": ..., "boundaries": ...}),

@@ -8,7 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from preheat.adapters.conversions.common import Known, cut, library, read, whole
-from preheat.adapters.conversions.timm_classes import CLASSES, COMMON, cycled, multistep, per_epoch, stable, step
+from preheat.adapters.conversions.timm_classes import (
+    CLASSES,
+    COMMON,
+    cycled,
+    multistep,
+    per_epoch,
+    stable,
+    step,
+)
 from preheat.schedules.recipe import Recipe
 
 
@@ -37,7 +45,10 @@ def from_timm(
     known = {key: Known(one.make, {**one.options, **COMMON}) for key, one in CLASSES.items()}
     known |= {key: Known(make, _V2) for key, make in _FACTORY.items()}
     timms = library("timm", known, {"lr": ..., "total": None, "updates_per_epoch": None}, refused=_REFUSED)
-    return cut(read(timms, name, {**arguments, "lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}), total)
+    return cut(
+        read(timms, name, {**arguments, "lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}),
+        total,
+    )
 
 
 def _v2(a: Any) -> tuple[dict[str, Any], Callable[[float], Any]]:
@@ -45,18 +56,33 @@ def _v2(a: Any) -> tuple[dict[str, Any], Callable[[float], Any]]:
     size = per_epoch(a)
     each = 1 if a.step_on_epochs else size
     run = {"lr": a.lr, "updates_per_epoch": size, "t_in_epochs": a.step_on_epochs, "noise": a.noise}
-    return {**run, "warmup_t": a.warmup_epochs * each, "warmup_lr_init": a.warmup_lr}, lambda epochs: epochs * each
+    return {
+        **run,
+        "warmup_t": a.warmup_epochs * each,
+        "warmup_lr_init": a.warmup_lr,
+    }, lambda epochs: epochs * each
 
 
 def _v2_cycled(**more: str | float) -> Callable[[Any], Recipe]:
     def make(a: Any) -> Recipe:
         run, counts = _v2(a)
-        cycles = {"cycle_mul": a.cycle_mul, "cycle_decay": a.cycle_decay, "cycle_limit": a.cycle_limit, "lr_min": a.min_lr}
+        cycles = {
+            "cycle_mul": a.cycle_mul,
+            "cycle_decay": a.cycle_decay,
+            "cycle_limit": a.cycle_limit,
+            "lr_min": a.min_lr,
+        }
         own = {key: getattr(a, name) if isinstance(name, str) else name for key, name in more.items()}
         n, prefix = counts(a.num_epochs), run["warmup_t"] if a.warmup_prefix else 0
-        whole_run = math.floor(sum(n * a.cycle_mul**i for i in range(a.cycle_limit))) + prefix + counts(a.cooldown_epochs)
+        whole_run = (
+            math.floor(sum(n * a.cycle_mul**i for i in range(a.cycle_limit)))
+            + prefix
+            + counts(a.cooldown_epochs)
+        )
         total = whole_run if a.total is None else a.total
-        return cycled(SimpleNamespace(**run, **cycles, **own, t_initial=n, warmup_prefix=a.warmup_prefix, total=total))
+        return cycled(
+            SimpleNamespace(**run, **cycles, **own, t_initial=n, warmup_prefix=a.warmup_prefix, total=total)
+        )
 
     return make
 
@@ -73,7 +99,9 @@ def _v2_step(a: Any) -> Recipe:
 
 
 def _v2_multistep(a: Any) -> Recipe:
-    return _v2_drops(a, multistep, decay_t=[_v2(a)[1](m) for m in a.decay_milestones], decay_rate=a.decay_rate)
+    return _v2_drops(
+        a, multistep, decay_t=[_v2(a)[1](m) for m in a.decay_milestones], decay_rate=a.decay_rate
+    )
 
 
 def _v2_stable(name: str) -> Callable[[Any], Recipe]:
@@ -83,18 +111,54 @@ def _v2_stable(name: str) -> Callable[[Any], Recipe]:
         fall = 0.2 if a.decay_epochs is None else a.decay_epochs
         scale = None if name == "wsd" or a.stable_timescale is None else counts(a.stable_timescale)
         total = run["warmup_t"] + n + counts(a.cooldown_epochs) if a.total is None else a.total
-        shape = {"stable_fn": "rsqrt" if name == "rsqrt" else "constant", "stable_timescale": scale, "lr_min": a.min_lr}
-        shape |= {"decay_fn": a.decay_fn or ("linear" if name == "rsqrt" else "1-sqrt"), "decay_power": 0.5, "decay_ratio": 0.1}
+        shape = {
+            "stable_fn": "rsqrt" if name == "rsqrt" else "constant",
+            "stable_timescale": scale,
+            "lr_min": a.min_lr,
+        }
+        shape |= {
+            "decay_fn": a.decay_fn or ("linear" if name == "rsqrt" else "1-sqrt"),
+            "decay_power": 0.5,
+            "decay_ratio": 0.1,
+        }
         decay = round(fall * n if 0 < fall < 1 else counts(fall))
-        return stable(SimpleNamespace(**run, **shape, stable_power=0.5, t_initial=n, decay_t=decay, total=total))
+        return stable(
+            SimpleNamespace(**run, **shape, stable_power=0.5, t_initial=n, decay_t=decay, total=total)
+        )
 
     return make
 
 
-_V2: dict[str, Any] = {"num_epochs": 300, "decay_epochs": None, "decay_milestones": (90, 180, 270), "cooldown_epochs": 0}
-_V2 |= {"patience_epochs": 10, "decay_rate": 0.1, "min_lr": 0.0, "warmup_lr": 1e-5, "warmup_epochs": 0, "warmup_prefix": False}
-_V2 |= {"noise": None, "noise_pct": 0.67, "noise_std": 1.0, "noise_seed": 42, "plateau_mode": "max", "step_on_epochs": True}
-_V2 |= {"cycle_mul": 1.0, "cycle_decay": 0.1, "cycle_limit": 1, "k_decay": 1.0, "decay_fn": None, "stable_timescale": None}
+_V2: dict[str, Any] = {
+    "num_epochs": 300,
+    "decay_epochs": None,
+    "decay_milestones": (90, 180, 270),
+    "cooldown_epochs": 0,
+}
+_V2 |= {
+    "patience_epochs": 10,
+    "decay_rate": 0.1,
+    "min_lr": 0.0,
+    "warmup_lr": 1e-5,
+    "warmup_epochs": 0,
+    "warmup_prefix": False,
+}
+_V2 |= {
+    "noise": None,
+    "noise_pct": 0.67,
+    "noise_std": 1.0,
+    "noise_seed": 42,
+    "plateau_mode": "max",
+    "step_on_epochs": True,
+}
+_V2 |= {
+    "cycle_mul": 1.0,
+    "cycle_decay": 0.1,
+    "cycle_limit": 1,
+    "k_decay": 1.0,
+    "decay_fn": None,
+    "stable_timescale": None,
+}
 _FACTORY: dict[str, Callable[[Any], Recipe]] = {
     "cosine": _v2_cycled(k_decay="k_decay"),
     "tanh": _v2_cycled(lb=-7.0, ub=3.0),
@@ -106,7 +170,11 @@ _FACTORY: dict[str, Callable[[Any], Recipe]] = {
     "rsqrt": _v2_stable("rsqrt"),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write cosine or wsd"
-_REFUSED = {"plateau": _LISTENS, "PlateauLRScheduler": _LISTENS, "none": "it is no scheduler; write 'constant'"}
+_REFUSED = {
+    "plateau": _LISTENS,
+    "PlateauLRScheduler": _LISTENS,
+    "none": "it is no scheduler; write 'constant'",
+}
 _CLASS_OF = {
     "cosine": "CosineLRScheduler",
     "tanh": "TanhLRScheduler",

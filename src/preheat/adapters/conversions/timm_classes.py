@@ -7,7 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import STEPS, Clock, Known, Line, draw, join, levels, positive, table, whole, within
+from preheat.adapters.conversions.common import (
+    STEPS,
+    Clock,
+    Known,
+    Line,
+    draw,
+    join,
+    levels,
+    positive,
+    table,
+    whole,
+    within,
+)
 from preheat.core.errors import UserError
 from preheat.core.levels import Level, rate
 from preheat.schedules.algebra import excerpt
@@ -37,17 +49,23 @@ def per_epoch(a: Any, otherwise: str = "") -> int:
     """The updates in an epoch; otherwise: what else may be written."""
     if a.updates_per_epoch is None:
         fix = f"write updates_per_epoch=len(loader), or updates_per_epoch=1 for a table in epochs{otherwise}"
-        raise UserError(f"a scheduler that counts epochs needs their updates, got no updates_per_epoch: {fix}")
+        raise UserError(
+            f"a scheduler that counts epochs needs their updates, got no updates_per_epoch: {fix}"
+        )
     return whole("updates_per_epoch", a.updates_per_epoch)
 
 
 def _run(a: Any) -> _Run:
     for key in ("noise_range_t", "noise"):
         if getattr(a, key, None) is not None:
-            raise UserError(f"timm's noisy rates are no schedule, got {key}={getattr(a, key)!r}: leave it out")
+            raise UserError(
+                f"timm's noisy rates are no schedule, got {key}={getattr(a, key)!r}: leave it out"
+            )
     lr = positive("lr", a.lr)
     clock = Clock(per_epoch(a, ", or t_in_epochs=False if it counts updates")) if a.t_in_epochs else STEPS
-    return _Run(lr, whole("warmup_t", a.warmup_t, 0), within("warmup_lr_init", a.warmup_lr_init, 0.0, lr), clock)
+    return _Run(
+        lr, whole("warmup_t", a.warmup_t, 0), within("warmup_lr_init", a.warmup_lr_init, 0.0, lr), clock
+    )
 
 
 def _level(value: float) -> Level:
@@ -70,7 +88,10 @@ def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
         raise UserError(f"the warmup must fit in the run of {counts}, got warmup_t={run.warmup}: shorten it")
     rates = body.rates()[:: run.clock.per_epoch or 1]
     if isinstance(body.schedule, constant | stairs) and rates[run.warmup - 1] == top:
-        options: dict[str, Any] = {"warmup": run.clock.length(run.warmup, counts), "warmup_start": _level(run.start)}
+        options: dict[str, Any] = {
+            "warmup": run.clock.length(run.warmup, counts),
+            "warmup_start": _level(run.start),
+        }
         return replace(body, schedule=replace(body.schedule, **options))
     place = run.clock.length(run.warmup, counts)
     if place.unit == "fraction" or not run.start < top <= body.peak or run.warmup == counts:
@@ -78,7 +99,9 @@ def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
         return table([*rise, *rates[run.warmup :]], run.clock)
     ramp: Rule = constant(warmup=place, warmup_start=_level(run.start), **run.clock.sampling)
     rest = excerpt(body.schedule, was=body.total, begin=place)
-    return replace(body, schedule=(ramp if top == body.peak else ramp.scaled(top / body.peak)).then(rest, at=place))
+    return replace(
+        body, schedule=(ramp if top == body.peak else ramp.scaled(top / body.peak)).then(rest, at=place)
+    )
 
 
 def _fall(a: Any, run: _Run, n: int, high: float) -> Recipe:
@@ -90,7 +113,9 @@ def _fall(a: Any, run: _Run, n: int, high: float) -> Recipe:
         return run.clock.made(tanh(begin=a.lb, end=a.ub, final=_level(last), **run.clock.sampling), top, n)
     power = getattr(a, "power", None)
     if k != 1:
-        shape: dict[str, Any] = {"curve": "cosine"} if power is None else {"curve": "polynomial", "power": power}
+        shape: dict[str, Any] = (
+            {"curve": "cosine"} if power is None else {"curve": "polynomial", "power": power}
+        )
         made: Rule = k_decay(k=k, final=final, **shape, **run.clock.sampling)
     elif power is None:
         made = cosine(final=final, **run.clock.sampling)
@@ -111,7 +136,13 @@ def _cycles(a: Any, run: _Run, n: int) -> Recipe:
     if smooth and decay <= 1 and (decay == 1 or not a.lr_min):
         shape = {"curve": "polynomial", "power": a.power} if hasattr(a, "power") else {}
         period, total = run.clock.length(n, n), math.floor(sum(lengths))
-        options = {"mult": a.cycle_mul, "peak_mult": decay, "final": _level(a.lr_min), **shape, **run.clock.sampling}
+        options = {
+            "mult": a.cycle_mul,
+            "peak_mult": decay,
+            "final": _level(a.lr_min),
+            **shape,
+            **run.clock.sampling,
+        }
         return run.clock.made(restarts(period=period, **options), run.lr, total)
     if any(k != int(k) for k in lengths):
         raise UserError(f"cycles must have whole lengths, got {lengths}: write another cycle_mul")
@@ -148,7 +179,9 @@ def cycled(a: Any) -> Recipe:
 def _counts(a: Any) -> int:
     """The run's length where the class has none."""
     if a.total is None:
-        raise UserError("this scheduler has no end of its own, got no total: write total=100, the epochs or updates of the run")
+        raise UserError(
+            "this scheduler has no end of its own, got no total: write total=100, the epochs or updates of the run"
+        )
     return whole("total", a.total)
 
 
@@ -158,7 +191,9 @@ def step(a: Any) -> Recipe:
     ratio = within("decay_rate", a.decay_rate, 0.0, math.inf)
     n = total - run.warmup if a.warmup_prefix else total
     if 0 < ratio < 1 and every < n and (run.clock.per_epoch or every == int(every)):
-        body = run.clock.made(stairs(period=run.clock.length(every, n), gamma=ratio, **run.clock.sampling), run.lr, n)
+        body = run.clock.made(
+            stairs(period=run.clock.length(every, n), gamma=ratio, **run.clock.sampling), run.lr, n
+        )
     else:
         body = levels(n, ((t, run.lr * ratio ** (t // every)) for t in range(n)), run.clock)
     return _warmed(run, body) if a.warmup_prefix or not run.warmup else _covered(run, body, run.lr)
@@ -168,7 +203,9 @@ def multistep(a: Any) -> Recipe:
     """MultiStepLRScheduler."""
     run, total, ratio = _run(a), _counts(a), within("decay_rate", a.decay_rate, 0.0, math.inf)
     n = total - run.warmup if a.warmup_prefix else total
-    places = [whole("each of decay_t", m) - 1 for m in sorted(a.decay_t)]  # a milestone m is in force at t = m - 1
+    places = [
+        whole("each of decay_t", m) - 1 for m in sorted(a.decay_t)
+    ]  # a milestone m is in force at t = m - 1
     inside = [m for m in places if m < n]
     if 0 < ratio < 1 and inside and inside[0] > 0 and len(set(inside)) == len(inside):
         given = tuple(run.clock.length(m, n) for m in inside)
@@ -188,17 +225,27 @@ def stable(a: Any) -> Recipe:
     power = a.stable_power if a.stable_fn == "power" else {"constant": 0.0, "rsqrt": 0.5}.get(a.stable_fn)
     curve = a.decay_fn
     if not callable(curve) and curve not in _DECAYS:
-        raise UserError(f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write decay_fn='1-sqrt'")
+        raise UserError(
+            f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write decay_fn='1-sqrt'"
+        )
     if power is None:
-        raise UserError(f"stable_fn must be constant, rsqrt or power, got {a.stable_fn!r}: write stable_fn='constant'")
+        raise UserError(
+            f"stable_fn must be constant, rsqrt or power, got {a.stable_fn!r}: write stable_fn='constant'"
+        )
     if curve == "power":
         curve = {0.5: "1-sqrt", 1.0: "linear", 2.0: "square"}.get(a.decay_power, "power")
     scale = a.stable_timescale if power and a.stable_timescale is not None else run.warmup
     if power and not scale:
-        raise UserError(f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write stable_timescale=1000")
+        raise UserError(
+            f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write stable_timescale=1000"
+        )
     piecewise, rest = curve in ("linear", "1-sqrt", "cosine", "square"), (a.total or 0) - run.warmup - n
     if not power and rest > 0 and piecewise:
-        lines = [Line(run.warmup, run.start, run.lr), Line(n - fall, run.lr, run.lr), Line(fall, run.lr, low, curve)]
+        lines = [
+            Line(run.warmup, run.start, run.lr),
+            Line(n - fall, run.lr, run.lr),
+            Line(fall, run.lr, low, curve),
+        ]
         return draw(run.warmup + n + rest, [*lines, Line(None, low, low)], run.clock)
     if not power and curve == "power" and rest <= 0:
         bent = k_decay(k=a.decay_power, curve="linear", final=_level(low), **run.clock.sampling)
@@ -207,7 +254,11 @@ def stable(a: Any) -> Recipe:
     if not piecewise or rest > 0 or (power and (low or (not run.clock.per_epoch and scale != int(scale)))):
         t = [_stable_rate(a, run, k, fall=fall, law=(power, scale)) for k in range(n + max(rest, 0))]
         return _warmed(run, table(t, run.clock))
-    rise = {"warmup": run.clock.length(run.warmup, 1), "warmup_start": _level(run.start), **run.clock.sampling}
+    rise = {
+        "warmup": run.clock.length(run.warmup, 1),
+        "warmup_start": _level(run.start),
+        **run.clock.sampling,
+    }
     shape = {"cooldown": run.clock.length(fall, 1), "cooldown_curve": curve, "final": _level(low)}
     made: Rule = wsd(**shape, **(rise if not power else run.clock.sampling))
     if power:
@@ -233,8 +284,21 @@ _DECAYS: dict[str, Callable[[float, Any], float]] = {
     "exp": lambda u, a: (a.decay_ratio**u - a.decay_ratio) / (1 - a.decay_ratio),
 }
 _WARM = {"warmup_t": 0, "warmup_lr_init": 0.0}
-COMMON: dict[str, Any] = {"t_in_epochs": True, "noise_range_t": None, "noise_pct": 0.67, "noise_std": 1.0, "noise_seed": 42}
-_CYCLES = {"t_initial": ..., "lr_min": 0.0, "cycle_mul": 1.0, "cycle_decay": 1.0, "cycle_limit": 1, "warmup_prefix": False}
+COMMON: dict[str, Any] = {
+    "t_in_epochs": True,
+    "noise_range_t": None,
+    "noise_pct": 0.67,
+    "noise_std": 1.0,
+    "noise_seed": 42,
+}
+_CYCLES = {
+    "t_initial": ...,
+    "lr_min": 0.0,
+    "cycle_mul": 1.0,
+    "cycle_decay": 1.0,
+    "cycle_limit": 1,
+    "warmup_prefix": False,
+}
 _DROPS = {"decay_t": ..., "decay_rate": 1.0, "warmup_prefix": True}
 _STABLE = {"stable_fn": "constant", "stable_timescale": None, "stable_power": 0.5}
 _DECAY = {"decay_fn": "1-sqrt", "decay_power": 0.5, "decay_ratio": 0.1}
@@ -244,5 +308,7 @@ CLASSES = {
     "PolyLRScheduler": Known(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
     "StepLRScheduler": Known(step, {**_WARM, **_DROPS}),
     "MultiStepLRScheduler": Known(multistep, {**_WARM, **_DROPS}),
-    "WSDLRScheduler": Known(stable, {**_WARM, **_STABLE, **_DECAY, "t_initial": ..., "decay_t": ..., "lr_min": 0.0}),
+    "WSDLRScheduler": Known(
+        stable, {**_WARM, **_STABLE, **_DECAY, "t_initial": ..., "decay_t": ..., "lr_min": 0.0}
+    ),
 }

@@ -41,12 +41,19 @@ def _made(what: Any, lr: float | None, total: int | None, arguments: Mapping[str
     told = {"lr": lr, "total": total, **arguments}
     if not isinstance(what, str):
         if arguments:
-            raise UserError(f"a scheduler brings its own arguments, got {', '.join(arguments)} too: leave them out")
+            raise UserError(
+                f"a scheduler brings its own arguments, got {', '.join(arguments)} too: leave them out"
+            )
         what, lr, arguments = _read(what, lr)
     if arguments.get("last_epoch", -1) != -1:
         raise UserError("a schedule starts at update 0, got last_epoch: leave it out, and resume by the step")
     torchs = library("torch", _KNOWN, {"lr": None, "total": None, "last_epoch": -1}, refused=_REFUSED)
-    return read(torchs, what, {**arguments, "lr": lr, "total": total}, [key for key, value in told.items() if value is not None])
+    return read(
+        torchs,
+        what,
+        {**arguments, "lr": lr, "total": total},
+        [key for key, value in told.items() if value is not None],
+    )
 
 
 _ALONE = {
@@ -80,21 +87,33 @@ def _part(one: Any, a: Any) -> _Part:
     """A part from a scheduler, a name, or a name with arguments."""
     if isinstance(one, str):
         one = (one, {})
-    if isinstance(one, Sequence) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], Mapping):
+    if (
+        isinstance(one, Sequence)
+        and len(one) == 2
+        and isinstance(one[0], str)
+        and isinstance(one[1], Mapping)
+    ):
         name, arguments = one
         part = _Part(name, lambda n: _made(name, a.lr, n, arguments), a.lr, arguments.get("eta_min", 0.0))
     else:
         name, lr, _ = _read(one, a.lr)
         part = _Part(name, lambda n: _made(one, a.lr, n, {}), lr or 0.0, getattr(one, "eta_min", 0.0))
     if part.name in _ALONE:
-        raise UserError(f"torch's {part.name} can't be converted inside another scheduler: {_ALONE[part.name]}")
+        raise UserError(
+            f"torch's {part.name} can't be converted inside another scheduler: {_ALONE[part.name]}"
+        )
     return part
 
 
 def _sequence(a: Any) -> Recipe:
-    parts, places = [_part(one, a) for one in a.schedulers], [whole("each of milestones", m) for m in a.milestones]
+    parts, places = (
+        [_part(one, a) for one in a.schedulers],
+        [whole("each of milestones", m) for m in a.milestones],
+    )
     if any(p.name == "MultiplicativeLR" for p in parts[1:]):
-        raise UserError("torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a SequentialLR")
+        raise UserError(
+            "torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a SequentialLR"
+        )
     lengths: list[int | None] = [b - a for a, b in pairwise([0, *places])]
     if len(lengths) != len(parts) - 1 or any(n is not None and n < 1 for n in lengths):
         raise UserError(
@@ -108,9 +127,13 @@ def _chain(a: Any) -> Recipe:
     parts = [_part(one, a) for one in a.schedulers]
     for p in parts:
         if p.name not in _FACTORS:
-            raise UserError(f"torch's {p.name} sets a rate of its own in a chain, whatever came before it: leave it out")
+            raise UserError(
+                f"torch's {p.name} sets a rate of its own in a chain, whatever came before it: leave it out"
+            )
         if p.eta_min:
-            raise UserError(f"a chain with eta_min={p.eta_min:g} is no product of its parts in torch: write eta_min=0")
+            raise UserError(
+                f"a chain with eta_min={p.eta_min:g} is no product of its parts in torch: write eta_min=0"
+            )
     made = [p.convert(a.total) for p in parts]
     total = max(m.total for m in made)
     made = [m if m.total == total else p.convert(total) for p, m in zip(parts, made, strict=True)]
@@ -155,10 +178,16 @@ def _read(scheduler: Any, lr: float | None) -> tuple[str, float | None, dict[str
     """The class, base rate and arguments of a scheduler."""
     name = type(scheduler).__name__
     if not type(scheduler).__module__.startswith("torch.optim."):
-        raise UserError(f"only torch's own schedulers can be read, got {type(scheduler).__module__}.{name}: write its name")
+        raise UserError(
+            f"only torch's own schedulers can be read, got {type(scheduler).__module__}.{name}: write its name"
+        )
     if name not in _KNOWN:
         return name, lr, {}
-    kept = _KEPT[name](scheduler) if name in _KEPT else {key: getattr(scheduler, key) for key in CLASSES[name].options}
+    kept = (
+        _KEPT[name](scheduler)
+        if name in _KEPT
+        else {key: getattr(scheduler, key) for key in CLASSES[name].options}
+    )
     rates = getattr(scheduler, "base_lrs", None)
     return name, float(rates[0]) if lr is None and rates else lr, kept
 

@@ -8,7 +8,17 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
-from preheat.adapters.conversions.common import STEPS, Known, Line, draw, levels, positive, table, whole, within
+from preheat.adapters.conversions.common import (
+    STEPS,
+    Known,
+    Line,
+    draw,
+    levels,
+    positive,
+    table,
+    whole,
+    within,
+)
 from preheat.core.between import Between
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
@@ -32,7 +42,9 @@ def _rate(a: Any) -> float:
 def _total(a: Any, least: int = 1) -> int:
     """The run's length, where the class has none of its own; at least `least`."""
     if a.total is None:
-        raise UserError("this scheduler has no end of its own, got no total: write total=1000, the updates of the run")
+        raise UserError(
+            "this scheduler has no end of its own, got no total: write total=1000, the updates of the run"
+        )
     return max(int(a.total), least)
 
 
@@ -47,12 +59,19 @@ def _lambda(a: Any) -> Recipe:
 
 
 def _multiplicative(a: Any) -> Recipe:
-    factors = accumulate((float(a.lr_lambda(k)) for k in range(1, _total(a))), lambda x, y: x * y, initial=1.0)
+    factors = accumulate(
+        (float(a.lr_lambda(k)) for k in range(1, _total(a))), lambda x, y: x * y, initial=1.0
+    )
     return table(_rate(a) * f for f in factors)
 
 
 def _step(a: Any) -> Recipe:
-    lr, total, period, gamma = _rate(a), _total(a), whole("step_size", a.step_size), within("gamma", a.gamma, 0.0, math.inf)
+    lr, total, period, gamma = (
+        _rate(a),
+        _total(a),
+        whole("step_size", a.step_size),
+        within("gamma", a.gamma, 0.0, math.inf),
+    )
     if 0 < gamma < 1 and period < total:
         return STEPS.made(step(period=steps(period), gamma=gamma, at="left"), lr, total)
     return levels(total, ((n, lr * gamma ** (n // period)) for n in range(0, total, period)))
@@ -71,10 +90,14 @@ def _constant(a: Any) -> Recipe:
     lr, n = _rate(a), whole("total_iters", a.total_iters)
     factor, total = within("factor", a.factor, 0.0, 1.0), _total(a)
     if factor == 0:
-        raise UserError("torch's ConstantLR divides by its factor, got 0: write factor=1e-8, or a run that begins later")
+        raise UserError(
+            "torch's ConstantLR divides by its factor, got 0: write factor=1e-8, or a run that begins later"
+        )
     if n >= total or factor == 1:
         return STEPS.made(constant(at="left"), lr * factor, total)
-    return STEPS.made(constant(warmup=steps(n), warmup_curve="constant", warmup_start=factor, at="left"), lr, total)
+    return STEPS.made(
+        constant(warmup=steps(n), warmup_curve="constant", warmup_start=factor, at="left"), lr, total
+    )
 
 
 def _linear(a: Any) -> Recipe:
@@ -121,7 +144,9 @@ def _cosine(a: Any) -> Recipe:
 def _restarts(a: Any) -> Recipe:
     period, mult = whole("T_0", a.T_0), whole("T_mult", a.T_mult)
     return STEPS.made(
-        restarts(period=steps(period), mult=mult, final=_floor(a, a.eta_min), at="left"), _rate(a), _total(a, period)
+        restarts(period=steps(period), mult=mult, final=_floor(a, a.eta_min), at="left"),
+        _rate(a),
+        _total(a, period),
     )
 
 
@@ -143,8 +168,16 @@ def _cyclic(a: Any) -> Recipe:
     top = up if gamma == 1 else min(up, -1 / math.log(gamma))
     share = (top / up) * gamma**top
     total = _total(a, int(up))
-    options: dict[str, Any] = {"rise": int(up), "fall": int(down), "cycle_mult": cycle, "step_mult": gamma, "at": "left"}
-    made = STEPS.made(triangular(base=rate(low) if low else 0.0, **options), low + (high - low) * share, total)
+    options: dict[str, Any] = {
+        "rise": int(up),
+        "fall": int(down),
+        "cycle_mult": cycle,
+        "step_mult": gamma,
+        "at": "left",
+    }
+    made = STEPS.made(
+        triangular(base=rate(low) if low else 0.0, **options), low + (high - low) * share, total
+    )
     return _moving(a, made, triangular(**options), share)
 
 
@@ -173,17 +206,29 @@ def _moving(a: Any, made: Recipe, swing: Rule, share: float = 1.0) -> Recipe:
 
 def _one_cycle(a: Any) -> Recipe:
     if a.total_steps is None and (a.epochs is None or a.steps_per_epoch is None):
-        raise UserError("OneCycleLR needs total_steps, or epochs and steps_per_epoch, got neither: write total_steps=1000")
+        raise UserError(
+            "OneCycleLR needs total_steps, or epochs and steps_per_epoch, got neither: write total_steps=1000"
+        )
     total = whole("total_steps", a.epochs * a.steps_per_epoch if a.total_steps is None else a.total_steps)
     if a.total is not None and a.total > total:
-        raise UserError(f"torch's OneCycleLR raises after total_steps={total}, got total={a.total}: write total_steps={a.total}")
+        raise UserError(
+            f"torch's OneCycleLR raises after total_steps={total}, got total={a.total}: write total_steps={a.total}"
+        )
     curves = {"cos": "cosine", "linear": "linear"}
     if a.anneal_strategy not in curves:
-        raise UserError(f"anneal_strategy must be cos or linear, got {a.anneal_strategy!r}: write anneal_strategy='cos'")
+        raise UserError(
+            f"anneal_strategy must be cos or linear, got {a.anneal_strategy!r}: write anneal_strategy='cos'"
+        )
     start = 1 / within("div_factor", a.div_factor, 1.0, math.inf)
-    phases = {"pct_start": a.pct_start, "curve": curves[a.anneal_strategy], "three_phase": bool(a.three_phase)}
+    phases = {
+        "pct_start": a.pct_start,
+        "curve": curves[a.anneal_strategy],
+        "three_phase": bool(a.three_phase),
+    }
     final = start / positive("final_div_factor", a.final_div_factor)
-    made = STEPS.made(torch_one_cycle(total, start=start, final=final, **phases), positive("max_lr", a.max_lr), total)
+    made = STEPS.made(
+        torch_one_cycle(total, start=start, final=final, **phases), positive("max_lr", a.max_lr), total
+    )
     return _moving(a, made, torch_one_cycle(total, start=0.0, final=0.0, **phases))
 
 
@@ -196,7 +241,13 @@ _CYCLIC: dict[str, Any] = {
     "mode": "triangular",
     "gamma": 1.0,
 }
-_ONE_CYCLE: dict[str, Any] = {"max_lr": ..., "total_steps": None, "epochs": None, "steps_per_epoch": None, "pct_start": 0.3}
+_ONE_CYCLE: dict[str, Any] = {
+    "max_lr": ...,
+    "total_steps": None,
+    "epochs": None,
+    "steps_per_epoch": None,
+    "pct_start": 0.3,
+}
 _ONE_CYCLE |= {"anneal_strategy": "cos", "div_factor": 25.0, "final_div_factor": 1e4, "three_phase": False}
 CLASSES = {
     "LambdaLR": Known(_lambda, {"lr_lambda": ...}),

@@ -6,7 +6,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from preheat.adapters.conversions.common import STEPS, Known, Line, cut, draw, join, library, positive, read, table, whole, within
+from preheat.adapters.conversions.common import (
+    STEPS,
+    Known,
+    Line,
+    cut,
+    draw,
+    join,
+    library,
+    positive,
+    read,
+    table,
+    whole,
+    within,
+)
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.core.levels import Level, rate
@@ -40,7 +53,12 @@ def from_transformers(
 
     Errors: UserError where the name listens to training or the warmup does not fit in the run.
     """
-    given = {**arguments, "lr": lr, "num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
+    given = {
+        **arguments,
+        "lr": lr,
+        "num_warmup_steps": num_warmup_steps,
+        "num_training_steps": num_training_steps,
+    }
     own = {} if scheduler_specific_kwargs is None else scheduler_specific_kwargs
     if not isinstance(own, Mapping):
         raise UserError(f"scheduler_specific_kwargs must be a dict, got {own!r}: write {{'num_cycles': 0.5}}")
@@ -64,9 +82,14 @@ def _run(a: Any) -> tuple[float, int, int]:
     """Peak rate, warmup and total."""
     if a.num_training_steps is None:
         raise UserError("the run's length is needed, got none: write num_training_steps=1000")
-    warmup, total = whole("num_warmup_steps", a.num_warmup_steps, 0), whole("num_training_steps", a.num_training_steps)
+    warmup, total = (
+        whole("num_warmup_steps", a.num_warmup_steps, 0),
+        whole("num_training_steps", a.num_training_steps),
+    )
     if warmup > total:
-        raise UserError(f"the warmup must fit in the run, got num_warmup_steps={warmup} of {total}: shorten it")
+        raise UserError(
+            f"the warmup must fit in the run, got num_warmup_steps={warmup} of {total}: shorten it"
+        )
     return _rate(a), warmup, total
 
 
@@ -77,7 +100,9 @@ def _rise(warmup: int, **more: Any) -> dict[str, Any]:
 def _constant(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     if warmup:
-        raise UserError(f"transformers' constant has no warmup, got num_warmup_steps={warmup}: write constant_with_warmup")
+        raise UserError(
+            f"transformers' constant has no warmup, got num_warmup_steps={warmup}: write constant_with_warmup"
+        )
     return STEPS.made(constant(at="left"), lr, total)
 
 
@@ -94,7 +119,9 @@ def _linear(a: Any) -> Recipe:
 def _floor(a: Any) -> Level:
     """min_lr, a rate, or min_lr_rate, a ratio."""
     if (a.min_lr is None) == (a.min_lr_rate is None):
-        raise UserError(f"the floor is min_lr or min_lr_rate, got {a.min_lr!r} and {a.min_lr_rate!r}: write min_lr_rate=0.1")
+        raise UserError(
+            f"the floor is min_lr or min_lr_rate, got {a.min_lr!r} and {a.min_lr_rate!r}: write min_lr_rate=0.1"
+        )
     if a.min_lr is None:
         return within("min_lr_rate", a.min_lr_rate, 0.0, 1.0)
     return rate(within("min_lr", a.min_lr, 0.0, a.lr)) if a.min_lr else 0.0
@@ -126,7 +153,9 @@ def _restarts(a: Any) -> Recipe:
     cycles = whole("num_cycles", a.num_cycles)
     if cycles == 1:
         return STEPS.made(cosine(**_rise(warmup)), lr, total)
-    return STEPS.made(restarts(period=STEPS.length((total - warmup) / cycles, total), **_rise(warmup)), lr, total)
+    return STEPS.made(
+        restarts(period=STEPS.length((total - warmup) / cycles, total), **_rise(warmup)), lr, total
+    )
 
 
 def _polynomial(a: Any) -> Recipe:
@@ -151,9 +180,17 @@ def _cosine_from_above(a: Any) -> Recipe:
     if start is not None:
         start = within("warmup_lr_rate", start, 0.0, 1.0)
     if a.num_cycles != 0.5:
-        first = [(k + 1) / warmup if start is None else start + (1 - start) * k / max(1, warmup - 1) for k in range(warmup)]
+        first = [
+            (k + 1) / warmup if start is None else start + (1 - start) * k / max(1, warmup - 1)
+            for k in range(warmup)
+        ]
         low = final * lr if isinstance(final, float) else final.value
-        return table([*(lr * f for f in first), *_waves(lr, low, total - warmup, 2 * positive("num_cycles", a.num_cycles), 1)])
+        return table(
+            [
+                *(lr * f for f in first),
+                *_waves(lr, low, total - warmup, 2 * positive("num_cycles", a.num_cycles), 1),
+            ]
+        )
     if start is None or warmup == 0:
         return STEPS.made(cosine(final=final, **_rise(warmup, at="right")), lr, total)
     rise = (Piece(steps(1), start, start), Piece(steps(warmup - 1), start, 1.0))
@@ -163,15 +200,26 @@ def _cosine_from_above(a: Any) -> Recipe:
 def _stable(a: Any) -> Recipe:
     lr, warmup = _rate(a), whole("num_warmup_steps", a.num_warmup_steps, 0)
     asked = 0 if a.num_training_steps is None else whole("num_training_steps", a.num_training_steps)
-    fall, floor = whole("num_decay_steps", a.num_decay_steps, 0), within("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0)
+    fall, floor = (
+        whole("num_decay_steps", a.num_decay_steps, 0),
+        within("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0),
+    )
     for what, curve in (("warmup_type", a.warmup_type), ("decay_type", a.decay_type)):
         if curve not in ("linear", "cosine", "1-sqrt"):
             raise UserError(f"{what} must be linear, cosine or 1-sqrt, got {curve!r}: write {what}='linear'")
     if not asked and a.num_stable_steps is None:
-        raise UserError("warmup_stable_decay needs num_training_steps or num_stable_steps, got neither: write one")
-    used = asked if a.num_stable_steps is None else warmup + whole("num_stable_steps", a.num_stable_steps, 0) + fall
+        raise UserError(
+            "warmup_stable_decay needs num_training_steps or num_stable_steps, got neither: write one"
+        )
+    used = (
+        asked
+        if a.num_stable_steps is None
+        else warmup + whole("num_stable_steps", a.num_stable_steps, 0) + fall
+    )
     if used < warmup + fall:
-        raise UserError(f"warmup and decay must fit in the run, got {warmup} + {fall} of {used} steps: shorten one of them")
+        raise UserError(
+            f"warmup and decay must fit in the run, got {warmup} + {fall} of {used} steps: shorten one of them"
+        )
     total = max(used, asked)
     rise = _rise(warmup, warmup_curve=a.warmup_type, warmup_start=floor)
     low = lr * floor
@@ -179,8 +227,14 @@ def _stable(a: Any) -> Recipe:
         tail = [*_waves(lr, low, fall, 2 * positive("num_cycles", a.num_cycles)), *[low] * (total - used)]
         return join([STEPS.made(constant(**rise), lr, used - fall), table(tail)], [used - fall])
     if total == used:
-        return STEPS.made(wsd(cooldown=steps(fall), cooldown_curve=a.decay_type, final=floor, **rise), lr, total)
-    first = [Line(warmup, low, lr, a.warmup_type), Line(used - warmup - fall, lr, lr), Line(fall, lr, low, a.decay_type)]
+        return STEPS.made(
+            wsd(cooldown=steps(fall), cooldown_curve=a.decay_type, final=floor, **rise), lr, total
+        )
+    first = [
+        Line(warmup, low, lr, a.warmup_type),
+        Line(used - warmup - fall, lr, lr),
+        Line(fall, lr, low, a.decay_type),
+    ]
     return draw(total, [*first, Line(None, low, low)])
 
 
@@ -200,7 +254,9 @@ _KNOWN = {
     "warmup_stable_decay": Known(_stable, {"num_decay_steps": ..., "num_stable_steps": None, **_TYPES}),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write a cosine or wsd"
-_SHARE = "num_warmup_steps=math.ceil(num_training_steps * share), as TrainingArguments rounds a share of the run"
+_SHARE = (
+    "num_warmup_steps=math.ceil(num_training_steps * share), as TrainingArguments rounds a share of the run"
+)
 _HINTS = {
     "warmup": "num_warmup_steps=10",
     "warmup_ratio": _SHARE,
