@@ -1,12 +1,13 @@
 """Run-steps per second of the study's own workloads: fleets, plain loops, two processes, JAX.
 
     python benchmarks/fleet.py > out.md           about half an hour on 2 quiet cores
-    python benchmarks/fleet.py --quick            a minute or two, to see that it works; its figures mean little
-    python benchmarks/fleet.py --device cuda      the same on a GPU
+    python benchmarks/fleet.py --quick            a minute or two, to see that it works; its figures mean
+    little python benchmarks/fleet.py --device cuda      the same on a GPU
 
-A run-step is one update of one run. First it is checked that all train the same thing. Then, for each workload, rounds over all
-contenders in shuffled order, each warmed up before it is timed; every process has one thread and, on Linux, one core of
-its own. Ratios are to the plain loop in the same round: median (least to greatest). The tables are Markdown.
+A run-step is one update of one run. First it is checked that all train the same thing. Then, for each
+workload, rounds over all contenders in shuffled order, each warmed up before it is timed; every process has
+one thread and, on Linux, one core of its own. Ratios are to the plain loop in the same round: median (least
+to greatest). The tables are Markdown.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def note(text: str) -> None:
 
 
 def contenders(args: argparse.Namespace, work: Workload, jax: bool) -> list[Contender]:
-    """All but the planner's. On a CPU, XLA runs convolutions inside a scan several times slower, so nobody would."""
+    """All but the planner's. On a CPU, XLA runs convolutions inside a scan several times slower, so nobody
+    would."""
     out = [PLAIN, FUSED, PAIR, *(ours(1, r) for r in ("eager", "traced", "compiled"))]
     out += [ours(n, r) for n in args.runs if n > 1 for r in ("traced", "compiled")]
     if jax:

@@ -1,7 +1,8 @@
 """What one would use instead: a loop in plain PyTorch, one run after the other, and JAX's vmap + jit.
 
-A trainer has `steps()`, which trains for ever and gives the number of run-steps taken since it last did; `wait()`, which
-returns when all of them are done; `losses()`, [R, steps] of the runs in training; and `state_bytes()`.
+A trainer has `steps()`, which trains for ever and gives the number of run-steps taken since it last did;
+`wait()`, which returns when all of them are done; `losses()`, [R, steps] of the runs in training; and
+`state_bytes()`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def torch_optimizer(run: Run, params: Any, fused: bool) -> Any:
 
 
 class PlainLoop:
-    """The loop a careful user writes: data and losses on the device, batches gathered by index, one run after the other."""
+    """The loop a careful user writes: data and losses on the device, batches gathered by index, one run after
+    the other."""
 
     def __init__(self, job: Plain, *, fused: bool = False) -> None:
         self.job, self.fused = job, fused
@@ -172,7 +174,8 @@ def jax_optimizer(run: Run) -> tuple[Callable[[Tree], Tree], Callable[..., tuple
 
 
 class JaxFleet:
-    """All runs together: jit(vmap(step)), one call an update; with `scan`, one call for an epoch's full batches."""
+    """All runs together: jit(vmap(step)), one call an update; with `scan`, one call for an epoch's full
+    batches."""
 
     def __init__(self, job: Plain, *, scan: bool) -> None:
         import jax

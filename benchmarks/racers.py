@@ -1,7 +1,7 @@
 """Who races, and the processes they race in.
 
-A lane is a process with one thread. Contenders of one process run in the first lane while the second is idle; contenders
-of two processes run in both. While one measures, nobody else does anything.
+A lane is a process with one thread. Contenders of one process run in the first lane while the second is idle;
+contenders of two processes run in both. While one measures, nobody else does anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 
 class Contender(NamedTuple):
-    """kind: plain, fused, ours, jax or scan; runs: how many are to be trained; lanes: in how many processes."""
+    """kind: plain, fused, ours, jax or scan; runs: how many are to be trained; lanes: in how many
+    processes."""
 
     name: str
     kind: Kind
@@ -99,7 +100,8 @@ def trainer(who: Contender, work: Workload, lane: int = 0, **kind: Any) -> Any:
 
 
 def measure(kept: dict[Any, Any], who: Contender, work: Workload, lane: int, seconds: float) -> float:
-    """Run-steps per second. The first time all shapes are traced; every time a fifth of `seconds` goes to warming up."""
+    """Run-steps per second. The first time all shapes are traced; every time a fifth of `seconds` goes to
+    warming up."""
     if (who, work) not in kept:
         made = trainer(who, work, lane)
         kept[who, work] = made, made and made.steps()

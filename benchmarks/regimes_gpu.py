@@ -1,12 +1,15 @@
-"""A step of every group of `preheat study regimes --task all`, in every form, and the GPU hours that follow from it.
+"""A step of every group of `preheat study regimes --task all`, in every form, and the GPU hours that follow
+from it.
 
     python benchmarks/regimes_gpu.py > out.md                     on a GPU, about half an hour
     python benchmarks/regimes_gpu.py --peak-tflops 989            the same, with the share of the chip's peak
-    python benchmarks/regimes_gpu.py --device cpu > out.md        at reduced size, about 3 minutes; no GPU hours follow from it
+    python benchmarks/regimes_gpu.py --device cpu > out.md        at reduced size, about 3 minutes; no GPU
+    hours follow from it
 
-Random images of the true shapes, so no files are needed. A group is all runs whose steps cost the same. Each form is warmed up,
-then timed in rounds over all forms in shuffled order; given are the median and the least and greatest over the rounds. A
-form that memory, the compiler or vmap refuses is named with its reason. The tables are Markdown.
+Random images of the true shapes, so no files are needed. A group is all runs whose steps cost the same. Each
+form is warmed up, then timed in rounds over all forms in shuffled order; given are the median and the least
+and greatest over the rounds. A form that memory, the compiler or vmap refuses is named with its reason. The
+tables are Markdown.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ WIDTH, BATCH = 8, 32  # at reduced size
 
 
 class Form(NamedTuple):
-    """How a group may be trained: the precision, one placement, and in how many processes on the one device."""
+    """How a group may be trained: the precision, one placement, and in how many processes on the one
+    device."""
 
     name: str
     precision: str
@@ -77,7 +81,8 @@ def forms(device: str) -> list[Form]:
 def grouped(study: Study, *, reduced: bool) -> list[Group]:
     """The study's distinct runs by task and optimizer.
 
-    reduced: with narrow models and small batches, and without CIFAR-100, whose shapes are CIFAR-10's but for the last layer.
+    reduced: with narrow models and small batches, and without CIFAR-100, whose shapes are CIFAR-10's but for
+    the last layer.
     """
     found: dict[str, list[Run]] = {}
     for run in study.runs():
@@ -97,7 +102,8 @@ def _small(run: Run) -> Run:
 
 
 def steps_per_second(kept: dict[Any, Any], form: Form, run: Run, seconds: float) -> float | str:
-    """Run-steps per second of this process over `seconds`, or why the form can't be had; the first time it is set up."""
+    """Run-steps per second of this process over `seconds`, or why the form can't be had; the first time it is
+    set up."""
     from preheat.engine.loop import train
     from preheat.engine.measuring import clock
     from preheat.lab.devices import free
@@ -213,8 +219,10 @@ def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[For
     work = study_flops(study.runs())
     speed = work / total / 3.6e15
     print(
-        f"\n{len(study.runs())} distinct runs: **{total:.2f} GPU hours** (n = {args.rounds} rounds); all {len(declared)}, the "
-        f"duplicates trained too: {again:.2f}; the seed's: {SEED_HOURS}. {work / 1e18:.3f} EFLOP at {speed:.0f} TFLOP/s."
+        f"\n{len(study.runs())} distinct runs: **{total:.2f} GPU hours** (n = {args.rounds} rounds); all "
+        f"{len(declared)}, the "
+        f"duplicates trained too: {again:.2f}; the seed's: {SEED_HOURS}. {work / 1e18:.3f} EFLOP at "
+        f"{speed:.0f} TFLOP/s."
     )
     if args.peak_tflops:
         print(f"\nThat is {speed / args.peak_tflops:.0%} of the given peak of {args.peak_tflops:g} TFLOP/s.")
@@ -243,12 +251,15 @@ def main() -> None:
     study: Study = build("study", Spec("regimes", {"tasks": TASKS})).study()
     name = "" if reduced else f", {torch.cuda.get_device_name(args.device)}"
     print(
-        f"# regimes, all tasks: torch {torch.__version__}, {args.device}{name}, {args.rounds} rounds, load before {tables.load()}"
+        f"# regimes, all tasks: torch {torch.__version__}, {args.device}{name}, {args.rounds} rounds, load "
+        f"before {tables.load()}"
     )
     if reduced:
         print(
-            f"\n**On a CPU: a reduced benchmark.** ResNet-18 of width {WIDTH} (the study's has 64), batches of {BATCH} (128),\n"
-            "few forms. It shows that the benchmark works and how forms compare here; no GPU hours follow from it."
+            f"\n**On a CPU: a reduced benchmark.** ResNet-18 of width {WIDTH} (the study's has 64), batches "
+            f"of {BATCH} (128),\n"
+            "few forms. It shows that the benchmark works and how forms compare here; no GPU hours follow "
+            "from it."
         )
     lanes = [Lane() for _ in range(max(form.processes for form in forms(args.device)))]
     found: dict[Group, tuple[Form, float, float]] = {}

@@ -1,12 +1,14 @@
-"""What does a schedule cost? One step(), a whole table, and the import, beside the libraries one would use instead.
+"""What does a schedule cost? One step(), a whole table, and the import, beside the libraries one would use
+instead.
 
     python benchmarks/schedules.py            about two minutes; libraries that are not installed are left out
     python benchmarks/schedules.py --quick    half a minute, to see that it works
 
-Each round measures every contender once, in shuffled order, in this one process; the best of a few repetitions is a
-round's figure. Printed are the median over the rounds (least to greatest), and the ratio to ours within a round.
-Imports are timed in fresh processes, interleaved. Peers step as their users do; ours are the torch adapter's step() and a
-resolved schedule's table(). "Floor" is the least any Python code can do: a rate from a list, written to each group.
+Each round measures every contender once, in shuffled order, in this one process; the best of a few
+repetitions is a round's figure. Printed are the median over the rounds (least to greatest), and the ratio to
+ours within a round. Imports are timed in fresh processes, interleaved. Peers step as their users do; ours are
+the torch adapter's step() and a resolved schedule's table(). "Floor" is the least any Python code can do: a
+rate from a list, written to each group.
 """
 
 from __future__ import annotations
@@ -273,7 +275,8 @@ def main() -> None:
     packages = [f"{p} {_version(p)}" for p in ("torch", "numpy", "transformers", "timm", "optax")]
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
     print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}; {rounds} rounds, load before {load}."
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}; {rounds} "
+        f"rounds, load before {load}."
     )
     for groups in (1, 100):
         found = race(stepping(groups), rounds, calls=2000 if groups == 1 else 200)

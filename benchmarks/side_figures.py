@@ -1,4 +1,5 @@
-"""What is not a speed: do the contenders train the same thing, what did the planner see, the first step, memory."""
+"""What is not a speed: do the contenders train the same thing, what did the planner see, the first step,
+memory."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ class Chosen(NamedTuple):
 
 
 def chosen(kept: dict[Any, Any], work: Workload, n: int | None, jobs: int) -> Chosen | None:
-    """Ask the planner: for `n` runs, or (None) for the whole study; None where it can't plan for the device."""
+    """Ask the planner: for `n` runs, or (None) for the whole study; None where it can't plan for the
+    device."""
     from preheat.lab import measure
 
     more = {"device": work.device} if "device" in inspect.signature(measure.choose).parameters else {}
@@ -121,7 +123,8 @@ def first_step(kept: dict[Any, Any], who: Contender, work: Workload) -> tuple[fl
 
 
 def cold_and_warm(who: Contender, work: Workload) -> tuple[float, float]:
-    """Seconds to the first step with empty compiler caches, and again in another process with what the first left there."""
+    """Seconds to the first step with empty compiler caches, and again in another process with what the first
+    left there."""
     with tempfile.TemporaryDirectory() as folder:
         caches = {"TORCHINDUCTOR_CACHE_DIR": f"{folder}/torch", "JAX_COMPILATION_CACHE_DIR": f"{folder}/jax"}
         env = {**caches, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
@@ -134,7 +137,8 @@ def cold_and_warm(who: Contender, work: Workload) -> tuple[float, float]:
 
 
 def peak(kept: dict[Any, Any], who: Contender, work: Workload) -> tuple[float, float]:
-    """(the process's peak of resident or CUDA memory in bytes, bytes of the contender's state) after an epoch of training."""
+    """(the process's peak of resident or CUDA memory in bytes, bytes of the contender's state) after an epoch
+    of training."""
     made = trainer(who, work)
     count, steps = 0, made.steps()
     while count <= runs_of(work, 1)[0].steps_per_epoch * who.runs:
@@ -171,7 +175,8 @@ def cuda_bytes(who: Contender) -> float:
 
 
 class Memory(NamedTuple):
-    """Bytes: state of one run, peaks of a process with few and with many runs (None where runs are not held together)."""
+    """Bytes: state of one run, peaks of a process with few and with many runs (None where runs are not held
+    together)."""
 
     state: float
     few: float
@@ -211,6 +216,7 @@ def check(work: Workload, others: Sequence[Contender]) -> dict[str, float]:
     wrong = {n: d for n, d in found.items() if not d <= AGREE}
     if wrong:
         raise SystemExit(
-            f"{work}: after {CHECKED_STEPS} float64 steps these losses are not those of the plain loop: {wrong}"
+            f"{work}: after {CHECKED_STEPS} float64 steps these losses are not those of the plain loop: "
+            f"{wrong}"
         )
     return found

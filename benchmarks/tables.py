@@ -21,7 +21,8 @@ WORKERS = {1: "1 worker", 2: "2 workers"}
 
 
 class Result(NamedTuple):
-    """One workload: what the planner chose, and its contenders, by (for what, workers); every contender's rates by round."""
+    """One workload: what the planner chose, and its contenders, by (for what, workers); every contender's
+    rates by round."""
 
     work: Workload
     plans: Mapping[tuple[str, int], Chosen]
@@ -79,7 +80,8 @@ def speeds(result: Result) -> None:
 def aims(results: Sequence[Result]) -> None:
     heading(
         "The aims",
-        "Ratios of the rates above, round by round. Rates leave compiling out; the planner does not, see below.",
+        "Ratios of the rates above, round by round. Rates leave compiling out; the planner does not, see "
+        "below.",
     )
     table(
         ("workload", "this", "over this", "ratio"),
@@ -142,8 +144,10 @@ def planner(results: Sequence[Result]) -> None:
 def first_steps(found: Mapping[tuple[Workload, str], tuple[float, float]]) -> None:
     heading(
         "Time to the first step",
-        "Seconds from reading the data to the end of the first update, tracing and compilation included, imports of torch and",
-        "JAX left out; each in a process of its own. Cold: the compilers' caches on disk are empty. Warm: a second process.",
+        "Seconds from reading the data to the end of the first update, tracing and compilation included, "
+        "imports of torch and",
+        "JAX left out; each in a process of its own. Cold: the compilers' caches on disk are empty. Warm: a "
+        "second process.",
     )
     rows = [(work, name, f"{cold:.2f}", f"{warm:.2f}") for (work, name), (cold, warm) in found.items()]
     table(("workload", "contender", "cold, s", "warm, s"), rows)
@@ -153,8 +157,10 @@ def memories(found: Mapping[tuple[Workload, str], tuple[Memory, int | None]], de
     what = "the device's memory" if device.startswith("cuda") else "resident memory of a process"
     heading(
         "Memory",
-        f"State: weights, statistics and optimizer. Peak: of {what} after an epoch, with {FEW} and with {MANY} runs",
-        "together (the plain loop: one). The difference is what one more run adds: state, gradients, rows, losses, and what a",
+        f"State: weights, statistics and optimizer. Peak: of {what} after an epoch, with {FEW} and with "
+        f"{MANY} runs",
+        "together (the plain loop: one). The difference is what one more run adds: state, gradients, rows, "
+        "losses, and what a",
         "step or an evaluation keeps.",
     )
     rows = []
@@ -189,7 +195,8 @@ def machine(args: argparse.Namespace) -> None:
         name += f", {torch.cuda.get_device_name()}"
     packages = [f"{p} {_version(p)}" for p in ("preheat", "torch", "jax", "numpy")]
     print(
-        f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, {', '.join(packages)}."
+        f"{name}, {os.cpu_count()} cores; {platform.system()}, Python {platform.python_version()}, "
+        f"{', '.join(packages)}."
     )
     how = f"batch {args.batch}, {args.rounds} rounds, {args.seconds:g} s a measurement, one thread a process"
     print(f"Device {args.device}; {how}. Load average before: {load()}.")

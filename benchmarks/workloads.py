@@ -1,8 +1,8 @@
 """The study's own workloads, as our runs and as what a plain loop needs: weights, batches' rows, rates.
 
-All contenders of one workload train the same runs: same data, same first weights, same order of examples, same
-rates. No contender evaluates or saves while it is timed, but for ours, which evaluates before a run's first update and
-after its last.
+All contenders of one workload train the same runs: same data, same first weights, same order of examples,
+same rates. No contender evaluates or saves while it is timed, but for ours, which evaluates before a run's
+first update and after its last.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Workload(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """Runs without preheat's engine. x [N, ...], y [N]; rates: [R, T]; order(epoch): [R, n] rows of x and y."""
+    """Runs without preheat's engine. x [N, ...], y [N]; rates: [R, T]; order(epoch): [R, n] rows of x and
+    y."""
 
     runs: tuple[Run, ...]
     x: Tensor
@@ -72,7 +73,7 @@ def runs_of(work: Workload, n: int, *, precision: str = "float32", per_class: in
 
 def study_runs(work: Workload) -> list[Run]:
     """Every run of the study `regimes` with this optimizer, on this model and batch size."""
-    from preheat.studies.regimes import Regimes
+    from preheat.studies.regimes.study import Regimes
 
     runs = [r for r in Regimes().study().runs() if r.optimizer.name == work.optimizer]
     return [

@@ -1,4 +1,5 @@
-"""The documentation of the schedules: its examples run, its links lead somewhere, nothing is missing, the pictures are current."""
+"""The documentation of the schedules: its examples run, its links lead somewhere, nothing is missing, the
+pictures are current."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ import pytest
 from peers import timm_schedulers
 from preheat.cli import main as cli
 from preheat.core.registry import SCHEDULES
-from preheat.studies.reader import read_study
+from preheat.studyfiles.reader import read_study
 
 DOCS = Path(__file__).parents[1] / "docs"
 FAMILIES = sorted((DOCS / "schedules").glob("*.md"))
@@ -76,7 +77,8 @@ def imported(code):
 
 @pytest.mark.parametrize("section", PYTHON, ids=[f"{s.page}-{s.heading}" for s in PYTHON])
 def test_the_examples_run(section, tmp_path, monkeypatch):
-    """One after the other, as they stand. A section that needs a library which is not installed is skipped."""
+    """One after the other, as they stand. A section that needs a library which is not installed is
+    skipped."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     texts = [text for language, text in section.blocks if language == "python"]

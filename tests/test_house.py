@@ -1,4 +1,5 @@
-"""The house rules: who may import whom, how long code may be, docstrings, doctests, and nothing unfinished."""
+"""The house rules: who may import whom, how long code may be, docstrings, doctests, and nothing
+unfinished."""
 
 from __future__ import annotations
 
@@ -170,7 +171,8 @@ def arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 # "file" or "file:function": why it may be longer
 LONGER: dict[str, str] = {
-    "src/preheat/adapters/torch.py:__init__": "what is scheduled, and five options with defaults: users read them in one signature",
+    "src/preheat/adapters/torch.py:__init__": "what is scheduled, and five options with defaults: users read "
+    "them in one signature",
 }
 
 
@@ -196,7 +198,8 @@ def test_files_functions_and_argument_lists_are_short():
 
 
 def test_everything_public_has_a_docstring():
-    """Modules, classes, functions and methods; names with an underscore and what is nested in functions are private."""
+    """Modules, classes, functions and methods; names with an underscore and what is nested in functions are
+    private."""
     bare = []
     for path in MODULES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -45,7 +45,8 @@ def needed(name: str, extras: set[str], seen: set[str]) -> None:
 
 
 def test_all_that_preheat_needs_is_pinned_to_one_version() -> None:
-    """Whatever pip would choose today is what it chooses next year. What was built for CUDA is pinned by torch itself."""
+    """Whatever pip would choose today is what it chooses next year. What was built for CUDA is pinned by
+    torch itself."""
     seen: set[str] = set()
     needed("preheat", {"dev", "bench"}, seen)
     assert {"torch", "sympy", "mpmath", "pytest", "pluggy"} <= seen

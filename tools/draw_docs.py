@@ -2,8 +2,8 @@
 
     python tools/draw_docs.py
 
-Equal schedules give equal bytes. What a picture shows is written into its file, so that a test can say whether it is
-still what would be drawn now.
+Equal schedules give equal bytes. What a picture shows is written into its file, so that a test can say
+whether it is still what would be drawn now.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preheat.report.schedule_plot import schedule_figure
+from preheat.pictures.plot import schedule_figure
 from preheat.schedules import (
     Piece,
     Pieces,

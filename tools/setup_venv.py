@@ -4,9 +4,9 @@
     python3 tools/setup_venv.py dev    and what `make test` needs
     python3 tools/setup_venv.py bench  and what `make bench` needs
 
-torch is the CPU build unless there is an NVIDIA driver. On Linux the public package index holds only torch's CUDA
-build, gigabytes of it, so there the CPU build is asked for by its own version (2.13.0+cpu), and if pip's sources do
-not have it, by uv, which knows where torch's own builds are.
+torch is the CPU build unless there is an NVIDIA driver. On Linux the public package index holds only torch's
+CUDA build, gigabytes of it, so there the CPU build is asked for by its own version (2.13.0+cpu), and if pip's
+sources do not have it, by uv, which knows where torch's own builds are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main(kind: str = "run") -> int:
     """Set up; returns the exit code."""
     if sys.version_info < (3, 11):
         print(
-            f"preheat needs Python 3.11 or newer, this is {platform.python_version()}: write make PYTHON=python3.11 demo"
+            f"preheat needs Python 3.11 or newer, this is {platform.python_version()}: write make "
+            "PYTHON=python3.11 demo"
         )
         return 2
     if kind not in EXTRAS:
@@ -88,7 +89,8 @@ def python_of(venv: Path) -> Path:
 
 
 def make_venv(venv: Path) -> bool:
-    """A virtual environment with pip; whether it is there now. One without pip, or without its Python, is made anew."""
+    """A virtual environment with pip; whether it is there now. One without pip, or without its Python, is
+    made anew."""
     if has_pip(venv):
         return True
     print(f"creating {venv.name}")
@@ -163,7 +165,8 @@ def install_torch() -> bool:
     if pip("install", "uv") == 0 and subprocess.run([*uv, TORCH], check=False).returncode == 0:
         return True
     print(
-        f"no CPU build of {TORCH} could be installed: install one into .venv as torch's own pages say, then run this again"
+        f"no CPU build of {TORCH} could be installed: install one into .venv as torch's own pages say, then "
+        "run this again"
     )
     return False
 

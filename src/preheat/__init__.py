@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from preheat.core.spec import Spec, spec
     from preheat.core.study import Study
     from preheat.lab.train import train
-    from preheat.report.warmup_analyzer import WarmupAnalyzer
+    from preheat.studies.regimes.original_analyzer import WarmupAnalyzer
 
 _HOMES = {
     "preheat.core.errors": ("UserError",),
@@ -33,7 +33,7 @@ _HOMES = {
     "preheat.core.spec": ("Spec", "spec"),
     "preheat.core.study": ("Study",),
     "preheat.lab.train": ("train",),
-    "preheat.report.warmup_analyzer": ("WarmupAnalyzer",),
+    "preheat.studies.regimes.original_analyzer": ("WarmupAnalyzer",),
 }
 __all__ = [
     "MODELS",

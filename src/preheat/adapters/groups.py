@@ -58,7 +58,8 @@ def numbers(group: Group) -> list[str]:
 
 
 def moving(groups: Sequence[Group], also: Also) -> dict[str, Between | tuple[Between | None, ...]]:
-    """`also`, checked: names that every group has; one Between only where the groups agree, else one for each group."""
+    """`also`, checked: names that every group has; one Between only where the groups agree, else one for each
+    group."""
     out: dict[str, Between | tuple[Between | None, ...]] = {}
     for name, given in also.items():
         for group in groups:
@@ -99,7 +100,8 @@ def rate(value: Any) -> float:
 
 
 def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
-    """The peak of each group: as given, or its own rate; its `initial_lr` where its own may be one from mid-run."""
+    """The peak of each group: as given, or its own rate; its `initial_lr` where its own may be one from
+    mid-run."""
     if peak is None:
         return [
             initial if own == 0 or (initial and own != initial) else own for own, initial in map(both, groups)
@@ -124,7 +126,8 @@ def doubts(groups: Sequence[Group]) -> set[int]:
 
 
 def part(groups: Sequence[Group], betas: bool) -> None:
-    """Give each group a tensor of its own: torch puts one default tensor into all groups, and their rates may differ."""
+    """Give each group a tensor of its own: torch puts one default tensor into all groups, and their rates may
+    differ."""
     seen: set[int] = set()
 
     def own(value: Any) -> Any:

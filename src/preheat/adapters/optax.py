@@ -15,9 +15,9 @@ def as_optax(
 ) -> Callable[[Any], Any]:
     """`count -> rate` for `optax.adam(learning_rate=...)`: peak times the factor of update `count`.
 
-    rate(k) = peak s(min(k, T - 1)), an array in an array out. The T rates are computed in float64, rounded once to
-    jax's float type, and looked up: no drift, and the last steps of a decay keep their digits. Under `jax.jit` the
-    table is a constant of the program, 4 MB for a million updates.
+    rate(k) = peak s(min(k, T - 1)), an array in an array out. The T rates are computed in float64, rounded
+    once to jax's float type, and looked up: no drift, and the last steps of a decay keep their digits. Under
+    `jax.jit` the table is a constant of the program, 4 MB for a million updates.
 
     schedule: a schedule, its name or its JSON; total_steps: T, or a length such as "90ep" with per_epoch.
     Errors: UserError where jax is not installed or the schedule does not fit.

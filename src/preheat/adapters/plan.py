@@ -21,7 +21,8 @@ Moving = dict[str, Between | tuple[Between | None, ...]]
 
 
 class Block(NamedTuple):
-    """The factors of each group at updates `begin` to `begin + BLOCK`, and the values of what moves, None for no group's."""
+    """The factors of each group at updates `begin` to `begin + BLOCK`, and the values of what moves, None for
+    no group's."""
 
     begin: int
     factors: list[list[float]]
@@ -38,7 +39,8 @@ class Plan:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that gives the rates their shape: not of the peaks, nor of the number of groups that share it."""
+        """A hash of all that gives the rates their shape: not of the peaks, nor of the number of groups that
+        share it."""
         each = {id(s): digest(s) for s in self.schedules}
         names = [each[id(s)] for s in self.schedules]
         moving = {
@@ -48,7 +50,8 @@ class Plan:
         return digest([names if len(set(names)) > 1 else names[:1], list(self.run), moving])
 
     def origin(self, fingerprint: Any, k: int) -> Plan | None:
-        """The plan of a run saved at update `k`, if its rates until then were these: this plan, or one that it extends."""
+        """The plan of a run saved at update `k`, if its rates until then were these: this plan, or one that
+        it extends."""
         if fingerprint == self.fingerprint:
             return self
         tops = {
@@ -62,14 +65,16 @@ class Plan:
         return before.origin(fingerprint, k) if k <= place else None
 
     def resolved(self, schedule: Any, peak: float | None = None) -> Any:
-        """A schedule on this run. peak: for levels given as rates; 0, a group that is not trained, is none."""
+        """A schedule on this run. peak: for levels given as rates; 0, a group that is not trained, is
+        none."""
         run = self.run
         return schedule.resolve(
             run.total, run.per_epoch, peak=peak or None, samples=run.samples, tokens=run.tokens
         )
 
     def tracks(self, peaks: Sequence[float]) -> list[Any]:
-        """Each group's resolved schedule: one object for all groups that share it, or for each peak if it has absolute rates."""
+        """Each group's resolved schedule: one object for all groups that share it, or for each peak if it has
+        absolute rates."""
         found: list[tuple[Any, float | None, Any]] = []
 
         def track(group: int, schedule: Any, peak: float) -> Any:
@@ -97,7 +102,8 @@ class Plan:
         )  # every level lies below that: any other error comes now
         if not peak:
             raise UserError(
-                f"a level given as a rate, such as 1e-6lr, needs a peak rate above 0, got lr=0 of group {group}: give it a peak, "
+                "a level given as a rate, such as 1e-6lr, needs a peak rate above 0, got lr=0 of group "
+                f"{group}: give it a peak, "
                 "peak=..., or write factors such as 0.1"
             )
         return made
@@ -121,7 +127,8 @@ class Plan:
     def extended(self, peaks: Sequence[float], total: int, *, at: int, how: str, **options: Any) -> Plan:
         """The plan with another total; see `Resolved.extend`. What moves beside the rate is extended alike.
 
-        But a cooldown is the rate's alone: what was left of the others is then stretched, or holds where none was left.
+        But a cooldown is the rate's alone: what was left of the others is then stretched, or holds where none
+        was left.
         """
         new = [
             self.resolved(s, p).extend(total, at=at, how=how, **options)
@@ -145,7 +152,8 @@ class Plan:
         first, n = self.schedules[0], len(self.schedules)
         if schedule is None and any(s != first for s in self.schedules):
             raise UserError(
-                f"a new group takes the schedule of all groups, got {n} groups that differ in theirs: after each "
+                f"a new group takes the schedule of all groups, got {n} groups that differ in theirs: after "
+                "each "
                 f"add_param_group call assign({n}, schedule, peak)"
             )
         moving: Moving = {}
@@ -181,7 +189,8 @@ def declared(given: Any, total: Any, per_epoch: Any, *, groups: int, moving: Mov
         raise UserError("total_steps is needed, the number of updates: write total_steps=10_000")
     if len(runs) > 1 or (runs and (total is not None or per_epoch is not None)):
         raise UserError(
-            "a resolved schedule brings its total and per_epoch: leave them out, and resolve all groups' alike"
+            "a resolved schedule brings its total and per_epoch: leave them out, and resolve all groups' "
+            "alike"
         )
     schedules = [s.schedule if isinstance(s, Resolved) else as_schedule(s) for s in many]
     run = (

@@ -25,11 +25,13 @@ def update(k: Any, name: str = "an update", least: int = 0) -> int:
 
 
 def read(state: Any, plan: Plan) -> tuple[int, Plan | None]:
-    """The update of a scheduler's state, and the plan it was saved under; None and a warning if its rates were others."""
+    """The update of a scheduler's state, and the plan it was saved under; None and a warning if its rates
+    were others."""
     if not isinstance(state, Mapping) or "last_epoch" not in state:
         got = f"the keys {list(state)}" if isinstance(state, Mapping) else repr(state)
         raise UserError(
-            f"a scheduler's state has last_epoch, the update at hand, got {got}: give what scheduler.state_dict() returned, "
+            f"a scheduler's state has last_epoch, the update at hand, got {got}: give what "
+            "scheduler.state_dict() returned, "
             "or build with last_epoch=<the last update done>"
         )
     k = update(state["last_epoch"], "last_epoch of a state")
@@ -37,9 +39,12 @@ def read(state: Any, plan: Plan) -> tuple[int, Plan | None]:
     if origin is None:
         foreign = f"a state of another scheduler: its update is taken, {k}, and nothing else"
         other = (
-            f"the state was saved under another schedule or total: it gives the update, {k}, and what was given here stays. "
-            "If the saved run was extended, build with its scheduler.schedule and scheduler.total, or call extend(total, "
-            "at=<the update of the extension>, ...) before loading. To change a total without a jump build with the old one, "
+            f"the state was saved under another schedule or total: it gives the update, {k}, and what was "
+            "given here stays. "
+            "If the saved run was extended, build with its scheduler.schedule and scheduler.total, or call "
+            "extend(total, "
+            "at=<the update of the extension>, ...) before loading. To change a total without a jump build "
+            "with the old one, "
             "load and call extend()"
         )
         warnings.warn(other if "fingerprint" in state else foreign, UserWarning, stacklevel=3)
@@ -49,10 +54,11 @@ def read(state: Any, plan: Plan) -> tuple[int, Plan | None]:
 def settled(
     groups: Sequence[Group], doubts: Collection[int], k: int, plan: Plan | None, *, sure: bool
 ) -> dict[int, float]:
-    """The peaks of the groups in doubt, whose own `lr` and `initial_lr` are all that tells their peak at update `k`.
+    """The peaks of the groups in doubt, whose own `lr` and `initial_lr` are all that tells their peak at
+    update `k`.
 
-    plan: what their run followed, None for another; sure: whether a state says so. A rate that the plan does not give from
-    `initial_lr` was then set by hand, and is the peak.
+    plan: what their run followed, None for another; sure: whether a state says so. A rate that the plan does
+    not give from `initial_lr` was then set by hand, and is the peak.
     """
     out = {}
     for i in doubts:
@@ -60,9 +66,12 @@ def settled(
         fits = plan is None or same(initial * plan.resolved(plan.schedules[i], initial)(k), own)
         if not fits and not sure:
             raise UserError(
-                f"the optimizer was loaded, and its group {i} has lr={own:g} and initial_lr={initial:g}, which this schedule "
-                f"does not give at update {k}: to resume write load_state_dict(<the scheduler's state>), or build with "
-                f"last_epoch=<the last update done>; to begin a new run write peak={initial:g} or peak={own:g}"
+                f"the optimizer was loaded, and its group {i} has lr={own:g} and initial_lr={initial:g}, "
+                "which this schedule "
+                f"does not give at update {k}: to resume write load_state_dict(<the scheduler's state>), or "
+                "build with "
+                f"last_epoch=<the last update done>; to begin a new run write peak={initial:g} or "
+                f"peak={own:g}"
             )
         out[i] = initial if fits else own
     return out
@@ -71,8 +80,8 @@ def settled(
 def inherited(optimizer: Any, doubts: Collection[int]) -> dict[int, float]:
     """The peaks of groups in doubt that an earlier ScheduleLR on this optimizer can tell.
 
-    A rate that it wrote belongs to its peak; another was set by hand since, and so was one above the peak of a
-    scheduler that is gone.
+    A rate that it wrote belongs to its peak; another was set by hand since, and so was one above the peak of
+    a scheduler that is gone.
     """
     word = getattr(optimizer, "preheat_schedule", None)
     if word is None:
@@ -91,15 +100,18 @@ def inherited(optimizer: Any, doubts: Collection[int]) -> dict[int, float]:
 
 
 def extension(at: Any, now: int, total: Any) -> int:
-    """The update at which a run is extended: `at`, or now; neither before any is done nor among those done."""
+    """The update at which a run is extended: `at`, or now; neither before any is done nor among those
+    done."""
     if at is None and not now:
         raise UserError(
             "a run is extended at the update at hand, and none is done yet: before a state is loaded write "
-            f"extend({total}, at=<the updates done>), or load it first; a new run is built with total_steps={total}"
+            f"extend({total}, at=<the updates done>), or load it first; a new run is built with "
+            f"total_steps={total}"
         )
     if at is not None and update(at, "at") < now:
         raise UserError(
-            f"a run is extended at the update at hand, {now}, or a later one, got at={at}: leave at out; to repeat an extension "
+            f"a run is extended at the update at hand, {now}, or a later one, got at={at}: leave at out; to "
+            "repeat an extension "
             "on resume call extend before load_state_dict"
         )
     return now if at is None else update(at, "at")

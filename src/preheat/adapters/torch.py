@@ -1,7 +1,7 @@
 """A schedule as a PyTorch `LRScheduler` whose state is one integer.
 
-The rate of group i is always peak_i times the factor of the update at hand: nothing is accumulated, so building,
-loading and stepping in any order give the same rates, and a resumed run goes on to the last digit.
+The rate of group i is always peak_i times the factor of the update at hand: nothing is accumulated, so
+building, loading and stepping in any order give the same rates, and a resumed run goes on to the last digit.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ _QUIET, _STALLED = (
 class ScheduleLR(LRScheduler):
     """Sets `lr = peak * factor` for each group of `optimizer`, beginning with update 0.
 
-    schedule: a schedule, or a list with one for each group. total_steps: the number of updates, or a length such as
-    "90ep" (then per_epoch); left out if the schedule is resolved already. Past it the last value holds.
-    peak: one rate, or one for each group; if left out, each group's own `lr`. Floors are ratios of each group's peak.
-    also: {"weight_decay": Between(...)}: other numbers of the groups that move with a schedule; "beta1" and "beta2" are
-    the parts of `betas`; a list has one for each group, None for those to leave alone.
-    count: with "updates" step() goes on only if the optimizer has stepped since the last call, so updates that a
-    GradScaler skips, micro-batches and Accelerate's repeated calls do not run ahead; with "calls" every step() does. A
-    captured CUDA graph hides the optimizer's steps, and a fused optimizer under GradScaler the skipped ones.
-    last_epoch: the last update done, to resume without a state.
+    schedule: a schedule, or a list with one for each group. total_steps: the number of updates, or a length
+    such as "90ep" (then per_epoch); left out if the schedule is resolved already. Past it the last value
+    holds. peak: one rate, or one for each group; if left out, each group's own `lr`. Floors are ratios of
+    each group's peak. also: {"weight_decay": Between(...)}: other numbers of the groups that move with a
+    schedule; "beta1" and "beta2" are the parts of `betas`; a list has one for each group, None for those to
+    leave alone. count: with "updates" step() goes on only if the optimizer has stepped since the last call,
+    so updates that a GradScaler skips, micro-batches and Accelerate's repeated calls do not run ahead; with
+    "calls" every step() does. A captured CUDA graph hides the optimizer's steps, and a fused optimizer under
+    GradScaler the skipped ones. last_epoch: the last update done, to resume without a state.
 
-    `optimizer.step` is never replaced. A tensor rate (capturable) stays the tensor it is. Groups may be added, their own
-    `lr` is their peak: a new one is scheduled from the next step() on, or at once by `assign(-1)`; what `also` gives for all
-    moves in it if it has the value that the others had when this was built. Errors: UserError.
+    `optimizer.step` is never replaced. A tensor rate (capturable) stays the tensor it is. Groups may be
+    added, their own `lr` is their peak: a new one is scheduled from the next step() on, or at once by
+    `assign(-1)`; what `also` gives for all moves in it if it has the value that the others had when this was
+    built. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> from preheat.schedules import linear
@@ -96,10 +97,12 @@ class ScheduleLR(LRScheduler):
     def __repr__(self) -> str:
         return f"ScheduleLR({self.schedule}, total={self.total}, update={self.last_epoch})"
 
-    # Stepping --------------------------------------------------------------------------------------------------------
+    # Stepping
+    # --------------------------------------------------------------------------------------------------------
 
     def step(self, epoch: int | None = None) -> None:
-        """Write the rates of the next update, if one was done since the last call; or those of update `epoch`."""
+        """Write the rates of the next update, if one was done since the last call; or those of update
+        `epoch`."""
         flag = self._flag
         if epoch is not None:
             self.set(epoch)
@@ -128,7 +131,8 @@ class ScheduleLR(LRScheduler):
         self._go(k)
 
     def _go(self, k: int) -> None:
-        """Go to update `k`; its rates are written unless a peak is in doubt, so that nothing trains at a made-up rate."""
+        """Go to update `k`; its rates are written unless a peak is in doubt, so that nothing trains at a
+        made-up rate."""
         groups = self.optimizer.param_groups
         if groups is not self._groups or len(groups) != self._size:
             self._bind()
@@ -145,7 +149,8 @@ class ScheduleLR(LRScheduler):
                     put(group, name, values[k - self._begin])
 
     def get_last_lr(self) -> list[Any]:
-        """The rate of each group at the current update, as floats: the float64 values, also where a tensor holds fewer digits."""
+        """The rate of each group at the current update, as floats: the float64 values, also where a tensor
+        holds fewer digits."""
         if self._doubts:
             return [get(group, "lr") for group in self.optimizer.param_groups]
         i = self.last_epoch - self._begin
@@ -166,20 +171,23 @@ class ScheduleLR(LRScheduler):
         self.set(self.last_epoch + 1 if epoch is None else epoch)
 
     def _stalled(self) -> None:
-        """A call without an update since the last one: tell who draws a curve, or whose updates can't be seen."""
+        """A call without an update since the last one: tell who draws a curve, or whose updates can't be
+        seen."""
         self._idle += 1
         unseen = self._idle == _QUIET and self._step_count == 1 and not trains(self.optimizer)
         if not self._told and (unseen or self._idle == _STALLED):
             self._told = True
             warnings.warn(
-                f"step() was called {self._idle} times and the optimizer did not step, so the rates stay those of update "
+                f"step() was called {self._idle} times and the optimizer did not step, so the rates stay "
+                "those of update "
                 f"{self.last_epoch}: count='updates' counts the optimizer's steps. For a picture write "
                 "schedule.resolve(n).table(); to go on at every call write count='calls'",
                 UserWarning,
                 stacklevel=3,
             )
 
-    # State -----------------------------------------------------------------------------------------------------------
+    # State
+    # -----------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """`{"last_epoch": k, "fingerprint": hash}`: the update at hand, and what the schedule was."""
@@ -188,8 +196,8 @@ class ScheduleLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the update of a state, and write its rates. Schedule, total and peaks stay those given here.
 
-        Where the optimizer was loaded before this scheduler was built, a group's `lr` is a rate from mid-run; its peak is
-        then the `initial_lr` beside it, unless somebody changed the rate since.
+        Where the optimizer was loaded before this scheduler was built, a group's `lr` is a rate from mid-run;
+        its peak is then the `initial_lr` beside it, unless somebody changed the rate since.
         """
         k, origin = read(state_dict, self._plan)
         self._settle(k, origin, sure=True)
@@ -203,7 +211,8 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._attach()
 
-    # The plan, and changing it ---------------------------------------------------------------------------------------
+    # The plan, and changing it
+    # ---------------------------------------------------------------------------------------
 
     @property
     def schedule(self) -> Any:
@@ -222,10 +231,11 @@ class ScheduleLR(LRScheduler):
         return dict(self._plan.moving)
 
     def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
-        """Give the run another total at update `at` (now), without a jump; `how` and its options as in `Resolved.extend`.
+        """Give the run another total at update `at` (now), without a jump; `how` and its options as in
+        `Resolved.extend`.
 
-        A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build with its
-        `schedule` and `total`, or extend at the same update before loading.
+        A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
+        with its `schedule` and `total`, or extend at the same update before loading.
         """
         place = extension(at, self.last_epoch, total)
         self._plan = self._plan.extended(self.base_lrs, total, at=place, how=how, **options)
@@ -233,7 +243,8 @@ class ScheduleLR(LRScheduler):
         self._go(self.last_epoch)
 
     def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
-        """Give one group another schedule or peak from here on, and write its rate at once; also one just added, even as is."""
+        """Give one group another schedule or peak from here on, and write its rate at once; also one just
+        added, even as is."""
         self._grow(schedule)
         i = range(len(self.base_lrs))[group]
         if peak is not None:
@@ -243,7 +254,8 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._go(self.last_epoch)
 
-    # Inside ----------------------------------------------------------------------------------------------------------
+    # Inside
+    # ----------------------------------------------------------------------------------------------------------
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""

@@ -70,7 +70,8 @@ def _order(table: Table) -> dict[str, float]:
 
 
 def _which(table: Table, names: Sequence[str], *, short: bool = False) -> str:
-    """The shortest warmup that raises the edge; of other treatments all that do. short: it was said before what it does."""
+    """The shortest warmup that raises the edge; of other treatments all that do. short: it was said before
+    what it does."""
     order = _order(table)
     ranked = sorted(names, key=order.__getitem__)
     if "warmup" in table.study.treatment:

@@ -6,26 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from preheat.analysis.answer import Found, answer, preliminary
-from preheat.analysis.cells import best_sets, cells, effects
 from preheat.analysis.curves import Drawn, Load, curves
-from preheat.analysis.early import milestones
 from preheat.analysis.edges import edges, pooled
+from preheat.analysis.effects import best_sets, cells, effects
 from preheat.analysis.findings import Counts, Findings
-from preheat.analysis.hypotheses import hypotheses
-from preheat.analysis.inside import insides
+from preheat.analysis.inside_edge import insides
 from preheat.analysis.notes import counts, notes, unmeasured
-from preheat.analysis.protocols import chose_on_test, gaps, optimism
-from preheat.analysis.protocols import notes as protocol_notes
 from preheat.analysis.results import Results
-from preheat.analysis.rules import rules
-from preheat.analysis.surface import honest
 from preheat.analysis.table import DONE, Table, names, number, tabulate
-from preheat.analysis.updates import updates
 from preheat.analysis.words import last_part
+from preheat.studies.regimes.first_epochs import milestones
+from preheat.studies.regimes.hypotheses import hypotheses
+from preheat.studies.regimes.protocols import chose_on_test, gaps, optimism
+from preheat.studies.regimes.protocols import notes as protocol_notes
+from preheat.studies.regimes.rules import rules
+from preheat.studies.regimes.surface import honest
+from preheat.studies.regimes.updates import updates
 
 
 def analyse(results: Results, load: Load | None = None) -> Findings:
-    """The findings of a study. load: reads one record with its trace, by run id; without it there are no curves.
+    """The findings of a study. load: reads one record with its trace, by run id; without it there are no
+    curves.
 
     Cells, curves and protocols are of every panel, all claims of the `honest` ones.
     """
@@ -97,7 +98,8 @@ def _nothing(results: Results) -> Findings:
 def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """One flat mapping for each run in the study's order: its axes, seed, outcome and metrics.
 
-    An axis is named by the last telling part of its path where that is unique; its value is a number or a label.
+    An axis is named by the last telling part of its path where that is unique; its value is a number or a
+    label.
     """
     study, rows = results.study, results.rows
     last = [last_part(path) for path in study.axes]

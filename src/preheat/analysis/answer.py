@@ -1,4 +1,5 @@
-"""The answer in one paragraph: how far the edge moves, what is left at a tuned rate and inside the edge, what to do."""
+"""The answer in one paragraph: how far the edge moves, what is left at a tuned rate and inside the edge, what
+to do."""
 
 from __future__ import annotations
 
@@ -10,12 +11,13 @@ from preheat.analysis.advice import near
 from preheat.analysis.findings import Cell, Edge, Effect, Inside, Pooled
 from preheat.analysis.moves import base_of, choices, edge_sentences, rate_of
 from preheat.analysis.notes import counts, unmeasured
-from preheat.analysis.surface import honest
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, count, human
+from preheat.studies.regimes.surface import honest
 
 _TESTED = (
-    "the test split also chose here (selection test, the seed's protocol); for results on images that no choice has seen run it "
+    "the test split also chose here (selection test, the seed's protocol); for results on images that no "
+    "choice has seen run it "
     "with selection validation too (--protocol both)."
 )
 
@@ -31,7 +33,8 @@ class Found(NamedTuple):
 
 
 def answer(table: Table, found: Found, *, tested: bool = False) -> str:
-    """A few short sentences in the page's units. Every treatment counts in each, so none is named for being the largest.
+    """A few short sentences in the page's units. Every treatment counts in each, so none is named for being
+    the largest.
 
     tested: the runs that are claimed of selected on the test split.
     """
@@ -151,7 +154,8 @@ def _inside(table: Table, insides: Sequence[Inside]) -> list[str]:
 
 
 def _place(table: Table, known: Sequence[Inside], settings: int) -> str:
-    """Where the treatments are compared: `well inside the edge` only where the value is at most half of it."""
+    """Where the treatments are compared: `well inside the edge` only where the value is at most half of
+    it."""
     if not table.numeric:
         return "where every run trained"
     if not known[0].well:

@@ -1,6 +1,8 @@
-"""What convex theory says of a schedule: a bound on the suboptimality of the last iterate, and the best peak rate.
+"""What convex theory says of a schedule: a bound on the suboptimality of the last iterate, and the best peak
+rate.
 
-For x_{t+1} = x_t - gamma eta_t g_t on a convex f, with E|g_t|^2 <= G_t^2 and D = |x_1 - x*|, and rates eta_1 ... eta_T:
+For x_{t+1} = x_t - gamma eta_t g_t on a convex f, with E|g_t|^2 <= G_t^2 and D = |x_1 - x*|, and rates eta_1
+... eta_T:
 
     E f(x_T) - f*  <=  t1 / gamma + gamma (t2 + t3)
 
@@ -8,13 +10,15 @@ For x_{t+1} = x_t - gamma eta_t g_t on a convex f, with E|g_t|^2 <= G_t^2 and D 
     t2 = c_1 / (2 S)             c_k = sum over t >= k of (eta_t G_t)^2
     t3 = 1/2 sum over k < T of (eta_k / b_{k+1}) (c_k / b_k)        b_k = eta_k + ... + eta_T
 
-It is least at gamma = sqrt(t1 / (t2 + t3)), with the value 2 sqrt(t1 (t2 + t3)). Rates of 0 at the end are cut off,
-since the last rate is divided by: the bound is then that of the iterate which met the last positive rate.
+It is least at gamma = sqrt(t1 / (t2 + t3)), with the value 2 sqrt(t1 (t2 + t3)). Rates of 0 at the end are
+cut off, since the last rate is divided by: the bound is then that of the iterate which met the last positive
+rate.
 
-The bound is of the form D G / sqrt(T): 2 for a linear decay to 0 as T grows, sqrt(1 + log T) or so for a constant rate.
-It is not tight (the linear decay's worst case is 1), and it is for one gradient norm along the run unless G_t is given:
-read it as a comparison of schedules. It knows nothing of what a warmup is for, and so counts a warmup as lost budget.
-Theorem 10 of Defazio et al. 2023, arXiv 2310.07831; used to explain cooldowns in Schaipp et al. 2025, arXiv 2501.18965.
+The bound is of the form D G / sqrt(T): 2 for a linear decay to 0 as T grows, sqrt(1 + log T) or so for a
+constant rate. It is not tight (the linear decay's worst case is 1), and it is for one gradient norm along the
+run unless G_t is given: read it as a comparison of schedules. It knows nothing of what a warmup is for, and
+so counts a warmup as lost budget. Theorem 10 of Defazio et al. 2023, arXiv 2310.07831; used to explain
+cooldowns in Schaipp et al. 2025, arXiv 2501.18965.
 """
 
 from __future__ import annotations
@@ -85,8 +89,8 @@ def table_bound(
 ) -> Bound:
     """The bound of any table of rates [T], in O(T): the least over all multiples of the table.
 
-    distance: D. gradient: G, or its value at every update [T]. A table in absolute rates gives the factor by which to
-    multiply them as `best_peak`.
+    distance: D. gradient: G, or its value at every update [T]. A table in absolute rates gives the factor by
+    which to multiply them as `best_peak`.
 
     >>> table_bound([1.0])
     Bound(value=1.0, best_peak=1.0, terms=(0.5, 0.5, 0.0))
@@ -110,12 +114,14 @@ def bound_curve(
     distance: float = 1.0,
     gradient: float | Sequence[float] | Array = 1.0,
 ) -> BoundCurve:
-    """The bound of every iterate x_t, from the first t rates: where the schedule lowers the loss, and how far.
+    """The bound of every iterate x_t, from the first t rates: where the schedule lowers the loss, and how
+    far.
 
-    peak: the rate of the factor 1 (default: the best one for x_T). at: the steps t, 1 <= t <= T (default: all T, or about
-    400 of them in a long run). O(T) for each step. While all rates are 0 the bound is D G_1, that of the start; where a
-    rate is 0 the iterate waits and so does its bound. Just after a sudden drop of the rate the bound leaps and comes back:
-    it divides by the few small rates since; that is the formula's doing, not training's.
+    peak: the rate of the factor 1 (default: the best one for x_T). at: the steps t, 1 <= t <= T (default: all
+    T, or about 400 of them in a long run). O(T) for each step. While all rates are 0 the bound is D G_1, that
+    of the start; where a rate is 0 the iterate waits and so does its bound. Just after a sudden drop of the
+    rate the bound leaps and comes back: it divides by the few small rates since; that is the formula's doing,
+    not training's.
 
     >>> from preheat.schedules import wsd
     >>> curve = bound_curve(wsd(cooldown="20%").resolve(1000).table(), at=[400, 800, 1000])
@@ -126,7 +132,8 @@ def bound_curve(
     best = table_bound(eta, distance=distance, gradient=norms).best_peak if peak is None else peak
     if not is_number(best) or best <= 0:
         raise UserError(
-            f"peak must be a finite rate above 0, got {peak!r}: write peak=0.1, or leave it out for the best one"
+            f"peak must be a finite rate above 0, got {peak!r}: write peak=0.1, or leave it out for the best "
+            "one"
         )
     _check(distance, norms, eta.size)
     few = _FULL if eta.size <= _FULL else _POINTS
@@ -150,7 +157,8 @@ def _value(eta: Array, norms: Array, distance: float, peak: float) -> float:
 
 
 def _terms(eta: Array, norms: Array, distance: float) -> tuple[float, float, float] | None:
-    """(t1, t2, t3) of the rates up to the last positive one; None where there is none. Sums run from the end: no cancellation."""
+    """(t1, t2, t3) of the rates up to the last positive one; None where there is none. Sums run from the end:
+    no cancellation."""
     positive = np.flatnonzero(eta)
     if not positive.size:
         return None
@@ -165,7 +173,8 @@ def _table(rates: Sequence[float] | Array) -> Array:
     eta = np.asarray(rates, dtype=np.float64)
     if eta.ndim != 1 or not eta.size or not (np.isfinite(eta) & (eta >= 0)).all():
         raise UserError(
-            f"rates are a list of finite numbers >= 0, one for each update, got {rates!r}: write schedule.resolve(T).table()"
+            f"rates are a list of finite numbers >= 0, one for each update, got {rates!r}: write "
+            "schedule.resolve(T).table()"
         )
     return eta
 
@@ -179,5 +188,6 @@ def _check(distance: float, norms: Array, total: int) -> None:
         raise UserError(f"distance must be a finite number above 0, got {distance!r}: write distance=1.0")
     if norms.shape not in ((), (total,)) or not (np.isfinite(norms) & (norms > 0)).all():
         raise UserError(
-            f"gradient is a norm above 0, or one for each of the {total} updates, got shape {norms.shape}: write gradient=1.0"
+            f"gradient is a norm above 0, or one for each of the {total} updates, got shape {norms.shape}: "
+            "write gradient=1.0"
         )

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.cells import Place, places
-from preheat.analysis.early import early_curves
+from preheat.analysis.effects import Place, places
 from preheat.analysis.findings import Curve
-from preheat.analysis.lines import MOST_POINTS, across, rounded, thin
-from preheat.analysis.protocols import Reading, reading
 from preheat.analysis.results import Results, Row
-from preheat.analysis.stats import Array
 from preheat.analysis.table import Table
 from preheat.core.canon import canonical
 from preheat.core.errors import UserError
 from preheat.core.record import Record, Series
+from preheat.stats.averaging import MOST_POINTS, across, rounded, thin
+from preheat.stats.estimates import Array
+from preheat.studies.regimes.first_epochs import early_curves
+from preheat.studies.regimes.protocols import Reading, reading
 
 Load = Callable[[str], Record]
 
@@ -39,9 +39,11 @@ def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Ro
 
 
 class Drawn(NamedTuple):
-    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not be read.
+    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not
+    be read.
 
-    early: what probes measured in the first epochs; readings: of runs whose task says on which split it selects.
+    early: what probes measured in the first epochs; readings: of runs whose task says on which split it
+    selects.
     """
 
     measured: tuple[Curve, ...] = ()
@@ -107,7 +109,8 @@ def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
 
 
 def _shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
-    """One curve for each treatment, without panel and condition, where they agree to 2 % of the peak on average.
+    """One curve for each treatment, without panel and condition, where they agree to 2 % of the peak on
+    average.
 
     A length in epochs is the same share of every run; only the grain of the steps differs between data sizes.
     """

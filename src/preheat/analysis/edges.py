@@ -2,17 +2,17 @@
 
 A run *trained* if it finished and its validation score is above halfway between chance and the best mean
 validation score of its panel and condition. Per seed the edge lies between the highest value below the first
-failure and that failure, at their geometric mean; values too low to train at all, below the first that trained,
-are no failures. A seed that trained at every value, or at none, is censored and counts with the end of its
-grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more than a quarter
-of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in log2) only, so its standard
-deviation is at least g / sqrt(12).
+failure and that failure, at their geometric mean; values too low to train at all, below the first that
+trained, are no failures. A seed that trained at every value, or at none, is censored and counts with the end
+of its grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more
+than a quarter of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in
+log2) only, so its standard deviation is at least g / sqrt(12).
 
 Nothing is chosen here, so all seeds are used.
 
-Three families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and treatment,
-all conditions together), which answer whether a treatment moves the edge at all; whether each of them depends on the
-condition; and the ratios of single conditions.
+Three families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and
+treatment, all conditions together), which answer whether a treatment moves the edge at all; whether each of
+them depends on the condition; and the ratios of single conditions.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
-from preheat.analysis.cells import Place, places
+from preheat.analysis.effects import Place, places
 from preheat.analysis.findings import Edge, EdgePoint, Estimate, Pooled
-from preheat.analysis.stats import Array, holm
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
+from preheat.stats.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
+from preheat.stats.estimates import Array, holm
 
 
 class SeedEdges(NamedTuple):
@@ -95,7 +95,8 @@ def _level(e: SeedEdges) -> Bounded:
 
 
 def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
-    """For (edge, baseline's edge) of each condition: log2 of the ratio. Two beyond the same end of one grid say nothing."""
+    """For (edge, baseline's edge) of each condition: log2 of the ratio. Two beyond the same end of one grid
+    say nothing."""
     mine = SeedEdges(*(np.array(x) for x in zip(*(m for m, _ in pairs), strict=True)))
     base = SeedEdges(*(np.array(x) for x in zip(*(b for _, b in pairs), strict=True)))
     hidden = (mine.side != 0) & (mine.side == base.side) & (mine.log2 == base.log2)
@@ -105,7 +106,8 @@ def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
 
 
 def edges(table: Table) -> tuple[Edge, ...]:
-    """The edge of every setting, and its ratio to the baseline's; p values adjusted by Holm over all ratios."""
+    """The edge of every setting, and its ratio to the baseline's; p values adjusted by Holm over all
+    ratios."""
     if table.numeric is None:
         return ()
     good = trained(table)

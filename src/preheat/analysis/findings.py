@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from preheat.analysis.regime_findings import Gap, Milestone, Optimism, Updates
+    from preheat.studies.regimes.findings import Gap, Milestone, Optimism, Updates
 
 Verdict = Literal["supported", "contradicted", "not decided"]
 Difference = Literal["better", "worse", "equivalent", "not decided"]
@@ -25,8 +25,8 @@ Bound = Literal["exact", "at least", "at most", "open"]
 class Estimate:
     """A mean over n seeds with its 95 % interval. n = 1 has no interval (lo = hi = None): a description only.
 
-    bound: "at least" where the truth may lie above the mean by an unknown amount (hi is None), "at most" where below
-    (lo is None), "open" where either (both are None).
+    bound: "at least" where the truth may lie above the mean by an unknown amount (hi is None), "at most"
+    where below (lo is None), "open" where either (both are None).
     """
 
     mean: float
@@ -38,7 +38,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One scientific setting at its chosen nuisance (peak rate), judged on the seeds that did not choose it."""
+    """One scientific setting at its chosen nuisance (peak rate), judged on the seeds that did not choose
+    it."""
 
     panel: str
     condition: str
@@ -97,10 +98,11 @@ class EdgePoint:
 class Edge:
     """The edge of stability in the numeric nuisance: the highest value at which training still works.
 
-    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every value or
-    at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by seed; None for the
-    baseline. Where more than a quarter of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
-    p_adjusted: Holm's over all ratios of the report; None where a bound leaves the direction open.
+    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every
+    value or at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by
+    seed; None for the baseline. Where more than a quarter of the seeds are censored to one side, an estimate
+    is a bound (`Estimate.bound`). p_adjusted: Holm's over all ratios of the report; None where a bound leaves
+    the direction open.
     """
 
     panel: str
@@ -115,11 +117,13 @@ class Edge:
 
 @dataclass(frozen=True)
 class Pooled:
-    """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in log2.
+    """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in
+    log2.
 
-    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family of their own.
-    change: the factor by which the ratio changes with each doubling of a numeric condition; None for other conditions.
-    change_p, change_p_adjusted: of "the ratio does not depend on the condition", Holm's over these alone.
+    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family
+    of their own. change: the factor by which the ratio changes with each doubling of a numeric condition;
+    None for other conditions. change_p, change_p_adjusted: of "the ratio does not depend on the condition",
+    Holm's over these alone.
     """
 
     panel: str
@@ -135,11 +139,13 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Inside:
-    """Inside the edge: the widest difference among treatments, and whether all are equivalent within the margin.
+    """Inside the edge: the widest difference among treatments, and whether all are equivalent within the
+    margin.
 
-    value: the nuisance value used: the highest that is at most half of the highest at which everything trained, else
-    that one. well: whether it is at most half of it, so that one may say "well inside the edge".
-    seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean, and its interval.
+    value: the nuisance value used: the highest that is at most half of the highest at which everything
+    trained, else that one. well: whether it is at most half of it, so that one may say "well inside the
+    edge". seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean,
+    and its interval.
     """
 
     panel: str
@@ -154,7 +160,8 @@ class Inside:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from it.
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from
+    it.
 
     p: two-sided, as the interval is, so that supported means p < 0.05 and an effect above 0.
     text: what the effect, its interval and the verdict do not say by themselves.
@@ -173,7 +180,8 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class RuleScore:
-    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its interval."""
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its
+    interval."""
 
     name: str
     formula: str
@@ -183,7 +191,8 @@ class RuleScore:
 
 @dataclass(frozen=True)
 class Rule:
-    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out conditions."""
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out
+    conditions."""
 
     panel: str
     intercept: Estimate
@@ -220,9 +229,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything a report shows. `notes` are limits and surprises in words (one seed, missing runs, censored edges).
+    """Everything a report shows. `notes` are limits and surprises in words (one seed, missing runs, censored
+    edges).
 
-    updates, optimism, gaps, early (what probes measured, x in epochs), milestones: where the study has what they need.
+    updates, optimism, gaps, early (what probes measured, x in epochs), milestones: where the study has what
+    they need.
     """
 
     name: str

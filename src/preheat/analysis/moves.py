@@ -1,8 +1,9 @@
-"""What the answer says of the edge of stability: where it surely moves, and whether that depends on the condition.
+"""What the answer says of the edge of stability: where it surely moves, and whether that depends on the
+condition.
 
-A panel depends if the move of any treatment surely changes with the condition: then single conditions are told, because
-a mean over all would hide it. Else it moves if the mean over all conditions surely does. Else single conditions are told
-if any is sure. Else it is still.
+A panel depends if the move of any treatment surely changes with the condition: then single conditions are
+told, because a mean over all would hide it. Else it moves if the mean over all conditions surely does. Else
+single conditions are told if any is sure. Else it is still.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from preheat.analysis.findings import Edge, Estimate, Pooled
-from preheat.analysis.stats import ALPHA
 from preheat.analysis.table import Table, number
 from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain, spoken, within
+from preheat.stats.estimates import ALPHA
 
 MOST = 4
 
@@ -75,7 +76,8 @@ def choices(table: Table) -> str:
 
 
 def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[str]:
-    """A sentence for each of a few panels in which something moves, and one for all in which nothing is shown to."""
+    """A sentence for each of a few panels in which something moves, and one for all in which nothing is shown
+    to."""
     if table.numeric is None or len(table.treatments) < 2:
         return []
     if not pooled:
@@ -162,7 +164,8 @@ def _over(table: Table) -> str:
 
 
 def _alike(table: Table, panel: Panel) -> str:
-    """Where a move that is told for all conditions together is sure by itself; that it is not shown to depend on them."""
+    """Where a move that is told for all conditions together is sure by itself; that it is not shown to depend
+    on them."""
     if len(table.conditions) < 2:
         return ""
     at = conditions_of(table, panel)
@@ -246,7 +249,8 @@ def _names(table: Table, treatments: Sequence[str]) -> str:
 
 
 def _besides(table: Table, panel: Panel) -> str:
-    """In a panel that depends: treatments that are not shown to, and whose mean over the conditions surely moves."""
+    """In a panel that depends: treatments that are not shown to, and whose mean over the conditions surely
+    moves."""
     some = [r for r in panel.pooled if sure(r) and not depends(r)]
     if panel.kind != "depends" or not some or len(some) > MOST:
         return ""

@@ -51,7 +51,8 @@ def _trace_notes(unread: int) -> list[str]:
         return []
     whose = "its stored trace is" if unread == 1 else "their stored traces are"
     return [
-        f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and count."
+        f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and "
+        "count."
     ]
 
 
@@ -66,7 +67,8 @@ def _seed_notes(table: Table) -> list[str]:
         out.append(f"With {judging} judging seeds intervals are wide; more seeds say more.")
     if table.biased:
         out.append(
-            "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the chosen value are "
+            "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the "
+            "chosen value are "
             "biased towards the good side, and no verdicts are given. Set choosing to 1 or more."
         )
     if table.study.choosing == 1 and bool((table.planned.sum(axis=-1) > 1).any()):
@@ -75,7 +77,8 @@ def _seed_notes(table: Table) -> list[str]:
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):
         out.append(
-            f"The baseline {label(named)} is not among the treatments; {table.treatments.labels[table.base]} is used."
+            f"The baseline {label(named)} is not among the treatments; {table.treatments.labels[table.base]} "
+            "is used."
         )
     return out
 
@@ -97,7 +100,8 @@ def _run_notes(table: Table) -> list[str]:
     if table.step >= 5e-5 and table.study.metric == "accuracy":
         steps = u.difference(table.step, sign=False)
         out.append(
-            f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding makes."
+            f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding "
+            "makes."
         )
     return out
 

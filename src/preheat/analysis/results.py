@@ -78,6 +78,7 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"study.json must hold a study and its points, this one does not ({type(error).__name__}: {error}): "
+            f"study.json must hold a study and its points, this one does not ({type(error).__name__}: "
+            f"{error}): "
             "run the study's command again, which writes it anew and trains nothing twice"
         ) from error

@@ -1,8 +1,9 @@
-"""What a schedule is, measured without training: how fast it falls, what it spends, how it changes with the budget.
+"""What a schedule is, measured without training: how fast it falls, what it spends, how it changes with the
+budget.
 
-All of it is read off s(t), the schedule before any sampling (`Resolved.curve`), but for `difference`, which compares what
-the updates get. Times are in steps, budgets in steps at the peak rate. Every function takes what `resolve` takes:
-per_epoch, peak, samples, tokens.
+All of it is read off s(t), the schedule before any sampling (`Resolved.curve`), but for `difference`, which
+compares what the updates get. Times are in steps, budgets in steps at the peak rate. Every function takes
+what `resolve` takes: per_epoch, peak, samples, tokens.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _SAME = 1e-12  # factors closer than this are equal
 
 
 class Known(TypedDict, total=False):
-    """What a schedule may need to know of its run: steps in an epoch, the peak rate, samples and tokens in a step."""
+    """What a schedule may need to know of its run: steps in an epoch, the peak rate, samples and tokens in a
+    step."""
 
     per_epoch: float | None
     peak: float | None
@@ -62,7 +64,8 @@ class BudgetCurve(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """Of a run of `total` steps: where it falls below the level, its area above it until then, the area's relative change."""
+    """Of a run of `total` steps: where it falls below the level, its area above it until then, the area's
+    relative change."""
 
     total: int
     crossing: float
@@ -72,7 +75,8 @@ class Reach(NamedTuple):
 
 @dataclass(frozen=True)
 class Insensitivity:
-    """How much the early part of a schedule changes with the budget; `worst` is the largest change, 0 the best."""
+    """How much the early part of a schedule changes with the budget; `worst` is the largest change, 0 the
+    best."""
 
     level: float
     runs: tuple[Reach, ...]
@@ -99,8 +103,9 @@ class Row(NamedTuple):
 class Difference:
     """Two schedules on one run, update by update.
 
-    largest: the greatest |b - a|, at update `largest_step`; l1: the sum of |b - a| over the updates; budget: the exact
-    budget of b less that of a; first_step: the first update that differs (by more than 1e-12), None if none does.
+    largest: the greatest |b - a|, at update `largest_step`; l1: the sum of |b - a| over the updates; budget:
+    the exact budget of b less that of a; first_step: the first update that differs (by more than 1e-12), None
+    if none does.
     """
 
     total: int
@@ -119,8 +124,9 @@ class Difference:
 def decay_rate(schedule: Rule, total: int, *, points: int = 500, **known: Unpack[Known]) -> DecayRate:
     """-d eta / dt on an even grid of `points` positions, each in the middle of its cell.
 
-    A central difference over 2e-5 of the run that never reaches across a boundary: the slope at a kink is that of the
-    side on which the position lies, and a jump is listed, never smeared. Negative where the schedule rises.
+    A central difference over 2e-5 of the run that never reaches across a boundary: the slope at a kink is
+    that of the side on which the position lies, and a jump is listed, never smeared. Negative where the
+    schedule rises.
 
     >>> from preheat.schedules import linear, step
     >>> decay_rate(linear(), 200, points=2).rate.round(12)
@@ -156,7 +162,8 @@ def budget(schedule: Rule, totals: Sequence[int], **known: Unpack[Known]) -> dic
 
 
 def budget_curve(schedule: Rule, total: int, *, points: int = 101, **known: Unpack[Known]) -> BudgetCurve:
-    """How the budget is spent: the part of it that is over at `points` even places of the run, both ends among them.
+    """How the budget is spent: the part of it that is over at `points` even places of the run, both ends
+    among them.
 
     >>> from preheat.schedules import linear
     >>> budget_curve(linear(), 200, points=3).share.round(12)
@@ -179,12 +186,13 @@ def insensitivity(
     level: float = 0.8,
     **known: Unpack[Known],
 ) -> Insensitivity:
-    """How much the area above `level` times the peak rate changes with the budget: 0 where no budget is felt at first.
+    """How much the area above `level` times the peak rate changes with the budget: 0 where no budget is felt
+    at first.
 
-    M(N) is the integral of s - level from where a run of N steps first reaches the level to n_c, where it first falls below
-    it; the change is |M(N) - M(N_max)| / M(N_max). A schedule that merely stretches with N changes by 1 - N / N_max.
-    schedule: one for all budgets, or a function of N that makes it. A rule that falls and rises again within 1/4096 of the
-    run may be missed.
+    M(N) is the integral of s - level from where a run of N steps first reaches the level to n_c, where it
+    first falls below it; the change is |M(N) - M(N_max)| / M(N_max). A schedule that merely stretches with N
+    changes by 1 - N / N_max. schedule: one for all budgets, or a function of N that makes it. A rule that
+    falls and rises again within 1/4096 of the run may be missed.
 
     >>> from preheat.schedules import linear
     >>> for r in insensitivity(linear(), [250, 1000]).runs: print(r.total, round(r.crossing, 9), round(r.area, 9), r.change)
@@ -213,7 +221,8 @@ def insensitivity(
 def difference(a: Rule, b: Rule, total: int, **known: Unpack[Known]) -> Difference:
     """Where, how far and from when on two schedules differ on a run of `total` steps; `b` against `a`.
 
-    The rows are the updates at which something begins or ends, the first that differs and the one that differs most.
+    The rows are the updates at which something begins or ends, the first that differs and the one that
+    differs most.
 
     >>> from preheat.schedules import cosine, linear
     >>> d = difference(linear(at="left"), cosine(at="left"), 4)
@@ -254,7 +263,8 @@ def _area(run: Resolved, cuts: Array, span: tuple[float, float], *, above: float
 
 
 def _halved(f: Callable[[Array], Array], a: float, b: float, near: float) -> float:
-    """The integral, halved until halves agree with the whole: a bend that is no boundary, as between two cycles, is found."""
+    """The integral, halved until halves agree with the whole: a bend that is no boundary, as between two
+    cycles, is found."""
     middle = (a + b) / 2
     halves = integral(f, a, middle) + integral(f, middle, b)
     if abs(integral(f, a, b) - halves) <= near or not a < middle < b:
@@ -263,7 +273,8 @@ def _halved(f: Callable[[Array], Array], a: float, b: float, near: float) -> flo
 
 
 def _crossings(run: Resolved, cuts: Array, level: float) -> tuple[float, float]:
-    """Where the factor first reaches the level, and where it first falls below it after that: T where it never does."""
+    """Where the factor first reaches the level, and where it first falls below it after that: T where it
+    never does."""
     each = _GRID // (cuts.size - 1) + 2
     t = np.linspace(cuts[:-1], cuts[1:], each, axis=1)
     s = np.column_stack([run.curve(t[:, :-1]), run.curve(t[:, -1], after=False)]).ravel()

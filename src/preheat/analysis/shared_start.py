@@ -27,10 +27,12 @@ class Shared(NamedTuple):
 def shared_start(
     schedule: Rule, totals: Sequence[int], *, tolerance: float = 0.01, **known: Unpack[Known]
 ) -> tuple[Shared, ...]:
-    """For each budget N, how far |s_N(t) - s_M(t)| <= tolerance holds from t = 0 on, M the largest of the budgets.
+    """For each budget N, how far |s_N(t) - s_M(t)| <= tolerance holds from t = 0 on, M the largest of the
+    budgets.
 
-    A part of 1 is a run that the longer one merely continues. What was learnt of the peak rate, or of the first losses, in a
-    short run holds in a longer one as far as this. Unlike `insensitivity`, it does not count a long plateau against a schedule.
+    A part of 1 is a run that the longer one merely continues. What was learnt of the peak rate, or of the
+    first losses, in a short run holds in a longer one as far as this. Unlike `insensitivity`, it does not
+    count a long plateau against a schedule.
 
     >>> from preheat.schedules import constant, cosine, wsd
     >>> for s in (constant(), wsd(warmup=10, cooldown="20%"), cosine()): print(round(shared_start(s, [250, 1000])[0].part, 3))

@@ -1,11 +1,12 @@
 """A study's results as arrays: [P, C, T, V, S] = panels, conditions, treatments, nuisance values, seeds.
 
 What a run scores where it has no number:
-diverged, or a metric that is not finite: as much as a model that learnt nothing on its task, `chance_<metric>` of its
-summary, else the worst of its panel or of all; where no run tells it 0 for an accuracy, else the worst value that any
-finished run reached. Leaving such runs out would reward a setting for losing its bad runs.
-failed or missing, or done without this metric (its task has other ones): unknown (NaN). It is left out where
-numbers are reported, and counts as the worst where a nuisance is chosen, so an unfinished setting is not preferred.
+diverged, or a metric that is not finite: as much as a model that learnt nothing on its task,
+`chance_<metric>` of its summary, else the worst of its panel or of all; where no run tells it 0 for an
+accuracy, else the worst value that any finished run reached. Leaving such runs out would reward a setting for
+losing its bad runs. failed or missing, or done without this metric (its task has other ones): unknown (NaN).
+It is left out where numbers are reported, and counts as the worst where a nuisance is chosen, so an
+unfinished setting is not preferred.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.results import Results, Row
-from preheat.analysis.stats import Array, resolution
 from preheat.core.canon import canonical
 from preheat.core.grid import label
 from preheat.core.study import Study
+from preheat.stats.estimates import Array, resolution
 
 UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
@@ -43,10 +44,10 @@ class Axis:
 class Table:
     """The arrays and their axes. Values of panels and nuisances are {path: value}.
 
-    state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged among such.
-    validation, test: scores as the module says, NaN where unknown. chance: the score of a model that learnt nothing.
-    total, per_epoch [P, C, T]: steps, NaN where no run tells.
-    others: the metrics of done runs without this one.
+    state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged
+    among such. validation, test: scores as the module says, NaN where unknown. chance: the score of a model
+    that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where no run tells. others: the metrics of
+    done runs without this one.
     """
 
     study: Study
@@ -207,7 +208,8 @@ def _long(short: str, value: Any) -> str:
 
 
 def _straight(axis: Axis) -> Axis:
-    """Numbers that go up and down, as where panels differ in them, in the direction of the first two; else as it is."""
+    """Numbers that go up and down, as where panels differ in them, in the direction of the first two; else as
+    it is."""
     values = [v for value in axis.values for v in value.values()]
     steps = np.diff([float(v) for v in values]) if all(number(v) for v in values) else np.zeros(0)
     if not (steps > 0).any() or not (steps < 0).any():
@@ -261,7 +263,8 @@ def _unmeasured(study: Study, row: Row) -> bool:
 
 
 def _foreign(state: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Panels and conditions whose done runs all lack the metric: a diverged run has no score there either, and no edge."""
+    """Panels and conditions whose done runs all lack the metric: a diverged run has no score there either,
+    and no edge."""
     inside = (2, 3, 4)
     lacks = (state == UNMEASURED).any(axis=inside, keepdims=True) & ~(state == DONE).any(
         axis=inside, keepdims=True
@@ -274,7 +277,8 @@ def _finite(value: Any) -> float:
 
 
 def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], *, seen: Array) -> Array:
-    """[P, C, T, V, S]: the score of a model that learnt nothing, as the module says; NaN where no run is planned.
+    """[P, C, T, V, S]: the score of a model that learnt nothing, as the module says; NaN where no run is
+    planned.
 
     seen [2, P, C, T, V, S]: all scores.
     """

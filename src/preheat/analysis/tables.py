@@ -29,10 +29,11 @@ def _plain(value: Any) -> Any:
 
 
 def tables(findings: Findings) -> dict[str, list[Flat]]:
-    """{name: rows} for CSV files. An estimate becomes the columns x, x_lo, x_hi and x_n; lists are joined by spaces.
+    """{name: rows} for CSV files. An estimate becomes the columns x, x_lo, x_hi and x_n; lists are joined by
+    spaces.
 
-    edge is in the unit of the nuisance; factor is an edge over the baseline's (1 = unmoved), change_factor by how much
-    that changes with each doubling of the condition. x_bound says where they are bounds.
+    edge is in the unit of the nuisance; factor is an edge over the baseline's (1 = unmoved), change_factor by
+    how much that changes with each doubling of the condition. x_bound says where they are bounds.
     """
     f = findings
     return {

@@ -1,4 +1,5 @@
-"""Numbers and names in human form, for the texts of the analysis and for the page: 91.3 %, +0.4 points, with SGD."""
+"""Numbers and names in human form, for the texts of the analysis and for the page: 91.3 %, +0.4 points, with
+SGD."""
 
 from __future__ import annotations
 
@@ -240,7 +241,8 @@ def within(panel: str) -> str:
 
 
 def spoken(path: str, label: str) -> str:
-    """A treatment in a sentence: a warmup is a length, and one of length zero is none; nothing may move either.
+    """A treatment in a sentence: a warmup is a length, and one of length zero is none; nothing may move
+    either.
 
     >>> spoken("schedule.warmup", "1ep"), spoken("schedule.warmup", "0ep"), spoken("schedule.name", "cosine")
     ('1\\xa0epoch', 'no warmup', 'cosine')

@@ -1,4 +1,5 @@
-"""Compare schedules without training: what they spend, how they fall, how they change with the budget, what theory says."""
+"""Compare schedules without training: what they spend, how they fall, how they change with the budget, what
+theory says."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def measured(
 ) -> dict[str, Any]:
     """All that is printed, as JSON data: a mapping for each schedule and, of two, their difference.
 
-    strict: a schedule that does not fit one of the budgets is an error; else both are left out, and a note says why.
+    strict: a schedule that does not fit one of the budgets is an error; else both are left out, and a note
+    says why.
     """
     from preheat.analysis.convex import convex_bound
     from preheat.analysis.schedule_metrics import difference, insensitivity
@@ -175,6 +177,7 @@ def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]
         )
     if max(found) > MOST_STEPS:
         raise UserError(
-            f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter lengths"
+            f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter "
+            "lengths"
         )
     return sorted(map(int, found))

@@ -1,4 +1,5 @@
-"""Show what there is of the image sets, fetch the official files and check them, or write files that imitate them."""
+"""Show what there is of the image sets, fetch the official files and check them, or write files that imitate
+them."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def counted(images: list[int] | tuple[int, ...]) -> str:
 
 
 def imitate(name: str, per_class: int) -> None:
-    """Write the imitated files of a set. Errors: UserError where the set is there, or too many images are asked for."""
+    """Write the imitated files of a set. Errors: UserError where the set is there, or too many images are
+    asked for."""
     from preheat.store.blobs import write_atomic
     from preheat.tasks.files import folder, found
     from preheat.tasks.imitation import imitation
@@ -99,7 +101,8 @@ def imitate(name: str, per_class: int) -> None:
     files = named(name)
     if places := found(files):
         raise UserError(
-            f"imitated images never replace a file, {places[0]} is there: move it away, or name another --data folder"
+            f"imitated images never replace a file, {places[0]} is there: move it away, or name another "
+            "--data folder"
         )
     most = files.images[0] // files.classes
     if per_class > most:

@@ -1,4 +1,5 @@
-"""The command `preheat`. Each command's module is imported when it is called; none imports torch to parse or to help."""
+"""The command `preheat`. Each command's module is imported when it is called; none imports torch to parse or
+to help."""
 
 from __future__ import annotations
 
@@ -83,7 +84,8 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 where runs failed, 2 for the user's mistakes, 130 for Ctrl-C."""
+    """Run the command line; returns the exit code: 0, 1 where runs failed, 2 for the user's mistakes, 130 for
+    Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _print_anything()

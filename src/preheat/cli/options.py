@@ -44,7 +44,8 @@ def device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
         "--device",
         metavar="DEVICE",
         default="auto",
-        help="auto (default: what measures fastest of the CPU and, where there is one, the GPU), cpu, cuda or cuda:1",
+        help="auto (default: what measures fastest of the CPU and, where there is one, the GPU), cpu, cuda "
+        "or cuda:1",
     )
 
 
@@ -103,7 +104,8 @@ def read_imports(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def joined(words: Sequence[str]) -> list[str]:
-    """Words of a command line with negative values bound to their options, which argparse else takes for options.
+    """Words of a command line with negative values bound to their options, which argparse else takes for
+    options.
 
     >>> joined(["digits", "--peak-lr", "-1e-3", "--seed", "3"])
     ['digits', '--peak-lr=-1e-3', '--seed', '3']
@@ -170,12 +172,13 @@ def settings(pairs: Sequence[str]) -> Setting:
 
 
 def value(text: str) -> Any:
-    """What a text on the command line means, as in a file: a number, true or false, null, a list, or the text itself.
+    """What a text on the command line means, as in a file: a number, true or false, null, a list, or the text
+    itself.
 
     >>> value("1e-3"), value("[4e-6, 50%]"), value("1-sqrt")
     (0.001, [4e-06, '50%'], '1-sqrt')
     """
-    from preheat.studies.syntax import PARSERS, BadSyntax, Lines
+    from preheat.studyfiles.syntax import PARSERS, BadSyntax, Lines
 
     found = Lines()
     try:

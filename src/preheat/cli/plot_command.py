@@ -1,4 +1,5 @@
-"""Draw one or more schedules as PNG, SVG or PDF, or all of them as one page with sliders. No training, no torch."""
+"""Draw one or more schedules as PNG, SVG or PDF, or all of them as one page with sliders. No training, no
+torch."""
 
 from __future__ import annotations
 
@@ -51,11 +52,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _picture(args: argparse.Namespace) -> Path:
-    from preheat.report.schedule_plot import save_figure, schedule_figure
+    from preheat.pictures.plot import save_figure, schedule_figure
 
     if not args.schedules:
         raise UserError(
-            "plot draws the schedules that are named, got none: write preheat plot cosine, or preheat plot --gallery"
+            "plot draws the schedules that are named, got none: write preheat plot cosine, or preheat plot "
+            "--gallery"
         )
     run = horizon(args)
     peak = 1.0 if run.peak is None else run.peak
@@ -67,7 +69,7 @@ def _picture(args: argparse.Namespace) -> Path:
 
 
 def _gallery(args: argparse.Namespace) -> Path:
-    from preheat.report.schedule_gallery import write_gallery
+    from preheat.pictures.gallery import write_gallery
 
     own = args.unit != "steps" or any(
         (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)

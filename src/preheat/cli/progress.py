@@ -10,7 +10,8 @@ TERMINAL_SECONDS, LOG_SECONDS = 0.1, 10.0
 
 
 class Bar:
-    """Share of the work, runs done, runs done per second, time left. work: run-steps, the measure of share and time left."""
+    """Share of the work, runs done, runs done per second, time left. work: run-steps, the measure of share
+    and time left."""
 
     def __init__(self, runs: int, work: int, out: TextIO | None = None) -> None:
         self.runs, self.work, self.out = runs, max(work, 1), out or sys.stderr

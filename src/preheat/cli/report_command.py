@@ -1,4 +1,5 @@
-"""Write a study's report again from its records: report.html, summary.json, tables and figures, or another format."""
+"""Write a study's report again from its records: report.html, summary.json, tables and figures, or another
+format."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=("html", "seed"),
         default="html",
-        help="html: the report (default); seed: the files of 'Learning Rate Warmup Across Data Regimes', for WarmupAnalyzer",
+        help="html: the report (default); seed: the files of 'Learning Rate Warmup Across Data Regimes', for "
+        "WarmupAnalyzer",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=folder, help="where --format seed writes (default: RESULTS/STUDY/seed)"
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.out is not None:
         raise UserError(
-            f"--out is for --format seed; a report lies in its study's folder, got --out {args.out}: leave it out"
+            f"--out is for --format seed; a report lies in its study's folder, got --out {args.out}: leave "
+            "it out"
         )
     print(f"report: {write(root, name)}")
 
@@ -71,7 +74,7 @@ def write(root: Path, name: str) -> Path:
 
 def write_seed(root: Path, name: str, out: Path) -> Path:
     """Write the seed's files of the study `name` into `out`; gives the path of all_results.json."""
-    from preheat.report.seed_format import write_seed_files
+    from preheat.studies.regimes.original_files import write_seed_files
 
     return write_seed_files(*_opened(root, name), out)
 

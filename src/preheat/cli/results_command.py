@@ -118,7 +118,8 @@ def _one(store: Any, args: argparse.Namespace) -> None:
         return
     if args.trace not in head.series:
         raise UserError(
-            f"record {head.id} has no series {args.trace!r}: it has {', '.join(sorted(head.series)) or 'none'}"
+            f"record {head.id} has no series {args.trace!r}: it has "
+            f"{', '.join(sorted(head.series)) or 'none'}"
         )
     print("step,value")
     series = store.trace(head, only=[args.trace])[args.trace]

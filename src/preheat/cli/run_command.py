@@ -119,7 +119,7 @@ def declared(args: argparse.Namespace) -> Run:
         given["probes"] = args.probes
     over = settings(args.pairs)
     if args.task.endswith((".yaml", ".yml", ".toml", ".json")):
-        from preheat.studies.reader import read_run
+        from preheat.studyfiles.reader import read_run
 
         whole = (args.schedule or "").startswith("@")  # then the run's own schedule has no say
         left_out = ("format", "schedule") if whole else ("format",)
@@ -136,14 +136,16 @@ def _schedule(args: argparse.Namespace) -> dict[str, Any]:
         return said
     if "warmup" in said:
         raise UserError(
-            f"the warmup is given once, got --warmup {args.warmup} beside --schedule {args.schedule}, which has one: "
+            f"the warmup is given once, got --warmup {args.warmup} beside --schedule {args.schedule}, which "
+            "has one: "
             "leave one out"
         )
     return {**said, "warmup": args.warmup}
 
 
 def _train(one: Run, store: Store, on: str) -> bool:
-    """Train on a device and store; False if it was stopped, with a checkpoint from which the same command goes on."""
+    """Train on a device and store; False if it was stopped, with a checkpoint from which the same command
+    goes on."""
     from preheat.lab.claims import Claims
     from preheat.lab.measure import alone
     from preheat.lab.plan import Unit
@@ -214,7 +216,8 @@ def show(record: Record) -> None:
     status = record.status
     if status.outcome == "diverged":
         print(
-            f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer finite. "
+            f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer "
+            "finite. "
             "A lower peak rate or a longer warmup may help."
         )
     else:

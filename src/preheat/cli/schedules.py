@@ -1,7 +1,7 @@
 """Schedules as words of a command line, and the run that they are looked at on.
 
-`cosine`, `wsd:cooldown=20%,cooldown_curve=1-sqrt`, `step:milestones=[50%,75%]`, `@mine.yaml`: `run`, `plot` and `compare`
-read them alike.
+`cosine`, `wsd:cooldown=20%,cooldown_curve=1-sqrt`, `step:milestones=[50%,75%]`, `@mine.yaml`: `run`, `plot`
+and `compare` read them alike.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _OPTIONS = {
 
 
 class Horizon(NamedTuple):
-    """The run that schedules are looked at on: steps, steps in an epoch, peak rate; None where nobody said."""
+    """The run that schedules are looked at on: steps, steps in an epoch, peak rate; None where nobody
+    said."""
 
     total: int
     per_epoch: int | None
@@ -51,7 +52,8 @@ class Horizon(NamedTuple):
 
 
 def look(parser: argparse.ArgumentParser, schedules: str) -> None:
-    """The options of the commands that look at schedules without training. schedules: how many, as argparse has it."""
+    """The options of the commands that look at schedules without training. schedules: how many, as argparse
+    has it."""
     add = parser.add_argument
     add("schedules", nargs=schedules, metavar="SCHEDULE", help=HELP)
     add("--warmup", metavar="LENGTH", help="of all but files: 500 (steps), 5ep (epochs) or 5%% (of the run)")
@@ -109,7 +111,8 @@ def in_options() -> Iterator[None]:
     ...     raise UserError("a length in epochs (5ep) needs the steps per epoch: give per_epoch=..., or write steps")
     Traceback (most recent call last):
     ...
-    preheat.core.errors.UserError: a length in epochs (5ep) needs the steps per epoch: give --steps-per-epoch N, or write steps
+    preheat.core.errors.UserError: a length in epochs (5ep) needs the steps per epoch: give --steps-per-epoch
+    N, or write steps
     """
     try:
         yield
@@ -123,8 +126,9 @@ def in_options() -> Iterator[None]:
 def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None) -> dict[str, Rule]:
     """{word as typed: schedule} of words `name`, `name:option=value,option=value` or `@FILE`, in their order.
 
-    A value is read as YAML: a number, a length, a text, or a [list, of, them]. shared: options of all the schedules but
-    those in files; a word's own go before them. Errors: UserError for what is unknown, malformed or named twice.
+    A value is read as YAML: a number, a length, a text, or a [list, of, them]. shared: options of all the
+    schedules but those in files; a word's own go before them. Errors: UserError for what is unknown,
+    malformed or named twice.
 
     >>> for word, schedule in schedule_words(["cosine", "wsd:cooldown=10%,final=0.1"], {"warmup": 5}).items():
     ...     print(word, "|", schedule)
@@ -135,7 +139,8 @@ def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None
     for word in words:
         if word in made:
             raise UserError(
-                f"each schedule is named once, got {word!r} twice: give one of them an option, such as {word}:at=left"
+                f"each schedule is named once, got {word!r} twice: give one of them an option, such as "
+                f"{word}:at=left"
             )
         one = declared(word)
         made[word] = build(
@@ -151,7 +156,7 @@ def declared(word: str) -> Spec:
     {'name': 'cosine', 'warmup': '5%'}
     """
     if word.startswith("@"):
-        from preheat.studies.reader import read_schedule
+        from preheat.studyfiles.reader import read_schedule
 
         return read_schedule(word[1:])
     name, colon, text = word.partition(":")
@@ -170,7 +175,8 @@ def _options(word: str, text: str) -> dict[str, Any]:
         key, equals, given = (part.strip() for part in pair.partition("="))
         if not key or not equals or not given:
             raise UserError(
-                f"a schedule's options are option=value, got {pair!r} in {word!r}: write wsd:cooldown=20%,final=0.1"
+                f"a schedule's options are option=value, got {pair!r} in {word!r}: write "
+                "wsd:cooldown=20%,final=0.1"
             )
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")

@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> int:
     get_ready(points, args.results, fetch=not args.dry_run)
     how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
     print(
-        f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are timed) ..."
+        f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are "
+        "timed) ..."
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
     made = plan(study, points, args.results, how)
@@ -139,7 +140,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def declared(args: argparse.Namespace) -> Study:
-    """The study that the command names, with --task, --set, --seeds and the flags of a study's options applied."""
+    """The study that the command names, with --task, --set, --seeds and the flags of a study's options
+    applied."""
     given = {
         "tasks": args.task or None,
         "protocol": args.protocol,
@@ -149,7 +151,7 @@ def declared(args: argparse.Namespace) -> Study:
     flags = {name: value for name, value in given.items() if value is not None}
     options: dict[str, Any] = settings(args.pairs)
     if Path(args.study).suffix in SUFFIXES:
-        from preheat.studies.reader import read_study
+        from preheat.studyfiles.reader import read_study
 
         if options or flags:
             names = [*(FLAGS[name] for name in flags), *["--set"] * bool(options)]
@@ -163,7 +165,8 @@ def declared(args: argparse.Namespace) -> Study:
         for name in flags:
             if name not in _known(args.study):
                 raise UserError(
-                    f"study {args.study!r} has no option {name}, which {FLAGS[name]} sets: leave {FLAGS[name]} out"
+                    f"study {args.study!r} has no option {name}, which {FLAGS[name]} sets: leave "
+                    f"{FLAGS[name]} out"
                 )
         study = build("study", Spec(args.study, {**options, **flags})).study()
     return study.with_seeds(args.seeds) if args.seeds else study
@@ -175,7 +178,8 @@ def _known(study: str) -> Sequence[str]:
 
 
 def _named(study: Study, args: argparse.Namespace) -> Study:
-    """The study under a name that says what was changed, so that a smaller version never replaces the whole one's report."""
+    """The study under a name that says what was changed, so that a smaller version never replaces the whole
+    one's report."""
     if args.name is not None:
         return replace(study, name=args.name)
     first, last = args.span or (0, None)
@@ -197,7 +201,8 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
     """The points that --part, --range and --limit leave."""
     if args.part and args.part not in study.parts and "tasks" in _known(args.study) and not args.task:
         raise UserError(
-            f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has others"
+            f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has "
+            "others"
         )
     settings = study.declared(args.part or "")
     if args.span:
@@ -213,7 +218,8 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
 
 
 def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
-    """The study with those of its seeds that the chosen points have, where no seed has the role of choosing."""
+    """The study with those of its seeds that the chosen points have, where no seed has the role of
+    choosing."""
     used = {p.seed for p in points}
     seeds = tuple(s for s in study.seeds if s in used)
     return study if study.choosing or not seeds else replace(study, seeds=seeds)
@@ -243,7 +249,8 @@ def counted(points: Sequence[Point]) -> str:
 
 
 def get_ready(points: Sequence[Point], root: Path, *, fetch: bool) -> None:
-    """Ask each task of a run without a record for its data, before anything is measured; without `fetch` only local ones."""
+    """Ask each task of a run without a record for its data, before anything is measured; without `fetch` only
+    local ones."""
     asked = [p.run for p in points if hasattr(build("task", p.run.task), "ready")]
     asked = [r for r in asked if fetch or r.task.options.get("source") == "local"]
     if not asked:
@@ -270,7 +277,8 @@ def gpu_hours(runs: Sequence[Run]) -> str:
 
 
 def probe_cost(points: Sequence[Point], root: Path, *, hint: bool) -> str:
-    """What the probes took of the training time, as a line; nothing where there are none. hint: say how to do without."""
+    """What the probes took of the training time, as a line; nothing where there are none. hint: say how to do
+    without."""
     probed = {p.run.id for p in points if p.run.probes}
     if not probed:
         return ""
@@ -328,7 +336,8 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             for event in events:
                 if event.kind in ("retry", "failed"):
                     bar.note(
-                        f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: {event.text}"
+                        f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: "
+                        f"{event.text}"
                     )
                 bar.add(
                     work=event.run_steps,

@@ -17,8 +17,9 @@ from preheat.core.spec import Spec, as_spec
 class Between:
     """A number that moves from `at_zero` to `at_peak` as the schedule's factor s goes from 0 to 1, and back.
 
-    value = at_zero + (at_peak - at_zero) s, so a falling momentum under a rising rate is at_zero=0.95, at_peak=0.85.
-    schedule: a schedule, its name or its JSON; no rates such as 1e-6lr in it: there is no peak rate here.
+    value = at_zero + (at_peak - at_zero) s, so a falling momentum under a rising rate is at_zero=0.95,
+    at_peak=0.85. schedule: a schedule, its name or its JSON; no rates such as 1e-6lr in it: there is no peak
+    rate here.
 
     >>> momentum = Between("linear", at_zero=0.95, at_peak=0.85)
     >>> momentum.value(0.0), momentum.value(0.5)
@@ -62,7 +63,8 @@ def between(value: Any) -> Between:
     known = [f.name for f in fields(Between)]
     if not isinstance(value, Mapping) or not set(known) <= set(value):
         raise UserError(
-            f"a hyperparameter that moves is Between(schedule, at_zero, at_peak) or its fields, got {value!r}: "
+            "a hyperparameter that moves is Between(schedule, at_zero, at_peak) or its fields, got "
+            f"{value!r}: "
             "write {schedule: cosine, at_zero: 0.95, at_peak: 0.85}"
         )
     for key in value:
@@ -82,6 +84,7 @@ def as_schedule(value: Any) -> Schedule:
         )
     if not hasattr(value, "resolve") or not hasattr(value, "json"):
         raise UserError(
-            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or cosine(warmup=0.05)"
+            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or "
+            "cosine(warmup=0.05)"
         )
     return value  # type: ignore[no-any-return]

@@ -44,10 +44,12 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
 
 
 def explain(what: str, path: Path, error: OSError) -> UserError:
-    """The error of the system as one of ours. what: the failed act with its object, such as "write 3 records".
+    """The error of the system as one of ours. what: the failed act with its object, such as "write 3
+    records".
 
     >>> print(explain("write the plan", Path("plan.json"), OSError(errno.ENOSPC, "No space left on device")))
-    cannot write the plan in plan.json: the disk is full (No space left on device): free space and run the same command again
+    cannot write the plan in plan.json: the disk is full (No space left on device): free space and run the
+    same command again
     """
     reason = error.strerror or str(error)
     if error.errno in _FULL:

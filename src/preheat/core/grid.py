@@ -24,8 +24,9 @@ class Block:
     """Every combination of `product`, with the rows of `zip`, with each of `points`.
 
     fixed: settings of the whole block. where: keep a combination only if each path's value is among those
-    listed. exclude: drop a combination that matches all paths of one of these mappings. seeds: those of the block's
-    runs; empty for the study's. A setting may hold a "name", which is no part of the run: see `Study.declared`.
+    listed. exclude: drop a combination that matches all paths of one of these mappings. seeds: those of the
+    block's runs; empty for the study's. A setting may hold a "name", which is no part of the run: see
+    `Study.declared`.
 
     >>> [get(s, "peak_lr") for s in Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}]).settings()]
     [0.1]
@@ -53,7 +54,8 @@ class Block:
             )
 
     def settings(self) -> Iterator[Setting]:
-        """The combinations in order: product outermost, the last path of it fastest, then zip, then points."""
+        """The combinations in order: product outermost, the last path of it fastest, then zip, then
+        points."""
         axes = [[(path, v) for v in values] for path, values in self.product.items()]
         rows = [dict(zip(self.zip, row, strict=True)) for row in zip(*self.zip.values(), strict=True)] or [{}]
         for pairs, row, point in itertools.product(itertools.product(*axes), rows, self.points or [{}]):
@@ -64,7 +66,8 @@ class Block:
                 yield setting
 
     def json(self) -> dict[str, Any]:
-        """The block as JSON data; seeds only where it has its own, so that older declarations read the same."""
+        """The block as JSON data; seeds only where it has its own, so that older declarations read the
+        same."""
         return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "seeds" or self.seeds}
 
     def _kept(self, setting: Setting) -> bool:
@@ -99,7 +102,8 @@ def get(setting: Mapping[str, Any], path: str, default: Any = None) -> Any:
 
 
 def put(setting: Setting, path: str, value: Any) -> None:
-    """Set the value at a dotted path in place; a name on the way (`task: digits`) becomes `{name: digits}`."""
+    """Set the value at a dotted path in place; a name on the way (`task: digits`) becomes `{name:
+    digits}`."""
     *way, last = path.split(".")
     here = setting
     for part in way:
@@ -127,7 +131,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Setting:
 
 
 def label(value: Any) -> str:
-    """A short text for an axis value; lengths read as `5ep`, named things by their name, what moves by its ends.
+    """A short text for an axis value; lengths read as `5ep`, named things by their name, what moves by its
+    ends.
 
     >>> label({"epochs": 5}), label(0.1), label({"name": "sgd", "momentum": 0.9})
     ('5ep', '0.1', 'sgd')

@@ -7,9 +7,9 @@ Python                 command line, YAML      meaning
 `"1e6sp"`              `1e6sp`                 the updates that see a million samples
 `"3e9tok"`             `3e9tok`                the updates that see 3 billion tokens
 
-A length is resolved once, when the run's total and what an epoch, or a step, holds are known. Nothing is rounded:
-5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there. Only the rounding of the product
-itself is taken back, so that 0.07 epochs of 100 steps are 7 steps.
+A length is resolved once, when the run's total and what an epoch, or a step, holds are known. Nothing is
+rounded: 5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there. Only the rounding of the
+product itself is taken back, so that 0.07 epochs of 100 steps are 7 steps.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Sizes(NamedTuple):
 
 
 def snug(x: float) -> float:
-    """`x`, or the half or whole number that it misses only by the rounding of a product: 0.07 * 100 is 7.000000000000001.
+    """`x`, or the half or whole number that it misses only by the rounding of a product: 0.07 * 100 is
+    7.000000000000001.
 
     Updates take their factor at whole numbers or halfway between them, so there a boundary must be exact.
 
@@ -59,7 +60,8 @@ def snug(x: float) -> float:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite int or float. A whole number beyond every float is not, and neither is True.
+    """Whether `value` is a finite int or float. A whole number beyond every float is not, and neither is
+    True.
 
     >>> is_number(0.5), is_number(10**400), is_number(True)
     (True, False, False)

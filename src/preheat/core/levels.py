@@ -41,11 +41,13 @@ class Rate:
         """The rate as a factor of the peak."""
         if peak is None:
             raise UserError(
-                f"a level given as a rate ({self}) needs the peak rate: give peak=..., or write a factor such as 0.1"
+                f"a level given as a rate ({self}) needs the peak rate: give peak=..., or write a factor "
+                "such as 0.1"
             )
         if self.value > peak:
             raise UserError(
-                f"a level can't lie above the peak rate {peak:g}, got {self}: write a rate of at most {peak:g}"
+                f"a level can't lie above the peak rate {peak:g}, got {self}: write a rate of at most "
+                f"{peak:g}"
             )
         return self.value / peak
 

@@ -46,9 +46,9 @@ Trace = Mapping[str, Series]
 class Record:
     """run, status, trace (what was measured, by step), summary (final numbers), provenance.
 
-    summary holds at least `total_steps`, `steps_per_epoch`, and, if the run was trained, the task's metrics as
-    `validation_*` and `test_*` at the end. A metric that is not finite is None.
-    provenance: versions, device, commit, seconds.
+    summary holds at least `total_steps`, `steps_per_epoch`, and, if the run was trained, the task's metrics
+    as `validation_*` and `test_*` at the end. A metric that is not finite is None. provenance: versions,
+    device, commit, seconds.
     """
 
     run: Run

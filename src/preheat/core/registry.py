@@ -39,11 +39,12 @@ class Registry:
     """Names of one kind and what they stand for.
 
     kind: the noun in messages ("task"); variable: the registry's own name in decorators ("TASKS");
-    package: the folder to discover ("preheat.tasks").
+    packages: the folders to discover ("preheat.tasks"), with all that is in them. The first is the entry
+    points' group.
     """
 
-    def __init__(self, kind: str, variable: str, package: str) -> None:
-        self.kind, self.variable, self.package = kind, variable, package
+    def __init__(self, kind: str, variable: str, *packages: str) -> None:
+        self.kind, self.variable, self.packages = kind, variable, packages
         self._objects: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -56,9 +57,8 @@ class Registry:
                 raise UserError(
                     f"{self.kind} {name!r} is registered twice: by {old.__module__} and by {obj.__module__}"
                 )
-            inside = obj.__module__.startswith(
-                f"{self.package}."
-            )  # its folder is looked through when it is listed
+            homes = tuple(f"{package}." for package in self.packages)
+            inside = obj.__module__.startswith(homes)  # its folder is looked through when it is listed
             shipped = None if inside else self._shipped.get(name)
             if shipped is not None and shipped.module != obj.__module__:
                 raise UserError(
@@ -73,21 +73,24 @@ class Registry:
 
     @cached_property
     def _shipped(self) -> dict[str, Found]:
-        """{name: Found} of the package's own folder, read as text."""
-        spec = importlib.util.find_spec(self.package)
-        assert spec is not None and spec.submodule_search_locations, self.package
+        """{name: Found} of the packages' own folders, read as text."""
         found: dict[str, Found] = {}
-        for path in sorted(Path(spec.submodule_search_locations[0]).glob("*.py")):
-            for name, line in _registered(path.read_text(encoding="utf-8"), self.variable):
-                assert name not in found, f"{self.kind} {name!r} twice in {self.package}"
-                found[name] = Found(f"{self.package}.{path.stem}", line)
+        for package in self.packages:
+            spec = importlib.util.find_spec(package)
+            assert spec is not None and spec.submodule_search_locations, package
+            home = Path(spec.submodule_search_locations[0])
+            for path in sorted(home.rglob("*.py")):
+                module = ".".join((package, *path.relative_to(home).with_suffix("").parts))
+                for name, line in _registered(path.read_text(encoding="utf-8"), self.variable):
+                    assert name not in found, f"{self.kind} {name!r} twice: {found[name].module} and {module}"
+                    found[name] = Found(module, line)
         return found
 
     @cached_property
     def _plugins(self) -> dict[str, Any]:
         from importlib.metadata import entry_points  # slow to import, and not needed to draw a schedule
 
-        return {e.name: e for e in entry_points(group=self.package)}
+        return {e.name: e for e in entry_points(group=self.packages[0])}
 
     def names(self) -> list[str]:
         """Every known name, sorted. Nothing is imported."""

@@ -29,17 +29,16 @@ Precision = Literal["float32", "float64", "bf16"]
 class Run:
     """One training run, declared.
 
-    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; options of a task,
-    an optimizer or a schedule without a name belong to the default one.
-    schedule: a schedule or its JSON; its factor times `peak_lr` is the rate of each update.
-    length: `epochs(50)`, `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch
-    may be smaller. evaluate: the distance between evaluations on validation data (default: 5 % of the run).
-    precision: "float32", "float64", or "bf16": a float32 state whose loss is computed under autocast to bfloat16.
-    clip_norm: the largest global gradient norm let through, None for no clipping.
-    also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers of the optimizer that move with a schedule; the
-    optimizer's own value is then not used.
-    trusted: True only when reading records, whose task or schedule may not be installed: names are then not looked up,
-    and a schedule that can't be built is kept as a `StoredSchedule`.
+    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; options of a
+    task, an optimizer or a schedule without a name belong to the default one. schedule: a schedule or its
+    JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`, `steps(700)`, `"50ep"`;
+    batch_size: examples per update; the last batch of an epoch may be smaller. evaluate: the distance between
+    evaluations on validation data (default: 5 % of the run). precision: "float32", "float64", or "bf16": a
+    float32 state whose loss is computed under autocast to bfloat16. clip_norm: the largest global gradient
+    norm let through, None for no clipping. also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers
+    of the optimizer that move with a schedule; the optimizer's own value is then not used. trusted: True only
+    when reading records, whose task or schedule may not be installed: names are then not looked up, and a
+    schedule that can't be built is kept as a `StoredSchedule`.
 
     Everything is checked here. A run that can't be trained as declared is an error, never repaired.
 
@@ -85,7 +84,8 @@ class Run:
         _check_also(self)
 
     def json(self) -> dict[str, Any]:
-        """The run as JSON data, with the format's version; `also` only where something moves, so that older ids stay."""
+        """The run as JSON data, with the format's version; `also` only where something moves, so that older
+        ids stay."""
         names = [f.name for f in fields(self) if f.name != "also" or self.also]
         return {"format": FORMAT, **{n: plain(getattr(self, n)) for n in names}}
 
@@ -119,7 +119,8 @@ class Run:
         examples = int(build("task", self.task).examples)
         if self.batch_size > examples:
             raise UserError(
-                f"batch_size must be at most the number of training examples ({examples}), got {self.batch_size}: "
+                f"batch_size must be at most the number of training examples ({examples}), got "
+                f"{self.batch_size}: "
                 f"write batch_size={examples} or less"
             )
         return math.ceil(examples / self.batch_size)
@@ -130,7 +131,8 @@ class Run:
         total = self.length.resolve(0, self.steps_per_epoch)
         if total > MOST_STEPS:
             raise UserError(
-                f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a shorter length"
+                f"a run may have at most {MOST_STEPS:,} steps, got {self.length} = {total:,.0f}: write a "
+                "shorter length"
             )
         if total != int(total) or total < 1:
             raise UserError(
@@ -144,7 +146,8 @@ class Run:
         return self.factor_over(self.total_steps, self.steps_per_epoch)
 
     def factor_over(self, total: int, per_epoch: float | None) -> Resolved:
-        """The same where a record tells the run's lengths: its task may not be installed, or may count differently by now."""
+        """The same where a record tells the run's lengths: its task may not be installed, or may count
+        differently by now."""
         return self.schedule.resolve(total, per_epoch, peak=self.peak_lr, samples=float(self.batch_size))
 
     def moving(self, name: str, step: Any) -> Any:
@@ -178,7 +181,8 @@ _FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
 
 @dataclass(frozen=True)
 class StoredSchedule:
-    """A schedule of a record that can't be built here: its name is not registered, or not with these options."""
+    """A schedule of a record that can't be built here: its name is not registered, or not with these
+    options."""
 
     spec: Spec
 
@@ -207,7 +211,8 @@ def _schedule(value: Any, trusted: bool) -> Schedule:
 def _also(value: Any, trusted: bool) -> dict[str, Between]:
     if not isinstance(value, Mapping):
         raise UserError(
-            f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: ...}}}}"
+            f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: "
+            f"...}}}}"
         )
     out = {}
     for name, one in value.items():

@@ -17,7 +17,8 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import REGISTRIES
 
-# metadata of an option that something registered gained: at its default it is not in the JSON, so that the ids of runs stay
+# metadata of an option that something registered gained: at its default it is not in the JSON, so that the
+# ids of runs stay
 LATER = {"later": True}
 
 
@@ -50,7 +51,8 @@ def spec(name: str, **options: Any) -> Spec:
 
 
 def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
-    """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of a mapping that gives none.
+    """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of a mapping that gives
+    none.
 
     >>> as_spec({"momentum": 0.9}, "optimizer", "sgd").json()
     {'name': 'sgd', 'momentum': 0.9}
@@ -84,7 +86,8 @@ def _built(kind: str, one: Spec) -> Any:
 
 
 def complete(kind: str, one: Spec) -> Spec:
-    """`one` with every option of the registered dataclass written out, in the order of its fields; `LATER` ones where used."""
+    """`one` with every option of the registered dataclass written out, in the order of its fields; `LATER`
+    ones where used."""
     made = build(kind, one)
     if not dataclasses.is_dataclass(made):
         raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
@@ -103,7 +106,8 @@ def _said(option: dataclasses.Field[Any], made: Any) -> bool:
 
 
 def _typed(kind: str, name: str, made: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options checked against the plain field types (bool, int, float, str); ints become floats where floats are due."""
+    """Options checked against the plain field types (bool, int, float, str); ints become floats where floats
+    are due."""
     if not dataclasses.is_dataclass(made):
         return dict(options)
     wanted = {f.name: str(f.type) for f in dataclasses.fields(made)}

@@ -1,9 +1,9 @@
 """A `Study`: a question, and every run that is needed to answer it, known beforehand.
 
-Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance* ones
-must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay.
-The first seeds choose the nuisances by a validation metric; the others are reported on the test metric, so
-that no number in a report was picked for being high.
+Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance*
+ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. The
+first seeds choose the nuisances by a validation metric; the others are reported on the test metric, so that
+no number in a report was picked for being high.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ Part = Mapping[str, Sequence[Any]] | tuple[Block, ...]
 
 @dataclass(frozen=True)
 class Study:
-    """question: in words. fixed: settings of every run. grid: blocks of varied settings. seeds: an axis of its own.
+    """question: in words. fixed: settings of every run. grid: blocks of varied settings. seeds: an axis of
+    its own.
 
     treatment: the scientific path whose values are compared, against its first value (or `baseline`).
     condition: the scientific path that the effect is expected to depend on, or "" for none.
     metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal is "max" or "min".
     margin: the smallest difference of the metric that matters; equivalence is tested against it.
     choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
-    parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name: blocks}, a grid
-    of its own. notes: what a reader of the report must be told of the declaration.
+    parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name:
+    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration.
     """
 
     name: str
@@ -74,10 +75,11 @@ class Study:
         return (*self.scientific, *self.nuisance)
 
     def declared(self, part: str = "") -> list[Point]:
-        """Every setting that is asked for, with each of its seeds innermost, in the order of the blocks; of a part, its own.
+        """Every setting that is asked for, with each of its seeds innermost, in the order of the blocks; of a
+        part, its own.
 
-        Two settings may be one run: `distinct` of these are the points. A setting's "name" is its point's, with {seed}
-        replaced by the seed; without {seed} the seed is added where there are several.
+        Two settings may be one run: `distinct` of these are the points. A setting's "name" is its point's,
+        with {seed} replaced by the seed; without {seed} the seed is added where there are several.
         """
         if not part:
             return list(self._each(self.grid))
@@ -111,7 +113,8 @@ class Study:
         return distinct(self.declared(name))
 
     def with_seeds(self, n: int) -> Study:
-        """The same question on the seeds 0 to n - 1; at most a third of them choose, and at least one where any did."""
+        """The same question on the seeds 0 to n - 1; at most a third of them choose, and at least one where
+        any did."""
         choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=tuple(range(n)), choosing=choosing, grid=_bare(self.grid), parts=parts)
@@ -121,7 +124,8 @@ class Study:
         return [p.run for p in self.points()]
 
     def json(self) -> dict[str, Any]:
-        """The study as JSON data; notes only where there are some, so that older declarations read the same."""
+        """The study as JSON data; notes only where there are some, so that older declarations read the
+        same."""
         return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "notes" or self.notes}
 
     @classmethod
@@ -156,7 +160,8 @@ def _named(name: str, seed: int, seeds: int) -> tuple[str, ...]:
 
 
 def distinct(declared: Iterable[Point]) -> list[Point]:
-    """Each run once, at the place where it is first asked for, with the names of all points that are this run.
+    """Each run once, at the place where it is first asked for, with the names of all points that are this
+    run.
 
     Errors: two runs of one cell and seed that differ in something no axis names.
     """
@@ -178,7 +183,8 @@ def _check(study: Study) -> None:
         raise UserError(f"a study's name is letters, digits, - and _, got {study.name!r}: write my-study")
     if study.name.casefold() in RESERVED:
         raise UserError(
-            f"a study's name must not be one of {', '.join(RESERVED)}, which a results folder keeps for itself, "
+            f"a study's name must not be one of {', '.join(RESERVED)}, which a results folder keeps for "
+            "itself, "
             f"got {study.name!r}: write my-study"
         )
     if not study.grid:
@@ -214,11 +220,13 @@ def _told_apart(points: list[Point]) -> None:
             differ = ", ".join(k for k in a if a[k] != b[k])
             where = ", ".join(f"{k}={label(v)}" for k, v in p.axes.items())
             raise UserError(
-                f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its path to one of them"
+                f"two runs at {where} differ in {differ}, which is neither scientific nor nuisance: add its "
+                "path to one of them"
             )
 
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
-    """A study and its runs' places as JSON data: what a report needs to read records without building runs again."""
+    """A study and its runs' places as JSON data: what a report needs to read records without building runs
+    again."""
     rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names} for p in points]
     return dict(plain({"study": study, "points": rows}))

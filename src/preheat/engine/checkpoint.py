@@ -1,4 +1,5 @@
-"""A checkpoint is a `Progress` as bytes: state, step and trace. Resumed equals uninterrupted, bitwise on one machine."""
+"""A checkpoint is a `Progress` as bytes: state, step and trace. Resumed equals uninterrupted, bitwise on one
+machine."""
 
 from __future__ import annotations
 
@@ -42,20 +43,23 @@ def load(setup: Setup, data: bytes) -> Progress:
     found = torch.load(io.BytesIO(data), weights_only=True, map_location=device)
     if found["format"] not in (1, FORMAT):
         raise UserError(
-            f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and {FORMAT}"
+            f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and "
+            f"{FORMAT}"
         )
     if found["runs"] != [r.id for r in setup.fleet.runs]:
         raise UserError("the checkpoint belongs to other runs")
     if found.get("origin", setup.fleet.origin) != setup.fleet.origin:
         raise UserError(
-            f"a run is trained on one set of data: its checkpoint is of {found['origin']}, here is {dict(setup.fleet.origin)}; "
+            f"a run is trained on one set of data: its checkpoint is of {found['origin']}, here is "
+            f"{dict(setup.fleet.origin)}; "
             "bring the data back, or write another --results folder"
         )
     fresh, step = begin(setup), found["step"]
     watched = found.get("watched", {})
     if watched.keys() != fresh.watched.keys():
         raise UserError(
-            f"the checkpoint holds {_names(watched)} of each step, and the task watches {_names(fresh.watched)}: delete it"
+            f"the checkpoint holds {_names(watched)} of each step, and the task watches "
+            f"{_names(fresh.watched)}: delete it"
         )
     for series, saved in [
         (fresh.losses, found["losses"]),
@@ -77,7 +81,8 @@ def _as_laid_out(here: Tensor, saved: Tensor) -> Tensor:
 
 
 def split(data: bytes, at: int) -> tuple[bytes, bytes]:
-    """The checkpoint of a fleet as that of its first `at` runs and that of the rest, which are then trained apart."""
+    """The checkpoint of a fleet as that of its first `at` runs and that of the rest, which are then trained
+    apart."""
     found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return _part(found, slice(0, at)), _part(found, slice(at, None))
 

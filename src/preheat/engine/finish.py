@@ -17,8 +17,8 @@ from preheat.engine.loop import Progress, Setup
 def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order.
 
-    To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its runs; and where
-    the data came from, if the task says so.
+    To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its
+    runs; and where the data came from, if the task says so.
     """
     if end.step < setup.fleet.total and bool(end.alive.any()):
         raise ValueError(

@@ -1,7 +1,7 @@
 """Generators keyed by what they are for. There is no global seed.
 
-A run's data order, initial weights and noise depend on (seed, purpose, index) alone, so they are the same in a
-fleet, on another machine, and after a restart.
+A run's data order, initial weights and noise depend on (seed, purpose, index) alone, so they are the same in
+a fleet, on another machine, and after a restart.
 """
 
 from __future__ import annotations

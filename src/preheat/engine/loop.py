@@ -31,10 +31,12 @@ Points = list[tuple[int, Tensors]]
 
 
 class Progress(NamedTuple):
-    """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was measured.
+    """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was
+    measured.
 
-    watched: {name: [R, T]}, the buffers "watch.<name>" after each update. probing: wall seconds spent in probes so far,
-    and seconds: in all, without what the runs were prepared in; both go on where a checkpoint left off.
+    watched: {name: [R, T]}, the buffers "watch.<name>" after each update. probing: wall seconds spent in
+    probes so far, and seconds: in all, without what the runs were prepared in; both go on where a checkpoint
+    left off.
     """
 
     step: int
@@ -81,7 +83,8 @@ def set_up(runs: Sequence[Run], where: Placement) -> Setup:
 
 @lru_cache(maxsize=32)
 def _functions(task: Spec, optimizer: Spec, clip: bool, precision: Precision, where: Placement) -> Functions:
-    """The functions of one kind of run; kept, so that a graph is traced once a process and not once a fleet."""
+    """The functions of one kind of run; kept, so that a graph is traced once a process and not once a
+    fleet."""
     made: Task = build("task", task)
     loss = computed(made.loss, precision, where)
     step = make_step(loss, build("optimizer", optimizer).build(), where, clip=clip)
@@ -182,7 +185,8 @@ def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State,
 
 
 def at_once(data: Tensors, runs: int) -> int:
-    """How many examples are evaluated at once: fewer of large ones on a CPU, where a model's activations fill the memory.
+    """How many examples are evaluated at once: fewer of large ones on a CPU, where a model's activations fill
+    the memory.
 
     >>> digit, photo = {"x": torch.zeros(1, 64)}, {"x": torch.zeros(1, 3, 32, 32)}
     >>> at_once(digit, 1), at_once(digit, 64), at_once(photo, 1)

@@ -1,4 +1,5 @@
-"""Probes as the loop needs them: the steps at which each is due, its random numbers, and its measure lifted over runs."""
+"""Probes as the loop needs them: the steps at which each is due, its random numbers, and its measure lifted
+over runs."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from preheat.tasks.base import Task
 
 
 class Measuring(NamedTuple):
-    """A probe of a fleet. steps: where it is due; draw(k): {name: [R, ...]}; measure(a moment's tensors by field): {name: [R]}"""
+    """A probe of a fleet. steps: where it is due; draw(k): {name: [R, ...]}; measure(a moment's tensors by
+    field): {name: [R]}"""
 
     steps: frozenset[int]
     draw: Callable[[int], Tensors]
@@ -44,7 +46,8 @@ def until(steps: list[int], limit: Length | None, fleet: Fleet) -> frozenset[int
 
 
 def plain_loss(task: Task) -> Scalar:
-    """The training loss that can be differentiated twice: the task's plain_loss, or its loss. Never under autocast."""
+    """The training loss that can be differentiated twice: the task's plain_loss, or its loss. Never under
+    autocast."""
 
     def loss(params: Tensors, buffers: Tensors, batch: Tensors) -> torch.Tensor:
         return task.loss(params, buffers, batch)[0]

@@ -1,9 +1,10 @@
 """Where a run happens: alone or in a fleet, eager, traced or compiled, on which device.
 
 lift: identity for one run, `torch.func.vmap` for a fleet. mean: identity on one rank.
-realise: how a step's operations are issued. `eager` runs Python and vmap's dispatch at every step. `traced` records
-the operations once for each shape (`make_fx`) and replays them: the same kernels on the same numbers without the
-dispatch. `compiled` gives the traced graph to `torch.compile`: fewer, fused kernels, for some seconds a shape.
+realise: how a step's operations are issued. `eager` runs Python and vmap's dispatch at every step. `traced`
+records the operations once for each shape (`make_fx`) and replays them: the same kernels on the same numbers
+without the dispatch. `compiled` gives the traced graph to `torch.compile`: fewer, fused kernels, for some
+seconds a shape.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Placement(NamedTuple):
     """lift(function, in_dims) -> function; mean(tensors) -> tensors; the rest as in the module's text.
 
     rarely: like realise, for shapes too rare to be worth compiling (an epoch's last, smaller batch).
-    channels_last: the weights of convolutions lie in memory as torch.channels_last, and so the layers between them
-    too: faster on some machines, equal up to rounding.
+    channels_last: the weights of convolutions lie in memory as torch.channels_last, and so the layers between
+    them too: faster on some machines, equal up to rounding.
     """
 
     lift: Callable[[Function, Any], Function]
@@ -64,9 +65,11 @@ def fleet(realise: Realise = "eager", device: str = "cpu") -> Placement:
 
 
 def _ready(device: str) -> torch.device:
-    """The device. For CUDA the process is set up too, whatever it was set to: results must not depend on that.
+    """The device. For CUDA the process is set up too, whatever it was set to: results must not depend on
+    that.
 
-    float32 means float32 (no TF32, no bfloat16 sums inside products), and cuDNN takes algorithms that repeat themselves.
+    float32 means float32 (no TF32, no bfloat16 sums inside products), and cuDNN takes algorithms that repeat
+    themselves.
     """
     found = torch.device(device)
     if found.type == "cuda":

@@ -1,8 +1,9 @@
 """What a run's precision means: the dtype of its state, and whether its loss is computed under autocast.
 
-float32, float64: everything in that dtype. bf16: parameters, optimizer state, running statistics and what is measured
-are float32; the loss and the metrics run under `torch.autocast` to bfloat16 (matrix products and convolutions in
-bfloat16; what autocast holds to need float32, in float32). Second derivatives are always taken without it.
+float32, float64: everything in that dtype. bf16: parameters, optimizer state, running statistics and what is
+measured are float32; the loss and the metrics run under `torch.autocast` to bfloat16 (matrix products and
+convolutions in bfloat16; what autocast holds to need float32, in float32). Second derivatives are always
+taken without it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def computed(function: Callable[..., Any], precision: Precision, where: Placemen
 
 
 class _Norms(TorchFunctionMode):
-    """In a fleet batch norm takes its input in float32 and returns what autocast's would: vmap's rule wants one dtype for all."""
+    """In a fleet batch norm takes its input in float32 and returns what autocast's would: vmap's rule wants
+    one dtype for all."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is functional.batch_norm and args[0].dtype == torch.bfloat16:

@@ -27,9 +27,9 @@ from preheat.tasks.base import Task
 class Fleet(NamedTuple):
     """Runs of one stack key, ready to train. A single run has no run axis: R is then absent.
 
-    rates: [R, T]; hyper: {name: [R]}; moves: {name: [R, T]}, the numbers that move in one of the runs at least; subset:
-    [R, N] rows of the training pool; noisy: whether the task draws noise; origin: where its data come from, as its
-    `origin()` said when they were read.
+    rates: [R, T]; hyper: {name: [R]}; moves: {name: [R, T]}, the numbers that move in one of the runs at
+    least; subset: [R, N] rows of the training pool; noisy: whether the task draws noise; origin: where its
+    data come from, as its `origin()` said when they were read.
     """
 
     runs: tuple[Run, ...]
@@ -49,11 +49,13 @@ class Fleet(NamedTuple):
 
 
 def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
-    """Everything of `runs` on the device; a fleet's runs must share a stack key, a single run stands alone."""
+    """Everything of `runs` on the device; a fleet's runs must share a stack key, a single run stands
+    alone."""
     first = runs[0]
     if len({r.stack_key for r in runs}) != 1:
         raise UserError(
-            "runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may differ"
+            "runs of one fleet must share a stack key: only seeds, rates and the optimizer's numbers may "
+            "differ"
         )
     assert where.stacked or len(runs) == 1, "a placement without a run axis takes one run"
     dtype = DTYPES[first.precision]
@@ -120,14 +122,16 @@ def order(fleet: Fleet, epoch: int) -> Tensor:
 
 
 def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
-    """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws nothing."""
+    """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws
+    nothing."""
     if not fleet.noisy:
         return {}
     return drawn(fleet, "noise", step, lambda seeded: fleet.task.noise(seeded, batch) or {})
 
 
 def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator], Tensors]) -> Tensors:
-    """{name: [R, ...]}: what `draw` takes from the generator of (each run's seed, purpose, step), floats in the run's dtype."""
+    """{name: [R, ...]}: what `draw` takes from the generator of (each run's seed, purpose, step), floats in
+    the run's dtype."""
     each = {s: draw(generator(s, purpose, step)) for s in {r.seed for r in fleet.runs}}
     parts, like = [each[r.seed] for r in fleet.runs], fleet.rates
     joined = parts[0] if like.dim() == 1 else {n: torch.stack([p[n] for p in parts]) for n in parts[0]}
@@ -136,9 +140,11 @@ def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator
 
 @lru_cache(maxsize=64)
 def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
-    """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and resumed.
+    """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and
+    resumed.
 
-    Looked at once for a task, on `count` rows, with a seed of its own: the seed of a run may be one that can't be trained.
+    Looked at once for a task, on `count` rows, with a seed of its own: the seed of a run may be one that
+    can't be trained.
     """
     task: Task = build("task", spec)
     params, buffers = task.init(generator(0, "check"))
@@ -152,7 +158,8 @@ def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
         task.loss(params, buffers, {n: _cast(t, kind) for n, t in batch.items()})
         if not torch.equal(before, torch.get_rng_state()):
             raise UserError(
-                f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat itself: "
+                f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat "
+                "itself: "
                 "draw them in the task's noise(generator, batch), which is keyed by seed and step"
             )
 
@@ -189,7 +196,8 @@ def _start(runs: Sequence[Run], task: Task, join: Callable[[list[Any]], Any]) ->
 
 @lru_cache(maxsize=8)
 def _data(task: Spec, stamp: str) -> Any:
-    """The task's data on the CPU. stamp: of where they come from, so that other files of the same task are read anew."""
+    """The task's data on the CPU. stamp: of where they come from, so that other files of the same task are
+    read anew."""
     made = build("task", task)
     data = made.data()
     if digest(_origin(made)) != stamp:
@@ -212,7 +220,8 @@ def _on_device(data: Any, dtype: torch.dtype, device: torch.device) -> list[Tens
 
 @lru_cache(maxsize=2)
 def held(dtype: torch.dtype, device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """These very tensors (the key is their identity, not their numbers) on the device; `cache_clear()` lets them go."""
+    """These very tensors (the key is their identity, not their numbers) on the device; `cache_clear()` lets
+    them go."""
     once = {id(t): _cast(t, dtype).to(device) for t in {id(t): t for t in tensors}.values()}
     return tuple(once[id(t)] for t in tensors)
 
@@ -224,8 +233,9 @@ def _cast(t: Tensor, dtype: torch.dtype) -> Tensor:
 def _sent(t: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on the device.
 
-    To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given, so that at
-    every step it would stand idle while Python goes on. torch keeps pinned memory until its copy is done.
+    To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given,
+    so that at every step it would stand idle while Python goes on. torch keeps pinned memory until its copy
+    is done.
     """
     return (
         t.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else t.to(device)

@@ -1,8 +1,8 @@
 """A function recorded once for each shape of its tensors, then replayed: as it was recorded, or compiled.
 
-At 300 microseconds a step, what surrounds the kernels counts. So the graph's operators are called by their C++ entry,
-the compiler is called without its guards, and the code that takes nested arguments apart and puts results together is
-written once, as one expression.
+At 300 microseconds a step, what surrounds the kernels counts. So the graph's operators are called by their
+C++ entry, the compiler is called without its guards, and the code that takes nested arguments apart and puts
+results together is written once, as one expression.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Function = Callable[..., Any]
 
 
 class Replay:
-    """`function` on nested dicts and tuples of tensors, whose nesting must be the same at every call; dicts in any order."""
+    """`function` on nested dicts and tuples of tensors, whose nesting must be the same at every call; dicts
+    in any order."""
 
     def __init__(self, function: Function, *, compiled: bool) -> None:
         self.function, self.compiled = function, compiled
@@ -101,7 +102,8 @@ _OPERATOR = re.compile(r"torch\.ops\.(\w+)\.(\w+)\.(\w+)")
 
 
 def _direct(graph: torch.fx.GraphModule) -> Function:
-    """The graph's own code with each operator bound to its C++ entry: a Python frame a call costs a fifth of a small step."""
+    """The graph's own code with each operator bound to its C++ entry: a Python frame a call costs a fifth of
+    a small step."""
     names: dict[str, Any] = dict(type(graph).forward.__globals__)
 
     def bind(found: re.Match[str]) -> str:
@@ -119,7 +121,8 @@ _COMPILED: dict[Any, Function] = {}
 
 
 def _compiled(graph: torch.fx.GraphModule, flat: list[torch.Tensor]) -> Function:
-    """The graph compiled by inductor; graphs of one text and one set of layouts are compiled once a process."""
+    """The graph compiled by inductor; graphs of one text and one set of layouts are compiled once a
+    process."""
     key = (graph.code, tuple((t.shape, t.stride(), t.dtype, t.device) for t in flat))
     constants = any(node.op == "get_attr" for node in graph.graph.nodes)
     if constants or key not in _COMPILED:

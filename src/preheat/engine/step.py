@@ -61,7 +61,8 @@ def make_step(loss: Loss, optimizer: Optimizer, where: Placement, *, clip: bool)
 
 
 def looked_at(step: Step) -> Step:
-    """For one run on a CPU: freeze it by a look at `alive`, which is cheaper there than a `where` over the state."""
+    """For one run on a CPU: freeze it by a look at `alive`, which is cheaper there than a `where` over the
+    state."""
 
     def looking(state: State, batch: Tensors, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor, Tensor]:
         new, value, alive = step(state, batch, hyper, alive)
@@ -71,7 +72,8 @@ def looked_at(step: Step) -> Step:
 
 
 def clipped(grads: Tensors, clip_norm: Tensor) -> Tensors:
-    """grads * min(1, clip_norm / (||grads|| + 1e-6)), the norm over all parameters (torch's clip_grad_norm_)."""
+    """grads * min(1, clip_norm / (||grads|| + 1e-6)), the norm over all parameters (torch's
+    clip_grad_norm_)."""
     norm = torch.stack([(g * g).sum() for g in grads.values()]).sum().sqrt()
     scale = (clip_norm / (norm + 1e-6)).clamp(max=1.0)
     return {n: g * scale for n, g in grads.items()}

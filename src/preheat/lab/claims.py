@@ -1,8 +1,9 @@
 """Claims: a run is trained by one process at a time, on one results folder, without a server.
 
-A claim is a lock on one byte of the file `claims`, at an offset given by the run's id. The system drops it when the
-process ends, however it ends, so there are no stale claims. Where the system has no such locks (Windows), every
-claim succeeds: two commands at once then may train a run twice, and the store keeps one record.
+A claim is a lock on one byte of the file `claims`, at an offset given by the run's id. The system drops it
+when the process ends, however it ends, so there are no stale claims. Where the system has no such locks
+(Windows), every claim succeeds: two commands at once then may train a run twice, and the store keeps one
+record.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Which devices there are, how much memory a process may use on each, and what running out of it looks like."""
+"""Which devices there are, how much memory a process may use on each, and what running out of it looks
+like."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ SHARE = 0.8  # of a GPU's memory: the rest is for what its libraries take beside
 def offered(asked: str) -> tuple[str, ...]:
     """The devices that `asked` leaves to choose from: auto is the CPU, and the GPU where there is one.
 
-    asked: auto, cpu, cuda or cuda:1. Errors: UserError where it is none of these, or torch finds no such device.
+    asked: auto, cpu, cuda or cuda:1. Errors: UserError where it is none of these, or torch finds no such
+    device.
 
     >>> offered("cpu")
     ('cpu',)
@@ -58,7 +60,8 @@ def _reason(there: int) -> str:
 
 
 def room(device: str, workers: int) -> int:
-    """Bytes that one of `workers` processes may use: half of the machine's memory, or four fifths of the GPU's, shared."""
+    """Bytes that one of `workers` processes may use: half of the machine's memory, or four fifths of the
+    GPU's, shared."""
     if device == "cpu":
         pages = (
             os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4 << 30
@@ -71,7 +74,8 @@ def room(device: str, workers: int) -> int:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that memory ran out: on a GPU, or in torch's or Python's own allocator."""
+    """Whether an error, or one that led to it, says that memory ran out: on a GPU, or in torch's or Python's
+    own allocator."""
     import torch
 
     while error is not None:
@@ -86,7 +90,8 @@ def out_of_memory(error: BaseException | None) -> bool:
 
 
 def broken(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that a GPU failed (an illegal access, a lost device), memory apart.
+    """Whether an error, or one that led to it, says that a GPU failed (an illegal access, a lost device),
+    memory apart.
 
     Such an error stays: every later call of the process on that GPU fails too, whatever it computes.
 
@@ -105,7 +110,8 @@ def broken(error: BaseException | None) -> bool:
 
 
 def free() -> None:
-    """Give back what nothing refers to any more, and data held for the next fleet, so that a smaller fleet finds room."""
+    """Give back what nothing refers to any more, and data held for the next fleet, so that a smaller fleet
+    finds room."""
     import torch
 
     from preheat.engine.prepare import held

@@ -1,8 +1,10 @@
-"""How much arithmetic runs are, counted and not timed, so that it can be said for machines that are not at hand.
+"""How much arithmetic runs are, counted and not timed, so that it can be said for machines that are not at
+hand.
 
-Counted are matrix products, convolutions and attention, forward and backward, two operations (a product and a sum) for
-each multiply-add. Not counted are the rest: normalisation, activations, augmentation, the loss, the optimizer, probes.
-So a ResNet-18 is about 1.11 GFLOP an image of 32 x 32 forward (0.557 G multiply-adds), and three times that a training step.
+Counted are matrix products, convolutions and attention, forward and backward, two operations (a product and a
+sum) for each multiply-add. Not counted are the rest: normalisation, activations, augmentation, the loss, the
+optimizer, probes. So a ResNet-18 is about 1.11 GFLOP an image of 32 x 32 forward (0.557 G multiply-adds), and
+three times that a training step.
 """
 
 from __future__ import annotations
@@ -31,12 +33,14 @@ class RowFlops(NamedTuple):
 
 
 def step_flops(run: Run) -> float:
-    """Operations of one training step of one run, forward and backward: counted on two rows, scaled to the batch."""
+    """Operations of one training step of one run, forward and backward: counted on two rows, scaled to the
+    batch."""
     return row_flops(run).training * run.batch_size
 
 
 def study_flops(runs: Sequence[Run]) -> float:
-    """Operations of training all runs and of their evaluations, the last and the one on the test set among them."""
+    """Operations of training all runs and of their evaluations, the last and the one on the test set among
+    them."""
     return sum(_run_flops(r) for r in runs)
 
 

@@ -1,11 +1,11 @@
 """The planner measures: a few steps of each placement on this machine, and the fastest is taken.
 
-Where arithmetic rules, a fleet gains nothing on a CPU and can lose by half (grouped convolutions): then single runs
-win, one in each worker, and fleets are not even tried. Where overhead rules, fleets win. Compilation is tried only
-where enough steps follow to pay for it. A placement that a task can't take (an operation that can't be vectorised or
-traced) or that memory can't hold is passed over. A heavy model on a CPU (`lab.timing.HEAVY`) is not compiled unless
-that is asked for: planning would take minutes, and its time goes to kernels that stay the same. What is measured are
-twins of the runs (`lab.timing`).
+Where arithmetic rules, a fleet gains nothing on a CPU and can lose by half (grouped convolutions): then
+single runs win, one in each worker, and fleets are not even tried. Where overhead rules, fleets win.
+Compilation is tried only where enough steps follow to pay for it. A placement that a task can't take (an
+operation that can't be vectorised or traced) or that memory can't hold is passed over. A heavy model on a CPU
+(`lab.timing.HEAVY`) is not compiled unless that is asked for: planning would take minutes, and its time goes
+to kernels that stay the same. What is measured are twins of the runs (`lab.timing`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def placement(choice: Choice, device: str | None = None) -> Placement:
 
 
 def signature(run: Run) -> str:
-    """What a step costs: shapes of the state, the batch and the functions. Data size, rates, seeds and probes are not in it."""
+    """What a step costs: shapes of the state, the batch and the functions. Data size, rates, seeds and probes
+    are not in it."""
     setup = set_up([twin(run, 2)], single())
     shapes = [[str(t.dtype), list(t.shape)] for t in pytree.tree_leaves(setup.fleet.start)]
     batch = [[n, list(t.shape[1:])] for n, t in setup.fleet.train.items()]
@@ -128,7 +129,8 @@ def _tried(device: str) -> tuple[int, ...]:
 
 
 def _sizes(runs: int, *, most: int, jobs: int, mode: str, tried: Sequence[int] = SIZES) -> list[int]:
-    """The fleet sizes to try, as a group of `runs` is cut by them; one fleet for each worker is among them."""
+    """The fleet sizes to try, as a group of `runs` is cut by them; one fleet for each worker is among
+    them."""
     wanted = {min(s, most) for s in (*tried, math.ceil(runs / jobs))}
     cut = {math.ceil(runs / part_count(runs, s)) for s in wanted}
     if mode == "single":
@@ -139,7 +141,8 @@ def _sizes(runs: int, *, most: int, jobs: int, mode: str, tried: Sequence[int] =
 
 
 def _candidates(sizes: Sequence[int], base: Choice, convolves: bool) -> Iterator[Choice]:
-    """What is measured before compilation: one run eager, traced and with kernels channels last; fleets traced."""
+    """What is measured before compilation: one run eager, traced and with kernels channels last; fleets
+    traced."""
     for size in sizes:
         if size == 1:
             yield base
@@ -160,7 +163,8 @@ def _convolves(run: Run) -> bool:
 
 
 def _try(choice: Choice, first: Glance) -> Choice | None:
-    """The choice with its times, measured on copies of one run: another seed may be the one that can't be trained."""
+    """The choice with its times, measured on copies of one run: another seed may be the one that can't be
+    trained."""
     try:
         seconds, before = seconds_per_run_step([first.run] * choice.size, placement(choice))
     except UserError:
@@ -193,7 +197,8 @@ def heavy(runs: Sequence[Run]) -> bool:
 
 
 def alone(run: Run, device: str = "auto") -> Choice:
-    """The fastest way to train one run in this process, on one thread or on all, or on a GPU; it sets the threads.
+    """The fastest way to train one run in this process, on one thread or on all, or on a GPU; it sets the
+    threads.
 
     What runs on a GPU and is heavy on a CPU is not measured there.
     """
@@ -224,7 +229,8 @@ def alone(run: Run, device: str = "auto") -> Choice:
 def choices(
     runs: Sequence[Run], known: dict[str, Any], *, device: str = "cpu", **how: Any
 ) -> dict[str, Choice]:
-    """{stack key: choice} of all runs; `known` {signature: {"run_steps": n, "choice": ...}} is used and filled.
+    """{stack key: choice} of all runs; `known` {signature: {"run_steps": n, "choice": ...}} is used and
+    filled.
 
     A choice that was measured for another amount of work is measured again. On a GPU its name is in the key.
     """

@@ -1,4 +1,5 @@
-"""How much memory one run needs: what its tensors are, counted while a step and an evaluation are carried out."""
+"""How much memory one run needs: what its tensors are, counted while a step and an evaluation are carried
+out."""
 
 from __future__ import annotations
 
@@ -28,10 +29,12 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def run_bytes(run: Run) -> int:
-    """Bytes that one more run adds to a fleet, from above: as if nothing were freed within a step or an evaluation.
+    """Bytes that one more run adds to a fleet, from above: as if nothing were freed within a step or an
+    evaluation.
 
-    Counted on few rows, so that a heavy model does not take long: a part is the same for every batch, the rest grows
-    with its rows. In a fleet of many runs an evaluation takes fewer examples at once (`EVALUATED`): one of 64 is counted.
+    Counted on few rows, so that a heavy model does not take long: a part is the same for every batch, the
+    rest grows with its rows. In a fleet of many runs an evaluation takes fewer examples at once
+    (`EVALUATED`): one of 64 is counted.
     """
     many = _step_bytes(run, FEW_ROWS)
     if run.batch_size > FEW_ROWS:

@@ -1,7 +1,8 @@
 """Records of one results folder are of one set of local images.
 
-A run says source "local", not which files: its id is the same for other images. So before a record is taken for a run's,
-and before runs are trained beside records that are there, the files at hand are compared with those that the records name.
+A run says source "local", not which files: its id is the same for other images. So before a record is taken
+for a run's, and before runs are trained beside records that are there, the files at hand are compared with
+those that the records name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from preheat.store.store import Store, exists
 
 
 def same_images(runs: Sequence[Run], root: Path) -> None:
-    """See to it that the local images at hand are those of the records in `root`, for each task of `runs` that has any.
+    """See to it that the local images at hand are those of the records in `root`, for each task of `runs`
+    that has any.
 
     Where the files are gone there is nothing to compare: a study that is finished can still be reported.
     Errors: UserError, with what was trained on and what is at hand.
@@ -36,6 +38,8 @@ def same_images(runs: Sequence[Run], root: Path) -> None:
         now = here.get(trained["name"])
         if trained.get("source") == "local" and then and now and then != now:
             raise UserError(
-                f"the records of one results folder must be of one set of local images: run {head.id} in {root} was trained on "
-                f"{then}, and the files at hand are {now}: name another folder with --results, or the former images' with --data"
+                f"the records of one results folder must be of one set of local images: run {head.id} in "
+                f"{root} was trained on "
+                f"{then}, and the files at hand are {now}: name another folder with --results, or the former "
+                "images' with --data"
             )

@@ -18,10 +18,12 @@ START_SECONDS, TRACE_SECONDS = 4.0, 1.0
 
 
 class Choice(NamedTuple):
-    """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled, on which device.
+    """How runs of one signature are trained: `size` in a fleet (1: alone), eager, traced or compiled, on
+    which device.
 
-    seconds: measured per run-step; evaluation_seconds: per run and evaluation; compile_seconds: before the first step
-    of each shape; run_bytes: what one run keeps and works on; channels_last: how a single run's kernels are laid out.
+    seconds: measured per run-step; evaluation_seconds: per run and evaluation; compile_seconds: before the
+    first step of each shape; run_bytes: what one run keeps and works on; channels_last: how a single run's
+    kernels are laid out.
     """
 
     size: int
@@ -116,7 +118,8 @@ def units(runs: Sequence[Run], choose: Callable[[Run], Choice], done: Collection
 
 
 def part_count(runs: int, size: int) -> int:
-    """Into how many parts of at most `size` a group of `runs` is cut: the fewest, or up to half more if they are then equal.
+    """Into how many parts of at most `size` a group of `runs` is cut: the fewest, or up to half more if they
+    are then equal.
 
     Every size of a fleet is a shape to trace and to compile.
 

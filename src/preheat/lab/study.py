@@ -1,4 +1,5 @@
-"""A study from its declaration to records: what is missing is planned, trained and stored; nothing is trained twice."""
+"""A study from its declaration to records: what is missing is planned, trained and stored; nothing is trained
+twice."""
 
 from __future__ import annotations
 
@@ -26,9 +27,11 @@ BUSY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class How:
-    """What may differ without changing a result: workers, device, placement, compilation, memory, checkpoints.
+    """What may differ without changing a result: workers, device, placement, compilation, memory,
+    checkpoints.
 
-    device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or cuda:1.
+    device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
+    cuda:1.
     """
 
     jobs: int = 0
@@ -57,7 +60,8 @@ class How:
 
 
 class Plan(NamedTuple):
-    """What a study still has to do: units and how each group is trained; `known` is what the planner measured."""
+    """What a study still has to do: units and how each group is trained; `known` is what the planner
+    measured."""
 
     study: Study
     points: Sequence[Point]
@@ -112,10 +116,12 @@ def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
 def _fastest(
     runs: Sequence[Run], known: dict[str, Any], how: How, devices: Sequence[str]
 ) -> dict[str, Choice]:
-    """{stack key: choice} on the device that is estimated to be done first with all runs, whether they are trained or not.
+    """{stack key: choice} on the device that is estimated to be done first with all runs, whether they are
+    trained or not.
 
-    So a study that was stopped goes on where it was. A GPU is measured first: where it can train the runs and a glance
-    says that one of them is heavy on a CPU, the CPU is not measured, which would take long to find it slower.
+    So a study that was stopped goes on where it was. A GPU is measured first: where it can train the runs and
+    a glance says that one of them is heavy on a CPU, the CPU is not measured, which would take long to find
+    it slower.
     """
     from preheat.lab.measure import choices, heavy  # torch: not for a study that only needs its report
 
@@ -144,8 +150,10 @@ def _check_metric(study: Study, runs: Sequence[Run]) -> None:
             continue
         if study.metric not in names:
             raise UserError(
-                f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} does not measure: "
-                f"it measures {', '.join(names)}; write metric: {names[0]}, its goal: min or max, and its margin"
+                f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} "
+                "does not measure: "
+                f"it measures {', '.join(names)}; write metric: {names[0]}, its goal: min or max, and its "
+                "margin"
             )
 
 
@@ -158,7 +166,8 @@ def _readable(entry: Any) -> bool:
 
 
 def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
-    """Train a plan's units; what other processes are training is waited for. Closing the iterator stops cleanly."""
+    """Train a plan's units; what other processes are training is waited for. Closing the iterator stops
+    cleanly."""
     here = folder(root, made.study)
     store = Store.open(root)
     _make(here)

@@ -1,6 +1,8 @@
-"""What a step and an evaluation cost, measured on twins of the runs: the same shapes and operations, no data files.
+"""What a step and an evaluation cost, measured on twins of the runs: the same shapes and operations, no data
+files.
 
-Heavy models are measured on few rows: where arithmetic rules, a batch costs as many times more as it has rows.
+Heavy models are measured on few rows: where arithmetic rules, a batch costs as many times more as it has
+rows.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ BLOCK = 4  # steps on a GPU between waits for it: it works while Python goes on
 
 
 def twin(run: Run, rows: int | None = None) -> Run:
-    """A run whose steps cost the same, of `rows` rows a batch: on random data of the same shapes where its task has such.
+    """A run whose steps cost the same, of `rows` rows a batch: on random data of the same shapes where its
+    task has such.
 
-    It has no schedule, probes or evaluations, a rate that can't make it diverge, and trains on the whole pool.
+    It has no schedule, probes or evaluations, a rate that can't make it diverge, and trains on the whole
+    pool.
     """
     task, options = run.task, run.task.options
     if "source" in options:
@@ -51,7 +55,8 @@ def unevaluated(runs: Sequence[Run], where: Placement) -> Setup:
 
 
 def cut(setup: Setup, rows: int) -> Setup:
-    """The set-up with the first `rows` rows of the validation set as the whole of it; over again where it has fewer."""
+    """The set-up with the first `rows` rows of the validation set as the whole of it; over again where it has
+    fewer."""
     whole = setup.fleet.validation
     part = {
         n: t[:rows] if rows <= len(t) else t[torch.arange(rows, device=t.device) % len(t)]
@@ -61,7 +66,8 @@ def cut(setup: Setup, rows: int) -> Setup:
 
 
 def evaluated(run: Run) -> tuple[int, int]:
-    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin has fewer.
+    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin
+    has fewer.
 
     Of local files the task knows what their official counterparts hold; what they hold themselves is counted.
     """
@@ -75,10 +81,11 @@ def evaluated(run: Run) -> tuple[int, int]:
 
 
 def seconds_per_run_step(runs: Sequence[Run], where: Placement) -> tuple[float, float]:
-    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left out.
+    """(seconds of one update of one run, seconds before the first could be timed), probes and evaluation left
+    out.
 
-    The lower quartile over steps: other work on the machine only ever slows a step down. Of heavy steps (`HEAVY`) one
-    is enough to warm up. A run that ends is begun again.
+    The lower quartile over steps: other work on the machine only ever slows a step down. Of heavy steps
+    (`HEAVY`) one is enough to warm up. A run that ends is begun again.
     """
     begun = ready = time.perf_counter()
     setup = unevaluated([twin(r) for r in runs], where)
@@ -106,7 +113,8 @@ def _enough(timed: int, spent: float) -> bool:
 
 
 class Glance(NamedTuple):
-    """What to measure in place of a run: `run`, whose steps times `scale` are the run's; `heavy`: whether arithmetic rules."""
+    """What to measure in place of a run: `run`, whose steps times `scale` are the run's; `heavy`: whether
+    arithmetic rules."""
 
     run: Run
     scale: float = 1.0
@@ -130,7 +138,8 @@ def glance(run: Run, device: str = "cpu") -> Glance:
 
 
 def seconds_per_evaluation(runs: Sequence[Run], where: Placement) -> float:
-    """Seconds of one evaluation of one run on the validation set, scaled from a part of it where all would take long.
+    """Seconds of one evaluation of one run on the validation set, scaled from a part of it where all would
+    take long.
 
     On a GPU as many rows are timed as the loop takes at once: few leave most of it idle.
     """

@@ -58,11 +58,10 @@ def train_unit(
 ) -> list[Record]:
     """The records of a unit's runs.
 
-    save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints, or more where writing
-    one takes long (`SAVE_SHARE`). beat: called a few
-    times a second; what it returns says whether to stop, which writes a checkpoint and raises `Stopped`.
-    where: the placement, if not the one that the unit's choice names. warn: told when checkpoints can't be written, which
-    does not end the training.
+    save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints, or more where
+    writing one takes long (`SAVE_SHARE`). beat: called a few times a second; what it returns says whether to
+    stop, which writes a checkpoint and raises `Stopped`. where: the placement, if not the one that the unit's
+    choice names. warn: told when checkpoints can't be written, which does not end the training.
     """
     where = where or placement(unit.choice)
     setup = set_up(unit.runs, where)
@@ -86,7 +85,8 @@ def train_unit(
 
 
 def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] | None) -> bool:
-    """Whether the checkpoint could be written: without it the work of this unit is at risk, but not yet lost."""
+    """Whether the checkpoint could be written: without it the work of this unit is at risk, but not yet
+    lost."""
     try:
         write_atomic(save, checkpoint.dump(setup, now))
     except UserError as error:
@@ -97,7 +97,8 @@ def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] |
 
 
 def share_checkpoint(store: Store, unit: Unit) -> None:
-    """Give the halves of a fleet what its checkpoint has of their runs; where that fails it stays, and they begin anew."""
+    """Give the halves of a fleet what its checkpoint has of their runs; where that fails it stays, and they
+    begin anew."""
     whole = store.checkpoint_path(unit.id)
     if not whole.exists():
         return
@@ -155,7 +156,8 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the source tree that runs, with -dirty if it was changed since; "" for an installed package."""
+    """The commit of the source tree that runs, with -dirty if it was changed since; "" for an installed
+    package."""
     here = Path(__file__).resolve()
 
     def git(*args: str) -> str | None:

@@ -1,9 +1,9 @@
 """An executor: units of work in this process or in local worker processes.
 
-It is a generator of events. A unit that fails in a fleet is tried again one run at a time, so that the run at fault is
-named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is replaced, and so is one
-whose GPU failed: nothing more can be computed in it.
-Stopping (closing the generator) lets every worker write a checkpoint first.
+It is a generator of events. A unit that fails in a fleet is tried again one run at a time, so that the run at
+fault is named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is
+replaced, and so is one whose GPU failed: nothing more can be computed in it. Stopping (closing the generator)
+lets every worker write a checkpoint first.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ GONE = (
 class Event(NamedTuple):
     """What happened to a unit.
 
-    beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were recorded as
-    failed. busy: another process has some of the runs. retry: what failed is tried again: a unit, in halves where memory
-    ran out, or a checkpoint that could not be written.
+    beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were
+    recorded as failed. busy: another process has some of the runs. retry: what failed is tried again: a unit,
+    in halves where memory ran out, or a checkpoint that could not be written.
     """
 
     kind: Literal["beat", "done", "failed", "busy", "retry"]
@@ -59,7 +59,8 @@ class Job(NamedTuple):
 
 
 class Failed(Exception):
-    """`unit` could not be trained, the part of what was asked for that was still to do; the cause says why."""
+    """`unit` could not be trained, the part of what was asked for that was still to do; the cause says
+    why."""
 
     def __init__(self, unit: Unit) -> None:
         super().__init__()
@@ -67,7 +68,8 @@ class Failed(Exception):
 
 
 def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
-    """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give up."""
+    """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give
+    up."""
     from preheat.lab.unit import Stopped, train_unit
 
     claims, store, writer = _tools(job.root)
@@ -104,7 +106,8 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
 
 @lru_cache(maxsize=1)
 def _tools(root: Path) -> tuple[Claims, Store, Writer]:
-    """This process's claims, store and writer, kept: claims die with their file, and a writer owns a segment."""
+    """This process's claims, store and writer, kept: claims die with their file, and a writer owns a
+    segment."""
     store = Store.open(root)
     return Claims(root), store, store.writer()
 
@@ -193,7 +196,8 @@ class _one_thread:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Ctrl-C at a terminal reaches children too; they are born deaf to it, until they say that they ignore it."""
+    """Ctrl-C at a terminal reaches children too; they are born deaf to it, until they say that they ignore
+    it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -250,7 +254,8 @@ def _hear(
 
 
 def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Event:
-    """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it as failed."""
+    """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it
+    as failed."""
     todo, tries = queue
     if facts.get("memory"):
         unit = facts[

@@ -1,8 +1,8 @@
 """A model: from the shape of an image and the number of classes to a network.
 
-Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options. Networks
-are trained alone, under `torch.func.vmap` and traced, so they draw nothing in `forward` (no dropout), change no tensor
-in place and look at no value. Models must not import torch when they are imported.
+Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options.
+Networks are trained alone, under `torch.func.vmap` and traced, so they draw nothing in `forward` (no
+dropout), change no tensor in place and look at no value. Models must not import torch when they are imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """What a task asks of a model. A model that does not take every image size also has `check(size)`, which raises."""
+    """What a task asks of a model. A model that does not take every image size also has `check(size)`, which
+    raises."""
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
         """A freshly initialised network: x [B, channels, size, size] -> logits [B, C]."""

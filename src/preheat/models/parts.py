@@ -12,7 +12,8 @@ Pairs = list[tuple["nn.Module", "nn.Module"]]  # (convolution, normalisation)
 
 
 def residual(pairs: Pairs, shortcut: nn.Module | None, norm: str = "bn") -> nn.Module:
-    """relu(body(x) + shortcut(x)), the body being conv, norm, relu, conv, norm, ...: no relu after the last norm.
+    """relu(body(x) + shortcut(x)), the body being conv, norm, relu, conv, norm, ...: no relu after the last
+    norm.
 
     Parts are named as in torchvision: conv1, bn1 (`norm` and a number), conv2, ..., downsample.
     """
@@ -21,7 +22,8 @@ def residual(pairs: Pairs, shortcut: nn.Module | None, norm: str = "bn") -> nn.M
 
 
 def global_mean() -> nn.Module:
-    """[B, C, H, W] -> [B, C]. AdaptiveAvgPool2d restrides images whose channels lie last, which vmap has no rule for."""
+    """[B, C, H, W] -> [B, C]. AdaptiveAvgPool2d restrides images whose channels lie last, which vmap has no
+    rule for."""
     made: nn.Module = _mean_class()()
     return made
 

@@ -1,10 +1,10 @@
 """ResNets for small images: He et al. 2015 (arXiv 1512.03385) in torchvision's layout, with a 3 x 3 stem.
 
-What differs from torchvision's ImageNet networks, as in most work on CIFAR: the first convolution is 3 x 3 with
-stride 1, and there is no max-pool, so a 32 x 32 image reaches the last stage at 4 x 4. Parameters have torchvision's
-names. Initialisation is torchvision's (He normal over fan_out for convolutions, ones and zeros for BatchNorm), but
-the first convolution and the last layer have torch's defaults: seed 0 replaces those two after torchvision has
-initialised, and so do most scripts that adapt a torchvision ResNet to CIFAR.
+What differs from torchvision's ImageNet networks, as in most work on CIFAR: the first convolution is 3 x 3
+with stride 1, and there is no max-pool, so a 32 x 32 image reaches the last stage at 4 x 4. Parameters have
+torchvision's names. Initialisation is torchvision's (He normal over fan_out for convolutions, ones and zeros
+for BatchNorm), but the first convolution and the last layer have torch's defaults: seed 0 replaces those two
+after torchvision has initialised, and so do most scripts that adapt a torchvision ResNet to CIFAR.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class ResNet18:
     """ResNet-18 for small images: 11,173,962 parameters with 10 classes.
 
-    width: channels of the first stage, doubled in each of the next three. 11,220,132 parameters with 100 classes,
-    11,173,449 with 9.
+    width: channels of the first stage, doubled in each of the next three. 11,220,132 parameters with 100
+    classes, 11,173,449 with 9.
     """
 
     width: int = 64
@@ -63,8 +63,8 @@ class ResNet34:
 class ResNet50:
     """ResNet-50 for small images: 23,520,842 parameters with 10 classes.
 
-    width: inner channels of the first stage, doubled in each of the next three; a stage gives four times as many.
-    The stride of 2 is in a block's 3 x 3 convolution, as in torchvision ("v1.5").
+    width: inner channels of the first stage, doubled in each of the next three; a stage gives four times as
+    many. The stride of 2 is in a block's 3 x 3 convolution, as in torchvision ("v1.5").
     """
 
     width: int = 64

@@ -1,4 +1,5 @@
-"""SimpleCNN: the small convolutional network of seed 5 (HyperbolicLR, Kim 2024, arXiv 2407.15200), without norms."""
+"""SimpleCNN: the small convolutional network of seed 5 (HyperbolicLR, Kim 2024, arXiv 2407.15200), without
+norms."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class SimpleCNN:
     """Three convolutions, two linear layers, no norms: 1,352,970 parameters at 32 x 32 with 10 classes.
 
-    (3 x 3 convolution, ReLU, 2 x 2 max-pool) three times, then a linear layer, ReLU and the last linear layer; torch's
-    default initialisation. width: channels; hidden: units of the first linear layer. Images must be 8 x 8 or larger.
+    (3 x 3 convolution, ReLU, 2 x 2 max-pool) three times, then a linear layer, ReLU and the last linear
+    layer; torch's default initialisation. width: channels; hidden: units of the first linear layer. Images
+    must be 8 x 8 or larger.
     """
 
     width: int = 128
@@ -32,7 +34,8 @@ class SimpleCNN:
         """Three poolings need 8 pixels."""
         if size < 8:
             raise UserError(
-                f"model 'simplecnn' halves an image three times, so it must be 8 x 8 or larger, got {size} x {size}"
+                f"model 'simplecnn' halves an image three times, so it must be 8 x 8 or larger, got {size} x "
+                f"{size}"
             )
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:

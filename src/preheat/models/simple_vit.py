@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class SimpleViT:
     """A pre-norm vision transformer: 2,693,578 parameters at 32 x 32 with 10 classes.
 
-    Patches of `patch` x `patch` pixels, a class token, learnt positions, `depth` layers of `heads` heads and a
-    feed-forward part of 4 x `dim` units (GELU), LayerNorm and a linear layer on the class token; no dropout.
-    Initialisation: Xavier uniform for queries, keys and values, truncated normal (0.02) for token and positions, else
-    torch's defaults. Every layer is drawn anew: torch's TransformerEncoder, which seed 5 uses, starts all its layers
-    from one draw. patch must divide the image's size, heads must divide dim.
+    Patches of `patch` x `patch` pixels, a class token, learnt positions, `depth` layers of `heads` heads and
+    a feed-forward part of 4 x `dim` units (GELU), LayerNorm and a linear layer on the class token; no
+    dropout. Initialisation: Xavier uniform for queries, keys and values, truncated normal (0.02) for token
+    and positions, else torch's defaults. Every layer is drawn anew: torch's TransformerEncoder, which seed 5
+    uses, starts all its layers from one draw. patch must divide the image's size, heads must divide dim.
     """
 
     patch: int = 4
@@ -43,7 +43,8 @@ class SimpleViT:
         if size % self.patch:
             fits = ", ".join(str(p) for p in range(1, size + 1) if size % p == 0)
             raise UserError(
-                f"patch of model 'simplevit' must divide the image size {size}, got {self.patch}: write one of {fits}"
+                f"patch of model 'simplevit' must divide the image size {size}, got {self.patch}: write one "
+                f"of {fits}"
             )
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
@@ -54,7 +55,8 @@ class SimpleViT:
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k' / sqrt(d)) v; [B, heads, tokens, d]. Fused kernels' backward has no rule in vmap, and no derivative."""
+    """softmax(q k' / sqrt(d)) v; [B, heads, tokens, d]. Fused kernels' backward has no rule in vmap, and no
+    derivative."""
     scores: Tensor = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
     return scores.softmax(-1) @ v
 

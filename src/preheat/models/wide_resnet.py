@@ -1,10 +1,12 @@
-"""WRN-16-4 with LayerNorm: the wide ResNet of Kalra and Barkeshli 2024 (arXiv 2406.09405), without batch statistics.
+"""WRN-16-4 with LayerNorm: the wide ResNet of Kalra and Barkeshli 2024 (arXiv 2406.09405), without batch
+statistics.
 
-A 3 x 3 stem of 16 channels, then three stages of two residual blocks with 64, 128 and 256 channels, a global mean and
-a linear layer: convolution, LayerNorm over the channels of each pixel, ReLU; a ReLU after each sum. Convolutions have
-biases. Initialisation (their standard parameterisation): truncated normal of variance 2 / fan_in, 1 / fan_in for the
-last layer, biases 0. Their model file is not published with the paper's runs; a shortcut that changes shape is here a
-1 x 1 convolution with LayerNorm. They standardise each image by its own mean and deviation, a task here by the set's.
+A 3 x 3 stem of 16 channels, then three stages of two residual blocks with 64, 128 and 256 channels, a global
+mean and a linear layer: convolution, LayerNorm over the channels of each pixel, ReLU; a ReLU after each sum.
+Convolutions have biases. Initialisation (their standard parameterisation): truncated normal of variance 2 /
+fan_in, 1 / fan_in for the last layer, biases 0. Their model file is not published with the paper's runs; a
+shortcut that changes shape is here a 1 x 1 convolution with LayerNorm. They standardise each image by its own
+mean and deviation, a task here by the set's.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ _CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 
 class WideResNet16:
     """WRN-16-4 with LayerNorm in place of BatchNorm: 2,752,042 parameters with 10 classes.
 
-    width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the next two.
+    width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the
+    next two.
     """
 
     width: int = 16

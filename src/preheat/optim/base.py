@@ -1,9 +1,8 @@
 """An optimizer is two pure functions of one run's tensors (optax's form).
 
-Its numbers (momentum, betas, decay) are arguments, so they may differ inside a fleet; what changes the shape of
-the computation (nesterov or not) is an option that is not a float, and splits fleets.
-An optimizer's file registers a frozen dataclass whose fields are the options and whose `build()` gives the
-functions.
+Its numbers (momentum, betas, decay) are arguments, so they may differ inside a fleet; what changes the shape
+of the computation (nesterov or not) is an option that is not a float, and splits fleets. An optimizer's file
+registers a frozen dataclass whose fields are the options and whose `build()` gives the functions.
 """
 
 from __future__ import annotations

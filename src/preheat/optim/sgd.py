@@ -14,7 +14,8 @@ from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zer
 class SGD:
     """SGD with momentum, optional Nesterov form and coupled weight decay; equals torch.optim.SGD.
 
-    g <- g + weight_decay p;  b <- momentum b + g;  p <- p - lr b, or with nesterov p <- p - lr (g + momentum b).
+    g <- g + weight_decay p;  b <- momentum b + g;  p <- p - lr b, or with nesterov p <- p - lr (g + momentum
+    b).
     """
 
     momentum: float = 0.0

@@ -1,12 +1,12 @@
 """A probe measures a moment of training and never changes it.
 
-Its file registers a frozen dataclass with `every` (a length) and `measure(moment) -> {name: scalar}`, a pure function
-of one run's tensors, so it works alone and in a fleet. It may also have
+Its file registers a frozen dataclass with `every` (a length) and `measure(moment) -> {name: scalar}`, a pure
+function of one run's tensors, so it works alone and in a fleet. It may also have
 
-`until: Length | None = field(default=None, metadata=LATER)`: it measures only before that step. A limit: one that lies
-beyond the run's end means the whole run.
-`draw(generator, shapes) -> {name: tensor}`: random numbers for `moment.drawn`; shapes are those of the parameters. The
-generator is keyed by the run's seed, the probe's name and the step, so they are the same alone, in a fleet and resumed.
+`until: Length | None = field(default=None, metadata=LATER)`: it measures only before that step. A limit: one
+that lies beyond the run's end means the whole run. `draw(generator, shapes) -> {name: tensor}`: random
+numbers for `moment.drawn`; shapes are those of the parameters. The generator is keyed by the run's seed, the
+probe's name and the step, so they are the same alone, in a fleet and resumed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ Scalar = Callable[[Tensors, Tensors, Tensors], "Tensor"]
 
 
 class Moment(NamedTuple):
-    """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the update.
+    """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the
+    update.
 
-    drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss, which can be
-    differentiated twice, in the parameters' dtype (never under autocast).
+    drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss,
+    which can be differentiated twice, in the parameters' dtype (never under autocast).
     """
 
     params: Tensors

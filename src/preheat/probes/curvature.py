@@ -22,13 +22,15 @@ class HessianTrace:
     """The trace of the training loss's Hessian, estimated without bias, with its standard error.
 
     tr H = E[v'Hv] for v of independent random signs. hessian_trace: the mean of v'Hv over `vectors` of them;
-    hessian_trace_se: their standard deviation / sqrt(vectors). One v'Hv has the variance 2 sum_{i != j} H_ij^2: 0 if H is
-    diagonal. The loss is that of training (its mode, augmentation and noise) on the first `examples` of the batch, in
-    float32 or float64. H v is the derivative of <grad, v>, reverse over reverse: one graph of the gradient serves all
-    vectors, and unlike forward over reverse it passes every layer (BatchNorm in training mode, LSTM), alone and in a fleet.
-    The cost is about 3 training steps of `examples` examples a vector.
+    hessian_trace_se: their standard deviation / sqrt(vectors). One v'Hv has the variance 2 sum_{i != j}
+    H_ij^2: 0 if H is diagonal. The loss is that of training (its mode, augmentation and noise) on the first
+    `examples` of the batch, in float32 or float64. H v is the derivative of <grad, v>, reverse over reverse:
+    one graph of the gradient serves all vectors, and unlike forward over reverse it passes every layer
+    (BatchNorm in training mode, LSTM), alone and in a fleet. The cost is about 3 training steps of `examples`
+    examples a vector.
 
-    M. F. Hutchinson, Communications in Statistics 18 (1989) 1059; B. A. Pearlmutter, Neural Computation 6 (1994) 147.
+    M. F. Hutchinson, Communications in Statistics 18 (1989) 1059; B. A. Pearlmutter, Neural Computation 6
+    (1994) 147.
     """
 
     every: Length = steps(250)
@@ -44,7 +46,8 @@ class HessianTrace:
         ):
             if getattr(self, name) < least:
                 raise UserError(
-                    f"{name} of probe 'hessian_trace' must be at least {least} ({why}), got {getattr(self, name)}"
+                    f"{name} of probe 'hessian_trace' must be at least {least} ({why}), got "
+                    f"{getattr(self, name)}"
                 )
 
     def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
@@ -78,7 +81,8 @@ class HessianTrace:
 
 
 def first(batch: Tensors, examples: int) -> Tensors:
-    """The first examples of a batch. What is drawn for the batch as a whole (its first axis is not the batch) stays whole.
+    """The first examples of a batch. What is drawn for the batch as a whole (its first axis is not the batch)
+    stays whole.
 
     The batch's own data come first in it, so the first entry says how many examples it holds.
     """

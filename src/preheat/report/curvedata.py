@@ -9,12 +9,13 @@ from dataclasses import replace
 from preheat.analysis import words
 from preheat.analysis.findings import Curve, Findings
 from preheat.analysis.words import Units
+from preheat.report.drawing.shapes import Facets, Line, Lines
 from preheat.report.figdata import finite, row_label, rows_of
-from preheat.report.shapes import Facets, Line, Lines
 
 
 def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | None:
-    """Curves of one panel and one quantity, a small multiple per condition; of many conditions an even choice."""
+    """Curves of one panel and one quantity, a small multiple per condition; of many conditions an even
+    choice."""
     here = [c for c in rows_of(f) if any(k.condition == c for k in some)] or sorted(
         {k.condition for k in some}
     )
@@ -33,7 +34,8 @@ def curves(f: Findings, some: Sequence[Curve], *, most: int = 6) -> Facets | Non
 
 
 def _bottom(parts: Sequence[Lines]) -> float | None:
-    """Where y begins, if most of its range is spent on the first tenth of curves in percent; None for automatic."""
+    """Where y begins, if most of its range is spent on the first tenth of curves in percent; None for
+    automatic."""
     rest = [
         v
         for p in parts

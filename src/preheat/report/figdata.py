@@ -12,7 +12,7 @@ from dataclasses import replace
 from preheat.analysis import words
 from preheat.analysis.findings import BestSet, Edge, Effect, Estimate, Findings, Inside, Pooled, Rule
 from preheat.analysis.words import Units
-from preheat.report.shapes import Dot, Dots, Heat, Line, Lines, Matrix, Numbers
+from preheat.report.drawing.shapes import Dot, Dots, Heat, Line, Lines, Matrix, Numbers
 
 ALL = "all together"
 
@@ -92,10 +92,11 @@ Place = tuple[str, str, str]
 
 
 def lost_runs(f: Findings) -> dict[Place, tuple[int, int, int]]:
-    """Per (panel, condition, treatment): runs that did not train, those of them that diverged, and all with a result.
+    """Per (panel, condition, treatment): runs that did not train, those of them that diverged, and all with a
+    result.
 
-    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but learnt next
-    to nothing. Without a numeric setting that was varied only divergence is known.
+    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but
+    learnt next to nothing. Without a numeric setting that was varied only divergence is known.
     """
     if not f.edges:
         return {
@@ -203,7 +204,8 @@ def _reach(ends: Sequence[float]) -> float:
 
 
 def trained(f: Findings, panel: str) -> Lines | None:
-    """Share of runs that trained at each value of the nuisance, all conditions together, a line per treatment."""
+    """Share of runs that trained at each value of the nuisance, all conditions together, a line per
+    treatment."""
     sums: dict[str, dict[float, tuple[int, int]]] = {}
     for edge in (e for e in f.edges if e.panel == panel):
         for p in edge.points:
@@ -266,7 +268,8 @@ def depends(r: Pooled) -> bool:
 
 
 def inside(f: Findings, panel: str) -> Dots | None:
-    """The widest difference among treatments well inside the edge, beside the spread that seeds alone make."""
+    """The widest difference among treatments well inside the edge, beside the spread that seeds alone
+    make."""
     u = Units.of(f.metric)
     mine: list[Inside] = [
         i for i in f.inside if i.panel == panel and i.widest is not None and math.isfinite(i.widest.mean)

@@ -16,11 +16,11 @@ from preheat.analysis import words
 from preheat.analysis.answer import decidable, described
 from preheat.analysis.findings import Findings
 from preheat.report.cards import card
+from preheat.report.drawing.style import css_variables
 from preheat.report.figdata import base_name, depends, sure
-from preheat.report.gallery import Drawn
+from preheat.report.plates import Drawn
 from preheat.report.sections import sections, tally
 from preheat.report.stability import values
-from preheat.report.style import css_variables
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def render(
 
 
 def _asset(name: str) -> str:
-    return files("preheat.report").joinpath(name).read_text(encoding="utf-8")
+    home = "preheat.report.drawing" if name == "page.css" else "preheat.report"
+    return files(home).joinpath(name).read_text(encoding="utf-8")
 
 
 def tiles(f: Findings) -> list[Tile]:
@@ -126,14 +127,17 @@ def how_sure(f: Findings) -> list[str]:
         first = "No seed judges."
     elif f.choosing and f.nuisance:
         first = (
-            f"{_seeds(f.choosing)} chose the {words.human(f.nuisance)} by the validation {words.human(f.metric)}; "
-            f"{_seeds(f.judging).lower()} {judge} it on the test set {n}. No seed reports a number that it picked."
+            f"{_seeds(f.choosing)} chose the {words.human(f.nuisance)} by the validation "
+            f"{words.human(f.metric)}; "
+            f"{_seeds(f.judging).lower()} {judge} it on the test set {n}. No seed reports a number that it "
+            "picked."
         )
     elif f.nuisance:
         first = f"{_seeds(f.judging)} chose the {words.human(f.nuisance)} and {judge} it too {n}: nothing is concluded."
     else:
         first = (
-            f"{_seeds(f.judging)} {judge} on the test set {n}; no rate had to be chosen: it is fixed. Settings are compared on "
+            f"{_seeds(f.judging)} {judge} on the test set {n}; no rate had to be chosen: it is fixed. "
+            "Settings are compared on "
             "the test set itself, so read the highest of them with its interval and its best set."
         )
     out = [first]
@@ -141,7 +145,8 @@ def how_sure(f: Findings) -> list[str]:
         out.append("One seed gives a description, not a conclusion.")
     else:
         out.append(
-            "Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its table."
+            "Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its "
+            "table."
         )
     if f.effects:
         out.append(tally(f))
@@ -165,7 +170,8 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script element.
+    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script
+    element.
 
     A column that is empty in every run is left out.
     """

@@ -1,4 +1,5 @@
-"""What a section of the page is made of: figures and tables under a heading, and numbers with their intervals."""
+"""What a section of the page is made of: figures and tables under a heading, and numbers with their
+intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
 from preheat.report.cards import Card
-from preheat.report.gallery import Drawn
+from preheat.report.plates import Drawn
 
 
 @dataclass(frozen=True)

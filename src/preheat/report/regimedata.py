@@ -9,8 +9,8 @@ from dataclasses import replace
 from preheat.analysis import words
 from preheat.analysis.findings import Curve, Estimate, Findings
 from preheat.analysis.words import Units
+from preheat.report.drawing.shapes import Dot, Dots, Facets, Line, Lines
 from preheat.report.figdata import base_name, finite, row_label, rows_of
-from preheat.report.shapes import Dot, Dots, Facets, Line, Lines
 
 EARLY = {
     "grad_norm": "gradient norm",
@@ -22,7 +22,8 @@ FEW = 3
 
 
 def by_updates(f: Findings, panel: str) -> Lines | None:
-    """The benefit over no warmup against the warmup in updates, a line for each data size; equal warmups are averaged."""
+    """The benefit over no warmup against the warmup in updates, a line for each data size; equal warmups are
+    averaged."""
     return _against(f, panel, "updates")
 
 
@@ -78,7 +79,8 @@ def best_updates(f: Findings, panel: str) -> Lines | None:
 
 
 def protocol(f: Findings, panel: str) -> Dots | None:
-    """What the seed's number has above the honest one, and its parts; where only one protocol was run, best minus last."""
+    """What the seed's number has above the honest one, and its parts; where only one protocol was run, best
+    minus last."""
     u = Units.of(f.metric)
     dots: list[Dot] = []
     gaps = [g for g in f.gaps if g.panel == panel]
@@ -115,7 +117,8 @@ def shown(conditions: Sequence[str]) -> list[str]:
 
 
 def early(f: Findings, panel: str, what: str) -> Facets | None:
-    """What a probe measured in the first epochs: a small multiple for a few data sizes, a line for each treatment."""
+    """What a probe measured in the first epochs: a small multiple for a few data sizes, a line for each
+    treatment."""
     mine = [c for c in f.early if c.panel == panel and c.what == what]
     here = shown([c for c in (*f.conditions, "") if any(k.condition == c for k in mine)])
     parts = []

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from preheat.analysis import words
 from preheat.analysis.findings import Estimate, Findings
-from preheat.analysis.regime_findings import Exponent, Milestone, Updates
-from preheat.analysis.updates import common_updates
 from preheat.analysis.words import Units, capital
 from preheat.report.cards import card
-from preheat.report.gallery import Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
+from preheat.report.plates import Drawn
 from preheat.report.regimedata import EARLY
+from preheat.studies.regimes.findings import Exponent, Milestone, Updates
+from preheat.studies.regimes.updates import common_updates
 
 BOTH = "--protocol both"
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -29,17 +29,22 @@ def _updates(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
     if found is None:
         return None
     lead = (
-        "A warmup of some epochs holds the fewer updates the fewer the data, so a study in epochs mixes the two. Here every "
-        "warmup is stated in updates. If best updates ~ size^b, b = 0 means that a fixed number of updates is best, b near 1 a "
+        "A warmup of some epochs holds the fewer updates the fewer the data, so a study in epochs mixes the "
+        "two. Here every "
+        "warmup is stated in updates. If best updates ~ size^b, b = 0 means that a fixed number of updates "
+        "is best, b near 1 a "
         "fixed number of epochs."
     )
     if not found.exponents:
         lead += "\nNothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
     else:
         lead += (
-            "\nRandom choices have an exponent too: about 1 from the same epochs at every size, 0 from the same numbers of "
-            "updates. Noise makes some of each seed's picks random, and so moves b and its interval towards that exponent: the "
-            "interval is of the seeds' picks, not of what is best. So neither is called excluded for an exponent that random "
+            "\nRandom choices have an exponent too: about 1 from the same epochs at every size, 0 from the "
+            "same numbers of "
+            "updates. Noise makes some of each seed's picks random, and so moves b and its interval towards "
+            "that exponent: the "
+            "interval is of the seeds' picks, not of what is best. So neither is called excluded for an "
+            "exponent that random "
             "choices from this grid share."
         )
         lead += "".join(f"\n{capital('; '.join(panels))}: {text}" for text, panels in _said(found).items())
@@ -67,7 +72,8 @@ def _exponents(found: Updates) -> Table:
             e.epochs,
             number(e.b),
             str(e.b.n),
-            f"{words.plain(e.chance)} ({words.range_text(words.plain(e.chance_lo), words.plain(e.chance_hi))})",
+            f"{words.plain(e.chance)} "
+            f"({words.range_text(words.plain(e.chance_lo), words.plain(e.chance_hi))})",
             words.plain(e.epochs_b),
             words.p_text(e.p_choices),
         )
@@ -138,24 +144,30 @@ def _protocols(f: Findings, drawn: Sequence[Drawn]) -> Section | None:
     said = []
     if tested:
         said.append(
-            "Runs with selection test follow the seed's protocol: the test split was used for selection, so the best over the "
-            "epochs is no honest test result. The other sections report the value at the end, not the best over the epochs."
+            "Runs with selection test follow the seed's protocol: the test split was used for selection, so "
+            "the best over the "
+            "epochs is no honest test result. The other sections report the value at the end, not the best "
+            "over the epochs."
         )
     if f.gaps:
         said.append(
-            "Seed's minus honest: the best over the epochs on the test split, minus the test split measured once at the end of a "
-            "run that never saw it, paired by treatment and seed. Its parts: best minus last epoch is what choosing the epoch "
+            "Seed's minus honest: the best over the epochs on the test split, minus the test split measured "
+            "once at the end of a "
+            "run that never saw it, paired by treatment and seed. Its parts: best minus last epoch is what "
+            "choosing the epoch "
             f"adds; the rest is the schedule (by epoch, with any warmup a first epoch at rate 0){_images(f)}."
         )
     else:
         other = "honest protocol" if tested else "seed's protocol (best over the epochs on the test split)"
         said.append(
-            f"Only one protocol was run: best minus last epoch is what choosing the epoch adds. For the {other} beside it, and "
+            "Only one protocol was run: best minus last epoch is what choosing the epoch adds. For the "
+            f"{other} beside it, and "
             f"the gap between the two, run the study with {BOTH}."
         )
     if any(o.over == "settings" for o in f.optimism):
         said.append(
-            "Where one seed was run an interval is over its settings, which share images and initial weights: it does not say "
+            "Where one seed was run an interval is over its settings, which share images and initial "
+            "weights: it does not say "
             "what another seed would give."
         )
     tables = tuple(t for t in (_gaps(f), _optimism(f)) if t.rows)
@@ -177,8 +189,10 @@ def _images(f: Findings) -> str:
         else ""
     )
     return (
-        " and the training images: where the task's validation images come out of its training images the honest protocol draws "
-        f"from what is left, as many but others{fewer}. A task with a validation split of its own, as PathMNIST, loses none"
+        " and the training images: where the task's validation images come out of its training images the "
+        "honest protocol draws "
+        f"from what is left, as many but others{fewer}. A task with a validation split of its own, as "
+        "PathMNIST, loses none"
     )
 
 

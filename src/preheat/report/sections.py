@@ -10,8 +10,8 @@ from preheat.analysis.findings import Estimate, Findings
 from preheat.analysis.words import Units
 from preheat.report.cards import verdict
 from preheat.report.figdata import base_name, row_name
-from preheat.report.gallery import LEVEL_OF_SETS, Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
+from preheat.report.plates import LEVEL_OF_SETS, Drawn
 from preheat.report.regimes import regime_sections
 from preheat.report.stability import edge, untrained
 
@@ -129,8 +129,10 @@ def tally(f: Findings) -> str:
     }
     margin = Units.of(f.metric).margin(f.margin)
     told = (
-        f"Of {words.count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {counts['better']} are better, "
-        f"{counts['worse']} worse, {counts['equivalent']} equivalent within {margin}, {counts['not decided']} not decided."
+        f"Of {words.count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} "
+        f"{counts['better']} are better, "
+        f"{counts['worse']} worse, {counts['equivalent']} equivalent within {margin}, "
+        f"{counts['not decided']} not decided."
     )
     return " ".join([told, *more])
 
@@ -173,11 +175,13 @@ def _inside(f: Findings, drawn: Sequence[Drawn]) -> Section:
     title = title if same * 2 > len(f.inside) else "Inside the edge"
     rate = words.human(f.nuisance)
     at = (
-        f"Compared at the highest {rate} of the grid that is at most half of the highest at which every run trained (at that one "
+        f"Compared at the highest {rate} of the grid that is at most half of the highest at which every run "
+        "trained (at that one "
         "where there is none so low)"
     )
     lead = (
-        f"{at if rate else 'Compared where every run trained'}: all treatments are shown to be equivalent within "
+        f"{at if rate else 'Compared where every run trained'}: all treatments are shown to be equivalent "
+        "within "
         f"{u.margin(f.margin)} in {same} of {words.count(len(f.inside), 'setting')}."
     )
     single = sum(i.widest is not None and i.widest.n < 2 for i in f.inside)

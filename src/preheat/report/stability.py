@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from preheat.analysis import words
 from preheat.analysis.findings import Findings, Pooled
 from preheat.report.figdata import base_name, depends, lost_runs, row_name, sure
-from preheat.report.gallery import Drawn
 from preheat.report.parts import Section, Table, figures_of, heads, number
+from preheat.report.plates import Drawn
 
 
 def edge(f: Findings, drawn: Sequence[Drawn]) -> Section:
@@ -119,8 +119,10 @@ def untrained(f: Findings, drawn: Sequence[Drawn]) -> Section:
     lead = f"{gone:,} of {words.count(runs, 'run')} diverged. {kept}"
     if f.edges:
         lead = (
-            f"{lost:,} of {words.count(runs, 'run')} did not train: {gone:,} diverged (a value that is not finite), "
-            f"{lost - gone:,} finished below halfway from chance to the best mean {words.human(f.metric)} of their data. {kept}"
+            f"{lost:,} of {words.count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
+            "finite), "
+            f"{lost - gone:,} finished below halfway from chance to the best mean {words.human(f.metric)} of "
+            f"their data. {kept}"
         )
     rows = tuple(
         (words.named(p), row_name(c), t, str(n[2]), str(n[0]), str(n[1]), f"{100 * n[0] / n[2]:.0f} %")

@@ -15,8 +15,8 @@ from preheat.analysis.findings import Findings
 from preheat.analysis.words import slug
 from preheat.core.canon import plain
 from preheat.core.errors import UserError
-from preheat.report.gallery import paint, plates
 from preheat.report.page import render
+from preheat.report.plates import paint, plates
 from preheat.store.blobs import write_atomic
 
 Rows = Sequence[Mapping[str, Any]]
@@ -33,16 +33,17 @@ def write_report(
     """Write `report.html`, `summary.json`, `tables/` and `figures/` into `folder`; gives the page's path.
 
     Equal arguments give equal bytes: no date, no host, no path is written that is not in `provenance`.
-    Each file is replaced whole, the page last, so a page never names a file that is not there; then what an earlier
-    report left in the two folders is removed. A table without rows is left out; a number that is not finite becomes null
-    in JSON and empty in CSV.
-    Errors: UserError for a table's name that can't be a file's, and where the folder can't be written.
+    Each file is replaced whole, the page last, so a page never names a file that is not there; then what an
+    earlier report left in the two folders is removed. A table without rows is left out; a number that is not
+    finite becomes null in JSON and empty in CSV. Errors: UserError for a table's name that can't be a file's,
+    and where the folder can't be written.
     """
     contents: dict[str, bytes] = {"summary.json": _json(summary)}
     for name, rows in tables.items():
         if slug(name) != name.replace("_", "-"):
             raise UserError(
-                f"a table's name is lower-case letters, digits, - and _, got {name!r}: write {slug(name) or 'runs'!r}"
+                f"a table's name is lower-case letters, digits, - and _, got {name!r}: write "
+                f"{slug(name) or 'runs'!r}"
             )
         if not rows:
             continue
@@ -67,8 +68,8 @@ PAIRS = {"figures": (".png", ".svg"), "tables": (".csv", ".json")}
 def _clear(folder: Path, kept: Collection[str]) -> None:
     """Remove the figures and tables of an earlier report that this one has not written.
 
-    A report's files come in pairs of one name, in lower-case letters, digits, - and _; anything else is someone's own
-    and stays. A file that can't be removed stays too: the page does not name it.
+    A report's files come in pairs of one name, in lower-case letters, digits, - and _; anything else is
+    someone's own and stays. A file that can't be removed stays too: the page does not name it.
     """
     for name, pair in PAIRS.items():
         for first in sorted((folder / name).glob(f"*{pair[0]}")):
@@ -85,7 +86,8 @@ def _folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"a report needs a folder that can be written, got {str(path)!r}: {error.strerror}; choose another"
+            f"a report needs a folder that can be written, got {str(path)!r}: {error.strerror}; choose "
+            "another"
         ) from error
 
 

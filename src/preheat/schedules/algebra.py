@@ -1,4 +1,5 @@
-"""Schedules made of schedules: product, then, scaled, excerpt. Registered, so that they are data like all others."""
+"""Schedules made of schedules: product, then, scaled, excerpt. Registered, so that they are data like all
+others."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ from preheat.schedules.sampling import whole
 class product(Combined):
     """The product of two schedules at every position, written `first * second`.
 
-    s(t) = first(t) second(t). It may stay below 1: a warmup that is over when the decay has begun never reaches the
-    peak. Its mean is a quadrature (1e-14), not a closed form. A level given as a rate is a rate of its own part.
+    s(t) = first(t) second(t). It may stay below 1: a warmup that is over when the decay has begun never
+    reaches the peak. Its mean is a quadrature (1e-14), not a closed form. A level given as a rate is a rate
+    of its own part.
 
     >>> from preheat.schedules import linear, untuned_linear
     >>> (untuned_linear(beta2=0.5, at="right") * linear(at="right")).resolve(4).table()
@@ -59,7 +61,8 @@ def _times(a: Segment, b: Segment) -> Segment:
 @SCHEDULES.register("then")
 @dataclass(frozen=True)
 class then(Combined):
-    """One schedule, and after `place` another with a clock of its own, written `first.then(second, at=place)`.
+    """One schedule, and after `place` another with a clock of its own, written `first.then(second,
+    at=place)`.
 
     s(t) = first(t) on a run of P steps for t < P, second(t - P) on a run of T - P steps after it; 0 < P < T.
     It may jump at P, and it may stay below 1. With every="epoch", P is a whole number of epochs.
@@ -78,12 +81,14 @@ class then(Combined):
         p = run.steps(self.place)
         if not 0 < p < run.total:
             raise UserError(
-                f"the second schedule must begin inside the run of {run.total:g} steps, got {self.place} = {p:g}: "
+                f"the second schedule must begin inside the run of {run.total:g} steps, got {self.place} = "
+                f"{p:g}: "
                 f"write a place above 0 and below {run.total:g}"
             )
         if self.splits_epoch(run, p):
             raise UserError(
-                f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole epochs"
+                f"with every='epoch' the second schedule begins with an epoch, got {self.place}: write whole "
+                "epochs"
             )
         later = self.second.segments(run._replace(total=run.total - p))
         return (
@@ -129,8 +134,9 @@ class scaled(Combined):
 class excerpt(Combined):
     """A stretch of a longer run: the updates from `begin` on of the schedule on `was` steps.
 
-    s(t) = schedule(begin + t) on a run of `was` steps, begin + T <= was. A curve that is begun late or left early, such as
-    a cosine whose first part another schedule's warmup has covered. With every="epoch", `begin` is a whole number of epochs.
+    s(t) = schedule(begin + t) on a run of `was` steps, begin + T <= was. A curve that is begun late or left
+    early, such as a cosine whose first part another schedule's warmup has covered. With every="epoch",
+    `begin` is a whole number of epochs.
 
     >>> from preheat.schedules import constant, linear
     >>> late = excerpt(linear(at="left"), was=8, begin=2)
@@ -152,7 +158,8 @@ class excerpt(Combined):
         begin = long.steps(self.begin)
         if begin + run.total > self.was:
             raise UserError(
-                f"an excerpt must lie in the longer run of {self.was} steps, got {run.total:g} steps from {begin:g} on: "
+                f"an excerpt must lie in the longer run of {self.was} steps, got {run.total:g} steps from "
+                f"{begin:g} on: "
                 "write a larger was"
             )
         if self.splits_epoch(run, begin):

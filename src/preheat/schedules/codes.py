@@ -105,16 +105,16 @@ def hyperboliclr(
 ) -> Recipe:
     """One of the experiments' schedules with its defaults: N P C E L S OC CY H EH WH WEH WC.
 
-    Constant, polynomial, cosine, exponential, linear, step, one-cycle, cyclic, (exp-)hyperbolic, the same two and cosine
-    with a warmup of W = max(1, E // 10) of E `epochs`. OC and CY step after every batch and cycle Adam's beta1, the others
-    step after every epoch.
+    Constant, polynomial, cosine, exponential, linear, step, one-cycle, cyclic, (exp-)hyperbolic, the same two
+    and cosine with a warmup of W = max(1, E // 10) of E `epochs`. OC and CY step after every batch and cycle
+    Adam's beta1, the others step after every epoch.
 
-    options: infimum (all but N P E S, 1e-6), power (P, 0.5), gamma (E 0.96, S 0.1), period (S, in epochs, E // 3),
-    end (L, max(infimum/peak, 1e-6)), pct_start (OC, 0.3), rise (CY, in steps, T // 4), upper (H EH WH WEH, in epochs,
-    250), tuned_at (S CY, E: the epochs at which they were tuned, for the experiments keep their counts for other budgets).
-    first_epoch_at_peak: the experiments' WH and WEH train their first epoch at the full peak rate, because the rate is
-    first set after it; off by default.
-    Errors: UserError for an unknown code or option, and where the schedule does not fit.
+    options: infimum (all but N P E S, 1e-6), power (P, 0.5), gamma (E 0.96, S 0.1), period (S, in epochs, E
+    // 3), end (L, max(infimum/peak, 1e-6)), pct_start (OC, 0.3), rise (CY, in steps, T // 4), upper (H EH WH
+    WEH, in epochs, 250), tuned_at (S CY, E: the epochs at which they were tuned, for the experiments keep
+    their counts for other budgets). first_epoch_at_peak: the experiments' WH and WEH train their first epoch
+    at the full peak rate, because the rate is first set after it; off by default. Errors: UserError for an
+    unknown code or option, and where the schedule does not fit.
 
     >>> hyperboliclr("H", epochs=50, per_epoch=124).rates()[[0, 124, 49 * 124]].round(8)
     array([0.01      , 0.0099331 , 0.00480152])
@@ -127,7 +127,8 @@ def hyperboliclr(
             raise unknown(f"option of code {code}", name, known)
     if first_epoch_at_peak and code not in ("WH", "WEH"):
         raise UserError(
-            f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak out"
+            f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak "
+            "out"
         )
     setting = Setting(whole("epochs", epochs, 1), whole("per_epoch", per_epoch, 1), peak, options)
     made = _late(code, setting) if first_epoch_at_peak else build(setting)

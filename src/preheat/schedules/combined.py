@@ -13,7 +13,8 @@ from preheat.schedules.rule import Rule
 
 
 class Combined(Rule):
-    """A frozen dataclass whose fields of type `Rule` are its parts: sampled as they are, and free to stay below 1."""
+    """A frozen dataclass whose fields of type `Rule` are its parts: sampled as they are, and free to stay
+    below 1."""
 
     peaks: ClassVar[bool] = False
 
@@ -29,7 +30,8 @@ class Combined(Rule):
                 one, two = getattr(first, name), getattr(other, name)
                 if one != two:
                     raise UserError(
-                        f"both parts must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in both"
+                        f"both parts must agree in {name}, got {one!r} and {two!r}: write {name}={one!r} in "
+                        "both"
                     )
 
     def _parts(self) -> list[Rule]:
@@ -55,6 +57,7 @@ def part(value: Any) -> Rule:
     made = as_schedule(value)
     if not isinstance(made, Rule):
         raise UserError(
-            f"only schedules that have segments can be combined, got {value!r}: subclass preheat.schedules.rule.Rule"
+            f"only schedules that have segments can be combined, got {value!r}: subclass "
+            "preheat.schedules.rule.Rule"
         )
     return made

@@ -6,9 +6,9 @@ now, `low <= high` are the factors at its ends, and `h(0) = 0`, `h(1) = 1`:
     value(x) = high h(x) + low (1 - h(x))          exponential: high (low / high)^(1 - x)
 
 A fall is the same rise played backwards: `1-sqrt` falls as 1 - sqrt(u), `sqrt` as sqrt(1 - u), `square` as
-1 - u^2, `mirror_cosine` as 2 (1 - u) - (1 + cos(pi u)) / 2, with u the part of the piece that is over. So a fall
-to 0 is computed from what remains, and its last value is as exact as its first: the usual (1 + cos)/2 loses
-half of its digits there.
+1 - u^2, `mirror_cosine` as 2 (1 - u) - (1 + cos(pi u)) / 2, with u the part of the piece that is over. So a
+fall to 0 is computed from what remains, and its last value is as exact as its first: the usual (1 + cos)/2
+loses half of its digits there.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def _cosine(x: Array, power: float) -> Array:
 
 
 def _cosine_mean(power: float) -> float:
-    """Gamma(p + 1/2) / (sqrt(pi) Gamma(p + 1)): the mean of sin^(2p). Its asymptotic series where lgamma loses digits."""
+    """Gamma(p + 1/2) / (sqrt(pi) Gamma(p + 1)): the mean of sin^(2p). Its asymptotic series where lgamma
+    loses digits."""
     if power == 1:
         return 0.5
     if power < 100:
@@ -81,7 +82,8 @@ def _mirrored(x: Array, power: float) -> Array:
 
 
 def _geometric(x: Array, low: float, high: float) -> Array:
-    """high (low / high)^(1 - x), as a power of the nearer end's distance: half of the rounding of the farther one's."""
+    """high (low / high)^(1 - x), as a power of the nearer end's distance: half of the rounding of the farther
+    one's."""
     near = x < 0.5
     part: Array = np.where(near, x, 1 - x)
     out: Array = np.where(near, low, high) * np.where(near, high / low, low / high) ** part
@@ -105,7 +107,8 @@ CURVES: dict[str, Curve] = {
 def check_curve(
     name: str, low: float, *, power: float | None, called: tuple[str, str] = ("curve", "power")
 ) -> None:
-    """Raise `UserError` unless the curve exists and fits its numbers. `called`: what the user calls curve and power."""
+    """Raise `UserError` unless the curve exists and fits its numbers. `called`: what the user calls curve and
+    power."""
     curve, exponent = called
     if not isinstance(name, str) or name not in CURVES:
         raise unknown(curve, name, CURVES)
@@ -115,7 +118,8 @@ def check_curve(
         )
     if name not in ("polynomial", "cosine") and power is not None:
         raise UserError(
-            f"only a polynomial or cosine {curve} has a power, got {exponent}={power!r} with {name!r}: leave {exponent} out"
+            f"only a polynomial or cosine {curve} has a power, got {exponent}={power!r} with {name!r}: leave "
+            f"{exponent} out"
         )
     if (power is None and name == "polynomial") or (power is not None and not 0 < power < math.inf):
         raise UserError(f"a {name} {curve} needs a finite {exponent} > 0, got {power!r}: write {exponent}=2")

@@ -21,15 +21,16 @@ class one_cycle(Named):
     """A long rise over the first 30 %, then a fall far below the start (super-convergence).
 
     From warmup_start = 1/25 to 1 along `warmup_curve` (cosine), then to `final` = 4e-6 along `curve` (cosine;
-    `power` where the curve has one). three_phase: from 1 back to warmup_start in as many steps as the rise took, and from
-    there to `final`. The defaults are those of torch's OneCycleLR: div_factor 25, final_div_factor 1e4, pct_start 0.3.
+    `power` where the curve has one). three_phase: from 1 back to warmup_start in as many steps as the rise
+    took, and from there to `final`. The defaults are those of torch's OneCycleLR: div_factor 25,
+    final_div_factor 1e4, pct_start 0.3.
 
     >>> [round(float(x), 3) for x in one_cycle(at="left").resolve(10).table()]
     [0.04, 0.28, 0.76, 1.0, 0.95, 0.812, 0.611, 0.389, 0.188, 0.05]
 
     torch reaches the peak at step pct_start T - 1 and `final` at step T - 1. The same table, for whole
-    W = pct_start T: Pieces([Piece(W - 1, 1/25, 1, "cosine"), Piece(None, 1, 4e-6, "cosine"), Piece(1, 4e-6, 4e-6)], at="left").
-    Smith and Topin 2017, arXiv 1708.07120.
+    W = pct_start T: Pieces([Piece(W - 1, 1/25, 1, "cosine"), Piece(None, 1, 4e-6, "cosine"), Piece(1, 4e-6,
+    4e-6)], at="left"). Smith and Topin 2017, arXiv 1708.07120.
     """
 
     warmup: Length = _RISE
@@ -47,7 +48,8 @@ class one_cycle(Named):
             return (Piece(None, 1.0, final, self.curve, self.power),)
         if not self.warmup:
             raise UserError(
-                f"three phases need a rise, got warmup {self.warmup}: write warmup='30%', or three_phase=False"
+                f"three phases need a rise, got warmup {self.warmup}: write warmup='30%', or "
+                "three_phase=False"
             )
         back = Piece(self.warmup, 1.0, self.warmup_start, self.curve, self.power)
         return (back, Piece(None, self.warmup_start, final, self.curve, self.power))

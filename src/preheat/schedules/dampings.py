@@ -2,8 +2,8 @@
 
     radam(beta2=0.999) * cosine()
 
-t is the position in the run, in steps. The papers count updates from 1: at="right" gives their values. Some of these
-factors approach 1 and never reach it.
+t is the position in the run, in steps. The papers count updates from 1: at="right" gives their values. Some
+of these factors approach 1 and never reach it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Saturating:
 class Rectifier:
     """The rectification of RAdam at t + shift updates, 0 where it is not defined. A form.
 
-    With q = -ln(beta2) / 2 and L(y) = coth y - 1/y the paper's rho_t is t (1 - L(q t)) + L(q), where nothing cancels.
+    With q = -ln(beta2) / 2 and L(y) = coth y - 1/y the paper's rho_t is t (1 - L(q t)) + L(q), where nothing
+    cancels.
     """
 
     q: float
@@ -125,8 +126,8 @@ def _langevin(y: Any) -> Any:
 class untuned_linear(Damping):
     """Untuned linear warmup for Adam: a straight rise over 2 / (1 - beta2) steps.
 
-    w = min(1, t (1 - beta2) / 2). A factor for products; `untuned_period(beta2)` is its length as a whole number, for the
-    warmup of any schedule.
+    w = min(1, t (1 - beta2) / 2). A factor for products; `untuned_period(beta2)` is its length as a whole
+    number, for the warmup of any schedule.
 
     >>> untuned_linear(beta2=0.5, at="right").resolve(5).table()
     array([0.25, 0.5 , 0.75, 1.  , 1.  ])
@@ -148,7 +149,8 @@ class untuned_linear(Damping):
 class untuned_exponential(Damping):
     """Untuned exponential warmup for Adam: a rise that slows down as it nears 1.
 
-    w = 1 - exp(-t / period), with a period of 1 / (1 - beta2) steps unless it is given; then beta2 is not used.
+    w = 1 - exp(-t / period), with a period of 1 / (1 - beta2) steps unless it is given; then beta2 is not
+    used.
 
     >>> untuned_exponential(beta2=0.5, at="right").resolve(3).table().round(6)
     array([0.393469, 0.632121, 0.77687 ])
@@ -194,8 +196,8 @@ class gi_adam(Damping):
 class radam(Damping):
     """RAdam's rectification as a warmup for Adam, from the first update at which it is defined.
 
-    With rho_n = rho - 2 n beta2^n / (1 - beta2^n), rho = 2 / (1 - beta2) - 1, and n = t + d - 1, where d is the first whole
-    number with rho_d > 4 (5 for usual beta2):
+    With rho_n = rho - 2 n beta2^n / (1 - beta2^n), rho = 2 / (1 - beta2) - 1, and n = t + d - 1, where d is
+    the first whole number with rho_d > 4 (5 for usual beta2):
 
         w = sqrt((rho_n - 4)(rho_n - 2) rho / ((rho - 4)(rho - 2) rho_n))        0 where rho_n <= 4
 

@@ -43,7 +43,8 @@ class linear(Named):
     >>> linear(at="left").resolve(4).table()
     array([1.  , 0.75, 0.5 , 0.25])
 
-    Linear decay to zero as the best default: Defazio et al. 2023, arXiv 2310.07831; Bergsma et al. 2025, arXiv 2502.15938.
+    Linear decay to zero as the best default: Defazio et al. 2023, arXiv 2310.07831; Bergsma et al. 2025,
+    arXiv 2502.15938.
     """
 
     final: Level = 0.0
@@ -58,8 +59,8 @@ class linear(Named):
 class cosine(Named):
     """Half a cosine wave from the peak to `final` at the end of the run.
 
-    s = final + (1 - final) c^power, c = sin^2(pi (1 - u) / 2), which is (1 + cos(pi u)) / 2 without its loss of digits
-    near the end. A power above 1 falls sooner and ends flatter.
+    s = final + (1 - final) c^power, c = sin^2(pi (1 - u) / 2), which is (1 + cos(pi u)) / 2 without its loss
+    of digits near the end. A power above 1 falls sooner and ends flatter.
 
     >>> cosine(at="left").resolve(4).table().round(6)
     array([1.      , 0.853553, 0.5     , 0.146447])
@@ -102,7 +103,8 @@ class polynomial(Named):
 @SCHEDULES.register("exponential")
 @dataclass(frozen=True, kw_only=True)
 class exponential(Named):
-    """The same ratio between every two neighbouring updates, from the peak to `final` (above 0) at the end of the run.
+    """The same ratio between every two neighbouring updates, from the peak to `final` (above 0) at the end of
+    the run.
 
     s = final^u, and from one update to the next it falls by the factor final^(1 / (T - W)).
 

@@ -20,7 +20,8 @@ from preheat.schedules.resolved import Horizon, Segment, Span
 
 @dataclass(frozen=True)
 class Stairs:
-    """gamma^floor(t / period), t counted from the start of the run. A form (see `preheat.schedules.resolved`)."""
+    """gamma^floor(t / period), t counted from the start of the run. A form (see
+    `preheat.schedules.resolved`)."""
 
     gamma: float
     period: float
@@ -53,9 +54,9 @@ class Stairs:
 class step(Named):
     """The rate held, and multiplied by `gamma` at each of some `milestones` or after every `period`.
 
-    s = gamma^n after n drops. Both are counted from the start of the run, warmup included, as recipes state them
-    ("divided by 10 at epochs 30, 60, 80"); the warmup must be over at the first drop. Without either the drops
-    are at 50 % and 75 % of the run (He et al. 2015). Milestones rise and lie inside the run.
+    s = gamma^n after n drops. Both are counted from the start of the run, warmup included, as recipes state
+    them ("divided by 10 at epochs 30, 60, 80"); the warmup must be over at the first drop. Without either the
+    drops are at 50 % and 75 % of the run (He et al. 2015). Milestones rise and lie inside the run.
 
     >>> step(period="1ep", gamma=0.5).resolve(6, per_epoch=2).table()
     array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25])
@@ -87,7 +88,8 @@ class step(Named):
             raise UserError(f"gamma must be above 0 and below 1, got {self.gamma:g}: write 0.1 for a tenth")
         if self.period is not None and self.milestones:
             raise UserError(
-                f"a step schedule has a period or milestones, got {self.period} and {self.milestones}: leave one out"
+                f"a step schedule has a period or milestones, got {self.period} and {self.milestones}: leave "
+                "one out"
             )
         if self.period is not None and not self.period:
             raise UserError(f"period must be above 0, got {self.period}: write '30ep' or '25%'")
@@ -101,11 +103,13 @@ class step(Named):
         if not all(a < b for a, b in pairwise([0.0, *places, end])):
             raise UserError(
                 f"drops must come one after the other inside the run of {run.total} steps, got them at "
-                f"{', '.join(f'{p:g}' for p in places)}: write rising milestones below {run.total}, or a shorter period"
+                f"{', '.join(f'{p:g}' for p in places)}: write rising milestones below {run.total}, or a "
+                "shorter period"
             )
         if begin > places[0]:
             raise UserError(
-                f"the warmup must be over at the first drop, step {places[0]:g}, got {begin:g} steps: shorten it"
+                f"the warmup must be over at the first drop, step {places[0]:g}, got {begin:g} steps: "
+                "shorten it"
             )
         if self.period is not None:
             return (*warm, Segment(Span(begin, end), "stable", Stairs(self.gamma, places[0])))

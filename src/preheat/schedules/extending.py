@@ -51,14 +51,16 @@ class Stretched(NamedTuple):
 class extended(Combined):
     """A schedule whose run of `was` steps is given another total when `place` of them are done.
 
-    Until update P = `place`: the schedule on `was` steps. From there, with s_P its factor at P and T the new total:
+    Until update P = `place`: the schedule on `was` steps. From there, with s_P its factor at P and T the new
+    total:
 
         continue   the schedule on T steps; an error where its factor at P is not s_P
         rescale    what was left, s(P + (t - P)(was - P)/(T - P))
-        cooldown   s_P, then over the last `length` steps (default: all) to `final` along `curve` (and its `power`)
+        cooldown   s_P, then over the last `length` steps (default: all) to `final` along `curve` (and its
+        `power`)
 
-    With every="epoch", P is a whole number of epochs. Written `schedule.resolve(was).extend(T, at=P, how=...)`. It can be
-    extended again.
+    With every="epoch", P is a whole number of epochs. Written `schedule.resolve(was).extend(T, at=P,
+    how=...)`. It can be extended again.
 
     >>> from preheat.schedules import wsd
     >>> longer = wsd(cooldown=2, at="left").resolve(6).extend(8, at=3)
@@ -90,7 +92,8 @@ class extended(Combined):
         unused = (self.length, self.final, self.curve, self.power) != (None, 0.0, "linear", None)
         if self.how != "cooldown" and unused:
             raise UserError(
-                f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write how='cooldown'"
+                f"length, final, curve and power belong to a cooldown, got how={self.how!r}: write "
+                "how='cooldown'"
             )
         self._fall(1.0)
 
@@ -98,11 +101,13 @@ class extended(Combined):
         """The old ones up to the place, then the new ones."""
         if run.total <= self.place:
             raise UserError(
-                f"the new total must be above {self.place}, the updates done, got {run.total:g}: write a larger total"
+                f"the new total must be above {self.place}, the updates done, got {run.total:g}: write a "
+                "larger total"
             )
         if self.splits_epoch(run, self.place) and run.per_epoch is not None:
             raise UserError(
-                f"with every='epoch' a run is extended where an epoch begins, got update {self.place} with {run.per_epoch:g} "
+                f"with every='epoch' a run is extended where an epoch begins, got update {self.place} with "
+                f"{run.per_epoch:g} "
                 f"updates in an epoch: write {round(self.place / run.per_epoch) * run.per_epoch:g}"
             )
         old = self.schedule.segments(run._replace(total=self.was))
@@ -125,14 +130,17 @@ class extended(Combined):
         after = self._factor(new, run, True)
         if abs(before - after) > _SAME:
             raise UserError(
-                f"{self.schedule} can't go on as it was at update {self.place}: its factor there is {before:.6g} with a total of "
-                f"{self.was} and {after:.6g} with {run.total:g}, which is a jump: write how='rescale' or how='cooldown'"
+                f"{self.schedule} can't go on as it was at update {self.place}: its factor there is "
+                f"{before:.6g} with a total of "
+                f"{self.was} and {after:.6g} with {run.total:g}, which is a jump: write how='rescale' or "
+                "how='cooldown'"
             )
 
     def _rescaled(self, old: tuple[Segment, ...], total: float) -> list[Segment]:
         if self.place == self.was:
             raise UserError(
-                f"nothing is left to rescale at the end of the run, got at={self.place}: begin a new schedule, or write "
+                f"nothing is left to rescale at the end of the run, got at={self.place}: begin a new "
+                "schedule, or write "
                 "how='continue' where the rule has no end"
             )
         rest = between(old, self.place, self.was)
@@ -152,7 +160,8 @@ class extended(Combined):
             )
         if run.factor(self.final) > now:
             raise UserError(
-                f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower it"
+                f"a cooldown can't end above its beginning, factor {now:.6g}, got final={self.final}: lower "
+                "it"
             )
         left = run._replace(total=run.total - self.place)
         pieces = [Piece(None, now, now)] if self.length is not None else []

@@ -14,7 +14,8 @@ from preheat.schedules.resolved import Form, Segment, Span
 
 
 class Moved(NamedTuple):
-    """A form written for the span `own`, `by` steps later. A form (see `preheat.schedules.resolved`), as the next are.
+    """A form written for the span `own`, `by` steps later. A form (see `preheat.schedules.resolved`), as the
+    next are.
 
     The span is kept, not computed back: (0.07 + 20) - 20 is not 0.07.
     """

@@ -1,6 +1,7 @@
 """Hyperbolic decays: the first steps of the decay hardly depend on how long the run will be.
 
-x in [0, N] are the steps since the warmup, N = T - W all of them, r = N - x those that remain, U >= N the upper bound:
+x in [0, N] are the steps since the warmup, N = T - W all of them, r = N - x those that remain, U >= N the
+upper bound:
 
     h(x) = sqrt(r (2 (U - N) + r)) / U        h(N) = 0,  h(0) = sqrt(1 - (1 - N/U)^2)
 
@@ -88,9 +89,9 @@ class ExpHyperbola:
 class hyperbolic(Named):
     """A decay along a hyperbola (HyperbolicLR): early on nearly the same in runs of every length.
 
-    s = 1 - (1 - infimum)(h(0) - h(x)), h(x) = sqrt(r (2 (U - N) + r)) / U, with x of the decay's N steps done and r = N - x
-    left. It ends at 1 - (1 - infimum) h(0), which is `infimum` only where the upper bound U is N; then s is the straight
-    line. upper: U, a length >= N, the same for all the runs to be compared.
+    s = 1 - (1 - infimum)(h(0) - h(x)), h(x) = sqrt(r (2 (U - N) + r)) / U, with x of the decay's N steps done
+    and r = N - x left. It ends at 1 - (1 - infimum) h(0), which is `infimum` only where the upper bound U is
+    N; then s is the straight line. upper: U, a length >= N, the same for all the runs to be compared.
 
     >>> rate = hyperbolic(upper="250ep", infimum="1e-6lr", at="left").resolve("50ep", per_epoch=1, peak=1e-2)
     >>> [round(1e-2 * rate(k), 9) for k in (0, 1, 10, 24, 49)]
@@ -120,9 +121,10 @@ class hyperbolic(Named):
 class exp_hyperbolic(Named):
     """An exponential decay with a hyperbola in its exponent (ExpHyperbolicLR).
 
-    s = infimum^(h(0) - h(x)), h(x) = sqrt(r (2 (U - N) + r)) / U, with x of the decay's N steps done and r = N - x left.
-    It ends at infimum^h(0), which is `infimum` only where the upper bound U is N; then s is the exponential decay.
-    upper: U, a length >= N, the same for all the runs to be compared. `infimum` is above 0.
+    s = infimum^(h(0) - h(x)), h(x) = sqrt(r (2 (U - N) + r)) / U, with x of the decay's N steps done and r =
+    N - x left. It ends at infimum^h(0), which is `infimum` only where the upper bound U is N; then s is the
+    exponential decay. upper: U, a length >= N, the same for all the runs to be compared. `infimum` is above
+    0.
 
     >>> rate = exp_hyperbolic(upper="250ep", infimum="1e-6lr", at="left").resolve("50ep", per_epoch=1, peak=1e-2)
     >>> [round(1e-2 * rate(k), 9) for k in (0, 1, 10, 24, 49)]

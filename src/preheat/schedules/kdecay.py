@@ -46,8 +46,8 @@ class Bent:
 class k_decay(Named):
     """A curve whose progress u is u^k: for k above 1 the rate stays high for longer.
 
-    s is the fall along `curve` (cosine; `power` where the curve has one) from 1 to `final`, taken at u^k in place of
-    u in [0, 1], the progress after the warmup. k = 1 is the curve itself.
+    s is the fall along `curve` (cosine; `power` where the curve has one) from 1 to `final`, taken at u^k in
+    place of u in [0, 1], the progress after the warmup. k = 1 is the curve itself.
 
     >>> k_decay(k=2, at="left").resolve(4).table().round(6)
     array([1.      , 0.990393, 0.853553, 0.402455])

@@ -1,4 +1,5 @@
-"""What the named schedules share: a warmup, the sampling options, JSON. An abstract base; every schedule is final.
+"""What the named schedules share: a warmup, the sampling options, JSON. An abstract base; every schedule is
+final.
 
 A named schedule is a frozen dataclass whose class bears its registered name, so that what a user types, the
 repr, the registry and the JSON are one word. It says what follows the warmup in `body`, as pieces; or, where
@@ -28,10 +29,10 @@ class Named(Rule):
     """A schedule with a name: a rise from `warmup_start` to 1 over `warmup`, then a body.
 
     warmup: length of the rise (`0.05`, `"5%"`, `500`, `"5ep"`); 0 for none.
-    warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt, square, mirror_cosine, or
-    constant, which holds `warmup_start` and then jumps to 1.
-    warmup_start: the factor at the rise's begin, or a rate such as "1e-6lr"; above 0 for an exponential rise.
-    at, every: where and how often an update takes its factor, see `preheat.schedules.resolved`.
+    warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt, square,
+    mirror_cosine, or constant, which holds `warmup_start` and then jumps to 1. warmup_start: the factor at
+    the rise's begin, or a rate such as "1e-6lr"; above 0 for an exponential rise. at, every: where and how
+    often an update takes its factor, see `preheat.schedules.resolved`.
     """
 
     warmup: Length = _NONE
@@ -48,7 +49,8 @@ class Named(Rule):
         if self.warmup_curve == "constant":
             if self.warmup_power is not None:
                 raise UserError(
-                    f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave warmup_power out"
+                    f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave "
+                    "warmup_power out"
                 )
         else:
             start = self.warmup_start.value if isinstance(self.warmup_start, Rate) else self.warmup_start
@@ -95,7 +97,8 @@ def floor_ratio(value: Level) -> Level:
     """`final`, checked: the floor is a factor of the peak rate and not above it, or a rate."""
     if not isinstance(value, Rate) and not 0 <= value <= 1:
         raise UserError(
-            f"final is the floor as a factor of the peak rate, from 0 to 1, got {value:g}: write 0.1 for a tenth of the peak"
+            f"final is the floor as a factor of the peak rate, from 0 to 1, got {value:g}: write 0.1 for a "
+            "tenth of the peak"
         )
     return value
 

@@ -19,9 +19,9 @@ def torch_one_cycle(
     """The table of torch's OneCycleLR with `total` steps (T), at="left".
 
     From `start` (1/div_factor) to 1 at step p T - 1, p = `pct_start`; then to `final` (start/1e4, torch's
-    final_div_factor) at step T - 1. three_phase: back to `start` at step 2 p T - 2, and then to `final`. curve: cosine or
-    linear. `start=0, final=0` gives the swing that torch's momentum follows.
-    Errors: UserError where a phase has no width; torch divides by zero there, or starts near the peak.
+    final_div_factor) at step T - 1. three_phase: back to `start` at step 2 p T - 2, and then to `final`.
+    curve: cosine or linear. `start=0, final=0` gives the swing that torch's momentum follows. Errors:
+    UserError where a phase has no width; torch divides by zero there, or starts near the peak.
 
     >>> torch_one_cycle(10).resolve(10).table().round(3).tolist()
     [0.04, 0.52, 1.0, 0.95, 0.812, 0.611, 0.389, 0.188, 0.05, 0.0]

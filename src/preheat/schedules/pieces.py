@@ -41,9 +41,8 @@ class Piece:
 
     length: `0.05` or `"5%"` of the run, `500` steps, `"5ep"`, or None for the rest of the run.
     start, end: factors in [0, 1], or rates such as `"1e-6lr"`.
-    curve: linear, cosine (may have a `power`), exponential, polynomial (needs a `power`), sqrt, 1-sqrt, square,
-    mirror_cosine; see `preheat.schedules.curves`.
-    A fall is the rise played backwards.
+    curve: linear, cosine (may have a `power`), exponential, polynomial (needs a `power`), sqrt, 1-sqrt,
+    square, mirror_cosine; see `preheat.schedules.curves`. A fall is the rise played backwards.
 
     >>> print(Piece("5%", 0, 1), "|", Piece(None, 1, 0.1, "cosine"))
     5% 0 to 1 | rest 1 to 0.1 cosine
@@ -116,7 +115,8 @@ def piece(value: Any) -> Piece:
         return value
     if not isinstance(value, Mapping):
         raise UserError(
-            f"a piece is Piece(length, start, end) or its fields, got {value!r}: write {{length: 5%, start: 0, end: 1}}"
+            f"a piece is Piece(length, start, end) or its fields, got {value!r}: write {{length: 5%, start: "
+            f"0, end: 1}}"
         )
     known = [f.name for f in fields(Piece)]
     for key in value:
@@ -159,12 +159,14 @@ class Pieces(Rule):
         rests = [str(p) for p in self.pieces if p.length is None]
         if len(rests) > 1:
             raise UserError(
-                f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give lengths"
+                f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give "
+                "lengths"
             )
         levels = [x for p in self.pieces for x in (p.start, p.end)]
         if not any(isinstance(x, Rate) for x in levels) and max(levels) != 1.0:  # type: ignore[type-var]
             raise UserError(
-                f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr instead"
+                f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr "
+                "instead"
             )
 
     @property
@@ -208,8 +210,8 @@ def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
     >>> place((Piece(20, 0, 1), Piece(None, 1, 0)), Horizon(10, None))
     Traceback (most recent call last):
     ...
-    preheat.core.errors.UserError: a schedule's pieces must fit in the run, got warmup 20 = 20 steps of 10: shorten them or lengthen the run
-    """  # noqa: E501
+    preheat.core.errors.UserError: a schedule's pieces must fit in the run, got warmup 20 = 20 steps of 10:
+    shorten them or lengthen the run"""  # noqa: E501
     pieces = tuple(p.settled(run) for p in pieces)
     given = [None if p.length is None else run.steps(p.length) for p in pieces]
     used = math.fsum(n for n in given if n is not None)
@@ -255,7 +257,8 @@ def _spans(given: list[float | None], total: float) -> list[Span]:
 
 
 def _kept(span: Span, one: Piece, *, got: str) -> bool:
-    """Whether the piece has any length; an error if it was to take the rest from one factor to another and none is left."""
+    """Whether the piece has any length; an error if it was to take the rest from one factor to another and
+    none is left."""
     if span.end > span.begin:
         return True
     if one.length is None and one.start != one.end:

@@ -50,9 +50,9 @@ class Law:
 class power_law(Named):
     """Power scheduler: the peak until `onset`, then a power of the time, and a cooldown.
 
-    s = min(1, (onset / t)^exponent), t counted from the start of the run, warmup included: it does not know the run's
-    length. Over the last `cooldown` steps it is multiplied by a fall along `cooldown_curve` that ends at `final` of the
-    peak. The warmup must be over at the onset; a cooldown of 0 leaves it out.
+    s = min(1, (onset / t)^exponent), t counted from the start of the run, warmup included: it does not know
+    the run's length. Over the last `cooldown` steps it is multiplied by a fall along `cooldown_curve` that
+    ends at `final` of the peak. The warmup must be over at the onset; a cooldown of 0 leaves it out.
 
     >>> power_law(onset=2, exponent=0.5, cooldown=0, at="right").resolve(8).table().round(6)
     array([1.      , 1.      , 0.816497, 0.707107, 0.632456, 0.57735 ,
@@ -86,7 +86,8 @@ class power_law(Named):
             if s.kind == "warmup":
                 if s.span.end > law.onset:
                     raise UserError(
-                        f"the warmup must be over at the onset, step {law.onset:g}, got {s.span.end:g} steps: shorten the warmup"
+                        f"the warmup must be over at the onset, step {law.onset:g}, got {s.span.end:g} "
+                        "steps: shorten the warmup"
                     )
                 out.append(s)
             else:
@@ -101,7 +102,8 @@ class power_law(Named):
             final = run.factor(self.final) / reached
             if final > 1 + _CLOSE:
                 raise UserError(
-                    f"final must not lie above the power law's own end, factor {reached:.6g}, got {self.final}: "
+                    f"final must not lie above the power law's own end, factor {reached:.6g}, got "
+                    f"{self.final}: "
                     "write a lower final, or cooldown=0"
                 )
             segment = segment._replace(form=replace(segment.form, end=min(final, 1.0)))

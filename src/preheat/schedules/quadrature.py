@@ -1,7 +1,8 @@
 """Areas that have no closed form: tanh-sinh quadrature, which bears roots and logarithms at the ends.
 
-x = mid + half tanh((pi/2) sinh s) sends s in R to (a, b) so fast that the plain sum over an even grid of s converges
-like exp(-c n / log n) for any function that is smooth inside, whatever it does at its ends. Takahasi and Mori 1974.
+x = mid + half tanh((pi/2) sinh s) sends s in R to (a, b) so fast that the plain sum over an even grid of s
+converges like exp(-c n / log n) for any function that is smooth inside, whatever it does at its ends.
+Takahasi and Mori 1974.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _WEIGHT = (np.pi / 4) * np.cosh(_S) / np.cosh(_U) ** 2 / 64
 
 
 def integral(f: Callable[[Array], Array], a: float, b: float, *, splits: tuple[float, ...] = ()) -> float:
-    """The integral of `f` over [a, b]; `f` is smooth but at a, b and the `splits` between them, and is given arrays.
+    """The integral of `f` over [a, b]; `f` is smooth but at a, b and the `splits` between them, and is given
+    arrays.
 
     >>> abs(integral(np.sqrt, 0.0, 1.0) - 2 / 3) < 1e-14
     True

@@ -68,7 +68,8 @@ class Rex:
 class inverse_time(Named):
     """One over time: the decay of stochastic approximation, without an end.
 
-    s = (1 + x / timescale)^-power, x the steps since the warmup: half of the peak after one timescale at power 1.
+    s = (1 + x / timescale)^-power, x the steps since the warmup: half of the peak after one timescale at
+    power 1.
 
     >>> inverse_time(timescale=2, at="left").resolve(5).table().round(6)
     array([1.      , 0.666667, 0.5     , 0.4     , 0.333333])
@@ -100,8 +101,9 @@ class inverse_time(Named):
 class rex(Named):
     """Reflected exponential: high for long, then a fall that steepens to the end of the run.
 
-    s = final + (1 - final) g, g = (1 - u) / (1 - beta u), u in [0, 1] the progress after the warmup. beta 0 is the straight
-    line, towards 1 the rate stays at the peak until the end; below 0 the fall is steep first. beta is below 1.
+    s = final + (1 - final) g, g = (1 - u) / (1 - beta u), u in [0, 1] the progress after the warmup. beta 0
+    is the straight line, towards 1 the rate stays at the peak until the end; below 0 the fall is steep first.
+    beta is below 1.
 
     >>> rex(at="left").resolve(4).table().round(6)
     array([1.      , 0.857143, 0.666667, 0.4     ])

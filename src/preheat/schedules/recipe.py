@@ -19,9 +19,9 @@ from preheat.schedules.rule import Rule
 class Recipe:
     """`schedule` with its `peak` rate, on `total` updates with `per_epoch` of them in an epoch (None: any).
 
-    total: what the recipe is written for; a run may stop sooner. also: other hyperparameters that follow a schedule,
-    {"momentum": Between(...)}. `ScheduleLR(optimizer, made.schedule, made.total)` follows it in torch, with `made.peak` as
-    the optimizer's rate. Errors: UserError where the schedule does not fit.
+    total: what the recipe is written for; a run may stop sooner. also: other hyperparameters that follow a
+    schedule, {"momentum": Between(...)}. `ScheduleLR(optimizer, made.schedule, made.total)` follows it in
+    torch, with `made.peak` as the optimizer's rate. Errors: UserError where the schedule does not fit.
 
     >>> from preheat.schedules import linear
     >>> made = Recipe(linear(at="left"), 0.1, 4)

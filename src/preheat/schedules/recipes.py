@@ -1,8 +1,9 @@
-"""The schedules of three projects on warmup, to the digit: what their code does, with every choice an argument.
+"""The schedules of three projects on warmup, to the digit: what their code does, with every choice an
+argument.
 
 The 13 schedules of the HyperbolicLR experiments are in `preheat.schedules.codes`. Each function returns a
-`Recipe`: a schedule of this library with its peak rate and its length. All of these projects step their schedules after
-an epoch unless said otherwise, so the rate of the first epoch is the schedule's at 0.
+`Recipe`: a schedule of this library with its peak rate and its length. All of these projects step their
+schedules after an epoch unless said otherwise, so the rate of the first epoch is the schedule's at 0.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def data_regimes(
     """The schedule of the study of warmup across data regimes: linear warmup, then cosine, step or none.
 
     Epoch e = 0, 1, ...; W `warmup` epochs of E: peak e / W, then with u = (e - W)/(E - W) the cosine
-    from peak to `final`; "step": a tenth from u = 1/2, a hundredth from u = 3/4; "none": the peak. With W >= 1 the
-    whole first epoch trains at rate 0.
+    from peak to `final`; "step": a tenth from u = 1/2, a hundredth from u = 3/4; "none": the peak. With W >=
+    1 the whole first epoch trains at rate 0.
 
     >>> data_regimes(per_epoch=1).rates()[[0, 1, 5, 52]].round(6).tolist()
     [0.0, 0.02, 0.1, 0.050827]
@@ -64,10 +65,10 @@ def resnet50_imagenet(
 ) -> Recipe:
     """The guide to ResNet-50 on ImageNet: 1e-4 to 0.1 in 5 epochs, then a cosine to 1e-5 with warm restarts.
 
-    Its formula is lr = 1e-4 + (0.1 - 1e-4) * current_epoch / W. reading "from 0" counts the epochs 0, 1, ..., so that
-    the first one trains at 1e-4 and epoch W at 0.1; "from 1" counts 1, 2, ..., so that the last epoch of the warmup
-    trains at 0.1 already. period: the guide's T_0 = 100 epochs leaves the rate at 6.3e-4 when 95 are over; None writes
-    what the guide means, E - W, whose curve ends at 1e-5 with the run.
+    Its formula is lr = 1e-4 + (0.1 - 1e-4) * current_epoch / W. reading "from 0" counts the epochs 0, 1, ...,
+    so that the first one trains at 1e-4 and epoch W at 0.1; "from 1" counts 1, 2, ..., so that the last epoch
+    of the warmup trains at 0.1 already. period: the guide's T_0 = 100 epochs leaves the rate at 6.3e-4 when
+    95 are over; None writes what the guide means, E - W, whose curve ends at 1e-5 with the run.
 
     >>> resnet50_imagenet(per_epoch=1).rates()[[0, 1, 5, 99]].round(6)
     array([0.0001  , 0.02008 , 0.1     , 0.000896])
@@ -76,7 +77,8 @@ def resnet50_imagenet(
         raise unknown("reading", reading, ("from 0", "from 1"))
     if not 0 < warmup < epochs:
         raise UserError(
-            f"the warmup is at least 1 epoch and shorter than the run of {epochs}, got {warmup}: write warmup=5"
+            f"the warmup is at least 1 epoch and shorter than the run of {epochs}, got {warmup}: write "
+            "warmup=5"
         )
     low, high, floor = 1e-4, 0.1, rate(1e-5)
     wave: dict[str, Any] = {
@@ -95,8 +97,8 @@ def resnet50_imagenet(
 def delayed_generalization(kind: str = "linear", *, warmup: int, total: int, peak: float = 1e-3) -> Recipe:
     """The three warmups of the study of delayed generalisation; the peak rate after them.
 
-    At step s < W: linear peak s/W; cosine peak (1 - cos(pi s/W))/2; exponential peak 2^(s/W - 1), which starts at half
-    of the peak.
+    At step s < W: linear peak s/W; cosine peak (1 - cos(pi s/W))/2; exponential peak 2^(s/W - 1), which
+    starts at half of the peak.
 
     >>> delayed_generalization("exponential", warmup=4, total=6, peak=1.0).rates().round(4)
     array([0.5   , 0.5946, 0.7071, 0.8409, 1.    , 1.    ])

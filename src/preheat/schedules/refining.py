@@ -18,11 +18,13 @@ _ROWS = 4096  # positions filtered at once, so that a wide filter needs little m
 def refined(norms: Iterable[float], *, power: int = 2, smooth: int = 1, **options: Any) -> tabulated:
     """The schedule that minimises the bound on the last iterate for the gradient norms G_t of an earlier run.
 
-    With w_t = G_t^-power the factor of update t is w_t (w_(t+1) + ... + w_(T-1)), over its highest value; the last is 0.
-    Norms that stay the same give the straight line to 0; a warmup comes out where the first ones are large.
+    With w_t = G_t^-power the factor of update t is w_t (w_(t+1) + ... + w_(T-1)), over its highest value; the
+    last is 0. Norms that stay the same give the straight line to 0; a warmup comes out where the first ones
+    are large.
 
-    norms: of every update, above 0. power: 2 with l2 norms (SGD), 1 with l1 norms (Adam). smooth: the width of the median
-    filter that the norms go through first, odd, 1 for none; it mirrors them at the ends. options: those of `tabulated`.
+    norms: of every update, above 0. power: 2 with l2 norms (SGD), 1 with l1 norms (Adam). smooth: the width
+    of the median filter that the norms go through first, odd, 1 for none; it mirrors them at the ends.
+    options: those of `tabulated`.
 
     >>> refined([2.0, 2.0, 2.0, 2.0, 2.0]).values
     (1.0, 0.75, 0.5, 0.25, 0.0)
@@ -34,7 +36,8 @@ def refined(norms: Iterable[float], *, power: int = 2, smooth: int = 1, **option
     given = np.array(numbers("norms", norms))
     if given.size < 2 or given.min() <= 0:
         raise UserError(
-            f"norms must be above 0, two or more, got {given.size} with the lowest {given.min():g}: leave out zeros"
+            f"norms must be above 0, two or more, got {given.size} with the lowest {given.min():g}: leave "
+            "out zeros"
         )
     if power not in (1, 2):
         raise UserError(
@@ -51,7 +54,8 @@ def refined(norms: Iterable[float], *, power: int = 2, smooth: int = 1, **option
         )
     if smooth > given.size:
         raise UserError(
-            f"smooth must not be wider than the run of {given.size} steps, got {smooth}: write a smaller odd number"
+            f"smooth must not be wider than the run of {given.size} steps, got {smooth}: write a smaller odd "
+            "number"
         )
     clean = _median(given, operator.index(smooth))
     weights = (clean.min() / clean) ** power

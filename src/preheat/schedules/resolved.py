@@ -62,7 +62,8 @@ class Segment(NamedTuple):
 
 
 class Horizon(NamedTuple):
-    """What a schedule learns of its run: `total` steps (T), how many make an epoch, the peak rate, what a step holds."""
+    """What a schedule learns of its run: `total` steps (T), how many make an epoch, the peak rate, what a
+    step holds."""
 
     total: float
     per_epoch: float | None
@@ -80,7 +81,8 @@ class Horizon(NamedTuple):
 
 
 class Boundary(NamedTuple):
-    """A place where something begins or ends: the position in steps, words, the factor there (after a jump)."""
+    """A place where something begins or ends: the position in steps, words, the factor there (after a
+    jump)."""
 
     step: float
     label: str
@@ -173,7 +175,8 @@ class Resolved:
         return np.minimum((np.floor_divide(k, self.per_epoch) + offset) * self.per_epoch, self.total)
 
     def curve(self, t: Any, after: bool = True) -> Array:
-        """s(t) at real positions t in [0, T], before any sampling; at a jump the value after (or before) it."""
+        """s(t) at real positions t in [0, T], before any sampling; at a jump the value after (or before)
+        it."""
         place = np.asarray(t, dtype=np.float64)
         if len(self.segments) == 1:
             return self._on(self.segments[0], place, after=after)
@@ -207,9 +210,10 @@ class Resolved:
     def extend(self, total: int, *, at: int, how: str = "continue", **options: Any) -> Resolved:
         """The same schedule until update `at`, and from there to a new `total`, without a jump.
 
-        how: "continue" (the rule itself under the new total; only where it has the same factor at `at`), "rescale"
-        (what was left is stretched or shrunk to what is left now), "cooldown" (from the factor at `at` to `final` along
-        `curve`; with `length` only over the last `length` steps). Errors: UserError where that would jump or leave the run.
+        how: "continue" (the rule itself under the new total; only where it has the same factor at `at`),
+        "rescale" (what was left is stretched or shrunk to what is left now), "cooldown" (from the factor at
+        `at` to `final` along `curve`; with `length` only over the last `length` steps). Errors: UserError
+        where that would jump or leave the run.
 
         >>> from preheat.schedules import cosine
         >>> longer = cosine(at="left").resolve(100).extend(200, at=50, how="rescale")
@@ -267,7 +271,8 @@ class Resolved:
         return first.span.end if first.kind == "warmup" else 0.0
 
     def json(self) -> dict[str, Any]:
-        """The schedule's JSON with `total`, `per_epoch` and what else was given: all that is needed to resolve it again."""
+        """The schedule's JSON with `total`, `per_epoch` and what else was given: all that is needed to
+        resolve it again."""
         told = self.run._asdict()
         kept = {k: v for k, v in told.items() if k in ("total", "per_epoch") or v is not None}
         return {"schedule": self.schedule.json(), **kept}
@@ -284,7 +289,8 @@ def resolved(schedule: Placeable, run: Horizon) -> Resolved:
     highest = max(ends, default=0.0)
     if highest > 1.0 or (schedule.peaks and highest != 1.0):
         raise UserError(
-            f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr instead"
+            f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr "
+            "instead"
         )
     return Resolved(schedule, run, segments)
 

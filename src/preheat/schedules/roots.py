@@ -42,14 +42,15 @@ class Root:
 class inverse_sqrt(Named):
     """A warmup, then one over the square root of time (Transformer, "Noam").
 
-    With W steps of warmup and the timescale c: s = sqrt(c / (c + t - W)) after the warmup. c is W unless given,
-    and then s = sqrt(W / t): min(t / W, sqrt(W / t)) with a linear warmup. With no warmup a timescale is needed.
-    The larger c, the slower the fall; it has no floor and no end.
+    With W steps of warmup and the timescale c: s = sqrt(c / (c + t - W)) after the warmup. c is W unless
+    given, and then s = sqrt(W / t): min(t / W, sqrt(W / t)) with a linear warmup. With no warmup a timescale
+    is needed. The larger c, the slower the fall; it has no floor and no end.
 
     >>> inverse_sqrt(warmup=4, at="right").resolve(16).table()[[0, 3, 8, 15]].round(6)
     array([0.25    , 1.      , 0.666667, 0.5     ])
 
-    Vaswani et al. 2017, arXiv 1706.03762; timescale apart from the warmup: Zhai et al. 2022, arXiv 2106.04560.
+    Vaswani et al. 2017, arXiv 1706.03762; timescale apart from the warmup: Zhai et al. 2022, arXiv
+    2106.04560.
     """
 
     timescale: Length | None = None
@@ -58,7 +59,8 @@ class inverse_sqrt(Named):
         """The stretch after the warmup; its form is in `segments`."""
         if self.timescale is None and not self.warmup:
             raise UserError(
-                "inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or timescale=1000"
+                "inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or "
+                "timescale=1000"
             )
         if self.timescale is not None and not self.timescale:
             raise UserError(f"timescale must be above 0, got {self.timescale}: write timescale=1000")

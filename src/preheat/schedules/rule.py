@@ -1,8 +1,9 @@
-"""What every schedule here can do: resolve itself, and be combined with others. An abstract base; schedules are final.
+"""What every schedule here can do: resolve itself, and be combined with others. An abstract base; schedules
+are final.
 
     a * b               the product of the factors, each on the whole run
-    a.then(b, at=500)   a for 500 steps, as if they were its whole run; then b, with a clock of its own, for the rest
-    a.scaled(0.5)       half of a
+    a.then(b, at=500)   a for 500 steps, as if they were its whole run; then b, with a clock of its own, for
+    the rest a.scaled(0.5)       half of a
 
 (`excerpt` takes a stretch of a longer run, and `Resolved.extend` changes a run's length on the way.)
 
@@ -34,7 +35,8 @@ class Rule(ABC):
         """What it does, and where, on [0, T]."""
 
     def json(self) -> dict[str, Any]:
-        """`{"name": ..., **fields}` of a dataclass named as it is registered; fields gained later only where used."""
+        """`{"name": ..., **fields}` of a dataclass named as it is registered; fields gained later only where
+        used."""
         own = [f for f in fields(self) if not f.metadata or getattr(self, f.name) != f.default]  # type: ignore[arg-type]
         return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in own}}
 
@@ -47,11 +49,12 @@ class Rule(ABC):
         samples: float | None = None,
         tokens: float | None = None,
     ) -> Resolved:
-        """The schedule on a run of `total` steps; `total` is a number of steps or a length such as "90ep" or "3e9tok".
+        """The schedule on a run of `total` steps; `total` is a number of steps or a length such as "90ep" or
+        "3e9tok".
 
-        per_epoch: steps in an epoch. peak: the peak rate, for levels given as rates. samples, tokens: how many a step
-        holds, for lengths given in them. A total in samples or tokens is rounded up to whole steps.
-        Errors: UserError where the schedule does not fit the run.
+        per_epoch: steps in an epoch. peak: the peak rate, for levels given as rates. samples, tokens: how
+        many a step holds, for lengths given in them. A total in samples or tokens is rounded up to whole
+        steps. Errors: UserError where the schedule does not fit the run.
         """
         return resolved(self, horizon(total, per_epoch, peak=peak, samples=samples, tokens=tokens))
 
@@ -66,7 +69,8 @@ class Rule(ABC):
     __rmul__ = __mul__
 
     def then(self, other: Rule, *, at: Any) -> Rule:
-        """This schedule on a run of `at` steps, then `other` on a run of what is left. `at`: a length of the whole run."""
+        """This schedule on a run of `at` steps, then `other` on a run of what is left. `at`: a length of the
+        whole run."""
         from preheat.schedules.algebra import then
 
         return then(self, other, at)

@@ -13,7 +13,8 @@ RULES = ("linear", "sqrt")
 def noam_peak(d_model: int, warmup: int) -> float:
     """The peak rate of the Transformer's schedule, (d_model warmup)^-1/2, reached after `warmup` steps.
 
-    With `inverse_sqrt(warmup=warmup, at="right")` it is d_model^-1/2 min(n^-1/2, n warmup^-3/2) for update n = 1, 2, ...
+    With `inverse_sqrt(warmup=warmup, at="right")` it is d_model^-1/2 min(n^-1/2, n warmup^-3/2) for update n
+    = 1, 2, ...
 
     >>> round(noam_peak(512, 4000), 9)
     0.000698771
@@ -28,8 +29,8 @@ def noam_peak(d_model: int, warmup: int) -> float:
 def scaled_rate(rate: float, batch_size: float, reference: float, rule: str = "linear") -> float:
     """The rate for `batch_size`, from `rate` at the batch size `reference`.
 
-    linear: rate * batch_size / reference (SGD; Goyal et al. 2017, arXiv 1706.02677). sqrt: rate * sqrt(batch_size /
-    reference) (Adam; Malladi et al. 2022, arXiv 2205.10287).
+    linear: rate * batch_size / reference (SGD; Goyal et al. 2017, arXiv 1706.02677). sqrt: rate *
+    sqrt(batch_size / reference) (Adam; Malladi et al. 2022, arXiv 2205.10287).
 
     >>> scaled_rate(0.1, 1024, 256), scaled_rate(0.1, 1024, 256, "sqrt")
     (0.4, 0.2)

@@ -21,7 +21,8 @@ from preheat.schedules.tables import highest, numbers, through
 
 @dataclass(frozen=True)
 class Cubic:
-    """b0 r^3 + 3 b1 r^2 u + 3 b2 r u^2 + b3 u^3, r = 1 - u what remains. A form (see `preheat.schedules.resolved`).
+    """b0 r^3 + 3 b1 r^2 u + 3 b2 r u^2 + b3 u^3, r = 1 - u what remains. A form (see
+    `preheat.schedules.resolved`).
 
     The b lie between the ends of a monotone cubic, so that nothing cancels.
     """
@@ -52,9 +53,9 @@ class Cubic:
 class spline(Named):
     """A smooth curve through points (place, factor), without overshoot: a monotone cubic (PCHIP).
 
-    places: lengths from the start of the run, warmup included, rising; factors in [0, 1], the highest 1. Between two points
-    the curve never leaves the range of their factors; before the first place and after the last the factor is held.
-    After a warmup the first factor is 1.
+    places: lengths from the start of the run, warmup included, rising; factors in [0, 1], the highest 1.
+    Between two points the curve never leaves the range of their factors; before the first place and after the
+    last the factor is held. After a warmup the first factor is 1.
 
     >>> spline(places=["0%", "25%", "100%"], factors=[0.5, 1, 0], at="left").resolve(8).table().round(6)
     array([0.5     , 0.838542, 1.      , 0.992477, 0.953704, 0.859375,
@@ -78,13 +79,15 @@ class spline(Named):
         """The stretch after the warmup; its forms are in `segments`."""
         if len(self.places) != len(self.factors) or len(self.places) < 2:
             raise UserError(
-                f"a spline needs as many places as factors, two or more, got {len(self.places)} and {len(self.factors)}: "
+                f"a spline needs as many places as factors, two or more, got {len(self.places)} and "
+                f"{len(self.factors)}: "
                 "write places=['0%', '100%'], factors=[1, 0]"
             )
         highest(self.factors, "factors", "a higher peak rate")
         if self.warmup and self.factors[0] != 1:
             raise UserError(
-                f"after a warmup a spline must begin at 1, got {self.factors[0]:g}: put the rise into its points"
+                f"after a warmup a spline must begin at 1, got {self.factors[0]:g}: put the rise into its "
+                "points"
             )
         return (Piece(None, 1.0, 1.0),)
 
@@ -95,7 +98,8 @@ class spline(Named):
         x, y = [run.steps(p) for p in self.places], self.factors
         if not all(a < b for a, b in pairwise(x)) or x[-1] > end:
             raise UserError(
-                f"places must rise and lie inside the run of {run.total:g} steps, got {', '.join(f'{p:g}' for p in x)}: "
+                f"places must rise and lie inside the run of {run.total:g} steps, got "
+                f"{', '.join(f'{p:g}' for p in x)}: "
                 "write them in order, the last one at most 100%"
             )
         if x[0] < begin:

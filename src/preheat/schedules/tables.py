@@ -47,10 +47,10 @@ class Stretches:
 class tabulated(Named):
     """The factors of a table, spread evenly over the run.
 
-    n values share what follows the warmup: value i belongs to the stretch from i/n to (i + 1)/n of it. between: "hold"
-    holds it there, "linear" passes through it in the middle of the stretch. So in a run of n steps (or n epochs) the table
-    comes back exactly, whatever `at`, with "linear" only for at="mid". Values lie in [0, 1], the highest is 1; after a
-    warmup the first is 1. `tabulated.of(rates)` makes one of rates.
+    n values share what follows the warmup: value i belongs to the stretch from i/n to (i + 1)/n of it.
+    between: "hold" holds it there, "linear" passes through it in the middle of the stretch. So in a run of n
+    steps (or n epochs) the table comes back exactly, whatever `at`, with "linear" only for at="mid". Values
+    lie in [0, 1], the highest is 1; after a warmup the first is 1. `tabulated.of(rates)` makes one of rates.
 
     >>> tabulated(values=[1, 0.5, 0.25]).resolve(6).table()
     array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25])
@@ -88,7 +88,8 @@ class tabulated(Named):
         highest(self.values, "values", "tabulated.of(rates)")
         if self.warmup and self.values[0] != 1:
             raise UserError(
-                f"after a warmup a table must begin at 1, got {self.values[0]:g}: put the rise into the values"
+                f"after a warmup a table must begin at 1, got {self.values[0]:g}: put the rise into the "
+                "values"
             )
         return (Piece(None, 1.0, 1.0),)
 
@@ -125,7 +126,8 @@ class tabulated(Named):
 
 
 def through(x: Sequence[float], y: Sequence[float], span: Span, forms: Sequence[Form]) -> list[Segment]:
-    """A form between every two of the points (x, y), and the factors of the first and the last held outside of them."""
+    """A form between every two of the points (x, y), and the factors of the first and the last held outside
+    of them."""
     bounds = [span.begin, *x, span.end]
     held = [Piece(None, y[0], y[0]), *forms, Piece(None, y[-1], y[-1])]
     heights = [y[0], *y, y[-1]]
@@ -160,5 +162,6 @@ def highest(factors: tuple[float, ...], name: str, instead: str) -> None:
     """Raise `UserError` unless the highest of the factors is 1."""
     if max(factors) != 1:
         raise UserError(
-            f"the highest of the {name} must be 1, got {max(factors):g}: divide by the highest, or write {instead}"
+            f"the highest of the {name} must be 1, got {max(factors):g}: divide by the highest, or write "
+            f"{instead}"
         )

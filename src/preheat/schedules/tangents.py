@@ -19,9 +19,11 @@ from preheat.schedules.resolved import Horizon, Segment, Span
 
 @dataclass(frozen=True)
 class Tangent:
-    """g + final (1 - g), g = (tanh e - tanh y) / (tanh e - tanh b). A form (see `preheat.schedules.resolved`).
+    """g + final (1 - g), g = (tanh e - tanh y) / (tanh e - tanh b). A form (see
+    `preheat.schedules.resolved`).
 
-    With z = e - y what remains, tanh e - tanh y = sinh z / (cosh e cosh y), written in exponentials that can't overflow.
+    With z = e - y what remains, tanh e - tanh y = sinh z / (cosh e cosh y), written in exponentials that
+    can't overflow.
     """
 
     begin: float
@@ -58,15 +60,16 @@ class Tangent:
 class tanh(Named):
     """A hyperbolic tangent from the peak to `final` at the end of the run.
 
-    s = final + (1 - final)(tanh e - tanh y) / (tanh e - tanh b), where y goes evenly from b = `begin` to e = `end` after
-    the warmup. The fall is steepest where y = 0, at 70 % for the defaults; the larger `begin` and `end`, the sharper.
+    s = final + (1 - final)(tanh e - tanh y) / (tanh e - tanh b), where y goes evenly from b = `begin` to e =
+    `end` after the warmup. The fall is steepest where y = 0, at 70 % for the defaults; the larger `begin` and
+    `end`, the sharper.
 
     >>> tanh(at="left").resolve(10).table().round(4)
     array([1.    , 1.    , 1.    , 0.9997, 0.9975, 0.982 , 0.8805, 0.4988,
            0.117 , 0.0156])
 
-    timm's TanhLRScheduler(lb=begin, ub=end) is (1 - tanh y) / 2, which starts below 1 and ends above its floor, by
-    1e-6 and 0.0025 for these bounds. Hsueh et al. 2018, arXiv 1806.01593.
+    timm's TanhLRScheduler(lb=begin, ub=end) is (1 - tanh y) / 2, which starts below 1 and ends above its
+    floor, by 1e-6 and 0.0025 for these bounds. Hsueh et al. 2018, arXiv 1806.01593.
     """
 
     begin: float = -7.0
@@ -77,7 +80,8 @@ class tanh(Named):
         """The place of the decay; its form is in `segments`."""
         if not self.begin < self.end:
             raise UserError(
-                f"begin must be below end, got begin={self.begin:g} and end={self.end:g}: write begin=-7, end=3"
+                f"begin must be below end, got begin={self.begin:g} and end={self.end:g}: write begin=-7, "
+                "end=3"
             )
         if math.tanh(self.begin) == math.tanh(self.end):
             raise UserError(

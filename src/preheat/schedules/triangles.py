@@ -24,7 +24,8 @@ _CLOSE = 1e-9  # of the run: a corner this near to the end is the end
 
 @dataclass(frozen=True)
 class Fading:
-    """base + (1 - base) a, a = (x / height) gamma^(t - place), a line x from 0 to 1 or back. A form (see `resolved`)."""
+    """base + (1 - base) a, a = (x / height) gamma^(t - place), a line x from 0 to 1 or back. A form (see
+    `resolved`)."""
 
     rising: bool
     base: float
@@ -51,18 +52,20 @@ class Fading:
 @SCHEDULES.register("triangular")
 @dataclass(frozen=True, kw_only=True)
 class triangular(Named):
-    """Cyclical learning rate: `rise` steps straight up from `base`, `fall` steps straight down, again and again.
+    """Cyclical learning rate: `rise` steps straight up from `base`, `fall` steps straight down, again and
+    again.
 
-    s = base + (1 - base) a / m, a(x) = triangle(x) cycle_mult^n step_mult^x, where x counts steps, n cycles, the triangle
-    goes from 0 over 1 to 0, and m is the highest value of a, so that the highest factor is 1. fall: as `rise` unless given.
-    A warmup takes the place of the first rise: it ends on top of the first cycle.
+    s = base + (1 - base) a / m, a(x) = triangle(x) cycle_mult^n step_mult^x, where x counts steps, n cycles,
+    the triangle goes from 0 over 1 to 0, and m is the highest value of a, so that the highest factor is 1.
+    fall: as `rise` unless given. A warmup takes the place of the first rise: it ends on top of the first
+    cycle.
 
     >>> triangular(rise=2, cycle_mult=0.5, base=0.1, at="left").resolve(8).table()
     array([0.1  , 0.55 , 1.   , 0.55 , 0.1  , 0.325, 0.55 , 0.325])
 
-    torch's CyclicLR(step_size_up=rise, step_size_down=fall, base_lr=base * peak, max_lr=peak): mode "triangular";
-    "triangular2" with cycle_mult=0.5; "exp_range" with step_mult=gamma, whose highest rate is base_lr + (max_lr - base_lr) m.
-    Smith 2015, arXiv 1506.01186.
+    torch's CyclicLR(step_size_up=rise, step_size_down=fall, base_lr=base * peak, max_lr=peak): mode
+    "triangular"; "triangular2" with cycle_mult=0.5; "exp_range" with step_mult=gamma, whose highest rate is
+    base_lr + (max_lr - base_lr) m. Smith 2015, arXiv 1506.01186.
     """
 
     rise: Length
@@ -84,7 +87,8 @@ class triangular(Named):
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
-        """A warmup, then one segment for each rise and fall, cut where the run ends or the highest point lies."""
+        """A warmup, then one segment for each rise and fall, cut where the run ends or the highest point
+        lies."""
         warm = [s for s in super().segments(run) if s.kind == "warmup"]
         rise = run.steps(self.rise)
         fall = rise if self.fall is None else run.steps(self.fall)
@@ -109,17 +113,20 @@ class triangular(Named):
         return Piece(None, base, top) if rising else Piece(None, top, base)
 
     def _highest(self, rise: float, run: Horizon) -> float:
-        """The highest point without a warmup: the first top, or before it where step_mult falls faster than the cycle rises."""
+        """The highest point without a warmup: the first top, or before it where step_mult falls faster than
+        the cycle rises."""
         if rise > run.total:
             raise UserError(
-                f"the first rise must fit in the run of {run.total:g} steps, got {self.rise} = {rise:g} steps: "
+                f"the first rise must fit in the run of {run.total:g} steps, got {self.rise} = {rise:g} "
+                "steps: "
                 "shorten it or lengthen the run"
             )
         return rise if self.step_mult == 1 else min(rise, -1 / math.log(self.step_mult))
 
 
 def _bounds(begin: float, first: float, second: float, end: float) -> list[float]:
-    """The corners from `begin` on, `first` and `second` steps apart in turn, up to the first at or behind `end`.
+    """The corners from `begin` on, `first` and `second` steps apart in turn, up to the first at or behind
+    `end`.
 
     >>> _bounds(0.0, 3.0, 2.0, 9.0)
     [0.0, 3.0, 5.0, 8.0, 10.0]

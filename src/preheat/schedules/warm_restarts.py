@@ -24,10 +24,12 @@ _CLOSE = 1e-9  # of the run: a cycle that would begin this near to the end is ro
 
 @dataclass(frozen=True)
 class Cycles:
-    """Cycle n falls along `curve` between starts[n] and starts[n + 1]. A form (see `preheat.schedules.resolved`).
+    """Cycle n falls along `curve` between starts[n] and starts[n + 1]. A form (see
+    `preheat.schedules.resolved`).
 
-    starts: counted from the span's begin, the last one at or behind its end; sums, so that whole numbers are exact. For
-    cycles of one length they are multiples of `period`, and n is a floor; else n is found among the starts.
+    starts: counted from the span's begin, the last one at or behind its end; sums, so that whole numbers are
+    exact. For cycles of one length they are multiples of `period`, and n is a floor; else n is found among
+    the starts.
     """
 
     period: float
@@ -55,7 +57,8 @@ class Cycles:
         return n, left
 
     def _floor(self, x: Array, span: Span, after: bool) -> tuple[Any, Array]:
-        """The same for cycles of one length; a quotient that misses a whole number by rounding alone is that number."""
+        """The same for cycles of one length; a quotient that misses a whole number by rounding alone is that
+        number."""
         q = x / self.period
         whole = np.rint(q)
         n = np.where(np.abs(q - whole) <= _ROUNDING * whole, whole - (not after), np.floor(q))
@@ -98,10 +101,11 @@ class Cycles:
 class restarts(Named):
     """Warm restarts (SGDR): a fall from the peak to `final`, again and again.
 
-    After the warmup cycle n = 0, 1, ... takes period * mult^n steps, and falls along `curve` (cosine; `power` where the
-    curve has one) from its peak to `final`. Its factor is final + peak_mult^n (c - final), with c that of the first
-    cycle at the same progress: with peak_mult below 1 each cycle is lower. The run may cut off its last cycle; it ends at
-    `final` where the cycles add up to the run. With mult below 1 they must reach its end.
+    After the warmup cycle n = 0, 1, ... takes period * mult^n steps, and falls along `curve` (cosine; `power`
+    where the curve has one) from its peak to `final`. Its factor is final + peak_mult^n (c - final), with c
+    that of the first cycle at the same progress: with peak_mult below 1 each cycle is lower. The run may cut
+    off its last cycle; it ends at `final` where the cycles add up to the run. With mult below 1 they must
+    reach its end.
 
     >>> restarts(period=2, mult=2, at="left").resolve(6).table().round(6)
     array([1.      , 0.5     , 1.      , 0.853553, 0.5     , 0.146447])
@@ -126,7 +130,8 @@ class restarts(Named):
             )
         if not 0 < self.peak_mult <= 1:
             raise UserError(
-                f"peak_mult must be above 0 and at most 1, got {self.peak_mult:g}: write 0.5 to halve each peak"
+                f"peak_mult must be above 0 and at most 1, got {self.peak_mult:g}: write 0.5 to halve each "
+                "peak"
             )
         return (Piece(None, 1.0, floor_ratio(self.final), self.curve, self.power),)
 
@@ -149,7 +154,8 @@ def _starts(period: float, mult: float, n: float) -> list[float]:
     """
     if mult < 1 and period / (1 - mult) <= n:
         raise UserError(
-            f"cycles that shrink must reach the end of the run, got mult={mult:g} from {period:g} steps, which never pass "
+            f"cycles that shrink must reach the end of the run, got mult={mult:g} from {period:g} steps, "
+            "which never pass "
             f"{period / (1 - mult):g} of {n:g} steps: write a larger mult or period"
         )
     out = [0.0]

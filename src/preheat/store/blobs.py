@@ -42,8 +42,8 @@ def sync_folder(folder: Path) -> None:
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, wholly or not at all.
 
-    Errors: UserError where the folder can't be written or the disk is full; the old file is then untouched and
-    nothing new is left behind.
+    Errors: UserError where the folder can't be written or the disk is full; the old file is then untouched
+    and nothing new is left behind.
     """
     temp = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_MARK}")
     try:

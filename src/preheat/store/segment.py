@@ -1,7 +1,8 @@
 """Segments: what one writer appended, in two files that only it ever writes.
 
 `<name>.bin`    the traces' bytes, one after the other
-`<name>.jsonl`  one line of JSON per record: id, run, status, summary, provenance, where its trace lies, checksum
+`<name>.jsonl`  one line of JSON per record: id, run, status, summary, provenance, where its trace lies,
+checksum
 
 A record exists once its line is whole, and the line is written after the trace. So a writer killed at any
 moment leaves whole records, perhaps a torn last line, which is reported, and perhaps bytes of a trace that no
@@ -57,7 +58,8 @@ class Damage(NamedTuple):
 
 
 class Head(NamedTuple):
-    """A record without its trace. run_json: the run as it was declared; groups: the description of the trace."""
+    """A record without its trace. run_json: the run as it was declared; groups: the description of the
+    trace."""
 
     id: str
     run_json: dict[str, Any]
@@ -78,7 +80,8 @@ class Head(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Whole records of a segment in the order of writing, what else is in its file of heads, and where whole lines end."""
+    """Whole records of a segment in the order of writing, what else is in its file of heads, and where whole
+    lines end."""
 
     heads: list[Head]
     damage: list[Damage]
@@ -164,7 +167,8 @@ def _head(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:
 
 
 class _Open(NamedTuple):
-    """A segment in use by process `pid`; the first heads_end and traces_end bytes of its files are whole records."""
+    """A segment in use by process `pid`; the first heads_end and traces_end bytes of its files are whole
+    records."""
 
     path: Path
     heads: int

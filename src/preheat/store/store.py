@@ -38,7 +38,8 @@ class _Seen(NamedTuple):
     damage: list[Damage]
 
     def grown(self, sizes: tuple[int, int]) -> bool:
-        """Whether the segment has only been appended to, and all before was whole, so that it is enough to read on."""
+        """Whether the segment has only been appended to, and all before was whole, so that it is enough to
+        read on."""
         whole = all(d.reason == UNFINISHED for d in self.damage)
         return whole and sizes[0] >= self.end and sizes[1] >= self.sizes[1]
 
@@ -60,7 +61,8 @@ class Store:
 
     @classmethod
     def open(cls, root: str | Path, create: bool = True) -> Store:
-        """The store in the folder `root`. create: make it where there is none, and be sure that it can be written.
+        """The store in the folder `root`. create: make it where there is none, and be sure that it can be
+        written.
 
         create=False changes nothing on the disk: for reports, and for folders that may only be read.
         Errors: UserError where `root` is a file, holds other files, has a newer format or can't be written.
@@ -136,8 +138,9 @@ class Store:
     ) -> set[str]:
         """The runs whose record has one of these outcomes.
 
-        check: read their traces too, and leave out runs of which no trace matches its checksums: to train them
-        again mends the store. among: of these runs only, which costs their number and not that of all records.
+        check: read their traces too, and leave out runs of which no trace matches its checksums: to train
+        them again mends the store. among: of these runs only, which costs their number and not that of all
+        records.
         """
         self._refresh()
         asked = self._by_id if among is None else [i for i in among if i in self._by_id]
@@ -167,7 +170,8 @@ class Store:
                     return _trace(other, only)
             raise UserError(
                 f"a stored trace must match its checksums; that of run {head.id} does not "
-                f"({error} in {head.place.traces}): train the run again with the command that did; its new record will be read"
+                f"({error} in {head.place.traces}): train the run again with the command that did; its new "
+                "record will be read"
             ) from error
 
     def _find(self, run_id: str) -> Head:
@@ -191,7 +195,8 @@ class Store:
         return sorted(found)
 
     def _refresh(self) -> None:
-        """Read what was appended since the last look; a segment that changed in another way is read anew with all others."""
+        """Read what was appended since the last look; a segment that changed in another way is read anew with
+        all others."""
         now = self._sizes()
         if any(
             name not in now or not seen.grown(now[name])
@@ -244,13 +249,15 @@ def _check_format(path: Path) -> None:
         raise UserError(f'{path} must be {{"{_KEY}": {FORMAT}}}, got {data!r}: name another folder')
     if version > FORMAT:
         raise UserError(
-            f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format {version}: "
+            f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format "
+            f"{version}: "
             "install a newer preheat, or name another folder"
         )
 
 
 def _refuse_others(root: Path) -> None:
-    """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a store."""
+    """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a
+    store."""
     try:
         names = (
             sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".")
@@ -262,7 +269,8 @@ def _refuse_others(root: Path) -> None:
     if names and not exists(root):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UserError(
-            f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another folder"
+            f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another "
+            "folder"
         )
 
 

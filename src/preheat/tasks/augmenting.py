@@ -1,4 +1,5 @@
-"""Crop, flip, normalise: on a batch of images, by numbers drawn beforehand, alone or under `torch.func.vmap`."""
+"""Crop, flip, normalise: on a batch of images, by numbers drawn beforehand, alone or under
+`torch.func.vmap`."""
 
 from __future__ import annotations
 
@@ -27,10 +28,11 @@ class Scale(Protocol):
 
 
 def draws(generator: Generator, batch: int, *, crop: int, flip: bool, mixup: float) -> Tensors:
-    """The numbers of one update: "shift" [B, 2] in 0..2 crop, "mirror" [B] 0 or 1, "mix" [B] and "partner" [B].
+    """The numbers of one update: "shift" [B, 2] in 0..2 crop, "mirror" [B] 0 or 1, "mix" [B] and "partner"
+    [B].
 
-    mix: one weight ~ Beta(mixup, mixup) for the batch, written to every row; partner: a permutation, as sort keys, so
-    that any slice of the batch still has one. Nothing is drawn for what is switched off.
+    mix: one weight ~ Beta(mixup, mixup) for the batch, written to every row; partner: a permutation, as sort
+    keys, so that any slice of the batch still has one. Nothing is drawn for what is switched off.
     """
     import torch
 
@@ -48,7 +50,8 @@ def draws(generator: Generator, batch: int, *, crop: int, flip: bool, mixup: flo
 
 
 def cropped_and_flipped(batch: Tensors, crop: int) -> Tensor:
-    """batch["x"] [B, C, S, S], padded with `crop` zeros, cut at "shift" and mirrored where "mirror" is 1: one gather.
+    """batch["x"] [B, C, S, S], padded with `crop` zeros, cut at "shift" and mirrored where "mirror" is 1: one
+    gather.
 
     Row i, column j of an image is row i + shift[0], column j + shift[1] of the padded image, or column
     S - 1 - j + shift[1] of a mirrored one. What the batch does not hold is not done.

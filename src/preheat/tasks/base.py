@@ -1,8 +1,8 @@
 """A task: data, a model, a loss and metrics, as pure functions of one run's tensors.
 
-`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more implements
-`Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a run, listing what
-exists and reading records never load it.
+`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more
+implements `Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a
+run, listing what exists and reading records never load it.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Task(Protocol):
 class Classification(ABC):
     """A classifier: cross entropy, accuracy, any `nn.Module` (BatchNorm included).
 
-    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N, ...]
-    and `y` [N] int64.
+    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N,
+    ...] and `y` [N] int64.
     """
 
     def __init_subclass__(cls) -> None:
@@ -81,7 +81,8 @@ class Classification(ABC):
         for name in inspect.get_annotations(cls):
             if inspect.isfunction(getattr(Classification, name, None)):
                 raise UserError(
-                    f"field {name!r} of task class {cls.__name__} hides the method of that name: choose another name"
+                    f"field {name!r} of task class {cls.__name__} hides the method of that name: choose "
+                    "another name"
                 )
 
     @property
@@ -109,7 +110,8 @@ class Classification(ABC):
         return torch.arange(self.examples)
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """The network's own initialisation under the generator's seed; the global generator is left as it was."""
+        """The network's own initialisation under the generator's seed; the global generator is left as it
+        was."""
         import torch
 
         for training in (True, False):
@@ -132,7 +134,8 @@ class Classification(ABC):
         return cross_entropy(forward(self, True, {**params, **fresh}, batch["x"]), batch["y"]), fresh
 
     def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
-        """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels have none."""
+        """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels
+        have none."""
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         with sdpa_kernel(SDPBackend.MATH):
@@ -152,7 +155,8 @@ class Classification(ABC):
 
 
 def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -> Tensor:
-    """[B, C] logits of the task's network with these parameters and buffers; at least float32, also under autocast."""
+    """[B, C] logits of the task's network with these parameters and buffers; at least float32, also under
+    autocast."""
     import torch
     from torch.func import functional_call
 
@@ -161,7 +165,8 @@ def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -
 
 
 def chosen(model: Any, size: int, default: str | None = None) -> Spec:
-    """A registered model with every option written out; it must take images of this size. default: of options without a name."""
+    """A registered model with every option written out; it must take images of this size. default: of options
+    without a name."""
     found = complete("model", as_spec(model, "model", default))
     made = build("model", found)
     if hasattr(made, "check"):

@@ -1,5 +1,5 @@
-"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32 x 32 pixels (A. Krizhevsky, 2009, Learning multiple layers of
-features from tiny images).
+"""CIFAR-10 and CIFAR-100: 60,000 colour images of 32 x 32 pixels (A. Krizhevsky, 2009, Learning multiple
+layers of features from tiny images).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from preheat.tasks.images import Images, Official
 class Cifar10(Images):
     """CIFAR-10: 50,000 training and 10,000 test images of 10 classes.
 
-    Options as in `Images`. By default 4,500 images a class are there to train on: 500 of each class are held out for
-    validation, the same for every seed.
+    Options as in `Images`. By default 4,500 images a class are there to train on: 500 of each class are held
+    out for validation, the same for every seed.
 
     >>> Cifar10(examples_per_class=500).examples, Cifar10.most_per_class("test")
     (5000, 5000)

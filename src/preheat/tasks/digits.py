@@ -34,10 +34,11 @@ OWN = ("mlp", "cnn")  # this task's own models, words in a run
 class Digits(Classification):
     """Handwritten digits (1,797 real 8 x 8 images): how well can few examples be learnt?
 
-    examples_per_class: 1 to 100, drawn anew from a pool of 100 a class by each seed. model: "mlp" (64-64-64-10,
-    8,970 parameters) or "cnn" (two 3 x 3 convolutions of 16 and 32 channels with BatchNorm, 5,178 parameters), both
-    with He normal initialisation and biases 0, or any registered model, by name or with options. Pixels are divided by
-    16. The split is fixed: 1,000 training pool, 370 validation, 427 test images, stratified, the same for every seed.
+    examples_per_class: 1 to 100, drawn anew from a pool of 100 a class by each seed. model: "mlp"
+    (64-64-64-10, 8,970 parameters) or "cnn" (two 3 x 3 convolutions of 16 and 32 channels with BatchNorm,
+    5,178 parameters), both with He normal initialisation and biases 0, or any registered model, by name or
+    with options. Pixels are divided by 16. The split is fixed: 1,000 training pool, 370 validation, 427 test
+    images, stratified, the same for every seed.
 
     >>> Digits(examples_per_class=5).examples
     50
@@ -49,7 +50,8 @@ class Digits(Classification):
     def __post_init__(self) -> None:
         if not 1 <= self.examples_per_class <= POOL:
             raise UserError(
-                f"examples_per_class of digits must be 1 to {POOL} (the rest is held out), got {self.examples_per_class}"
+                f"examples_per_class of digits must be 1 to {POOL} (the rest is held out), got "
+                f"{self.examples_per_class}"
             )
         one = as_spec(self.model, "model")
         if one.name not in (*OWN, *MODELS.names()):
@@ -141,7 +143,8 @@ def _cnn() -> nn.Module:
 
 @lru_cache(maxsize=1)
 def _images() -> tuple[np.ndarray, np.ndarray]:
-    """(pixels [1797, 64] float64, labels [1797] int64), read from scikit-learn's file without importing scikit-learn."""
+    """(pixels [1797, 64] float64, labels [1797] int64), read from scikit-learn's file without importing
+    scikit-learn."""
     found = importlib.util.find_spec("sklearn")
     if found is None or not found.submodule_search_locations:
         raise UserError("task 'digits' reads its images from scikit-learn's files: pip install scikit-learn")

@@ -1,9 +1,10 @@
-"""Fetching one file: over HTTP, by one process at a time, going on where the last attempt stopped, moved into place when right.
+"""Fetching one file: over HTTP, by one process at a time, going on where the last attempt stopped, moved into
+place when right.
 
-pooch holds the rules (the checksum, the move into place); the transfer is ours, because pooch's own starts again from
-the first byte. What has come in lies in the hidden file `.NAME.part` beside the target, and in `.NAME.tag` what the
-server calls that version of the file: a server whose file has changed since sends it whole, and so does one that
-cannot send a part.
+pooch holds the rules (the checksum, the move into place); the transfer is ours, because pooch's own starts
+again from the first byte. What has come in lies in the hidden file `.NAME.part` beside the target, and in
+`.NAME.tag` what the server calls that version of the file: a server whose file has changed since sends it
+whole, and so does one that cannot send a part.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ CHUNK = 1 << 18
 def fetch(files: Files, folder: Path) -> Path:
     """Fetch the official file into `folder` unless it is there; its path.
 
-    Errors: UserError where there is no connection, the server refuses, the checksum is wrong (the file is then
-    removed), the folder can't be written or the disk is full. What has come in is kept in all but the checksum's case.
+    Errors: UserError where there is no connection, the server refuses, the checksum is wrong (the file is
+    then removed), the folder can't be written or the disk is full. What has come in is kept in all but the
+    checksum's case.
     """
     target = folder / files.file
     try:
@@ -82,7 +84,8 @@ def _fetch(files: Files, folder: Path) -> None:
         ) from error
     except ValueError as error:  # pooch's checksum
         raise UserError(
-            f"{files.file} as it came from {files.url} is not the official file and was removed: {_sums(error)}: "
+            f"{files.file} as it came from {files.url} is not the official file and was removed: "
+            f"{_sums(error)}: "
             f"run the same command again, or {by_hand(files, folder)}"
         ) from error
 
@@ -147,7 +150,8 @@ def _transfer(url: str, part: Path) -> None:
 
 
 def _attempt(url: str, part: Path, have: int) -> bool:
-    """One connection; whether the file is whole now. A server that has no part to send is asked for the whole."""
+    """One connection; whether the file is whole now. A server that has no part to send is asked for the
+    whole."""
     import requests
 
     headers = {"Accept-Encoding": "identity"}  # the file's own bytes

@@ -1,10 +1,10 @@
 """The image sets in the data folder: found, fetched, checked, read.
 
-The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official archive, as the folder that comes
-out of it, or (PathMNIST) as its npz; the data folder may also be that unpacked folder itself.
+The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official archive, as the folder
+that comes out of it, or (PathMNIST) as its npz; the data folder may also be that unpacked folder itself.
 
-source "official" demands the official checksums and fetches what is missing; "local" takes files in the official
-format whatever they hold. So a run says which, and other images never pass for the official ones.
+source "official" demands the official checksums and fetches what is missing; "local" takes files in the
+official format whatever they hold. So a run says which, and other images never pass for the official ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def folder() -> Path:
 
 
 def arrays(name: str, source: str) -> Arrays:
-    """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in `ready`."""
+    """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in
+    `ready`."""
     path = _ready(name, source)
     return _arrays(name, path, _stamps(named(name), path))
 
@@ -42,7 +43,8 @@ def stamps(name: str, source: str) -> tuple[Stamp, ...]:
 
 
 def ready(name: str, source: str) -> None:
-    """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar on stderr.
+    """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar
+    on stderr.
 
     name: cifar10, cifar100 or pathmnist. source: "official" or "local".
     Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
@@ -55,8 +57,8 @@ def ready(name: str, source: str) -> None:
 def origin(name: str, source: str) -> dict[str, str]:
     """What was trained on, for a record: {"data": "cifar-10-python.tar.gz md5 c58f..."}.
 
-    Official files are named as they are published, packed or not. Of another unpacked folder, whatever it is called, the md5
-    is that of its members' md5s, written one after the other.
+    Official files are named as they are published, packed or not. Of another unpacked folder, whatever it is
+    called, the md5 is that of its members' md5s, written one after the other.
     """
     files, path = named(name), _ready(name, source)
     if source == "official":
@@ -131,7 +133,8 @@ def _unofficial(files: Files, path: Path) -> str:
     where, got, want = next(row for row in zip(names, sums, wanted, strict=True) if row[1] != row[2])
     return (
         f"{where} is not the official file of {files.title}: its md5 must be {want}, it is {got}: "
-        f"move it away and run the same command again to fetch the official one ({by_hand(files, folder())}); or, {AS_THEY_ARE}"
+        "move it away and run the same command again to fetch the official one "
+        f"({by_hand(files, folder())}); or, {AS_THEY_ARE}"
     )
 
 

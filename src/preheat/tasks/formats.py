@@ -1,8 +1,8 @@
 """What the files of the image sets hold: CIFAR's pickles and MedMNIST's npz, read with numpy alone.
 
-Nothing in a file is trusted. A member of an archive is looked up by its exact name and read into memory, so that no
-name, link or path of an archive is ever followed or written. A pickle may hold numbers, text, lists, dictionaries and
-uint8 arrays; anything else in it is refused before it is called.
+Nothing in a file is trusted. A member of an archive is looked up by its exact name and read into memory, so
+that no name, link or path of an archive is ever followed or written. A pickle may hold numbers, text, lists,
+dictionaries and uint8 arrays; anything else in it is refused before it is called.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SPLITS = ("training", "validation", "test")
 
 
 class Arrays(NamedTuple):
-    """The splits: (images uint8 [N, 3, S, S], labels int64 [N]) in the files' order; CIFAR has no validation split."""
+    """The splits: (images uint8 [N, 3, S, S], labels int64 [N]) in the files' order; CIFAR has no validation
+    split."""
 
     train: Split
     validation: Split | None
@@ -66,7 +67,8 @@ def _every_class(files: Files, labels: np.ndarray, what: str) -> None:
     if len(missing):
         shown = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
         raise UserError(
-            f"{what} must show every class 0 to {files.classes - 1} of {files.title}; there is none of class {shown}: "
+            f"{what} must show every class 0 to {files.classes - 1} of {files.title}; there is none of class "
+            f"{shown}: "
             f"put a whole {files.title} file there"
         )
 
@@ -100,7 +102,8 @@ def _archive(files: Files, path: Path) -> dict[str, bytes]:
                 if name := wanted.get(member.name.removeprefix("./")):
                     if not member.isreg():
                         raise UserError(
-                            f"{path.name}: {member.name} must be a plain file, it is a link or a folder: fetch it again"
+                            f"{path.name}: {member.name} must be a plain file, it is a link or a folder: "
+                            "fetch it again"
                         )
                     _small(f"{path.name}/{name}", member.size)
                     out[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
@@ -120,7 +123,8 @@ def _archive(files: Files, path: Path) -> dict[str, bytes]:
     if missing:
         found = ", ".join(seen[:8]) + ", ..." * (len(seen) > 8) or "nothing"
         raise UserError(
-            f"{path} must hold {missing[0]} as {files.title} does; found {found}: put {files.file} of {files.title} there"
+            f"{path} must hold {missing[0]} as {files.title} does; found {found}: put {files.file} of "
+            f"{files.title} there"
         )
     return out
 
@@ -143,7 +147,8 @@ class _Kind:
 
 
 class _Array:
-    """Stands in for an array: what its pickle says it holds. numpy's own making of one crashes on damaged pickles."""
+    """Stands in for an array: what its pickle says it holds. numpy's own making of one crashes on damaged
+    pickles."""
 
     def __init__(self, *_: object) -> None:
         self.state: Any = ()
@@ -200,7 +205,8 @@ def unpickled(data: bytes, what: str) -> dict[str, Any]:
     {'labels': [3, 1]}
     >>> unpickled(pickle.dumps(print), "a file")
     Traceback (most recent call last):
-    preheat.core.errors.UserError: a file is not a pickle of plain data (it asks for builtins.print; data are numbers, \
+    preheat.core.errors.UserError: a file is not a pickle of plain data (it asks for builtins.print; data are
+    numbers, \
 text, lists and arrays): remove it and fetch it again
     """
     try:
@@ -218,12 +224,14 @@ text, lists and arrays): remove it and fetch it again
 
 
 def _batch(files: Files, data: bytes, what: str) -> Split:
-    """One CIFAR batch: data uint8 [N, 3072] (1024 red, 1024 green, 1024 blue, by rows) and labels, N whole numbers."""
+    """One CIFAR batch: data uint8 [N, 3072] (1024 red, 1024 green, 1024 blue, by rows) and labels, N whole
+    numbers."""
     found = unpickled(data, what)
     for key in ("data", files.labels):
         if key not in found:
             raise UserError(
-                f"{what} must hold 'data' and '{files.labels}', got {sorted(found)}: put a {files.title} file there"
+                f"{what} must hold 'data' and '{files.labels}', got {sorted(found)}: put a {files.title} "
+                "file there"
             )
     x, pixels = found["data"], 3 * files.size**2
     x = x.made(f"{what}: 'data'") if isinstance(x, _Array) else x
@@ -253,7 +261,8 @@ def _labels(files: Files, given: Any, count: int, what: str) -> np.ndarray:
     wrong = y[(y < 0) | (y >= files.classes)]
     if len(wrong):
         raise UserError(
-            f"{what}: labels of {files.title} must be 0 to {files.classes - 1}, got {wrong[0]}: this is a file of another set"
+            f"{what}: labels of {files.title} must be 0 to {files.classes - 1}, got {wrong[0]}: this is a "
+            "file of another set"
         )
     return y.astype(np.int64)
 
@@ -307,7 +316,8 @@ def _stored(
     rule: str,
     fits: Callable[[np.dtype[Any], tuple[int, ...]], bool],
 ) -> np.ndarray:
-    """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room is made for it."""
+    """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room
+    is made for it."""
     what, names = f"{files.file}: {key}", archive.namelist()
     if f"{key}.npy" not in names:
         raise UserError(

@@ -1,7 +1,7 @@
 """Tasks on sets of colour images: subsets by class, models by name, augmentation on the device.
 
-Images stay bytes until the loss, which crops, flips, normalises and mixes a batch by the numbers that `noise` drew
-from the run's seed and the step: a run sees the same images alone, in a fleet and after a restart.
+Images stay bytes until the loss, which crops, flips, normalises and mixes a batch by the numbers that `noise`
+drew from the run's seed and the step: a run sees the same images alone, in a fleet and after a restart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ WATCHED = "watch.accuracy"
 
 
 class Official(NamedTuple):
-    """A set as it is published. counts: training images of each class; validation: whether it has a split of that name."""
+    """A set as it is published. counts: training images of each class; validation: whether it has a split of
+    that name."""
 
     name: str
     size: int
@@ -54,12 +55,13 @@ class Official(NamedTuple):
 class Images(Classification):
     """What the sets of images share; their options and their errors.
 
-    examples_per_class, total_examples: how many images a seed draws from the pool, the same number of each class (some
-    classes one more where total_examples does not divide by them); at most one of the two; neither: the whole pool.
-    model: a registered model, by name or with options. crop: pixels of zero padding before a random crop; flip: mirror
-    half of the images; mixup: alpha of Beta(alpha, alpha), 0 for none. selection: "validation" holds images out;
-    "test" trains on the whole training set and chooses by the test set. source: "official" files with checksums,
-    "local" files in the official format, or "random" numbers of the official shapes, good for timing steps only.
+    examples_per_class, total_examples: how many images a seed draws from the pool, the same number of each
+    class (some classes one more where total_examples does not divide by them); at most one of the two;
+    neither: the whole pool. model: a registered model, by name or with options. crop: pixels of zero padding
+    before a random crop; flip: mirror half of the images; mixup: alpha of Beta(alpha, alpha), 0 for none.
+    selection: "validation" holds images out; "test" trains on the whole training set and chooses by the test
+    set. source: "official" files with checksums, "local" files in the official format, or "random" numbers of
+    the official shapes, good for timing steps only.
     """
 
     examples_per_class: int | None = None
@@ -118,7 +120,8 @@ class Images(Classification):
         return len(self.about().counts)
 
     def ready(self) -> None:
-        """The files are there and right, and hold the images asked for; official ones are fetched where they are missing."""
+        """The files are there and right, and hold the images asked for; official ones are fetched where they
+        are missing."""
         if self.source != "random":
             from preheat.tasks import files
 
@@ -134,7 +137,8 @@ class Images(Classification):
         return files.origin(self.about().name, self.source)
 
     def data(self) -> Data:
-        """x: [N, 3, S, S] uint8, y: [N]; the pool is sorted by class. Kept in the process and shared by all sizes."""
+        """x: [N, 3, S, S] uint8, y: [N]; the pool is sorted by class. Kept in the process and shared by all
+        sizes."""
         if self.source == "random":
             most = _ceil(self)
             counts = self.about().pool(self.selection) if most is None else (most,) * self.classes
@@ -145,7 +149,8 @@ class Images(Classification):
         return _split(self.about(), self.source, self.selection, files.stamps(self.about().name, self.source))
 
     def subset(self, generator: Generator) -> Tensor:
-        """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger one."""
+        """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger
+        one."""
         import torch
 
         labels = self.data().train["y"]
@@ -165,7 +170,8 @@ class Images(Classification):
         return made
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """The network's parameters and buffers, and the accuracy on the training batch, 0 before the first update."""
+        """The network's parameters and buffers, and the accuracy on the training batch, 0 before the first
+        update."""
         import torch
 
         params, buffers = super().init(generator)
@@ -176,7 +182,8 @@ class Images(Classification):
         return draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup) or None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner), arXiv 1710.09412."""
+        """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner),
+        arXiv 1710.09412."""
         from torch.nn.functional import cross_entropy
 
         fresh = {n: b.clone() for n, b in buffers.items() if n != WATCHED}
@@ -195,7 +202,8 @@ class Images(Classification):
         return value, {**fresh, WATCHED: scored(lambda label: (seen == label).to(kind))}
 
     def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """loss (cross entropy) and accuracy (fraction right) in evaluation mode, of the images as they are."""
+        """loss (cross entropy) and accuracy (fraction right) in evaluation mode, of the images as they
+        are."""
         known = {n: b for n, b in buffers.items() if n != WATCHED}
         return super().metrics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
 
@@ -281,7 +289,8 @@ def _counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=4)
 def _split(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
-    """The three sets from the files with these stamps; a validation set that is not published is held out of each class."""
+    """The three sets from the files with these stamps; a validation set that is not published is held out of
+    each class."""
     from preheat.tasks import files
 
     found = files.arrays(about.name, source)

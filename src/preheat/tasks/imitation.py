@@ -1,14 +1,16 @@
-"""Images that imitate a set: in its exact official files, with structure that a small network learns, and not CIFAR's.
+"""Images that imitate a set: in its exact official files, with structure that a small network learns, and not
+CIFAR's.
 
-Every class has a texture: a smooth coloured field, cosines of up to 4 half waves across the picture with normal
-coefficients divided by 1 + the sum of their frequencies, scaled to mean 0 and deviation 1. An image of class c is
+Every class has a texture: a smooth coloured field, cosines of up to 4 half waves across the picture with
+normal coefficients divided by 1 + the sum of their frequencies, scaled to mean 0 and deviation 1. An image of
+class c is
 
     128 + 40 (a texture_c + field) + 25 noise,    a uniform in [0.4, 1],
 
-the texture cut out at a random place (up to 4 pixels each way), `field` another such field that is drawn for this image
-alone, noise standard normal, clipped to 0..255. Telling texture from field takes examples: a convolutional network of
-three layers is right on 72 % of 10 classes after two epochs at 500 images a class and 81 % after eight; 61 % at 50 a class.
-Everything follows from the seed.
+the texture cut out at a random place (up to 4 pixels each way), `field` another such field that is drawn for
+this image alone, noise standard normal, clipped to 0..255. Telling texture from field takes examples: a
+convolutional network of three layers is right on 72 % of 10 classes after two epochs at 500 images a class
+and 81 % after eight; 61 % at 50 a class. Everything follows from the seed.
 
 The pickles are written as Python 2 wrote the official ones, so that other readers of CIFAR read them too.
 """
@@ -32,7 +34,8 @@ BLOCK = 2000
 
 
 def imitation(name: str, per_class: int, seed: int = 0) -> tuple[str, bytes]:
-    """(file name, content) of a set with `per_class` training images a class, test (and validation) max(per_class // 5, 10).
+    """(file name, content) of a set with `per_class` training images a class, test (and validation)
+    max(per_class // 5, 10).
 
     >>> imitation("pathmnist", 1)[0]
     'pathmnist.npz'
@@ -63,7 +66,8 @@ def _fields(rng: np.random.Generator, count: int, side: int) -> np.ndarray:
 def _images(
     rng: np.random.Generator, textures: np.ndarray, size: int, per_class: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 [N, 3, S, S], labels [N]) in random order, `per_class` of each class. textures: [C, 3, L, L], L = S + 2 JITTER."""
+    """(uint8 [N, 3, S, S], labels [N]) in random order, `per_class` of each class. textures: [C, 3, L, L], L
+    = S + 2 JITTER."""
     labels = rng.permutation(np.repeat(np.arange(len(textures)), per_class))
     places = rng.integers(0, 2 * JITTER + 1, (2, len(labels)))
     strengths = rng.uniform(WEAKEST, 1.0, (len(labels), 1, 1, 1)).astype(np.float32)
@@ -126,7 +130,8 @@ def _members(files: Files, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> I
         )
 
 
-# Python 2's pickles, protocol 2: its text is the opcode T (bytes with a length), which Python 3 no longer writes.
+# Python 2's pickles, protocol 2: its text is the opcode T (bytes with a length), which Python 3 no longer
+# writes.
 
 
 def _pickle(content: dict[bytes, bytes]) -> bytes:
@@ -146,7 +151,8 @@ def _list(items: list[bytes]) -> bytes:
 
 
 def _array(x: np.ndarray) -> bytes:
-    """A uint8 matrix as numpy reduces it: _reconstruct(ndarray, (0,), "b"), then its version, shape, dtype, order and bytes."""
+    """A uint8 matrix as numpy reduces it: _reconstruct(ndarray, (0,), "b"), then its version, shape, dtype,
+    order and bytes."""
     made = (
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
         + _int(0)

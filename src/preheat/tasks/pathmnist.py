@@ -1,5 +1,5 @@
-"""PathMNIST: 107,180 patches of colon tissue, 28 x 28 pixels, nine kinds (J. Yang et al. 2023, MedMNIST v2, from
-J. N. Kather et al. 2019).
+"""PathMNIST: 107,180 patches of colon tissue, 28 x 28 pixels, nine kinds (J. Yang et al. 2023, MedMNIST v2,
+from J. N. Kather et al. 2019).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ COUNTS = (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885)
 class PathMnist(Images):
     """PathMNIST: 89,996 training, 10,004 validation and 7,180 test images of 9 classes.
 
-    Options as in `Images`, without augmentation by default. The test images come from another hospital than the rest,
-    so validation accuracy is higher than test accuracy. The classes are not equally frequent; the smallest has 7,886.
+    Options as in `Images`, without augmentation by default. The test images come from another hospital than
+    the rest, so validation accuracy is higher than test accuracy. The classes are not equally frequent; the
+    smallest has 7,886.
 
     >>> PathMnist().examples, PathMnist.most_per_class()
     (89996, 7886)

@@ -1,4 +1,5 @@
-"""A noisy quadratic: every answer in closed form, for laws, examples and intuition (Zhang et al., arXiv 1907.04164)."""
+"""A noisy quadratic: every answer in closed form, for laws, examples and intuition (Zhang et al., arXiv
+1907.04164)."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 class Quadratic:
     """A noisy quadratic loss whose expected training curve is known exactly.
 
-    loss(theta) = 1/2 sum_i h_i (theta_i - xi_i)^2 averaged over the batch, xi_i ~ N(0, sigma^2) drawn anew for each
-    example of each update; h_i is spaced evenly in the logarithm from 1 to 1 / condition; theta starts at `start`.
-    Gradient descent without momentum is stable up to the rate 2. The metric `loss` is the excess
-    1/2 sum_i h_i theta_i^2. examples: the nominal length of an epoch.
+    loss(theta) = 1/2 sum_i h_i (theta_i - xi_i)^2 averaged over the batch, xi_i ~ N(0, sigma^2) drawn anew
+    for each example of each update; h_i is spaced evenly in the logarithm from 1 to 1 / condition; theta
+    starts at `start`. Gradient descent without momentum is stable up to the rate 2. The metric `loss` is the
+    excess 1/2 sum_i h_i theta_i^2. examples: the nominal length of an epoch.
     """
 
     dim: int = 10
@@ -45,7 +46,8 @@ class Quadratic:
         return np.logspace(0, -np.log10(self.condition), self.dim) if self.dim > 1 else np.ones(1)
 
     def expected_loss(self, rates: Sequence[float], batch_size: int) -> np.ndarray:
-        """[T + 1]: the expectation of the excess loss under SGD without momentum, before each update and at the end.
+        """[T + 1]: the expectation of the excess loss under SGD without momentum, before each update and at
+        the end.
 
         E theta_i^2 <- (1 - lr h_i)^2 E theta_i^2 + lr^2 h_i^2 sigma^2 / B.
         """

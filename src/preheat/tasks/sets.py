@@ -1,6 +1,7 @@
 """The image sets and their official files: where they are fetched from, their checksums and what they hold.
 
-Sources: https://www.cs.toronto.edu/~kriz/cifar.html (A. Krizhevsky, 2009) and https://medmnist.com (J. Yang et al., 2023).
+Sources: https://www.cs.toronto.edu/~kriz/cifar.html (A. Krizhevsky, 2009) and https://medmnist.com (J. Yang
+et al., 2023).
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from preheat.core.errors import unknown
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one set. splits: for training, validation and test the members that hold them (CIFAR) or the prefix of their
-    keys (npz). sums: the md5 of each member that is read. images: how many the official splits hold."""
+    """The files of one set. splits: for training, validation and test the members that hold them (CIFAR) or
+    the prefix of their keys (npz). sums: the md5 of each member that is read. images: how many the official
+    splits hold."""
 
     name: str
     title: str

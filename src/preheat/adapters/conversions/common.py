@@ -49,14 +49,16 @@ Maker = Callable[[Any], Recipe]
 
 
 class Known(NamedTuple):
-    """A schedule of a library: what converts it, and its arguments with their defaults, `...` where there is none."""
+    """A schedule of a library: what converts it, and its arguments with their defaults, `...` where there is
+    none."""
 
     make: Maker
     options: Mapping[str, Any]
 
 
 class Library(NamedTuple):
-    """A library's schedules, those refused and why, and what to write for arguments that others of its calls have."""
+    """A library's schedules, those refused and why, and what to write for arguments that others of its calls
+    have."""
 
     name: str
     known: Mapping[str, Known]
@@ -95,7 +97,8 @@ class Arguments:
 
 
 def read(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str] | None = None) -> Recipe:
-    """The converted schedule `name`; the errors name what is unknown, missing, of no use or can't be converted.
+    """The converted schedule `name`; the errors name what is unknown, missing, of no use or can't be
+    converted.
 
     told: the arguments that the user wrote, where these are not all of `given`.
     """
@@ -196,7 +199,8 @@ def draw(total: float, lines: Iterable[Line], clock: Clock = STEPS) -> Recipe:
 
 
 def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = STEPS) -> Recipe:
-    """The rates held from given places on: (place, rate), the first at 0, in order; those beyond the run are left out."""
+    """The rates held from given places on: (place, rate), the first at 0, in order; those beyond the run are
+    left out."""
     kept: list[tuple[float, float]] = []
     for place, level in drops:
         if place < total and (not kept or level != kept[-1][1]):
@@ -213,7 +217,8 @@ def table(rates: Iterable[float], clock: Clock = STEPS) -> Recipe:
 
 
 def join(parts: Sequence[Recipe], places: Sequence[int]) -> Recipe:
-    """One after the other: part i + 1 begins at count places[i] with a clock of its own; the last one ends the run.
+    """One after the other: part i + 1 begins at count places[i] with a clock of its own; the last one ends
+    the run.
 
     A part written for more than its stretch is cut.
     """
@@ -241,13 +246,15 @@ def _fit(made: Recipe, n: int, clock: Clock) -> Recipe:
     updates = n * (clock.per_epoch or 1)
     if made.total < updates:
         raise UserError(
-            f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with total={updates}"
+            f"a schedule for {made.total} updates can't fill a stretch of {updates}: convert it with "
+            f"total={updates}"
         )
     return cut(made, n)
 
 
 def cut(made: Recipe, total: int | None) -> Recipe:
-    """The first `total` counts of a recipe (updates, or epochs where it has any), or all where it has no more."""
+    """The first `total` counts of a recipe (updates, or epochs where it has any), or all where it has no
+    more."""
     updates = made.total if total is None else total * int(made.per_epoch or 1)
     if updates >= made.total:
         return made

@@ -34,15 +34,16 @@ from preheat.schedules.recipe import Recipe
 def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Recipe:
     """A schedule of optax's by the name of its function and its arguments.
 
-    total: the updates of the run; not needed where the function has an end of its own, which it may cut. join_schedules takes
-    schedules=[...] that are converted already, each with at least the updates until the next one begins, or
-    ("linear_schedule", {"init_value": 0.0, ...}) for one that is not.
+    total: the updates of the run; not needed where the function has an end of its own, which it may cut.
+    join_schedules takes schedules=[...] that are converted already, each with at least the updates until the
+    next one begins, or ("linear_schedule", {"init_value": 0.0, ...}) for one that is not.
 
     >>> made = from_optax("warmup_cosine_decay_schedule", init_value=0.0, peak_value=0.1, warmup_steps=10, decay_steps=100)
     >>> print(made.schedule, made.peak, made.total)
     cosine(warmup=10, at=left) 0.1 100
 
-    Errors: UserError for values that optax takes and does something else with (see `docs/schedules-differences.md`).
+    Errors: UserError for values that optax takes and does something else with (see
+    `docs/schedules-differences.md`).
     """
     return cut(_made(name, None if total is None else whole("total", total), arguments), total)
 
@@ -128,7 +129,8 @@ def _bound(a: Any, first: float, ratio: float) -> float:
     end = within("end_value", a.end_value, 0.0, math.inf)
     if (end > first and ratio < 1) or (end < first and ratio >= 1):
         raise UserError(
-            f"the decay must start on its own side of end_value, got {first:g} and end_value={end:g}: write another"
+            f"the decay must start on its own side of end_value, got {first:g} and end_value={end:g}: write "
+            "another"
         )
     return end
 
@@ -196,7 +198,8 @@ def _one_cycle(a: Any) -> Recipe:
     places = [0, int(a.pct_start * n), *([int(a.pct_final * n)] if straight else []), n]
     if any(q <= p for p, q in pairwise(places)):
         raise UserError(
-            f"every phase of the cycle must take a step, got phases that end at {places[1:]}: write another pct_start"
+            f"every phase of the cycle must take a step, got phases that end at {places[1:]}: write another "
+            "pct_start"
         )
     if not straight and _total(a, n) == n and low <= peak:
         made = one_cycle(warmup=steps(places[1]), warmup_start=low / peak, final=last / peak, at="left")
@@ -238,7 +241,8 @@ def _warmup_cosine(a: Any) -> Recipe:
     n = whole("decay_steps", a.decay_steps)
     if n <= warmup:
         raise UserError(
-            f"decay_steps counts the warmup too, got decay_steps={n} and warmup_steps={warmup}: write more decay_steps"
+            f"decay_steps counts the warmup too, got decay_steps={n} and warmup_steps={warmup}: write more "
+            "decay_steps"
         )
     rest = {
         "init_value": peak,
@@ -264,7 +268,8 @@ def _joined(a: Any) -> Recipe:
     places = [whole("each boundary", b) for b in a.boundaries]
     if len(places) != len(a.schedules) - 1:
         raise UserError(
-            f"{len(a.schedules)} schedules have {len(a.schedules) - 1} boundaries, got {places}: say where each begins"
+            f"{len(a.schedules)} schedules have {len(a.schedules) - 1} boundaries, got {places}: say where "
+            "each begins"
         )
     rising([0, *places])
     lengths = [

@@ -1,4 +1,5 @@
-"""timm.scheduler: by class, or by the names and arguments of create_scheduler_v2. Checked against timm 1.0.31."""
+"""timm.scheduler: by class, or by the names and arguments of create_scheduler_v2. Checked against timm
+1.0.31."""
 
 from __future__ import annotations
 
@@ -23,21 +24,22 @@ from preheat.schedules.recipe import Recipe
 def from_timm(
     name: str, *, lr: float, total: int | None = None, updates_per_epoch: int | None = None, **arguments: Any
 ) -> Recipe:
-    """A scheduler of timm's: a class's name with its arguments, or a name of create_scheduler_v2 with those of it.
+    """A scheduler of timm's: a class's name with its arguments, or a name of create_scheduler_v2 with those
+    of it.
 
-    lr: the optimizer's rate. A class counts epochs (t_in_epochs, the default) or updates, and so does create_scheduler_v2
-    (step_on_epochs); a rate that changes by epochs is held for all updates of one. updates_per_epoch: how many updates an
-    epoch has, needed unless a class counts updates; 1 gives a table in epochs. total: epochs, or updates, of the run; needed
-    for step, multistep and constant by class, and may cut the others.
-    A name of create_scheduler_v2: cosine, tanh, step, multistep, poly, wsd, rsqrt, constant. Lower case with a
-    class's own arguments (t_initial, decay_t) means the class.
+    lr: the optimizer's rate. A class counts epochs (t_in_epochs, the default) or updates, and so does
+    create_scheduler_v2 (step_on_epochs); a rate that changes by epochs is held for all updates of one.
+    updates_per_epoch: how many updates an epoch has, needed unless a class counts updates; 1 gives a table in
+    epochs. total: epochs, or updates, of the run; needed for step, multistep and constant by class, and may
+    cut the others. A name of create_scheduler_v2: cosine, tanh, step, multistep, poly, wsd, rsqrt, constant.
+    Lower case with a class's own arguments (t_initial, decay_t) means the class.
 
     >>> made = from_timm("cosine", lr=0.1, num_epochs=30, warmup_epochs=5, warmup_prefix=True, updates_per_epoch=100)
     >>> print(made.schedule, made.peak, made.total)
     cosine(warmup=5ep, warmup_start=1e-05lr, at=left, every=epoch) 0.1 3500
 
-    With warmup_prefix=False, timm's default, the warmup covers the first part of the curve: the rate falls at its end.
-    Errors: UserError for noise, plateau and a warmup that does not fit.
+    With warmup_prefix=False, timm's default, the warmup covers the first part of the curve: the rate falls at
+    its end. Errors: UserError for noise, plateau and a warmup that does not fit.
     """
     if isinstance(name, str) and {"t_initial", "decay_t"} & set(arguments):
         name = _CLASS_OF.get(name, name)

@@ -1,4 +1,5 @@
-"""The classes of timm.scheduler, each as a schedule of preheat's. Arguments come with `lr`, `total`, `updates_per_epoch`."""
+"""The classes of timm.scheduler, each as a schedule of preheat's. Arguments come with `lr`, `total`,
+`updates_per_epoch`."""
 
 from __future__ import annotations
 
@@ -180,7 +181,8 @@ def _counts(a: Any) -> int:
     """The run's length where the class has none."""
     if a.total is None:
         raise UserError(
-            "this scheduler has no end of its own, got no total: write total=100, the epochs or updates of the run"
+            "this scheduler has no end of its own, got no total: write total=100, the epochs or updates of "
+            "the run"
         )
     return whole("total", a.total)
 
@@ -226,7 +228,8 @@ def stable(a: Any) -> Recipe:
     curve = a.decay_fn
     if not callable(curve) and curve not in _DECAYS:
         raise UserError(
-            f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write decay_fn='1-sqrt'"
+            f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write "
+            "decay_fn='1-sqrt'"
         )
     if power is None:
         raise UserError(
@@ -237,7 +240,8 @@ def stable(a: Any) -> Recipe:
     scale = a.stable_timescale if power and a.stable_timescale is not None else run.warmup
     if power and not scale:
         raise UserError(
-            f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write stable_timescale=1000"
+            f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write "
+            "stable_timescale=1000"
         )
     piecewise, rest = curve in ("linear", "1-sqrt", "cosine", "square"), (a.total or 0) - run.warmup - n
     if not power and rest > 0 and piecewise:

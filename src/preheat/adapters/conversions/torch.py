@@ -1,4 +1,5 @@
-"""torch.optim.lr_scheduler: by class name and arguments, or from a scheduler itself. Checked against torch 2.13."""
+"""torch.optim.lr_scheduler: by class name and arguments, or from a scheduler itself. Checked against torch
+2.13."""
 
 from __future__ import annotations
 
@@ -15,13 +16,14 @@ from preheat.schedules.recipe import Recipe
 
 
 def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe:
-    """A scheduler of torch's as a schedule: `what` is its class's name, with the class's arguments, or a scheduler.
+    """A scheduler of torch's as a schedule: `what` is its class's name, with the class's arguments, or a
+    scheduler.
 
-    lr: the optimizer's rate; read from the scheduler where there is one (of its first parameter group), and not given to
-    OneCycleLR and CyclicLR, which set their own. total: the updates, or epochs, of the run; not needed where the class ends
-    by itself (CosineAnnealingLR, OneCycleLR, PolynomialLR, a falling LinearLR), which it may cut. SequentialLR and
-    ChainedScheduler by name take schedulers=[("LinearLR", {"total_iters": 5}), ...]. LambdaLR and MultiplicativeLR become
-    tables.
+    lr: the optimizer's rate; read from the scheduler where there is one (of its first parameter group), and
+    not given to OneCycleLR and CyclicLR, which set their own. total: the updates, or epochs, of the run; not
+    needed where the class ends by itself (CosineAnnealingLR, OneCycleLR, PolynomialLR, a falling LinearLR),
+    which it may cut. SequentialLR and ChainedScheduler by name take schedulers=[("LinearLR", {"total_iters":
+    5}), ...]. LambdaLR and MultiplicativeLR become tables.
 
     >>> made = from_torch("CosineAnnealingLR", lr=0.1, T_max=100, eta_min=1e-3)
     >>> print(made.schedule, made.peak, made.total)
@@ -29,8 +31,8 @@ def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, 
     >>> print(from_torch("LinearLR", lr=0.1, total=50, start_factor=0.1).schedule)
     constant(warmup=5, warmup_start=0.1, at=left)
 
-    Errors: UserError where the class listens to training, where its rates are negative, or where its behaviour is a
-    defect that is not imitated (see `docs/schedules-differences.md`).
+    Errors: UserError where the class listens to training, where its rates are negative, or where its
+    behaviour is a defect that is not imitated (see `docs/schedules-differences.md`).
     """
     total = None if total is None else whole("total", total)
     return cut(_made(what, lr, total, arguments), total)
@@ -75,7 +77,8 @@ _FACTORS = (
 
 
 class _Part(NamedTuple):
-    """A scheduler in a sequence or chain: its class, what converts it for a run of n updates, its base and lowest rate."""
+    """A scheduler in a sequence or chain: its class, what converts it for a run of n updates, its base and
+    lowest rate."""
 
     name: str
     convert: Callable[[int | None], Recipe]
@@ -112,12 +115,14 @@ def _sequence(a: Any) -> Recipe:
     )
     if any(p.name == "MultiplicativeLR" for p in parts[1:]):
         raise UserError(
-            "torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a SequentialLR"
+            "torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a "
+            "SequentialLR"
         )
     lengths: list[int | None] = [b - a for a, b in pairwise([0, *places])]
     if len(lengths) != len(parts) - 1 or any(n is not None and n < 1 for n in lengths):
         raise UserError(
-            f"{len(parts)} schedulers need {len(parts) - 1} rising milestones above 0, got {a.milestones}: say where each begins"
+            f"{len(parts)} schedulers need {len(parts) - 1} rising milestones above 0, got {a.milestones}: "
+            "say where each begins"
         )
     last = None if a.total is None else max(a.total - sum(n or 0 for n in lengths), 1)
     return join([p.convert(n) for p, n in zip(parts, [*lengths, last], strict=True)], places)
@@ -147,7 +152,8 @@ _COMPOSED = {
 }
 _KNOWN = {**CLASSES, **_COMPOSED}
 _REFUSED = {
-    "ReduceLROnPlateau": "it listens to the training, so its rates are not known beforehand; write a step or a cosine",
+    "ReduceLROnPlateau": "it listens to the training, so its rates are not known beforehand; write a step or "
+    "a cosine",
     "LRScheduler": "it is the base of the others; write the name of one of them",
     "SWALR": "it starts from whatever rate it finds; write the schedule and then a constant, with `then`",
 }
@@ -179,7 +185,8 @@ def _read(scheduler: Any, lr: float | None) -> tuple[str, float | None, dict[str
     name = type(scheduler).__name__
     if not type(scheduler).__module__.startswith("torch.optim."):
         raise UserError(
-            f"only torch's own schedulers can be read, got {type(scheduler).__module__}.{name}: write its name"
+            f"only torch's own schedulers can be read, got {type(scheduler).__module__}.{name}: write its "
+            "name"
         )
     if name not in _KNOWN:
         return name, lr, {}

@@ -1,4 +1,5 @@
-"""The single classes of torch.optim.lr_scheduler, each as a schedule of preheat's. `lr` and `total` are in the arguments."""
+"""The single classes of torch.optim.lr_scheduler, each as a schedule of preheat's. `lr` and `total` are in
+the arguments."""
 
 from __future__ import annotations
 
@@ -182,7 +183,8 @@ def _cyclic(a: Any) -> Recipe:
 
 
 def _cyclic_rates(a: Any, low: float, high: float, up: float, down: float) -> list[float]:
-    """What CyclicLR does where no cycle of preheat's says it: a scale of the user's, a range that grows, broken lengths."""
+    """What CyclicLR does where no cycle of preheat's says it: a scale of the user's, a range that grows,
+    broken lengths."""
     out = []
     for k in range(_total(a)):
         cycle, x = divmod(k, up + down)
@@ -196,7 +198,8 @@ def _cyclic_rates(a: Any, low: float, high: float, up: float, down: float) -> li
 
 
 def _moving(a: Any, made: Recipe, swing: Rule, share: float = 1.0) -> Recipe:
-    """With the momentum, or beta1, that torch moves against the rate; share: how far of its way it goes at the peak."""
+    """With the momentum, or beta1, that torch moves against the rate; share: how far of its way it goes at
+    the peak."""
     if not a.cycle_momentum:
         return made
     high = float(a.max_momentum)
@@ -212,7 +215,8 @@ def _one_cycle(a: Any) -> Recipe:
     total = whole("total_steps", a.epochs * a.steps_per_epoch if a.total_steps is None else a.total_steps)
     if a.total is not None and a.total > total:
         raise UserError(
-            f"torch's OneCycleLR raises after total_steps={total}, got total={a.total}: write total_steps={a.total}"
+            f"torch's OneCycleLR raises after total_steps={total}, got total={a.total}: write "
+            f"total_steps={a.total}"
         )
     curves = {"cos": "cosine", "linear": "linear"}
     if a.anneal_strategy not in curves:

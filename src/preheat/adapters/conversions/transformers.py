@@ -42,10 +42,10 @@ def from_transformers(
 ) -> Recipe:
     """A schedule of `transformers.get_scheduler` by its name and arguments.
 
-    lr: the optimizer's rate. num_training_steps: the updates of the run; warmup_stable_decay may give num_stable_steps
-    instead. A schedule's own arguments are written out, or in scheduler_specific_kwargs as there. The names: linear, cosine,
-    cosine_with_restarts, polynomial, constant, constant_with_warmup, inverse_sqrt, cosine_with_min_lr,
-    cosine_warmup_with_min_lr, warmup_stable_decay.
+    lr: the optimizer's rate. num_training_steps: the updates of the run; warmup_stable_decay may give
+    num_stable_steps instead. A schedule's own arguments are written out, or in scheduler_specific_kwargs as
+    there. The names: linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup,
+    inverse_sqrt, cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay.
 
     >>> made = from_transformers("cosine", 3e-4, num_warmup_steps=100, num_training_steps=1000)
     >>> print(made.schedule, made.peak, made.total)
@@ -64,7 +64,8 @@ def from_transformers(
         raise UserError(f"scheduler_specific_kwargs must be a dict, got {own!r}: write {{'num_cycles': 0.5}}")
     if twice := [key for key in own if key in given]:
         raise UserError(
-            f"an argument is written once, got {', '.join(twice)} in scheduler_specific_kwargs too: leave it out there"
+            f"an argument is written once, got {', '.join(twice)} in scheduler_specific_kwargs too: leave it "
+            "out there"
         )
     common = {"lr": None, "num_warmup_steps": 0, "num_training_steps": None}
     theirs = library("transformers", _KNOWN, common, refused=_REFUSED, hints=_HINTS)
@@ -120,7 +121,8 @@ def _floor(a: Any) -> Level:
     """min_lr, a rate, or min_lr_rate, a ratio."""
     if (a.min_lr is None) == (a.min_lr_rate is None):
         raise UserError(
-            f"the floor is min_lr or min_lr_rate, got {a.min_lr!r} and {a.min_lr_rate!r}: write min_lr_rate=0.1"
+            f"the floor is min_lr or min_lr_rate, got {a.min_lr!r} and {a.min_lr_rate!r}: write "
+            "min_lr_rate=0.1"
         )
     if a.min_lr is None:
         return within("min_lr_rate", a.min_lr_rate, 0.0, 1.0)
@@ -218,7 +220,8 @@ def _stable(a: Any) -> Recipe:
     )
     if used < warmup + fall:
         raise UserError(
-            f"warmup and decay must fit in the run, got {warmup} + {fall} of {used} steps: shorten one of them"
+            f"warmup and decay must fit in the run, got {warmup} + {fall} of {used} steps: shorten one of "
+            "them"
         )
     total = max(used, asked)
     rise = _rise(warmup, warmup_curve=a.warmup_type, warmup_start=floor)

@@ -1,0 +1,1 @@
+"""Schedules drawn, and the gallery."""

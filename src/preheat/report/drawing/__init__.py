@@ -1,0 +1,1 @@
+"""From a figure's data to its picture."""

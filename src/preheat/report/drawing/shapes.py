@@ -1,0 +1,123 @@
+"""What a figure shows, as data: five kinds are enough for the whole report.
+
+Lines, small multiples of lines, dots with intervals, a heat map, and a matrix of members. All numbers are
+already in the unit that the axis names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line; `lo` and `hi` are empty or a band. `index` is the series' number, which sets colour, marker
+    and dash."""
+
+    name: str
+    index: int
+    x: Numbers
+    y: Numbers
+    lo: Numbers = ()
+    hi: Numbers = ()
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines over one pair of axes. ticks: where x is marked, empty for automatic. log: 'x', 'y', 'xy' or ''.
+
+    bottom: where y begins, None for automatic.
+    """
+
+    x_label: str
+    y_label: str
+    lines: tuple[Line, ...]
+    title: str = ""
+    ticks: Numbers = ()
+    log: str = ""
+    markers: bool = False
+    bottom: float | None = None
+
+
+@dataclass(frozen=True)
+class Facets:
+    """Small multiples that share their axes and one legend."""
+
+    parts: tuple[Lines, ...]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A mean and its interval in a row. filled: the difference is sure at 95 % after correction.
+
+    arrow: the sides to which the truth may lie farther by an unknown amount, "left", "right", "both" or "".
+    """
+
+    row: str
+    name: str
+    index: int
+    mean: float
+    lo: float | None
+    hi: float | None
+    n: int
+    filled: bool = True
+    arrow: str = ""
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Dots in rows. zero: the line of no difference; band: half width of what does not matter.
+
+    log: x is a factor; positive: x can't be below zero; span: the ends of x, None for automatic.
+    """
+
+    rows: tuple[str, ...]
+    row_label: str
+    x_label: str
+    dots: tuple[Dot, ...]
+    zero: float | None = 0.0
+    band: float | None = None
+    log: bool = False
+    positive: bool = False
+    span: tuple[float, float] | None = None
+
+    @property
+    def cut(self) -> bool:
+        """Whether an interval goes on beyond the axis."""
+        ends = [v for d in self.dots for v in (d.mean, d.lo, d.hi) if v is not None]
+        return self.span is not None and not self.span[0] <= min(ends) <= max(ends) <= self.span[1]
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A value and a text for every row and column; None where there is no data. low, high: the colours'
+    ends."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    row_label: str
+    column_label: str
+    bar_label: str
+    values: tuple[tuple[float | None, ...], ...]
+    texts: tuple[tuple[str, ...], ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """For each row, the columns that belong to the set and the leader among them; absent: those that were not
+    run."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    row_label: str
+    column_label: str
+    members: tuple[tuple[str, ...], ...]
+    leaders: tuple[str, ...]
+    absent: tuple[tuple[str, ...], ...] = ()
+
+
+Data = Lines | Facets | Dots | Heat | Matrix

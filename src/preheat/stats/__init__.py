@@ -1,0 +1,1 @@
+"""Numbers only: estimates with intervals, tests, bounds, means of lines."""

@@ -1,0 +1,156 @@
+"""The seed's grid of 155 experiments in its own order, and the rows that go beyond it: more rates, more
+seeds, updates.
+
+A row is what the seed calls an experiment, before its seeds: what is asked for. What the data hold may be
+less; see `preheat.studies.regimes.images`. Source: `Learning Rate Warmup Across Data Regimes` (Agrawal 2025).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from preheat.core.lengths import Length, epochs, steps
+
+IMAGES = ("cifar10", "cifar100", "pathmnist")
+QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
+SIZES = (5000, 1000, 500, 100, 50)
+TOTALS = (50_000, 10_000, 5_000, 1_000, 500)
+WARMUPS = (0, 1, 5, 10, 20)
+UPDATES = (0, 20, 80, 400, 2000)
+SEEDS = (42, 123, 456)
+OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
+    "sgd": {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    "adamw": {"name": "adamw", "weight_decay": 5e-4},
+}
+RATES = {"sgd": 0.1, "adamw": 1e-3}
+# Twice and half are what a person would try next, and four times either way finds an optimum that is off by
+# more; where
+# the best lies at an end of the grid the report says so.
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+_CIFAR = (*itertools.product((5000, 1000, 500), (0, 5, 20)), (50, 0), (50, 1), (50, 5))
+_PATH = ((5000, 5), (1000, 5), (500, 5), (100, 1), (50, 1), (5000, 0))
+_WRITTEN = {"pathmnist": "medmnist"}  # what the seed calls it
+
+
+class Row(NamedTuple):
+    """One setting as it is asked for. size: examples a class, or in all; rate: the peak rate.
+
+    same: the warmup in epochs, of the same grid, that is as many updates as this one.
+    """
+
+    task: str
+    size: int
+    warmup: Length
+    optimizer: str
+    rate: float
+    seeds: tuple[int, ...]
+    same: Length | None = None
+
+    def name(self, size: str = "epc") -> str:
+        """The experiment's name as the seed writes it; a warmup in updates and another rate than the seed's
+        are told apart.
+
+        >>> print(Row("pathmnist", 500, epochs(5), "sgd", 0.1, (42,)).name())
+        medmnist_500epc_w5_sgd_s{seed}
+        >>> print(Row("cifar10", 50, steps(80), "adamw", 2e-3, (42,)).name())
+        cifar10_50epc_u80_adamw_lr0.002_s{seed}
+        """
+        rise = f"{'u' if self.warmup.unit == 'steps' else 'w'}{self.warmup.value:g}"
+        rate = "" if self.rate == RATES[self.optimizer] else f"_lr{self.rate:g}"
+        return (
+            f"{_WRITTEN.get(self.task, self.task)}_{self.size}{size}_{rise}_{self.optimizer}{rate}_s{{seed}}"
+        )
+
+
+def seed_rows(
+    tasks: Sequence[str], sizes: Sequence[int] = SIZES, warmups: Sequence[float] = WARMUPS
+) -> list[Row]:
+    """The seed's rows of `tasks` in its order; with sizes or warmups of one's own AdamW gets every
+    combination, as SGD.
+
+    >>> rows = seed_rows(IMAGES)
+    >>> [sum(len(r.seeds) for r in rows if r.optimizer == name) for name in ("sgd", "adamw")]
+    [125, 30]
+    """
+    cells = list(itertools.product(sizes, warmups))
+    own = cells != list(itertools.product(SIZES, WARMUPS))
+    cifar, path = (cells, cells) if own else (_CIFAR, _PATH)
+    pairs = [(t, n, w) for n, w in cifar for t in tasks if t != "pathmnist"]
+    pairs += [(t, n, w) for n, w in path for t in tasks if t == "pathmnist"]
+    sgd = [Row(t, n, epochs(w), "sgd", RATES["sgd"], _seeds(t, "sgd")) for t in tasks for n, w in cells]
+    return sgd + [Row(t, n, epochs(w), "adamw", RATES["adamw"], _seeds(t, "adamw")) for t, n, w in pairs]
+
+
+def update_rows(tasks: Sequence[str], sizes: Sequence[int], updates: Sequence[int]) -> list[Row]:
+    """Every size with every warmup in updates, for both optimizers, on the seeds that the seed gives them."""
+    return [
+        Row(t, n, steps(u), name, rate, _seeds(t, name))
+        for name, rate in RATES.items()
+        for t, n, u in itertools.product(tasks, sizes, updates)
+    ]
+
+
+def tuned_rows(
+    tasks: Sequence[str],
+    sizes: Sequence[int],
+    warmups: Sequence[Length],
+    rates: Mapping[str, Sequence[float]],
+    seeds: tuple[int, ...],
+) -> list[Row]:
+    """Every combination with every rate of its optimizer, on all seeds."""
+    return [
+        Row(t, n, w, name, rate, seeds)
+        for name in RATES
+        for t, n, w, rate in itertools.product(tasks, sizes, warmups, rates[name])
+    ]
+
+
+def judged_by_the_seeds(n: int, choosing: int) -> tuple[int, ...]:
+    """`n` seeds of which the first `choosing` are new and the next are the seed's own, so that those runs are
+    shared.
+
+    >>> judged_by_the_seeds(5, 2)
+    (0, 1, 42, 123, 456)
+    """
+    return tuple(itertools.islice((*range(choosing), *SEEDS, *range(choosing, max(n, choosing))), n))
+
+
+def unfit(task: str, where: str, updates: Iterable[object], total: int) -> str:
+    """The note that warmups in updates are left out where the run does not outlast them.
+
+    >>> unfit("digits", "5 per class", (400, 2000), 200)
+    'digits: no warmup of 400 and 2000 updates at 5 per class, where the run has 200 updates'
+    """
+    return f"{task}: no warmup of {listed(updates)} updates at {where}, where the run has {total} updates"
+
+
+def one_run(where: str, updates: object, warmup: float) -> str:
+    """The note that a warmup in updates that equals one in epochs is not trained beside it.
+
+    >>> one_run("500 per class", 400, 10)
+    'a warmup in updates that equals one in epochs, as 400 updates and 10 epochs at 500 per class, is one run,
+    shown in epochs'
+    """
+    example = f"{updates} updates and {warmup:g} epochs at {where}"
+    return f"a warmup in updates that equals one in epochs, as {example}, is one run, shown in epochs"
+
+
+def fixed(task: Mapping[str, Any], length: int, batch: int) -> dict[str, Any]:
+    """What every run has; length: in epochs."""
+    return {"task": task, "schedule": {"name": "cosine"}, "length": {"epochs": length}, "batch_size": batch}
+
+
+def listed(values: Iterable[object]) -> str:
+    """Values as words.
+
+    >>> listed([5000, 1000, 500])
+    '5000, 1000 and 500'
+    """
+    *some, last = map(str, values)
+    return f"{', '.join(some)} and {last}" if some else last
+
+
+def _seeds(task: str, optimizer: str) -> tuple[int, ...]:
+    return SEEDS if (task, optimizer) == ("cifar10", "sgd") else SEEDS[:1]

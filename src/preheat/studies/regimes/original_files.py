@@ -1,0 +1,276 @@
+"""The seed's own files from a study's records: what reads those of "Learning Rate Warmup Across Data Regimes"
+reads these.
+
+`docs/seed-files.md` lists every file and key, and what differs from the seed's and why.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from preheat.analysis.curves import chosen_rows
+from preheat.analysis.results import collect, read_index
+from preheat.analysis.table import tabulate
+from preheat.core.errors import UserError
+from preheat.core.grid import get, put
+from preheat.core.lengths import length
+from preheat.core.record import Record
+from preheat.core.study import Study
+from preheat.store.blobs import write_atomic, write_json
+from preheat.store.segment import Head
+from preheat.store.store import Store
+from preheat.studies.regimes import original_metrics as told
+from preheat.studies.regimes.original_analyzer import WarmupAnalyzer, in_folder
+
+Json = dict[str, Any]
+LETTERS = {"epochs": "w", "steps": "u"}
+
+
+class Experiment(NamedTuple):
+    """A declared setting: its run with its record, the seed's name for it, and the run's first name where
+    that is another."""
+
+    run_id: str
+    head: Head | None
+    name: str
+    twin: str | None
+    protocol: str
+
+    @property
+    def trained(self) -> bool:
+        """Whether the record holds measurements."""
+        return self.head is not None and self.head.status.outcome in ("done", "diverged")
+
+    @property
+    def error(self) -> str:
+        """Why the run is not done; empty where it is."""
+        if self.head is None:
+            return "not trained yet: the study's command trains it"
+        status = self.head.status
+        if status.outcome == "diverged":
+            return f"diverged: the loss or a parameter was not finite at step {status.step}"
+        return status.reason or "failed" if status.outcome == "failed" else ""
+
+
+def write_seed_files(data: Any, store: Store, folder: Path) -> Path:
+    """Write the files of a study into `folder`; gives the path of its all_results.json. data: what study.json
+    holds.
+
+    A study of both protocols has the seed's in `folder` and preheat's in `folder/preheat`, so that no mean
+    mixes them. Errors: UserError where no run is trained, a name can't be a folder's, a schedule has no
+    warmup, the disk is full.
+    """
+    study, index = read_index(data)
+    heads = {h.id: h for h in store.heads()}
+    planned = experiments(study, data["points"], heads)
+    if not any(e.trained for e in planned):
+        raise UserError(
+            f"no run of study {study.name!r} has been trained, so there is nothing to write: run the study "
+            "first"
+        )
+    kept = {run_id for _, _, run_id in index}
+    if study.nuisance:
+        results = collect(study, index, heads.values())
+        kept = {r.run_id for _, rows in chosen_rows(results, tabulate(results)) for r in rows}
+    places = _places(study) if any(e.error for e in planned) else {}
+    both = {e.protocol for e in planned} == {"seed", "preheat"}
+    for protocol in ("seed", "preheat"):
+        if mine := [e for e in planned if e.protocol == protocol]:
+            _write(
+                mine,
+                store,
+                folder / "preheat" if both and protocol == "preheat" else folder,
+                kept=kept,
+                places=places,
+            )
+    return folder / "all_results.json"
+
+
+def experiments(
+    study: Study, points: Sequence[Mapping[str, Any]], heads: Mapping[str, Head]
+) -> list[Experiment]:
+    """Every name of every planned run, in the study's order; names that the study does not give are built."""
+    settings = [_setting(study, p, heads.get(p["run"])) for p in points]
+    built = _apart([_name(s) for s in settings], settings, [p["run"] for p in points])
+    usual = next((s for s, p in zip(settings, points, strict=True) if p["run"] in heads), {})
+    out = []
+    for point, setting, own in zip(points, settings, built, strict=True):
+        names = point.get("names") or (own,)
+        selection = get(setting, "task.selection") or get(
+            usual, "task.selection"
+        )  # a run without a record is as the others
+        protocol = "seed" if selection == "test" else "preheat"
+        for name in names:
+            if not re.fullmatch(r"\w[\w.-]*", name):
+                raise UserError(
+                    "an experiment's name is letters, digits, -, _ and ., since it names a folder, got "
+                    f"{name!r}"
+                )
+            twin = None if name == names[0] else names[0]
+            out.append(Experiment(point["run"], heads.get(point["run"]), name, twin, protocol))
+    if twice := [name for name, n in Counter(e.name for e in out).items() if n > 1]:
+        raise UserError(
+            f"two settings of study {study.name!r} are named {twice[0]!r}, and each needs files of its own: "
+            "rename one"
+        )
+    return out
+
+
+def _setting(study: Study, point: Mapping[str, Any], head: Head | None) -> Json:
+    """A planned run as it was declared; of one without a record, what the study says of it."""
+    if head is not None:
+        return dict(head.run_json)
+    out: Json = copy.deepcopy({**study.fixed, "seed": point["seed"]})
+    for path, value in point["axes"].items():
+        put(out, path, value)
+    return {
+        k: {"name": v} if k in ("task", "optimizer", "schedule") and isinstance(v, str) else v
+        for k, v in out.items()
+    }
+
+
+def _name(setting: Json) -> str:
+    """The name that the seed gives such a run: cifar10_500epc_w5_sgd_s42."""
+    task = get(setting, "task.name", "task")
+    some, total = get(setting, "task.examples_per_class"), get(setting, "task.total_examples")
+    size = f"{total}total" if total else "full" if some is None else f"{some}epc"
+    warmup = length(get(setting, "schedule.warmup", 0))
+    rise = f"{'w' if not warmup else LETTERS.get(warmup.unit, warmup.unit)}{warmup.value:g}"
+    return f"{told.NAMES.get(task, task)}_{size}_{rise}_{get(setting, 'optimizer.name', 'optimizer')}_s{setting['seed']}"
+
+
+def _apart(names: Sequence[str], settings: Sequence[Json], ids: Sequence[str]) -> list[str]:
+    """Names that are no longer equal: with the peak rate, and where that is not enough with the run's id."""
+    for ends in ([f"_lr{get(s, 'peak_lr', 0.0):g}" for s in settings], [f"_{i}" for i in ids]):
+        times = Counter(names)
+        names = [n + end if times[n] > 1 else n for n, end in zip(names, ends, strict=True)]
+    return list(names)
+
+
+def _places(study: Study) -> dict[str, int]:
+    """{name or run's id: place among the declared settings, from 0}; {} where the study's tasks are not
+    installed."""
+    try:
+        return {
+            key: i for i, p in reversed(list(enumerate(study.declared()))) for key in (*p.names, p.run.id)
+        }
+    except UserError:
+        return {}
+
+
+def _write(
+    mine: Sequence[Experiment], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]
+) -> None:
+    summaries: list[Json] = []
+    failed: list[Json] = []
+    for one in mine:
+        error = one.error
+        if one.trained:
+            try:
+                record = store.load(one.run_id)
+            except UserError as unreadable:
+                error = str(unreadable)
+            else:
+                summaries.append({**_summary(one, record), "selected": one.run_id in kept})
+                _write_run(one, record, summaries[-1], folder)
+        if error:
+            failed.append(
+                {
+                    "index": places.get(one.name, places.get(one.run_id)),
+                    "experiment_name": one.name,
+                    "error": error,
+                }
+            )
+    _json(folder / "failed_experiments.json", failed)
+    _json(folder / "all_results.json", summaries)
+    if any(s["selected"] for s in summaries):
+        WarmupAnalyzer(folder).create_summary_report(folder)
+
+
+def _write_run(one: Experiment, record: Record, summary: Json, folder: Path) -> None:
+    metrics, inside = folder / "metrics" / one.name, folder / "interpretability" / one.name
+    _json(metrics / "metrics.json", told.metrics(record))
+    _json(metrics / "summary.json", summary)
+    text = yaml.safe_dump(_config(record, summary), sort_keys=False, allow_unicode=True)
+    write_atomic(in_folder(metrics / "config.yaml"), text.encode())
+    if measured := told.interpretability(record):
+        _json(inside / "interpretability_metrics.json", measured)
+        _json(inside / "layer_gradient_norms.json", told.layer_norms(record))
+
+
+def _json(path: Path, value: Any) -> None:
+    write_json(in_folder(path), value)
+
+
+def _summary(one: Experiment, record: Record) -> Json:
+    """The seed's summary.json; after `total_epochs` come keys that are ours."""
+    run, size = record.run, told.span(record)
+    known = [v for v in told.metrics(record)["val_acc"] if v is not None]
+    there, steps = told.per_class(run, _classes(record)), told.warmup_steps(run, size)
+    asked = re.search(r"_(\d+)(epc|total)_", one.name)
+    classes = (_classes(record) or 1) if asked and asked[2] == "total" else 1
+    chose = "test" if one.protocol == "seed" else "validation"
+    return {
+        "experiment_name": one.name,
+        "dataset": told.NAMES.get(run.task.name, run.task.name),
+        "examples_per_class": told.whole(int(asked[1]) / classes) if asked else there,
+        "warmup_epochs": told.whole(steps / size.per_epoch),
+        "optimizer": run.optimizer.name,
+        "seed": run.seed,
+        "best_val_acc": max(known, default=None),
+        "final_val_acc": known[-1] if known else None,
+        "training_time_seconds": record.provenance.get("seconds"),
+        "total_epochs": told.whole(size.total / size.per_epoch),
+        "effective_examples_per_class": there,
+        "duplicate_of": one.twin,
+        "protocol": one.protocol,
+        "val_split": chose,
+        "test_acc": told.percent(record.summary.get("test_accuracy")) if chose == "validation" else None,
+        "steps_per_epoch": size.per_epoch,
+        "warmup_steps": told.whole(steps),
+        "lr": run.peak_lr,
+        "outcome": record.status.outcome,
+    }
+
+
+def _config(record: Record, summary: Json) -> Json:
+    """The seed's config.yaml; `run` is ours: all that determines the result."""
+    run = record.run
+    model = run.task.options.get("model")
+    numbers = {k: v for k, v in run.hyper.items() if k in ("momentum", "weight_decay")}
+    return {
+        "experiment_name": summary["experiment_name"],
+        "data": {
+            "name": summary["dataset"],
+            "examples_per_class": summary["examples_per_class"],
+            "data_dir": "./data",
+        },
+        "model": {
+            "name": model["name"] if isinstance(model, Mapping) else model,
+            "num_classes": _classes(record),
+        },
+        "training": {
+            "optimizer": run.optimizer.name,
+            "lr": run.peak_lr,
+            **numbers,
+            "batch_size": run.batch_size,
+            "epochs": summary["total_epochs"],
+            "warmup_epochs": summary["warmup_epochs"],
+            "seed": run.seed,
+        },
+        "output_dir": "./results",
+        "run": run.json(),
+    }
+
+
+def _classes(record: Record) -> int | None:
+    """The number of classes, from the accuracy of a guess."""
+    chance = record.summary.get("chance_accuracy")
+    return round(1 / chance) if chance else None

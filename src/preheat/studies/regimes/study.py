@@ -1,0 +1,216 @@
+"""Seed 0's question: does warmup matter, and how long should it be, at different data sizes?"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.grid import Block
+from preheat.core.lengths import epochs
+from preheat.core.registry import STUDIES, TASKS
+from preheat.core.spec import Spec, build
+from preheat.core.study import Study
+from preheat.studies.regimes.grid import IMAGES, OPTIMIZERS, QUESTION, UPDATES, WARMUPS, fixed, one_run, unfit
+from preheat.studies.regimes.images import ImageRegimes
+
+SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
+SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+ADAMW_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28, 0.4)
+_CHOICES = {
+    "protocol": ("preheat", "seed", "both"),
+    "unit": ("epochs", "updates", "both"),
+    "regimes": ("per_class", "total"),
+}
+_IMAGES_ONLY = ("protocol", "tune_lr", "regimes", "source")
+
+
+@STUDIES.register("regimes")
+@dataclass(frozen=True)
+class Regimes:
+    """How does warmup length matter at five data sizes, for SGD and AdamW?
+
+    Command: `preheat study regimes`; about 3 minutes on 2 CPU cores. Scientific: data size, warmup, optimizer
+    (and task, where there are several). Nuisance: the peak rate, on a grid that brackets the edge of
+    stability. Fixed: 100 epochs, batch 25 (it divides every size), cosine decay, weight decay 5e-4, SGD
+    momentum 0.9. Expect: well inside the edge the five warmups differ by less than the seeds do; near it,
+    warmup raises the highest rate at which AdamW trains, the more the fewer the examples (not shown at 50 or
+    more per class, about twofold at 5), and SGD's little.
+
+    Command: `preheat study regimes --task all`; the seed's 155 experiments (139 distinct runs, about 0.7
+    EFLOP) with ResNet-18 on CIFAR-10, CIFAR-100 and PathMNIST, hours on one GPU (`--dry-run` projects them;
+    not measured in whole). The seed's settings: SGD 0.1 and AdamW 1e-3, batch 128, 100 epochs, seeds 42, 123
+    and 456. Expect from published runs of like recipes on CIFAR-10: about 95 % at 5,000 a class, 68 to 78 %
+    at 500, 28 to 38 % at 50, where one seed can't show an effect below 2 points.
+
+    tasks: "all" (the three), some of them, or other tasks with the option `examples_per_class`; two or more
+    test whether the pattern replicates (H3). sizes, warmups (in epochs), updates: of the grid; unit: warmups
+    in "epochs", "updates" or "both". model: a name or {name: ..., width: ...}; precision: of the runs. Of the
+    three alone: protocol "preheat" (choose on validation images, report the test images), "seed" (the test
+    images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every cell
+    has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
+    images; no_probes. Source: `Learning Rate Warmup Across Data Regimes` (Agrawal 2025), its hypotheses H1 to
+    H4.
+    """
+
+    tasks: tuple[str, ...] = ("digits",)
+    sizes: tuple[int, ...] = ()
+    warmups: tuple[float, ...] = ()
+    updates: tuple[int, ...] = UPDATES
+    epochs: int = 100
+    batch_size: int | None = None
+    sgd_rates: tuple[float, ...] = ()
+    adamw_rates: tuple[float, ...] = ()
+    seeds: int | None = None
+    choosing: int | None = None
+    protocol: str = "preheat"
+    tune_lr: bool = False
+    unit: str = "epochs"
+    regimes: str = "per_class"
+    model: Any = None
+    source: str = "official"
+    precision: str = "float32"
+    no_probes: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise UserError("study 'regimes' needs at least one task: write --task digits")
+        if "all" in self.tasks:
+            object.__setattr__(
+                self, "tasks", tuple(dict.fromkeys((*IMAGES, *(t for t in self.tasks if t != "all"))))
+            )
+        for name in self.tasks:
+            if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
+                raise UserError(
+                    f"study 'regimes' varies examples_per_class, an option that task {name!r} does not have: "
+                    "write --task digits"
+                )
+        for option, choices in _CHOICES.items():
+            if getattr(self, option) not in choices:
+                raise unknown(f"{option} of study 'regimes'", getattr(self, option), choices)
+        for option, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0)):
+            value = getattr(self, option)
+            if value is not None and (type(value) is not int or value < least):
+                raise UserError(
+                    f"{option} of study 'regimes' must be a whole number >= {least}, got {value!r}"
+                )
+        others = [t for t in self.tasks if t not in IMAGES]
+        if others and len(others) < len(self.tasks):
+            raise UserError(
+                f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: "
+                "study them apart"
+            )
+        for option in _IMAGES_ONLY if others else ():
+            if getattr(self, option) != getattr(type(self), option):
+                raise UserError(
+                    f"{option} of study 'regimes' is for {', '.join(IMAGES)}, got it with task "
+                    f"{others[0]!r}: write --task all"
+                )
+
+    def study(self) -> Study:
+        """The declaration."""
+        return ImageRegimes(self).study() if self.tasks[0] in IMAGES else self._bracketed()
+
+    def _bracketed(self) -> Study:
+        """The grid over rates of small tasks."""
+        task = {"name": self.tasks[0], **({} if self.model is None else {"model": self.model})}
+        sizes = self.sizes or SIZES
+        return Study(
+            name="regimes",
+            question=QUESTION,
+            fixed={
+                **fixed(task, self.epochs, self._batch),
+                **({} if self.precision == "float32" else {"precision": self.precision}),
+            },
+            grid=(
+                self._block("sgd", self.sgd_rates or SGD_RATES),
+                self._block("adamw", self.adamw_rates or ADAMW_RATES),
+            ),
+            scientific=(
+                "task.examples_per_class",
+                "schedule.warmup",
+                "optimizer.name",
+                *(("task.name",) if len(self.tasks) > 1 else ()),
+            ),
+            nuisance=("peak_lr",),
+            seeds=tuple(range(SEEDS if self.seeds is None else self.seeds)),
+            choosing=CHOOSING if self.choosing is None else self.choosing,
+            condition="task.examples_per_class",
+            parts={
+                "sgd": {"optimizer.name": ["sgd"]},
+                "adamw": {"optimizer.name": ["adamw"]},
+                "small": {"task.examples_per_class": sorted(sizes)[:2], "schedule.warmup": ["0ep", "5ep"]},
+            },
+            notes=tuple(self._notes()),
+        )
+
+    @property
+    def _batch(self) -> int:
+        return BATCH if self.batch_size is None else self.batch_size
+
+    @property
+    def _updates(self) -> tuple[int, ...]:
+        return () if self.unit == "epochs" else tuple(u for u in self.updates if u or self.unit == "updates")
+
+    def _sizes(self) -> Iterator[tuple[str, int, int]]:
+        """(task, size, its updates in an epoch), where there are warmups in updates."""
+        for task in self.tasks if self._updates else ():
+            for size in self.sizes or SIZES:
+                examples = int(build("task", Spec(task, {"examples_per_class": size})).examples)
+                yield task, size, math.ceil(examples / self._batch)
+
+    def _left(self) -> Iterator[tuple[str, int, list[int]]]:
+        """(task, size, warmups in updates that the run does not outlast, or that equal one in epochs)."""
+        for task, size, each in self._sizes():
+            yield (
+                task,
+                size,
+                [u for u in self._updates if u >= self.epochs * each or self._same(u, each) is not None],
+            )
+
+    def _same(self, updates: int, each: int) -> float | None:
+        """The warmup in epochs, of `each` updates, that is as many updates."""
+        found = (w for w in self.warmups or WARMUPS if epochs(w).resolve(self.epochs * each, each) == updates)
+        return next(found, None) if self.unit == "both" else None
+
+    def _notes(self) -> Iterator[str]:
+        """What is left out of the warmups in updates."""
+        sizes = [(f"{size} per class", each, each * self.epochs, task) for task, size, each in self._sizes()]
+        for where, _, total, task in sizes:
+            if some := [u for u in self._updates if u >= total]:
+                yield unfit(task, where, some, total)
+        same = (
+            (f"{at} of {t}", u, self._same(u, each))
+            for at, each, total, t in sizes
+            for u in self._updates
+            if u < total
+        )
+        yield from [one_run(where, u, w) for where, u, w in same if w is not None][:1]
+
+    def _block(self, optimizer: str, rates: tuple[float, ...]) -> Block:
+        several, warmups = len(self.tasks) > 1, self.warmups or WARMUPS
+        rises = [
+            *({"epochs": w} for w in warmups if self.unit != "updates"),
+            *({"steps": u} for u in self._updates),
+        ]
+        return Block(
+            fixed={"optimizer": dict(OPTIMIZERS[optimizer])},
+            product={
+                **({"task.name": self.tasks} if several else {}),
+                "task.examples_per_class": self.sizes or SIZES,
+                "schedule.warmup": rises,
+                "peak_lr": rates,
+            },
+            exclude=[
+                {
+                    **({"task.name": [task]} if several else {}),
+                    "task.examples_per_class": [size],
+                    "schedule.warmup": [{"steps": u} for u in some],
+                }
+                for task, size, some in self._left()
+                if some
+            ],
+        )

@@ -1,0 +1,278 @@
+"""A study or a run from the data of a file: defaults, and everything that is wrong, each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from preheat.core.canon import canonical
+from preheat.core.errors import UserError
+from preheat.core.grid import get, label, merged
+from preheat.core.run import Run
+from preheat.core.study import Study
+from preheat.studyfiles.entries import (
+    Block,
+    Entry,
+    blame,
+    block,
+    block_faults,
+    block_filter_faults,
+    core_block,
+    count,
+    filter_faults,
+    kept,
+    leaves,
+    named_defaults,
+    nested,
+    run_failure,
+    twice,
+    varied,
+)
+from preheat.studyfiles.faults import Fault, Faulty, rule
+from preheat.studyfiles.form import MOST_RUNS, shape_faults
+from preheat.studyfiles.settings import entry_faults, key_place
+
+_MOST_BLAMED = 100
+
+
+def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> Study:
+    """The study that a file's data declare. name: if they give none; found: faults met before. Raises
+    `Faulty`."""
+    raw, rows = data.get("fixed", {}), data.get("grid")
+    fixed = leaves("", raw, ("fixed",))
+    blocks = [
+        block(b, ("grid", i))
+        for i, b in enumerate(rows if isinstance(rows, list) else [])
+        if isinstance(b, Mapping)
+    ]
+    fixed += named_defaults(fixed, [b.single() for b in blocks])
+    faults = [*found, *shape_faults(data)]
+    if not isinstance(raw, Mapping):
+        faults.append(
+            Fault(("fixed",), rule("must be keys with values", raw) + " -- write fixed: {task: digits}")
+        )
+    faults += [*_setting_faults(fixed, blocks), *_role_faults(data, fixed, blocks)]
+    _raise([*faults, *_beside_rates(faults, fixed, blocks)])
+    return _assembled(data, name, fixed, blocks)
+
+
+def run(data: Mapping[str, Any], found: Sequence[Fault] = ()) -> Run:
+    """The run that a file's data declare. Raises `Faulty`."""
+    entries = leaves("", {k: v for k, v in data.items() if k not in _RUN_ONLY}, ())
+    entries += named_defaults(entries)
+    _raise([*found, *twice(entries), *entry_faults(entries, entries)])
+    whole = {**nested(entries), **{k: data[k] for k in _RUN_ONLY if k in data}}
+    if text := run_failure(whole):
+        own = next(
+            (
+                k
+                for k in _RUN_ONLY
+                if k in data and not run_failure({i: v for i, v in whole.items() if i != k})
+            ),
+            None,
+        )
+        _raise([Fault((own,) if own else blame(whole, text, [entries], ()), text)])
+    return Run.from_json(whole)
+
+
+_RUN_ONLY = ("seed", "format")
+
+
+def _raise(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Faulty(list(faults))
+
+
+# What is wrong, as far as it shows without building runs
+# -------------------------------------------------------------
+
+
+def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+    singles = [b.single() for b in blocks]
+    yield from twice(fixed)
+    yield from entry_faults(fixed, fixed, [e for s in singles for e in s])
+    for b, own in zip(blocks, singles, strict=True):
+        yield from block_faults(b)
+        yield from entry_faults(own, own, fixed)
+        yield from block_filter_faults(b)
+
+
+def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+    """Roles must name settings of the file, each in one role; treatment and condition are scientific."""
+    given = [*fixed, *(e for b in blocks for e in b.single())]
+    parts = [e.path.split(".") for e in given]
+    paths = list(dict.fromkeys(".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)))
+    lists = {name: data[name] for name in ("scientific", "nuisance") if isinstance(data.get(name), list)}
+    seen: list[str] = []
+    for name, path, at in [
+        (n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)
+    ]:
+        if path not in paths:
+            yield Fault(at, rule("unknown path: this file sets nothing there", path, paths))
+        elif path in seen:
+            yield Fault(at, f"{path} has a role already (got it again in {name}) -- keep one of them")
+        seen.append(path)
+    allowed = lists.get("scientific") or [p for p in paths if p not in lists.get("nuisance", [])]
+    for name in ("treatment", "condition"):
+        if data.get(name) and data[name] not in allowed and isinstance(data[name], str):
+            yield Fault(
+                (name,), rule("must be one of the scientific paths", data[name], [str(p) for p in allowed])
+            )
+    seeds, choosing = data.get("seeds", 5), data.get("choosing", 0)
+    count = len(seeds) if isinstance(seeds, list) else seeds
+    if type(count) is int and type(choosing) is int and 0 < count <= choosing:
+        yield Fault(
+            ("choosing",), f"must leave a seed to report: 0 to {count - 1} of {count} (got {choosing})"
+        )
+
+
+def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Block]) -> list[Fault]:
+    """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
+    built."""
+    rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
+    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
+        return []
+    settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
+    bare = [
+        [{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group]
+        for group in settings
+    ]
+    return _run_faults(fixed, blocks, bare, 0)
+
+
+_RATES = ("peak_lr", "clip_norm")
+
+
+# The study and its runs
+# ----------------------------------------------------------------------------------------------
+
+
+def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: list[Block]) -> Study:
+    """The study of a file whose parts are right; what shows only now is still told with its line."""
+    seeds = data.get("seeds", 5)
+    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    runs = sum(count(b) for b in blocks) * len(seeds)
+    if runs > MOST_RUNS:
+        _raise(
+            [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]
+        )
+    base, cores = nested(fixed), tuple(core_block(b) for b in blocks)
+    settings = [[merged(base, s) for s in c.settings()] for c in cores]
+    _raise(
+        [
+            Fault(b.at, "where and exclude leave no combination -- drop one")
+            for b, s in zip(blocks, settings, strict=True)
+            if not s
+        ],
+    )
+    roles = _roles(data, blocks, [s for group in settings for s in group])
+    plain = {k: data[k] for k in ("metric", "goal", "margin", "baseline", "notes") if k in data}
+    plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
+    choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
+    try:
+        study = Study(
+            name=data.get("name", name),
+            fixed=base,
+            grid=cores,
+            seeds=seeds,
+            choosing=choosing,
+            **roles,
+            **plain,
+        )
+    except UserError as error:
+        raise Faulty([Fault((), str(error))]) from error
+    _raise(_run_faults(fixed, blocks, settings, seeds[0]))
+    return study
+
+
+def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str, Any]]) -> dict[str, Any]:
+    """scientific, nuisance, treatment, condition and question, as given or by default."""
+    nuisance = tuple(data.get("nuisance", ()))
+    free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
+    scientific = tuple(data.get("scientific") or free)
+    if not scientific:
+        _raise(
+            [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
+        )
+    treatment = data.get("treatment") or (
+        "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    )
+    levels = {
+        p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
+        for p in (*scientific, *nuisance)
+    }
+    numeric = [
+        p
+        for p in scientific
+        if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])
+    ]
+    condition = data.get("condition", numeric[0] if numeric else "")
+    metric = data.get("metric", "accuracy")
+    question = (
+        data.get("question")
+        or f"How does {treatment} change "
+        f"{metric}{f', and how does that depend on {condition}' * bool(condition)}?"
+    )
+    faults = list(_undecided(blocks, settings, (*scientific, *nuisance)))
+    faults += [
+        Fault((name,), f"must be one of the scientific paths {list(scientific)} (got {path!r})")
+        for name, path in (("treatment", treatment), ("condition", condition))
+        if path and path not in scientific
+    ]
+    labels = {p: [label(v) for v in values] for p, values in levels.items()}
+    if data.get("baseline") is not None and label(data["baseline"]) not in labels.get(treatment, []):
+        known = f"must be a value of {treatment}: {', '.join(labels.get(treatment, []))}"
+        faults.append(Fault(("baseline",), f"{known} (got {data['baseline']!r})"))
+    faults += [f for entries in _parts(data).values() for f in filter_faults(entries, labels, "this study")]
+    _raise(faults)
+    return {
+        "scientific": scientific,
+        "nuisance": nuisance,
+        "treatment": treatment,
+        "condition": condition,
+        "question": question,
+    }
+
+
+def _parts(data: Mapping[str, Any]) -> dict[str, list[Entry]]:
+    return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
+
+
+def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[str, ...]) -> Iterator[Fault]:
+    """A path that differs between settings with equal axes needs a role."""
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for s in settings:
+        cells.setdefault(canonical([get(s, a) for a in axes]), []).append(s)
+    loose = {p: None for group in cells.values() if len(group) > 1 for p in varied(group, blocks)}
+    for path in loose:
+        at = next(e.at for b in blocks for e in b.single() if e.path == path)
+        yield Fault(
+            key_place(at),
+            f"{path} is varied, but neither scientific nor nuisance -- list it under one of them",
+        )
+
+
+def _run_faults(
+    fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int
+) -> list[Fault]:
+    """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
+    difference."""
+    checked: set[str] = set()
+    found: dict[Any, list[str]] = {}
+    for b, group in zip(blocks, settings, strict=True):
+        own = b.single()
+        places: dict[str, Any] = {}  # an error's text: its place in this block
+        for setting in group:
+            key = canonical({k: v for k, v in setting.items() if k not in _RATES})
+            text = "" if key in checked else run_failure({**setting, "seed": seed})
+            checked.add(key)
+            if text and text not in places:
+                places[text] = (
+                    blame(setting, text, [own, fixed], b.at) if len(places) < _MOST_BLAMED else b.at
+                )
+            if text:
+                found.setdefault(places[text], []).append(text)
+    return [
+        Fault(at, texts[0] + (f" (in {len(texts)} settings of the grid)" if texts[1:] else ""))
+        for at, texts in found.items()
+    ]

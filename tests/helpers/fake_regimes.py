@@ -1,0 +1,87 @@
+"""Made-up studies of warmup against data size at the true numbers of updates, with records."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from fake_results import study
+
+from preheat.analysis.results import Results, Row
+from preheat.core.lengths import length
+from preheat.core.record import Series
+from preheat.core.spec import Spec
+
+PER_EPOCH = {5000: 391, 1000: 79, 500: 40, 100: 8, 50: 4}
+IN_EPOCHS: list[dict[str, float]] = [{"epochs": w} for w in (0.0, 1.0, 5.0, 10.0, 20.0)]
+IN_BOTH = [*IN_EPOCHS, *({"steps": u} for u in (5, 20, 80, 320))]
+SIZE, WARMUP, SELECTION = "task.examples_per_class", "schedule.warmup", "task.selection"
+
+
+class Trained(NamedTuple):
+    run: Any
+    trace: Mapping[str, Series]
+
+
+class Linear:
+    """A schedule that reports the step it is asked for, as a share of the run."""
+
+    def resolve(self, total: int, per_epoch: float | None, peak: float = 1.0) -> Callable[[Any], Any]:
+        return lambda steps: np.asarray(steps) / total
+
+
+def regimes(
+    score: Callable[[int, float, int], float],
+    warmups: Sequence[Any] = IN_BOTH,
+    *,
+    seeds: int = 5,
+    sizes: Sequence[int] = tuple(PER_EPOCH),
+    **axes: Any,
+) -> Results:
+    """score(size, warmup in updates, seed); axes: further scientific values of every run."""
+    of = study(seeds=seeds, choosing=0, nuisance=(), scientific=(SIZE, WARMUP, *axes))
+    rows = []
+    for size in sizes:
+        for warmup in warmups:
+            total = 100 * PER_EPOCH[size]
+            updates = length(warmup).resolve(total, PER_EPOCH[size])
+            for s in range(seeds if updates <= total else 0):
+                y = score(size, updates, s)
+                lengths = {"total_steps": total, "steps_per_epoch": PER_EPOCH[size], "chance_accuracy": 0.1}
+                summary = {"validation_accuracy": y, "test_accuracy": y, **lengths}
+                rows.append(
+                    Row(f"r{len(rows)}", {SIZE: size, WARMUP: warmup, **axes}, s, "done", None, summary)
+                )
+    return Results(of, tuple(rows))
+
+
+def hill(
+    best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0
+) -> Callable[[int, float, int], float]:
+    """A score that is highest at best(size) updates, plus noise; None: no warmup is better than another.
+
+    As in training, settings of equal updates are one run with one score.
+    """
+    draw = np.random.default_rng(seed)
+    drawn: dict[tuple[int, float, int], float] = {}
+
+    def score(size: int, updates: float, s: int) -> float:
+        top = best(size)
+        gain = 0.0 if top is None or not updates else 0.03 * np.exp(-(np.log2(updates / top) ** 2) / 8)
+        return float(
+            0.8 + gain + noise * drawn.setdefault((size, round(updates, 6), s), draw.standard_normal())
+        )
+
+    return score
+
+
+def trace(steps: Sequence[int], values: Sequence[float]) -> Series:
+    return Series(array("q", steps), array("d", values))
+
+
+def record(row: Row, **series: Series) -> Trained:
+    """What the analysis reads of a record: its task's selection (from the axes), its rate and its traces."""
+    task = Spec("cifar10", {"selection": row.axes[SELECTION]} if SELECTION in row.axes else {})
+    return Trained(type("Run", (), {"task": task, "peak_lr": 0.1, "factor_over": Linear().resolve}), series)
