@@ -11,8 +11,8 @@ unfinished setting is not preferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,20 +21,30 @@ from numpy.typing import NDArray
 
 from preheat.analysis.results import Results, Row
 from preheat.core.canon import canonical
-from preheat.core.grid import label
+from preheat.core.errors import UserError
+from preheat.core.grid import among, label
+from preheat.core.lengths import length
+from preheat.core.metrics import metric
+from preheat.core.registry import REGISTRIES
 from preheat.core.study import Study
 from preheat.stats.estimates import Array, resolution
 
 UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
+Cell5 = tuple[int, int, int, int, int]
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The different values of one axis in order, with their labels."""
+    """The different values of one axis in order, with their labels, and how these read in a sentence."""
 
     labels: tuple[str, ...]
     values: tuple[Any, ...]
+    names: tuple[str, ...] = ()
+
+    def some(self, kept: Sequence[int]) -> Axis:
+        """The axis with these values alone."""
+        return Axis(*(tuple(part[i] for i in kept if part) for part in (self.labels, self.values, self.names)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +73,7 @@ class Table:
     per_epoch: Array
     chance: Array
     others: tuple[str, ...] = ()
+    where: Mapping[str, Cell5] = field(default_factory=dict)
 
     @property
     def sign(self) -> float:
@@ -144,6 +155,47 @@ class Table:
         values = [next(iter(v.values())) for v in self.nuisances.values]
         return tuple(float(v) for v in values) if all(number(v) and v > 0 for v in values) else None
 
+    @cached_property
+    def lengths(self) -> bool:
+        """Whether the treatments are lengths, such as 5 epochs: all can be read as one, and one says its unit."""
+        values = [v for v in self.treatments.values if not number(v)]
+        return bool(values) and all(map(_is_length, self.treatments.values))
+
+    @cached_property
+    def twins(self) -> dict[int, int]:
+        """{panel that `Study.claims` leaves aside: the panel that is like it but for that}, where there is one."""
+        aside = self.study.claims.get("aside", {})
+        values = self.panels.values
+        rest = [canonical({k: v for k, v in panel.items() if k not in aside}) for panel in values]
+        put = [any(among(panel.get(path), some) for path, some in aside.items()) for panel in values]
+        fair = {r: p for p, r in reversed(list(enumerate(rest))) if not put[p]}
+        return {p: fair[r] for p, r in enumerate(rest) if put[p] and r in fair}
+
+    @cached_property
+    def claimed(self) -> Table:
+        """The part on which claims rest: without panels that have a twin; conditions that only they have go too."""
+        if not self.twins:
+            return self
+        panels = [p for p in range(len(self.panels)) if p not in self.twins]
+        conditions = [int(c) for c in np.flatnonzero(self.planned[panels].any(axis=(0, 2, 3)))]
+        names = ("state", "validation", "test", "chance", "total", "per_epoch")
+        parts = {name: getattr(self, name)[np.ix_(panels, conditions)] for name in names}
+        where = {
+            run: (panels.index(at[0]), conditions.index(at[1]), *at[2:])
+            for run, at in self.where.items()
+            if at[0] in panels and at[1] in conditions
+        }
+        kept = {"panels": self.panels.some(panels), "conditions": self.conditions.some(conditions)}
+        return replace(self, **kept, **parts, where=where)
+
+
+def _is_length(value: object) -> bool:
+    try:
+        length(value)
+    except UserError:
+        return False
+    return True
+
 
 def number(value: Any) -> bool:
     """Whether it is a number (true and false are not)."""
@@ -174,18 +226,33 @@ def tabulate(results: Results) -> Table:
         for r in rows
     ]
     arrays = _fill(study, rows, where, shape)
-    return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
+    at = {row.run_id: place for row, place in zip(rows, where, strict=True)}
+    return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays, where=at)
 
 
 def _bare(axis: Axis) -> Axis:
-    return Axis(axis.labels, tuple(next(iter(v.values()), None) for v in axis.values))
+    return replace(axis, values=tuple(next(iter(v.values()), None) for v in axis.values))
 
 
 def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
     different = list({canonical(v): v for v in values}.values())
     paths = list(different[0]) if different else []
-    texts = {p: names([v[p] for v in different]) for p in paths}
-    return Axis(tuple(", ".join(texts[p][i] for p in paths) for i in range(len(different))), tuple(different))
+
+    def joined(read: Callable[[str, Any], Any]) -> tuple[str, ...]:
+        texts = {p: names([read(p, v[p]) for v in different]) for p in paths}
+        return tuple(", ".join(texts[p][i] for p in paths) for i in range(len(different)))
+
+    return Axis(joined(lambda _, value: value), tuple(different), joined(_displayed))
+
+
+def _displayed(path: str, value: Any) -> Any:
+    """The value with a registered name as it is displayed: AdamW for adamw."""
+    kind = path.removesuffix(".name")
+    if kind not in REGISTRIES:
+        return value
+    if isinstance(value, Mapping):
+        return {**value, "name": REGISTRIES[kind].label(value.get("name"))}
+    return REGISTRIES[kind].label(value) if isinstance(value, str) else value
 
 
 def names(values: Sequence[Any]) -> list[str]:
@@ -215,7 +282,7 @@ def _straight(axis: Axis) -> Axis:
     if not (steps > 0).any() or not (steps < 0).any():
         return axis
     up = _sorted(axis)
-    return up if steps[0] > 0 else Axis(up.labels[::-1], up.values[::-1])
+    return up if steps[0] > 0 else up.some(range(len(up))[::-1])
 
 
 def _sorted(axis: Axis) -> Axis:
@@ -223,7 +290,7 @@ def _sorted(axis: Axis) -> Axis:
     if not single or any(len(v) != 1 or not number(v[0]) for v in single):
         return axis
     order = sorted(range(len(axis)), key=lambda i: float(single[i][0]))
-    return Axis(tuple(axis.labels[i] for i in order), tuple(axis.values[i] for i in order))
+    return axis.some(order)
 
 
 def _fill(
@@ -282,14 +349,15 @@ def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]],
 
     seen [2, P, C, T, V, S]: all scores.
     """
-    keys = [f"chance_{study.metric}", *(["chance"] if "accuracy" in study.metric else [])]
+    worst = metric(study.metric).worst
+    keys = [f"chance_{study.metric}", *(["chance"] if worst is not None else [])]
     own, planned = np.full(seen.shape[1:], np.nan), np.zeros(seen.shape[1:], dtype=bool)
     for row, at in zip(rows, where, strict=True):
         planned[at] = True
         own[at] = next((v for k in keys if np.isfinite(v := _finite(row.summary.get(k)))), np.nan)
     for part in (*own, own):
         part[np.isnan(part)] = _worst(study, part)
-    unknown = 0.0 if study.goal == "max" and "accuracy" in study.metric else _worst(study, seen)
+    unknown = _worst(study, seen) if worst is None or study.goal == "min" else worst
     return np.where(planned, np.where(np.isnan(own), unknown, own), np.nan)
 
 

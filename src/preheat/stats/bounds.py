@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.findings import Bound, Estimate
-from preheat.stats.estimates import Array, Moments, holm, interval, moments, p_different
+from preheat.stats.estimates import Array, Bound, Estimate, Moments, holm, interval, moments, p_different
 
 MANY = 0.25
 

@@ -9,7 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.stats.estimates import Estimate
+from preheat.studies.regimes.findings import Hypothesis
 from preheat.core.grid import label
 from preheat.stats.estimates import PILOT, Array, interval, moments, p_different
 from preheat.studies.regimes.surface import Surface

@@ -4,11 +4,58 @@ epochs."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Literal
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.stats.estimates import Estimate
 
 Exclusion = Literal["excluded", "not excluded", "not decided", "out of reach"]
+
+
+Verdict = Literal["supported", "contradicted", "not decided"]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from
+    it.
+
+    p: two-sided, as the interval is, so that supported means p < 0.05 and an effect above 0.
+    text: what the effect, its interval and the verdict do not say by themselves.
+    """
+
+    code: str
+    statement: str
+    how: str
+    effect: Estimate | None
+    unit: str
+    p: float | None
+    verdict: Verdict
+    more_seeds: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its
+    interval."""
+
+    name: str
+    formula: str
+    regret: Estimate
+    picks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FittedRule:
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out
+    conditions."""
+
+    panel: str
+    intercept: Estimate
+    slope: Estimate
+    scores: tuple[RuleScore, ...]
+    text: str
 
 
 @dataclass(frozen=True)

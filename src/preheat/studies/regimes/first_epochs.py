@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from preheat.analysis.effects import Place
-from preheat.analysis.findings import Curve
+from preheat.analysis.curves import Curve
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.core.record import Record

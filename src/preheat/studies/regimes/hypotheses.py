@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.stats.estimates import Estimate
+from preheat.studies.regimes.findings import Hypothesis
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, spoken, within
 from preheat.stats.estimates import Array, Moments, interval, moments, p_above, p_different, rounding

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.effects import Place
-from preheat.analysis.findings import Estimate
+from preheat.stats.estimates import Estimate
 from preheat.analysis.results import Row
 from preheat.analysis.table import DONE, UNPLANNED, Table, number
 from preheat.analysis.words import count

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.findings import Rule, RuleScore
+from preheat.studies.regimes.findings import FittedRule, RuleScore
 from preheat.analysis.table import Table
 from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
 from preheat.stats.estimates import (
@@ -41,13 +41,13 @@ class Fit(NamedTuple):
     """A panel's rule, the slope's moments, the regrets' by the name of the rule, and whether a pick was cut
     to the grid."""
 
-    rule: Rule
+    rule: FittedRule
     slope: Moments
     regrets: dict[str, Moments]
     beyond: bool
 
 
-def rules(table: Table) -> tuple[Rule, ...]:
+def rules(table: Table) -> tuple[FittedRule, ...]:
     """One for each panel with three data sizes or more; none where the nuisance was chosen on the reported
     seeds.
 
@@ -97,7 +97,7 @@ def _fit(table: Table, s: Surface) -> Fit:
     scores = tuple(
         RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
     )
-    return Fit(Rule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
+    return Fit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
 
 
 def _each(s: Surface, rule: Callable[[float], float]) -> Array:

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.stats.estimates import Estimate
+from preheat.studies.regimes.findings import Hypothesis
 from preheat.analysis.table import Table
 from preheat.analysis.words import listed, plain
 from preheat.stats.estimates import ALPHA, Array, Moments, holm, interval, moments

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis, Verdict
+from preheat.stats.estimates import Estimate
+from preheat.studies.regimes.findings import Hypothesis, Verdict
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital, plain, within
 from preheat.stats.estimates import ALPHA, Array, Moments, interval, moments, p_above, rounding

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preheat.analysis.findings import Estimate, Hypothesis, Verdict
+from preheat.stats.estimates import Estimate
+from preheat.studies.regimes.findings import Hypothesis, Verdict
 from preheat.analysis.words import Units, capital
 from preheat.stats.estimates import ALPHA, Moments, more_seeds
 
