@@ -1,4 +1,5 @@
-"""Lines of many runs over time: each thinned as its record is read, then means over the seeds of a setting."""
+"""Lines of many runs over time: each thinned as its record is read, then means over the seeds of a
+setting."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from preheat.stats.estimates import Array
 Load = Callable[[str], Record]
 Points = tuple[Array, Array]
 Small = TypeVar("Small")
+ERROR = "_se"  # a series NAME_se is the standard error of NAME
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,16 @@ def mean_curve(labels: tuple[str, str, str], what: str, lines: Sequence[Points])
     return Curve(*labels, what, x, y, lo, hi, len(lines))
 
 
+def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping[str, Points]]) -> Curve:
+    """The mean of what runs measured; where each has a standard error (`name_se`), the band is the mean's."""
+    x, y, lo, hi = across([lines[name] for lines in some])
+    errors = [lines[name + ERROR] for lines in some if name + ERROR in lines]
+    if len(errors) == len(some):
+        error = np.sqrt(np.mean([np.interp(x, a, b) ** 2 for a, b in errors], axis=0) / len(errors))
+        lo, hi = y - error, y + error
+    return Curve(*labels, name, *(rounded(v) for v in (x, y, lo, hi)), len(some))
+
+
 def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[Curve]:
     """A curve for each name that the runs of a setting have a line of."""
     names = dict.fromkeys(name for lines in some for name in lines)
@@ -74,7 +86,8 @@ def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -
 
 
 def rate_lines(run: Run, row: Row) -> Points | None:
-    """The factor of the peak rate as the updates of a run saw it, over its progress; None without its length."""
+    """The factor of the peak rate as the updates of a run saw it, over its progress; None without its
+    length."""
     steps = total(row)
     if not steps:
         return None

@@ -41,7 +41,9 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     if not table.others:
         return (f"{head} and no other metric of the test set.",)
     name = next((n for n in table.others if metric(n).unit), table.others[0])
-    advice = f" Write metric: {name} and goal: {metric(name).goal}." if lacking == done else " They are left out."
+    advice = (
+        f" Write metric: {name} and goal: {metric(name).goal}." if lacking == done else " They are left out."
+    )
     return (f"{head}: they measure {listed([human(n) for n in table.others])}.{advice}",)
 
 
@@ -51,7 +53,8 @@ def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
     if unread:
         whose = "its stored trace is" if unread == 1 else "their stored traces are"
         out.append(
-            f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and count."
+            f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole "
+            "and count."
         )
     return tuple(out)
 
@@ -100,7 +103,8 @@ def _run_notes(table: Table) -> list[str]:
     if table.step >= 5e-5 and u.unit:
         steps = u.difference(table.step, sign=False)
         out.append(
-            f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least what this rounding "
+            f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least "
+            "what this rounding "
             "makes."
         )
     return out

@@ -44,7 +44,9 @@ class Axis:
 
     def some(self, kept: Sequence[int]) -> Axis:
         """The axis with these values alone."""
-        return Axis(*(tuple(part[i] for i in kept if part) for part in (self.labels, self.values, self.names)))
+        return Axis(
+            *(tuple(part[i] for i in kept if part) for part in (self.labels, self.values, self.names))
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -157,13 +159,15 @@ class Table:
 
     @cached_property
     def lengths(self) -> bool:
-        """Whether the treatments are lengths, such as 5 epochs: all can be read as one, and one says its unit."""
+        """Whether the treatments are lengths, such as 5 epochs: all can be read as one, and one says its
+        unit."""
         values = [v for v in self.treatments.values if not number(v)]
         return bool(values) and all(map(_is_length, self.treatments.values))
 
     @cached_property
     def twins(self) -> dict[int, int]:
-        """{panel that `Study.claims` leaves aside: the panel that is like it but for that}, where there is one."""
+        """{panel that `Study.claims` leaves aside: the panel that is like it but for that}, where there is
+        one."""
         aside = self.study.claims.get("aside", {})
         values = self.panels.values
         rest = [canonical({k: v for k, v in panel.items() if k not in aside}) for panel in values]
@@ -173,7 +177,8 @@ class Table:
 
     @cached_property
     def claimed(self) -> Table:
-        """The part on which claims rest: without panels that have a twin; conditions that only they have go too."""
+        """The part on which claims rest: without panels that have a twin; conditions that only they have go
+        too."""
         if not self.twins:
             return self
         panels = [p for p in range(len(self.panels)) if p not in self.twins]

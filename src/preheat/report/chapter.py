@@ -4,10 +4,11 @@
     @dataclass(frozen=True)
     class Survival(Chapter): ...
 
-A study names its chapters in order; page, navigation, summary and tables are made from that list, and nothing else knows
-them. A chapter is three pure functions. `each` is called once for every trained record, so that a trace is read once, however
-many chapters look at it. `find` knows no words: what it gives is data, goes into `summary.json` and the tables as it is, and
-does not depend on which other chapters there are. `show` computes nothing.
+A study names its chapters in order; page, navigation, summary and tables are made from that list, and nothing
+else knows them. A chapter is three pure functions. `each` is called once for every trained record, so that a
+trace is read once, however many chapters look at it. `find` knows no words: what it gives is data, goes into
+`summary.json` and the tables as it is, and does not depend on which other chapters there are. `show` computes
+nothing.
 """
 
 from __future__ import annotations
@@ -62,8 +63,9 @@ class Tile(NamedTuple):
 class Shown(NamedTuple):
     """A chapter as it is read.
 
-    lead: paragraphs, a line each. says: sentences of the answer; advice: clauses that end it ("in practice: ...");
-    caution: what the answer must begin with. short: its word in the navigation, the title where empty. notes: limits.
+    lead: paragraphs, a line each. says: sentences of the answer; advice: clauses that end it ("in practice:
+    ..."); caution: what the answer must begin with. short: its word in the navigation, the title where empty.
+    notes: limits.
     """
 
     title: str
@@ -87,7 +89,8 @@ class Chapter:
         return None
 
     def find(self, table: Table, seen: Seen) -> Any:
-        """A frozen dataclass: all that is claimed, as data. None: nothing to say. seen: what `each` gave, by row."""
+        """A frozen dataclass: all that is claimed, as data. None: nothing to say. seen: what `each` gave, by
+        row."""
         raise AssertionError("a chapter has find(table, seen)")
 
     def show(self, found: Any, table: Table) -> Shown:
@@ -105,7 +108,8 @@ class Written:
 
 
 class Read(NamedTuple):
-    """The chapters that have something to say, what can't be shown and why, and how many traces can't be read."""
+    """The chapters that have something to say, what can't be shown and why, and how many traces can't be
+    read."""
 
     chapters: tuple[Written, ...] = ()
     notes: tuple[str, ...] = ()
@@ -113,7 +117,8 @@ class Read(NamedTuple):
 
 
 def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
-    """{name: chapter} in order, and notes on those that are not installed; the standard ones where a study names none."""
+    """{name: chapter} in order, and notes on those that are not installed; the standard ones where a study
+    names none."""
     made: dict[str, Any] = {}
     notes = []
     for one in study_chapters or STANDARD:
@@ -121,7 +126,10 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
         if spec.name in CHAPTERS.names():
             made[spec.name] = CHAPTERS.build(spec.name, spec.options)
         else:
-            notes.append(f"The chapter {spec.name!r} is not installed here, so it is left out: report with --import its file.")
+            notes.append(
+                f"The chapter {spec.name!r} is not installed here, so it is left out: report with --import "
+                "its file."
+            )
     return made, notes
 
 

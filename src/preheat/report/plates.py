@@ -11,7 +11,7 @@ from preheat.analysis import words
 from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
 from preheat.report.drawing.figures import draw
-from preheat.report.drawing.shapes import Data, Dots, Facets, Heat, Lines, Matrix
+from preheat.report.drawing.shapes import Data, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import drawing, inline_svg, light_svg, png, svg
 
 
@@ -40,11 +40,14 @@ class Drawn:
 def by_panel(
     table: Table, name: str, make: Callable[[str], Data | None], *, group: str = "", caption: str = ""
 ) -> tuple[Plate, ...]:
-    """One plate for each panel that `make` has data of; dots share their x axis, so that panels compare at a glance."""
+    """One plate for each panel that `make` has data of; dots share their x axis, so that panels compare at a
+    glance."""
     made = [(panel, data) for panel in table.panels.labels if (data := make(panel)) is not None]
     dots = iter(shared([d for _, d in made if isinstance(d, Dots)]))
     alike = [(panel, next(dots) if isinstance(d, Dots) else d) for panel, d in made]
-    return tuple(Plate(group, file_name(name, p), panel_name(table, p), caption + _arrows(d), d) for p, d in alike)
+    return tuple(
+        Plate(group, file_name(name, p), panel_name(table, p), caption + _arrows(d), d) for p, d in alike
+    )
 
 
 def _arrows(data: Data) -> str:
@@ -123,29 +126,33 @@ def _kind(d: Data) -> str:
         return f"{words.count(len(d.parts), 'plot')} of {d.parts[0].y_label} against {d.parts[0].x_label}"
     if isinstance(d, Dots):
         return f"Dots with intervals: {d.x_label}" + (f", by {d.row_label}" if d.row_label else "")
-    if isinstance(d, Heat):
-        return f"Heat map of {d.bar_label}, {d.row_label or 'all'} by {d.column_label}"
-    return f"Members of the best set, {d.row_label or 'all'} by {d.column_label}"
+    if isinstance(d, Mesh):
+        return f"Map of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
+    kind = f"Heat map of {d.bar_label}" if isinstance(d, Heat) else "Members of the best set"
+    return f"{kind}, {d.row_label or 'all'} by {d.column_label}"
 
 
 def _gist(d: Data) -> str:
     if isinstance(d, Lines):
         return "Last values: " + ", ".join(f"{line.name} {words.plain(line.y[-1])}" for line in d.lines)
     if isinstance(d, Facets):
-        return "; ".join(
-            f"{p.title + ', ' if p.title else ''}{p.lines[0].name} ends at {words.plain(p.lines[0].y[-1])}"
-            for p in d.parts
-        )
-    if isinstance(d, Dots):
-        low, high = min(d.dots, key=lambda x: x.mean), max(d.dots, key=lambda x: x.mean)
-        return f"From {words.plain(low.mean)} ({low.row}, {low.name}) to {words.plain(high.mean)} ({high.row}, {high.name})"
+        ends = ((f"{p.title}, " if p.title else "", p.lines[0]) for p in d.parts)
+        return "; ".join(f"{title}{line.name} ends at {words.plain(line.y[-1])}" for title, line in ends)
     if isinstance(d, Matrix):
         return "; ".join(f"{row}: {', '.join(m)}" for row, m in zip(d.rows, d.members, strict=True))
-    cells = [
-        (v, r, c)
+    some = _named_values(d)
+    (low, at_low), (high, at_high) = min(some), max(some)
+    return f"From {words.plain(low)} ({at_low}) to {words.plain(high)} ({at_high})"
+
+
+def _named_values(d: Dots | Heat | Mesh) -> list[tuple[float, str]]:
+    """Every finite value with where it is."""
+    if isinstance(d, Dots):
+        return [(x.mean, f"{x.row}, {x.name}") for x in d.dots]
+    columns = d.columns if isinstance(d, Heat) else tuple(f"{x:.3g} %" for x in d.x)
+    cells = (
+        (v, f"{r}, {c}")
         for r, row in zip(d.rows, d.values, strict=True)
-        for c, v in zip(d.columns, row, strict=True)
-        if v is not None
-    ]
-    (low_v, low_r, low_c), (high_v, high_r, high_c) = min(cells), max(cells)
-    return f"From {words.plain(low_v)} ({low_r}, {low_c}) to {words.plain(high_v)} ({high_r}, {high_c})"
+        for c, v in zip(columns, row, strict=True)
+    )
+    return [(v, at) for v, at in cells if v is not None and math.isfinite(v)]

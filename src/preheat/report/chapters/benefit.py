@@ -49,7 +49,9 @@ class Benefit(Chapter):
         )
         columns = (*heads(table), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
         margin = u.margin(table.study.margin)
-        band = f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
+        band = (
+            f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
+        )
         return Shown(
             f"Benefit over {base}",
             lead,
@@ -94,7 +96,8 @@ def tally(table: Table, some: Sequence[Effect]) -> str:
         return f"Of {count(len(some), 'comparison')} none is of two seeds or more: they are described only."
     n, margin = _counts(judged), Units.of(table.study.metric).margin(table.study.margin)
     told = (
-        f"Of {count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {n['better']} are better, "
+        f"Of {count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {n['better']} are "
+        "better, "
         f"{n['worse']} worse, {n['equivalent']} equivalent within {margin}, {n['not decided']} not decided."
     )
     return " ".join([told, *more])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from preheat.analysis.effects import BestSet, best_sets
 from preheat.analysis.naming import heads, row_label, row_name
 from preheat.analysis.table import Table
@@ -77,4 +79,8 @@ def _matrix(table: Table, found: BestSets, panel: str) -> Matrix | None:
 
 def _judged(table: Table, panel: str, condition: str) -> set[str]:
     at = table.panels.labels.index(panel), table.conditions.labels.index(condition)
-    return {name for name, scores in zip(table.treatments.labels, table.judged[at], strict=True) if (scores == scores).any()}
+    return {
+        name
+        for name, scores in zip(table.treatments.labels, table.judged[at], strict=True)
+        if np.isfinite(scores).any()
+    }

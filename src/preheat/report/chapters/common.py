@@ -10,7 +10,7 @@ from preheat.analysis import words
 from preheat.analysis.naming import panel_name, row_label, row_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human
-from preheat.report.drawing.shapes import Dot, Dots, Heat
+from preheat.report.drawing.shapes import Dot, Heat
 from preheat.stats.estimates import Estimate
 
 Value = TypeVar("Value")
@@ -22,10 +22,10 @@ class Placed(Protocol):
     """Whatever belongs to a setting."""
 
     @property
-    def panel(self) -> str: ...  # noqa: D102
+    def panel(self) -> str: ...
 
     @property
-    def condition(self) -> str: ...  # noqa: D102
+    def condition(self) -> str: ...
 
 
 def place(table: Table, item: Any) -> tuple[str, ...]:
@@ -36,12 +36,18 @@ def place(table: Table, item: Any) -> tuple[str, ...]:
 
 def level(e: Estimate, u: Units) -> str:
     """A level with its interval: 91.3 % (90.1 to 92.5)."""
-    return u.value(e.mean) + (f" ({words.range_text(u.number(e.lo), u.number(e.hi))})" if e.lo is not None else "")
+    return u.value(e.mean) + (
+        f" ({words.range_text(u.number(e.lo), u.number(e.hi))})" if e.lo is not None else ""
+    )
 
 
 def difference(e: Estimate, u: Units) -> str:
     """A difference with its interval."""
-    inside = f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})" if e.lo is not None else ""
+    inside = (
+        f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})"
+        if e.lo is not None
+        else ""
+    )
     return u.difference(e.mean) + inside
 
 
@@ -85,7 +91,8 @@ def heat(
     text: Callable[[Value], str],
     bar: tuple[str, float, float],
 ) -> Heat | None:
-    """A heat map, condition by treatment, of what a panel's settings have. bar: its label and the colours' ends."""
+    """A heat map, condition by treatment, of what a panel's settings have. bar: its label and the colours'
+    ends."""
     conditions, treatments = (
         [x for x in labels if any(p == panel and (c, t)[k] == x for p, c, t in found)]
         for k, labels in enumerate((table.conditions.labels, table.treatments.labels))
@@ -113,5 +120,3 @@ def finite(values: Sequence[float]) -> tuple[float, ...]:
 def across(u: Units) -> str:
     """The label of an axis of differences."""
     return f"difference in {human(u.metric)}" + (f" ({u.step})" if u.step else "")
-
-

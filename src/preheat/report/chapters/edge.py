@@ -35,14 +35,18 @@ class Edges:
 @CHAPTERS.register("edge")
 @dataclass(frozen=True)
 class EdgeOfStability(Chapter):
-    """The highest value of the numeric nuisance at which training works, and how far each treatment moves it."""
+    """The highest value of the numeric nuisance at which training works, and how far each treatment moves
+    it."""
 
     def find(self, table: Table, seen: Seen) -> Edges | None:
         made = edges(table.claimed)
         return Edges(made, pooled(table.claimed)) if made else None
 
     def show(self, found: Edges, table: Table) -> Shown:
-        rate, moves = rate_of(table) or "value", "Lines: 95 % intervals over seeds. Filled: sure after correction"
+        rate, moves = (
+            rate_of(table) or "value",
+            "Lines: 95 % intervals over seeds. Filled: sure after correction",
+        )
         moves += "; the first row by itself, the others together." if _several(found, table) else "."
         plates = (
             *by_panel(
@@ -101,7 +105,9 @@ def _tiles(found: Edges, table: Table) -> tuple[Tile, ...]:
 def _moved(found: Edges, table: Table) -> str:
     """How many comparisons of each family are sure."""
     singles = [e for e in found.edges if e.ratio is not None]
-    parts = [f"in {sum(e.sure for e in singles)} of {count(len(singles), 'comparison')} with {base_of(table)}"]
+    parts = [
+        f"in {sum(e.sure for e in singles)} of {count(len(singles), 'comparison')} with {base_of(table)}"
+    ]
     if _several(found, table):
         n = f"{sum(r.sure for r in found.edges_pooled)} of {count(len(found.edges_pooled), 'comparison')}"
         parts = [f"in {n} over all {values_of(table)} together", f"{parts[0]} at a single one"]
@@ -115,7 +121,14 @@ def _moved(found: Edges, table: Table) -> str:
 
 def _rows(found: Edges, table: Table) -> Rows:
     rows = tuple(
-        (*place(table, e), number(e.edge), number(e.ratio), p_text(e.p_adjusted), str(e.edge.n), str(e.censored))
+        (
+            *place(table, e),
+            number(e.edge),
+            number(e.ratio),
+            p_text(e.p_adjusted),
+            str(e.edge.n),
+            str(e.censored),
+        )
         for e in found.edges
     )
     edge = f"edge ({rate_of(table) or 'value'})"
@@ -145,7 +158,11 @@ def _pooled_rows(found: Edges, table: Table) -> tuple[Rows, ...]:
     columns = ("panel", treatment, f"edge, times that with {base_of(table)}", "p, corrected", *more, "seeds")
     what = f"All {values_of(table)} together" if len(table.conditions) > 1 else "The edge"
     what += ": per seed the mean over them, with 95 % intervals"
-    what += f"; and how it changes per doubling of {human(table.study.condition)}" if "per doubling" in more else ""
+    what += (
+        f"; and how it changes per doubling of {human(table.study.condition)}"
+        if "per doubling" in more
+        else ""
+    )
     return (Rows(what, columns, rows, folded=False),)
 
 
@@ -159,7 +176,8 @@ def _change(found: Edges, p: Pooled) -> tuple[str, ...]:
 
 
 def _trained(table: Table, found: Edges, panel: str) -> Lines | None:
-    """Share of runs that trained at each value of the nuisance, all conditions together, a line per treatment."""
+    """Share of runs that trained at each value of the nuisance, all conditions together, a line per
+    treatment."""
     sums: dict[str, dict[float, tuple[int, int]]] = {}
     for edge in of_panel(found.edges, panel):
         for p in edge.points:

@@ -1,8 +1,9 @@
-"""What the answer says of the edge of stability: where it surely moves, and whether that depends on the condition.
+"""What the answer says of the edge of stability: where it surely moves, and whether that depends on the
+condition.
 
-A panel depends if the move of any treatment surely changes with the condition: then single conditions are told, because
-a mean over all would hide it. Else it moves if the mean over all conditions surely does. Else single conditions are told
-if any is sure. Else it is still.
+A panel depends if the move of any treatment surely changes with the condition: then single conditions are
+told, because a mean over all would hide it. Else it moves if the mean over all conditions surely does. Else
+single conditions are told if any is sure. Else it is still.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from preheat.analysis.naming import (
 )
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain
-from preheat.core.lengths import length
 from preheat.stats.estimates import Estimate
 
 
@@ -109,7 +109,10 @@ def _moves(table: Table, panel: Panel) -> str:
     if len(surely) > MOST:
         some = f"in {len(surely)} of {len(group)} cases"
         return f"{head}: by {_factors([r.ratio for r in surely])} against {base_of(table)} {some}{tail}"
-    each = [f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})" for r in surely]
+    each = [
+        f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})"
+        for r in surely
+    ]
     each[0] = (
         each[0].replace(" with ", f" times that of {base_of(table)} with ", 1).replace("(", f"({LEVEL} ", 1)
     )
@@ -215,7 +218,10 @@ def _besides(table: Table, panel: Panel) -> str:
     if panel.kind != "depends" or not some or len(some) > MOST:
         return ""
     each = listed(
-        [f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})" for r in some]
+        [
+            f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})"
+            for r in some
+        ]
     )
     return f"; where no dependence is shown, it is {each}{_over(table)}"
 

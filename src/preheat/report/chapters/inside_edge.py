@@ -28,7 +28,8 @@ class Insides:
 @CHAPTERS.register("inside_edge")
 @dataclass(frozen=True)
 class InsideEdge(Chapter):
-    """How far apart the treatments are at a nuisance at which every run trains, and whether they are equivalent."""
+    """How far apart the treatments are at a nuisance at which every run trains, and whether they are
+    equivalent."""
 
     def find(self, table: Table, seen: Seen) -> Insides | None:
         made = insides(table.claimed)
@@ -46,7 +47,14 @@ class InsideEdge(Chapter):
         lead += f"{count(len(some), 'setting')}."
         single = sum(i.widest is not None and i.widest.n < 2 for i in some)
         lead += f" {count(single, 'setting')} of one seed can't show it." if single else ""
-        columns = (*heads(table)[:2], rate, "widest difference (95 % interval)", "sd over seeds", "equivalent", "in words")
+        columns = (
+            *heads(table)[:2],
+            rate,
+            "widest difference (95 % interval)",
+            "sd over seeds",
+            "equivalent",
+            "in words",
+        )
         return Shown(
             "Inside the edge: how little it matters" if same * 2 > len(some) else "Inside the edge",
             lead,
@@ -102,11 +110,14 @@ def _says(table: Table, some: Sequence[Inside]) -> list[str]:
 
 
 def _place(table: Table, known: Sequence[Inside], settings: int) -> str:
-    """Where the treatments are compared: `well inside the edge` only where the value is at most half of it."""
+    """Where the treatments are compared: `well inside the edge` only where the value is at most half of
+    it."""
     if not table.numeric:
         return "where every run trained"
     if not known[0].well:
-        return f"at the highest {rate_of(table)} at which every run trained (none is as low as half of the edge)"
+        return (
+            f"at the highest {rate_of(table)} at which every run trained (none is as low as half of the edge)"
+        )
     some = f" ({len(known)} of {settings} settings have a value so low)" if len(known) < settings else ""
     return f"well inside the edge{some}"
 
@@ -126,7 +137,9 @@ def _dots(table: Table, found: Insides, panel: str) -> Dots | None:
             dots.append(dot(i.condition, name, 1, i.widest, scale=u.scale, filled=not i.equivalent))
             if i.seed_sd is not None:
                 sd = i.seed_sd * u.scale
-                dots.append(Dot(row_name(i.condition), "standard deviation over seeds", 0, sd, None, None, i.widest.n))
+                dots.append(
+                    Dot(row_name(i.condition), "standard deviation over seeds", 0, sd, None, None, i.widest.n)
+                )
     if not dots:
         return None
     band = table.study.margin * u.scale

@@ -22,7 +22,8 @@ from preheat.stats.estimates import Estimate
 
 @dataclass(frozen=True)
 class Cells:
-    """Every planned setting, judged on the seeds that did not choose its nuisance; at_end: at an end of its grid."""
+    """Every planned setting, judged on the seeds that did not choose its nuisance; at_end: at an end of its
+    grid."""
 
     cells: tuple[Cell, ...]
     at_end: int
@@ -49,7 +50,9 @@ class Metric(Chapter):
         seeds = count(ns[-1], "seed") if len(ns) == 1 else f"{ns[0]} to {ns[-1]} seeds"
         at = f" at the {rate_of(table)} chosen for it" if table.study.nuisance else ""
         better = "Higher" if table.study.goal == "max" else "Lower"
-        lead = f"Each cell is one setting{at}, judged on {seeds} (n = {listed(tuple(ns))}). {better} is better."
+        lead = (
+            f"Each cell is one setting{at}, judged on {seeds} (n = {listed(tuple(ns))}). {better} is better."
+        )
         return Shown(title, lead, plates=_plates(table, found), tables=(_rows(table, found),), **said)
 
 
@@ -63,7 +66,10 @@ def _alone(table: Table, some: tuple[Cell, ...]) -> tuple[str, ...]:
     if len(table.treatments) > 1:
         return ()
     kept = table.claimed.panels.labels
-    u, known = Units.of(table.study.metric), [c.estimate.mean for c in some if c.panel in kept and c.estimate.n]
+    u, known = (
+        Units.of(table.study.metric),
+        [c.estimate.mean for c in some if c.panel in kept and c.estimate.n],
+    )
     head = f"there is nothing to compare with {base_of(table)}."
     if not known:
         return (head,)
@@ -80,14 +86,18 @@ def _notes(table: Table, found: Cells) -> list[str]:
         out.append(f"{single} of {settings} have one judging seed: they are described only.")
     if found.at_end:
         where = f"in {found.at_end} of {settings}"
-        out.append(f"The chosen {rate_of(table)} lies at the end of its grid {where}; a wider grid may do better.")
+        out.append(
+            f"The chosen {rate_of(table)} lies at the end of its grid {where}; a wider grid may do better."
+        )
     return out
 
 
 def _plates(table: Table, found: Cells) -> tuple[Plate, ...]:
     """Colours span all panels."""
     u = Units.of(table.study.metric)
-    at = {(c.panel, c.condition, c.treatment): c.estimate for c in found.cells if math.isfinite(c.estimate.mean)}
+    at = {
+        (c.panel, c.condition, c.treatment): c.estimate for c in found.cells if math.isfinite(c.estimate.mean)
+    }
     every = [e.mean * u.scale for e in at.values()]
 
     def text(e: Estimate) -> str:

@@ -21,8 +21,8 @@ from preheat.report.plates import Plate, by_panel
 class Lost:
     """A setting's runs with a result: those that did not train, and those of them that diverged.
 
-    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but learnt next to
-    nothing. Without a numeric nuisance that was varied only divergence is known.
+    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but
+    learnt next to nothing. Without a numeric nuisance that was varied only divergence is known.
     """
 
     panel: str
@@ -61,17 +61,27 @@ class Untrained(Chapter):
         return LostRuns(kept, bool(made)) if kept else None
 
     def show(self, found: LostRuns, table: Table) -> Shown:
-        runs, lost, gone = (sum(getattr(x, n) for x in found.settings) for n in ("runs", "untrained", "diverged"))
+        runs, lost, gone = (
+            sum(getattr(x, n) for x in found.settings) for n in ("runs", "untrained", "diverged")
+        )
         kept = "Such a run is never left out; a diverged one scores as a model that learnt nothing."
         lead = f"{gone:,} of {count(runs, 'run')} diverged. {kept}"
         if found.edge:
             lead = (
-                f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not finite), "
-                f"{lost - gone:,} finished below halfway from chance to the best mean {human(table.study.metric)} of "
+                f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
+                "finite), "
+                f"{lost - gone:,} finished below halfway from chance to the best mean "
+                f"{human(table.study.metric)} of "
                 f"their data. {kept}"
             )
         rows = tuple(
-            (*place(table, x), str(x.runs), str(x.untrained), str(x.diverged), f"{100 * x.untrained / x.runs:.0f} %")
+            (
+                *place(table, x),
+                str(x.runs),
+                str(x.untrained),
+                str(x.diverged),
+                f"{100 * x.untrained / x.runs:.0f} %",
+            )
             for x in found.settings
         )
         columns = (*heads(table), "runs", "did not train", "of these diverged", "share that did not train")

@@ -9,11 +9,10 @@ from itertools import combinations
 
 import numpy as np
 
-from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Hypothesis
 from preheat.core.grid import label
-from preheat.stats.estimates import PILOT, Array, interval, moments, p_different
-from preheat.studies.regimes.surface import Surface
+from preheat.stats.estimates import PILOT, Array, Estimate, interval, moments, p_different
+from preheat.studies.regimes.findings import Hypothesis
+from preheat.studies.regimes.surface import Surface, optimizer
 from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undecided
 
 TASK_PATHS = ("task", "task.name")
@@ -120,8 +119,8 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         both
         for a in found
         for b in found
-        if _optimizer(a) == "sgd"
-        and _optimizer(b) == "adamw"
+        if optimizer(a.axes) == "sgd"
+        and optimizer(b.axes) == "adamw"
         and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
         if (both := matched(a, b)) is not None
     ]
@@ -152,11 +151,6 @@ def _little(kernel: Array, smallest: float) -> bool:
 
 def _optimizers(s: Surface) -> tuple[str, ...]:
     return tuple(p for p in s.axes if p.split(".")[0] == "optimizer")
-
-
-def _optimizer(s: Surface) -> str:
-    names = [label(s.axes[p]).lower() for p in _optimizers(s) if p in ("optimizer", "optimizer.name")]
-    return names[0] if names else ""
 
 
 def _kernel(x: Array) -> Array:

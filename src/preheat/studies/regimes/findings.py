@@ -3,8 +3,8 @@ epochs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from preheat.stats.estimates import Estimate

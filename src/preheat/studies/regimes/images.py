@@ -20,11 +20,13 @@ from preheat.core.registry import TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Part, Study
 from preheat.studies.regimes.grid import (
+    CLAIMS,
     FACTORS,
     IMAGES,
     OPTIMIZERS,
     QUESTION,
     RATES,
+    REPORTED,
     SEEDS,
     SIZES,
     TOTALS,
@@ -142,6 +144,8 @@ class ImageRegimes:
             condition=f"task.{self.size}",
             parts=self.parts(rows),
             notes=tuple(self.notes(rows)),
+            chapters=REPORTED,
+            claims=CLAIMS,
         )
 
     def rows(self) -> list[Row]:

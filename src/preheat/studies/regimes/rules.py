@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.studies.regimes.findings import FittedRule, RuleScore
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
+from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain
 from preheat.stats.estimates import (
     ALPHA,
     Array,
@@ -23,21 +23,12 @@ from preheat.stats.estimates import (
     p_different,
     rounding,
 )
+from preheat.studies.regimes.findings import FittedRule, RuleScore
+from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.surface import Surface, favourites, lines, surfaces
 
 
-def seed_rule(examples_per_class: float) -> float:
-    """The fixed rule of seed 0, in epochs.
-
-    >>> [seed_rule(n) for n in (5000, 1000, 500, 100, 50)]
-    [5.0, 5.0, 2.0, 1.0, 1.0]
-    """
-    if examples_per_class >= 1000:
-        return 5.0
-    return float(max(1, int(examples_per_class) // 200)) if examples_per_class >= 100 else 1.0
-
-
-class Fit(NamedTuple):
+class RuleFit(NamedTuple):
     """A panel's rule, the slope's moments, the regrets' by the name of the rule, and whether a pick was cut
     to the grid."""
 
@@ -64,11 +55,11 @@ def rules(table: Table) -> tuple[FittedRule, ...]:
     out = []
     for i, (f, p) in enumerate(zip(fits, slopes, strict=True)):
         said = _text(table, f, sure=p is not None and p < ALPHA, fine=[name for k, name in fine if k == i])
-        out.append(replace(f.rule, text=capital(f"{within(f.rule.panel)} {said}".strip())))
+        out.append(replace(f.rule, text=capital(f"{within(table, f.rule.panel)} {said}".strip())))
     return tuple(out)
 
 
-def _fit(table: Table, s: Surface) -> Fit:
+def _fit(table: Table, s: Surface) -> RuleFit:
     """The fit is per judging seed, its intervals are t intervals over seeds; regrets are per seed means over
     sizes."""
     a, b, floor = lines(s)
@@ -80,9 +71,9 @@ def _fit(table: Table, s: Surface) -> Fit:
     fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
     tried: dict[str, tuple[str, Array]] = {
         "fitted rule": (fits, fitted),
-        "seed 0's rule": (
+        "the original rule": (
             "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
-            _each(s, seed_rule),
+            _each(s, piecewise),
         ),
         "always 5%": ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
@@ -97,7 +88,7 @@ def _fit(table: Table, s: Surface) -> Fit:
     scores = tuple(
         RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
     )
-    return Fit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
+    return RuleFit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
 
 
 def _each(s: Surface, rule: Callable[[float], float]) -> Array:
@@ -143,7 +134,7 @@ def best_score(s: Surface) -> Array:
     return np.take_along_axis(s.judged, np.round(rest, 12).argmax(axis=1)[:, None, :], axis=1)[:, 0, :]
 
 
-def _text(table: Table, fit: Fit, *, sure: bool, fine: Sequence[str]) -> str:
+def _text(table: Table, fit: RuleFit, *, sure: bool, fine: Sequence[str]) -> str:
     """sure: the slope is not 0, fine: the rules that lose less than the margin, both after correction."""
     slope = fit.rule.slope
     told = f"the best warmup changes by {plain(slope.mean)} epochs per doubling of the data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preheat.core.errors import UserError, unknown
@@ -14,7 +14,18 @@ from preheat.core.lengths import epochs
 from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study
-from preheat.studies.regimes.grid import IMAGES, OPTIMIZERS, QUESTION, UPDATES, WARMUPS, fixed, one_run, unfit
+from preheat.studies.regimes.grid import (
+    CLAIMS,
+    IMAGES,
+    OPTIMIZERS,
+    QUESTION,
+    REPORTED,
+    UPDATES,
+    WARMUPS,
+    fixed,
+    one_run,
+    unfit,
+)
 from preheat.studies.regimes.images import ImageRegimes
 
 SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
@@ -110,6 +121,12 @@ class Regimes:
                     f"{others[0]!r}: write --task all"
                 )
 
+    @staticmethod
+    def adopt(declared: Study) -> Study | None:
+        """One of this study's declarations from before studies named their chapters, with them; None for
+        another's."""
+        return replace(declared, chapters=REPORTED, claims=CLAIMS) if declared.question == QUESTION else None
+
     def study(self) -> Study:
         """The declaration."""
         return ImageRegimes(self).study() if self.tasks[0] in IMAGES else self._bracketed()
@@ -145,6 +162,7 @@ class Regimes:
                 "small": {"task.examples_per_class": sorted(sizes)[:2], "schedule.warmup": ["0ep", "5ep"]},
             },
             notes=tuple(self._notes()),
+            chapters=REPORTED,
         )
 
     @property

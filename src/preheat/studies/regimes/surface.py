@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.table import DONE, UNPLANNED, Axis, Table, number
-from preheat.core.canon import canonical
-from preheat.core.errors import UserError
+from preheat.analysis.naming import within
+from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.core.grid import label
 from preheat.core.lengths import length
 from preheat.stats.estimates import Array
 
@@ -29,11 +29,13 @@ class Surface:
     scores.
 
     Scores are at the chosen nuisance, higher is better, and only seeds with every score are kept.
-    axes: the panel's {path: value}. seeds: the judging ones kept. labels, names: sizes and treatments as in
-    the findings. base: the index of the baseline. epochs [C]: the length of a run.
+    place: the panel in a sentence. axes: the panel's {path: value}. seeds: the judging ones kept. labels,
+    names: sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of
+    a run.
     """
 
     panel: str
+    place: str
     axes: Mapping[str, Any]
     seeds: tuple[int, ...]
     sizes: Array
@@ -61,51 +63,16 @@ def selects(panel: Mapping[str, Any]) -> str:
     return str(panel.get(SELECTION) or "validation")
 
 
-def twins(table: Table) -> dict[int, int]:
-    """{panel that selects on the test split: the panel that is like it but for that}, where there is such a
-    one."""
-    values = table.panels.values
-    rest = [canonical({k: v for k, v in panel.items() if k != SELECTION}) for panel in values]
-    fair = {r: p for p, r in reversed(list(enumerate(rest))) if selects(values[p]) != "test"}
-    return {p: fair[r] for p, r in enumerate(rest) if selects(values[p]) == "test" and r in fair}
-
-
-def honest(table: Table) -> Table:
-    """The part on which claims rest: without the panels that select on the test split and have a twin that
-    does not.
-
-    Sizes that only they have go too. Where nothing else was run they stay.
-    """
-    gone = twins(table)
-    if not gone:
-        return table
-    panels = [p for p in range(len(table.panels)) if p not in gone]
-    sizes = [int(c) for c in np.flatnonzero(table.planned[panels].any(axis=(0, 2, 3)))]
-    names = ("state", "validation", "test", "chance", "total", "per_epoch")
-    parts = {name: getattr(table, name)[np.ix_(panels, sizes)] for name in names}
-    return replace(
-        table, panels=_some(table.panels, panels), conditions=_some(table.conditions, sizes), **parts
-    )
-
-
-def _some(axis: Axis, kept: list[int]) -> Axis:
-    return Axis(tuple(axis.labels[i] for i in kept), tuple(axis.values[i] for i in kept))
+def optimizer(panel: Mapping[str, Any]) -> str:
+    """The name of a panel's optimizer; empty where its axes do not tell."""
+    return next((label(panel[p]).lower() for p in ("optimizer", "optimizer.name") if p in panel), "")
 
 
 def asks_for_warmup(table: Table) -> bool:
     """Whether the study is one of warmup length against examples per class."""
     names = (table.study.condition.split(".")[-1], table.study.treatment.split(".")[-1])
     numeric = all(number(v) and v > 0 for v in table.conditions.values)
-    lengths = all(_is_length(v) for v in table.treatments.values)
-    return "examples" in names[0] and "warmup" in names[1] and numeric and lengths
-
-
-def _is_length(value: object) -> bool:
-    try:
-        length(value)
-    except UserError:
-        return False
-    return True
+    return "examples" in names[0] and "warmup" in names[1] and numeric and table.lengths
 
 
 def surfaces(table: Table) -> tuple[Surface, ...]:
@@ -141,6 +108,7 @@ def _surface(table: Table, p: int) -> Surface | None:
     whole = np.isfinite(judged).all(axis=(0, 1))
     return Surface(
         panel=table.panels.labels[p],
+        place=within(table, table.panels.labels[p]),
         axes=table.panels.values[p],
         seeds=tuple(s for s, kept in zip(table.seeds[table.judges], whole, strict=True) if kept),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),

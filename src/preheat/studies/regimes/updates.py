@@ -21,13 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Hypothesis
 from preheat.analysis.table import Table
 from preheat.analysis.words import listed, plain
-from preheat.stats.estimates import ALPHA, Array, Moments, holm, interval, moments
-from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Updates, WarmupLength
-from preheat.studies.regimes.surface import honest
+from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
+from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Hypothesis, Updates, WarmupLength
+from preheat.studies.regimes.surface import optimizer
 from preheat.studies.regimes.updates_hypotheses import one_length, shrinks
 from preheat.studies.regimes.warmup_grid import (
     Ladder,
@@ -45,7 +43,7 @@ from preheat.studies.regimes.warmup_grid import (
 MOST_AT_END = 0.5
 
 
-class Fit(NamedTuple):
+class UpdatesFit(NamedTuple):
     """A ladder with its exponents: over seeds, of a fixed number of epochs, and of permuted choices."""
 
     ladder: Ladder
@@ -64,13 +62,13 @@ def updates(table: Table) -> Updates | None:
     known = warmup_updates(table)
     if known is None or not np.isfinite(known).any():
         return None
-    fair = honest(table)
+    fair = table.claimed
     fits = [_fit(x) for x in ladders(fair)]
     adjusted = holm([f.p for f in fits])
     level = 1 - ALPHA / max(1, sum(f.b.n > 1 for f in fits))
     fits = [f._replace(p=p) for f, p in zip(fits, adjusted, strict=True)]
     made = [_exponent(f, level, biased=table.biased) for f in fits]
-    home = next((i for i, f in enumerate(fits) if "sgd" in f.ladder.panel.lower()), 0)
+    home = next((i for i, f in enumerate(fits) if optimizer(f.ladder.axes) == "sgd"), 0)
     stated: tuple[Hypothesis, ...] = ()
     if fits:
         stated = (one_length(fair, fits[home].ladder), shrinks(table, fits[home].b, made[home]))
@@ -89,14 +87,14 @@ def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
     return tuple(out)
 
 
-def _fit(ladder: Ladder) -> Fit:
+def _fit(ladder: Ladder) -> UpdatesFit:
     """The sd of b has a floor: what the grid leaves open, widths w: sqrt(sum x^2 w^2 / 12) / sum x^2."""
     x = ladder.x
     open_ = (x**2) @ open_widths(ladder) ** 2 / 12
     floor = float(np.sqrt(open_.mean()) / (x @ x))
     b = moments(slopes(ladder, favourites(ladder)), floor)
     epochs_b = float(slopes(ladder, np.log2(ladder.per_epoch)[:, None])[0])
-    return Fit(ladder, b, epochs_b, chance(ladder), p_choices(ladder))
+    return UpdatesFit(ladder, b, epochs_b, chance(ladder), p_choices(ladder))
 
 
 def _favourites(ladder: Ladder) -> list[Favourite]:
@@ -117,7 +115,7 @@ def _favourites(ladder: Ladder) -> list[Favourite]:
     return out
 
 
-def _exponent(f: Fit, level: float, *, biased: bool) -> Exponent:
+def _exponent(f: UpdatesFit, level: float, *, biased: bool) -> Exponent:
     ladder = f.ladder
     picks = shares(ladder)
     logs = ladder.updates[..., None]
@@ -156,7 +154,7 @@ def _excluded(b: Estimate, target: float, random: float) -> Exclusion:
     return "excluded" if b.lo > max(target, random) or b.hi < min(target, random) else "not excluded"
 
 
-def _obstacle(f: Fit, e: Exponent, *, biased: bool) -> str:
+def _obstacle(f: UpdatesFit, e: Exponent, *, biased: bool) -> str:
     """Why nothing can be excluded, if so."""
     if biased:
         return "The nuisance was chosen on the seeds that are reported, so nothing is concluded."

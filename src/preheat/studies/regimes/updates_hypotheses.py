@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Hypothesis, Verdict
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, capital, plain, within
-from preheat.stats.estimates import ALPHA, Array, Moments, interval, moments, p_above, rounding
-from preheat.studies.regimes.findings import Exponent
+from preheat.analysis.words import Units, capital, plain
+from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, interval, moments, p_above, rounding
+from preheat.studies.regimes.findings import Exponent, Hypothesis, Verdict
 from preheat.studies.regimes.verdicts import judge
 from preheat.studies.regimes.warmup_grid import Ladder
 
@@ -55,7 +54,9 @@ def one_length(table: Table, s: Ladder) -> Hypothesis:
     means = ", ".join(
         f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
     )
-    text = f"{within(s.panel)} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
+    text = (
+        f"{s.place} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
+    )
     if table.biased:
         return stated(None, "not decided", f"{text} The nuisance was chosen on the seeds that are reported.")
     effect = _lead(gain, rounding(table.step, 4))
@@ -98,5 +99,5 @@ def shrinks(table: Table, b: Moments, e: Exponent) -> Hypothesis:
         "not decided" not in (e.updates, e.epochs) and e.b.hi is not None and e.b.hi < min(SMALLEST, e.chance)
     ):
         verdict = "contradicted"
-    told = f"Tested {within(e.panel)}. " if e.panel else ""
+    told = f"Tested {within(table, e.panel)}. " if e.panel else ""
     return Hypothesis("H2", _H2, _HOW2, e.b, "", p, verdict, None, told + e.text)

@@ -7,10 +7,12 @@ the same ones.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
@@ -29,6 +31,8 @@ class Ladder(NamedTuple):
     """
 
     panel: str
+    place: str
+    axes: Mapping[str, Any]
     labels: tuple[str, ...]
     sizes: Array
     per_epoch: Array
@@ -110,6 +114,8 @@ def _ladder(table: Table, updates: Array, p: int) -> Ladder | None:
     logs = np.log2(np.where(warm, updates[sizes], np.nan))
     return Ladder(
         panel=table.panels.labels[p],
+        place=within(table, table.panels.labels[p]),
+        axes=table.panels.values[p],
         labels=tuple(table.conditions.labels[c] for c in sizes),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),
         per_epoch=_known(table.per_epoch)[p, sizes],
