@@ -30,7 +30,7 @@ from preheat.core.study import Study
 from preheat.stats.estimates import Array, resolution
 
 UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
-Cell5 = tuple[int, int, int, int, int]
+Index = tuple[int, int, int, int, int]
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
 
 
@@ -75,7 +75,7 @@ class Table:
     per_epoch: Array
     chance: Array
     others: tuple[str, ...] = ()
-    where: Mapping[str, Cell5] = field(default_factory=dict)
+    where: Mapping[str, Index] = field(default_factory=dict)
 
     @property
     def sign(self) -> float:
@@ -190,8 +190,8 @@ class Table:
             for run, at in self.where.items()
             if at[0] in panels and at[1] in conditions
         }
-        kept = {"panels": self.panels.some(panels), "conditions": self.conditions.some(conditions)}
-        return replace(self, **kept, **parts, where=where)
+        axes = self.panels.some(panels), self.conditions.some(conditions)
+        return replace(self, panels=axes[0], conditions=axes[1], where=where, **parts)
 
 
 def _is_length(value: object) -> bool:
@@ -223,16 +223,16 @@ def tabulate(results: Results) -> Table:
     paths = (others, [study.condition] if study.condition else [], [study.treatment], list(study.nuisance))
     find = [{canonical(v): i for i, v in enumerate(a.values)} for a in axes]
     place = {s: i for i, s in enumerate(seeds)}
-    where = [
-        (
-            *(f[canonical({p: r.axes.get(p) for p in ps})] for f, ps in zip(find, paths, strict=True)),
-            place[r.seed],
+    where = {}
+    for r in rows:
+        p, c, t, v = (
+            f[canonical({path: r.axes.get(path) for path in some})]
+            for f, some in zip(find, paths, strict=True)
         )
-        for r in rows
-    ]
-    arrays = _fill(study, rows, where, shape)
-    at = {row.run_id: place for row, place in zip(rows, where, strict=True)}
-    return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays, where=at)
+        where[r.run_id] = (p, c, t, v, place[r.seed])
+    arrays = _fill(study, rows, list(where.values()), shape)
+    made = Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
+    return replace(made, where=where)
 
 
 def _bare(axis: Axis) -> Axis:
@@ -256,7 +256,7 @@ def _displayed(path: str, value: Any) -> Any:
     if kind not in REGISTRIES:
         return value
     if isinstance(value, Mapping):
-        return {**value, "name": REGISTRIES[kind].label(value.get("name"))}
+        return {**value, "name": REGISTRIES[kind].label(str(value.get("name")))}
     return REGISTRIES[kind].label(value) if isinstance(value, str) else value
 
 

@@ -97,7 +97,10 @@ def _answer(table: Table, found: Read) -> str:
     if not n.done and not n.diverged:
         return "No run of this study has a result yet, so nothing can be said."
     if not n.done:
-        return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
+        return (
+            f"All {n.diverged} runs that started diverged, so nothing can be said of "
+            f"{human(table.study.treatment)}."
+        )
     shown = [c.shown for c in found.chapters]
     advice = [text for s in shown for text in s.advice]
     said = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
