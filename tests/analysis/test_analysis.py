@@ -14,7 +14,7 @@ from preheat.analysis.edges import bracket, edges, pooled
 from preheat.analysis.effects import cells, effects
 from preheat.analysis.findings import Estimate
 from preheat.analysis.inside_edge import insides
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.stats.estimates import (
     holm,
     interval,

@@ -17,7 +17,8 @@ from preheat.analysis.analyse import analyse
 from preheat.analysis.effects import best_sets
 from preheat.analysis.findings import Estimate
 from preheat.analysis.inside_edge import insides
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import Units
 from preheat.core.errors import UserError
 from preheat.core.record import Series

@@ -13,7 +13,8 @@ from fake_results import SIZES, WARMUPS, blank, filled, noisy, results
 from preheat.analysis.analyse import analyse
 from preheat.analysis.edges import edges, pooled
 from preheat.analysis.findings import Edge, Pooled
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.tables import tables
 from preheat.stats.bounds import (
     Bounded,

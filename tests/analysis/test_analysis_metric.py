@@ -12,7 +12,7 @@ from fake_results import noisy, results, study
 
 from preheat.analysis.analyse import analyse
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.report.plates import plates
 from preheat.report.write import write_report
 

@@ -11,7 +11,8 @@ import numpy as np
 from preheat.analysis.curves import Load
 from preheat.analysis.notes import Counts, counts, notes, unmeasured
 from preheat.analysis.results import Results
-from preheat.analysis.table import DONE, Table, tabulate
+from preheat.analysis.table import DONE, Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, count, human, listed
 from preheat.report.chapter import Read, Written, read
 from preheat.report.data import cleaned, found_json, found_tables

@@ -39,7 +39,9 @@ class Panel(NamedTuple):
         """depends, moves, single or still, as the module says."""
         if any(r.depends for r in self.pooled):
             return "depends"
-        return "moves" if any(r.sure for r in self.pooled) else "single" if self.singles else "still"
+        if any(r.sure for r in self.pooled):
+            return "moves"
+        return "single" if self.singles else "still"
 
 
 def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[Panel]:
@@ -94,7 +96,9 @@ def _factors(some: Sequence[Estimate]) -> str:
 def _verb(ratios: Sequence[Estimate], *, words: tuple[str, str, str]) -> str:
     """The word for up, down or both."""
     ups = sum(r.mean > 1 for r in ratios)
-    return words[0] if ups == len(ratios) else words[2] if ups else words[1]
+    if ups == len(ratios):
+        return words[0]
+    return words[2] if ups else words[1]
 
 
 def _head(table: Table, panel: Panel, ratios: Sequence[Estimate]) -> str:

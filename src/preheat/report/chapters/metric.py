@@ -31,7 +31,7 @@ class Cells:
 
 @CHAPTERS.register("metric")
 @dataclass(frozen=True)
-class Metric(Chapter):
+class MetricChapter(Chapter):
     """The test metric of every setting at its chosen nuisance, with its interval over seeds."""
 
     def find(self, table: Table, seen: Seen) -> Cells | None:

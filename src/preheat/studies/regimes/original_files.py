@@ -17,7 +17,7 @@ import yaml
 
 from preheat.analysis.curves import chosen
 from preheat.analysis.results import collect, read_index
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.core.errors import UserError
 from preheat.core.grid import get, put
 from preheat.core.lengths import length
