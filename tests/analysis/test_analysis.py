@@ -28,7 +28,7 @@ from preheat.stats.estimates import (
 )
 from preheat.studies.regimes.across_panels import _apart, _kernel, _pseudo
 from preheat.studies.regimes.rules import held_out, interpolated, rules
-from preheat.studies.regimes.surface import favourites, lines, surfaces
+from preheat.studies.regimes.surface import lines, surfaces
 from preheat.studies.regimes.verdicts import judge
 
 SAMPLE = np.array([0.011, 0.004, 0.013, 0.002, 0.007])

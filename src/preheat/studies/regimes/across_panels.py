@@ -1,4 +1,4 @@
-"""Hypotheses that compare panels: H3 between tasks, H4 between SGD and AdamW."""
+"""Does the pattern replicate on another task (H3), and is AdamW less sensitive to warmup than SGD (H4)?"""
 
 from __future__ import annotations
 

@@ -114,8 +114,7 @@ class Exponent:
 
 @dataclass(frozen=True)
 class Updates:
-    """Warmups in updates, what is best in updates, and the seed's H1 and H2 stated in updates (for one
-    panel)."""
+    """Warmups in updates, what is best in updates, and H1 and H2 stated in updates for one panel."""
 
     lengths: tuple[WarmupLength, ...]
     favourites: tuple[Favourite, ...]
@@ -144,11 +143,10 @@ class Optimism:
 
 @dataclass(frozen=True)
 class Gap:
-    """The seed's number (best over epochs on the test split) minus the honest one (the test split once, at
-    the end).
+    """The original's number (best over epochs on the test split) minus the honest one (its value at the end).
 
-    Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the seed's
-    protocol. panel: of the seed's protocol; condition: "5000 / 4500" where the two protocols' whole pools
+    Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the
+    original protocol. panel: of the original protocol; condition: "5000 / 4500" where the two protocols' whole pools
     differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many did not.
     """
 

@@ -9,7 +9,7 @@ from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, human, p_text, plain
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import ClaimCard, Chapter, Rows, Seen, Shown, verdict
+from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference, dot, number
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared

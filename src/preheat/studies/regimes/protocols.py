@@ -1,5 +1,6 @@
-"""How far two protocols differ: the seed's reports the best of all epochs on the test split, the honest one
-its last value.
+"""How far two protocols differ: one reports the best of all epochs on the test split, one its last value.
+
+The first is that of Agrawal 2025, *Warmup across data regimes*: "original" here; the second is called honest.
 
 The best of many noisy numbers is too high, and a split that was used to choose is no test. `optimism` is what
 the choice adds; the rest of the gap between protocols is the schedule (by epoch, a first epoch at rate 0) and
@@ -112,8 +113,7 @@ def estimate(units: Sequence[tuple[int, int]], values: Array, floor: float) -> t
 
 
 def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
-    """One for each panel and condition of the seed's protocol that was run with the honest one too, over
-    pairs that finished."""
+    """One for each panel and condition that was run with both protocols, over pairs that finished."""
     if SELECTION not in table.study.scientific:
         return ()
     partner = _partners(table)
@@ -147,7 +147,7 @@ def _gap(
 
 
 def _partners(table: Table) -> dict[tuple[int, int], tuple[int, int]]:
-    """(panel, condition) of the seed's protocol -> that of the honest one.
+    """{(panel, condition) of the original protocol: that of the honest one}.
 
     The whole pool is larger where nothing is held out: the largest sizes of both belong together if either
     lacks the other's.

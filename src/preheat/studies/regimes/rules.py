@@ -25,7 +25,8 @@ from preheat.stats.estimates import (
 )
 from preheat.studies.regimes.findings import FittedRule, RuleScore
 from preheat.studies.regimes.original import piecewise
-from preheat.studies.regimes.surface import Surface, favourites, lines, surfaces
+from preheat.studies.regimes.picks import favourites
+from preheat.studies.regimes.surface import Surface, lines, surfaces
 
 
 class RuleFit(NamedTuple):
@@ -105,7 +106,7 @@ def _named(s: Surface, picks: Array) -> Mapping[str, float]:
 def held_out(s: Surface) -> tuple[Array, bool]:
     """[C]: the fitted rule's warmup at each size from a fit on the others, and whether a pick was cut to the
     grid."""
-    y = favourites(s).mean(axis=1)
+    y = favourites(s.warmup, s.judged).mean(axis=1)
     picks = np.empty(len(s.sizes))
     for c in range(len(s.sizes)):
         rest = np.arange(len(s.sizes)) != c

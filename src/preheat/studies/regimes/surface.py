@@ -19,6 +19,7 @@ from preheat.analysis.table import DONE, UNPLANNED, Table, number
 from preheat.core.grid import label
 from preheat.core.lengths import length
 from preheat.stats.estimates import Array
+from preheat.studies.regimes.picks import favourites, open_widths
 
 SELECTION = "task.selection"
 
@@ -154,25 +155,6 @@ def _epochs(warmup: Any, run: tuple[float, float]) -> float:
     return float(wanted.value) if wanted.unit == "epochs" or not wanted else wanted.resolve(*run) / run[1]
 
 
-def favourites(surface: Surface) -> Array:
-    """[C, S']: each judging seed's best warmup in epochs at each size, the mean of those that tie."""
-    best = np.isclose(surface.judged, surface.judged.max(axis=1, keepdims=True), rtol=0, atol=1e-9)
-    return np.asarray((best * surface.warmup[..., None]).sum(axis=1) / best.sum(axis=1), dtype=np.float64)
-
-
-def unresolved(surface: Surface) -> Array:
-    """[C, S']: the width of the stretch of warmups that the grid can't tell from the favourite.
-
-    A grid value stands for everything up to halfway to its neighbours; tied values for all of theirs.
-    """
-    best = np.isclose(surface.judged, surface.judged.max(axis=1, keepdims=True), rtol=0, atol=1e-9)
-    middle = (surface.warmup[:, 1:] + surface.warmup[:, :-1]) / 2
-    low = np.concatenate([surface.warmup[:, :1], middle], axis=1)[..., None]
-    high = np.concatenate([middle, surface.warmup[:, -1:]], axis=1)[..., None]
-    width = np.where(best, high, -np.inf).max(axis=1) - np.where(best, low, np.inf).min(axis=1)
-    return np.asarray(width, dtype=np.float64)
-
-
 def lines(surface: Surface) -> tuple[Array, Array, float]:
     """(intercept [S'], slope [S'], floor of the slope's sd) of favourite = a + b log2(size), least squares
     per seed.
@@ -180,9 +162,9 @@ def lines(surface: Surface) -> tuple[Array, Array, float]:
     The floor is what the grid leaves open, widths w: sqrt(sum (x - mean)^2 w^2 / 12) / sum (x - mean)^2.
     """
     x = surface.doublings - surface.doublings.mean()
-    y = favourites(surface)
+    y = favourites(surface.warmup, surface.judged)
     slope = np.round(x @ y / (x @ x), 12)
     intercept = y.mean(axis=0) - slope * surface.doublings.mean()
-    open_ = (x**2) @ unresolved(surface) ** 2 / 12
+    open_ = (x**2) @ open_widths(surface.warmup, surface.judged) ** 2 / 12
     floor = math.sqrt(float(open_.mean())) / float(x @ x) if surface.n else 0.0
     return intercept, slope, floor

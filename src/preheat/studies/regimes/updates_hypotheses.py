@@ -1,5 +1,4 @@
-"""The seed's H1 and H2 with warmups in updates; the statements of `hypotheses` are in epochs, or in whatever
-the grid has."""
+"""H1 and H2 with warmups counted in updates; `hypotheses` counts them in epochs, or in what the grid has."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from preheat.analysis.words import Units, capital, plain
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, interval, moments, p_above, rounding
 from preheat.studies.regimes.findings import Exponent, Hypothesis, Verdict
 from preheat.studies.regimes.verdicts import judge
-from preheat.studies.regimes.warmup_grid import Ladder
+from preheat.studies.regimes.warmup_grid import WarmupGrid
 
 SMALLEST = 0.3
 _H1 = "The benefit of one and the same number of updates of warmup peaks at intermediate data sizes."
@@ -33,7 +32,7 @@ _HOW2 = (
 )
 
 
-def one_length(table: Table, s: Ladder) -> Hypothesis:
+def one_length(table: Table, s: WarmupGrid) -> Hypothesis:
     """H1: the lead of an interior size over the nearer end in the benefit of the same number of updates."""
     metric, margin = table.study.metric, table.study.margin
 
@@ -66,7 +65,7 @@ def one_length(table: Table, s: Ladder) -> Hypothesis:
     )
 
 
-def benefit(s: Ladder, log_updates: float) -> Array:
+def benefit(s: WarmupGrid, log_updates: float) -> Array:
     """[C, S']: score minus that without warmup, at a number of updates, linear in log2 between the grid's
     warmups."""
     out = np.empty((len(s.sizes), s.n))
