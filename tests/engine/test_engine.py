@@ -25,7 +25,7 @@ from preheat.engine.keys import generator
 from preheat.engine.loop import at_once, begin, set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.engine.prepare import due, order, prepare, rates
-from preheat.tasks.base import Data
+from preheat.tasks.base import Data, Task
 
 DIGITS = spec("digits", examples_per_class=5)
 CNN = spec("digits", examples_per_class=5, model="cnn")
@@ -261,7 +261,7 @@ def test_checkpoints_of_the_first_format_are_read_and_unknown_ones_refused():
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Task):
     """A linear regression that watches its largest residual and counts its batches."""
 
     examples = 12

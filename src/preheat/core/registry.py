@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from preheat.core.errors import UserError, unknown
+from preheat.core.options import check_flags
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -78,6 +79,7 @@ class Registry:
                 raise UserError(f"{self.kind} {name!r} needs a docstring: its first line is its description")
             if default and self.default not in ("", name):
                 raise UserError(f"{self.kind} {name!r} can't be the default: {self.default!r} is already")
+            check_flags(self.kind, name, obj)
             self._objects[name] = obj
             self._said[name] = Entry(obj.__module__, _described(inspect.getdoc(obj)), label, default)
             return obj
@@ -127,7 +129,7 @@ class Registry:
         return next((name for name, entry in self._entries().items() if entry.default), "")
 
     def _entries(self) -> dict[str, Entry]:
-        return {**self._shipped, **self._said}
+        return {**self._shipped, **{n: entry for n, entry in self._said.items() if n in self._objects}}
 
     def check(self, name: object) -> str:
         """`name` itself, or the error with the nearest match and the list."""

@@ -95,12 +95,15 @@ def complete(kind: str, one: Spec) -> Spec:
     if not dataclasses.is_dataclass(made):
         raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
     try:
-        return Spec(
-            one.name,
-            {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)},
-        )
+        return described(one.name, made)
     except (TypeError, ValueError) as error:
         raise UserError(f"options of {kind} {one.name!r}: {error}") from error
+
+
+def described(name: str, made: Any) -> Spec:
+    """The spec of what is registered as `name` from an object of it."""
+    options = {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)}
+    return Spec(name, options)
 
 
 def _said(option: dataclasses.Field[Any], made: Any) -> bool:

@@ -146,8 +146,9 @@ class Gap:
     """The original's number (best over epochs on the test split) minus the honest one (its value at the end).
 
     Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the
-    original protocol. panel: of the original protocol; condition: "5000 / 4500" where the two protocols' whole pools
-    differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many did not.
+    original protocol. panel: of the original protocol; condition: "5000 / 4500" where the two protocols'
+    whole pools differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many
+    did not.
     """
 
     panel: str

@@ -1,7 +1,8 @@
 """The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
 
-They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there: the
-first panel with SGD, else the first panel. All use the settings at the nuisance that the choosing seeds chose, and judge on the other seeds.
+They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
+the first panel with SGD, else the first panel. All use the settings at the nuisance that the choosing seeds
+chose, and judge on the other seeds.
 """
 
 from __future__ import annotations

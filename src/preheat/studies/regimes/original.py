@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from scipy import stats
 
-from preheat.analysis.words import count, listed
+from preheat.core.words import count, listed
 
 FULL = {"cifar100": 500}  # examples per class that there are; summaries of the study's own code don't say so
 EXACT = 7  # points of which every order is tried

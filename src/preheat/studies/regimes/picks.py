@@ -1,6 +1,7 @@
 """What each judging seed likes best on a grid of warmups, and how much of it the grid leaves open.
 
-values [C, T]: the warmups of each size, NaN where there is none. judged [C, T, S']: their scores, higher is better.
+values [C, T]: the warmups of each size, NaN where there is none. judged [C, T, S']: their scores, higher is
+better.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The seed's own files: each number of a made-up record where it belongs, bad runs, twins, both protocols,
+"""The original's files: each number of a made-up record where it belongs, bad runs, twins, both protocols,
 and real records."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from preheat import Block, Record, Run, Series, Status, Study, UserError, Warmup
 from preheat.cli import main as cli
 from preheat.core.study import index_json
 from preheat.store.store import Store
-from preheat.studies.regimes.original_files import write_seed_files
+from preheat.studies.regimes.original_files import write_original_files
 
 FIXED = {
     "task": "digits",
@@ -76,7 +76,7 @@ def write(tmp_path, study, records, edit=lambda data: data):
     store = Store.open(tmp_path / "results")
     with store.writer() as writer:
         writer.append(records)
-    return write_seed_files(edit(index_json(study, study.points())), store, tmp_path / "out").parent
+    return write_original_files(edit(index_json(study, study.points())), store, tmp_path / "out").parent
 
 
 def strict(path):
@@ -106,7 +106,7 @@ def test_metrics_have_one_entry_an_epoch(tmp_path):
     }
 
 
-def test_every_number_of_a_summary_is_where_the_seed_has_it(tmp_path):
+def test_every_number_of_a_summary_is_where_the_original_has_it(tmp_path):
     out, name = one(tmp_path)
     summary = strict(out / "metrics" / name / "summary.json")
     assert summary == {
@@ -152,7 +152,7 @@ def test_what_probes_measured_is_at_the_updates_of_the_gradients_norm(tmp_path):
     assert strict(inside / "layer_gradient_norms.json") == {"layer.weight": [3.0, 2.0, 1.0]}
 
 
-def test_config_yaml_has_the_seeds_parts_and_the_run_itself(tmp_path):
+def test_config_yaml_has_the_originals_parts_and_the_run_itself(tmp_path):
     study = a_study(W1)
     (run,) = study.runs()
     run = replace(run, optimizer=spec("sgd", momentum=0.9, weight_decay=1e-5))  # 1e-05 is a text in YAML 1.1
@@ -317,10 +317,10 @@ def test_both_protocols_lie_apart(tmp_path):
         scientific=("task.selection", "schedule.warmup"),
     )
     out = write(tmp_path, study, [a_record(run) for run in study.runs()])
-    (seed,), (ours,) = strict(out / "all_results.json"), strict(out / "preheat" / "all_results.json")
-    assert (seed["protocol"], seed["val_split"], seed["test_acc"]) == ("seed", "test", None)
+    (theirs,), (ours,) = strict(out / "all_results.json"), strict(out / "preheat" / "all_results.json")
+    assert (theirs["protocol"], theirs["val_split"], theirs["test_acc"]) == ("original", "test", None)
     assert (ours["protocol"], ours["val_split"], ours["test_acc"]) == ("preheat", "validation", 62.5)
-    assert seed["examples_per_class"] == seed["effective_examples_per_class"] == 2
+    assert theirs["examples_per_class"] == theirs["effective_examples_per_class"] == 2
     assert (out / "heatmap_cifar10_sgd.png").is_file()
     assert (out / "preheat" / "heatmap_cifar10_sgd.png").is_file()
 
@@ -344,7 +344,7 @@ def test_a_damaged_trace_is_a_failed_experiment_and_the_others_are_written(tmp_p
             writer.append([a_record(run)])
     bad = next(h for h in store.heads() if h.id == study.runs()[1].id).place.traces
     bad.write_bytes(b"\0" * bad.stat().st_size)
-    out = write_seed_files(index_json(study, study.points()), store, tmp_path / "out").parent
+    out = write_original_files(index_json(study, study.points()), store, tmp_path / "out").parent
     assert [r["warmup_epochs"] for r in strict(out / "all_results.json")] == [0]
     (failed,) = strict(out / "failed_experiments.json")
     assert failed["experiment_name"] == "digits_5epc_w1_sgd_s42"
@@ -370,7 +370,7 @@ def test_what_can_not_be_written_is_refused(tmp_path):
     with store.writer() as writer:
         writer.append([a_record(study.runs()[0])])
     with pytest.raises(UserError, match="cannot write"):
-        write_seed_files(index_json(study, study.points()), store, tmp_path / "file")
+        write_original_files(index_json(study, study.points()), store, tmp_path / "file")
 
 
 def test_the_command_writes_real_records_and_the_class_reads_them(tmp_path, capsys, monkeypatch):
@@ -383,23 +383,29 @@ def test_the_command_writes_real_records_and_the_class_reads_them(tmp_path, caps
         writer.append(records)
     Path("results/tiny").mkdir()
     Path("results/tiny/study.json").write_text(json.dumps(index_json(study, study.points())))
-    assert cli.main(["report", "tiny", "--format", "seed"]) == 0
-    assert capsys.readouterr().out == f"seed files: {Path('results/tiny/seed/all_results.json')}\n"
+    assert cli.main(["report", "tiny", "--format", "original"]) == 0
+    assert capsys.readouterr().out == f"original: {Path('results/tiny/original/all_results.json')}\n"
     for record, (name, *_, accuracy) in zip(records, WarmupAnalyzer("results/tiny").rows, strict=True):
         measured = record.trace["validation_accuracy"]
         values = dict(zip(measured.steps, measured.values, strict=True))
         assert accuracy == 100 * max(values[3], values[6])
-        inside = strict(Path("results/tiny/seed/interpretability") / name / "interpretability_metrics.json")
+        inside = strict(
+            Path("results/tiny/original/interpretability") / name / "interpretability_metrics.json"
+        )
         assert inside["gradient_norms"] == list(record.trace["grad_norm"].values)
         assert inside["losses"] == list(record.trace["train_loss"].values)
-    everything = sorted(p for p in Path("results/tiny/seed").rglob("*") if p.suffix == ".json")
+    everything = sorted(p for p in Path("results/tiny/original").rglob("*") if p.suffix == ".json")
     assert len(everything) == 3 + 4 * 4
     assert all(strict(p) is not None for p in everything)
     before = [p.read_bytes() for p in everything]
-    assert cli.main(["report", "tiny", "--format", "seed", "--out", "again"]) == 0
+    assert cli.main(["report", "tiny", "--format", "original", "--out", "again"]) == 0
     assert [p.read_bytes() for p in sorted(Path("again").rglob("*.json"))] == before
-    assert cli.main(["report", "tiny", "--out", "again"]) == 2
-    assert "--out is for --format seed" in capsys.readouterr().err
+    assert cli.main(["export", "tiny", "--to", "original", "--out", "third"]) == 0
+    assert [p.read_bytes() for p in sorted(Path("third").rglob("*.json"))] == before
+    assert cli.main(["report", "tiny", "--format", "seed"]) == 2
+    assert "unknown format 'seed': Known: html, original" in capsys.readouterr().err
+    assert cli.main(["export", "tiny", "--to", "orignal"]) == 2
+    assert "did you mean 'original'?" in capsys.readouterr().err
 
 
 def test_a_real_image_run_has_its_training_accuracy_and_curvature(tmp_path):
@@ -423,7 +429,7 @@ def test_a_real_image_run_has_its_training_accuracy_and_curvature(tmp_path):
     name = summary["experiment_name"]
     assert (name, summary["protocol"], summary["examples_per_class"]) == (
         "cifar10_20total_w1_sgd_s42",
-        "seed",
+        "original",
         2,
     )
     metrics = strict(out / "metrics" / name / "metrics.json")
@@ -436,7 +442,7 @@ def test_a_real_image_run_has_its_training_accuracy_and_curvature(tmp_path):
     assert all("weight" in n for n in strict(out / "interpretability" / name / "layer_gradient_norms.json"))
 
 
-def test_the_seeds_schedule_trains_its_first_epoch_at_rate_zero(tmp_path):
+def test_the_originals_schedule_trains_its_first_epoch_at_rate_zero(tmp_path):
     study = a_study(W1)
     (run,) = study.runs()
     run = run.but(schedule=cosine(warmup="1ep", every="epoch", at="left"))

@@ -1,4 +1,4 @@
-"""`WarmupAnalyzer` on small examples worked out by hand, on what the seed's own code writes, and on what is
+"""`WarmupAnalyzer` on small examples worked out by hand, on what the original's own code writes, and on what is
 no such file."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from preheat.studies.regimes.original_analyzer import heat
 
 
 def rows_of(dataset, optimizer, table):
-    """Summaries as the seed's own code writes them, from {size: {warmup: [accuracy for seeds 42, 123,
+    """Summaries as the original's own code writes them, from {size: {warmup: [accuracy for seeds 42, 123,
     ...]}}."""
     return [
         {
@@ -128,7 +128,7 @@ def test_a_rule_needs_two_sizes_and_r2_two_different_best_warmups(tmp_path):
     }
 
 
-def test_the_fixed_rule_is_the_seeds():
+def test_the_fixed_rule_is_the_originals():
     assert [piecewise(n) for n in (5000, 1000, 999, 500, 399, 200, 100, 99, 50)] == [
         5,
         5,
@@ -187,7 +187,7 @@ def test_h2_on_five_sizes_and_h3(tmp_path):
     assert "one size in 5" in said["H3"]["note"]
 
 
-def test_h4_is_the_seeds_number_and_beside_it_what_warmup_alone_does(seen):
+def test_h4_is_the_originals_number_and_beside_it_what_warmup_alone_does(seen):
     h4 = seen.test_hypotheses()["H4"]
     std = lambda *v: np.std(v, ddof=1)
     sgd = [std(80, 82, 84, 84), std(70, 70, 71, 77, 60, 63), std(50, 52, 50, 50, 20, 24)]
@@ -245,7 +245,7 @@ def test_the_heat_map_shows_the_means_and_is_written_as_a_png(seen, tmp_path):
 
 
 def test_the_summary_report_is_valid_json_of_plain_numbers(seen, tmp_path):
-    """The seed's own json.dump fails here: a fitted estimator, arrays and numpy integers."""
+    """The original's own json.dump fails here: a fitted estimator, arrays and numpy integers."""
     out = tmp_path / "report"
     report = seen.create_summary_report(out)
     assert json.loads((out / "summary_report.json").read_text()) == report
@@ -263,7 +263,7 @@ def test_the_summary_report_is_valid_json_of_plain_numbers(seen, tmp_path):
     }
 
 
-def test_nan_in_the_file_of_the_seeds_code_is_an_unknown_accuracy(tmp_path):
+def test_nan_in_the_file_of_the_originals_code_is_an_unknown_accuracy(tmp_path):
     rows = rows_of("cifar10", "sgd", {500: {0: [70.0, math.nan], 5: [math.nan]}})
     (found,) = WarmupAnalyzer(folder(tmp_path, rows)).find_optimal_warmup("cifar10", "sgd")
     assert (found.optimal_warmup, found.optimal_acc, found.seeds) == (0, 70.0, 1)
@@ -292,16 +292,16 @@ def test_rows_that_chose_a_peak_rate_are_left_out(tmp_path):
         ([{**ALL[0], "seed": "first"}], "seed must be a whole number"),
     ],
 )
-def test_a_file_that_is_none_of_the_seeds_is_explained(tmp_path, rows, says):
+def test_a_file_that_is_none_of_the_originals_is_explained(tmp_path, rows, says):
     with pytest.raises(UserError, match=says):
         WarmupAnalyzer(folder(tmp_path, rows))
 
 
 def test_a_folder_without_results_names_the_command_and_a_studys_folder_is_taken(tmp_path):
-    with pytest.raises(UserError, match="preheat report NAME --format seed"):
+    with pytest.raises(UserError, match="preheat export NAME --to original"):
         WarmupAnalyzer(tmp_path)
-    (tmp_path / "seed").mkdir()
-    folder(tmp_path / "seed", ALL)
+    (tmp_path / "original").mkdir()
+    folder(tmp_path / "original", ALL)
     assert len(WarmupAnalyzer(str(tmp_path)).rows) == len(ALL)
 
 

@@ -1,4 +1,4 @@
-"""The study of regimes on images: the seed's 155 experiments in its order, and what goes beyond them."""
+"""The study of regimes on images: the original's 155 experiments in its order, and what goes beyond them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from preheat.cli import main as cli
 from preheat.cli import study_command
+from preheat.cli.study_texts import counted, gpu_hours, probe_cost
 from preheat.core.errors import UserError
 from preheat.core.grid import Block, label
 from preheat.core.lengths import epochs, length
@@ -19,12 +20,13 @@ from preheat.core.record import Record, Status
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study, distinct, index_json
+from preheat.lab.origins import get_ready
 from preheat.schedules.recipes import data_regimes
 from preheat.store.store import Store
 from preheat.tasks.images import Images
 
 SIZES, WARMUPS = (5000, 1000, 500, 100, 50), (0, 1, 5, 10, 20)
-PER_EPOCH = {  # of the seed's protocol
+PER_EPOCH = {  # of the original's protocol
     "cifar10": dict(zip(SIZES, (391, 79, 40, 8, 4), strict=True)),
     "cifar100": {500: 391, 100: 79, 50: 40},
     "pathmnist": dict(zip(SIZES, (352, 71, 36, 8, 4), strict=True)),
@@ -36,10 +38,10 @@ def regimes(**options) -> Study:
 
 
 def parsed(line: str):
-    return cli.build("study").parse_args(shlex.split(line))
+    return cli.build("study", shlex.split(line)).parse_args(shlex.split(line))
 
 
-def the_seeds_names() -> list[str]:
+def the_originals_names() -> list[str]:
     """Its generator's loops, as the facts tell them."""
     out = [f"cifar10_{n}epc_w{w}_sgd_s{s}" for n in SIZES for w in WARMUPS for s in (42, 123, 456)]
     out += [f"{d}_{n}epc_w{w}_sgd_s42" for d in ("cifar100", "medmnist") for n in SIZES for w in WARMUPS]
@@ -49,18 +51,20 @@ def the_seeds_names() -> list[str]:
     return out + [f"medmnist_{n}epc_w{w}_adamw_s42" for n, w in last]
 
 
-# --- the seed's grid
+# --- the original's grid
 # -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["preheat", "seed"])
-def test_the_155_settings_are_the_seeds_in_its_order_and_139_distinct_runs(protocol):
+@pytest.mark.parametrize("protocol", ["preheat", "original"])
+def test_the_155_settings_are_the_originals_in_its_order_and_139_distinct_runs(protocol):
     declared = regimes(protocol=protocol).declared()
-    assert [p.names for p in declared] == [(name,) for name in the_seeds_names()]
+    assert [p.names for p in declared] == [(name,) for name in the_originals_names()]
     points = distinct(declared)
     assert (len(declared), len(points)) == (155, 139)
     assert [n for p in points for n in p.names if p.names[0] == n] == [p.names[0] for p in points]
-    assert sorted(n for p in points for n in p.names) == sorted(the_seeds_names()), "every name is some run's"
+    assert sorted(n for p in points for n in p.names) == sorted(the_originals_names()), (
+        "every name is some run's"
+    )
     same = {p.names for p in points if len(p.names) > 1}
     assert len(same) == 8 and all(len(names) == 3 for names in same)
     assert (
@@ -70,8 +74,8 @@ def test_the_155_settings_are_the_seeds_in_its_order_and_139_distinct_runs(proto
     ) in same
 
 
-def test_every_run_has_the_seeds_settings_and_to_the_digit_its_rates():
-    for p in regimes(protocol="seed").points():
+def test_every_run_has_the_originals_settings_and_to_the_digit_its_rates():
+    for p in regimes(protocol="original").points():
         run, task = p.run, p.run.task.options
         size, warmup = (
             int(task["examples_per_class"]),
@@ -104,7 +108,7 @@ def test_our_protocol_selects_on_validation_images_and_steps_with_every_update()
         "cifar100: 5000, 1000 and 500 per class are one and the same set: 450 is all there is beside the "
         "validation images",
     )
-    (only,) = regimes(protocol="seed").notes
+    (only,) = regimes(protocol="original").notes
     assert only == "cifar100: 5000, 1000 and 500 per class are one and the same set: 500 is all there is"
 
 
@@ -121,7 +125,7 @@ def test_probes_measure_at_least_once_in_each_of_the_first_ten_epochs_and_can_be
     assert len(bare) == 139 and not any(p.run.probes for p in bare)
 
 
-def test_parts_are_the_test_and_the_timetable_that_the_seed_means():
+def test_parts_are_the_test_and_the_timetable_that_the_original_means():
     study = regimes()
     assert {name: (len(study.declared(name)), len(study.part(name))) for name in study.parts} == {
         "test": (3, 3),
@@ -132,8 +136,8 @@ def test_parts_are_the_test_and_the_timetable_that_the_seed_means():
     names = {part: [p.names[0] for p in study.declared(part)] for part in study.parts}
     assert names["test"] == [f"test_{d}_500epc_w5_sgd" for d in ("cifar10", "cifar100", "medmnist")]
     assert all(n.startswith("cifar10_") and n.endswith("sgd_s42") for n in names["week1"])
-    assert names["week3"] == the_seeds_names()[75:]
-    assert sorted(names["week1"] + names["week2"] + names["week3"]) == sorted(the_seeds_names())
+    assert names["week3"] == the_originals_names()[75:]
+    assert sorted(names["week1"] + names["week2"] + names["week3"]) == sorted(the_originals_names())
     for p in study.part("test"):
         assert (p.run.length, p.seed, label(p.axes["schedule.warmup"])) == (epochs(10), 42, "5ep")
 
@@ -145,7 +149,7 @@ def test_one_dataset_keeps_its_rows_in_order(task, settings, runs):
     study = regimes(tasks=[task])
     written = {"pathmnist": "medmnist"}.get(task, task)
     names = [p.names[0] for p in study.declared()]
-    assert names == [n for n in the_seeds_names() if n.startswith(f"{written}_")]
+    assert names == [n for n in the_originals_names() if n.startswith(f"{written}_")]
     assert (len(names), len(study.points())) == (settings, runs) and "task.name" not in study.axes
     assert [len(study.part("test")), "week1" in study.parts] == [1, task == "cifar10"]
 
@@ -158,17 +162,17 @@ def test_both_protocols_are_two_grids_told_apart_by_the_selection():
     study = regimes(protocol="both")
     declared = study.declared()
     assert "task.selection" in study.scientific and len(declared) == 310 and len(study.points()) == 278
-    assert [p.names[0] for p in declared] == the_seeds_names() + [
-        f"{n}_validation" for n in the_seeds_names()
+    assert [p.names[0] for p in declared] == the_originals_names() + [
+        f"{n}_validation" for n in the_originals_names()
     ]
-    alone = {p.run.id for name in ("seed", "preheat") for p in regimes(protocol=name).points()}
+    alone = {p.run.id for name in ("original", "preheat") for p in regimes(protocol=name).points()}
     assert {p.run.id for p in study.points()} == alone, "nothing is trained twice"
     assert [p.names[0] for p in study.part("test")][3:] == [
         f"test_{d}_500epc_w5_sgd_validation" for d in ("cifar10", "cifar100", "medmnist")
     ]
 
 
-def test_a_tuned_rate_is_chosen_on_two_seeds_and_judged_on_the_seeds_own():
+def test_a_tuned_rate_is_chosen_on_two_seeds_and_judged_on_the_originals():
     study = regimes(tune_lr=True)
     assert (study.nuisance, study.seeds, study.choosing) == (("peak_lr",), (0, 1, 42, 123, 456), 2)
     declared = study.declared()
@@ -180,7 +184,7 @@ def test_a_tuned_rate_is_chosen_on_two_seeds_and_judged_on_the_seeds_own():
     assert rates["sgd"] == pytest.approx([0.025, 0.05, 0.1, 0.2, 0.4])
     assert rates["adamw"] == pytest.approx([2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3])
     ids = {p.run.id for p in declared}
-    assert all(p.run.id in ids for p in regimes().points()), "the seed's runs are among them"
+    assert all(p.run.id in ids for p in regimes().points()), "the original's runs are among them"
     names = Counter(p.names[0] for p in declared)
     assert set(names.values()) == {1} and {
         "cifar10_50epc_w5_sgd_s42",
@@ -212,7 +216,7 @@ def test_warmups_in_updates_fit_their_run_or_are_left_out_and_said():
     tuned = regimes(unit="both", tasks=["cifar10"], tune_lr=True)
     assert len({label(p.axes["schedule.warmup"]) for p in tuned.declared()}) == 9
     with pytest.raises(UserError, match="write --protocol preheat"):
-        regimes(unit="updates", protocol="seed")
+        regimes(unit="updates", protocol="original")
 
 
 ONE_RATE = {"tune_lr": True, "sgd_rates": [0.1], "adamw_rates": [1e-3]}
@@ -306,15 +310,16 @@ def test_sizes_and_models_of_ones_own_make_a_study_that_a_cpu_can_train():
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
-        ({"protocol": "sed"}, "unknown protocol of study 'regimes' 'sed': did you mean 'seed'"),
+        ({"protocol": "orignal"}, "unknown protocol of study 'regimes' 'orignal': did you mean 'original'"),
+        ({"protocol": "seed"}, "is called 'original': write --protocol original"),
         (
-            {"tasks": ["digits"], "protocol": "seed"},
+            {"tasks": ["digits"], "protocol": "original"},
             "protocol of study 'regimes' is for cifar10, cifar100, pathmnist",
         ),
         ({"tasks": ["digits"], "tune_lr": True}, "tune_lr of study 'regimes' is for"),
         ({"tasks": ["digits", "cifar10"]}, "study them apart"),
-        ({"sgd_rates": [0.1, 0.2]}, "sgd_rates of the seed's grid is fixed, got .* write --tune-lr"),
-        ({"seeds": 3}, "seeds of the seed's grid is fixed"),
+        ({"sgd_rates": [0.1, 0.2]}, "sgd_rates of the original's grid is fixed, got .* write --tune-lr"),
+        ({"seeds": 3}, "seeds of the original's grid is fixed"),
         ({"batch_size": 0}, "batch_size of study 'regimes' must be a whole number >= 1, got 0"),
         (
             {"tune_lr": True, "seeds": "two"},
@@ -398,7 +403,7 @@ def test_a_declaration_without_names_notes_and_seeds_reads_and_is_written_as_bef
 # -----------------------------------------------------------------------------------------------------
 
 
-def test_a_range_counts_the_declared_settings_as_the_seed_does():
+def test_a_range_counts_the_declared_settings_as_the_original_does():
     study = regimes()
     for text, names in (
         ("0:25", slice(0, 25)),
@@ -407,7 +412,7 @@ def test_a_range_counts_the_declared_settings_as_the_seed_does():
         ("75:100", slice(75, 100)),
     ):
         points = study_command.chosen(study, parsed(f"regimes --range {text}"))
-        assert sorted(n for p in points for n in p.names) == sorted(the_seeds_names()[names])
+        assert sorted(n for p in points for n in p.names) == sorted(the_originals_names()[names])
     assert len(study_command.chosen(study, parsed("regimes --part week3 --range 0:25 --limit 4"))) == 4
 
 
@@ -417,7 +422,7 @@ WRONG = {
     "--range 5:5": "must be A:B with A below B, such as 0:25, got '5:5'",
     "--range 5": "must be A:B with A below B, such as 0:25, got '5'",
     "--part week4": "did you mean 'week3'? Known: test, week1, week2, week3",
-    "--protocol sed": "did you mean 'seed'?",
+    "--protocol seed": "protocol 'seed' of study 'regimes' is called 'original': write --protocol original",
     "--data pyproject.toml": "--data must be a folder, got the file",
 }
 
@@ -429,17 +434,16 @@ def test_mistakes_in_the_commands_options_are_told(capsys, monkeypatch, tmp_path
         assert cli.main(["study", "regimes", "--task", "all", *words.split(), "--dry-run"]) == 2
         assert rule in (told := capsys.readouterr().err), told
     (tmp_path / "mine.yaml").write_text("grid: [{product: {peak_lr: [0.1, 0.2]}}]")
-    assert cli.main(["study", "mine.yaml", "--tune-lr", "--protocol", "seed"]) == 2
-    assert (
-        "--protocol, --tune-lr: for registered studies only; edit mine.yaml instead"
-        in capsys.readouterr().err
+    assert cli.main(["study", "mine.yaml", "--tune-lr", "--protocol", "original"]) == 2
+    told = (
+        "unknown option --tune-lr; the options of a study are flags of registered ones only: edit mine.yaml"
     )
+    assert told in capsys.readouterr().err
+    assert cli.main(["study", "mine.yaml", "--set", "tune_lr=true"]) == 2
+    assert "--set: for registered studies only; edit mine.yaml instead" in capsys.readouterr().err
     registries("bare", small)
     assert cli.main(["study", "bare", "--no-probes"]) == 2
-    assert (
-        "study 'bare' has no option no_probes, which --no-probes sets: leave --no-probes out"
-        in capsys.readouterr().err
-    )
+    assert "unknown option --no-probes" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -461,9 +465,9 @@ def registries():
 def test_a_studys_name_says_what_was_changed():
     def name(line):
         args = parsed(line)
-        return study_command._named(regimes(), args).name
+        return study_command.under_its_name(regimes(), args).name
 
-    assert name("regimes --task cifar10 --protocol seed") == "regimes-cifar10-protocol-seed"
+    assert name("regimes --task cifar10 --protocol original") == "regimes-cifar10-protocol-original"
     assert name("regimes --task all --tune-lr --no-probes") == "regimes-all-tune-lr-no-probes"
     assert name("regimes --task all --part week1 --seeds 2 --limit 3") == "regimes-all-week1-seeds2-limit3"
     assert (
@@ -482,14 +486,15 @@ def test_a_part_with_fewer_seeds_is_a_study_of_those():
 
 def test_data_are_asked_for_before_anything_is_measured_and_only_for_what_is_to_train(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(Images, "ready", lambda task: asked.append(task.about().name))
-    points = regimes(protocol="seed").part("test")
+    monkeypatch.setattr(Images, "ready", lambda task, fetch: fetch and asked.append(task.about().name))
+    points = regimes(protocol="original").part("test")
     with Store.open(tmp_path).writer() as writer:
         writer.append([Record(points[0].run, Status("done"))])
-    study_command.get_ready(points, tmp_path, fetch=True)
+    runs = [p.run for p in points]
+    get_ready(runs, tmp_path, fetch=True)
     assert asked == ["cifar100", "pathmnist"]
-    study_command.get_ready(small().points(), tmp_path / "none", fetch=True)
-    study_command.get_ready(points, tmp_path, fetch=False)
+    get_ready(small().runs(), tmp_path / "none", fetch=True)
+    get_ready(runs, tmp_path, fetch=False)
     assert len(asked) == 2, "official files are not asked for without fetching"
     assert not (tmp_path / "none").exists()
 
@@ -507,10 +512,8 @@ def test_missing_images_stop_a_study_before_it_begins(tmp_path, monkeypatch, cap
 
 def test_the_probes_cost_is_told_from_the_records(tmp_path):
     runs = [p.run.but(probes=({"name": "grad_norm"},)) for p in small().points()]
-    points = [p._replace(run=run) for p, run in zip(small().points(), runs, strict=True)]
     Store.open(tmp_path)
-    assert study_command.probe_cost(small().points(), tmp_path, hint=True) == ""
-    assert study_command.probe_cost(points, tmp_path, hint=True) == ""
+    assert probe_cost(small().runs(), tmp_path) == probe_cost(runs, tmp_path) == ""
     spent = [
         {"seconds": 10.0, "probe_seconds": 0.5},
         {"seconds": 30.0, "probe_seconds": 1.9},
@@ -518,30 +521,26 @@ def test_the_probes_cost_is_told_from_the_records(tmp_path):
     ]
     with Store.open(tmp_path).writer() as writer:
         writer.append([Record(r, Status("done"), provenance=p) for r, p in zip(runs, spent, strict=False)])
-    assert (
-        study_command.probe_cost(points, tmp_path, hint=True)
-        == "probes: 6 % of the training time (--no-probes leaves them out)\n"
-    )
-    assert study_command.probe_cost(points, tmp_path, hint=False) == "probes: 6 % of the training time\n"
+    assert probe_cost(runs, tmp_path) == "probes: 6 % of the training time\n"
 
 
 def test_the_command_says_how_many_settings_are_the_same_run():
-    assert study_command.counted(regimes().points()) == (
+    assert counted(regimes().points()) == (
         "155 settings declared, 139 distinct runs (16 are the same run as another)"
     )
-    assert study_command.counted(regimes(tasks=["digits"], sizes=[20]).points()[:6]) == "6 runs declared"
+    assert counted(regimes(tasks=["digits"], sizes=[20]).points()[:6]) == "6 runs declared"
 
 
 def test_the_gpu_hours_of_the_grid_are_counted_and_those_of_a_small_task_are_not_told():
-    points = regimes(protocol="seed", tasks=["cifar10"]).points()
+    points = regimes(protocol="original", tasks=["cifar10"]).points()
     epoch = sum(p.run.task.options["examples_per_class"] * 10 for p in points) * 3 * 0.557e9 * 2
     tests = len(points) * (101 + 1) * 10_000 / 100 * 0.557e9 * 2
-    said = study_command.gpu_hours([p.run for p in points])
-    assert said.endswith(" at 100 TFLOP/s sustained; measure yours with benchmarks/regimes_gpu.py\n")
+    said = gpu_hours([p.run for p in points])
+    assert said.endswith(" at 100 TFLOP/s sustained, which is assumed and not measured\n")
     number, unit, hours = said.split()[:3]
     assert unit == "EFLOP:" and float(number) == pytest.approx(100 * (epoch + tests) / 1e18, rel=0.02)
     assert float(hours) == pytest.approx(float(number) * 1e18 / 1e14 / 3600, abs=0.06)
-    assert study_command.gpu_hours([p.run for p in small().points()]) == ""
+    assert gpu_hours([p.run for p in small().points()]) == ""
 
 
 def test_a_file_may_tell_its_reader_something_too(tmp_path):
