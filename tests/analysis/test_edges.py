@@ -13,7 +13,8 @@ from fake_results import SIZES, WARMUPS, blank, filled, noisy, results
 from simulated import RATES, moved, scores, slack
 
 from preheat.analysis.edges import Edge, Pooled, bracket, edges, pooled
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 
 
 def test_bracket() -> None:

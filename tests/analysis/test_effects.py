@@ -11,7 +11,8 @@ from fake_results import blank, noisy, results
 from simulated import helped, null_studies, simulated, slack
 
 from preheat.analysis.effects import best_sets, effects
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.stats.estimates import moments, p_different
 
 

@@ -11,7 +11,7 @@ from fake_results import RATES, blank, noisy, results
 from simulated import simulated, slack
 
 from preheat.analysis.inside_edge import insides
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 
 
 def test_inside_compares_at_half_of_the_highest_rate_where_all_trained() -> None:

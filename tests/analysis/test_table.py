@@ -23,7 +23,7 @@ from fake_results import blank, noisy, results
 from preheat.analysis.effects import cells
 from preheat.analysis.notes import notes
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 
 
 def test_the_nuisance_is_chosen_by_validation_on_the_first_seeds_only() -> None:

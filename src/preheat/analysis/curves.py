@@ -76,7 +76,7 @@ def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping
     if len(errors) == len(some):
         error = np.sqrt(np.mean([np.interp(x, a, b) ** 2 for a, b in errors], axis=0) / len(errors))
         lo, hi = y - error, y + error
-    return Curve(*labels, name, *(rounded(v) for v in (x, y, lo, hi)), len(some))
+    return Curve(*labels, name, rounded(x), rounded(y), rounded(lo), rounded(hi), len(some))
 
 
 def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[Curve]:

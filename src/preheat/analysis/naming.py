@@ -12,7 +12,7 @@ MOST = 4
 
 
 def treatment_name(table: Table, label: str) -> str:
-    """A treatment: a length reads as one, a length of zero and nothing that moves as none: `5 epochs`, `no warmup`."""
+    """A treatment: `5 epochs` for a length, `no warmup` for a length of zero or for nothing that moves."""
     what = human(table.study.treatment)
     if not table.lengths:
         return f"no {what}" if label == "none" else label
@@ -47,7 +47,7 @@ def panel_name(table: Table, label: str) -> str:
 
 
 def within(table: Table, panel: str) -> str:
-    """Where something holds, to begin or end a clause: `in digits, SGD`, `with SGD`; empty for the only panel."""
+    """Where something holds, as a clause: `in digits, SGD`, `with SGD`; empty for the only panel."""
     paths = list(table.panels.values[0]) if len(table.panels) else []
     alone = len(paths) == 1 and not paths[0].startswith("task")
     name = panel_name(table, panel)

@@ -154,11 +154,9 @@ def limits(e: Estimate, write: Callable[[float], str]) -> str:
     """
     if e.bound == "open":
         return "no limit is known"
-    if e.lo is None or e.hi is None:
-        return (
-            f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
-        )
-    return range_text(write(e.lo), write(e.hi))
+    if e.lo is None:
+        return "" if e.hi is None else f"up to {write(e.hi)}"
+    return f"from {write(e.lo)}" if e.hi is None else range_text(write(e.lo), write(e.hi))
 
 
 def half(e: Estimate) -> float | None:

@@ -40,7 +40,7 @@ class Rows(NamedTuple):
     folded: bool = True
 
 
-class Card(NamedTuple):
+class ClaimCard(NamedTuple):
     """A claim on the page; state: its verdict as a class name."""
 
     code: str
@@ -75,7 +75,7 @@ class Shown(NamedTuple):
     caution: tuple[str, ...] = ()
     plates: tuple[Plate, ...] = ()
     tables: tuple[Rows, ...] = ()
-    cards: tuple[Card, ...] = ()
+    cards: tuple[ClaimCard, ...] = ()
     tiles: tuple[Tile, ...] = ()
     short: str = ""
     notes: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
-from preheat.report.chapter import Card, Rows, Tile
+from preheat.report.chapter import ClaimCard, Rows, Tile
 from preheat.report.drawing.style import css_variables
 from preheat.report.plates import Drawn
 from preheat.report.report import Report
@@ -35,7 +35,7 @@ class Section:
     lead: str
     groups: tuple[Group, ...]
     tables: tuple[Rows, ...]
-    cards: tuple[Card, ...]
+    cards: tuple[ClaimCard, ...]
 
 
 def render(

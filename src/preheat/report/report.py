@@ -11,7 +11,8 @@ import numpy as np
 from preheat.analysis.curves import Load
 from preheat.analysis.notes import Counts, counts, notes, unmeasured
 from preheat.analysis.results import Results
-from preheat.analysis.table import DONE, Table, tabulate
+from preheat.analysis.table import DONE, Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, count, human, listed
 from preheat.report.chapter import Read, Written, read
 from preheat.report.data import cleaned, found_json, found_tables
@@ -97,7 +98,10 @@ def _answer(table: Table, found: Read) -> str:
     if not n.done and not n.diverged:
         return "No run of this study has a result yet, so nothing can be said."
     if not n.done:
-        return f"All {n.diverged} runs that started diverged, so nothing can be said of {human(table.study.treatment)}."
+        return (
+            f"All {n.diverged} runs that started diverged, so nothing can be said of "
+            f"{human(table.study.treatment)}."
+        )
     shown = [c.shown for c in found.chapters]
     advice = [text for s in shown for text in s.advice]
     said = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from preheat.analysis import words
 from preheat.analysis.results import Results
-from preheat.analysis.table import names, number
+from preheat.analysis.table import number
+from preheat.analysis.tabulate import names
 
 
 def flat_runs(results: Results) -> list[Mapping[str, Any]]:

@@ -141,4 +141,6 @@ def dependence(parts: Parts, x: Array | None) -> tuple[Estimate | None, float | 
 
 def _p(b: Bounded) -> float | None:
     """1 where a bound leaves no p."""
-    return None if b.moments.n < 2 else 1.0 if b.p is None else b.p
+    if b.moments.n < 2:
+        return None
+    return 1.0 if b.p is None else b.p

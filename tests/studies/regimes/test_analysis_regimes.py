@@ -16,7 +16,8 @@ from preheat import Run, spec, train
 from preheat.analysis.analyse import analyse
 from preheat.analysis.findings import Findings
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.tables import findings_json, tables
 from preheat.core.record import Record, Status
 from preheat.stats.estimates import t_quantile

@@ -36,7 +36,10 @@ class Benefit(Chapter):
     def show(self, found: Effects, table: Table) -> Shown:
         u, base = Units.of(table.study.metric), base_of(table)
         better = "Higher" if table.study.goal == "max" else "Lower"
-        lead = f"{tally(table, found.effects)} Differences are paired by seed; p is corrected (Holm). {better} is better."
+        lead = (
+            f"{tally(table, found.effects)} Differences are paired by seed; p is corrected (Holm). {better} "
+            "is better."
+        )
         rows = tuple(
             (
                 *place(table, e),

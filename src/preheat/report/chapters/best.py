@@ -41,7 +41,10 @@ class Best(Chapter):
             "A set of all says that nothing was shown to matter here."
         )
         if not table.study.choosing:
-            lead += " No seed chose beforehand: the highest mean is the highest on the test set, and no result by itself."
+            lead += (
+                " No seed chose beforehand: the highest mean is the highest on the test set, and no result "
+                "by itself."
+            )
         rows = tuple((*place(table, b), ", ".join(b.members), b.leader, str(b.n)) for b in found.best)
         columns = (*heads(table)[:2], "can't be told apart", "highest mean", "n")
         return Shown(

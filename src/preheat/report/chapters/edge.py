@@ -20,7 +20,10 @@ from preheat.report.drawing.shapes import Dot, Dots, Line, Lines
 from preheat.report.plates import by_panel
 
 ALL = "all together"
-HEAD = "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, from, up to: "
+HEAD = (
+    "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, "
+    "from, up to: "
+)
 BOUND = "more than a quarter of the seeds are censored, so only a bound is known."
 
 
@@ -88,7 +91,10 @@ def _censored(found: Edges) -> tuple[str, ...]:
     if not censored:
         return ()
     why = "training worked at every value, or at none, so the edge lies outside the grid"
-    bound = "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at most)."
+    bound = (
+        "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at "
+        "most)."
+    )
     return (f"{censored} of {runs} edges are censored: {why}. {bound}",)
 
 

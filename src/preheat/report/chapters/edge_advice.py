@@ -42,7 +42,7 @@ def _advice(table: Table, panel: Panel) -> str:
 
 
 def _which(table: Table, names: Sequence[str], *, short: bool = False) -> str:
-    """The shortest length that raises the edge; of other treatments all that do. short: it was said before what it does."""
+    """The shortest length that raises the edge; of other treatments all that do. short: without the verb."""
     labels = table.treatments.labels
     ranked = sorted(names, key=labels.index)
     if not table.lengths:

@@ -39,7 +39,9 @@ class Panel(NamedTuple):
         """depends, moves, single or still, as the module says."""
         if any(r.depends for r in self.pooled):
             return "depends"
-        return "moves" if any(r.sure for r in self.pooled) else "single" if self.singles else "still"
+        if any(r.sure for r in self.pooled):
+            return "moves"
+        return "single" if self.singles else "still"
 
 
 def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[Panel]:
@@ -60,7 +62,10 @@ def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]
     if not pooled:
         return ["how far the edge of stability moves can't be said: no seed's edge lies inside the grid."]
     if all(r.ratio.n < 2 for r in pooled):
-        what = f"against {base_of(table)} the highest usable {rate_of(table)} changes by {_factors([r.ratio for r in pooled])}"
+        what = (
+            f"against {base_of(table)} the highest usable {rate_of(table)} changes by "
+            f"{_factors([r.ratio for r in pooled])}"
+        )
         return [f"{what} on one seed: a description, not a conclusion."]
     found = panels(table, pooled, edges)
     moved, still = [p for p in found if p.kind != "still"], [p for p in found if p.kind == "still"]
@@ -91,7 +96,9 @@ def _factors(some: Sequence[Estimate]) -> str:
 def _verb(ratios: Sequence[Estimate], *, words: tuple[str, str, str]) -> str:
     """The word for up, down or both."""
     ups = sum(r.mean > 1 for r in ratios)
-    return words[0] if ups == len(ratios) else words[2] if ups else words[1]
+    if ups == len(ratios):
+        return words[0]
+    return words[2] if ups else words[1]
 
 
 def _head(table: Table, panel: Panel, ratios: Sequence[Estimate]) -> str:
@@ -164,7 +171,10 @@ def _by_condition(table: Table, panel: Panel) -> str:
     if panel.kind == "depends":
         where = f"{within(table, panel.name)}, " if panel.name else ""
         what = human(table.study.treatment)
-        head = f"{where}how far {what} moves the highest usable {rate_of(table)} depends on the {human(table.study.condition)}"
+        head = (
+            f"{where}how far {what} moves the highest usable {rate_of(table)} depends on the "
+            f"{human(table.study.condition)}"
+        )
     else:
         head = _head(table, panel, [r for _, r in panel.singles])
     if not at:
@@ -172,7 +182,10 @@ def _by_condition(table: Table, panel: Panel) -> str:
     rest = [c for c in table.conditions.labels if c not in at]
     still = f"; {at_conditions(table, rest, bare=True)} no move is shown" if rest else ""
     if len(at) > MOST:
-        text = f"{at_conditions(table, at)} by {_factors([r for _, r in panel.singles])} against {base_of(table)}"
+        text = (
+            f"{at_conditions(table, at)} by {_factors([r for _, r in panel.singles])} against "
+            f"{base_of(table)}"
+        )
     else:
         text = _each(table, panel, at)
     return f"{head}: {text}{still}{_besides(table, panel)}."

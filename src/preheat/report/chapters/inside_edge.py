@@ -41,7 +41,10 @@ class InsideEdge(Chapter):
         rate = rate_of(table)
         where = "where every run trained"
         if rate:
-            where = f"at the highest {rate} of the grid that is at most half of the highest at which every run trained"
+            where = (
+                f"at the highest {rate} of the grid that is at most half of the highest at which every run "
+                "trained"
+            )
             where += " (at that one where there is none so low)"
         lead = f"Compared {where}: all treatments are shown to be equivalent within {margin} in {same} of "
         lead += f"{count(len(some), 'setting')}."
@@ -87,7 +90,10 @@ def _tiles(table: Table, some: Sequence[Inside]) -> tuple[Tile, ...]:
     tested = [i for i in some if i.seed_sd is not None or varied]
     well = [i for i in tested if i.well and varied]
     kept, where = (well, " well inside the edge") if well else (tested, " inside the edge" if varied else "")
-    text = f"settings{where} in which all are equivalent within {Units.of(table.study.metric).margin(table.study.margin)}"
+    text = (
+        f"settings{where} in which all are equivalent within "
+        f"{Units.of(table.study.metric).margin(table.study.margin)}"
+    )
     return (Tile(f"{sum(i.equivalent for i in kept)} of {len(kept)}", text),) if tested else ()
 
 
@@ -99,7 +105,10 @@ def _says(table: Table, some: Sequence[Inside]) -> list[str]:
     u = Units.of(table.study.metric)
     width = median(i.widest.mean for i in known if i.widest is not None)
     sd = median(i.seed_sd for i in known if i.seed_sd is not None)
-    apart = f"all choices of {human(table.study.treatment)} lie within {u.difference(width, sign=False)} of one another"
+    apart = (
+        f"all choices of {human(table.study.treatment)} lie within {u.difference(width, sign=False)} of one "
+        "another"
+    )
     beside = f"beside a standard deviation of {u.difference(sd, sign=False)} between seeds"
     beside += "" if len(known) == 1 else " (medians)"
     equal, margin = sum(i.equivalent for i in known), u.margin(table.study.margin)

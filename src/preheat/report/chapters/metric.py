@@ -31,7 +31,7 @@ class Cells:
 
 @CHAPTERS.register("metric")
 @dataclass(frozen=True)
-class Metric(Chapter):
+class MetricChapter(Chapter):
     """The test metric of every setting at its chosen nuisance, with its interval over seeds."""
 
     def find(self, table: Table, seen: Seen) -> Cells | None:
@@ -43,9 +43,11 @@ class Metric(Chapter):
         axes = tuple(human(a) for a in (table.study.condition, table.study.treatment) if a)
         title = f"{human(table.study.metric).capitalize()} by {listed(axes)}"
         judged = [c for c in found.cells if c.estimate.n]
-        said = dict(says=_alone(table, found.cells), notes=tuple(_notes(table, found)), short="Heat map")
+        said = Shown(
+            title, says=_alone(table, found.cells), notes=tuple(_notes(table, found)), short="Heat map"
+        )
         if not judged:
-            return Shown(title, "No run has a result yet.", **said)
+            return said._replace(lead="No run has a result yet.")
         ns = sorted({c.estimate.n for c in found.cells})
         seeds = count(ns[-1], "seed") if len(ns) == 1 else f"{ns[0]} to {ns[-1]} seeds"
         at = f" at the {rate_of(table)} chosen for it" if table.study.nuisance else ""
@@ -53,7 +55,7 @@ class Metric(Chapter):
         lead = (
             f"Each cell is one setting{at}, judged on {seeds} (n = {listed(tuple(ns))}). {better} is better."
         )
-        return Shown(title, lead, plates=_plates(table, found), tables=(_rows(table, found),), **said)
+        return said._replace(lead=lead, plates=_plates(table, found), tables=(_rows(table, found),))
 
 
 def _at_end(table: Table, p: int, c: int, t: int) -> bool:

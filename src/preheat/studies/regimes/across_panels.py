@@ -83,7 +83,10 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     steady = min(_steadiness(x) for pair in gains for x in pair)
     if effect.hi is not None and effect.hi < claim.smallest and not steady >= 0.5:
         repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
-        why = f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks says nothing."
+        why = (
+            f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks "
+            "says nothing."
+        )
         return undecided(claim, why)
     return concluded(claim, both_ways(claim, m), p_different(m), effect=effect)
 
@@ -137,7 +140,10 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     m = moments(_pseudo(sgd - adamw))
     spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
     sd = [claim.units.difference(v, sign=False) for v in spread]
-    text = f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} with AdamW."
+    text = (
+        f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} "
+        "with AdamW."
+    )
     if all(_little(k, claim.smallest) for k in (sgd, adamw)):
         claim = replace(claim, nothing=_NEITHER)
     return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)

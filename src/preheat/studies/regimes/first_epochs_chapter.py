@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from preheat.analysis.curves import Curve, chosen
 from preheat.analysis.naming import heads, panel_name, row_name
@@ -56,16 +57,22 @@ class FirstEpochs(Chapter):
 
     def show(self, found: FirstEpochsFound, table: Table) -> Shown:
         sizes = " at the first, middle and last of the sizes" if len(table.conditions) > FEW else ""
-        lead = f"What the probes measured during the first ten epochs, at the chosen settings{sizes}; the table has every setting."
+        lead = (
+            f"What the probes measured during the first ten epochs, at the chosen settings{sizes}; the table "
+            "has every setting."
+        )
         if any(c.what == "hessian_trace" for c in found.first_epochs):
-            lead += " The Hessian trace is an estimate from random vectors (Hutchinson); its band is its standard error."
+            lead += (
+                " The Hessian trace is an estimate from random vectors (Hutchinson); its band is its "
+                "standard error."
+            )
         plates = tuple(
             plate
             for what, name in NAMES.items()
             for plate in by_panel(
                 table,
                 f"first-epochs-{name}",
-                lambda panel, what=what: early(table, found, panel, what),
+                partial(early, table, found, what),
                 group=capital(name),
                 caption=BANDS.get(what, "Mean over seeds; band: one standard deviation."),
             )
@@ -84,7 +91,7 @@ def few(conditions: Sequence[str]) -> list[str]:
     return list(conditions) if n <= FEW else [conditions[i] for i in (0, n // 2, n - 1)]
 
 
-def early(table: Table, found: FirstEpochsFound, panel: str, what: str) -> Facets | None:
+def early(table: Table, found: FirstEpochsFound, what: str, panel: str) -> Facets | None:
     """What a probe measured in the first epochs: a small multiple for a few data sizes."""
     mine = [c for c in of_panel(found.first_epochs, panel) if c.what == what]
     here = few([c for c in table.conditions.labels if any(k.condition == c for k in mine)])

@@ -9,7 +9,7 @@ from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, human, p_text, plain
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import Card, Chapter, Rows, Seen, Shown, verdict
+from preheat.report.chapter import ClaimCard, Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference, dot, number
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
@@ -20,13 +20,13 @@ from preheat.studies.regimes.rules import rules
 MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
 
 
-def card(h: Hypothesis, u: Units) -> Card:
+def card(h: Hypothesis, u: Units) -> ClaimCard:
     """A hypothesis with its effect and p in one line, as it would be cited."""
     effect = "no estimate" if h.effect is None else u.estimate(h.effect, h.unit)
     parts = [effect, p_text(h.p), f"n{GAP}={GAP}{h.effect.n}" if h.effect else ""]
     said = verdict(h.verdict, h.more_seeds)
     cited = ", ".join(p for p in parts if p)
-    return Card(
+    return ClaimCard(
         h.code, h.statement, h.verdict.replace(" ", "-"), MARKS[h.verdict], said, cited, h.how, h.text
     )
 
@@ -40,7 +40,7 @@ class HypothesesFound:
 
 @CHAPTERS.register("hypotheses")
 @dataclass(frozen=True)
-class Hypotheses(Chapter):
+class HypothesesChapter(Chapter):
     """The four hypotheses on warmup and data size, each with its effect, its interval and a verdict."""
 
     def find(self, table: Table, seen: Seen) -> HypothesesFound | None:
@@ -61,7 +61,7 @@ class Rules:
 
 @CHAPTERS.register("rule")
 @dataclass(frozen=True)
-class Rule(Chapter):
+class RuleChapter(Chapter):
     """warmup = a + b log2(examples per class), and what rules lose on data sizes that they have not seen."""
 
     def find(self, table: Table, seen: Seen) -> Rules | None:

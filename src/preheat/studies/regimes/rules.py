@@ -68,7 +68,10 @@ def _fit(table: Table, s: Surface) -> RuleFit:
     slope = interval(change)
     fitted, beyond = held_out(s)
     sign = MINUS if slope.mean < 0 else "+"
-    fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
+    fits = (
+        f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on "
+        "the others"
+    )
     tried: dict[str, tuple[str, Array]] = {
         "fitted rule": (fits, fitted),
         "the original rule": (
@@ -145,7 +148,10 @@ def _text(table: Table, fit: RuleFit, *, sure: bool, fine: Sequence[str]) -> str
         shown += " after correction for the number of panels"
     told += f" ({LEVEL} {plain(slope.lo)} to {plain(slope.hi)}, {slope.n} seeds): {shown}."
     who = "these are shown to lose" if fine else "no rule is shown to lose"
-    told += f" On sizes left out of the fit {who} less than {Units.of(table.study.metric).margin(table.study.margin)}"
+    told += (
+        f" On sizes left out of the fit {who} less than "
+        f"{Units.of(table.study.metric).margin(table.study.margin)}"
+    )
     told += f" to the best warmup: {', '.join(fine)}." if fine else " to the best warmup."
     return told + (
         " Some fitted warmups lay outside the grid and were cut to its ends." if fit.beyond else ""

@@ -161,10 +161,16 @@ def _obstacle(f: UpdatesFit, e: Exponent, *, biased: bool) -> str:
     if f.b.n < 2:
         return "One judging seed: a description only."
     if f.p is None or f.p >= ALPHA:
-        return "The warmups above none were not shown to differ, so the choices may be noise: nothing is excluded."
+        return (
+            "The warmups above none were not shown to differ, so the choices may be noise: nothing is "
+            "excluded."
+        )
     if max(e.at_shortest, e.at_longest) > MOST_AT_END:
         which = "shortest" if e.at_shortest > e.at_longest else "longest"
-        return f"Most choices are the {which} of their size, so the best may lie beyond the grid: nothing is excluded."
+        return (
+            f"Most choices are the {which} of their size, so the best may lie beyond the grid: nothing is "
+            "excluded."
+        )
     if abs(f.epochs_b) < 0.2:
         return "Updates per epoch hardly differ between these sizes, so the two can't be told apart."
     return ""

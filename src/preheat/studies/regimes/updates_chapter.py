@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from preheat.analysis.effects import Effect, effects
 from preheat.analysis.naming import base_of, heads, panel_name, row_label
@@ -36,7 +37,10 @@ RANDOM = (
 )
 NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
 ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."
-BEST = "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of updates is best."
+BEST = (
+    "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
+    "updates is best."
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class UpdatesChapter(Chapter):
                 for plate in by_panel(
                     table,
                     f"by-{unit}",
-                    lambda panel, unit=unit: against(table, found, panel, unit),
+                    partial(against, table, found, unit),
                     group=f"By warmup in {unit}",
                     caption=means,
                 )
@@ -123,7 +127,10 @@ def _exponents(found: UpdatesFound, table: Table) -> Rows:
     )
     b = ("b of the seeds' picks", "n", "b of random choices", "b of fixed epochs")
     columns = ("panel", "fixed updates", "fixed epochs", *b, "p, warmups differ")
-    caption = "b of best updates ~ size^b, with 95 % intervals over judging seeds; noise moves it towards b of random choices"
+    caption = (
+        "b of best updates ~ size^b, with 95 % intervals over judging seeds; noise moves it towards b of "
+        "random choices"
+    )
     return Rows(caption, columns, rows, folded=False)
 
 
@@ -169,7 +176,7 @@ def _lengths(found: UpdatesFound, table: Table) -> Rows:
     return Rows("Every setting's warmup", (*heads(table), "updates", "epochs", "share of the run"), rows)
 
 
-def against(table: Table, found: UpdatesFound, panel: str, unit: str) -> Lines | None:
+def against(table: Table, found: UpdatesFound, unit: str, panel: str) -> Lines | None:
     """The benefit over no warmup against the warmup in `unit`, a line for each data size; equal warmups are
     averaged."""
     if not of_panel(found.best_updates, panel):
