@@ -74,7 +74,7 @@ def test_sizes_of_several_panels_keep_their_direction() -> None:
         regimes(hill(lambda n: None), IN_EPOCHS, seeds=1, sizes=sizes)
         for sizes in ((1000, 100, 50), (5000, 500))
     )
-    assert tabulate(replace(a, rows=(*a.rows, *b.rows))).conditions.labels == (
+    assert tabulate(joined(a, b)).conditions.labels == (
         "5000",
         "1000",
         "500",
