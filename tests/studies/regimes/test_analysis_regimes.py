@@ -25,11 +25,11 @@ from preheat.studies.regimes.findings import Exponent, Updates
 from preheat.studies.regimes.surface import surfaces
 from preheat.studies.regimes.updates import updates
 from preheat.studies.regimes.updates_hypotheses import _lead
-from preheat.studies.regimes.warmup_grid import Ladder, chance, favourites, ladders, p_choices, reach, slopes
+from preheat.studies.regimes.warmup_grid import WarmupGrid, chance, favourites, warmup_grids, p_choices, reach, slopes
 
 
-def ladder(table: Table) -> Ladder:
-    return ladders(table)[0]
+def ladder(table: Table) -> WarmupGrid:
+    return warmup_grids(table)[0]
 
 
 def exponents(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[Exponent]:
