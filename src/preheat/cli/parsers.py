@@ -1,4 +1,5 @@
-"""The parser of each command: its own flags, and those of the task, the study or the project that it names."""
+"""The parser of each command: its own flags, and those of the task, the study or the project that it
+names."""
 
 from __future__ import annotations
 

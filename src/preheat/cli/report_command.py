@@ -4,7 +4,9 @@ format."""
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from preheat.cli.options import read_imports
 from preheat.cli.stored import arguments as stored
@@ -46,32 +48,20 @@ def run(args: argparse.Namespace) -> None:
         print(f"{args.format}: {export(root, name, args.format, args.out)}")
 
 
-def write(root: Path, name: str, *, out: Path | None = None) -> Path:
-    """Write the report of the study `name` in the results folder `root`; gives the page's path. out: the
-    folder to write into, the study's own where it is None."""
-    from preheat.analysis.analyse import analyse
+def write(root: Path, name: str, *, out: Path | None = None, chapters: Sequence[Any] = ()) -> Path:
+    """Write the report of the study `name` in the results folder `root`, into `out` where given; gives the
+    page's path.
+
+    chapters: in place of the study's own.
+    """
     from preheat.analysis.results import collect, read_index
-    from preheat.analysis.tables import findings_json, tables
+    from preheat.report.report import provenance, report
     from preheat.report.write import write_report
 
     data, store = index_and_store(root, name)
     study, points = read_index(data)
     heads = store.heads()
-    findings = analyse(collect(study, points, heads), load=store.load)
+    made = report(collect(study, points, heads), store.load, chapters)
     wanted = {run_id for _, _, run_id in points}
-    about = _provenance([h.provenance for h in heads if h.id in wanted])
-    summary = {
-        k: v for k, v in findings_json(findings).items() if k not in ("runs", "curves", "rates")
-    }  # those are tables
-    return write_report(
-        findings, out or root / name, provenance=about, summary=summary, tables=tables(findings)
-    )
-
-
-def _provenance(each: list[dict[str, object]]) -> dict[str, str]:
-    """What the records say of versions, device, placement and data, each value once.
-
-    Times are left out, so that the same runs give the same page.
-    """
-    keys = ("preheat", "torch", "python", "commit", "device", "placement", "data")
-    return {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}
+    about = provenance([h.provenance for h in heads if h.id in wanted])
+    return write_report(made, out or root / name, provenance=about)

@@ -17,7 +17,7 @@ from preheat.analysis.analyse import analyse
 from preheat.analysis.answer import decidable, described
 from preheat.analysis.findings import Findings
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.tables import tables
 from preheat.report.page import how_sure, tiles
 from preheat.report.sections import sections

@@ -16,7 +16,8 @@ from preheat import Run, spec, train
 from preheat.analysis.analyse import analyse
 from preheat.analysis.findings import Findings
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.analysis.tables import findings_json, tables
 from preheat.core.record import Record, Status
 from preheat.stats.estimates import t_quantile
@@ -24,11 +25,11 @@ from preheat.studies.regimes.findings import Exponent, Updates
 from preheat.studies.regimes.surface import surfaces
 from preheat.studies.regimes.updates import updates
 from preheat.studies.regimes.updates_hypotheses import _lead
-from preheat.studies.regimes.warmup_grid import Ladder, chance, favourites, ladders, p_choices, reach, slopes
+from preheat.studies.regimes.warmup_grid import WarmupGrid, chance, favourites, warmup_grids, p_choices, reach, slopes
 
 
-def ladder(table: Table) -> Ladder:
-    return ladders(table)[0]
+def ladder(table: Table) -> WarmupGrid:
+    return warmup_grids(table)[0]
 
 
 def exponents(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[Exponent]:

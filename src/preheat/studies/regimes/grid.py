@@ -144,3 +144,23 @@ def fixed(task: Mapping[str, Any], length: int, batch: int) -> dict[str, Any]:
 
 def _seeds(task: str, optimizer: str) -> tuple[int, ...]:
     return SEEDS if (task, optimizer) == ("cifar10", "sgd") else SEEDS[:1]
+
+
+# what the report says, in order; the first epochs have their own chapter
+REPORTED: tuple[str | Mapping[str, Any], ...] = (
+    *(
+        "edge",
+        "metric",
+        "benefit",
+        "best",
+        "inside_edge",
+        "hypotheses",
+        "updates",
+        "protocols",
+        "rule",
+        "curves",
+    ),
+    *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
+)
+# runs that chose on the test split count in no claim where the same runs were chosen honestly
+CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}

@@ -19,9 +19,11 @@ from preheat.core.spec import Spec, build
 from preheat.core.study import Part, Study
 from preheat.core.words import listed
 from preheat.studies.regimes.grid import (
+    CLAIMS,
     OPTIMIZERS,
     QUESTION,
     RATES,
+    REPORTED,
     SEEDS,
     Row,
     fixed,
@@ -96,6 +98,8 @@ class ImageGrid:
             condition=f"task.{self.size}",
             parts=self.parts(rows),
             notes=tuple(self.notes(rows)),
+            chapters=REPORTED,
+            claims=CLAIMS,
         )
 
     def rows(self) -> list[Row]:

@@ -37,8 +37,9 @@ class WarmupAnalyzer:
     """The analysis of `results_dir/all_results.json`, or of `results_dir/original/all_results.json`.
 
     `preheat export NAME --to original` writes such a folder, and so does the code of Agrawal 2025, *Learning
-    Rate Warmup Across Data Regimes*. rows: its runs; where a peak rate was tuned, those at the chosen rate on the seeds
-    that did not choose it. Errors: UserError where the file is missing, empty, no JSON, or lacks keys.
+    Rate Warmup Across Data Regimes*. rows: its runs; where a peak rate was tuned, those at the chosen rate on
+    the seeds that did not choose it. Errors: UserError where the file is missing, empty, no JSON, or lacks
+    keys.
     """
 
     results_dir: str | Path

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from preheat.analysis.curves import chosen_rows
+from preheat.analysis.curves import chosen
 from preheat.analysis.results import collect, read_index
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.core.errors import UserError
 from preheat.core.grid import get, put
 from preheat.core.lengths import length
@@ -80,7 +80,8 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
     kept = {run_id for _, _, run_id in index}
     if study.nuisance:
         results = collect(study, index, heads.values())
-        kept = {r.run_id for _, rows in chosen_rows(results, tabulate(results)) for r in rows}
+        trained = ((r, None) for r in results.rows if r.outcome in ("done", "diverged"))
+        kept = {r.run_id for rows in chosen(tabulate(results), trained).values() for r, _ in rows}
     places = _places(study) if any(e.error for e in planned) else {}
     apart = {e.protocol: [other for other in planned if other.protocol == e.protocol] for e in planned}
     for protocol, mine in apart.items():

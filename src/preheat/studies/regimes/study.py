@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preheat.core.errors import UserError, unknown
@@ -19,7 +19,18 @@ from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study
 from preheat.studies.regimes import grid
-from preheat.studies.regimes.grid import IMAGES, OPTIMIZERS, QUESTION, UPDATES, WARMUPS, fixed, one_run, unfit
+from preheat.studies.regimes.grid import (
+    CLAIMS,
+    IMAGES,
+    OPTIMIZERS,
+    QUESTION,
+    REPORTED,
+    UPDATES,
+    WARMUPS,
+    fixed,
+    one_run,
+    unfit,
+)
 from preheat.studies.regimes.images import PROTOCOLS, ImageGrid
 
 SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
@@ -48,16 +59,16 @@ class Regimes:
 
     Command: `preheat study regimes --task all`; the original's 155 experiments (139 distinct runs, about 0.7
     EFLOP) with ResNet-18 on CIFAR-10, CIFAR-100 and PathMNIST, hours on one GPU (`--dry-run` projects them;
-    not measured in whole). The original's settings: SGD 0.1 and AdamW 1e-3, batch 128, 100 epochs, seeds 42, 123
-    and 456. Expect from published runs of like recipes on CIFAR-10: about 95 % at 5,000 a class, 68 to 78 %
-    at 500, 28 to 38 % at 50, where one seed can't show an effect below 2 points.
+    not measured in whole). The original's settings: SGD 0.1 and AdamW 1e-3, batch 128, 100 epochs, seeds 42,
+    123 and 456. Expect from published runs of like recipes on CIFAR-10: about 95 % at 5,000 a class, 68 to 78
+    % at 500, 28 to 38 % at 50, where one seed can't show an effect below 2 points.
 
     tasks: "all" (the three), some of them, or other tasks with the option `examples_per_class`; two or more
     test whether the pattern replicates (H3). sizes, warmups (in epochs), updates: of the grid; unit: warmups
     in "epochs", "updates" or "both". model: a name or {name: ..., width: ...}; precision: of the runs. Of the
     three alone: protocol "preheat" (choose on validation images, report the test images), "original" (the
-    test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every cell
-    has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
+    test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every
+    cell has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
     images; no_probes. Source: Agrawal 2025, *Learning Rate Warmup Across Data Regimes*, its hypotheses H1 to
     H4.
     """
@@ -97,6 +108,12 @@ class Regimes:
         _check_options(self)
         if self.tasks[0] in IMAGES:
             _check_images(self)
+
+    @staticmethod
+    def adopt(declared: Study) -> Study | None:
+        """One of this study's declarations from before studies named their chapters, with them; None for
+        another's."""
+        return replace(declared, chapters=REPORTED, claims=CLAIMS) if declared.question == QUESTION else None
 
     def study(self) -> Study:
         """The declaration."""
@@ -159,6 +176,7 @@ class Regimes:
                 "small": {"task.examples_per_class": sorted(sizes)[:2], "schedule.warmup": ["0ep", "5ep"]},
             },
             notes=tuple(self._notes()),
+            chapters=REPORTED,
         )
 
     @property

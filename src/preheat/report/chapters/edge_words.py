@@ -11,22 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from preheat.analysis.findings import Edge, Estimate, Pooled
-from preheat.analysis.table import Table, number
-from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain, spoken, within
-from preheat.stats.estimates import ALPHA
-
-MOST = 4
-
-
-def sure(e: Pooled | Edge) -> bool:
-    """Whether the move is sure at 95 % after correction."""
-    return e.p_adjusted is not None and e.p_adjusted < ALPHA
-
-
-def depends(r: Pooled) -> bool:
-    """Whether the move surely depends on the condition, at 95 % after correction."""
-    return r.change_p_adjusted is not None and r.change_p_adjusted < ALPHA
+from preheat.analysis.edges import Edge, Pooled
+from preheat.analysis.naming import (
+    MOST,
+    at_conditions,
+    base_of,
+    choices,
+    rate_of,
+    treatment_name,
+    values_of,
+    within,
+)
+from preheat.analysis.table import Table
+from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain
+from preheat.stats.estimates import Estimate
 
 
 class Panel(NamedTuple):
@@ -39,9 +37,11 @@ class Panel(NamedTuple):
     @property
     def kind(self) -> str:
         """depends, moves, single or still, as the module says."""
-        if any(map(depends, self.pooled)):
+        if any(r.depends for r in self.pooled):
             return "depends"
-        return "moves" if any(map(sure, self.pooled)) else "single" if self.singles else "still"
+        if any(r.sure for r in self.pooled):
+            return "moves"
+        return "single" if self.singles else "still"
 
 
 def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[Panel]:
@@ -49,30 +49,9 @@ def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> lis
     out = []
     for name in table.panels.labels:
         mine = [r for r in pooled if r.panel == name]
-        singles = [(e, e.ratio) for e in edges if e.panel == name and e.ratio is not None and sure(e)]
+        singles = [(e, e.ratio) for e in edges if e.panel == name and e.ratio is not None and e.sure]
         out += [Panel(name, mine, singles if len(table.conditions) > 1 else [])] if mine else []
     return out
-
-
-def name_of(table: Table, treatment: str) -> str:
-    """A treatment in a sentence."""
-    return spoken(table.study.treatment, treatment)
-
-
-def base_of(table: Table) -> str:
-    """The baseline in a sentence."""
-    return name_of(table, table.treatments.labels[table.base])
-
-
-def rate_of(table: Table) -> str:
-    """The nuisance in a sentence."""
-    return " and ".join(human(path) for path in table.study.nuisance)
-
-
-def choices(table: Table) -> str:
-    """What is chosen among: `length of warmup`, since "no warmup" is one of its values."""
-    what = human(table.study.treatment)
-    return f"length of {what}" if "warmup" in table.study.treatment else what
 
 
 def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> list[str]:
@@ -83,7 +62,10 @@ def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]
     if not pooled:
         return ["how far the edge of stability moves can't be said: no seed's edge lies inside the grid."]
     if all(r.ratio.n < 2 for r in pooled):
-        what = f"against {base_of(table)} the highest usable {rate_of(table)} changes by {_factors([r.ratio for r in pooled])}"
+        what = (
+            f"against {base_of(table)} the highest usable {rate_of(table)} changes by "
+            f"{_factors([r.ratio for r in pooled])}"
+        )
         return [f"{what} on one seed: a description, not a conclusion."]
     found = panels(table, pooled, edges)
     moved, still = [p for p in found if p.kind != "still"], [p for p in found if p.kind == "still"]
@@ -114,11 +96,13 @@ def _factors(some: Sequence[Estimate]) -> str:
 def _verb(ratios: Sequence[Estimate], *, words: tuple[str, str, str]) -> str:
     """The word for up, down or both."""
     ups = sum(r.mean > 1 for r in ratios)
-    return words[0] if ups == len(ratios) else words[2] if ups else words[1]
+    if ups == len(ratios):
+        return words[0]
+    return words[2] if ups else words[1]
 
 
 def _head(table: Table, panel: Panel, ratios: Sequence[Estimate]) -> str:
-    where = f"{within(panel.name)}, " if panel.name else ""
+    where = f"{within(table, panel.name)}, " if panel.name else ""
     verb = _verb(ratios, words=("raises", "lowers", "moves"))
     return f"{where}{human(table.study.treatment)} {verb} the highest usable {rate_of(table)}"
 
@@ -126,19 +110,22 @@ def _head(table: Table, panel: Panel, ratios: Sequence[Estimate]) -> str:
 def _moves(table: Table, panel: Panel) -> str:
     """All treatments of one panel in which the mean over the conditions surely moves with some."""
     group = panel.pooled
-    surely, rest = [r for r in group if sure(r)], [r for r in group if not sure(r)]
+    surely, rest = [r for r in group if r.sure], [r for r in group if not r.sure]
     head = f"{_head(table, panel, [r.ratio for r in surely])}{_over(table)}"
     tail = f"{_alike(table, panel)}."
     if len(surely) > MOST:
         some = f"in {len(surely)} of {len(group)} cases"
         return f"{head}: by {_factors([r.ratio for r in surely])} against {base_of(table)} {some}{tail}"
-    each = [f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in surely]
+    each = [
+        f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})"
+        for r in surely
+    ]
     each[0] = (
         each[0].replace(" with ", f" times that of {base_of(table)} with ", 1).replace("(", f"({LEVEL} ", 1)
     )
     text = f"{head}: to {listed(each)}"
     if rest:
-        names = listed([f"{name_of(table, r.treatment)} ({_told(r.ratio)})" for r in rest[:MOST]])
+        names = listed([f"{treatment_name(table, r.treatment)} ({_told(r.ratio)})" for r in rest[:MOST]])
         text += f"; with {names if len(rest) <= MOST else 'the others'} no move is shown"
     return text + tail
 
@@ -151,16 +138,9 @@ def _told(e: Estimate) -> str:
     return ", ".join(part for part in (_mean(e), limits(e, _two)) if part)
 
 
-def _sizes(table: Table) -> str:
-    """What the conditions are, in the plural."""
-    return (
-        "data sizes" if "examples" in table.study.condition else f"values of {human(table.study.condition)}"
-    )
-
-
 def _over(table: Table) -> str:
     """Over what the ratios are pooled."""
-    return f", all {_sizes(table)} together" if len(table.conditions) > 1 else ""
+    return f", all {values_of(table)} together" if len(table.conditions) > 1 else ""
 
 
 def _alike(table: Table, panel: Panel) -> str:
@@ -168,48 +148,44 @@ def _alike(table: Table, panel: Panel) -> str:
     on them."""
     if len(table.conditions) < 2:
         return ""
-    at = conditions_of(table, panel)
+    at = sure_conditions(table, panel)
     sure_at = (
         f"sure {at_conditions(table, at)} by itself"
         if at
-        else f"at none of the {_sizes(table)} sure by itself"
+        else f"at none of the {values_of(table)} sure by itself"
     )
     if len(at) == len(table.conditions):
-        sure_at = f"sure at each of the {_sizes(table)} by itself"
+        sure_at = f"sure at each of the {values_of(table)} by itself"
     return f"; {sure_at}, not shown to depend on the {human(table.study.condition)}"
 
 
-def conditions_of(table: Table, panel: Panel) -> list[str]:
+def sure_conditions(table: Table, panel: Panel) -> list[str]:
     """The conditions where some treatment's move is sure, in the study's order."""
     there = {e.condition for e, _ in panel.singles}
     return [c for c in table.conditions.labels if c in there]
 
 
-def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
-    """At which conditions; bare: it was said before what the numbers are."""
-    if len(some) > MOST:
-        return f"at {len(some)} of {len(table.conditions)} {_sizes(table)}"
-    what = human(table.study.condition)
-    if not all(map(number, table.conditions.values)):
-        return f"at {what} {listed(some)}"
-    return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
-
-
 def _by_condition(table: Table, panel: Panel) -> str:
     """A panel in which the move depends on the condition, or is sure at single conditions only."""
-    at = conditions_of(table, panel)
+    at = sure_conditions(table, panel)
     if panel.kind == "depends":
-        where = f"{within(panel.name)}, " if panel.name else ""
+        where = f"{within(table, panel.name)}, " if panel.name else ""
         what = human(table.study.treatment)
-        head = f"{where}how far {what} moves the highest usable {rate_of(table)} depends on the {human(table.study.condition)}"
+        head = (
+            f"{where}how far {what} moves the highest usable {rate_of(table)} depends on the "
+            f"{human(table.study.condition)}"
+        )
     else:
         head = _head(table, panel, [r for _, r in panel.singles])
     if not at:
-        return f"{head}; at none of the {_sizes(table)} by itself is a move shown."
+        return f"{head}; at none of the {values_of(table)} by itself is a move shown."
     rest = [c for c in table.conditions.labels if c not in at]
     still = f"; {at_conditions(table, rest, bare=True)} no move is shown" if rest else ""
     if len(at) > MOST:
-        text = f"{at_conditions(table, at)} by {_factors([r for _, r in panel.singles])} against {base_of(table)}"
+        text = (
+            f"{at_conditions(table, at)} by {_factors([r for _, r in panel.singles])} against "
+            f"{base_of(table)}"
+        )
     else:
         text = _each(table, panel, at)
     return f"{head}: {text}{still}{_besides(table, panel)}."
@@ -237,7 +213,7 @@ def _each(table: Table, panel: Panel, at: Sequence[str]) -> str:
 
 def _names(table: Table, treatments: Sequence[str]) -> str:
     """Treatments in a list; lengths in one unit name it once."""
-    names = [name_of(table, t) for t in treatments[:MOST]]
+    names = [treatment_name(table, t) for t in treatments[:MOST]]
     if len(treatments) > MOST:
         return f"{len(treatments)} of {len(table.treatments) - 1} choices"
     numbers, units = (
@@ -251,18 +227,21 @@ def _names(table: Table, treatments: Sequence[str]) -> str:
 def _besides(table: Table, panel: Panel) -> str:
     """In a panel that depends: treatments that are not shown to, and whose mean over the conditions surely
     moves."""
-    some = [r for r in panel.pooled if sure(r) and not depends(r)]
+    some = [r for r in panel.pooled if r.sure and not r.depends]
     if panel.kind != "depends" or not some or len(some) > MOST:
         return ""
     each = listed(
-        [f"{_mean(r.ratio)} with {name_of(table, r.treatment)} ({limits(r.ratio, _two)})" for r in some]
+        [
+            f"{_mean(r.ratio)} with {treatment_name(table, r.treatment)} ({limits(r.ratio, _two)})"
+            for r in some
+        ]
     )
     return f"; where no dependence is shown, it is {each}{_over(table)}"
 
 
 def _still(table: Table, some: Sequence[Panel], *, every: bool) -> str:
     """every: nothing is shown to move in any panel."""
-    places = [within(p.name) for p in some if p.name]
+    places = [within(table, p.name) for p in some if p.name]
     where = f"{listed(places)} " if len(places) <= MOST else f"in {len(places)} panels "
     head = f"{where if places else ''}no {choices(table)} is shown to move "
     head += f"the highest usable {rate_of(table)}" if every else "it"
