@@ -137,3 +137,27 @@ def loader(results: Results, **more: Callable[[Row], Series]) -> Callable[[str],
         return record(row, validation_accuracy=curve, **{name: make(row) for name, make in more.items()})
 
     return load
+
+
+def two_protocols(**changes: Any) -> tuple[Results, dict[str, Any]]:
+    """Two seeds, three warmups: with selection test 0.90 + 0.01 seed at the end and 0.02 + 0.01 seed more at
+    the best."""
+    rows: list[Row] = []
+    for selection, sizes in (("validation", (1000, 100)), ("test", (5000, 100))):
+        made = regimes(
+            lambda n, u, s: 0.9 + 0.01 * s, IN_EPOCHS[:3], seeds=2, sizes=sizes, **{SELECTION: selection}
+        )
+        rows += made.rows
+    rows = [replace(r, run_id=f"p{i}") for i, r in enumerate(rows)]
+    honest = [
+        replace(r, summary={**r.summary, "test_accuracy": 0.85}) if r.axes[SELECTION] == "validation" else r
+        for r in rows
+    ]
+    of = replace(made.study, **changes)
+    records = {}
+    for r in rows:
+        end = int(r.summary["total_steps"] or 0)
+        best = 0.92 + 0.02 * r.seed
+        curve = trace([0, end // 2, end], [0.99, best, 0.9 + 0.01 * r.seed])
+        records[r.run_id] = record(r, validation_accuracy=curve)
+    return Results(of, tuple(honest)), records
