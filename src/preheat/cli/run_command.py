@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from preheat.cli.again import again
 from preheat.cli.options import common, data_folder, device, number, read_imports, settings, use_data
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
-from preheat.cli.schedules import HELP, in_options
-from preheat.cli.schedules import declared as schedule_word
+from preheat.cli.schedules import HELP, in_options, schedule_spec
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
@@ -131,7 +130,7 @@ def declared(args: argparse.Namespace) -> Run:
 
 def _schedule(args: argparse.Namespace) -> dict[str, Any]:
     """What --schedule and --warmup say."""
-    said = {} if args.schedule is None else schedule_word(args.schedule).json()
+    said = {} if args.schedule is None else schedule_spec(args.schedule).json()
     if args.warmup is None:
         return said
     if "warmup" in said:
