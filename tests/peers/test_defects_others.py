@@ -46,8 +46,8 @@ from preheat.schedules import (
     untuned_period,
     wsd,
 )
+from preheat.schedules.form import Segment, Span
 from preheat.schedules.named import Named
-from preheat.schedules.resolved import Segment, Span
 from preheat.schedules.rule import Rule
 
 
@@ -798,7 +798,7 @@ def test_the_page_of_defects_has_every_thread():
 @functools.cache
 def defined_in(file):
     """The names of a file's test functions."""
-    tree = ast.parse((HOME / file).read_text(encoding="utf-8"))
+    tree = ast.parse(next(HOME.rglob(file)).read_text(encoding="utf-8"))
     return {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
 
 

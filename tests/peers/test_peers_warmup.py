@@ -33,7 +33,7 @@ from preheat.schedules import (
     untuned_linear,
     wsd,
 )
-from preheat.schedules.rules import untuned_period
+from preheat.schedules.recipes.rules_of_thumb import untuned_period
 
 BETAS = (0.8, 0.9, 0.95, 0.99, 0.999)
 # Where int(2 / (1 - beta2)) is what it should be; elsewhere pytorch_warmup's period is too short by one.

@@ -23,16 +23,18 @@ from preheat.cli import main as cli
 from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
-from preheat.pictures.gallery import EXAMPLES, gallery_page, write_gallery
+from preheat.pictures.gallery import COMBINATIONS, gallery_page, write_gallery
 from preheat.pictures.gallery_options import Option, options
+from preheat.schedules.form import Segment, Span
+from preheat.schedules.horizon import Horizon
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
-from preheat.schedules.resolved import Horizon, Resolved, Segment, Span
+from preheat.schedules.resolved import Resolved
 from preheat.schedules.rule import Rule
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHIPPED = [name for name in SCHEDULES.names() if SCHEDULES[name].__module__.startswith("preheat.")]
-LIVE = [name for name in SHIPPED if name not in EXAMPLES]
+LIVE = [name for name in SHIPPED if name not in COMBINATIONS]
 TOTAL = 1000
 PLACES = [0.0, *(np.arange(40) * 25.0 + 0.37).tolist(), 1000.0]
 
@@ -56,7 +58,7 @@ def test_every_schedule_is_on_the_page_and_every_shipped_one_moves_or_is_an_exam
     cards = data(page)
     assert sorted(re.findall(r'data-name="(\w+)"', page)) == list(cards) == SCHEDULES.names()
     assert {name for name in SHIPPED if "options" in cards[name]} == set(LIVE)
-    assert all("x" in cards[name] and "rule" not in cards[name] for name in EXAMPLES)
+    assert all("x" in cards[name] and "rule" not in cards[name] for name in COMBINATIONS)
     described = re.findall(r'data-name="\w+">\s*<h3>\w+</h3>\s*<p>(.+?)</p>', page)
     assert len(described) == len(cards)
 
@@ -83,9 +85,9 @@ def test_every_option_but_the_sampling_has_a_control_that_opens_with_a_schedule(
     )
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", COMBINATIONS)
 def test_examples_are_what_their_text_says(name: str, page: str) -> None:
-    text, make = EXAMPLES[name]
+    text, make = COMBINATIONS[name]
     made = meant(text)
     assert (made.schedule if isinstance(made, Resolved) else made) == make()
     assert not isinstance(made, Resolved) or made.total == TOTAL
@@ -440,7 +442,7 @@ def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -
 
 def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from preheat import SCHEDULES\nfrom preheat.schedules.decays import linear\n"
+        "from preheat import SCHEDULES\nfrom preheat.schedules.shapes.linear import linear\n"
         '@SCHEDULES.register("own")\ndef own():\n    """Mine."""\n    return linear(final=0.5)\n'
     )
     code = "import sys; from preheat.cli.main import main; c = main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(c)"

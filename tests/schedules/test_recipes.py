@@ -9,8 +9,10 @@ import pytest
 
 from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
-from preheat.schedules.codes import CODES, hyperboliclr
-from preheat.schedules.recipes import data_regimes, delayed_generalization, resnet50_imagenet
+from preheat.schedules.recipes.data_regimes import data_regimes
+from preheat.schedules.recipes.delayed_generalization import delayed_generalization
+from preheat.schedules.recipes.hyperboliclr import CODES, hyperboliclr
+from preheat.schedules.recipes.resnet50_imagenet import resnet50_imagenet
 
 # peak 1e-2, infimum 1e-6, 50 epochs of 124 steps: the rate of the first batch of epochs 1, 2, 6, 11, 25, 40,
 # 50, and afterwards

@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from preheat.analysis.convex import bound_curve, convex_bound, table_bound
-from preheat.analysis.schedule_metrics import budget, budget_curve, decay_rate, difference, insensitivity
-from preheat.analysis.shared_start import shared_start
 from preheat.core.errors import UserError
 from preheat.schedules import (
     constant,
@@ -23,9 +20,16 @@ from preheat.schedules import (
     step,
     wsd,
 )
-from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
-from preheat.schedules.triangles import triangular
-from preheat.schedules.warm_restarts import restarts
+from preheat.schedules.measures.budget import budget, budget_curve
+from preheat.schedules.measures.convex_bound import bound_curve, convex_bound, table_bound
+from preheat.schedules.measures.decay_rate import decay_rate
+from preheat.schedules.measures.difference import difference
+from preheat.schedules.measures.insensitivity import insensitivity
+from preheat.schedules.measures.shared_start import shared_start
+from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
+from preheat.schedules.shapes.hyperbolic import hyperbolic
+from preheat.schedules.shapes.restarts import restarts
+from preheat.schedules.shapes.triangular import triangular
 
 # the settings of the HyperbolicLR paper's own analysis
 PAPER = {

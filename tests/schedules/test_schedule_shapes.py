@@ -16,23 +16,30 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import fraction
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES
-from preheat.schedules.cycles import one_cycle
-from preheat.schedules.dampings import gi_adam, radam, untuned_exponential, untuned_linear
-from preheat.schedules.decays import cosine, exponential, linear
-from preheat.schedules.hyperbolas import exp_hyperbolic, hyperbolic
-from preheat.schedules.kdecay import k_decay
 from preheat.schedules.pieces import Piece, Pieces
-from preheat.schedules.powers import power_law
-from preheat.schedules.rational import inverse_time, rex
-from preheat.schedules.refining import refined
-from preheat.schedules.roots import inverse_sqrt
-from preheat.schedules.rules import noam_peak, scaled_rate, untuned_period
-from preheat.schedules.splines import spline
-from preheat.schedules.stable import wsd
-from preheat.schedules.tables import tabulated
-from preheat.schedules.tangents import tanh
-from preheat.schedules.triangles import triangular
-from preheat.schedules.warm_restarts import restarts
+from preheat.schedules.recipes.refined import refined
+from preheat.schedules.recipes.rules_of_thumb import noam_peak, scaled_rate, untuned_period
+from preheat.schedules.shapes.cosine import cosine
+from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
+from preheat.schedules.shapes.exponential import exponential
+from preheat.schedules.shapes.gi_adam import gi_adam
+from preheat.schedules.shapes.hyperbolic import hyperbolic
+from preheat.schedules.shapes.inverse_sqrt import inverse_sqrt
+from preheat.schedules.shapes.inverse_time import inverse_time
+from preheat.schedules.shapes.k_decay import k_decay
+from preheat.schedules.shapes.linear import linear
+from preheat.schedules.shapes.one_cycle import one_cycle
+from preheat.schedules.shapes.power_law import power_law
+from preheat.schedules.shapes.radam import radam
+from preheat.schedules.shapes.restarts import restarts
+from preheat.schedules.shapes.rex import rex
+from preheat.schedules.shapes.spline import spline
+from preheat.schedules.shapes.tabulated import tabulated
+from preheat.schedules.shapes.tanh import tanh
+from preheat.schedules.shapes.triangular import triangular
+from preheat.schedules.shapes.untuned_exponential import untuned_exponential
+from preheat.schedules.shapes.untuned_linear import untuned_linear
+from preheat.schedules.shapes.wsd import wsd
 
 mp = pytest.importorskip("mpmath")
 T = 997

@@ -153,7 +153,7 @@ def test_a_named_schedule_is_its_pieces_or_says_that_it_has_none(case):
     named = built(*case, at="left")
     if case[0] == "pieces":
         return
-    if type(named).segments is not Named.segments:
+    if type(named).segments is not Named.segments or type(named).decay is not Named.decay:
         with pytest.raises(
             UserError, match=f"{case[0]} can't be written as pieces, got {case[0]}.*: use the schedule itself"
         ):

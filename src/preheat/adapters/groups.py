@@ -16,13 +16,8 @@ from preheat.core.lengths import is_number
 Group = dict[str, Any]
 Also = Mapping[str, Between | Sequence[Between | None]]
 _PARTS = {"beta1": 0, "beta2": 1}
-_BELOW = {
-    "weight_decay": math.inf,
-    "eps": math.inf,
-    "momentum": 1.0,
-    "beta1": 1.0,
-    "beta2": 1.0,
-}  # all at least 0
+# each is at least 0, and below this
+_BELOW = {"weight_decay": math.inf, "eps": math.inf, "momentum": 1.0, "beta1": 1.0, "beta2": 1.0}
 _SAME = 1e-6  # numbers that differ by less are one: a float32 tensor holds 7 digits
 
 
@@ -31,12 +26,12 @@ def same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=_SAME)
 
 
-def get(group: Group, name: str) -> float:
+def get_number(group: Group, name: str) -> float:
     """The number `name` of a group; a tensor's value."""
     return float(group[name] if name in group else group["betas"][_PARTS[name]])
 
 
-def put(group: Group, name: str, value: float) -> None:
+def put_number(group: Group, name: str, value: float) -> None:
     """Write the number `name`; a tensor stays the same object and takes the value."""
     if name not in group:
         betas, part = group["betas"], _PARTS[name]
@@ -50,7 +45,7 @@ def put(group: Group, name: str, value: float) -> None:
         group[name] = value
 
 
-def numbers(group: Group) -> list[str]:
+def movable(group: Group) -> list[str]:
     """The names that may move with a schedule: all numbers of the group but its rate."""
     plain = [k for k, v in group.items() if isinstance(v, float | int | Tensor) and not isinstance(v, bool)]
     parts = list(_PARTS) if "betas" in group else []
@@ -58,21 +53,17 @@ def numbers(group: Group) -> list[str]:
 
 
 def moving(groups: Sequence[Group], also: Also) -> dict[str, Between | tuple[Between | None, ...]]:
-    """`also`, checked: names that every group has; one Between only where the groups agree, else one for each
-    group."""
+    """`also`, checked: names that every group has; one Between where the groups agree, else one for each."""
     out: dict[str, Between | tuple[Between | None, ...]] = {}
     for name, given in also.items():
         for group in groups:
-            if name not in numbers(group):
-                raise unknown("hyperparameter of the optimizer's groups", name, numbers(group))
+            if name not in movable(group):
+                raise unknown("hyperparameter of the optimizer's groups", name, movable(group))
         if isinstance(given, list | tuple):
+            _one_each(f"also[{name!r}] must have one entry", len(groups), len(given))
             out[name] = tuple(None if b is None else _within(name, between(b)) for b in given)
-            if len(given) != len(groups):
-                raise UserError(
-                    f"also[{name!r}] must have one entry for each of {len(groups)} groups, got {len(given)}"
-                )
             continue
-        values = [get(g, name) for g in groups]
+        values = [get_number(g, name) for g in groups]
         if len(set(values)) > 1:
             raise UserError(
                 f"the groups differ in {name}, got {values}: write a list, a Between or None for each group"
@@ -85,14 +76,18 @@ def _within(name: str, one: Between) -> Between:
     """`one`, which must stay in the range that optimizers give this number; its ends are its extremes."""
     below = _BELOW.get(name)
     if below is not None and not all(0 <= end < below for end in (one.at_zero, one.at_peak)):
-        rule = "at least 0" + ("" if below == math.inf else f" and below {below:g}")
-        raise UserError(
-            f"{name} must stay {rule}, got also[{name!r}] from {one}: write at_zero and at_peak in that range"
-        )
+        most = "" if below == math.inf else f" and below {below:g}"
+        got = f"got also[{name!r}] from {one}: write at_zero and at_peak in that range"
+        raise UserError(f"{name} must stay at least 0{most}, {got}")
     return one
 
 
-def rate(value: Any) -> float:
+def _one_each(what: str, groups: int, given: int, write: str = "") -> None:
+    if given != groups:
+        raise UserError(f"{what} for each of {groups} groups, got {given}{write}")
+
+
+def peak_rate(value: Any) -> float:
     """A peak rate, checked."""
     if not is_number(value) or value < 0:
         raise UserError(f"a peak must be a finite rate >= 0, got {value!r}: write peak=1e-3")
@@ -100,24 +95,19 @@ def rate(value: Any) -> float:
 
 
 def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
-    """The peak of each group: as given, or its own rate; its `initial_lr` where its own may be one from
-    mid-run."""
+    """The peak of each group: as given, or its own rate; `initial_lr` where that may be from mid-run."""
     if peak is None:
-        return [
-            initial if own == 0 or (initial and own != initial) else own for own, initial in map(both, groups)
-        ]
+        known = map(both, groups)
+        return [initial if own == 0 or (initial and own != initial) else own for own, initial in known]
     many = list(peak) if isinstance(peak, list | tuple) else [peak] * len(groups)
-    if len(many) != len(groups):
-        raise UserError(
-            f"peak must be one rate or one for each of {len(groups)} groups, got {len(many)}: write peak=1e-3"
-        )
-    return [rate(p) for p in many]
+    _one_each("peak must be one rate or one", len(groups), len(many), ": write peak=1e-3")
+    return [peak_rate(p) for p in many]
 
 
 def both(group: Group) -> tuple[float, float]:
     """A group's rate and its `initial_lr`; twice the rate where no scheduler was on it."""
-    own = get(group, "lr")
-    return own, get(group, "initial_lr") if "initial_lr" in group else own
+    own = get_number(group, "lr")
+    return own, get_number(group, "initial_lr") if "initial_lr" in group else own
 
 
 def doubts(groups: Sequence[Group]) -> set[int]:
@@ -125,9 +115,8 @@ def doubts(groups: Sequence[Group]) -> set[int]:
     return {i for i, (own, initial) in enumerate(map(both, groups)) if own != initial and own and initial}
 
 
-def part(groups: Sequence[Group], betas: bool) -> None:
-    """Give each group a tensor of its own: torch puts one default tensor into all groups, and their rates may
-    differ."""
+def separate_tensors(groups: Sequence[Group], betas: bool) -> None:
+    """Give each group a tensor of its own: torch puts one default tensor into all, and rates may differ."""
     seen: set[int] = set()
 
     def own(value: Any) -> Any:

@@ -2,76 +2,57 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from preheat.adapters.course import Course
 from preheat.adapters.groups import Group, both, same
-from preheat.adapters.plan import Plan
 from preheat.core.errors import UserError
-from preheat.schedules.sampling import MOST, shown
+from preheat.schedules.sampling import update_number
 
 
-def update(k: Any, name: str = "an update", least: int = 0) -> int:
-    """`k` as the number of an update, checked."""
-    if isinstance(k, bool) or not hasattr(k, "__index__") or operator.index(k) < least:
-        raise UserError(
-            f"{name} must be a whole number >= {least}, got {k!r}: the first update is 0 (last_epoch=-1)"
-        )
-    if k > MOST:
-        raise UserError(f"{name} must be at most 2^53, got {shown(k)}: the first update is 0")
-    return operator.index(k)
-
-
-def read(state: Any, plan: Plan) -> tuple[int, Plan | None]:
-    """The update of a scheduler's state, and the plan it was saved under; None and a warning if its rates
-    were others."""
+def read_state(state: Any, course: Course) -> tuple[int, Course | None]:
+    """The update of a scheduler's state, and the course it was saved on; None and a warning for another's."""
     if not isinstance(state, Mapping) or "last_epoch" not in state:
         got = f"the keys {list(state)}" if isinstance(state, Mapping) else repr(state)
         raise UserError(
             f"a scheduler's state has last_epoch, the update at hand, got {got}: give what "
-            "scheduler.state_dict() returned, "
-            "or build with last_epoch=<the last update done>"
+            "scheduler.state_dict() returned, or build with last_epoch=<the last update done>"
         )
-    k = update(state["last_epoch"], "last_epoch of a state")
-    origin = plan.origin(state["fingerprint"], k) if "fingerprint" in state else None
+    k = update_number(state["last_epoch"], "last_epoch of a state")
+    origin = course.origin(state["fingerprint"], k) if "fingerprint" in state else None
     if origin is None:
         foreign = f"a state of another scheduler: its update is taken, {k}, and nothing else"
         other = (
             f"the state was saved under another schedule or total: it gives the update, {k}, and what was "
-            "given here stays. "
-            "If the saved run was extended, build with its scheduler.schedule and scheduler.total, or call "
-            "extend(total, "
-            "at=<the update of the extension>, ...) before loading. To change a total without a jump build "
-            "with the old one, "
-            "load and call extend()"
+            "given here stays. If the saved run was extended, build with its scheduler.schedule and "
+            "scheduler.total, or call extend(total, at=<the update of the extension>, ...) before loading. "
+            "To change a total without a jump build with the old one, load and call extend()"
         )
         warnings.warn(other if "fingerprint" in state else foreign, UserWarning, stacklevel=3)
     return k, origin
 
 
 def settled(
-    groups: Sequence[Group], doubts: Collection[int], k: int, plan: Plan | None, *, sure: bool
+    groups: Sequence[Group], doubts: Collection[int], k: int, course: Course | None, *, sure: bool
 ) -> dict[int, float]:
     """The peaks of the groups in doubt, whose own `lr` and `initial_lr` are all that tells their peak at
     update `k`.
 
-    plan: what their run followed, None for another; sure: whether a state says so. A rate that the plan does
-    not give from `initial_lr` was then set by hand, and is the peak.
+    course: what their run followed, None for another; sure: whether a state says so. A rate that it does not
+    give from `initial_lr` was then set by hand, and is the peak.
     """
     out = {}
     for i in doubts:
         own, initial = both(groups[i])
-        fits = plan is None or same(initial * plan.resolved(plan.schedules[i], initial)(k), own)
+        fits = course is None or same(initial * course.resolved(course.schedules[i], initial)(k), own)
         if not fits and not sure:
             raise UserError(
                 f"the optimizer was loaded, and its group {i} has lr={own:g} and initial_lr={initial:g}, "
-                "which this schedule "
-                f"does not give at update {k}: to resume write load_state_dict(<the scheduler's state>), or "
-                "build with "
-                f"last_epoch=<the last update done>; to begin a new run write peak={initial:g} or "
-                f"peak={own:g}"
+                f"which this schedule does not give at update {k}: to resume write "
+                "load_state_dict(<the scheduler's state>), or build with last_epoch=<the last update done>; "
+                f"to begin a new run write peak={initial:g} or peak={own:g}"
             )
         out[i] = initial if fits else own
     return out
@@ -99,19 +80,26 @@ def inherited(optimizer: Any, doubts: Collection[int]) -> dict[int, float]:
     return out
 
 
+def no_update(calls: int, k: int) -> str:
+    """What to tell who calls step() and trains nothing."""
+    return (
+        f"step() was called {calls} times and the optimizer did not step, so the rates stay those of update "
+        f"{k}: count='updates' counts the optimizer's steps. For a picture write "
+        "schedule.resolve(n).table(); to go on at every call write count='calls'"
+    )
+
+
 def extension(at: Any, now: int, total: Any) -> int:
-    """The update at which a run is extended: `at`, or now; neither before any is done nor among those
-    done."""
+    """The update at which a run is extended: `at`, or now; once one is done, and not among those done."""
     if at is None and not now:
         raise UserError(
             "a run is extended at the update at hand, and none is done yet: before a state is loaded write "
             f"extend({total}, at=<the updates done>), or load it first; a new run is built with "
             f"total_steps={total}"
         )
-    if at is not None and update(at, "at") < now:
+    if at is not None and update_number(at, "at") < now:
         raise UserError(
             f"a run is extended at the update at hand, {now}, or a later one, got at={at}: leave at out; to "
-            "repeat an extension "
-            "on resume call extend before load_state_dict"
+            "repeat an extension on resume call extend before load_state_dict"
         )
-    return now if at is None else update(at, "at")
+    return now if at is None else update_number(at, "at")

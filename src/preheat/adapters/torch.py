@@ -15,15 +15,26 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from preheat.adapters.groups import Also, doubts, get, innermost, moving, part, peaks, put, rate, same, trains
-from preheat.adapters.plan import BLOCK, Plan, declared
-from preheat.adapters.resuming import extension, inherited, read, settled, update
+from preheat.adapters.course import CHUNK, Course, course
+from preheat.adapters.groups import (
+    Also,
+    doubts,
+    get_number,
+    innermost,
+    moving,
+    peak_rate,
+    peaks,
+    put_number,
+    same,
+    separate_tensors,
+    trains,
+)
+from preheat.adapters.resuming import extension, inherited, no_update, read_state, settled
 from preheat.core.errors import UserError, unknown
+from preheat.schedules.sampling import update_number
 
-_QUIET, _STALLED = (
-    3,
-    256,
-)  # step() calls without an update after which a user is told: before training, and at any time
+# step() calls without an update after which a user is told: before training, and at any time
+_QUIET, _STALLED = 3, 256
 
 
 class ScheduleLR(LRScheduler):
@@ -76,33 +87,27 @@ class ScheduleLR(LRScheduler):
             raise UserError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
         if count not in ("updates", "calls"):
             raise unknown("count (what step() counts)", count, ("updates", "calls"))
-        groups = optimizer.param_groups
-        self.optimizer = optimizer
-        self._plan = declared(
-            schedule, total_steps, per_epoch, groups=len(groups), moving=moving(groups, also or {})
-        )
+        self.optimizer, groups = optimizer, optimizer.param_groups
+        moves = moving(groups, also or {})
+        self._course = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
-        self.base_lrs: list[Any] = peaks(groups, peak)
-        self._doubts = doubts(groups) if peak is None else set()
-        self._alike = {n: get(groups[0], n) for n, m in self._plan.moving.items() if not isinstance(m, tuple)}
+        self.base_lrs, self._doubts = peaks(groups, peak), doubts(groups) if peak is None else set()
+        shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
+        self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))
-        self.last_epoch = update(last_epoch, "last_epoch", -1) + 1
+        self.last_epoch = update_number(last_epoch, "last_epoch", -1) + 1
         self._bind()
         if self.last_epoch:
-            self._settle(self.last_epoch, self._plan)
+            self._settle(self.last_epoch, self._course)
         self._go(self.last_epoch)
         self._attach()
 
     def __repr__(self) -> str:
         return f"ScheduleLR({self.schedule}, total={self.total}, update={self.last_epoch})"
 
-    # Stepping
-    # --------------------------------------------------------------------------------------------------------
-
     def step(self, epoch: int | None = None) -> None:
-        """Write the rates of the next update, if one was done since the last call; or those of update
-        `epoch`."""
+        """Write the rates of the next update, if one was done since the last call; or those of `epoch`."""
         flag = self._flag
         if epoch is not None:
             self.set(epoch)
@@ -116,49 +121,45 @@ class ScheduleLR(LRScheduler):
         k = self.last_epoch + 1
         groups = self.optimizer.param_groups
         i = k - self._begin
-        if self._shared and groups is self._groups and len(groups) == self._size and 0 <= i < BLOCK:
+        if self._shared and groups is self._groups and len(groups) == self._size and 0 <= i < CHUNK:
             factor, self.last_epoch = self._shared[i], k
-            for group, peak in zip(groups, self.base_lrs):  # noqa: B905 -- the keyword costs 60 ns, the sizes are equal
+            for group, peak in zip(groups, self.base_lrs):  # noqa: B905 -- strict=True costs 60 ns
                 group["lr"] = peak * factor
         else:
-            self._settle(self.last_epoch, self._plan)  # peaks in doubt keep the fast path shut
+            self._settle(self.last_epoch, self._course)  # peaks in doubt keep the fast path shut
             self._go(k)
 
     def set(self, k: int) -> None:
         """Go to update `k` and write its rates; nothing depends on where the scheduler was before."""
-        k = update(k)
-        self._settle(k, self._plan)
+        k = update_number(k)
+        self._settle(k, self._course)
         self._go(k)
 
     def _go(self, k: int) -> None:
-        """Go to update `k`; its rates are written unless a peak is in doubt, so that nothing trains at a
-        made-up rate."""
+        """Go to update `k` and write its rates, unless a peak is in doubt: none is made up."""
         groups = self.optimizer.param_groups
         if groups is not self._groups or len(groups) != self._size:
             self._bind()
-        if not 0 <= k - self._begin < BLOCK:
+        if not 0 <= k - self._begin < CHUNK:
             self._load(k)
         self.last_epoch, self._flag[0], self._idle = k, self._always, 0
         if self._doubts:
             return
         for group, lr in zip(groups, self.get_last_lr(), strict=True):
-            put(group, "lr", lr)
-        for name, blocks in self._block.moves:
-            for group, values in zip(groups, blocks, strict=True):
+            put_number(group, "lr", lr)
+        for name, each in self._chunk.moves:
+            for group, values in zip(groups, each, strict=True):
                 if values is not None:
-                    put(group, name, values[k - self._begin])
+                    put_number(group, name, values[k - self._begin])
 
     def get_last_lr(self) -> list[Any]:
-        """The rate of each group at the current update, as floats: the float64 values, also where a tensor
-        holds fewer digits."""
+        """The rate of each group at the update at hand: float64 values, also where a tensor holds fewer."""
         if self._doubts:
-            return [get(group, "lr") for group in self.optimizer.param_groups]
+            return [get_number(group, "lr") for group in self.optimizer.param_groups]
         i = self.last_epoch - self._begin
-        return [peak * factors[i] for peak, factors in zip(self.base_lrs, self._block.factors, strict=True)]
+        return [peak * factors[i] for peak, factors in zip(self.base_lrs, self._chunk.factors, strict=True)]
 
-    def get_lr(self) -> list[Any]:
-        """The same as `get_last_lr`."""
-        return self.get_last_lr()
+    get_lr = get_last_lr
 
     @property
     def _last_lr(self) -> list[Any]:  # type: ignore[override]
@@ -171,27 +172,16 @@ class ScheduleLR(LRScheduler):
         self.set(self.last_epoch + 1 if epoch is None else epoch)
 
     def _stalled(self) -> None:
-        """A call without an update since the last one: tell who draws a curve, or whose updates can't be
-        seen."""
+        """No update since the last call: tell who draws a curve, or whose updates can't be seen."""
         self._idle += 1
         unseen = self._idle == _QUIET and self._step_count == 1 and not trains(self.optimizer)
         if not self._told and (unseen or self._idle == _STALLED):
             self._told = True
-            warnings.warn(
-                f"step() was called {self._idle} times and the optimizer did not step, so the rates stay "
-                "those of update "
-                f"{self.last_epoch}: count='updates' counts the optimizer's steps. For a picture write "
-                "schedule.resolve(n).table(); to go on at every call write count='calls'",
-                UserWarning,
-                stacklevel=3,
-            )
-
-    # State
-    # -----------------------------------------------------------------------------------------------------------
+            warnings.warn(no_update(self._idle, self.last_epoch), UserWarning, stacklevel=3)
 
     def state_dict(self) -> dict[str, Any]:
         """`{"last_epoch": k, "fingerprint": hash}`: the update at hand, and what the schedule was."""
-        return {"last_epoch": self.last_epoch, "fingerprint": self._plan.fingerprint}
+        return {"last_epoch": self.last_epoch, "fingerprint": self._course.fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the update of a state, and write its rates. Schedule, total and peaks stay those given here.
@@ -199,7 +189,7 @@ class ScheduleLR(LRScheduler):
         Where the optimizer was loaded before this scheduler was built, a group's `lr` is a rate from mid-run;
         its peak is then the `initial_lr` beside it, unless somebody changed the rate since.
         """
-        k, origin = read(state_dict, self._plan)
+        k, origin = read_state(state_dict, self._course)
         self._settle(k, origin, sure=True)
         self._go(k)
 
@@ -211,51 +201,43 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._attach()
 
-    # The plan, and changing it
-    # ---------------------------------------------------------------------------------------
-
     @property
     def schedule(self) -> Any:
         """The schedule as it is now, extended if it was; a tuple, one for each group, where they differ."""
-        first, *others = self._plan.schedules
-        return first if all(other == first for other in others) else self._plan.schedules
+        first, *others = self._course.schedules
+        return first if all(other == first for other in others) else self._course.schedules
 
     @property
     def total(self) -> int:
         """The number of updates as it is now; not `total_steps`, by which Accelerate knows a OneCycleLR."""
-        return int(self._plan.run.total)
+        return int(self._course.run.total)
 
     @property
     def also(self) -> Also:
         """What moves beside the rate, as it is now."""
-        return dict(self._plan.moving)
+        return dict(self._course.moving)
 
     def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
-        """Give the run another total at update `at` (now), without a jump; `how` and its options as in
-        `Resolved.extend`.
+        """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
 
         A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
         with its `schedule` and `total`, or extend at the same update before loading.
         """
         place = extension(at, self.last_epoch, total)
-        self._plan = self._plan.extended(self.base_lrs, total, at=place, how=how, **options)
+        self._course = self._course.extended(self.base_lrs, total, at=place, how=how, **options)
         self._bind()
         self._go(self.last_epoch)
 
     def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
-        """Give one group another schedule or peak from here on, and write its rate at once; also one just
-        added, even as is."""
+        """Give one group, also one just added, another schedule or peak from here on; its rate is written."""
         self._grow(schedule)
         i = range(len(self.base_lrs))[group]
         if peak is not None:
-            self._decide({i: rate(peak)})
+            self._decide({i: peak_rate(peak)})
         if schedule is not None:
-            self._plan = self._plan.with_schedule(i, schedule)
+            self._course = self._course.with_schedule(i, schedule)
         self._bind()
         self._go(self.last_epoch)
-
-    # Inside
-    # ----------------------------------------------------------------------------------------------------------
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""
@@ -272,10 +254,10 @@ class ScheduleLR(LRScheduler):
         inner.register_step_post_hook(stepped)
         inner.register_load_state_dict_post_hook(loaded)
 
-    def _settle(self, k: int, plan: Plan | None, sure: bool = False) -> None:
+    def _settle(self, k: int, course: Course | None, sure: bool = False) -> None:
         """Decide the peaks in doubt; see `settled`."""
         if self._doubts:
-            self._decide(settled(self.optimizer.param_groups, self._doubts, k, plan, sure=sure))
+            self._decide(settled(self.optimizer.param_groups, self._doubts, k, course, sure=sure))
             self._bind()
 
     def _decide(self, found: dict[int, float]) -> None:
@@ -287,37 +269,32 @@ class ScheduleLR(LRScheduler):
         """Take in the groups that the optimizer got since, a single one with a schedule of its own."""
         new = self.optimizer.param_groups[len(self.base_lrs) :]
         for group in new:
-            alike = [name for name, value in self._alike.items() if same(get(group, name), value)]
-            self._plan = self._plan.grown(schedule if len(new) == 1 else None, alike)
-            self.base_lrs.append(get(group, "lr"))
+            alike = [name for name, value in self._alike.items() if same(get_number(group, name), value)]
+            self._course = self._course.grown(schedule if len(new) == 1 else None, alike)
+            self.base_lrs.append(get_number(group, "lr"))
 
     def _bind(self) -> None:
         """Match peaks and schedules to the groups that the optimizer has now."""
         groups, n = self.optimizer.param_groups, len(self.base_lrs)
         if len(groups) < n:
-            raise UserError(
-                f"groups may be added, not removed, got {len(groups)} of {n}: build a new ScheduleLR"
-            )
+            got = f"{len(groups)} of {n}"
+            raise UserError(f"groups may be added, not removed, got {got}: build a new ScheduleLR")
         self._grow()
-        part(groups, betas=any(isinstance(m, tuple) for m in self._plan.moving.values()))
+        separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self._course.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):
             if i not in self._doubts:
                 group["initial_lr"] = peak
         self._groups, self._size = groups, len(groups)
-        self._tracks = self._plan.tracks(self.base_lrs)
+        self._tracks = self._course.tracks(self.base_lrs)
         self._load(self.last_epoch)
 
     def _load(self, k: int) -> None:
-        """Compute the block of factors around update `k`."""
-        self._block = self._plan.block(k, self._tracks)
-        self._begin, one = self._block.begin, len({id(t) for t in self._tracks}) == 1
-        plain = (
-            one
-            and not self._doubts
-            and not self._block.moves
-            and not any(isinstance(g["lr"], Tensor) for g in self._groups)
-        )
-        self._shared: list[float] = self._block.factors[0] if plain else []
+        """Compute the chunk of factors around update `k`."""
+        self._chunk = self._course.chunk(k, self._tracks)
+        self._begin, one = self._chunk.begin, len({id(t) for t in self._tracks}) == 1
+        tensors = any(isinstance(g["lr"], Tensor) for g in self._groups)
+        plain = one and not self._doubts and not self._chunk.moves and not tensors
+        self._shared: list[float] = self._chunk.factors[0] if plain else []
 
 
-_DERIVED = {"_groups", "_size", "_tracks", "_block", "_begin", "_shared"}
+_DERIVED = {"_groups", "_size", "_tracks", "_chunk", "_begin", "_shared"}

@@ -1,5 +1,4 @@
-"""Compare schedules without training: what they spend, how they fall, how they change with the budget, what
-theory says."""
+"""Compare schedules without training: what they spend, how they fall, how they change with the budget."""
 
 from __future__ import annotations
 
@@ -9,30 +8,33 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from preheat.cli.options import imports, read_imports
-from preheat.cli.schedules import horizon, in_options, look, schedule_words, shared
+from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
 from preheat.core.run import MOST_STEPS
 
 if TYPE_CHECKING:
-    from preheat.analysis.schedule_metrics import Known
+    from preheat.schedules.measures.curve import Known
     from preheat.schedules.resolved import Resolved
     from preheat.schedules.rule import Rule
 
 EXAMPLES = """examples:
   preheat compare cosine linear wsd constant --warmup 5%
   preheat compare wsd:cooldown=20% wsd:cooldown=10%,cooldown_curve=1-sqrt --steps 5000 --peak-lr 3e-4
-  preheat compare cosine 'step:milestones=[50%,75%]' --epochs 90 --steps-per-epoch 100 --budgets 30ep,60ep,90ep --json
+  preheat compare cosine 'step:milestones=[50%,75%]' --epochs 90 --budgets 30ep,60ep,90ep --json
 
 columns:
   mean            of the factor over the run: the budget, in steps at the peak rate, over the number of steps
   first, last     rate of the first and of the last update
   fall            the largest fall of the rate from one update to the next
-  insensitivity   of each budget: how much the area above 0.8 of the peak, until the rate first falls below that, differs
-                  from that of the longest budget (arXiv 2407.15200). A plateau that grows with the budget counts as much
-  shared start    of each budget: the part of its run that is also the beginning of the longest one, to 0.01 of the peak
-  bound           on the last iterate's suboptimality with the best peak rate, over the least bound of these schedules
-                  (convex functions, one gradient norm all along; arXiv 2501.18965). It counts a warmup as lost
+  insensitivity   of each budget: how much the area above 0.8 of the peak, until the rate first falls below
+                  that, differs from that of the longest budget (arXiv 2407.15200). A plateau that grows with
+                  the budget counts as much
+  shared start    of each budget: the part of its run that is also the beginning of the longest one, to 0.01
+                  of the peak
+  bound           on the last iterate's suboptimality with the best peak rate, over the least bound of these
+                  schedules (convex functions, one gradient norm all along; arXiv 2501.18965). It counts a
+                  warmup as lost
   best peak       the peak rate of that bound, over that of the schedule with the least bound
 """
 _HEAD = ("", "mean", "first", "last", "fall", "insensitivity", "shared start", "bound", "best peak")
@@ -42,11 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     look(parser, "+")
-    add(
-        "--budgets",
-        metavar="LENGTHS",
-        help="lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)",
-    )
+    lengths = "lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)"
+    add("--budgets", metavar="LENGTHS", help=lengths)
     add("--json", action="store_true", help="print everything as JSON")
     imports(parser)
 
@@ -55,10 +54,10 @@ def run(args: argparse.Namespace) -> None:
     """Measure and print."""
     read_imports(args.imports)
     with in_options():
-        total, per_epoch, peak = horizon(args)
+        total, per_epoch, peak = viewed(args)
         known: Known = {"per_epoch": per_epoch, "peak": peak}
         budgets = _budgets(args.budgets, total, per_epoch)
-        schedules = schedule_words(args.schedules, shared(args))
+        schedules = schedule_words(args.schedules, options_of_all(args))
         data = measured(schedules, total, budgets=budgets, strict=bool(args.budgets), known=known)
     print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
 
@@ -68,12 +67,12 @@ def measured(
 ) -> dict[str, Any]:
     """All that is printed, as JSON data: a mapping for each schedule and, of two, their difference.
 
-    strict: a schedule that does not fit one of the budgets is an error; else both are left out, and a note
-    says why.
+    strict: a schedule that does not fit one of the budgets is an error; else a note says what it lacks.
     """
-    from preheat.analysis.convex import convex_bound
-    from preheat.analysis.schedule_metrics import difference, insensitivity
-    from preheat.analysis.shared_start import shared_start
+    from preheat.schedules.measures.convex_bound import convex_bound
+    from preheat.schedules.measures.difference import difference
+    from preheat.schedules.measures.insensitivity import insensitivity
+    from preheat.schedules.measures.shared_start import shared_start
 
     rows: dict[str, dict[str, Any]] = {}
     notes = []
@@ -117,9 +116,9 @@ def _row(run: Resolved, peak: float) -> dict[str, Any]:
 def lines(data: Mapping[str, Any]) -> list[str]:
     """The table, its notes, and the difference of two schedules."""
     peak = f", peak rate {data['peak']:g}" if data["peak"] else ""
-    plural = "s" if data["total"] > 1 else ""
+    steps = "steps" if data["total"] > 1 else "step"
     over = ", ".join(map(str, data["budgets"]))
-    out = [f"{data['total']} step{plural}{peak}; insensitivity and shared start over {over} step{plural}", ""]
+    out = [f"{data['total']} {steps}{peak}; insensitivity and shared start over {over} {steps}", ""]
     cells = [list(_HEAD)]
     for word, row in data["schedules"].items():
         seen = row["insensitivity"]
@@ -159,10 +158,12 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ['        mean', 'cosine   0.5']
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
+    first, *others = widths
+
+    def line(name: str, *cells: str) -> str:
+        return "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, others, strict=True))])
+
+    return [line(*row) for row in rows]
 
 
 def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:
@@ -176,8 +177,6 @@ def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]
             f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200"
         )
     if max(found) > MOST_STEPS:
-        raise UserError(
-            f"a run may have at most {MOST_STEPS:,} steps, got {max(found):,.0f} in --budgets: write shorter "
-            "lengths"
-        )
+        got = f"got {max(found):,.0f} in --budgets: write shorter lengths"
+        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, {got}")
     return sorted(map(int, found))

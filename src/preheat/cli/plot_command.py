@@ -1,13 +1,13 @@
-"""Draw one or more schedules as PNG, SVG or PDF, or all of them as one page with sliders. No training, no
-torch."""
+"""Draw one or more schedules as PNG, SVG or PDF, or all of them as one page with sliders. No training."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from preheat.cli.options import file, imports, read_imports
-from preheat.cli.schedules import horizon, in_options, look, schedule_words, shared
+from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
 from preheat.core.errors import UserError
 
 EXAMPLES = """examples:
@@ -23,24 +23,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     look(parser, "*")
-    add(
-        "--gallery",
-        action="store_true",
-        help="every schedule on one HTML page with sliders (takes --steps and --peak-lr)",
-    )
-    add(
-        "--unit",
-        choices=("steps", "epochs", "progress"),
-        default="steps",
-        help="of the horizontal axis (default: steps)",
-    )
+    gallery = "every schedule on one HTML page with sliders (takes --steps and --peak-lr)"
+    add("--gallery", action="store_true", help=gallery)
+    unit = "of the horizontal axis (default: steps)"
+    add("--unit", choices=("steps", "epochs", "progress"), default="steps", help=unit)
     add("--log", action="store_true", help="a logarithmic rate axis")
-    add(
-        "--out",
-        metavar="FILE",
-        type=file,
-        help=f"a .png, .svg or .pdf file (default: {_PICTURE}), or .html ({_GALLERY})",
-    )
+    out = f"a .png, .svg or .pdf file (default: {_PICTURE}), or .html ({_GALLERY})"
+    add("--out", metavar="FILE", type=file, help=out)
     imports(parser)
 
 
@@ -55,29 +44,22 @@ def _picture(args: argparse.Namespace) -> Path:
     from preheat.pictures.plot import save_figure, schedule_figure
 
     if not args.schedules:
-        raise UserError(
-            "plot draws the schedules that are named, got none: write preheat plot cosine, or preheat plot "
-            "--gallery"
-        )
-    run = horizon(args)
-    peak = 1.0 if run.peak is None else run.peak
-    schedules = schedule_words(args.schedules, shared(args))
-    figure = schedule_figure(
-        schedules, total=run.total, per_epoch=run.per_epoch, peak=peak, log=args.log, unit=args.unit
-    )
-    return save_figure(figure, args.out or _PICTURE)
+        write = "write preheat plot cosine, or preheat plot --gallery"
+        raise UserError(f"plot draws the schedules that are named, got none: {write}")
+    total, per_epoch, peak = viewed(args)
+    schedules = schedule_words(args.schedules, options_of_all(args))
+    run: dict[str, Any] = {"total": total, "per_epoch": per_epoch, "peak": peak or 1.0}
+    return save_figure(schedule_figure(schedules, **run, log=args.log, unit=args.unit), args.out or _PICTURE)
 
 
 def _gallery(args: argparse.Namespace) -> Path:
     from preheat.pictures.gallery import write_gallery
 
-    own = args.unit != "steps" or any(
-        (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)
-    )
-    if own:
+    own = (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)
+    if args.unit != "steps" or any(own):
         raise UserError(
             "--gallery shows every schedule and has controls of its own: "
             "write only --steps, --peak-lr, --out and --import beside it"
         )
-    run = horizon(args)
+    run = viewed(args)
     return write_gallery(args.out or _GALLERY, total=run.total, peak=run.peak or 1.0)

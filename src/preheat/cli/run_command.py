@@ -25,8 +25,7 @@ from preheat.cli.options import (
     use_data,
 )
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
-from preheat.cli.schedules import HELP, in_options
-from preheat.cli.schedules import declared as schedule_word
+from preheat.cli.schedules import HELP, in_options, schedule_spec
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
@@ -150,7 +149,7 @@ def declared(args: argparse.Namespace) -> Run:
 
 def _schedule(args: argparse.Namespace) -> dict[str, Any]:
     """What --schedule and --warmup say."""
-    said = {} if args.schedule is None else schedule_word(args.schedule).json()
+    said = {} if args.schedule is None else schedule_spec(args.schedule).json()
     if args.warmup is None:
         return said
     if "warmup" in said:

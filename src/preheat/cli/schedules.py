@@ -20,16 +20,12 @@ from preheat.core.spec import Spec, build
 if TYPE_CHECKING:
     from preheat.schedules.rule import Rule
 
-HELP = "a name (see preheat list schedules), with options as in wsd:cooldown=20%%,final=0.1, or @FILE (YAML, TOML or JSON)"
-# what gives a schedule in Python and has no name in the registry
-FUNCTIONS = (
-    "data_regimes",
-    "delayed_generalization",
-    "hyperboliclr",
-    "refined",
-    "resnet50_imagenet",
-    "torch_one_cycle",
+HELP = (
+    "a name (see preheat list schedules), with options as in wsd:cooldown=20%%,final=0.1, or @FILE (YAML, "
+    "TOML or JSON)"
 )
+# what gives a schedule in Python and has no name in the registry
+RECIPES = "data_regimes delayed_generalization hyperboliclr refined resnet50_imagenet torch_one_cycle"
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
 # what messages of the library tell to give, and the options that give it
 _OPTIONS = {
@@ -42,9 +38,8 @@ _OPTIONS = {
 }
 
 
-class Horizon(NamedTuple):
-    """The run that schedules are looked at on: steps, steps in an epoch, peak rate; None where nobody
-    said."""
+class Viewed(NamedTuple):
+    """The run that schedules are viewed on: steps, steps in an epoch, peak rate; None where nobody said."""
 
     total: int
     per_epoch: int | None
@@ -52,53 +47,37 @@ class Horizon(NamedTuple):
 
 
 def look(parser: argparse.ArgumentParser, schedules: str) -> None:
-    """The options of the commands that look at schedules without training. schedules: how many, as argparse
-    has it."""
+    """The options of commands that look at schedules without training. schedules: how many, for argparse."""
     add = parser.add_argument
     add("schedules", nargs=schedules, metavar="SCHEDULE", help=HELP)
     add("--warmup", metavar="LENGTH", help="of all but files: 500 (steps), 5ep (epochs) or 5%% (of the run)")
-    add(
-        "--set",
-        metavar="OPTION=VALUE",
-        action="append",
-        default=[],
-        dest="pairs",
-        help="an option of all but files (repeatable)",
-    )
+    pairs = "an option of all but files (repeatable)"
+    add("--set", metavar="OPTION=VALUE", action="append", default=[], dest="pairs", help=pairs)
     add("--steps", metavar="N", type=positive, help="the run's length in steps (default: 1000)")
     add("--epochs", metavar="N", type=positive, help="the run's length in epochs")
-    add(
-        "--steps-per-epoch",
-        metavar="N",
-        type=positive,
-        help="needed by lengths in epochs (default: 10 with --epochs)",
-    )
-    add(
-        "--peak-lr",
-        metavar="RATE",
-        type=number,
-        help="the highest rate (default: 1, so that rates are factors)",
-    )
+    per_epoch = "needed by lengths in epochs (default: 10 with --epochs)"
+    add("--steps-per-epoch", metavar="N", type=positive, help=per_epoch)
+    peak = "the highest rate (default: 1, so that rates are factors)"
+    add("--peak-lr", metavar="RATE", type=number, help=peak)
 
 
-def horizon(args: argparse.Namespace) -> Horizon:
+def viewed(args: argparse.Namespace) -> Viewed:
     """The run that the options describe."""
     if args.epochs and args.steps:
         raise UserError("--epochs and --steps both give the run's length: write one of them")
     if args.peak_lr is not None and not 0 < args.peak_lr < float("inf"):
-        raise UserError(
-            f"--peak-lr must be a finite rate above 0, got {args.peak_lr:g}: write --peak-lr 1e-3"
-        )
+        got = f"got {args.peak_lr:g}: write --peak-lr 1e-3"
+        raise UserError(f"--peak-lr must be a finite rate above 0, {got}")
     per_epoch = args.steps_per_epoch or (10 if args.epochs else None)
     total = args.steps or (args.epochs * per_epoch if args.epochs and per_epoch else 1000)
     if total > MOST_STEPS:
         raise UserError(
             f"a run may have at most {MOST_STEPS:,} steps, got {total:,}: write a shorter --steps or --epochs"
         )
-    return Horizon(total, per_epoch, args.peak_lr)
+    return Viewed(total, per_epoch, args.peak_lr)
 
 
-def shared(args: argparse.Namespace) -> dict[str, Any]:
+def options_of_all(args: argparse.Namespace) -> dict[str, Any]:
     """The options of all the schedules."""
     return settings(args.pairs) | ({} if args.warmup is None else {"warmup": args.warmup})
 
@@ -108,11 +87,10 @@ def in_options() -> Iterator[None]:
     """Messages of the library with the command's options in place of arguments.
 
     >>> with in_options():
-    ...     raise UserError("a length in epochs (5ep) needs the steps per epoch: give per_epoch=..., or write steps")
+    ...     raise UserError("5ep needs the steps per epoch: give per_epoch=..., or write steps")
     Traceback (most recent call last):
     ...
-    preheat.core.errors.UserError: a length in epochs (5ep) needs the steps per epoch: give --steps-per-epoch
-    N, or write steps
+    preheat.core.errors.UserError: 5ep needs the steps per epoch: give --steps-per-epoch N, or write steps
     """
     try:
         yield
@@ -138,21 +116,19 @@ def schedule_words(words: Sequence[str], shared: Mapping[str, Any] | None = None
     made: dict[str, Rule] = {}
     for word in words:
         if word in made:
-            raise UserError(
-                f"each schedule is named once, got {word!r} twice: give one of them an option, such as "
-                f"{word}:at=left"
-            )
-        one = declared(word)
-        made[word] = build(
-            "schedule", one if word.startswith("@") else Spec(one.name, {**(shared or {}), **one.options})
-        )
+            write = f"give one of them an option, such as {word}:at=left"
+            raise UserError(f"each schedule is named once, got {word!r} twice: {write}")
+        one = schedule_spec(word)
+        if not word.startswith("@"):
+            one = Spec(one.name, {**(shared or {}), **one.options})
+        made[word] = build("schedule", one)
     return made
 
 
-def declared(word: str) -> Spec:
+def schedule_spec(word: str) -> Spec:
     """What a word says, before any default.
 
-    >>> declared("cosine:warmup=5%").json()
+    >>> schedule_spec("cosine:warmup=5%").json()
     {'name': 'cosine', 'warmup': '5%'}
     """
     if word.startswith("@"):
@@ -160,7 +136,7 @@ def declared(word: str) -> Spec:
 
         return read_schedule(word[1:])
     name, colon, text = word.partition(":")
-    if name in FUNCTIONS:
+    if name in RECIPES.split():
         raise UserError(
             f"a command line takes registered schedules and files, got {name!r}, a function of Python: "
             "save the .json() of the schedule that it gives as mine.json and write @mine.json"
@@ -174,10 +150,8 @@ def _options(word: str, text: str) -> dict[str, Any]:
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
         if not key or not equals or not given:
-            raise UserError(
-                f"a schedule's options are option=value, got {pair!r} in {word!r}: write "
-                "wsd:cooldown=20%,final=0.1"
-            )
+            write = "write wsd:cooldown=20%,final=0.1"
+            raise UserError(f"a schedule's options are option=value, got {pair!r} in {word!r}: {write}")
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")
         out[key] = value(given)
@@ -204,7 +178,6 @@ def _parts(word: str, text: str) -> list[str]:
                 break
             inside = inside[:-1]
     if inside:
-        raise UserError(
-            f"brackets must match, got {inside[-1]!r} alone in {word!r}: write step:milestones=[50%,75%]"
-        )
+        write = "write step:milestones=[50%,75%]"
+        raise UserError(f"brackets must match, got {inside[-1]!r} alone in {word!r}: {write}")
     return parts

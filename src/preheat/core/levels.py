@@ -62,6 +62,11 @@ class Rate:
 Level = float | Rate
 
 
+def written(value: Level) -> float:
+    """The number that stands in a level, be it a factor or a rate."""
+    return value.value if isinstance(value, Rate) else value
+
+
 def rate(value: float) -> Rate:
     """The absolute learning rate `value`."""
     return Rate(value)

@@ -111,6 +111,10 @@ class Registry:
         """Every known name, sorted. Nothing is imported."""
         return sorted({*self._shipped, *self._plugins, *self._objects})
 
+    def shipped(self) -> dict[str, str]:
+        """{name: module} of what the packages' own folders register, sorted. Nothing is imported."""
+        return {name: found.module for name, found in sorted(self._shipped.items())}
+
     def describe(self) -> dict[str, str]:
         """{name: one-line description}, sorted by name. Nothing shipped is imported."""
         lines = {name: f"from {entry.value}" for name, entry in self._plugins.items()}

@@ -1,5 +1,4 @@
-"""The gallery: every registered schedule on one page, with sliders, and the Python and command-line form of
-what they show.
+"""The gallery: every registered schedule on one page, with sliders and the text of what they show.
 
 The page draws with `schedules.js`, which holds the formulas once more; a schedule that has none there, such
 as one registered by a third party, is drawn here and stands still. Nothing on the page comes from outside of
@@ -26,30 +25,37 @@ from preheat.core.lengths import steps
 from preheat.core.registry import SCHEDULES
 from preheat.pictures.gallery_options import options
 from preheat.report.drawing.style import css_variables
-from preheat.schedules.algebra import excerpt, product, scaled, then
-from preheat.schedules.dampings import radam
-from preheat.schedules.decays import constant, cosine, linear
-from preheat.schedules.extending import extended
+from preheat.schedules.combine.excerpt import excerpt
+from preheat.schedules.combine.extended import extended
+from preheat.schedules.combine.product import product
+from preheat.schedules.combine.scaled import scaled
+from preheat.schedules.combine.then import then
 from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.resolved import Resolved
 from preheat.schedules.rule import Rule
-from preheat.schedules.stable import wsd
+from preheat.schedules.shapes.constant import constant
+from preheat.schedules.shapes.cosine import cosine
+from preheat.schedules.shapes.linear import linear
+from preheat.schedules.shapes.radam import radam
+from preheat.schedules.shapes.wsd import wsd
 from preheat.store.blobs import write_atomic
 
 TOTAL = 1000  # steps of the run that a picture which stands still shows
 FAMILIES = {
-    "Constant and decays": ("decays", "kdecay", "tangents", "rational", "roots", "hyperbolas"),
-    "Held, then down": ("stable", "powers", "drops"),
-    "Cycles": ("cycles", "warm_restarts", "triangles"),
-    "Tables and points": ("tables", "splines"),
-    "Warmups that follow from Adam's beta2": ("dampings",),
-    "Made of others": ("pieces", "algebra", "extending"),
+    "Constant and decays": "constant cosine exp_hyperbolic exponential hyperbolic inverse_sqrt inverse_time "
+    "k_decay linear polynomial rex tanh",
+    "Held, then down": "power_law step wsd",
+    "Cycles": "one_cycle restarts triangular",
+    "Tables and points": "spline tabulated",
+    "Warmups that follow from Adam's beta2": "gi_adam radam untuned_exponential untuned_linear",
+    "Made of others": "excerpt extended pieces product scaled then",
 }
 OTHERS = "Others"
-SCRIPTS = ("page.js", "schedules.js", "gallery.js")
+SHARED = ("page.css", "theme.js")  # with the reports
+SCRIPTS = ("theme.js", "schedules.js", "gallery.js")
 
 # what is made of other schedules has no sliders: how to write one, and the same thing
-EXAMPLES: dict[str, tuple[str, Callable[[], Rule]]] = {
+COMBINATIONS: dict[str, tuple[str, Callable[[], Rule]]] = {
     "pieces": (
         'Pieces([Piece("5%", 0, 1), Piece(None, 1, 0.3, "cosine"), Piece("20%", 0.3, 0, "1-sqrt")])',
         lambda: Pieces((Piece(0.05, 0, 1), Piece(None, 1, 0.3, "cosine"), Piece(0.2, 0.3, 0, "1-sqrt"))),  # type: ignore[arg-type]
@@ -71,7 +77,7 @@ EXAMPLES: dict[str, tuple[str, Callable[[], Rule]]] = {
 }
 
 
-class Card(NamedTuple):
+class ScheduleCard(NamedTuple):
     """A schedule on the page: its words, and the data of its sliders or of its picture."""
 
     name: str
@@ -86,7 +92,7 @@ class Family(NamedTuple):
     """Cards under one heading."""
 
     title: str
-    cards: list[Card]
+    cards: list[ScheduleCard]
 
 
 def write_gallery(path: str | Path, *, total: int = TOTAL, peak: float = 1.0) -> Path:
@@ -110,7 +116,7 @@ def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
     """The page, as one HTML text."""
     source = {name: _asset(name) for name in ("gallery.html", "page.css", "gallery.css", *SCRIPTS)}
     twins = set(re.findall(r"^TWINS\.(\w+) = ", source["schedules.js"], re.MULTILINE))
-    cards = [card(name, live=name in twins) for name in SCHEDULES.names()]
+    cards = [schedule_card(name, live=name in twins) for name in SCHEDULES.names()]
     families = [Family(title, [c for c in cards if c.family == title]) for title in (*FAMILIES, OTHERS)]
     environment = Environment(
         loader=DictLoader(source),
@@ -135,32 +141,29 @@ def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
 
 
 def _asset(name: str) -> str:
-    home = "preheat.report.drawing" if name == "page.css" else "preheat.pictures"
+    home = "preheat.report.drawing" if name in SHARED else "preheat.pictures"
     return files(home).joinpath(name).read_text(encoding="utf-8")
 
 
-def _data(cards: list[Card]) -> Markup:
+def _data(cards: list[ScheduleCard]) -> Markup:
     """What the script needs to know, safe inside a script element."""
     text = json.dumps({c.name: c.data for c in cards}, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def card(name: str, *, live: bool) -> Card:
+def schedule_card(name: str, *, live: bool) -> ScheduleCard:
     """The card of a registered schedule. live: the script can draw it."""
     made = SCHEDULES[name]
-    package, _, module = made.__module__.rpartition(".")
-    family = next(
-        (t for t, modules in FAMILIES.items() if package == SCHEDULES.package and module in modules), OTHERS
-    )
-    line, formula, more = described(getdoc(made) or "")
+    family = next((title for title, names in FAMILIES.items() if name in names.split()), OTHERS)
+    line, formula, more = docstring_parts(getdoc(made) or "")
     data = {"options": [o.json() for o in options(made)]} if live else _still(name)
-    return Card(name, family, line, formula, more, data)
+    return ScheduleCard(name, family, line, formula, more, data)
 
 
-def described(doc: str) -> tuple[str, str, str]:
+def docstring_parts(doc: str) -> tuple[str, str, str]:
     """A docstring as its first line, the sentence with the formula, and all that is no example.
 
-    >>> described("Half.\\n\\ns = 1/2: a half. Or so.\\n\\n>>> 1 / 2\\n0.5\\n\\nSomebody 1999.")
+    >>> docstring_parts("Half.\\n\\ns = 1/2: a half. Or so.\\n\\n>>> 1 / 2\\n0.5\\n\\nSomebody 1999.")
     ('Half.', 's = 1/2: a half.', 's = 1/2: a half. Or so.\\n\\nSomebody 1999.')
     """
     line, *rest = [p for p in doc.split("\n\n") if not p.lstrip().startswith(">>>")]
@@ -177,28 +180,24 @@ def _coded(text: str) -> Markup:
 def _still(name: str) -> dict[str, Any]:
     """A picture that stands still and its texts; or, where the defaults don't make a schedule, the reason."""
     try:
-        text, make = EXAMPLES.get(name, (f"{name}()", lambda: SCHEDULES.build(name, {})))
+        text, make = COMBINATIONS.get(name, (f"{name}()", lambda: SCHEDULES.build(name, {})))
         schedule = make()
         rate = schedule.resolve(TOTAL)
     except UserError as error:
         return {"rule": str(error)}
     if not isinstance(rate, Resolved):
-        return {
-            "rule": f"only schedules that have segments are drawn here, got {name}: subclass "
-            "preheat.schedules.rule.Rule"
-        }
-    texts = (
-        {"python": text, "json": json.dumps(schedule.json())}
-        if name in EXAMPLES
-        else {"python": text, "shell": name}
-    )
+        subclass = "subclass preheat.schedules.rule.Rule"
+        return {"rule": f"only schedules that have segments are drawn here, got {name}: {subclass}"}
+    texts = {"python": text, "shell": name}
+    if name in COMBINATIONS:
+        texts = {"python": text, "json": json.dumps(schedule.json())}
     return {"texts": texts, **points(rate)}
 
 
 def points(rate: Resolved) -> dict[str, Any]:
     """{"x": steps, "y": factors, "marks": [[step, label, factor], ...]}; a jump has two points at one x.
 
-    >>> from preheat.schedules.decays import linear
+    >>> from preheat.schedules.shapes.linear import linear
     >>> points(linear().resolve(4))["y"][::30]
     [1.0, 0.75, 0.5, 0.25, 0.0]
     """

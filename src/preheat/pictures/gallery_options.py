@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from preheat.core.lengths import Length, snug
 from preheat.schedules.curves import CURVES
-from preheat.schedules.tables import BETWEEN
+from preheat.schedules.shapes.tabulated import BETWEEN
 
 Values = tuple[Any, ...]
 
@@ -41,10 +41,8 @@ VALUES: dict[str, Values] = {
 }
 # where a card opens what has no default, or, of a warmup, the default 0
 OPENING = {"warmup": 5, "period": 25, "timescale": 20, "rise": 10, "onset": 20, "upper": 2, "k": 2}
-ABOVE_0 = {
-    ("exponential", "final"),
-    ("exp_hyperbolic", "infimum"),
-}  # levels that an exponential decay can't end at
+# levels that an exponential decay can't end at
+ABOVE_0 = {("exponential", "final"), ("exp_hyperbolic", "infimum")}
 UNSEEN = ("at", "every")  # the curve is the same
 SHAPE = ("warmup_curve", "warmup_start", "warmup_power")
 KINDS = {"Length": "share", "Level": "number", "float": "number", "str": "text", "bool": "flag"}
@@ -75,8 +73,7 @@ class Option(NamedTuple):
 
 
 def options(schedule: type) -> list[Option]:
-    """The options that the page has a control for, in the order of a call; those of the warmup's shape
-    last."""
+    """The options that have a control, in the order of a call; those of the warmup's shape last."""
     assert dataclasses.is_dataclass(schedule), schedule
     fields = [f for f in dataclasses.fields(schedule) if f.name not in UNSEEN]
     names = {f.name for f in fields}
@@ -92,11 +89,9 @@ def _option(field: dataclasses.Field[Any], names: set[str], *, above: bool) -> O
     paired = curve if curve != field.name and curve in names else None
     values = _values(field.name, kind, default, required=required, paired=bool(paired))
     values = values[1:] if above else values
-    start = (
-        OPENING.get(field.name, values[0])
-        if required or (field.name == "warmup" and not default)
-        else default
-    )
+    start = default
+    if required or (field.name == "warmup" and not default):
+        start = OPENING.get(field.name, values[0])
     if paired:
         start = 1
     return Option(field.name, kind, values, default, start, required, paired, field.name in SHAPE)

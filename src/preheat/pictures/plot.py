@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preheat.core.errors import UserError, explain, unknown
 from preheat.core.protocols import Schedule
+from preheat.schedules.curves import Array
 from preheat.schedules.resolved import Boundary, Resolved
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-Array = NDArray[np.float64]
-Unit = Literal["steps", "epochs", "progress"]
+AxisUnit = Literal["steps", "epochs", "progress"]
 
 # Okabe and Ito 2008: told apart with every common colour blindness. Their yellow is left out: it is faint on
 # white.
@@ -45,7 +44,7 @@ class Mark(NamedTuple):
     label: str
 
 
-class Line(NamedTuple):
+class Plotted(NamedTuple):
     """One schedule, ready to be drawn: the curve x, y: [n]; the updates' own rates; the boundaries."""
 
     x: Array
@@ -61,9 +60,9 @@ def schedule_data(
     total: int,
     per_epoch: float | None = None,
     peak: float = 1.0,
-    unit: Unit = "steps",
-) -> dict[str, Line]:
-    """{label: Line} of schedules on a run of `total` steps.
+    unit: AxisUnit = "steps",
+) -> dict[str, Plotted]:
+    """{label: Plotted} of schedules on a run of `total` steps.
 
     y is `peak` times the factor; x counts `unit`. A jump has two points at one x. Of a run of at most 60
     steps every update is a dot, at the place where it takes its factor.
@@ -88,13 +87,13 @@ def schedule_data(
     }
 
 
-def _line(rate: Any, *, peak: float, scale: float) -> Line:
+def _line(rate: Any, *, peak: float, scale: float) -> Plotted:
     assert isinstance(rate, Resolved), f"schedule_data draws preheat's schedules, got {rate!r}"
     t, y = _held(rate) if rate.schedule.every == "epoch" else _shape(rate)
     k = np.arange(rate.total if rate.total <= DOTS else 0, dtype=np.float64)
     dots: Array = peak * rate(k)
     marks = tuple(Mark(b.step / scale, peak * _factor(rate, b), b.label) for b in rate.boundaries())
-    return Line(t / scale, peak * y, rate.positions(k) / scale, dots, marks)
+    return Plotted(t / scale, peak * y, rate.positions(k) / scale, dots, marks)
 
 
 def _factor(rate: Resolved, boundary: Boundary) -> float:
@@ -103,7 +102,7 @@ def _factor(rate: Resolved, boundary: Boundary) -> float:
 
 
 def _shape(rate: Resolved) -> tuple[Array, Array]:
-    """The curve itself on an even grid and at every boundary, where it is given before and after."""
+    """The curve on an even grid and at every boundary, where it is given before and after."""
     corners = np.unique([b.step for b in rate.boundaries()])
     grid = np.setdiff1d(np.linspace(0.0, rate.total, POINTS + 1), corners)
     after, before = corners[:-1], corners[1:]
@@ -129,7 +128,7 @@ def schedule_figure(
     per_epoch: float | None = None,
     peak: float = 1.0,
     log: bool = False,
-    unit: Unit = "steps",
+    unit: AxisUnit = "steps",
 ) -> Figure:
     """A figure of schedules overlaid, with the rate at each boundary.
 
@@ -146,9 +145,8 @@ def schedule_figure(
     ax = fig.add_subplot()
     for i, (label, line) in enumerate(lines.items()):
         colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
-        wide = 1.8 + 1.6 * _covers(
-            line, list(lines.values())[i + 1 :], peak=peak
-        )  # what is covered shows at both sides
+        # what is covered shows at both sides
+        wide = 1.8 + 1.6 * _covers(line, list(lines.values())[i + 1 :], peak=peak)
         ax.plot(line.x, line.y, color=colour, linestyle=dash, linewidth=wide, label=label, gid=f"line-{i}")
         ax.plot(line.dot_x, line.dot_y, color=colour, linestyle="", marker=".", markersize=5)
     _dress(ax, lines, peak=peak, log=log)
@@ -159,14 +157,13 @@ def schedule_figure(
     return fig
 
 
-def _covers(line: Line, later: list[Line], *, peak: float) -> int:
+def _covers(line: Plotted, later: list[Plotted], *, peak: float) -> int:
     """How many of the lines drawn later lie on a third of this one or more, at most 2."""
-    return min(
-        2, sum(bool((abs(np.interp(line.x, o.x, o.y) - line.y) < 4e-3 * peak).mean() >= 1 / 3) for o in later)
-    )
+    apart = [abs(np.interp(line.x, o.x, o.y) - line.y) for o in later]
+    return min(2, sum(bool((gap < 4e-3 * peak).mean() >= 1 / 3) for gap in apart))
 
 
-def _dress(ax: Axes, lines: Mapping[str, Line], *, peak: float, log: bool) -> None:
+def _dress(ax: Axes, lines: Mapping[str, Plotted], *, peak: float, log: bool) -> None:
     """Limits, scale, grid and frame. The room above the peak is for words."""
     ends = [line.x[-1] for line in lines.values()]
     ax.set_xlim(-0.015 * max(ends), 1.015 * max(ends))
@@ -191,13 +188,8 @@ def _legend(fig: Figure, labels: list[str]) -> None:
     columns = max(1, min(len(labels), 100 // (widest + 8)))
     rows = math.ceil(len(labels) / columns)
     size = 9 if widest < 90 else 6
-    fig.legend(
-        loc="outside upper left",
-        ncols=math.ceil(len(labels) / rows),
-        frameon=False,
-        fontsize=size,
-        borderaxespad=0.2,
-    )
+    evenly = math.ceil(len(labels) / rows)
+    fig.legend(loc="outside upper left", ncols=evenly, frameon=False, fontsize=size, borderaxespad=0.2)
 
 
 _NEAR = (
@@ -214,9 +206,8 @@ _CROSSED = 16  # words that cover this many points of lines, 3 pixels apart, are
 _PLACES = [(x * far, y * far, ha, va) for far in (1.0, 1.6, 2.2) for x, y, ha, va in _NEAR]
 
 
-def _label_marks(fig: Figure, lines: list[Line]) -> None:
-    """A ring at each boundary, and its words where they cover no other words and as little as possible of the
-    lines.
+def _label_marks(fig: Figure, lines: list[Plotted]) -> None:
+    """A ring at each boundary, and its words where they cover no others and little of the lines.
 
     Words for which no good place is left are dropped; the ring stays.
     """
@@ -232,16 +223,8 @@ def _label_marks(fig: Figure, lines: list[Line]) -> None:
         colour = COLOURS[i % len(COLOURS)]
         marks = line.marks if len(line.marks) <= MARKS else (line.marks[0], line.marks[-1])
         seen = [m for m in marks if low <= m.y <= high]
-        ax.plot(
-            [m.x for m in seen],
-            [m.y for m in seen],
-            linestyle="",
-            marker="o",
-            ms=4.5,
-            mfc="white",
-            mec=colour,
-            zorder=4,
-        )
+        x, y = [m.x for m in seen], [m.y for m in seen]
+        ax.plot(x, y, linestyle="", marker="o", ms=4.5, mfc="white", mec=colour, zorder=4)
         for mark in seen:
             words = _words(mark, alone=len(lines) == 1)
             where = (words, f"{mark.x / ax.get_xlim()[1]:.2f}")
@@ -270,28 +253,17 @@ def _put(ax: Axes, mark: Mark, *, words: str, scene: tuple[str, Array, list[Bbox
     from matplotlib.patheffects import withStroke
 
     colour, points, taken = scene
-    halo = withStroke(linewidth=2.5, foreground="white")
+    halo, frame = withStroke(linewidth=2.5, foreground="white"), ax.bbox
+    style: dict[str, Any] = {"color": colour, "fontsize": 8, "path_effects": [halo], "zorder": 5}
     best: tuple[int, Annotation, Bbox] | None = None
     for dx, dy, ha, va in _PLACES:
-        style: dict[str, Any] = {
-            "ha": ha,
-            "va": va,
-            "color": colour,
-            "fontsize": 8,
-            "path_effects": [halo],
-            "zorder": 5,
-        }
-        text = ax.annotate(words, (mark.x, mark.y), (dx, dy), textcoords="offset points", **style)
+        place = {"xytext": (dx, dy), "textcoords": "offset points", "ha": ha, "va": va}
+        text = ax.annotate(words, (mark.x, mark.y), **place, **style)
         box = text.get_window_extent()
-        inside = (
-            ax.bbox.x0 + 4 <= box.x0
-            and box.x1 <= ax.bbox.x1
-            and ax.bbox.y0 <= box.y0
-            and box.y1 <= ax.bbox.y1
-        )
-        hits = int(
-            ((points > (box.x0 - 3, box.y0 - 2)) & (points < (box.x1 + 3, box.y1 + 2))).all(axis=1).sum()
-        )
+        wide = frame.x0 + 4 <= box.x0 and box.x1 <= frame.x1
+        inside = wide and frame.y0 <= box.y0 and box.y1 <= frame.y1
+        near = (points > (box.x0 - 3, box.y0 - 2)) & (points < (box.x1 + 3, box.y1 + 2))
+        hits = int(near.all(axis=1).sum())
         free = inside and not any(box.overlaps(other) for other in taken)
         if free and hits < (best[0] if best else _CROSSED):
             if best:
@@ -305,15 +277,13 @@ def _put(ax: Axes, mark: Mark, *, words: str, scene: tuple[str, Array, list[Bbox
 
 
 def save_figure(fig: Figure, path: str | Path) -> Path:
-    """Write the figure as PNG, SVG or PDF, by the suffix; equal figures give equal bytes. The path comes
-    back."""
+    """Write the figure as PNG, SVG or PDF, by the suffix; equal figures give equal bytes."""
     from matplotlib import rc_context
 
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"a picture is .png, .svg or .pdf, got {str(path)!r}: write {file.stem or 'schedule'}.png"
-        )
+        write = f"write {file.stem or 'schedule'}.png"
+        raise UserError(f"a picture is .png, .svg or .pdf, got {str(path)!r}: {write}")
     if not file.parent.is_dir():
         raise UserError(f"a picture needs a folder that exists, got {str(file.parent)!r}: make it first")
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(file.suffix.lower())

@@ -230,7 +230,7 @@ TWINS.tabulated = after((o, W, T) => {
     const b = places[i + 1], y = heights[i], z = heights[i + 1];
     return { begin: a, end: b, kind: y < z ? "rise" : y > z ? "decay" : "hold", f: (t) => (y * (b - t) + z * (t - a)) / (b - a) };
   });
-}, { check: (o) => must(!o.warmup || o.values[0] === 1, `after a warmup a table must begin at 1, got ${o.values[0]}: put the rise into the values`) });
+}, { check: (o) => must(!o.warmup || o.values[0] === 1, `after a warmup the values must begin at 1, got ${o.values[0]}: put the rise into them`) });
 
 // PCHIP's slopes: a weighted harmonic mean of both sides, 0 at an extreme; at an end that of a parabola, bent back.
 const slopes = (x, y) => {
@@ -259,7 +259,7 @@ TWINS.spline = after((o, W, T) => {
   return [ends[0], ...inside, ends[1]].filter(({ begin, end }) => begin < end);
 }, { check: (o) => {
   must(o.places.length === o.factors.length, `a spline needs as many places as factors, two or more, got ${o.places.length} and ${o.factors.length}: write places=['0%', '100%'], factors=[1, 0]`);
-  must(!o.warmup || o.factors[0] === 1, `after a warmup a spline must begin at 1, got ${o.factors[0]}: put the rise into its points`);
+  must(!o.warmup || o.factors[0] === 1, `after a warmup the factors must begin at 1, got ${o.factors[0]}: put the rise into them`);
 }, places: true });
 
 // Damping factors: they have no warmup and count steps, whatever the run's length.

@@ -2,22 +2,24 @@
 final.
 
 A named schedule is a frozen dataclass whose class bears its registered name, so that what a user types, the
-repr, the registry and the JSON are one word. It says what follows the warmup in `body`, as pieces; or, where
-that is not piecewise, overrides `segments`.
+repr, the registry and the JSON are one word. It says what follows the warmup in `body`, as pieces; where that
+is a form of its own, in `decay`; or it overrides `segments`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
-from preheat.core.levels import Level, Rate, level
+from preheat.core.levels import Level, level, written
 from preheat.schedules.curves import check_curve
-from preheat.schedules.pieces import Piece, Pieces, number, place, tidy_length
-from preheat.schedules.resolved import Horizon, Segment
+from preheat.schedules.form import Form, Segment, Span
+from preheat.schedules.horizon import Horizon
+from preheat.schedules.pieces import Piece, Pieces, place, real, tidy_length
 from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import check_sampling
 
@@ -46,28 +48,28 @@ class Named(Rule):
         for f in fields(self):
             object.__setattr__(self, f.name, tidied(f.name, getattr(self, f.name), str(f.type)))
         check_sampling(self.at, self.every)
-        if self.warmup_curve == "constant":
-            if self.warmup_power is not None:
-                raise UserError(
-                    f"a constant warmup has no power, got warmup_power={self.warmup_power:g}: leave "
-                    "warmup_power out"
-                )
-        else:
-            start = self.warmup_start.value if isinstance(self.warmup_start, Rate) else self.warmup_start
-            check_curve(
-                self.warmup_curve, start, power=self.warmup_power, called=("warmup_curve", "warmup_power")
-            )
+        if self.warmup_curve != "constant":
+            names = ("warmup_curve", "warmup_power")
+            check_curve(self.warmup_curve, written(self.warmup_start), power=self.warmup_power, called=names)
+        elif self.warmup_power is not None:
+            given = f"warmup_power={self.warmup_power:g}"
+            raise UserError(f"a constant warmup has no power, got {given}: leave warmup_power out")
         self.body()
 
     @abstractmethod
     def body(self) -> tuple[Piece, ...]:
         """The pieces after the warmup; they are built, and so checked, when the schedule is."""
 
+    def decay(self, span: Span, run: Horizon) -> Form | None:
+        """The form that a piece of the body stands for on its span; None for the piece itself."""
+        return None
+
     def pieces(self) -> Pieces:
         """The same schedule written as pieces. Errors: UserError where pieces can't say what it does."""
-        if type(self).segments is not Named.segments:
+        mine = type(self)
+        if mine.segments is not Named.segments or mine.decay is not Named.decay:
             raise UserError(
-                f"{type(self).__name__} can't be written as pieces, got {self}: use the schedule itself"
+                f"{mine.__name__} can't be written as pieces, got {self}: use the schedule itself"
             )
         return Pieces(self.warmup_pieces() + self.body(), at=self.at, every=self.every)
 
@@ -81,26 +83,35 @@ class Named(Rule):
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """Warmup and body at their places on [0, T]."""
-        placed = place(self.warmup_pieces() + self.body(), run)
-        if self.warmup and placed[0].kind in ("hold", "stable"):  # a warmup that holds its start is one too
-            return (placed[0]._replace(kind="warmup"), *placed[1:])
-        return placed
+        first, *rest = place(self.warmup_pieces() + self.body(), run)
+        if self.warmup and first.kind in ("hold", "stable"):  # a warmup that holds its start is one too
+            first = first._replace(kind="warmup")
+        return tuple(s if s.kind == "warmup" else self._formed(s, run) for s in (first, *rest))
+
+    def _formed(self, segment: Segment, run: Horizon) -> Segment:
+        form = self.decay(segment.span, run)
+        return segment if form is None else segment._replace(kind="decay", form=form)
+
+    def warmed(self, run: Horizon) -> tuple[tuple[Segment, ...], Span]:
+        """The warmup at its place, if there is one, and the span that it leaves."""
+        warm = tuple(s for s in Named.segments(self, run) if s.kind == "warmup")
+        return warm, Span(warm[0].span.end if warm else 0.0, float(run.total))
 
     def __str__(self) -> str:
-        said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-        return type(self).__name__ + (
-            f"({', '.join(f'{k}={_short(v)}' for k, v in said.items())})" if said else ""
-        )
+        return called(self, _short)
 
 
-def floor_ratio(value: Level) -> Level:
-    """`final`, checked: the floor is a factor of the peak rate and not above it, or a rate."""
-    if not isinstance(value, Rate) and not 0 <= value <= 1:
-        raise UserError(
-            f"final is the floor as a factor of the peak rate, from 0 to 1, got {value:g}: write 0.1 for a "
-            "tenth of the peak"
-        )
-    return value
+def called(one: Any, show: Callable[[Any], str] = str, *, first: str = "") -> str:
+    """A dataclass as the call that makes it: its name, and what is not at its default, `first` in front."""
+    given = {f.name: getattr(one, f.name) for f in fields(one) if getattr(one, f.name) != f.default}
+    inside = [f"{name}={show(given[name])}" for name in sorted(given, key=lambda name: name != first)]
+    return f"{type(one).__name__}({', '.join(inside)})" if given else type(one).__name__
+
+
+def above_0(name: str, value: Length | None, write: str) -> None:
+    """Raise `UserError` where a length is given and 0. write: what to write instead."""
+    if value is not None and not value:
+        raise UserError(f"{name} must be above 0, got {value}: write {write}")
 
 
 def tidied(name: str, value: Any, kind: str) -> Any:
@@ -112,7 +123,7 @@ def tidied(name: str, value: Any, kind: str) -> Any:
         return tidy_length(value)
     if kind == "Level":
         return level(name, value)
-    return number(name, value) if kind == "float" else value
+    return real(name, value) if kind == "float" else value
 
 
 def _short(value: Any) -> str:

@@ -13,10 +13,11 @@ import numpy as np
 from preheat.core.canon import plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, is_number, length, snug, steps
-from preheat.core.levels import Level, Rate, level
+from preheat.core.levels import Level, Rate, level, written
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array, check_curve
-from preheat.schedules.resolved import Horizon, Segment, Span
+from preheat.schedules.form import Form, Segment, Span
+from preheat.schedules.horizon import Horizon
 from preheat.schedules.rule import Rule
 from preheat.schedules.sampling import check_sampling
 
@@ -28,7 +29,7 @@ def tidy_length(value: Any) -> Length:
     return length(value) or steps(0)
 
 
-def number(name: str, value: Any) -> float:
+def real(name: str, value: Any) -> float:
     """`value` as a finite float, or the error that says which option is wrong."""
     if not is_number(value):
         raise UserError(f"{name} must be a finite number, got {value!r}: write {name}=0.1")
@@ -36,7 +37,7 @@ def number(name: str, value: Any) -> float:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(Form):
     """One piece: from factor `start` to factor `end` over `length`, along `curve`.
 
     length: `0.05` or `"5%"` of the run, `500` steps, `"5ep"`, or None for the rest of the run.
@@ -58,16 +59,13 @@ class Piece:
         object.__setattr__(self, "length", None if self.length is None else tidy_length(self.length))
         object.__setattr__(self, "start", level("start of a piece", self.start))
         object.__setattr__(self, "end", level("end of a piece", self.end))
-        object.__setattr__(self, "power", None if self.power is None else number("power", self.power))
-        lowest = min(x.value if isinstance(x, Rate) else x for x in (self.start, self.end))
-        check_curve(self.curve, lowest, power=self.power)
+        object.__setattr__(self, "power", None if self.power is None else real("power", self.power))
+        check_curve(self.curve, min(written(self.start), written(self.end)), power=self.power)
 
     @property
     def ends(self) -> tuple[float, float]:
         """Its factors at both ends."""
-        assert not isinstance(self.start, Rate) and not isinstance(self.end, Rate), (
-            "a piece must be settled first"
-        )
+        assert isinstance(self.start, float) and isinstance(self.end, float), "a piece must be settled first"
         return self.start, self.end
 
     def settled(self, run: Horizon) -> Piece:
@@ -77,22 +75,16 @@ class Piece:
         return replace(self, start=run.factor(self.start), end=run.factor(self.end))
 
     def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """The factors at positions `t` when the piece lies on `span`."""
         start, end = self.ends
-        low, high = (start, end) if start < end else (end, start)
+        low, high = sorted(self.ends)
         if low == high:
             return np.full(np.shape(t), high)
-        x = (t - span.begin if start < end else span.end - t) / (span.end - span.begin)
+        x = (t - span.begin if start < end else span.end - t) / span.length
         return CURVES[self.curve].value(x, low, high, self.power or 1.0)
 
     def area(self, span: Span) -> float:
-        """The integral over `span`."""
         low, high = sorted(self.ends)
-        return (span.end - span.begin) * CURVES[self.curve].mean(low, high, self.power or 1.0)
-
-    def jumps(self, span: Span) -> list[float]:
-        """None: a piece is continuous."""
-        return []
+        return span.length * CURVES[self.curve].mean(low, high, self.power or 1.0)
 
     def json(self) -> dict[str, Any]:
         """The fields; `power` only where the curve has one."""
@@ -103,10 +95,10 @@ class Piece:
     def __str__(self) -> str:
         start, end = (f"{x:g}" if isinstance(x, float) else str(x) for x in (self.start, self.end))
         span = start if start == end else f"{start} to {end}"
+        length = "rest" if self.length is None else self.length
         shape = "" if self.curve == "linear" else f" {self.curve}"
-        return f"{'rest' if self.length is None else self.length} {span}{shape}" + (
-            f" power {self.power:g}" if self.power else ""
-        )
+        power = f" power {self.power:g}" if self.power else ""
+        return f"{length} {span}{shape}{power}"
 
 
 def piece(value: Any) -> Piece:
@@ -114,10 +106,8 @@ def piece(value: Any) -> Piece:
     if isinstance(value, Piece):
         return value
     if not isinstance(value, Mapping):
-        raise UserError(
-            f"a piece is Piece(length, start, end) or its fields, got {value!r}: write {{length: 5%, start: "
-            f"0, end: 1}}"
-        )
+        write = "write {length: 5%, start: 0, end: 1}"
+        raise UserError(f"a piece is Piece(length, start, end) or its fields, got {value!r}: {write}")
     known = [f.name for f in fields(Piece)]
     for key in value:
         if key not in known:
@@ -158,15 +148,12 @@ class Pieces(Rule):
             raise UserError("a schedule needs at least one piece, got none: write [Piece(None, 1, 1)]")
         rests = [str(p) for p in self.pieces if p.length is None]
         if len(rests) > 1:
-            raise UserError(
-                f"only one piece can be the rest of the run, got {len(rests)} ({'; '.join(rests)}): give "
-                "lengths"
-            )
+            got = f"{len(rests)} ({'; '.join(rests)})"
+            raise UserError(f"only one piece can be the rest of the run, got {got}: give lengths")
         levels = [x for p in self.pieces for x in (p.start, p.end)]
         if not any(isinstance(x, Rate) for x in levels) and max(levels) != 1.0:  # type: ignore[type-var]
             raise UserError(
-                f"a schedule's highest factor must be 1, got {self}: let a piece reach 1 and change peak_lr "
-                "instead"
+                f"a schedule's highest factor must be 1, got {self}: let a piece reach 1, and change peak_lr"
             )
 
     @property
@@ -183,43 +170,34 @@ class Pieces(Rule):
         return Length(math.fsum(n.value for n in known), units.pop()) if known else steps(0)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
-        """The pieces at their places on [0, T]."""
         return place(self.pieces, run)
 
     def json(self) -> dict[str, Any]:
         """`{"name": "pieces", "pieces": [...], "at": ..., "every": ...}`."""
-        return {
-            "name": "pieces",
-            "pieces": [p.json() for p in self.pieces],
-            "at": self.at,
-            "every": self.every,
-        }
+        return {**super().json(), "name": "pieces"}
 
     def __str__(self) -> str:
         more = [
-            f"{k}={v}"
-            for k, v, usual in (("at", self.at, "mid"), ("every", self.every, "step"))
-            if v != usual
+            f"{f.name}={getattr(self, f.name)}"
+            for f in fields(self)[1:]
+            if getattr(self, f.name) != f.default
         ]
-        return "pieces(" + ", ".join([*map(str, self.pieces), *more]) + ")"
+        return f"pieces({', '.join([*map(str, self.pieces), *more])})"
 
 
 def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
     """The pieces at their places on [0, T]; those of length 0 vanish.
 
-    >>> place((Piece(20, 0, 1), Piece(None, 1, 0)), Horizon(10, None))
+    >>> place((Piece(20, 0, 1), Piece(None, 1, 0)), Horizon(10, None))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    preheat.core.errors.UserError: a schedule's pieces must fit in the run, got warmup 20 = 20 steps of 10:
-    shorten them or lengthen the run"""  # noqa: E501
+    preheat.core.errors.UserError: a schedule's pieces must fit in the run, got warmup 20 = 20 steps...
+    """
     pieces = tuple(p.settled(run) for p in pieces)
     given = [None if p.length is None else run.steps(p.length) for p in pieces]
     used = math.fsum(n for n in given if n is not None)
-    got = (
-        " + ".join(f"{k} {p.length}" for k, p in zip(_kinds(pieces), pieces, strict=True) if p.length)
-        or "nothing"
-    )
-    got = f"{got} = {used:g} steps of {run.total:g}"
+    parts = [f"{k} {p.length}" for k, p in zip(_kinds(pieces), pieces, strict=True) if p.length]
+    got = f"{' + '.join(parts) or 'nothing'} = {used:g} steps of {run.total:g}"
     if used > run.total * (1 + _CLOSE):
         raise UserError(
             f"a schedule's pieces must fit in the run, got {got}: shorten them or lengthen the run"
@@ -228,11 +206,10 @@ def place(pieces: tuple[Piece, ...], run: Horizon) -> tuple[Segment, ...]:
         raise UserError(
             f"a schedule's pieces must fill the run, got {got}: write None for the length that is the rest"
         )
-    spans = [
-        (span, p) for span, p in zip(_spans(given, run.total), pieces, strict=True) if _kept(span, p, got=got)
-    ]
-    kinds = _kinds([p for _, p in spans])
-    return tuple(Segment(span, kind, p) for (span, p), kind in zip(spans, kinds, strict=True))
+    placed = zip(_spans(given, run.total), pieces, strict=True)
+    kept = [(span, p) for span, p in placed if _kept(span, p, got=got)]
+    kinds = _kinds([p for _, p in kept])
+    return tuple(Segment(span, kind, p) for (span, p), kind in zip(kept, kinds, strict=True))
 
 
 def _rises(one: Piece) -> bool:

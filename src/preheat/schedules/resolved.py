@@ -15,105 +15,48 @@ which the update lies. Past the end the last update's value holds.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, Sizes, is_number, length
-from preheat.core.levels import Level, Rate
+from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import Array
-from preheat.schedules.sampling import AT, whole, whole_steps
+from preheat.schedules.form import Segment
+from preheat.schedules.horizon import Horizon
+from preheat.schedules.sampling import AT, whole_steps
 
 _BLOCK = 32_768  # updates tabulated at once: their arrays stay in the cache
 
 
-class Span(NamedTuple):
-    """A stretch of the run, in steps."""
-
-    begin: float
-    end: float
-
-
-class Form(Protocol):
-    """What a schedule does on a span."""
-
-    def value(self, t: Array, span: Span, *, after: bool) -> Array:
-        """Factors at positions `t`; at a jump the value after it, or before it."""
-        ...
-
-    def area(self, span: Span) -> float:
-        """The exact integral over the span."""
-        ...
-
-    def jumps(self, span: Span) -> list[float]:
-        """Positions strictly inside the span where the value jumps."""
-        ...
-
-
-class Segment(NamedTuple):
-    """A form at its place; `kind` is a word for pictures: warmup, stable, decay, cooldown, ..."""
-
-    span: Span
-    kind: str
-    form: Form
-
-
-class Horizon(NamedTuple):
-    """What a schedule learns of its run: `total` steps (T), how many make an epoch, the peak rate, what a
-    step holds."""
-
-    total: float
-    per_epoch: float | None
-    peak: float | None = None
-    samples: float | None = None
-    tokens: float | None = None
-
-    def steps(self, n: Length) -> float:
-        """A length in steps, a real number."""
-        return n.resolve(self.total, self.per_epoch, Sizes(self.samples, self.tokens))
-
-    def factor(self, given: Level) -> float:
-        """A level as a factor of the peak rate."""
-        return given.factor(self.peak) if isinstance(given, Rate) else given
-
-
 class Boundary(NamedTuple):
-    """A place where something begins or ends: the position in steps, words, the factor there (after a
-    jump)."""
+    """Where something begins or ends: the position in steps, words, the factor there (after a jump)."""
 
     step: float
     label: str
     factor: float
 
 
-class Placeable(Protocol):
-    """What `resolved` asks of a schedule."""
+class Placeable(ABC):
+    """What `resolved` asks of a schedule.
 
-    @property
-    def peaks(self) -> bool:
-        """Whether its highest factor is 1."""
-        ...
+    peaks: whether the highest factor is 1. at: left, mid or right. every: step or epoch.
+    """
 
-    @property
-    def at(self) -> str:
-        """left, mid or right."""
-        ...
+    peaks: ClassVar[bool] = True
+    at: str
+    every: str
 
-    @property
-    def every(self) -> str:
-        """step or epoch."""
-        ...
-
+    @abstractmethod
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         """What it does, and where, on [0, T]."""
-        ...
 
+    @abstractmethod
     def json(self) -> dict[str, Any]:
         """Its name and options."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -160,10 +103,8 @@ class Resolved:
         """The factors of all updates: [T]."""
         out, after = np.empty(self.total), self.schedule.at != "right"
         for begin in range(0, self.total, _BLOCK):
-            end = min(begin + _BLOCK, self.total)
-            out[begin:end] = self._in_order(
-                self.positions(np.arange(begin, end, dtype=np.float64)), after=after
-            )
+            k = np.arange(begin, min(begin + _BLOCK, self.total), dtype=np.float64)
+            out[begin : begin + k.size] = self._in_order(self.positions(k), after=after)
         return out
 
     def positions(self, k: Array) -> Array:
@@ -175,8 +116,7 @@ class Resolved:
         return np.minimum((np.floor_divide(k, self.per_epoch) + offset) * self.per_epoch, self.total)
 
     def curve(self, t: Any, after: bool = True) -> Array:
-        """s(t) at real positions t in [0, T], before any sampling; at a jump the value after (or before)
-        it."""
+        """s(t) at real positions t in [0, T], before any sampling; at a jump the value after, or before."""
         place = np.asarray(t, dtype=np.float64)
         if len(self.segments) == 1:
             return self._on(self.segments[0], place, after=after)
@@ -220,12 +160,11 @@ class Resolved:
         >>> [round(longer(k), 3) for k in (0, 49, 50, 53, 199)]
         [1.0, 0.516, 0.5, 0.484, 0.0]
         """
-        from preheat.schedules.extending import extended
-        from preheat.schedules.rule import Rule
-
-        assert isinstance(self.schedule, Rule)
-        longer, run = extended(self.schedule, was=self.total, place=at, how=how, **options), self.run
-        return longer.resolve(total, run.per_epoch, peak=run.peak, samples=run.samples, tokens=run.tokens)
+        options |= {"was": self.total, "place": at, "how": how}
+        longer = SCHEDULES["extended"](self.schedule, **options)
+        known = {k: v for k, v in self.run._asdict().items() if k != "total"}
+        out: Resolved = longer.resolve(total, **known)
+        return out
 
     def sparkline(self, width: int = 60) -> str:
         """The shape as one line of text.
@@ -253,16 +192,14 @@ class Resolved:
             if s.span.begin > 0:
                 label = f"{before} ends" if before == "warmup" else f"{s.kind} starts"
                 marks.append((s.span.begin, "drop" if s.kind == "drop" else label))
-            marks += [
-                (x, "drop" if self.curve(x, after=False) >= self.curve(x) else "jump")
-                for x in s.form.jumps(s.span)
-            ]
+            for x in s.form.jumps(s.span):
+                falls = self.curve(x, after=False) >= self.curve(x)
+                marks.append((x, "drop" if falls else "jump"))
             before = s.kind
-        places = np.array([x for x, _ in marks])
-        inner = [
-            Boundary(x, label, float(y)) for (x, label), y in zip(marks, self.curve(places), strict=True)
-        ]
-        return [*inner, Boundary(float(self.total), "end", float(self.curve(float(self.total), after=False)))]
+        factors = self.curve([x for x, _ in marks]).tolist()
+        inner = [Boundary(x, label, y) for (x, label), y in zip(marks, factors, strict=True)]
+        end = float(self.total)
+        return [*inner, Boundary(end, "end", float(self.curve(end, after=False)))]
 
     @property
     def warmup(self) -> float:
@@ -271,8 +208,7 @@ class Resolved:
         return first.span.end if first.kind == "warmup" else 0.0
 
     def json(self) -> dict[str, Any]:
-        """The schedule's JSON with `total`, `per_epoch` and what else was given: all that is needed to
-        resolve it again."""
+        """The schedule's JSON, `total`, `per_epoch` and what else was given: enough to resolve it again."""
         told = self.run._asdict()
         kept = {k: v for k, v in told.items() if k in ("total", "per_epoch") or v is not None}
         return {"schedule": self.schedule.json(), **kept}
@@ -289,41 +225,6 @@ def resolved(schedule: Placeable, run: Horizon) -> Resolved:
     highest = max(ends, default=0.0)
     if highest > 1.0 or (schedule.peaks and highest != 1.0):
         raise UserError(
-            f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1 and change peak_lr "
-            "instead"
+            f"a schedule's highest factor must be 1, got {highest:g}: let it reach 1, and change peak_lr"
         )
     return Resolved(schedule, run, segments)
-
-
-def horizon(total: Any, per_epoch: float | None, **more: float | None) -> Horizon:
-    """`Horizon`, checked. total: whole steps or a length; more: peak, samples, tokens."""
-    for name, value in {"per_epoch": per_epoch, **more}.items():
-        if value is not None and (not is_number(value) or value <= 0):
-            what = (
-                "a finite rate"
-                if name == "peak"
-                else "a finite number of steps"
-                if name == "per_epoch"
-                else "a finite number"
-            )
-            raise UserError(
-                f"{name} must be {what} > 0, got {value!r}: write {name}={1e-3 if name == 'peak' else 100}"
-            )
-    known = {k: None if v is None else float(v) for k, v in {"per_epoch": per_epoch, **more}.items()}
-    run = Horizon(0, **known)
-    return run._replace(total=whole("a run's total", _total(total, run), 1))
-
-
-def _total(total: Any, run: Horizon) -> Any:
-    """The steps of a total given as a length; other values as they are."""
-    if not isinstance(total, str | Length):
-        return total
-    given = length(total)
-    if given.unit == "fraction":
-        raise UserError(
-            f"a run's total can't be a fraction of the run, got {given}: write 1000, 90ep or 3e9tok"
-        )
-    steps = run.steps(given)
-    if given.unit in ("samples", "tokens"):
-        return math.ceil(steps)
-    return int(steps) if steps == int(steps) else steps

@@ -12,7 +12,7 @@ from preheat.schedules.curves import Array
 
 AT = {"left": 0.0, "mid": 0.5, "right": 1.0}
 EVERY = ("step", "epoch")
-MOST = 2**53  # beyond it a float64 no longer tells one step from the next
+_EXACT = 2**53  # beyond it a float64 no longer tells one step from the next
 
 
 def check_sampling(at: str, every: str) -> None:
@@ -36,17 +36,22 @@ def whole_steps(step: Any) -> Array:
     return k
 
 
-def whole(name: str, value: Any, least: int) -> int:
+def step_count(name: str, value: Any, least: int) -> int:
     """`value` as a whole number of steps, or the error that says which option is wrong."""
-    write = f"write {name.rpartition(' ')[-1]}=1000"
+    return _whole(value, least, f"{name} must be", "of steps ", f"write {name.rpartition(' ')[-1]}=1000")
+
+
+def update_number(k: Any, name: str = "an update", least: int = 0) -> int:
+    """`k` as the number of an update, checked."""
+    before = " (last_epoch=-1)" if least < 0 else ""
+    return _whole(k, least, f"{name} must be", "", f"the first update is 0{before}")
+
+
+def _whole(value: Any, least: int, must: str, of: str, instead: str) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
-        raise UserError(f"{name} must be a whole number of steps >= {least}, got {value!r}: {write}")
-    if value > MOST:
-        raise UserError(f"{name} must be at most 2^53 steps, got {shown(value)}: {write}")
+        raise UserError(f"{must} a whole number {of}>= {least}, got {value!r}: {instead}")
+    if value > _EXACT:
+        text = repr(value)
+        text = text if len(text) <= 80 else f"{text[:40]}... ({len(text)} characters)"
+        raise UserError(f"{must} at most 2^53, got {text}: {instead}")
     return operator.index(value)
-
-
-def shown(value: Any) -> str:
-    """A value as an error shows it; a number of hundreds of digits is cut."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:40]}... ({len(text)} characters)"

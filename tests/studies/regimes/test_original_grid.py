@@ -21,7 +21,7 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study, distinct, index_json
 from preheat.lab.origins import get_ready
-from preheat.schedules.recipes import data_regimes
+from preheat.schedules.recipes.data_regimes import data_regimes
 from preheat.store.store import Store
 from preheat.tasks.images import Images
 

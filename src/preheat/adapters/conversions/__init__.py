@@ -12,6 +12,6 @@ from preheat.adapters.conversions.optax import from_optax
 from preheat.adapters.conversions.timm import from_timm
 from preheat.adapters.conversions.torch import from_torch
 from preheat.adapters.conversions.transformers import from_transformers
-from preheat.schedules.recipe import Recipe
+from preheat.schedules.recipes.recipe import Recipe
 
 __all__ = ["Recipe", "from_optax", "from_timm", "from_torch", "from_transformers"]

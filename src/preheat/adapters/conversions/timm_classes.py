@@ -1,5 +1,4 @@
-"""The classes of timm.scheduler, each as a schedule of preheat's. Arguments come with `lr`, `total`,
-`updates_per_epoch`."""
+"""The classes of timm.scheduler as schedules. `lr`, `total`, `updates_per_epoch` are among the arguments."""
 
 from __future__ import annotations
 
@@ -8,33 +7,42 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import (
+from preheat.adapters.conversions.arguments import (
+    Entry,
+    asked_total,
+    bounded,
+    positive,
+    takes,
+    whole_number,
+)
+from preheat.adapters.conversions.rates import (
     STEPS,
     Clock,
-    Known,
-    Line,
-    draw,
+    Leg,
+    follow,
     join,
-    levels,
-    positive,
+    multistep,
+    power_fall,
+    stairs,
     table,
-    whole,
-    within,
 )
 from preheat.core.errors import UserError
 from preheat.core.levels import Level, rate
-from preheat.schedules.algebra import excerpt
-from preheat.schedules.decays import constant, cosine, linear, polynomial
-from preheat.schedules.drops import step as stairs
-from preheat.schedules.kdecay import k_decay
+from preheat.schedules.combine.excerpt import excerpt
 from preheat.schedules.pieces import Piece, Pieces
-from preheat.schedules.rational import inverse_time
-from preheat.schedules.recipe import Recipe
-from preheat.schedules.roots import inverse_sqrt
+from preheat.schedules.recipes.recipe import Recipe
 from preheat.schedules.rule import Rule
-from preheat.schedules.stable import wsd
-from preheat.schedules.tangents import tanh
-from preheat.schedules.warm_restarts import restarts
+from preheat.schedules.shapes.constant import constant
+from preheat.schedules.shapes.cosine import cosine
+from preheat.schedules.shapes.inverse_sqrt import inverse_sqrt
+from preheat.schedules.shapes.inverse_time import inverse_time
+from preheat.schedules.shapes.k_decay import k_decay
+from preheat.schedules.shapes.linear import linear
+from preheat.schedules.shapes.polynomial import polynomial
+from preheat.schedules.shapes.restarts import restarts
+from preheat.schedules.shapes.step import step
+from preheat.schedules.shapes.tanh import tanh
+from preheat.schedules.shapes.wsd import wsd
 
 
 class _Run(NamedTuple):
@@ -53,20 +61,17 @@ def per_epoch(a: Any, otherwise: str = "") -> int:
         raise UserError(
             f"a scheduler that counts epochs needs their updates, got no updates_per_epoch: {fix}"
         )
-    return whole("updates_per_epoch", a.updates_per_epoch)
+    return whole_number("updates_per_epoch", a.updates_per_epoch)
 
 
 def _run(a: Any) -> _Run:
     for key in ("noise_range_t", "noise"):
-        if getattr(a, key, None) is not None:
-            raise UserError(
-                f"timm's noisy rates are no schedule, got {key}={getattr(a, key)!r}: leave it out"
-            )
+        if (given := getattr(a, key, None)) is not None:
+            raise UserError(f"timm's noisy rates are no schedule, got {key}={given!r}: leave it out")
     lr = positive("lr", a.lr)
     clock = Clock(per_epoch(a, ", or t_in_epochs=False if it counts updates")) if a.t_in_epochs else STEPS
-    return _Run(
-        lr, whole("warmup_t", a.warmup_t, 0), within("warmup_lr_init", a.warmup_lr_init, 0.0, lr), clock
-    )
+    start = bounded("warmup_lr_init", a.warmup_lr_init, 0.0, lr)
+    return _Run(lr, whole_number("warmup_t", a.warmup_t, 0), start, clock)
 
 
 def _level(value: float) -> Level:
@@ -77,74 +82,56 @@ def _warmed(run: _Run, body: Recipe) -> Recipe:
     """The warmup in front of a body with a clock of its own."""
     if not run.warmup:
         return body
-    length = run.clock.length(run.warmup, run.warmup)
-    rise = constant(warmup=length, warmup_start=_level(run.start), **run.clock.sampling)
-    return join([run.clock.made(rise, run.lr, run.warmup), body], [run.warmup])
+    rise = {"warmup": run.clock.length(run.warmup, run.warmup), "warmup_start": _level(run.start)}
+    return join([run.clock.of(constant, run.lr, run.warmup, **rise), body], [run.warmup])
 
 
 def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
     """The warmup over the first part of a body that runs from 0 on."""
-    counts = body.total // (run.clock.per_epoch or 1)
+    counts = run.clock.counts(body)
     if run.warmup > counts:
         raise UserError(f"the warmup must fit in the run of {counts}, got warmup_t={run.warmup}: shorten it")
-    rates = body.rates()[:: run.clock.per_epoch or 1]
-    if isinstance(body.schedule, constant | stairs) and rates[run.warmup - 1] == top:
-        options: dict[str, Any] = {
-            "warmup": run.clock.length(run.warmup, counts),
-            "warmup_start": _level(run.start),
-        }
-        return replace(body, schedule=replace(body.schedule, **options))
-    place = run.clock.length(run.warmup, counts)
+    rates, place = body.rates()[:: run.clock.size], run.clock.length(run.warmup, counts)
+    rise: dict[str, Any] = {"warmup": place, "warmup_start": _level(run.start)}
+    if isinstance(body.schedule, constant | step) and rates[run.warmup - 1] == top:
+        return replace(body, schedule=replace(body.schedule, **rise))
     if place.unit == "fraction" or not run.start < top <= body.peak or run.warmup == counts:
-        rise = [run.start + k * (top - run.start) / run.warmup for k in range(run.warmup)]
-        return table([*rise, *rates[run.warmup :]], run.clock)
-    ramp: Rule = constant(warmup=place, warmup_start=_level(run.start), **run.clock.sampling)
+        low = [run.start + k * (top - run.start) / run.warmup for k in range(run.warmup)]
+        return table([*low, *rates[run.warmup :]], run.clock)
+    ramp: Rule = constant(**rise, **run.clock.sampling)
     rest = excerpt(body.schedule, was=body.total, begin=place)
-    return replace(
-        body, schedule=(ramp if top == body.peak else ramp.scaled(top / body.peak)).then(rest, at=place)
-    )
+    lower = ramp if top == body.peak else ramp.scaled(top / body.peak)
+    return replace(body, schedule=lower.then(rest, at=place))
 
 
 def _fall(a: Any, run: _Run, n: int, high: float) -> Recipe:
     """One cycle of n counts from the rate `high` to lr_min."""
-    final, k = _level(a.lr_min), getattr(a, "k_decay", 1.0)
     if hasattr(a, "lb"):
         shares = [(1 - math.tanh(bound)) / 2 for bound in (a.lb, a.ub)]
         top, last = (a.lr_min + (high - a.lr_min) * share for share in shares)
-        return run.clock.made(tanh(begin=a.lb, end=a.ub, final=_level(last), **run.clock.sampling), top, n)
-    power = getattr(a, "power", None)
+        return run.clock.of(tanh, top, n, begin=a.lb, end=a.ub, final=_level(last))
+    final, k, power = _level(a.lr_min), getattr(a, "k_decay", 1.0), getattr(a, "power", None)
     if k != 1:
-        shape: dict[str, Any] = (
-            {"curve": "cosine"} if power is None else {"curve": "polynomial", "power": power}
-        )
-        made: Rule = k_decay(k=k, final=final, **shape, **run.clock.sampling)
-    elif power is None:
-        made = cosine(final=final, **run.clock.sampling)
-    elif power == 1:
-        made = linear(final=final, **run.clock.sampling)
-    else:
-        made = polynomial(power=power, final=final, **run.clock.sampling)
-    return run.clock.made(made, high, n)
+        return run.clock.of(k_decay, high, n, k=k, final=final, **_shape(a))
+    if power is None:
+        return run.clock.of(cosine, high, n, final=final)
+    return power_fall(high, n, power, clock=run.clock, final=final)
+
+
+def _shape(a: Any) -> dict[str, Any]:
+    return {"curve": "polynomial", "power": a.power} if hasattr(a, "power") else {"curve": "cosine"}
 
 
 def _cycles(a: Any, run: _Run, n: int) -> Recipe:
     """All cycles, one after the other; timm counts the run's length down to a whole number."""
-    limit, decay = whole("cycle_limit", a.cycle_limit), positive("cycle_decay", a.cycle_decay)
+    limit, decay = whole_number("cycle_limit", a.cycle_limit), positive("cycle_decay", a.cycle_decay)
     lengths = [n * positive("cycle_mul", a.cycle_mul) ** i for i in range(limit)]
     if limit == 1:
         return _fall(a, run, n, run.lr)
     smooth = getattr(a, "k_decay", 1.0) == 1 and not hasattr(a, "lb")
     if smooth and decay <= 1 and (decay == 1 or not a.lr_min):
-        shape = {"curve": "polynomial", "power": a.power} if hasattr(a, "power") else {}
-        period, total = run.clock.length(n, n), math.floor(sum(lengths))
-        options = {
-            "mult": a.cycle_mul,
-            "peak_mult": decay,
-            "final": _level(a.lr_min),
-            **shape,
-            **run.clock.sampling,
-        }
-        return run.clock.made(restarts(period=period, **options), run.lr, total)
+        again = {"period": run.clock.length(n, n), "mult": a.cycle_mul, "peak_mult": decay, **_shape(a)}
+        return run.clock.of(restarts, run.lr, math.floor(sum(lengths)), final=_level(a.lr_min), **again)
     if any(k != int(k) for k in lengths):
         raise UserError(f"cycles must have whole lengths, got {lengths}: write another cycle_mul")
     if a.lr_min > run.lr * min(1.0, decay ** (limit - 1)):
@@ -157,118 +144,98 @@ def _held(run: _Run, body: Recipe, rest: int, low: float) -> Recipe:
     """The floor held for `rest` counts after the body."""
     if rest <= 0:
         return body
-    n = body.total // (run.clock.per_epoch or 1)
+    n = run.clock.counts(body)
     if isinstance(body.schedule, cosine | linear | polynomial):
         (fall,) = body.schedule.body()
         pieces = (replace(fall, length=run.clock.length(n, n)), Piece(None, fall.end, fall.end))
-        return run.clock.made(Pieces(pieces, **run.clock.sampling), body.peak, n + rest)
-    return table([*body.rates()[:: run.clock.per_epoch or 1], *[low] * rest], run.clock)
+        return run.clock.of(Pieces, body.peak, n + rest, pieces=pieces)
+    return table([*body.rates()[:: run.clock.size], *[low] * rest], run.clock)
 
 
 def cycled(a: Any) -> Recipe:
     """CosineLRScheduler, TanhLRScheduler and PolyLRScheduler."""
-    run, n = _run(a), whole("t_initial", a.t_initial)
-    within("lr_min", a.lr_min, 0.0, run.lr)
+    run, n = _run(a), whole_number("t_initial", a.t_initial)
+    bounded("lr_min", a.lr_min, 0.0, run.lr)
     body, prefix = _cycles(a, run, n), run.warmup if a.warmup_prefix else 0
-    body = _held(run, body, (a.total or 0) - prefix - body.total // (run.clock.per_epoch or 1), a.lr_min)
+    body = _held(run, body, (a.total or 0) - prefix - run.clock.counts(body), a.lr_min)
     if prefix or not run.warmup:
         return _warmed(run, body)
-    top = float(body.rates(run.warmup * (run.clock.per_epoch or 1) + 1)[-1]) if hasattr(a, "lb") else run.lr
+    top = float(body.rates(run.warmup * run.clock.size + 1)[-1]) if hasattr(a, "lb") else run.lr
     return _covered(run, body, top)
 
 
-def _counts(a: Any) -> int:
-    """The run's length where the class has none."""
-    if a.total is None:
-        raise UserError(
-            "this scheduler has no end of its own, got no total: write total=100, the epochs or updates of "
-            "the run"
-        )
-    return whole("total", a.total)
-
-
-def step(a: Any) -> Recipe:
+def step_drops(a: Any) -> Recipe:
     """StepLRScheduler."""
-    run, total, every = _run(a), _counts(a), positive("decay_t", a.decay_t)
-    ratio = within("decay_rate", a.decay_rate, 0.0, math.inf)
+    run, total, every = _run(a), asked_total(a), positive("decay_t", a.decay_t)
+    ratio = bounded("decay_rate", a.decay_rate, 0.0, math.inf)
     n = total - run.warmup if a.warmup_prefix else total
-    if 0 < ratio < 1 and every < n and (run.clock.per_epoch or every == int(every)):
-        body = run.clock.made(
-            stairs(period=run.clock.length(every, n), gamma=ratio, **run.clock.sampling), run.lr, n
-        )
-    else:
-        body = levels(n, ((t, run.lr * ratio ** (t // every)) for t in range(n)), run.clock)
-    return _warmed(run, body) if a.warmup_prefix or not run.warmup else _covered(run, body, run.lr)
+    return _dropping(a, run, stairs(run.lr, n, every, gamma=ratio, clock=run.clock))
 
 
-def multistep(a: Any) -> Recipe:
+def multistep_drops(a: Any) -> Recipe:
     """MultiStepLRScheduler."""
-    run, total, ratio = _run(a), _counts(a), within("decay_rate", a.decay_rate, 0.0, math.inf)
+    run, total, ratio = _run(a), asked_total(a), bounded("decay_rate", a.decay_rate, 0.0, math.inf)
     n = total - run.warmup if a.warmup_prefix else total
-    places = [
-        whole("each of decay_t", m) - 1 for m in sorted(a.decay_t)
-    ]  # a milestone m is in force at t = m - 1
-    inside = [m for m in places if m < n]
-    if 0 < ratio < 1 and inside and inside[0] > 0 and len(set(inside)) == len(inside):
-        given = tuple(run.clock.length(m, n) for m in inside)
-        body = run.clock.made(stairs(milestones=given, gamma=ratio, **run.clock.sampling), run.lr, n)
-    else:
-        drops = [(t, run.lr * ratio ** sum(m <= t for m in places)) for t in sorted({0, *inside})]
-        body = levels(n, drops, run.clock)
+    # a milestone m is in force at t = m - 1
+    places = [whole_number("each of decay_t", m) - 1 for m in sorted(a.decay_t)]
+    return _dropping(a, run, multistep(run.lr, n, places, gamma=ratio, clock=run.clock))
+
+
+def _dropping(a: Any, run: _Run, body: Recipe) -> Recipe:
     return _warmed(run, body) if a.warmup_prefix or not run.warmup else _covered(run, body, run.lr)
 
 
 def stable(a: Any) -> Recipe:
     """WSDLRScheduler: stable(t) times decay(fraction), above lr_min; the warmup always comes before."""
-    run, n = _run(a), whole("t_initial", a.t_initial)
-    fall, low = whole("decay_t", a.decay_t), within("lr_min", a.lr_min, 0.0, run.lr)
+    run, n = _run(a), whole_number("t_initial", a.t_initial)
+    fall, low = whole_number("decay_t", a.decay_t), bounded("lr_min", a.lr_min, 0.0, run.lr)
     if fall > n:
         raise UserError(f"the decay must fit in t_initial, got decay_t={fall} of {n}: shorten it")
-    power = a.stable_power if a.stable_fn == "power" else {"constant": 0.0, "rsqrt": 0.5}.get(a.stable_fn)
-    curve = a.decay_fn
-    if not callable(curve) and curve not in _DECAYS:
-        raise UserError(
-            f"decay_fn must be one of {', '.join(_DECAYS)} or a function, got {curve!r}: write "
-            "decay_fn='1-sqrt'"
-        )
-    if power is None:
-        raise UserError(
-            f"stable_fn must be constant, rsqrt or power, got {a.stable_fn!r}: write stable_fn='constant'"
-        )
-    if curve == "power":
-        curve = {0.5: "1-sqrt", 1.0: "linear", 2.0: "square"}.get(a.decay_power, "power")
+    power, curve = _stable_power(a), _decay_curve(a)
     scale = a.stable_timescale if power and a.stable_timescale is not None else run.warmup
     if power and not scale:
-        raise UserError(
-            f"stable_fn={a.stable_fn} needs a timescale, got no warmup to take it from: write "
-            "stable_timescale=1000"
-        )
-    piecewise, rest = curve in ("linear", "1-sqrt", "cosine", "square"), (a.total or 0) - run.warmup - n
+        why = "got no warmup to take it from: write stable_timescale=1000"
+        raise UserError(f"stable_fn={a.stable_fn} needs a timescale, {why}")
+    piecewise, rest = curve in _CURVES, (a.total or 0) - run.warmup - n
     if not power and rest > 0 and piecewise:
-        lines = [
-            Line(run.warmup, run.start, run.lr),
-            Line(n - fall, run.lr, run.lr),
-            Line(fall, run.lr, low, curve),
-        ]
-        return draw(run.warmup + n + rest, [*lines, Line(None, low, low)], run.clock)
+        rise, held = Leg(run.warmup, run.start, run.lr), Leg(n - fall, run.lr, run.lr)
+        legs = [rise, held, Leg(fall, run.lr, low, curve), Leg(None, low, low)]
+        return follow(run.warmup + n + rest, legs, run.clock)
     if not power and curve == "power" and rest <= 0:
-        bent = k_decay(k=a.decay_power, curve="linear", final=_level(low), **run.clock.sampling)
-        parts = [run.clock.made(constant(**run.clock.sampling), run.lr, n - fall)] if n > fall else []
-        return _warmed(run, join([*parts, run.clock.made(bent, run.lr, fall)], [n - fall] if parts else []))
+        bent = run.clock.of(k_decay, run.lr, fall, k=a.decay_power, curve="linear", final=_level(low))
+        held_first = [run.clock.of(constant, run.lr, n - fall)] if n > fall else []
+        return _warmed(run, join([*held_first, bent], [n - fall] if held_first else []))
     if not piecewise or rest > 0 or (power and (low or (not run.clock.per_epoch and scale != int(scale)))):
         t = [_stable_rate(a, run, k, fall=fall, law=(power, scale)) for k in range(n + max(rest, 0))]
         return _warmed(run, table(t, run.clock))
-    rise = {
-        "warmup": run.clock.length(run.warmup, 1),
-        "warmup_start": _level(run.start),
-        **run.clock.sampling,
-    }
+    warm = {"warmup": run.clock.length(run.warmup, 1), "warmup_start": _level(run.start)}
     shape = {"cooldown": run.clock.length(fall, 1), "cooldown_curve": curve, "final": _level(low)}
-    made: Rule = wsd(**shape, **(rise if not power else run.clock.sampling))
-    if power:
-        law = {"timescale": run.clock.length(scale, 1), **rise}
-        made = (inverse_sqrt(**law) if power == 0.5 else inverse_time(power=power, **law)) * made
-    return run.clock.made(made, run.lr, run.warmup + n)
+    if not power:
+        return run.clock.of(wsd, run.lr, run.warmup + n, **shape, **warm)
+    law: dict[str, Any] = {"timescale": run.clock.length(scale, 1), **warm, **run.clock.sampling}
+    decay = inverse_sqrt(**law) if power == 0.5 else inverse_time(power=power, **law)
+    return run.clock.made(decay * wsd(**shape, **run.clock.sampling), run.lr, run.warmup + n)
+
+
+def _stable_power(a: Any) -> float:
+    """The power of the time of stable_fn, 0 for none."""
+    if a.stable_fn == "power":
+        return float(a.stable_power)
+    if a.stable_fn not in ("constant", "rsqrt"):
+        got = f"got {a.stable_fn!r}: write stable_fn='constant'"
+        raise UserError(f"stable_fn must be constant, rsqrt or power, {got}")
+    return 0.5 if a.stable_fn == "rsqrt" else 0.0
+
+
+def _decay_curve(a: Any) -> Any:
+    """decay_fn, a name of a curve of preheat's where one says it."""
+    curve = a.decay_fn
+    if not callable(curve) and curve not in _DECAYS:
+        got = f"got {curve!r}: write decay_fn='1-sqrt'"
+        raise UserError(f"decay_fn must be one of {', '.join(_DECAYS)} or a function, {got}")
+    if curve == "power":
+        return {0.5: "1-sqrt", 1.0: "linear", 2.0: "square"}.get(a.decay_power, "power")
+    return curve
 
 
 def _stable_rate(a: Any, run: _Run, t: int, *, fall: int, law: tuple[float, float]) -> float:
@@ -287,32 +254,19 @@ _DECAYS: dict[str, Callable[[float, Any], float]] = {
     "power": lambda u, a: 1 - u**a.decay_power,
     "exp": lambda u, a: (a.decay_ratio**u - a.decay_ratio) / (1 - a.decay_ratio),
 }
-_WARM = {"warmup_t": 0, "warmup_lr_init": 0.0}
-COMMON: dict[str, Any] = {
-    "t_in_epochs": True,
-    "noise_range_t": None,
-    "noise_pct": 0.67,
-    "noise_std": 1.0,
-    "noise_seed": 42,
-}
-_CYCLES = {
-    "t_initial": ...,
-    "lr_min": 0.0,
-    "cycle_mul": 1.0,
-    "cycle_decay": 1.0,
-    "cycle_limit": 1,
-    "warmup_prefix": False,
-}
-_DROPS = {"decay_t": ..., "decay_rate": 1.0, "warmup_prefix": True}
-_STABLE = {"stable_fn": "constant", "stable_timescale": None, "stable_power": 0.5}
-_DECAY = {"decay_fn": "1-sqrt", "decay_power": 0.5, "decay_ratio": 0.1}
-CLASSES = {
-    "CosineLRScheduler": Known(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
-    "TanhLRScheduler": Known(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
-    "PolyLRScheduler": Known(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
-    "StepLRScheduler": Known(step, {**_WARM, **_DROPS}),
-    "MultiStepLRScheduler": Known(multistep, {**_WARM, **_DROPS}),
-    "WSDLRScheduler": Known(
-        stable, {**_WARM, **_STABLE, **_DECAY, "t_initial": ..., "decay_t": ..., "lr_min": 0.0}
-    ),
+_CURVES = ("linear", "1-sqrt", "cosine", "square")
+_NOISE = takes(noise_range_t=None, noise_pct=0.67, noise_std=1.0, noise_seed=42)
+COMMON: dict[str, Any] = {"t_in_epochs": True, **_NOISE}
+_WARM = takes(warmup_t=0, warmup_lr_init=0.0)
+_CYCLES = takes("t_initial", lr_min=0.0, cycle_mul=1.0, cycle_decay=1.0, cycle_limit=1, warmup_prefix=False)
+_DROPS = takes("decay_t", decay_rate=1.0, warmup_prefix=True)
+_STABLE = takes("t_initial", "decay_t", lr_min=0.0, stable_fn="constant", stable_timescale=None)
+_STABLE |= takes(stable_power=0.5, decay_fn="1-sqrt", decay_power=0.5, decay_ratio=0.1)
+TIMM_CLASSES = {
+    "CosineLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
+    "TanhLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
+    "PolyLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
+    "StepLRScheduler": Entry(step_drops, {**_WARM, **_DROPS}),
+    "MultiStepLRScheduler": Entry(multistep_drops, {**_WARM, **_DROPS}),
+    "WSDLRScheduler": Entry(stable, {**_WARM, **_STABLE}),
 }

@@ -1,5 +1,4 @@
-"""torch.optim.lr_scheduler: by class name and arguments, or from a scheduler itself. Checked against torch
-2.13."""
+"""torch.optim.lr_scheduler: by class name and arguments, or from a scheduler. Checked against torch 2.13."""
 
 from __future__ import annotations
 
@@ -9,10 +8,11 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.common import Known, cut, join, library, read, whole
-from preheat.adapters.conversions.torch_classes import CLASSES
+from preheat.adapters.conversions.arguments import Entry, convert, library, takes, whole_number
+from preheat.adapters.conversions.rates import join, shortened
+from preheat.adapters.conversions.torch_classes import TORCH_CLASSES
 from preheat.core.errors import UserError
-from preheat.schedules.recipe import Recipe
+from preheat.schedules.recipes.recipe import Recipe
 
 
 def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe:
@@ -34,8 +34,8 @@ def from_torch(what: Any, *, lr: float | None = None, total: int | None = None, 
     Errors: UserError where the class listens to training, where its rates are negative, or where its
     behaviour is a defect that is not imitated (see `docs/schedules-differences.md`).
     """
-    total = None if total is None else whole("total", total)
-    return cut(_made(what, lr, total, arguments), total)
+    total = None if total is None else whole_number("total", total)
+    return shortened(_made(what, lr, total, arguments), total)
 
 
 def _made(what: Any, lr: float | None, total: int | None, arguments: Mapping[str, Any]) -> Recipe:
@@ -43,19 +43,14 @@ def _made(what: Any, lr: float | None, total: int | None, arguments: Mapping[str
     told = {"lr": lr, "total": total, **arguments}
     if not isinstance(what, str):
         if arguments:
-            raise UserError(
-                f"a scheduler brings its own arguments, got {', '.join(arguments)} too: leave them out"
-            )
+            extra = f"got {', '.join(arguments)} too"
+            raise UserError(f"a scheduler brings its own arguments, {extra}: leave them out")
         what, lr, arguments = _read(what, lr)
     if arguments.get("last_epoch", -1) != -1:
         raise UserError("a schedule starts at update 0, got last_epoch: leave it out, and resume by the step")
     torchs = library("torch", _KNOWN, {"lr": None, "total": None, "last_epoch": -1}, refused=_REFUSED)
-    return read(
-        torchs,
-        what,
-        {**arguments, "lr": lr, "total": total},
-        [key for key, value in told.items() if value is not None],
-    )
+    written = [key for key, value in told.items() if value is not None]
+    return convert(torchs, what, {**arguments, "lr": lr, "total": total}, written)
 
 
 _ALONE = {
@@ -64,21 +59,11 @@ _ALONE = {
     "OneCycleLR": "it changes the rate that torch gives to all the others",
     "CyclicLR": "it changes the rate that torch gives to all the others",
 }
-_FACTORS = (
-    "StepLR",
-    "MultiStepLR",
-    "ConstantLR",
-    "LinearLR",
-    "ExponentialLR",
-    "PolynomialLR",
-    "CosineAnnealingLR",
-    "MultiplicativeLR",
-)
+_OWN_RATE = ("LambdaLR", "CosineAnnealingWarmRestarts")  # of the others each multiplies the rate it finds
 
 
 class _Part(NamedTuple):
-    """A scheduler in a sequence or chain: its class, what converts it for a run of n updates, its base and
-    lowest rate."""
+    """A scheduler in a sequence or chain; convert: for a run of n updates."""
 
     name: str
     convert: Callable[[int | None], Recipe]
@@ -90,34 +75,25 @@ def _part(one: Any, a: Any) -> _Part:
     """A part from a scheduler, a name, or a name with arguments."""
     if isinstance(one, str):
         one = (one, {})
-    if (
-        isinstance(one, Sequence)
-        and len(one) == 2
-        and isinstance(one[0], str)
-        and isinstance(one[1], Mapping)
-    ):
+    pair = isinstance(one, Sequence) and len(one) == 2
+    if pair and isinstance(one[0], str) and isinstance(one[1], Mapping):
         name, arguments = one
         part = _Part(name, lambda n: _made(name, a.lr, n, arguments), a.lr, arguments.get("eta_min", 0.0))
     else:
         name, lr, _ = _read(one, a.lr)
         part = _Part(name, lambda n: _made(one, a.lr, n, {}), lr or 0.0, getattr(one, "eta_min", 0.0))
     if part.name in _ALONE:
-        raise UserError(
-            f"torch's {part.name} can't be converted inside another scheduler: {_ALONE[part.name]}"
-        )
+        why = _ALONE[part.name]
+        raise UserError(f"torch's {part.name} can't be converted inside another scheduler: {why}")
     return part
 
 
 def _sequence(a: Any) -> Recipe:
-    parts, places = (
-        [_part(one, a) for one in a.schedulers],
-        [whole("each of milestones", m) for m in a.milestones],
-    )
+    parts = [_part(one, a) for one in a.schedulers]
+    places = [whole_number("each of milestones", m) for m in a.milestones]
     if any(p.name == "MultiplicativeLR" for p in parts[1:]):
-        raise UserError(
-            "torch's MultiplicativeLR goes on from the rate before it, so it can only come first in a "
-            "SequentialLR"
-        )
+        why = "goes on from the rate before it, so it can only come first in a SequentialLR"
+        raise UserError(f"torch's MultiplicativeLR {why}")
     lengths: list[int | None] = [b - a for a, b in pairwise([0, *places])]
     if len(lengths) != len(parts) - 1 or any(n is not None and n < 1 for n in lengths):
         raise UserError(
@@ -131,7 +107,7 @@ def _sequence(a: Any) -> Recipe:
 def _chain(a: Any) -> Recipe:
     parts = [_part(one, a) for one in a.schedulers]
     for p in parts:
-        if p.name not in _FACTORS:
+        if p.name in _OWN_RATE:
             raise UserError(
                 f"torch's {p.name} sets a rate of its own in a chain, whatever came before it: leave it out"
             )
@@ -147,10 +123,10 @@ def _chain(a: Any) -> Recipe:
 
 
 _COMPOSED = {
-    "SequentialLR": Known(_sequence, {"schedulers": ..., "milestones": ...}),
-    "ChainedScheduler": Known(_chain, {"schedulers": ...}),
+    "SequentialLR": Entry(_sequence, takes("schedulers", "milestones")),
+    "ChainedScheduler": Entry(_chain, takes("schedulers")),
 }
-_KNOWN = {**CLASSES, **_COMPOSED}
+_KNOWN = {**TORCH_CLASSES, **_COMPOSED}
 _REFUSED = {
     "ReduceLROnPlateau": "it listens to the training, so its rates are not known beforehand; write a step or "
     "a cosine",
@@ -184,17 +160,14 @@ def _read(scheduler: Any, lr: float | None) -> tuple[str, float | None, dict[str
     """The class, base rate and arguments of a scheduler."""
     name = type(scheduler).__name__
     if not type(scheduler).__module__.startswith("torch.optim."):
-        raise UserError(
-            f"only torch's own schedulers can be read, got {type(scheduler).__module__}.{name}: write its "
-            "name"
-        )
+        got = f"got {type(scheduler).__module__}.{name}: write its name"
+        raise UserError(f"only torch's own schedulers can be read, {got}")
     if name not in _KNOWN:
         return name, lr, {}
-    kept = (
-        _KEPT[name](scheduler)
-        if name in _KEPT
-        else {key: getattr(scheduler, key) for key in CLASSES[name].options}
-    )
+    if name in _KEPT:
+        kept = _KEPT[name](scheduler)
+    else:
+        kept = {key: getattr(scheduler, key) for key in TORCH_CLASSES[name].options}
     rates = getattr(scheduler, "base_lrs", None)
     return name, float(rates[0]) if lr is None and rates else lr, kept
 

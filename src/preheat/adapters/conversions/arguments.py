@@ -1,0 +1,140 @@
+"""How arguments of another library's schedule are read: all known, the needed ones given, none ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import is_number
+from preheat.schedules.recipes.recipe import Recipe
+
+Maker = Callable[[Any], Recipe]
+
+
+class Entry(NamedTuple):
+    """A schedule of a library: what converts it, and its arguments with their defaults, `...` for none."""
+
+    make: Maker
+    options: Mapping[str, Any]
+
+
+def takes(*needed: str, **defaults: Any) -> dict[str, Any]:
+    """The arguments of an entry.
+
+    >>> takes("gamma", last_epoch=-1)
+    {'gamma': Ellipsis, 'last_epoch': -1}
+    """
+    return {**dict.fromkeys(needed, ...), **defaults}
+
+
+class Library(NamedTuple):
+    """A library's schedules, those refused and why, and what to write for arguments of its other calls."""
+
+    name: str
+    known: Mapping[str, Entry]
+    refused: Mapping[str, str]
+    hints: Mapping[str, str]
+
+    @property
+    def its(self) -> str:
+        """The name as an owner: torch's, transformers'."""
+        return f"{self.name}'" if self.name.endswith("s") else f"{self.name}'s"
+
+
+def library(
+    name: str, known: Mapping[str, Entry], common: Mapping[str, Any], **more: Mapping[str, str]
+) -> Library:
+    """A library whose schedules all have the arguments `common` too; more: `refused` and `hints`."""
+    full = {key: Entry(one.make, {**one.options, **common}) for key, one in known.items()}
+    return Library(name, full, more.get("refused", {}), more.get("hints", {}))
+
+
+class Arguments:
+    """Arguments by name, which remembers what was asked for: what no one asks for must not be accepted."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values, self._asked = values, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._values:
+            raise AttributeError(name)
+        self._asked.add(name)
+        return self._values[name]
+
+    def idle(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that nobody asked for."""
+        return [name for name in names if name not in self._asked]
+
+
+def convert(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str] | None = None) -> Recipe:
+    """The converted schedule `name`; errors name what is unknown, missing, of no use or can't be converted.
+
+    told: the arguments that the user wrote, where these are not all of `given`.
+    """
+    make, options = _entry(of, name)
+    for key in given:
+        if key not in options and key in of.hints:
+            raise UserError(f"unknown argument of {of.its} {name} {key!r}: write {of.hints[key]}")
+        if key not in options:
+            raise unknown(f"argument of {of.its} {name}", key, options)
+    missing = [key for key, value in options.items() if value is ... and key not in given]
+    if missing:
+        raise UserError(f"{of.its} {name} needs {', '.join(missing)}: write {missing[0]}=...")
+    made = make(arguments := Arguments({**options, **given}))
+    idle = arguments.idle(key for key in (given if told is None else told) if given[key] != options[key])
+    if idle:
+        values, names = ", ".join(f"{key}={given[key]!r}" for key in idle), " and ".join(idle)
+        raise UserError(f"{of.its} {name} ignores {names}, got {values}: leave {names} out")
+    return made
+
+
+def _entry(of: Library, name: Any) -> Entry:
+    if not isinstance(name, str):
+        kind, write = type(name), "its name and arguments"
+        if kind.__module__.startswith("torch.optim."):
+            write = "from_torch(scheduler, total=1000)"
+        got = f"got an object, {kind.__name__}: write {write}"
+        raise UserError(f"a schedule of {of.name} is asked for by name, {got}")
+    if name in of.refused:
+        raise UserError(f"{of.its} {name} can't be converted: {of.refused[name]}")
+    if name not in of.known:
+        raise unknown(f"schedule of {of.name}", name, [*of.known, *of.refused])
+    return of.known[name]
+
+
+def positive(what: str, value: Any) -> float:
+    """`value` as a float above 0."""
+    if not is_number(value) or value <= 0:
+        raise UserError(f"{what} must be a finite number > 0, got {value!r}: write 0.1")
+    return float(value)
+
+
+def whole_number(what: str, value: Any, least: int = 1) -> int:
+    """`value`, also a float such as 5.0, as a whole number of at least `least`."""
+    if not is_number(value) or value != int(value) or value < least:
+        raise UserError(f"{what} must be a whole number >= {least}, got {value!r}: write {max(least, 10)}")
+    return int(value)
+
+
+def bounded(what: str, value: Any, low: float, high: float) -> float:
+    """`value` as a float in [low, high]."""
+    if not is_number(value) or not low <= value <= high:
+        between = f"between {low:g} and {high:g}"
+        raise UserError(f"{what} must lie {between}, got {value!r}: write {min(high, 0.1):g}")
+    return float(value)
+
+
+def base_rate(a: Any, its: str) -> float:
+    """The optimizer's rate, `lr`. its: the library as an owner."""
+    if a.lr is None:
+        raise UserError(f"{its} schedulers start from the optimizer's rate, got none: write lr=0.1")
+    return positive("lr", a.lr)
+
+
+def asked_total(a: Any, least: int = 1) -> int:
+    """The run's length where the schedule has none of its own; at least `least`."""
+    if a.total is None:
+        write = "write total=1000, the updates (or epochs) of the run"
+        raise UserError(f"this schedule has no end of its own, got no total: {write}")
+    return max(whole_number("total", a.total), least)

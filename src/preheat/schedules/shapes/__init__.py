@@ -1,0 +1,1 @@
+"""The schedules, each in the file of its name."""
