@@ -31,7 +31,7 @@ from preheat.lab.plan import Choice, Unit
 from racers import Lane, forget
 
 TASKS = ("cifar10", "cifar100", "pathmnist")
-SEED_HOURS = "20-24"
+ORIGINAL_HOURS = "20-24"
 WIDTH, BATCH = 8, 32  # at reduced size
 
 
@@ -200,12 +200,12 @@ def hours(runs: Sequence[Run], rate: float, evaluation: float) -> tuple[float, f
 
 
 def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[Form, float, float]]) -> None:
-    """The GPU hours of the whole grid, beside the seed's, and how much arithmetic that is."""
+    """The GPU hours of the whole grid, beside the original's, and how much arithmetic that is."""
     from preheat.lab.flops import study_flops
 
     tables.heading(
         "The whole grid",
-        f"Seed 0 gives {SEED_HOURS} GPU hours for 155 runs. Probes, data and start-up are left out.",
+        f"The original project gives {ORIGINAL_HOURS} GPU hours for 155 runs. Probes, data and start-up are left out.",
     )
     rows, total = [], 0.0
     for group, (form, rate, evaluation) in found.items():
@@ -221,7 +221,7 @@ def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[For
     print(
         f"\n{len(study.runs())} distinct runs: **{total:.2f} GPU hours** (n = {args.rounds} rounds); all "
         f"{len(declared)}, the "
-        f"duplicates trained too: {again:.2f}; the seed's: {SEED_HOURS}. {work / 1e18:.3f} EFLOP at "
+        f"duplicates trained too: {again:.2f}; the original's: {ORIGINAL_HOURS}. {work / 1e18:.3f} EFLOP at "
         f"{speed:.0f} TFLOP/s."
     )
     if args.peak_tflops:

@@ -3,7 +3,7 @@ examples.
 
 Golden files are in tests/golden. After a change that is meant, write them anew and read the difference:
 
-    PREHEAT_GOLDEN=write python -m pytest tests/test_cli.py
+    PREHEAT_GOLDEN=write python -m pytest tests/cli/test_cli.py
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def shown(lines: list[list[str]], answers: list[tuple[int, str]]) -> str:
 
 def test_help_and_list_are_as_in_the_golden_files_and_need_no_torch(tmp_path):
     lines = [["--help"], *([name, "--help"] for name in cli.COMMANDS), ["list"]]
+    lines += [["study", "regimes", "--help"], ["original", "data-regimes", "--help"]]
     answers, modules = commands(lines, tmp_path)
     for line, answer in zip(lines, answers, strict=True):
         golden(f"{'-'.join(word.strip('-') for word in line)}.txt", shown([line], [answer]))
@@ -102,6 +103,9 @@ study regimes --jobs 0
 study regimes --task digit
 study regimes --set sizes=[101]
 study regimes --set wamups=[0]
+study regimes --task all --protocol seed
+study regimes --tsak all
+study bad.yaml --task all
 study bad.yaml
 run digit
 run digits --optimizer adamm
@@ -120,6 +124,10 @@ run digits --epochs 5 --steps 5
 run digits --seed -1
 run digits --import nowhere.py
 report regimes
+report regimes --format seed
+export regimes --to orignal
+original data-regime
+original data-regimes --mode week
 results
 plot cosin
 plot wsd --warmup 200%
@@ -161,15 +169,15 @@ def test_the_runs_of_the_study_regimes_are_those_of_the_golden_file():
 
 
 def test_the_settings_of_the_image_study_are_those_of_the_golden_file():
-    """The seed's 155 names in its order, each with its run's id under our protocol and under the seed's."""
-    ours, seeds = (
+    """The original's 155 names in its order, each with its run's id under our protocol and under its own."""
+    ours, theirs = (
         STUDIES.build("regimes", {"tasks": ("all",), "protocol": protocol}).study().declared()
-        for protocol in ("preheat", "seed")
+        for protocol in ("preheat", "original")
     )
-    assert [p.names for p in ours] == [p.names for p in seeds]
+    assert [p.names for p in ours] == [p.names for p in theirs]
     golden(
-        "seed_grid.txt",
-        "".join(f"{a.run.id} {b.run.id} {a.names[0]}\n" for a, b in zip(ours, seeds, strict=True)),
+        "original_grid.txt",
+        "".join(f"{a.run.id} {b.run.id} {a.names[0]}\n" for a, b in zip(ours, theirs, strict=True)),
     )
 
 
@@ -209,7 +217,8 @@ def test_run_reads_a_schedule_as_plot_and_compare_do(tmp_path, monkeypatch):
     )
 
     def meant(line):
-        return run_command.declared(cli.build("run").parse_args(shlex.split(line)[1:])).schedule
+        words = shlex.split(line)[1:]
+        return run_command.declared(cli.build("run", words).parse_args(words)).schedule
 
     for word in ("wsd:warmup=5%,cooldown=20%,final=1e-6lr", "@mine.json"):
         (made,) = schedule_words([word]).values()

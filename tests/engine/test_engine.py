@@ -26,7 +26,7 @@ from preheat.engine.keys import generator
 from preheat.engine.loop import at_once, begin, set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.engine.prepare import due, order, prepare, rates
-from preheat.tasks.base import Data
+from preheat.tasks.base import Data, Task
 
 
 @pytest.mark.parametrize("task", [DIGITS, CNN], ids=["mlp", "cnn with BatchNorm"])
@@ -187,7 +187,7 @@ def test_checkpoints_of_the_first_format_are_read_and_unknown_ones_refused():
 
 
 @dataclass(frozen=True)
-class Watched:
+class Watched(Task):
     """A linear regression that watches its largest residual and counts its batches."""
 
     examples = 12

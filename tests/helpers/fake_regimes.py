@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,16 @@ from preheat.analysis.results import Results, Row
 from preheat.core.lengths import length
 from preheat.core.record import Series
 from preheat.core.spec import Spec
+from preheat.studies.regimes.grid import CLAIMS, REPORTED
 
 PER_EPOCH = {5000: 391, 1000: 79, 500: 40, 100: 8, 50: 4}
 IN_EPOCHS: list[dict[str, float]] = [{"epochs": w} for w in (0.0, 1.0, 5.0, 10.0, 20.0)]
 IN_BOTH = [*IN_EPOCHS, *({"steps": u} for u in (5, 20, 80, 320))]
 SIZE, WARMUP, SELECTION = "task.examples_per_class", "schedule.warmup", "task.selection"
+TASK, OPTIMIZER = "task.name", "optimizer.name"
+FEW_SIZES = (1000, 500, 100)
+EPOCHS_AND_40 = [*IN_EPOCHS, {"steps": 40}]  # 40 updates and 5 epochs are one run at 100 per class
+Score = Callable[[int, float, int], float]
 
 
 class Trained(NamedTuple):
@@ -33,7 +39,7 @@ class Linear:
 
 
 def regimes(
-    score: Callable[[int, float, int], float],
+    score: Score,
     warmups: Sequence[Any] = IN_BOTH,
     *,
     seeds: int = 5,
@@ -41,7 +47,8 @@ def regimes(
     **axes: Any,
 ) -> Results:
     """score(size, warmup in updates, seed); axes: further scientific values of every run."""
-    of = study(seeds=seeds, choosing=0, nuisance=(), scientific=(SIZE, WARMUP, *axes))
+    axes_of = {"nuisance": (), "scientific": (SIZE, WARMUP, *axes)}
+    of = study(seeds=seeds, choosing=0, chapters=REPORTED, claims=CLAIMS, **axes_of)
     rows = []
     for size in sizes:
         for warmup in warmups:
@@ -57,9 +64,7 @@ def regimes(
     return Results(of, tuple(rows))
 
 
-def hill(
-    best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0
-) -> Callable[[int, float, int], float]:
+def hill(best: Callable[[int], float | None], *, noise: float = 0.01, seed: int = 0) -> Score:
     """A score that is highest at best(size) updates, plus noise; None: no warmup is better than another.
 
     As in training, settings of equal updates are one run with one score.
@@ -85,3 +90,74 @@ def record(row: Row, **series: Series) -> Trained:
     """What the analysis reads of a record: its task's selection (from the axes), its rate and its traces."""
     task = Spec("cifar10", {"selection": row.axes[SELECTION]} if SELECTION in row.axes else {})
     return Trained(type("Run", (), {"task": task, "peak_lr": 0.1, "factor_over": Linear().resolve}), series)
+
+
+def seed_noise(*key: float) -> float:
+    """The same for the same run, so that two settings that are one run score alike."""
+    return 0.004 * float(np.random.default_rng([int(1000 * k) for k in key]).standard_normal())
+
+
+def level(size: int, updates: float, seed: int) -> float:
+    """No warmup is better than another."""
+    return 0.8 + seed_noise(size, updates, seed)
+
+
+def peaked(size: int, updates: float, seed: int) -> float:
+    """Warmup helps by 10 points, at the middle size only."""
+    return level(size, updates, seed) + (0.1 if updates and size == 500 else 0.0)
+
+
+def joined(*parts: Results, **changes: Any) -> Results:
+    """Several grids as one study."""
+    rows = [replace(r, run_id=f"p{i}") for i, r in enumerate(r for part in parts for r in part.rows)]
+    return Results(replace(parts[0].study, **changes), tuple(rows))
+
+
+def both_optimizers(
+    score: Score, selection: str, *, seeds: int = 3, sizes: Sequence[int] = FEW_SIZES, task: str = "cifar10"
+) -> list[Results]:
+    """SGD and AdamW under one protocol."""
+    axes = {SELECTION: selection, TASK: task}
+    return [
+        regimes(score, EPOCHS_AND_40, seeds=seeds, sizes=sizes, **{OPTIMIZER: o}, **axes)
+        for o in ("sgd", "adamw")
+    ]
+
+
+def loader(results: Results, **more: Callable[[Row], Series]) -> Callable[[str], Any]:
+    """Records whose best validation score lies in the middle, 2 points above the last; more: further
+    series."""
+    rows = {r.run_id: r for r in results.rows}
+
+    def load(run_id: str) -> Any:
+        row = rows[run_id]
+        end = int(row.summary.get("total_steps") or 800)
+        last = row.summary.get("validation_accuracy") or 0.0
+        curve = trace([0, end // 2, end], [0.1, last + 0.02, last])
+        return record(row, validation_accuracy=curve, **{name: make(row) for name, make in more.items()})
+
+    return load
+
+
+def two_protocols(**changes: Any) -> tuple[Results, dict[str, Any]]:
+    """Two seeds, three warmups: with selection test 0.90 + 0.01 seed at the end and 0.02 + 0.01 seed more at
+    the best."""
+    rows: list[Row] = []
+    for selection, sizes in (("validation", (1000, 100)), ("test", (5000, 100))):
+        made = regimes(
+            lambda n, u, s: 0.9 + 0.01 * s, IN_EPOCHS[:3], seeds=2, sizes=sizes, **{SELECTION: selection}
+        )
+        rows += made.rows
+    rows = [replace(r, run_id=f"p{i}") for i, r in enumerate(rows)]
+    honest = [
+        replace(r, summary={**r.summary, "test_accuracy": 0.85}) if r.axes[SELECTION] == "validation" else r
+        for r in rows
+    ]
+    of = replace(made.study, **changes)
+    records = {}
+    for r in rows:
+        end = int(r.summary["total_steps"] or 0)
+        best = 0.92 + 0.02 * r.seed
+        curve = trace([0, end // 2, end], [0.99, best, 0.9 + 0.01 * r.seed])
+        records[r.run_id] = record(r, validation_accuracy=curve)
+    return Results(of, tuple(honest)), records

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from preheat.analysis.results import Results, Row
-from preheat.analysis.table import Table, tabulate
+from preheat.analysis.table import Table
+from preheat.analysis.tabulate import tabulate
 from preheat.core.grid import Block
 from preheat.core.study import Study
 

@@ -449,7 +449,7 @@ import json, sys
 from pathlib import Path
 from preheat.core.registry import import_file
 from preheat.lab.plan import START_SECONDS, TRACE_SECONDS, Choice, units
-from preheat.lab.study import How, Plan, carry_out
+from preheat.lab.study import How, Todo, carry_out
 from preheat.studyfiles.reader import read_study
 if __name__ == "__main__":
     import_file(sys.argv[3])
@@ -457,7 +457,7 @@ if __name__ == "__main__":
     known = json.loads((root / study.name / "plan.json").read_text())
     (choice,) = [Choice(**c["choice"]) for c in known.values()]
     how = How(jobs=1, checkpoint_seconds=0.01, imports=(sys.argv[3],))
-    made = Plan(study, study.points(), frozenset(), units(study.runs(), lambda run: choice), {}, known)
+    made = Todo(study, study.points(), frozenset(), units(study.runs(), lambda run: choice), {}, known)
     print("ready", flush=True)
     sys.stdin.readline()
     for event in carry_out(made, root, how):

@@ -29,7 +29,7 @@ from preheat.lab import study as lab
 from preheat.lab.devices import broken, offered, out_of_memory, room
 from preheat.lab.flops import row_flops, step_flops, study_flops
 from preheat.lab.plan import Choice, Unit, halves, total_seconds, units
-from preheat.lab.study import How, Plan, carry_out, plan
+from preheat.lab.study import How, Todo, carry_out, plan
 from preheat.lab.train import train
 from preheat.lab.unit import Stopped, share_checkpoint, train_unit
 from preheat.store.store import Store
@@ -306,7 +306,7 @@ def greedy(tmp_path_factory):
 
 def carried_out(study: Study, root: Path, choice: Choice, imports: str) -> list:
     todo = units(study.runs(), lambda run: choice)
-    made = Plan(study, study.points(), frozenset(), todo, {}, {})
+    made = Todo(study, study.points(), frozenset(), todo, {}, {})
     return [e for e in carry_out(made, root, How(jobs=1, imports=(imports,))) if e.kind != "beat"]
 
 
@@ -515,7 +515,7 @@ def test_what_a_worker_warns_of_reaches_the_log_and_the_unit_goes_on(tmp_path, m
     slow = replace(study, fixed={**study.fixed, "length": 8_000})
     todo = units(slow.runs(), lambda run: TRACED._replace(size=1))
     Store.open(tmp_path)
-    made = Plan(slow, slow.points(), frozenset(), todo, {}, {})
+    made = Todo(slow, slow.points(), frozenset(), todo, {}, {})
     kinds = []
     with closing(carry_out(made, tmp_path, How(jobs=1, checkpoint_seconds=0.0))) as events:
         for event in events:

@@ -1,4 +1,4 @@
-"""Records of one results folder are of one set of local images: `preheat run`, `preheat study` and the
+"""Records of one results folder are of one set of data: `preheat run`, `preheat study` and the
 report."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from preheat.cli import main as cli
 from preheat.cli.report_command import _provenance
 from preheat.core.record import Record, Status
 from preheat.core.run import Run
-from preheat.lab.origins import same_images
+from preheat.lab.origins import same_data
 from preheat.store.store import Store
 from preheat.tasks.imitation import imitation
 from preheat.tasks.sets import SETS
@@ -62,10 +62,7 @@ def refused(text: str) -> bool:
     """Whether the error names the rule, both sums and both ways out."""
     sums = {word for word in text.replace(",", " ").replace(":", " ").split() if len(word) == 32}
     return (
-        len(sums) == 2
-        and "must be of one set of local images" in text
-        and "--results" in text
-        and "--data" in text
+        len(sums) == 2 and "must be of one set of data" in text and "--results" in text and "--data" in text
     )
 
 
@@ -110,8 +107,8 @@ def test_what_is_not_local_or_says_nothing_is_let_through(tmp_path: Path, monkey
     with Store.open(tmp_path / "results").writer() as writer:
         writer.append([Record(r, Status("done"), provenance={"data": "other md5 0"}) for r in others])
         writer.append([Record(local, Status("done"))])
-    same_images([local, *others], tmp_path / "results")
-    same_images([local], tmp_path / "none")
+    same_data([local, *others], tmp_path / "results")
+    same_data([local], tmp_path / "none")
     assert not (tmp_path / "none").exists() and SETS["cifar10"].file not in {
         p.name for p in tmp_path.iterdir()
     }

@@ -23,7 +23,6 @@ from preheat.core.spec import build, spec
 from preheat.engine import checkpoint
 from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
-from preheat.engine.measuring import plain_loss
 from preheat.engine.placement import fleet, single
 from preheat.lab.train import train as trained
 from preheat.probes.base import Moment, Scalar, Tensors
@@ -302,7 +301,7 @@ def test_the_probe_measures_the_training_loss_on_the_first_examples():
         None,
         None,
         setup.probes[0].draw(0),
-        plain_loss(setup.fleet.task),
+        setup.fleet.task.plain_loss,
     )
     expected = HessianTrace(vectors=4, examples=8).measure(bare)
     found = finish([run], single())[2][0].trace

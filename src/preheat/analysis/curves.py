@@ -1,127 +1,96 @@
-"""Curves of the chosen settings over progress, and the learning-rate factor of each treatment."""
+"""Lines of many runs over time: each thinned as its record is read, then means over the seeds of a
+setting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from preheat.analysis.effects import Place, places
-from preheat.analysis.findings import Curve
-from preheat.analysis.results import Results, Row
+from preheat.analysis.effects import Place
+from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.core.canon import canonical
-from preheat.core.errors import UserError
 from preheat.core.record import Record, Series
+from preheat.core.run import Run
 from preheat.stats.averaging import MOST_POINTS, across, rounded, thin
 from preheat.stats.estimates import Array
-from preheat.studies.regimes.first_epochs import early_curves
-from preheat.studies.regimes.protocols import Reading, reading
 
 Load = Callable[[str], Record]
+Points = tuple[Array, Array]
+Small = TypeVar("Small")
+ERROR = "_se"  # a series NAME_se is the standard error of NAME
 
 
-def chosen_rows(results: Results, table: Table) -> Iterator[tuple[Place, list[Row]]]:
-    """The judging seeds' trained rows of every setting at its chosen nuisance."""
-    judging = set(table.seeds[table.judges])
-    study = table.study
-    found: dict[str, list[Row]] = {}
-    for r in results.rows:
-        if r.seed in judging and r.outcome in ("done", "diverged"):
-            found.setdefault(canonical([r.axes.get(p) for p in study.axes]), []).append(r)
-    for at in places(table):
-        p, c, t = at
-        if table.chosen[at] >= 0:
-            axes = {**table.panels.values[p], **table.nuisances.values[int(table.chosen[at])]}
-            axes |= {study.condition: table.conditions.values[c], study.treatment: table.treatments.values[t]}
-            yield at, found.get(canonical([axes.get(path) for path in study.axes]), [])
+@dataclass(frozen=True)
+class Curve:
+    """A mean over n seeds by x, and the band of one standard deviation; one run where n is 1."""
+
+    panel: str
+    condition: str
+    treatment: str
+    what: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    lo: tuple[float, ...]
+    hi: tuple[float, ...]
+    n: int
 
 
-class Drawn(NamedTuple):
-    """Curves of the validation metric and the training loss; learning-rate factors; how many runs could not
-    be read.
-
-    early: what probes measured in the first epochs; readings: of runs whose task says on which split it
-    selects.
-    """
-
-    measured: tuple[Curve, ...] = ()
-    rates: tuple[Curve, ...] = ()
-    unread: int = 0
-    early: tuple[Curve, ...] = ()
-    readings: tuple[Reading, ...] = ()
+def chosen(table: Table, seen: Iterable[tuple[Row, Small]]) -> dict[Place, list[tuple[Row, Small]]]:
+    """What was seen of the judging seeds' runs of every setting at its chosen nuisance, settings in order."""
+    judging = range(len(table.seeds))[table.judges]
+    out: dict[Place, list[tuple[Row, Small]]] = {}
+    for row, small in seen:
+        p, c, t, v, s = table.where[row.run_id]
+        if s in judging and table.chosen[p, c, t] == v:
+            out.setdefault((p, c, t), []).append((row, small))
+    return dict(sorted(out.items()))
 
 
-def curves(results: Results, table: Table, load: Load) -> Drawn:
-    """Every curve; x is progress from 0 to 1. A run whose trace can't be read is left out and counted."""
-    measured: list[Curve] = []
-    rates: list[Curve] = []
-    early: list[Curve] = []
-    readings: list[Reading] = []
-    unread = 0
-    for at, rows in chosen_rows(results, table):
-        records = [(record, r) for r in rows if (record := _read(load, r)) is not None]
-        unread += len(rows) - len(records)
-        for what in (f"validation_{table.study.metric}", "train_loss"):
-            lines = [line for record, row in records if (line := _line(record, row, what)) is not None]
-            measured += [_curve(table, at, what, lines)] if lines else []
-        rates += [_rate(table, at, *records[0])] if records and _total(records[0][1]) else []
-        early += early_curves(table, at, records)
-        readings += [x for record, row in records if (x := reading(table, at, record, row)) is not None]
-    return Drawn(tuple(measured), _shared(rates), unread, tuple(early), tuple(readings))
-
-
-def _read(load: Load, row: Row) -> Record | None:
-    """The row's record; None where the store says that it is damaged."""
-    try:
-        return load(row.run_id)
-    except UserError:
-        return None
-
-
-def _total(row: Row) -> int:
-    return int(row.summary.get("total_steps") or 0)
-
-
-def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
-    series: Series | None = record.trace.get(what)
-    if series is None or not len(series.steps):
-        return None
+def progress(series: Series, row: Row) -> Points | None:
+    """A series thinned, x from 0 to 1 through the run; None where no value is finite."""
     steps = np.array(series.steps, dtype=np.float64)
-    total = _total(row) or float(steps[-1]) or 1.0
-    x, y = thin(steps / total, np.array(series.values, dtype=np.float64))
+    if not len(steps):
+        return None
+    x, y = thin(steps / (total(row) or float(steps[-1]) or 1.0), np.array(series.values, dtype=np.float64))
     return (x, y) if np.isfinite(y).any() else None
 
 
-def _curve(table: Table, at: Place, what: str, lines: Sequence[tuple[Array, Array]]) -> Curve:
+def total(row: Row) -> int:
+    """The run's steps; 0 where its summary does not tell."""
+    return int(row.summary.get("total_steps") or 0)
+
+
+def mean_curve(labels: tuple[str, str, str], what: str, lines: Sequence[Points]) -> Curve:
+    """The mean of lines and their spread. labels: panel, condition, treatment."""
     x, y, lo, hi = (rounded(v) for v in across(lines))
-    return Curve(*table.labels(at), what, x, y, lo, hi, len(lines))
+    return Curve(*labels, what, x, y, lo, hi, len(lines))
 
 
-def _rate(table: Table, at: Place, record: Record, row: Row) -> Curve:
-    """The factor of the peak rate as the updates of this setting saw it."""
-    total = _total(row)
-    per_epoch = row.summary.get("steps_per_epoch")
-    steps = np.unique(np.linspace(0, total - 1, min(MOST_POINTS, total)).round().astype(np.int64))
-    y = rounded(np.asarray(record.run.factor_over(total, per_epoch)(steps), dtype=np.float64))
-    return Curve(*table.labels(at), "learning_rate_factor", rounded(steps / total), y, y, y, 1)
+def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping[str, Points]]) -> Curve:
+    """The mean of what runs measured; where each has a standard error (`name_se`), the band is the mean's."""
+    x, y, lo, hi = across([lines[name] for lines in some])
+    errors = [lines[name + ERROR] for lines in some if name + ERROR in lines]
+    if len(errors) == len(some):
+        error = np.sqrt(np.mean([np.interp(x, a, b) ** 2 for a, b in errors], axis=0) / len(errors))
+        lo, hi = y - error, y + error
+    return Curve(*labels, name, rounded(x), rounded(y), rounded(lo), rounded(hi), len(some))
 
 
-def _shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
-    """One curve for each treatment, without panel and condition, where they agree to 2 % of the peak on
-    average.
+def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[Curve]:
+    """A curve for each name that the runs of a setting have a line of."""
+    names = dict.fromkeys(name for lines in some for name in lines)
+    return [mean_curve(table.labels(at), n, [lines[n] for lines in some if n in lines]) for n in names]
 
-    A length in epochs is the same share of every run; only the grain of the steps differs between data sizes.
-    """
-    grid = np.linspace(0, 1, MOST_POINTS)
-    tabled = np.array([np.interp(grid, r.x, r.y) for r in rates])
-    same = all(
-        float(np.ptp(tabled[[i for i, r in enumerate(rates) if r.treatment == name]], axis=0).mean()) < 0.02
-        for name in {r.treatment for r in rates}
-    )
-    if not same:
-        return tuple(rates)
-    first = {r.treatment: r for r in reversed(rates)}
-    names = dict.fromkeys(r.treatment for r in rates)
-    return tuple(Curve("", "", n, r.what, r.x, r.y, r.lo, r.hi, r.n) for n in names for r in (first[n],))
+
+def rate_lines(run: Run, row: Row) -> Points | None:
+    """The factor of the peak rate as the updates of a run saw it, over its progress; None without its
+    length."""
+    steps = total(row)
+    if not steps:
+        return None
+    at = np.unique(np.linspace(0, steps - 1, min(MOST_POINTS, steps)).round().astype(np.int64))
+    factor = run.factor_over(steps, row.summary.get("steps_per_epoch"))(at)
+    return at / steps, np.asarray(factor, dtype=np.float64)

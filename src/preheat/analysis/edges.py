@@ -19,16 +19,85 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.effects import Place, places
-from preheat.analysis.findings import Edge, EdgePoint, Estimate, Pooled
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
 from preheat.stats.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
-from preheat.stats.estimates import Array, holm
+from preheat.stats.estimates import ALPHA, Array, Estimate, holm
+
+
+@dataclass(frozen=True)
+class EdgePoint:
+    """At one nuisance value: how many runs trained, of how many; and the mean metric of all of them."""
+
+    value: float
+    trained: int
+    runs: int
+    diverged: int
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The edge of stability in the numeric nuisance: the highest value at which training still works.
+
+    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every
+    value or at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by
+    seed; None for the baseline. Where more than a quarter of the seeds are censored to one side, an estimate
+    is a bound (`Estimate.bound`). p_adjusted: Holm's over all ratios of the report; None where a bound leaves
+    the direction open.
+    """
+
+    panel: str
+    condition: str
+    treatment: str
+    points: tuple[EdgePoint, ...]
+    edge: Estimate
+    censored: int
+    ratio: Estimate | None
+    p_adjusted: float | None
+
+    @property
+    def sure(self) -> bool:
+        """Whether the edge surely moves, at 95 % after correction."""
+        return self.p_adjusted is not None and self.p_adjusted < ALPHA
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in
+    log2.
+
+    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family
+    of their own. change: the factor by which the ratio changes with each doubling of a numeric condition;
+    None for other conditions. change_p, change_p_adjusted: of "the ratio does not depend on the condition",
+    Holm's over these alone.
+    """
+
+    panel: str
+    treatment: str
+    baseline: str
+    ratio: Estimate
+    p: float | None
+    p_adjusted: float | None
+    change: Estimate | None = None
+    change_p: float | None = None
+    change_p_adjusted: float | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether the edge surely moves, at 95 % after correction."""
+        return self.p_adjusted is not None and self.p_adjusted < ALPHA
+
+    @property
+    def depends(self) -> bool:
+        """Whether the move surely depends on the condition, at 95 % after correction."""
+        return self.change_p_adjusted is not None and self.change_p_adjusted < ALPHA
 
 
 class SeedEdges(NamedTuple):

@@ -3,15 +3,17 @@ best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from preheat.analysis.findings import BestSet, Cell, Difference, Effect
 from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
 from preheat.core.grid import label
 from preheat.stats.estimates import (
     ALPHA,
+    Estimate,
     Moments,
     holm,
     interval,
@@ -22,6 +24,56 @@ from preheat.stats.estimates import (
     p_equivalent,
     rounding,
 )
+
+Difference = Literal["better", "worse", "equivalent", "not decided"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scientific setting at its chosen nuisance (peak rate), judged on the seeds that did not choose
+    it."""
+
+    panel: str
+    condition: str
+    treatment: str
+    chosen: Mapping[str, str]
+    values: tuple[float, ...]
+    estimate: Estimate
+    diverged: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Treatment minus baseline, paired by seed. p is adjusted (Holm) over all effects of the report.
+
+    more_seeds: about how many more judging seeds would decide it, where it is not decided; else None.
+    """
+
+    panel: str
+    condition: str
+    treatment: str
+    baseline: str
+    estimate: Estimate
+    p: float | None
+    p_adjusted: float | None
+    verdict: Difference
+    more_seeds: int | None
+
+
+@dataclass(frozen=True)
+class BestSet:
+    """The treatments that can't be told from the best one, at 95 % over all sets of the report together.
+
+    `leader` has the highest mean.
+    """
+
+    panel: str
+    condition: str
+    leader: str
+    members: tuple[str, ...]
+    n: int
+
 
 Place = tuple[int, int, int]
 
@@ -138,3 +190,8 @@ def _p_better(table: Table, at: Place, other: int) -> float | None:
     """One-sided p of "treatment `at` is not better than `other`"."""
     m = difference(table, at, other)
     return p_above(Moments(table.sign * m.mean, m.sd, m.n))
+
+
+def decidable(effects: Sequence[Effect]) -> list[Effect]:
+    """The comparisons that can be judged: those of two seeds or more."""
+    return [e for e in effects if e.estimate.n > 1]

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.edges import trained
-from preheat.analysis.findings import Estimate, Inside
 from preheat.analysis.table import UNPLANNED, Table
 from preheat.analysis.words import Units
-from preheat.stats.estimates import ALPHA, Array, range_quantile, rounding, t_quantile
+from preheat.stats.estimates import ALPHA, Array, Estimate, range_quantile, rounding, t_quantile
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Inside the edge: the widest difference among treatments, and whether all are equivalent within the
+    margin.
+
+    value: the nuisance value used: the highest that is at most half of the highest at which everything
+    trained, else that one. well: whether it is at most half of it, so that one may say "well inside the
+    edge". seed_sd: the pooled standard deviation over seeds. widest: largest minus smallest treatment mean,
+    and its interval.
+    """
+
+    panel: str
+    condition: str
+    value: float | None
+    widest: Estimate | None
+    seed_sd: float | None
+    equivalent: bool
+    text: str
+    well: bool = True
 
 
 def insides(table: Table) -> tuple[Inside, ...]:

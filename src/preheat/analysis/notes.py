@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from preheat.analysis.findings import Cell, Counts, Edge
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
 from preheat.analysis.words import Units, count, human, listed
 from preheat.core.grid import label
+from preheat.core.metrics import metric
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many runs were planned, and how they ended; missing ones have no record."""
+
+    planned: int
+    done: int
+    diverged: int
+    failed: int
+    missing: int
 
 
 def counts(table: Table) -> Counts:
@@ -29,31 +40,23 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     head = f"{whose} have no {human(table.study.metric)}"
     if not table.others:
         return (f"{head} and no other metric of the test set.",)
-    name = "accuracy" if "accuracy" in table.others else table.others[0]
-    goal = "min" if any(word in name for word in ("loss", "error")) else "max"
-    advice = f" Write metric: {name} and goal: {goal}." if lacking == done else " They are left out."
+    name = next((n for n in table.others if metric(n).unit), table.others[0])
+    advice = (
+        f" Write metric: {name} and goal: {metric(name).goal}." if lacking == done else " They are left out."
+    )
     return (f"{head}: they measure {listed([human(n) for n in table.others])}.{advice}",)
 
 
-def notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge], *, unread: int = 0) -> tuple[str, ...]:
-    """Limits of what is said, in words. unread: runs whose traces can't be read."""
-    return (
-        *unmeasured(table),
-        *_seed_notes(table),
-        *_run_notes(table),
-        *_grid_notes(table, cells, edges),
-        *_trace_notes(unread),
-    )
-
-
-def _trace_notes(unread: int) -> list[str]:
-    if not unread:
-        return []
-    whose = "its stored trace is" if unread == 1 else "their stored traces are"
-    return [
-        f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole and "
-        "count."
-    ]
+def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
+    """Limits of what is said of any study, in words. unread: runs whose traces can't be read."""
+    out = [*unmeasured(table), *_seed_notes(table), *_run_notes(table)]
+    if unread:
+        whose = "its stored trace is" if unread == 1 else "their stored traces are"
+        out.append(
+            f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole "
+            "and count."
+        )
+    return tuple(out)
 
 
 def _seed_notes(table: Table) -> list[str]:
@@ -97,39 +100,11 @@ def _run_notes(table: Table) -> list[str]:
     if n.missing:
         left = "They are left out, and count as the worst where a nuisance is chosen."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
-    if table.step >= 5e-5 and table.study.metric == "accuracy":
+    if table.step >= 5e-5 and u.unit:
         steps = u.difference(table.step, sign=False)
         out.append(
-            f"Test accuracy moves in steps of {steps}; standard deviations are at least what this rounding "
+            f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least "
+            "what this rounding "
             "makes."
         )
     return out
-
-
-def _grid_notes(table: Table, cells: Sequence[Cell], edges: Sequence[Edge]) -> list[str]:
-    out = []
-    unjudged = sum(c.estimate.n == 0 for c in cells)
-    if unjudged:
-        out.append(f"{unjudged} of {count(len(cells), 'setting')} have no judged run.")
-    single = sum(c.estimate.n == 1 for c in cells)
-    if single and any(c.estimate.n > 1 for c in cells):
-        out.append(
-            f"{single} of {count(len(cells), 'setting')} have one judging seed: they are described only."
-        )
-    if table.numeric:
-        ends = sum(_at_end(table, p, c, t) for p, c, t in np.argwhere(table.chosen >= 0))
-        if ends:
-            name = human(table.study.nuisance[0])
-            where = f"in {ends} of {count(len(cells), 'setting')}"
-            out.append(f"The chosen {name} lies at the end of its grid {where}; a wider grid may do better.")
-    censored, runs = sum(e.censored for e in edges), sum(e.edge.n for e in edges)
-    if censored:
-        why = "training worked at every value, or at none, so the edge lies outside the grid"
-        bound = "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at most)."
-        out.append(f"{censored} of {runs} edges are censored: {why}. {bound}")
-    return out
-
-
-def _at_end(table: Table, p: int, c: int, t: int) -> bool:
-    values = np.flatnonzero(table.planned[p, c, t])
-    return len(values) > 1 and table.chosen[p, c, t] in (values[0], values[-1])

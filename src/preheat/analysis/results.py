@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from preheat.core.errors import UserError
 from preheat.core.record import Status
+from preheat.core.registry import STUDIES
 from preheat.core.study import Study
 
 Outcome = Literal["done", "diverged", "failed", "missing"]
@@ -73,6 +74,7 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
     """The study and its index from the data that `core.study.index_json` made."""
     try:
         study = Study.from_json(data["study"])
+        study = study if "chapters" in data["study"] else _adopted(study)
         return study, [(dict(p["axes"]), int(p["seed"]), str(p["run"])) for p in data["points"]]
     except UserError:
         raise
@@ -82,3 +84,10 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
             f"{error}): "
             "run the study's command again, which writes it anew and trains nothing twice"
         ) from error
+
+
+def _adopted(study: Study) -> Study:
+    """A declaration without chapters; one from before there were chapters gets those of the study it is
+    of."""
+    claims = (getattr(STUDIES[name], "adopt", None) for name in STUDIES.names())
+    return next((found for adopt in claims if adopt and (found := adopt(study)) is not None), study)

@@ -11,30 +11,38 @@ unfinished setting is not preferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.results import Results, Row
 from preheat.core.canon import canonical
-from preheat.core.grid import label
+from preheat.core.errors import UserError
+from preheat.core.grid import among, label
+from preheat.core.lengths import length
 from preheat.core.study import Study
 from preheat.stats.estimates import Array, resolution
 
 UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
-CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
+Index = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The different values of one axis in order, with their labels."""
+    """The different values of one axis in order, with their labels, and how these read in a sentence."""
 
     labels: tuple[str, ...]
     values: tuple[Any, ...]
+    names: tuple[str, ...] = ()
+
+    def some(self, kept: Sequence[int]) -> Axis:
+        """The axis with these values alone."""
+        return Axis(
+            *(tuple(part[i] for i in kept if part) for part in (self.labels, self.values, self.names))
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +71,7 @@ class Table:
     per_epoch: Array
     chance: Array
     others: tuple[str, ...] = ()
+    where: Mapping[str, Index] = field(default_factory=dict)
 
     @property
     def sign(self) -> float:
@@ -144,156 +153,51 @@ class Table:
         values = [next(iter(v.values())) for v in self.nuisances.values]
         return tuple(float(v) for v in values) if all(number(v) and v > 0 for v in values) else None
 
+    @cached_property
+    def lengths(self) -> bool:
+        """Whether the treatments are lengths, such as 5 epochs: all can be read as one, and one says its
+        unit."""
+        values = [v for v in self.treatments.values if not number(v)]
+        return bool(values) and all(map(_is_length, self.treatments.values))
+
+    @cached_property
+    def twins(self) -> dict[int, int]:
+        """{panel that `Study.claims` leaves aside: the panel that is like it but for that}, where there is
+        one."""
+        aside = self.study.claims.get("aside", {})
+        values = self.panels.values
+        rest = [canonical({k: v for k, v in panel.items() if k not in aside}) for panel in values]
+        put = [any(among(panel.get(path), some) for path, some in aside.items()) for panel in values]
+        fair = {r: p for p, r in reversed(list(enumerate(rest))) if not put[p]}
+        return {p: fair[r] for p, r in enumerate(rest) if put[p] and r in fair}
+
+    @cached_property
+    def claimed(self) -> Table:
+        """The part on which claims rest: without panels that have a twin; conditions that only they have go
+        too."""
+        if not self.twins:
+            return self
+        panels = [p for p in range(len(self.panels)) if p not in self.twins]
+        conditions = [int(c) for c in np.flatnonzero(self.planned[panels].any(axis=(0, 2, 3)))]
+        names = ("state", "validation", "test", "chance", "total", "per_epoch")
+        parts = {name: getattr(self, name)[np.ix_(panels, conditions)] for name in names}
+        where = {
+            run: (panels.index(at[0]), conditions.index(at[1]), *at[2:])
+            for run, at in self.where.items()
+            if at[0] in panels and at[1] in conditions
+        }
+        axes = self.panels.some(panels), self.conditions.some(conditions)
+        return replace(self, panels=axes[0], conditions=axes[1], where=where, **parts)
+
+
+def _is_length(value: object) -> bool:
+    try:
+        length(value)
+    except UserError:
+        return False
+    return True
+
 
 def number(value: Any) -> bool:
     """Whether it is a number (true and false are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def tabulate(results: Results) -> Table:
-    """The table of a study's results; every axis in the study's order, numeric nuisances ascending."""
-    study, rows = results.study, results.rows
-    others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
-    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
-    conditions = _straight(
-        _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
-    )
-    treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
-    nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
-    seeds = tuple(dict.fromkeys((*study.seeds, *(r.seed for r in rows))))
-    shape = (len(panels), len(conditions), len(treatments), len(nuisances), len(seeds))
-    axes = (panels, conditions, treatments, nuisances)
-    paths = (others, [study.condition] if study.condition else [], [study.treatment], list(study.nuisance))
-    find = [{canonical(v): i for i, v in enumerate(a.values)} for a in axes]
-    place = {s: i for i, s in enumerate(seeds)}
-    where = [
-        (
-            *(f[canonical({p: r.axes.get(p) for p in ps})] for f, ps in zip(find, paths, strict=True)),
-            place[r.seed],
-        )
-        for r in rows
-    ]
-    arrays = _fill(study, rows, where, shape)
-    return Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
-
-
-def _bare(axis: Axis) -> Axis:
-    return Axis(axis.labels, tuple(next(iter(v.values()), None) for v in axis.values))
-
-
-def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
-    different = list({canonical(v): v for v in values}.values())
-    paths = list(different[0]) if different else []
-    texts = {p: names([v[p] for v in different]) for p in paths}
-    return Axis(tuple(", ".join(texts[p][i] for p in paths) for i in range(len(different))), tuple(different))
-
-
-def names(values: Sequence[Any]) -> list[str]:
-    """A label for each value, longer where two different values share a short one.
-
-    >>> names([{"name": "sgd", "momentum": 0.9}, {"name": "sgd", "momentum": 0.0}, "adam"])
-    ['sgd(momentum=0.9)', 'sgd(momentum=0)', 'adam']
-    """
-    short = [label(v) for v in values]
-    kinds: dict[str, set[str]] = {}
-    for s, v in zip(short, values, strict=True):
-        kinds.setdefault(s, set()).add(canonical(v))
-    return [s if len(kinds[s]) == 1 else _long(s, v) for s, v in zip(short, values, strict=True)]
-
-
-def _long(short: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{short}({', '.join(f'{k}={label(v)}' for k, v in value.items() if k != 'name')})"
-    return canonical(value)
-
-
-def _straight(axis: Axis) -> Axis:
-    """Numbers that go up and down, as where panels differ in them, in the direction of the first two; else as
-    it is."""
-    values = [v for value in axis.values for v in value.values()]
-    steps = np.diff([float(v) for v in values]) if all(number(v) for v in values) else np.zeros(0)
-    if not (steps > 0).any() or not (steps < 0).any():
-        return axis
-    up = _sorted(axis)
-    return up if steps[0] > 0 else Axis(up.labels[::-1], up.values[::-1])
-
-
-def _sorted(axis: Axis) -> Axis:
-    single = [list(v.values()) for v in axis.values]
-    if not single or any(len(v) != 1 or not number(v[0]) for v in single):
-        return axis
-    order = sorted(range(len(axis)), key=lambda i: float(single[i][0]))
-    return Axis(tuple(axis.labels[i] for i in order), tuple(axis.values[i] for i in order))
-
-
-def _fill(
-    study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], shape: tuple[int, ...]
-) -> tuple[Any, ...]:
-    state = np.zeros(shape, dtype=np.int8)
-    scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
-    lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
-    for row, at in zip(rows, where, strict=True):
-        state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
-        for part, array in scores.items():
-            array[at] = (
-                _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
-            )
-        for name, array in lengths.items():
-            known = _finite(row.summary.get(name))
-            array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
-    chance = _chance(study, rows, where, seen=np.stack(list(scores.values())))
-    state[(state == DIVERGED) & _foreign(state)] = LOST
-    lost = (state == DIVERGED) | (state == DONE)
-    scored = [np.where(lost & ~np.isfinite(s), chance, s) for s in scores.values()]
-    others = {
-        k.removeprefix("test_")
-        for r in rows
-        if _unmeasured(study, r)
-        for k in r.summary
-        if k.startswith("test_")
-    }
-    return state, *scored, *lengths.values(), chance, tuple(sorted(others))
-
-
-def _unmeasured(study: Study, row: Row) -> bool:
-    """Whether a done run lacks the metric. One that is there but not finite is None, which is a result."""
-    return row.outcome == "done" and any(
-        f"{part}_{study.metric}" not in row.summary for part in ("validation", "test")
-    )
-
-
-def _foreign(state: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Panels and conditions whose done runs all lack the metric: a diverged run has no score there either,
-    and no edge."""
-    inside = (2, 3, 4)
-    lacks = (state == UNMEASURED).any(axis=inside, keepdims=True) & ~(state == DONE).any(
-        axis=inside, keepdims=True
-    )
-    return np.asarray(lacks)
-
-
-def _finite(value: Any) -> float:
-    return float(value) if number(value) and np.isfinite(value) else np.nan
-
-
-def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], *, seen: Array) -> Array:
-    """[P, C, T, V, S]: the score of a model that learnt nothing, as the module says; NaN where no run is
-    planned.
-
-    seen [2, P, C, T, V, S]: all scores.
-    """
-    keys = [f"chance_{study.metric}", *(["chance"] if "accuracy" in study.metric else [])]
-    own, planned = np.full(seen.shape[1:], np.nan), np.zeros(seen.shape[1:], dtype=bool)
-    for row, at in zip(rows, where, strict=True):
-        planned[at] = True
-        own[at] = next((v for k in keys if np.isfinite(v := _finite(row.summary.get(k)))), np.nan)
-    for part in (*own, own):
-        part[np.isnan(part)] = _worst(study, part)
-    unknown = 0.0 if study.goal == "max" and "accuracy" in study.metric else _worst(study, seen)
-    return np.where(planned, np.where(np.isnan(own), unknown, own), np.nan)
-
-
-def _worst(study: Study, values: Array) -> float:
-    """The worst finite value; NaN for none."""
-    known = values[np.isfinite(values)]
-    return float(known.min() if study.goal == "max" else known.max()) if len(known) else np.nan

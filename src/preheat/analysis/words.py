@@ -4,14 +4,12 @@ SGD."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
-from preheat.analysis.findings import Estimate
-from preheat.core.errors import UserError
-from preheat.core.lengths import length
+from preheat.core.metrics import metric
+from preheat.stats.estimates import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 GAP = "\N{NO-BREAK SPACE}"
@@ -22,15 +20,9 @@ LONG = {
     "also": "moving hyperparameter",
     "lr": "learning rate",
     "peak_lr": "peak learning rate",
-    "per_class": "examples per class",
     "learning_rate_factor": "learning rate (share of the peak)",
     "train_loss": "training loss",
 }
-NAMES = (
-    *("SGD", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "AdaGrad", "Adadelta", "RMSprop"),
-    *("Lion", "LAMB", "LARS", "Muon", "SOAP", "Shampoo", "Adafactor", "Prodigy"),
-)
-PERCENT_METRICS = ("accuracy", "error_rate", "recall", "precision", "f1")
 
 
 @dataclass(frozen=True)
@@ -49,11 +41,10 @@ class Units:
     step: str
 
     @classmethod
-    def of(cls, metric: str) -> Units:
-        """A metric that is a share of the examples reads in percent, any other as it is."""
-        if any(word in metric for word in PERCENT_METRICS):
-            return cls(metric, 100.0, "%", "points")
-        return cls(metric, 1.0, "", "")
+    def of(cls, name: str) -> Units:
+        """Those of a metric, or of a series of it such as validation_accuracy."""
+        known = metric(name)
+        return cls(name, known.scale, known.unit, known.step)
 
     def number(self, x: float | None, *, sign: bool = False) -> str:
         """The number alone, in the metric's scale."""
@@ -163,11 +154,9 @@ def limits(e: Estimate, write: Callable[[float], str]) -> str:
     """
     if e.bound == "open":
         return "no limit is known"
-    if e.lo is None or e.hi is None:
-        return (
-            f"from {write(e.lo)}" if e.lo is not None else f"up to {write(e.hi)}" if e.hi is not None else ""
-        )
-    return range_text(write(e.lo), write(e.hi))
+    if e.lo is None:
+        return "" if e.hi is None else f"up to {write(e.hi)}"
+    return f"from {write(e.lo)}" if e.hi is None else range_text(write(e.lo), write(e.hi))
 
 
 def half(e: Estimate) -> float | None:
@@ -218,50 +207,6 @@ def human(path: str) -> str:
 def last_part(path: str) -> str:
     """The part of a dotted path that says what it is about; `name` alone says nothing."""
     return path.removesuffix(".name").rsplit(".", 1)[-1]
-
-
-def named(label: str) -> str:
-    """A panel's label with the optimizers spelt as the field does.
-
-    >>> named("digits, adamw"), named("sgd(momentum=0.9)"), named("my_sgd")
-    ('digits, AdamW', 'SGD(momentum=0.9)', 'my_sgd')
-    """
-    known = {name.lower(): name for name in NAMES}
-    return re.sub(r"\w+", lambda m: known.get(m[0].lower(), m[0]), label)
-
-
-def within(panel: str) -> str:
-    """Where something holds, to begin or end a clause; empty for the only panel.
-
-    >>> within("sgd"), within("digits, sgd"), within("")
-    ('with SGD', 'in digits, SGD', '')
-    """
-    text = named(panel)
-    return f"{'with' if text.split('(')[0] in NAMES else 'in'} {text}" if text else ""
-
-
-def spoken(path: str, label: str) -> str:
-    """A treatment in a sentence: a warmup is a length, and one of length zero is none; nothing may move
-    either.
-
-    >>> spoken("schedule.warmup", "1ep"), spoken("schedule.warmup", "0ep"), spoken("schedule.name", "cosine")
-    ('1\\xa0epoch', 'no warmup', 'cosine')
-    >>> spoken("also", "none"), spoken("also", "momentum 0.95 to 0.85 by cosine")
-    ('no moving hyperparameter', 'momentum 0.95 to 0.85 by cosine')
-    """
-    if path == "also" and label == "none":
-        return f"no {human(path)}"
-    if "warmup" not in path:
-        return label
-    try:
-        value = length(label)
-    except UserError:
-        return label
-    if not value:
-        return f"no {human(path)}"
-    if value.unit == "fraction":
-        return f"{100 * value.value:g}{GAP}% of the run"
-    return f"{value.value:g}{GAP}{value.unit[:-1] if value.value == 1 else value.unit}"
 
 
 def capital(text: str) -> str:

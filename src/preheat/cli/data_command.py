@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from preheat.cli.options import data_folder, use_data, whole
+from preheat.cli.options import data_folder, positive, use_data
 from preheat.core.errors import UserError, explain
 
 PER_CLASS = 500
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-class",
         metavar="N",
-        type=whole,
+        type=positive,
         help=f"imitated training images a class (default: {PER_CLASS}); a fifth for test",
     )
 

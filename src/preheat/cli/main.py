@@ -3,22 +3,23 @@ to help."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from preheat.cli.again import again
 from preheat.cli.options import joined
+from preheat.cli.parsers import build
 from preheat.core.errors import UserError, nearest
 
 COMMANDS = {
     "study": "train every run of a study and write its report",
     "run": "train one run with a live line of loss and rate",
     "report": "write a study's report again from its records",
+    "export": "write a study's records in other people's files",
+    "original": "run an original project by its own command line",
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
     "compare": "compare schedules without training: budgets, falls, bounds",
@@ -39,42 +40,6 @@ examples:
 
 A length is 500 (steps), 5ep (epochs) or 5% (of the run). `preheat COMMAND --help` says more.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are ours: one line, the nearest match, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage."""
-        if message.startswith("unrecognized arguments: "):
-            word = message.split()[2]
-            known = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
-            match = nearest(word.split("=")[0], known)
-            message = f"unknown option {word}" + (
-                f": did you mean {match}?" if match else f": see {self.prog} --help"
-            )
-        raise UserError(message)
-
-
-def build(command: str) -> Parser:
-    """The parser of one command."""
-    module = importlib.import_module(f"preheat.cli.{command}_command")
-    parser = Parser(
-        prog=f"preheat {command}",
-        description=module.__doc__,
-        epilog=module.EXAMPLES,
-        formatter_class=_Wide,
-        allow_abbrev=False,
-    )
-    module.arguments(parser)
-    return parser
-
-
-class _Wide(argparse.RawDescriptionHelpFormatter):
-    """Help of one width everywhere, so that it reads the same in every terminal and in the tests."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=100, max_help_position=30)
 
 
 def usage() -> str:
@@ -122,8 +87,8 @@ def _dispatch(args: list[str]) -> int:
         match = nearest(args[0], COMMANDS)
         hint = f"did you mean {match!r}? " if match else ""
         raise UserError(f"unknown command {args[0]!r}: {hint}Known: {', '.join(COMMANDS)}")
-    parser = build(args[0])
-    found = parser.parse_args(joined(args[1:]))
+    words = joined(args[1:])
+    found = build(args[0], words).parse_args(words)
     module = importlib.import_module(f"preheat.cli.{args[0]}_command")
     return int(module.run(found) or 0)
 

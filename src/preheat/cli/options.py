@@ -13,6 +13,8 @@ from preheat.core.errors import UserError
 from preheat.core.grid import Setting, put
 from preheat.core.registry import import_file
 
+SUFFIXES = (".yaml", ".yml", ".toml", ".json")  # of the files that a study or a run may be read from
+
 
 def common(parser: argparse.ArgumentParser) -> None:
     """--results and --import."""
@@ -58,7 +60,7 @@ def placement(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--jobs",
         metavar="N",
-        type=whole,
+        type=positive,
         default=0,
         help="worker processes (default: one a core; with a GPU, one)",
     )
@@ -137,7 +139,7 @@ def file(text: str) -> Path:
     return Path(text)
 
 
-def whole(text: str) -> int:
+def positive(text: str) -> int:
     """A whole number above 0."""
     try:
         value = int(text)

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from preheat.cli.options import common, whole
+from preheat.cli.options import common, positive
 from preheat.core.errors import UserError, nearest
 from preheat.core.grid import get, label
 
@@ -25,7 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="a record's id or its first digits")
     parser.add_argument("--trace", metavar="NAME", help="print one measured series of the record as CSV")
     parser.add_argument("--csv", action="store_true", help="print the list as CSV")
-    parser.add_argument("--last", metavar="N", type=whole, default=20, help="how many records (default: 20)")
+    parser.add_argument(
+        "--last", metavar="N", type=positive, default=20, help="how many records (default: 20)"
+    )
     parser.add_argument("--all", action="store_true", help="every record")
     common(parser)
 

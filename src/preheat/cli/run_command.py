@@ -1,4 +1,7 @@
-"""Train one run with a live line of loss and rate, and keep its record."""
+"""Train one run with a live line of loss and rate, and keep its record.
+
+The options of a task are flags too: preheat run TASK --help shows them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,24 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
 from preheat.cli.again import again
-from preheat.cli.options import common, data_folder, device, number, read_imports, settings, use_data
+from preheat.cli.options import (
+    SUFFIXES,
+    common,
+    data_folder,
+    device,
+    number,
+    read_imports,
+    settings,
+    use_data,
+)
 from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.cli.schedules import HELP, in_options
 from preheat.cli.schedules import declared as schedule_word
+from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
+from preheat.core.registry import OPTIMIZERS
 from preheat.core.run import Precision, Run
 from preheat.core.spec import build
 
@@ -25,10 +39,11 @@ if TYPE_CHECKING:
     from preheat.engine.loop import Progress
     from preheat.store.store import Store
 
+KIND = "task"
 EXAMPLES = """examples:
   preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
   preheat run digits --schedule wsd:warmup=5%,cooldown=20% --epochs 20
-  preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --set task.model=cnn
+  preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --model cnn
   preheat run quadratic --optimizer sgd --peak-lr 2.5 --steps 100
   preheat run digits --probe grad_norm --probe distance --epochs 10
   preheat run cifar10 --optimizer sgd --peak-lr 0.1 --batch-size 128 --precision bf16 --device cuda
@@ -36,14 +51,18 @@ EXAMPLES = """examples:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    add = parser.add_argument
-    add(
+    """The command's positional arguments."""
+    parser.add_argument(
         "task",
         metavar="TASK",
         help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run",
     )
-    add("--optimizer", metavar="NAME", help="default: adamw")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's own flags; those of the task come to them."""
+    add = parser.add_argument
+    add("--optimizer", metavar="NAME", help=f"default: {OPTIMIZERS.default}")
     add("--peak-lr", metavar="RATE", type=number, help="the highest learning rate (default: 1e-3)")
     add("--schedule", metavar="SCHEDULE", help=f"{HELP} (default: constant)")
     add("--warmup", metavar="LENGTH", help="500 (steps), 5ep (epochs) or 5%% (of the run)")
@@ -73,7 +92,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         dest="pairs",
-        help="any other option, such as task.model=cnn (repeatable)",
+        help="any other option, such as optimizer.momentum=0.9 (repeatable)",
     )
     device(parser)
     common(parser)
@@ -86,11 +105,11 @@ def run(args: argparse.Namespace) -> int:
     use_data(args)
     with in_options():
         one = declared(args)
-    from preheat.lab.origins import same_images
+    from preheat.lab.origins import same_data
     from preheat.store.store import Store
 
     store = Store.open(args.results)
-    same_images([one], args.results)
+    same_data([one], args.results)
     if one.id in store.ids(check=True, among=[one.id]):
         print(f"run {one.id} has a record already; nothing is trained twice")
     elif not _train(one, store, args.device):
@@ -102,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 def declared(args: argparse.Namespace) -> Run:
     """The run that the command line describes."""
-    given: Setting = {
+    said: Setting = {
         k: v
         for k in ("optimizer", "peak_lr", "batch_size", "seed", "precision", "clip_norm", "evaluate")
         if (v := getattr(args, k)) is not None
@@ -110,23 +129,23 @@ def declared(args: argparse.Namespace) -> Run:
     if args.epochs is not None and args.steps is not None:
         raise UserError("--epochs and --steps both give the run's length: write one of them")
     if args.epochs is not None:
-        given["length"] = f"{args.epochs}ep"
+        said["length"] = f"{args.epochs}ep"
     if args.steps is not None:
-        given["length"] = args.steps
+        said["length"] = args.steps
     if schedule := _schedule(args):
-        given["schedule"] = schedule
+        said["schedule"] = schedule
     if args.probes:
-        given["probes"] = args.probes
+        said["probes"] = args.probes
     over = settings(args.pairs)
-    if args.task.endswith((".yaml", ".yml", ".toml", ".json")):
+    if args.task.endswith(SUFFIXES):
         from preheat.studyfiles.reader import read_run
 
         whole = (args.schedule or "").startswith("@")  # then the run's own schedule has no say
         left_out = ("format", "schedule") if whole else ("format",)
         base = {k: v for k, v in read_run(args.task).json().items() if k not in left_out}
     else:
-        base = {"task": args.task}
-    return Run.from_json(merged(merged(base, given), over))
+        base = {"task": {"name": args.task, **{one.name: text for one, text in given(args, KIND, args.task)}}}
+    return Run.from_json(merged(merged(base, said), over))
 
 
 def _schedule(args: argparse.Namespace) -> dict[str, Any]:
@@ -157,8 +176,7 @@ def _train(one: Run, store: Store, on: str) -> bool:
             raise UserError(
                 f"run {one.id} is being trained by another process: wait for it, then its record is here"
             )
-        if hasattr(task := build("task", one.task), "ready"):
-            task.ready()  # data are fetched and checked before anything is timed
+        build(KIND, one.task).ready()  # data are fetched and checked before anything is timed
         print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
         line = _Line(one)
         unit = Unit((one,), alone(one, on))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from preheat.cli.options import number, settings, value, whole
+from preheat.cli.options import number, positive, settings, value
 from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
 from preheat.core.run import MOST_STEPS
@@ -65,12 +65,12 @@ def look(parser: argparse.ArgumentParser, schedules: str) -> None:
         dest="pairs",
         help="an option of all but files (repeatable)",
     )
-    add("--steps", metavar="N", type=whole, help="the run's length in steps (default: 1000)")
-    add("--epochs", metavar="N", type=whole, help="the run's length in epochs")
+    add("--steps", metavar="N", type=positive, help="the run's length in steps (default: 1000)")
+    add("--epochs", metavar="N", type=positive, help="the run's length in epochs")
     add(
         "--steps-per-epoch",
         metavar="N",
-        type=whole,
+        type=positive,
         help="needed by lengths in epochs (default: 10 with --epochs)",
     )
     add(

@@ -1,30 +1,40 @@
 """Train every run of a study that has no record yet, then analyse and write the report.
 
-STUDY is a registered name (see preheat list studies) or a .yaml, .toml or .json file of your own. Nothing is
-trained twice: the same command continues a study that was stopped, and adding seeds trains only what is new.
+STUDY is a registered name (see preheat list studies), whose options are flags (preheat study NAME --help), or
+a .yaml, .toml or .json file of your own. Nothing is trained twice: the same command continues a study that
+was stopped, and adding seeds trains only what is new.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import re
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from preheat.cli.again import again
-from preheat.cli.options import common, data_folder, placement, read_imports, settings, use_data, whole
-from preheat.cli.progress import Bar, clock
+from preheat.cli.options import (
+    SUFFIXES,
+    common,
+    data_folder,
+    placement,
+    positive,
+    read_imports,
+    settings,
+    use_data,
+)
+from preheat.cli.progress import Bar
+from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
+from preheat.cli.subject import given, marks
 from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
-from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct
 
+KIND = "study"
 EXAMPLES = """examples:
   preheat study regimes                      the whole study, about 3 minutes on 2 cores
   preheat study regimes --dry-run            what it would train: runs, fleets, memory, time
@@ -33,24 +43,17 @@ EXAMPLES = """examples:
   preheat study regimes --task cifar10 --part test
   preheat study my_study.yaml --import my_task.py
 """
-SUFFIXES = (".yaml", ".yml", ".toml", ".json")
-FLAGS = {"tasks": "--task", "protocol": "--protocol", "tune_lr": "--tune-lr", "no_probes": "--no-probes"}
-SUSTAINED = 1e14  # operations a second of a large GPU in bf16: what the projected hours assume
 LONGEST = 120  # characters of a folder's name
-LEAST = 1e14  # operations of a study that is worth a GPU's name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
+    """The command's positional arguments."""
+    parser.add_argument("study", metavar="STUDY", help="a registered study or a file")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's own flags; those of the study come to them."""
     add = parser.add_argument
-    add("study", metavar="STUDY", help="a registered study or a file")
-    add(
-        "--task",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="the task, where the study leaves it open (repeatable)",
-    )
     add("--part", metavar="NAME", help="a named part of the study only")
     add(
         "--range",
@@ -59,20 +62,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         dest="span",
         help="the declared settings A to B-1 only, counted from 0",
     )
-    add("--seeds", metavar="N", type=whole, help="seeds 0 to N-1 instead of the study's own")
-    add("--limit", metavar="N", type=whole, help="the first N runs only")
-    add(
-        "--protocol",
-        metavar="NAME",
-        help="how runs are chosen and reported, where the study has several: preheat, seed or both",
-    )
-    add(
-        "--tune-lr",
-        action="store_const",
-        const=True,
-        help="choose the peak rate for each setting, on seeds of their own",
-    )
-    add("--no-probes", action="store_const", const=True, help="measure nothing but losses and metrics")
+    add("--seeds", metavar="N", type=positive, help="seeds 0 to N-1 instead of the study's own")
+    add("--limit", metavar="N", type=positive, help="the first N runs only")
     add(
         "--set",
         metavar="OPTION=VALUE",
@@ -106,17 +97,16 @@ def run(args: argparse.Namespace) -> int:
     """Plan, train, report. 0: all runs have records; 1: some could not be trained; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
-    study = declared(args)
-    points = chosen(study, args)
-    study = _named(_with_its_seeds(study, points), args)
-    from preheat.lab.origins import same_images
+    study, points = asked(args)
+    from preheat.lab.origins import get_ready, same_data
     from preheat.lab.study import How, plan
     from preheat.store.store import Store
 
-    same_images([p.run for p in points], args.results)  # before any record is taken for a run's
+    runs = [p.run for p in points]
+    same_data(runs, args.results)  # before any record is taken for a run's
     if not args.dry_run:
         Store.open(args.results)  # a folder that can't be written is told before anything is measured
-    get_ready(points, args.results, fetch=not args.dry_run)
+    get_ready(runs, args.results, fetch=not args.dry_run)
     how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
     print(
         f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are "
@@ -124,14 +114,14 @@ def run(args: argparse.Namespace) -> int:
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
     made = plan(study, points, args.results, how)
-    show(made, how)
+    print(planned(made, how), flush=True)
     if args.dry_run:
-        print(gpu_hours([p.run for p in points]), end="")
+        print(gpu_hours(runs), end="")
         return 0
     failures = _train(made, args, how)
     if failures is None:
         return 130
-    print(probe_cost(points, args.results, hint="no_probes" in _known(args.study)), end="")
+    print(probe_cost(runs, args.results), end="")
     if not args.no_report:
         from preheat.cli.report_command import write
 
@@ -139,82 +129,61 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:
+    """The study under the name of its folder, and the points that are wanted of it."""
+    study = declared(args)
+    points = chosen(study, args)
+    return under_its_name(_with_its_seeds(study, points), args), points
+
+
 def declared(args: argparse.Namespace) -> Study:
-    """The study that the command names, with --task, --set, --seeds and the flags of a study's options
-    applied."""
-    given = {
-        "tasks": args.task or None,
-        "protocol": args.protocol,
-        "tune_lr": args.tune_lr,
-        "no_probes": args.no_probes,
-    }
-    flags = {name: value for name, value in given.items() if value is not None}
-    options: dict[str, Any] = settings(args.pairs)
-    if Path(args.study).suffix in SUFFIXES:
+    """The study that the command names, with its own flags, --set and --seeds applied."""
+    over = settings(args.pairs)
+    if args.study.endswith(SUFFIXES):
         from preheat.studyfiles.reader import read_study
 
-        if options or flags:
-            names = [*(FLAGS[name] for name in flags), *["--set"] * bool(options)]
-            raise UserError(f"{', '.join(names)}: for registered studies only; edit {args.study} instead")
+        if over:
+            raise UserError(f"--set: for registered studies only; edit {args.study} instead")
         study = read_study(args.study)
     else:
         if args.study not in STUDIES.names():
-            raise UserError(
-                f"{unknown('study', args.study, STUDIES.names())}; or write a file: my_study.yaml"
-            )
-        for name in flags:
-            if name not in _known(args.study):
-                raise UserError(
-                    f"study {args.study!r} has no option {name}, which {FLAGS[name]} sets: leave "
-                    f"{FLAGS[name]} out"
-                )
-        study = build("study", Spec(args.study, {**options, **flags})).study()
+            raise UserError(f"{unknown(KIND, args.study, STUDIES.names())}; or write a file: my_study.yaml")
+        over |= {one.name: value for one, value in given(args, KIND, args.study)}
+        study = build(KIND, Spec(args.study, over)).study()
     return study.with_seeds(args.seeds) if args.seeds else study
 
 
-def _known(study: str) -> Sequence[str]:
-    """The options of a registered study; none of a file's."""
-    return list(inspect.signature(STUDIES[study]).parameters) if study in STUDIES.names() else []
-
-
-def _named(study: Study, args: argparse.Namespace) -> Study:
+def under_its_name(study: Study, args: argparse.Namespace) -> Study:
     """The study under a name that says what was changed, so that a smaller version never replaces the whole
     one's report."""
     if args.name is not None:
         return replace(study, name=args.name)
-    first, last = args.span or (0, None)
-    marks = [*args.task, *args.pairs]
-    marks += (
-        [f"protocol-{args.protocol}"] * bool(args.protocol)
-        + ["tune-lr"] * bool(args.tune_lr)
-        + ["no-probes"] * bool(args.no_probes)
-    )
-    marks += [args.part] * bool(args.part) + [f"range{first}-{'end' if last is None else last}"] * bool(
-        args.span
-    )
-    marks += [f"seeds{args.seeds}"] * bool(args.seeds) + [f"limit{args.limit}"] * bool(args.limit)
-    name = "-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", m).strip("-") for m in marks)])
-    return replace(study, name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(marks)[:8]}")
+    flags = given(args, KIND, args.study)
+    said = [*marks(flags, several=True), *args.pairs, *marks(flags, several=False)]
+    if args.part:
+        said.append(args.part)
+    if args.span:
+        said.append(f"range{args.span[0]}-{args.span[1] or 'end'}")
+    if args.seeds:
+        said.append(f"seeds{args.seeds}")
+    if args.limit:
+        said.append(f"limit{args.limit}")
+    name = "-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", word).strip("-") for word in said)])
+    return replace(study, name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(said)[:8]}")
 
 
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
     """The points that --part, --range and --limit leave."""
-    if args.part and args.part not in study.parts and "tasks" in _known(args.study) and not args.task:
-        raise UserError(
-            f"{unknown(f'part of study {study.name!r}', args.part, study.parts)}; with --task all it has "
-            "others"
-        )
-    settings = study.declared(args.part or "")
+    declared = study.declared(args.part or "")
     if args.span:
         first, last = args.span
-        if first >= len(settings) or (last or 0) > len(settings):
-            text = f"{first}:{'' if last is None else last}"
+        if first >= len(declared) or (last or 0) > len(declared):
             raise UserError(
-                f"--range must lie within 0:{len(settings)}, the settings declared here, got {text}"
+                f"--range must lie within 0:{len(declared)}, the settings declared here, got "
+                f"{first}:{last or ''}"
             )
-        settings = settings[first:last]
-    points = distinct(settings)
-    return points[: args.limit] if args.limit else points
+        declared = declared[first:last]
+    return distinct(declared)[: args.limit]
 
 
 def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
@@ -223,106 +192,6 @@ def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
     used = {p.seed for p in points}
     seeds = tuple(s for s in study.seeds if s in used)
     return study if study.choosing or not seeds else replace(study, seeds=seeds)
-
-
-def many(n: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> many(1, "run"), many(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{n} {noun}{'s' * (n != 1)}"
-
-
-def counted(points: Sequence[Point]) -> str:
-    """How many runs are declared, and how many settings they are where some are the same.
-
-    >>> counted([Point({}, 0, Run(), ("a", "b")), Point({}, 1, Run(seed=1), ("c",))])
-    '3 settings declared, 2 distinct runs (1 is the same run as another)'
-    """
-    settings = sum(max(len(p.names), 1) for p in points)
-    same = settings - len(points)
-    if not same:
-        return f"{many(len(points), 'run')} declared"
-    are = "is the same run as another" if same == 1 else "are the same run as another"
-    return f"{settings} settings declared, {len(points)} distinct runs ({same} {are})"
-
-
-def get_ready(points: Sequence[Point], root: Path, *, fetch: bool) -> None:
-    """Ask each task of a run without a record for its data, before anything is measured; without `fetch` only
-    local ones."""
-    asked = [p.run for p in points if hasattr(build("task", p.run.task), "ready")]
-    asked = [r for r in asked if fetch or r.task.options.get("source") == "local"]
-    if not asked:
-        return
-    from preheat.store.store import Store, exists
-
-    done = Store.open(root, create=False).ids(check=True) if exists(root) else ()
-    for task in {r.task: None for r in asked if r.id not in done}:
-        build("task", task).ready()
-
-
-def gpu_hours(runs: Sequence[Run]) -> str:
-    """What a GPU would need for all runs, as a line; nothing for what is no work for one."""
-    from preheat.lab.flops import study_flops
-
-    work = study_flops(runs)
-    if work < LEAST:
-        return ""
-    size, unit = (1e18, "EFLOP") if work >= 1e17 else (1e15, "PFLOP")
-    hours = work / SUSTAINED / 3600
-    long = f"{hours:.1f} GPU hours" if hours >= 1 else f"{hours:.2g} GPU hours"
-    pace = f"{SUSTAINED / 1e12:.0f} TFLOP/s sustained"
-    return f"{work / size:.2f} {unit}: {long} at {pace}; measure yours with benchmarks/regimes_gpu.py\n"
-
-
-def probe_cost(points: Sequence[Point], root: Path, *, hint: bool) -> str:
-    """What the probes took of the training time, as a line; nothing where there are none. hint: say how to do
-    without."""
-    probed = {p.run.id for p in points if p.run.probes}
-    if not probed:
-        return ""
-    from preheat.store.store import Store
-
-    known = [h.provenance for h in Store.open(root, create=False).heads() if h.id in probed]
-    spent = [
-        (float(p["probe_seconds"]), float(p["seconds"]))
-        for p in known
-        if "probe_seconds" in p and p.get("seconds")
-    ]
-    if not spent:
-        return ""
-    inside, total = map(sum, zip(*spent, strict=True))
-    return f"probes: {100 * inside / total:.0f} % of the training time{' (--no-probes leaves them out)' * hint}\n"
-
-
-def show(made: Any, how: Any) -> None:
-    """What there is to do: runs, fleets, memory, time."""
-    missing = sum(len(u.runs) for u in made.units)
-    have = len(made.points) - missing
-    print(
-        f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train"
-        + (":" if missing else ".")
-    )
-    if not missing:
-        return
-    kinds: dict[Any, list[Any]] = {}
-    for unit in made.units:
-        kinds.setdefault(unit.choice, []).append(unit)
-    for choice, some in kinds.items():
-        sizes = sorted({len(u.runs) for u in some})
-        size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        runs = sum(len(u.runs) for u in some)
-        fleets = f"{len(some)} fleet{'s' * (len(some) > 1)} of {size} runs"
-        how_many = fleets if choice.size > 1 else f"{runs} run{'s' * (runs > 1)} one by one"
-        steps = sum(u.run_steps for u in some)
-        print(f"  {how_many}, {choice.way}, {steps:,} run-steps at {choice.seconds * 1e6:.0f} us")
-    workers = how.workers_on(made.device)
-    memory, time = made.memory * workers / 2**20, clock(made.seconds(workers))
-    print(
-        f"  on {made.device}: {many(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}",
-        flush=True,
-    )
 
 
 def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
@@ -335,16 +204,10 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
         try:
             for event in events:
                 if event.kind in ("retry", "failed"):
-                    bar.note(
-                        f"{event.kind}: {event.unit.runs[0]}{' and others' * (len(event.unit.runs) > 1)}: "
-                        f"{event.text}"
-                    )
-                bar.add(
-                    work=event.run_steps,
-                    runs=event.runs,
-                    diverged=event.diverged,
-                    failed=event.runs * (event.kind == "failed"),
-                )
+                    others = " and others" if len(event.unit.runs) > 1 else ""
+                    bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
+                failed = event.runs if event.kind == "failed" else 0
+                bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
         except KeyboardInterrupt:
             bar.note(f"stopped: what was trained is kept. To continue: {again()}")
             events.close()

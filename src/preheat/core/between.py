@@ -74,9 +74,10 @@ def between(value: Any) -> Between:
 
 
 def as_schedule(value: Any) -> Schedule:
-    """A schedule from a schedule, a name, or its JSON; options without a name are those of a constant."""
-    if isinstance(value, str | Mapping | Spec):
-        one = as_spec(value, "schedule", "constant")
+    """A schedule from a schedule, a name, or its JSON; options without a name are those of the default
+    one."""
+    if value is None or isinstance(value, str | Mapping | Spec):
+        one = as_spec(value, "schedule")
         return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
     if isinstance(value, type):
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -42,3 +43,25 @@ def digest(value: Any) -> str:
     64 bits: among 100,000 runs two share an id with probability 3e-10.
     """
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:16]
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None where it is missing or not finite.
+
+    >>> finite(1), finite(float("nan")), finite(None)
+    (1.0, None, None)
+    """
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def known(value: Any) -> Any:
+    """`value` as JSON data, with None in place of numbers that are not finite.
+
+    >>> known({"a": (float("inf"), 1.0)})
+    {'a': [None, 1.0]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): known(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [known(v) for v in value]
+    return finite(value) if isinstance(value, float) else plain(value)

@@ -15,6 +15,7 @@ from typing import Any
 from preheat.core.canon import plain
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, length
+from preheat.core.registry import SCHEDULES
 
 Setting = dict[str, Any]
 
@@ -157,7 +158,7 @@ def _told(schedule: Any) -> str:
     if not isinstance(schedule, Mapping):
         return str(schedule)
     said = ", ".join(f"{k}={label(v)}" for k, v in schedule.items() if k != "name")
-    return str(schedule.get("name", "constant")) + (f"({said})" if said else "")
+    return str(schedule.get("name") or SCHEDULES.default) + (f"({said})" if said else "")
 
 
 def tidy(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Registries: one file and one decorator add a task, model, schedule, optimizer, probe or study.
 
-    @TASKS.register("digits")
+    @OPTIMIZERS.register("adamw", label="AdamW")
     @dataclass(frozen=True)
-    class Digits: ...
+    class AdamW: ...
 
 A registry knows its names without importing anything: the folder's files are read as text and their
 decorators found by `ast`. A module is imported when its name is first used, so listing what exists,
@@ -17,6 +17,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -24,31 +25,41 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from preheat.core.errors import UserError, unknown
+from preheat.core.options import check_flags
 
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-class Found(NamedTuple):
-    """Where a name is registered (a module to import) and its one-line description."""
+class Entry(NamedTuple):
+    """Where a name is registered (a module to import), its one-line description, what it is called on a page,
+    and whether it is taken where no name is given."""
 
     module: str
     line: str
+    label: str = ""
+    default: bool = False
 
 
 class Registry:
     """Names of one kind and what they stand for.
 
     kind: the noun in messages ("task"); variable: the registry's own name in decorators ("TASKS");
-    packages: the folders to discover ("preheat.tasks"), with all that is in them. The first is the entry
-    points' group.
+    packages: the folders to discover ("preheat.tasks"), with all that is in them; group: that of the entry
+    points, the first package where it is left out.
     """
 
-    def __init__(self, kind: str, variable: str, *packages: str) -> None:
+    def __init__(self, kind: str, variable: str, *packages: str, group: str = "") -> None:
         self.kind, self.variable, self.packages = kind, variable, packages
+        self.group = group or packages[0]
         self._objects: dict[str, Any] = {}
+        self._said: dict[str, Entry] = {}  # what the decorators of `_objects` say
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """The decorator. A second object under one name raises, and so does a missing docstring."""
+    def register(self, name: str, *, label: str = "", default: bool = False) -> Callable[[T], T]:
+        """The decorator. A second object under one name raises, and so does a missing docstring.
+
+        label: what it is called on a page ("AdamW"), the name itself where it is left out. default: it is
+        what a run takes that names none; one of each kind may say so.
+        """
 
         def add(obj: T) -> T:
             old = self._objects.get(name)
@@ -66,31 +77,35 @@ class Registry:
                 )
             if not obj.__doc__:
                 raise UserError(f"{self.kind} {name!r} needs a docstring: its first line is its description")
+            if default and self.default not in ("", name):
+                raise UserError(f"{self.kind} {name!r} can't be the default: {self.default!r} is already")
+            check_flags(self.kind, name, obj)
             self._objects[name] = obj
+            self._said[name] = Entry(obj.__module__, _described(inspect.getdoc(obj)), label, default)
             return obj
 
         return add
 
     @cached_property
-    def _shipped(self) -> dict[str, Found]:
-        """{name: Found} of the packages' own folders, read as text."""
-        found: dict[str, Found] = {}
+    def _shipped(self) -> dict[str, Entry]:
+        """{name: Entry} of the packages' own folders, read as text."""
+        found: dict[str, Entry] = {}
         for package in self.packages:
             spec = importlib.util.find_spec(package)
             assert spec is not None and spec.submodule_search_locations, package
             home = Path(spec.submodule_search_locations[0])
             for path in sorted(home.rglob("*.py")):
                 module = ".".join((package, *path.relative_to(home).with_suffix("").parts))
-                for name, line in _registered(path.read_text(encoding="utf-8"), self.variable):
+                for name, entry in _registered(path.read_text(encoding="utf-8"), self.variable, module):
                     assert name not in found, f"{self.kind} {name!r} twice: {found[name].module} and {module}"
-                    found[name] = Found(module, line)
+                    found[name] = entry
         return found
 
     @cached_property
     def _plugins(self) -> dict[str, Any]:
         from importlib.metadata import entry_points  # slow to import, and not needed to draw a schedule
 
-        return {e.name: e for e in entry_points(group=self.packages[0])}
+        return {e.name: e for e in entry_points(group=self.group)}
 
     def names(self) -> list[str]:
         """Every known name, sorted. Nothing is imported."""
@@ -98,10 +113,23 @@ class Registry:
 
     def describe(self) -> dict[str, str]:
         """{name: one-line description}, sorted by name. Nothing shipped is imported."""
-        lines = {name: found.line for name, found in self._shipped.items()}
-        lines |= {name: f"from {entry.value}" for name, entry in self._plugins.items()}
-        lines |= {name: inspect.getdoc(obj).split("\n")[0] for name, obj in self._objects.items()}  # type: ignore[union-attr]
-        return dict(sorted(lines.items()))
+        lines = {name: f"from {entry.value}" for name, entry in self._plugins.items()}
+        return dict(
+            sorted({**lines, **{name: entry.line for name, entry in self._entries().items()}}.items())
+        )
+
+    def label(self, name: str) -> str:
+        """What `name` is called on a page; the name itself where nothing else is said or it is unknown."""
+        entry = self._said.get(name) or self._shipped.get(name)
+        return entry.label if entry and entry.label else name
+
+    @property
+    def default(self) -> str:
+        """The name that is taken where none is given; "" where there is none. Nothing is imported."""
+        return next((name for name, entry in self._entries().items() if entry.default), "")
+
+    def _entries(self) -> dict[str, Entry]:
+        return {**self._shipped, **{n: entry for n, entry in self._said.items() if n in self._objects}}
 
     def check(self, name: object) -> str:
         """`name` itself, or the error with the nearest match and the list."""
@@ -131,9 +159,16 @@ class Registry:
         return made(**options)
 
 
-def _registered(source: str, variable: str) -> list[tuple[str, str]]:
-    """(name, first docstring line) of every `@VARIABLE.register("name")` in a source text."""
-    out: list[tuple[str, str]] = []
+def _described(docstring: str | None) -> str:
+    """The first sentence of a docstring."""
+    first = " ".join((docstring or "").split("\n\n")[0].split())
+    found = re.match(r".*?[.?](?= [A-Z]|$)", first)
+    return found[0] if found else first
+
+
+def _registered(source: str, variable: str, module: str) -> list[tuple[str, Entry]]:
+    """(name, Entry) of every `@VARIABLE.register("name", ...)` in a source text."""
+    out: list[tuple[str, Entry]] = []
     if f"@{variable}.register" not in source:
         return out
     for node in ast.walk(ast.parse(source)):
@@ -146,7 +181,9 @@ def _registered(source: str, variable: str) -> list[tuple[str, str]]:
                 and ast.unparse(call.func) == f"{variable}.register"
                 and isinstance(call.args[0], ast.Constant)
             ):
-                out.append((str(call.args[0].value), (ast.get_docstring(node) or "").split("\n")[0]))
+                line = _described(ast.get_docstring(node))
+                said = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
+                out.append((str(call.args[0].value), Entry(module, line, **said)))
     return out
 
 
@@ -181,4 +218,11 @@ OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "preheat.optim")
 PROBES = Registry("probe", "PROBES", "preheat.probes")
 STUDIES = Registry("study", "STUDIES", "preheat.studies")
 MODELS = Registry("model", "MODELS", "preheat.models")
-REGISTRIES = {r.kind: r for r in (TASKS, MODELS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES)}
+# what a report says about one matter: see `preheat.report.chapter`
+CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", group="preheat.chapters")
+# a study's records in other people's files: exporter(index, store, folder) -> the path to name
+EXPORTERS = Registry("exporter", "EXPORTERS", "preheat.studies", "preheat.report", group="preheat.exporters")
+# an original project's own command line: see `preheat.core.originals`
+ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")
+_ALL = (TASKS, MODELS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES, CHAPTERS, EXPORTERS, ORIGINALS)
+REGISTRIES = {r.kind: r for r in _ALL}

@@ -29,8 +29,8 @@ Precision = Literal["float32", "float64", "bf16"]
 class Run:
     """One training run, declared.
 
-    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; options of a
-    task, an optimizer or a schedule without a name belong to the default one. schedule: a schedule or its
+    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; a task, an
+    optimizer or a schedule that is left out is the default one, and so are options without a name. schedule: a schedule or its
     JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`, `steps(700)`, `"50ep"`;
     batch_size: examples per update; the last batch of an epoch may be smaller. evaluate: the distance between
     evaluations on validation data (default: 5 % of the run). precision: "float32", "float64", or "bf16": a
@@ -47,8 +47,8 @@ class Run:
     (100, True, 16)
     """
 
-    task: Spec = Spec("digits")
-    optimizer: Spec = Spec("adamw")
+    task: Spec = None  # type: ignore[assignment]
+    optimizer: Spec = None  # type: ignore[assignment]
     schedule: Schedule = None  # type: ignore[assignment]
     peak_lr: float = 1e-3
     length: Length = epochs(50)
@@ -65,8 +65,8 @@ class Run:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        put("task", as_spec(self.task, "task", Run.task.name))
-        put("optimizer", as_spec(self.optimizer, "optimizer", Run.optimizer.name))
+        put("task", as_spec(self.task, "task"))
+        put("optimizer", as_spec(self.optimizer, "optimizer"))
         put("probes", tuple(as_spec(p, "probe") for p in self.probes))
         put("length", length(self.length))
         put("evaluate", length(self.evaluate))
@@ -201,11 +201,11 @@ class StoredSchedule:
 
 def _schedule(value: Any, trusted: bool) -> Schedule:
     try:
-        return as_schedule("constant" if value is None else value)
+        return as_schedule(value)
     except (ValueError, TypeError):
         if not trusted or not isinstance(value, str | Mapping | Spec):
             raise
-        return StoredSchedule(as_spec(value, "schedule", "constant"))
+        return StoredSchedule(as_spec(value, "schedule"))
 
 
 def _also(value: Any, trusted: bool) -> dict[str, Between]:

@@ -51,8 +51,8 @@ def spec(name: str, **options: Any) -> Spec:
 
 
 def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
-    """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of a mapping that gives
-    none.
+    """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of None and of a mapping
+    that gives none, in place of the registered default of this kind.
 
     >>> as_spec({"momentum": 0.9}, "optimizer", "sgd").json()
     {'name': 'sgd', 'momentum': 0.9}
@@ -61,8 +61,11 @@ def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
         return value
     if isinstance(value, str):
         return Spec(value)
-    if isinstance(value, Mapping) and isinstance(name := value.get("name", default), str):
-        return Spec(name, {k: v for k, v in value.items() if k != "name"})
+    if isinstance(value, Mapping) or (value is None and default is None):
+        options = dict(value or {})
+        name = options.pop("name", None) if "name" in options else default or REGISTRIES[kind].default
+        if isinstance(name, str) and name:
+            return Spec(name, options)
     article = "an" if kind[:1] in "aeiou" else "a"
     raise UserError(
         f"{article} {kind} is a name or a name with options, got {value!r}: write {{name: ..., option: ...}}"
@@ -92,12 +95,15 @@ def complete(kind: str, one: Spec) -> Spec:
     if not dataclasses.is_dataclass(made):
         raise UserError(f"{kind} {one.name!r} must be registered as a frozen dataclass")
     try:
-        return Spec(
-            one.name,
-            {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)},
-        )
+        return described(one.name, made)
     except (TypeError, ValueError) as error:
         raise UserError(f"options of {kind} {one.name!r}: {error}") from error
+
+
+def described(name: str, made: Any) -> Spec:
+    """The spec of what is registered as `name` from an object of it."""
+    options = {f.name: plain(getattr(made, f.name)) for f in dataclasses.fields(made) if _said(f, made)}
+    return Spec(name, options)
 
 
 def _said(option: dataclasses.Field[Any], made: Any) -> bool:

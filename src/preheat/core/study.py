@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
+from preheat.core.metrics import metric
 from preheat.core.run import Run
 
 
@@ -40,11 +41,14 @@ class Study:
 
     treatment: the scientific path whose values are compared, against its first value (or `baseline`).
     condition: the scientific path that the effect is expected to depend on, or "" for none.
-    metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal is "max" or "min".
+    metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal: "max" or "min", the metric's
+    own where it is left out.
     margin: the smallest difference of the metric that matters; equivalence is tested against it.
     choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
     parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name:
-    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration.
+    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration. chapters: what
+    the report holds, in order: names, or {name: ..., option: ...}; empty for the standard ones. claims: what
+    the report may call sure.
     """
 
     name: str
@@ -59,14 +63,17 @@ class Study:
     condition: str = ""
     baseline: Any = None
     metric: str = "accuracy"
-    goal: str = "max"
+    goal: str = ""
     margin: float = 0.01
     parts: Mapping[str, Part] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    chapters: tuple[str | Mapping[str, Any], ...] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("grid", "scientific", "nuisance", "seeds", "notes"):
+        for name in ("grid", "scientific", "nuisance", "seeds", "notes", "chapters"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "goal", self.goal or metric(self.metric).goal)
         _check(self)
 
     @property
@@ -124,9 +131,10 @@ class Study:
         return [p.run for p in self.points()]
 
     def json(self) -> dict[str, Any]:
-        """The study as JSON data; notes only where there are some, so that older declarations read the
-        same."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "notes" or self.notes}
+        """The study as JSON data; what came later only where it is given, so that older declarations read
+        the same."""
+        said = [f.name for f in fields(self) if f.name not in _LATER or getattr(self, f.name)]
+        return {name: plain(getattr(self, name)) for name in said}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
@@ -175,6 +183,7 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
+_LATER = ("notes", "chapters", "claims")
 RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
 
 
@@ -203,6 +212,11 @@ def _check(study: Study) -> None:
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
         )
+    for chapter in study.chapters:
+        if not isinstance(chapter, str) and not (isinstance(chapter, Mapping) and "name" in chapter):
+            raise UserError(
+                f"a chapter is a name or {{name: ..., option: ...}}, got {chapter!r}: write chapters: [edge]"
+            )
     if study.goal not in ("max", "min"):
         raise unknown("goal", study.goal, ("max", "min"))
     if not study.margin > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from preheat.core.canon import finite
 from preheat.core.record import Record, Series, Status
 from preheat.engine.loop import Progress, Setup
 
@@ -64,7 +64,7 @@ def _record(
     if stop is None:
         tail = losses[-fleet.per_epoch :]
         summary["train_loss"] = float(tail.mean())
-        summary |= {n: _finite(_pick(v, r)) for n, v in end.measured[-1][1].items()}
+        summary |= {n: finite(_pick(v, r)) for n, v in end.measured[-1][1].items()}
     status = Status("done") if stop is None else Status("diverged", stop)
     return Record(fleet.runs[r], status, trace, summary, provenance)
 
@@ -83,7 +83,3 @@ def _series(end: Progress, r: int, last: int, kind: str) -> dict[str, Series]:
 
 def _pick(value: Tensor, r: int) -> float:
     return float(value[r] if value.dim() else value)
-
-
-def _finite(x: float) -> float | None:
-    return x if math.isfinite(x) else None

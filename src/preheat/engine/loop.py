@@ -169,14 +169,16 @@ def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State,
     """
     fleet, k, begun = setup.fleet, now.step, clock(setup.fleet.rates.device)
     grads, (value, _) = setup.do.grads(now.state.params, now.state.buffers, batch)
-    moment = {
-        "params": now.state.params,
-        "buffers": now.state.buffers,
-        "batch": batch,
-        "grads": grads,
-        "after": after.params,
-    }
-    moment |= {"start": fleet.start.params, "lr": fleet.rates[..., k], "loss": value}
+    moment = dict(
+        params=now.state.params,
+        buffers=now.state.buffers,
+        batch=batch,
+        grads=grads,
+        after=after.params,
+        start=fleet.start.params,
+        lr=fleet.rates[..., k],
+        loss=value,
+    )
     found: Tensors = {}
     for probe in probes:
         found |= probe.measure({**moment, "drawn": probe.draw(k)})

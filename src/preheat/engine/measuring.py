@@ -14,8 +14,7 @@ from preheat.core.spec import Spec, build
 from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet, drawn, due
 from preheat.engine.step import Tensors
-from preheat.probes.base import Moment, Scalar
-from preheat.tasks.base import Task
+from preheat.probes.base import Moment
 
 
 class Measuring(NamedTuple):
@@ -29,7 +28,7 @@ class Measuring(NamedTuple):
 
 def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     """The probe `probe` in a fleet."""
-    made, function = build("probe", probe), plain_loss(fleet.task)
+    made, function = build("probe", probe), fleet.task.plain_loss  # never under autocast
 
     def measure(tensors: dict[str, Any]) -> Tensors:
         found: Tensors = made.measure(Moment(**tensors, function=function))
@@ -43,17 +42,6 @@ def until(steps: list[int], limit: Length | None, fleet: Fleet) -> frozenset[int
     """The steps before a limit; without one, or with one beyond the run, all of them."""
     end = fleet.total if limit is None else limit.resolve(fleet.total, fleet.per_epoch)
     return frozenset(k for k in steps if k < end)
-
-
-def plain_loss(task: Task) -> Scalar:
-    """The training loss that can be differentiated twice: the task's plain_loss, or its loss. Never under
-    autocast."""
-
-    def loss(params: Tensors, buffers: Tensors, batch: Tensors) -> torch.Tensor:
-        return task.loss(params, buffers, batch)[0]
-
-    found: Scalar = getattr(task, "plain_loss", loss)
-    return found
 
 
 def _drawing(name: str, made: Any, fleet: Fleet) -> Callable[[int], Tensors]:

@@ -68,7 +68,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
         for n in names
         if n not in moving
     }
-    origin = _origin(task)
+    origin = task.origin()
     stamp = digest(origin)
     train, validation, test = _on_device(_data(first.task, stamp), dtype, where.device)
     _draws_nothing(first.task, stamp, min(first.batch_size, 8))
@@ -200,16 +200,11 @@ def _data(task: Spec, stamp: str) -> Any:
     read anew."""
     made = build("task", task)
     data = made.data()
-    if digest(_origin(made)) != stamp:
+    if digest(made.origin()) != stamp:
         raise UserError(
             f"the data of task {task.name!r} must not change while they are read, and they did: start again"
         )
     return data
-
-
-def _origin(task: Task) -> dict[str, Any]:
-    """Where the task's data come from, if it says so."""
-    return {**task.origin()} if hasattr(task, "origin") else {}
 
 
 def _on_device(data: Any, dtype: torch.dtype, device: torch.device) -> list[Tensors]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from torch.utils.flop_counter import FlopCounterMode
 
 from preheat.core.run import Run
-from preheat.core.spec import Spec, build
+from preheat.core.spec import build
 from preheat.engine.loop import begin, evaluate, train
 from preheat.engine.placement import single
 from preheat.lab.timing import cut, evaluated, twin, unevaluated
@@ -56,7 +56,7 @@ def _run_flops(run: Run) -> float:
 def row_flops(run: Run) -> RowFlops:
     """What one example costs; counted once for all runs of one task, model and optimizer."""
     few = twin(run, ROWS)
-    return _counted(few.but(seed=0, clip_norm=None, precision="float32", optimizer=Spec("sgd")))
+    return _counted(few.but(seed=0, clip_norm=None, precision="float32", optimizer=None))
 
 
 @lru_cache(maxsize=64)

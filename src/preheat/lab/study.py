@@ -59,7 +59,7 @@ class How:
         return {"memory": memory, "mode": self.mode, "compile_mode": self.compile}
 
 
-class Plan(NamedTuple):
+class Todo(NamedTuple):
     """What a study still has to do: units and how each group is trained; `known` is what the planner
     measured."""
 
@@ -90,7 +90,7 @@ def folder(root: Path, study: Study) -> Path:
     return root / study.name
 
 
-def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
+def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
     there = exists(root) or root.is_file()
     done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
@@ -99,13 +99,13 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Plan:
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if _readable(c)}
     if all(r.id in done for r in runs):
-        return Plan(study, points, done, [], {}, known)
+        return Todo(study, points, done, [], {}, known)
     devices = offered(how.device)
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
     todo = units(runs, lambda run: chosen[run.stack_key], done)
-    return Plan(study, points, done, todo, chosen, known)
+    return Todo(study, points, done, todo, chosen, known)
 
 
 def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
@@ -165,7 +165,7 @@ def _readable(entry: Any) -> bool:
     return set(Choice._fields) - set(Choice._field_defaults) <= names <= set(Choice._fields)
 
 
-def carry_out(made: Plan, root: Path, how: How) -> Generator[Event, None, None]:
+def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     """Train a plan's units; what other processes are training is waited for. Closing the iterator stops
     cleanly."""
     here = folder(root, made.study)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from preheat.core.run import Run
-from preheat.core.spec import Spec, build
+from preheat.core.spec import build, described
 from preheat.engine.loop import Setup, at_once, begin, evaluate, set_up, train
 from preheat.engine.measuring import clock
 from preheat.engine.placement import Placement, single
@@ -27,19 +27,13 @@ BLOCK = 4  # steps on a GPU between waits for it: it works while Python goes on
 
 
 def twin(run: Run, rows: int | None = None) -> Run:
-    """A run whose steps cost the same, of `rows` rows a batch: on random data of the same shapes where its
-    task has such.
+    """A run whose steps cost the same, of `rows` rows a batch, on what its task has to stand in for its data.
 
-    It has no schedule, probes or evaluations, a rate that can't make it diverge, and trains on the whole
-    pool.
+    It has no schedule, probes or evaluations, and a rate that can't make it diverge.
     """
-    task, options = run.task, run.task.options
-    if "source" in options:
-        whole = {n: None for n in ("examples_per_class", "total_examples") if n in options}
-        task = Spec(task.name, {**options, **whole, "source": "random"})
     plain = run.but(
-        task=task,
-        schedule="constant",
+        task=described(run.task.name, build("task", run.task).stand_in()),
+        schedule=None,
         peak_lr=1e-6,
         also={},
         probes=(),
@@ -66,17 +60,8 @@ def cut(setup: Setup, rows: int) -> Setup:
 
 
 def evaluated(run: Run) -> tuple[int, int]:
-    """How many examples the validation and the test set hold: as the task says (`evaluated`), for its twin
-    has fewer.
-
-    Of local files the task knows what their official counterparts hold; what they hold themselves is counted.
-    """
-    task = build("task", run.task)
-    if hasattr(task, "evaluated") and run.task.options.get("source") != "local":
-        validation, test = task.evaluated
-        return int(validation), int(test)
-    _, *parts = task.data()
-    validation, test = (len(next(iter(part.values()))) for part in parts)
+    """How many examples the validation and the test set of a run hold; its twin's may be fewer."""
+    validation, test = build("task", run.task).evaluated
     return validation, test
 
 

@@ -3,8 +3,8 @@
 What differs from torchvision's ImageNet networks, as in most work on CIFAR: the first convolution is 3 x 3
 with stride 1, and there is no max-pool, so a 32 x 32 image reaches the last stage at 4 x 4. Parameters have
 torchvision's names. Initialisation is torchvision's (He normal over fan_out for convolutions, ones and zeros
-for BatchNorm), but the first convolution and the last layer have torch's defaults: seed 0 replaces those two
-after torchvision has initialised, and so do most scripts that adapt a torchvision ResNet to CIFAR.
+for BatchNorm), but the first convolution and the last layer have torch's defaults: Agrawal 2025 replaces
+those two after torchvision has initialised, as do most scripts that adapt a torchvision ResNet to CIFAR.
 """
 
 from __future__ import annotations

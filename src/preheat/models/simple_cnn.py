@@ -1,5 +1,5 @@
-"""SimpleCNN: the small convolutional network of seed 5 (HyperbolicLR, Kim 2024, arXiv 2407.15200), without
-norms."""
+"""SimpleCNN: the small convolutional network, without norms, of the experiments on HyperbolicLR (Kim 2024,
+arXiv 2407.15200)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SimpleViT: the small vision transformer of seed 5 (HyperbolicLR, Kim 2024, arXiv 2407.15200)."""
+"""SimpleViT: the small vision transformer of the experiments on HyperbolicLR (Kim 2024, arXiv 2407.15200)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class SimpleViT:
     Patches of `patch` x `patch` pixels, a class token, learnt positions, `depth` layers of `heads` heads and
     a feed-forward part of 4 x `dim` units (GELU), LayerNorm and a linear layer on the class token; no
     dropout. Initialisation: Xavier uniform for queries, keys and values, truncated normal (0.02) for token
-    and positions, else torch's defaults. Every layer is drawn anew: torch's TransformerEncoder, which seed 5
-    uses, starts all its layers from one draw. patch must divide the image's size, heads must divide dim.
+    and positions, else torch's defaults. Every layer is drawn anew: torch's TransformerEncoder, which
+    those use, starts all its layers from one draw. patch must divide the image's size, heads must divide dim.
     """
 
     patch: int = 4

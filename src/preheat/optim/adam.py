@@ -9,7 +9,7 @@ from preheat.core.registry import OPTIMIZERS
 from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
 
 
-@OPTIMIZERS.register("adam")
+@OPTIMIZERS.register("adam", label="Adam")
 @dataclass(frozen=True)
 class Adam:
     """Adam with bias correction and coupled (L2) weight decay; equals torch.optim.Adam.
@@ -37,7 +37,7 @@ class Adam:
         return Optimizer(_init, update)
 
 
-@OPTIMIZERS.register("adamw")
+@OPTIMIZERS.register("adamw", label="AdamW", default=True)
 @dataclass(frozen=True)
 class AdamW:
     """Adam with decoupled weight decay; equals torch.optim.AdamW.

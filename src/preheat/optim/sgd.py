@@ -9,7 +9,7 @@ from preheat.core.registry import OPTIMIZERS
 from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
 
 
-@OPTIMIZERS.register("sgd")
+@OPTIMIZERS.register("sgd", label="SGD")
 @dataclass(frozen=True)
 class SGD:
     """SGD with momentum, optional Nesterov form and coupled weight decay; equals torch.optim.SGD.

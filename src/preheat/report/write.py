@@ -5,31 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from preheat.analysis.findings import Findings
 from preheat.analysis.words import slug
 from preheat.core.canon import plain
 from preheat.core.errors import UserError
+from preheat.report.data import cleaned
 from preheat.report.page import render
-from preheat.report.plates import paint, plates
+from preheat.report.plates import Drawn, apart, paint
+from preheat.report.report import Report
 from preheat.store.blobs import write_atomic
 
-Rows = Sequence[Mapping[str, Any]]
+Lines = Sequence[Mapping[str, Any]]
 
 
-def write_report(
-    findings: Findings,
-    folder: Path,
-    *,
-    provenance: Mapping[str, str],
-    summary: Mapping[str, Any],
-    tables: Mapping[str, Rows],
-) -> Path:
+def write_report(report: Report, folder: Path, *, provenance: Mapping[str, str]) -> Path:
     """Write `report.html`, `summary.json`, `tables/` and `figures/` into `folder`; gives the page's path.
 
     Equal arguments give equal bytes: no date, no host, no path is written that is not in `provenance`.
@@ -38,28 +31,34 @@ def write_report(
     finite becomes null in JSON and empty in CSV. Errors: UserError for a table's name that can't be a file's,
     and where the folder can't be written.
     """
-    contents: dict[str, bytes] = {"summary.json": _json(summary)}
-    for name, rows in tables.items():
+    contents: dict[str, bytes] = {"summary.json": _json(report.summary())}
+    for name, rows in report.tables().items():
         if slug(name) != name.replace("_", "-"):
             raise UserError(
                 f"a table's name is lower-case letters, digits, - and _, got {name!r}: write "
                 f"{slug(name) or 'runs'!r}"
             )
-        if not rows:
-            continue
-        contents[f"tables/{name}.csv"] = to_csv(rows)
-        contents[f"tables/{name}.json"] = _json(list(rows))
-    drawn = [paint(p) for p in plates(findings)]
-    for d in drawn:
-        contents[f"figures/{d.plate.name}.png"] = d.png
-        contents[f"figures/{d.plate.name}.svg"] = d.svg
-    page = render(findings, drawn=drawn, provenance=provenance, listing=list(contents))
+        if rows:
+            contents |= {f"tables/{name}.csv": to_csv(rows), f"tables/{name}.json": _json(list(rows))}
+    drawn = _drawn(report)
+    for d in (d for some in drawn.values() for d in some):
+        contents |= {f"figures/{d.plate.name}.png": d.png, f"figures/{d.plate.name}.svg": d.svg}
+    page = render(report, drawn=drawn, provenance=provenance, listing=list(contents))
     contents["report.html"] = page.encode()
     for relative, data in contents.items():
         _folder((folder / relative).parent)
         write_atomic(folder / relative, data)
     _clear(folder, set(contents))
     return folder / "report.html"
+
+
+def _drawn(report: Report) -> dict[str, list[Drawn]]:
+    """Every chapter's figures; names are unique over the page."""
+    plates = [(c.name, p) for c in report.chapters for p in c.shown.plates]
+    out: dict[str, list[Drawn]] = {}
+    for (chapter, _), plate in zip(plates, apart([p for _, p in plates]), strict=True):
+        out.setdefault(chapter, []).append(paint(plate))
+    return out
 
 
 PAIRS = {"figures": (".png", ".svg"), "tables": (".csv", ".json")}
@@ -91,7 +90,7 @@ def _folder(path: Path) -> None:
         ) from error
 
 
-def to_csv(rows: Rows) -> bytes:
+def to_csv(rows: Lines) -> bytes:
     """Rows as CSV, UTF-8: a column for every key in the order of first sight, None empty, floats in full.
 
     >>> to_csv([{"a": 1, "b": 0.1}, {"b": None, "c": "x,y"}])
@@ -106,19 +105,9 @@ def to_csv(rows: Rows) -> bytes:
 
 
 def _field(value: Any) -> Any:
-    cleaned = _finite(value)
-    return (
-        json.dumps(plain(cleaned), sort_keys=True) if isinstance(value, Mapping | list | tuple) else cleaned
-    )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    kept = cleaned(value)
+    return json.dumps(plain(kept), sort_keys=True) if isinstance(value, Mapping | list | tuple) else kept
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(plain(_finite(value)), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(plain(cleaned(value)), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

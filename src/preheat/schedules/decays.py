@@ -15,7 +15,7 @@ from preheat.schedules.named import Named, floor_ratio
 from preheat.schedules.pieces import Piece
 
 
-@SCHEDULES.register("constant")
+@SCHEDULES.register("constant", default=True)
 @dataclass(frozen=True, kw_only=True)
 class constant(Named):
     """The peak rate from the end of the warmup to the end of the run.

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.findings import Bound, Estimate
-from preheat.stats.estimates import Array, Moments, holm, interval, moments, p_different
+from preheat.stats.estimates import Array, Bound, Estimate, Moments, holm, interval, moments, p_different
 
 MANY = 0.25
 
@@ -142,4 +141,6 @@ def dependence(parts: Parts, x: Array | None) -> tuple[Estimate | None, float | 
 
 def _p(b: Bounded) -> float | None:
     """1 where a bound leaves no p."""
-    return None if b.moments.n < 2 else 1.0 if b.p is None else b.p
+    if b.moments.n < 2:
+        return None
+    return 1.0 if b.p is None else b.p

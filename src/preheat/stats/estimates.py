@@ -11,18 +11,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.findings import Estimate
 
 Array = NDArray[np.float64]
 ALPHA = 0.05
 MOST_SEEDS = 999
 PILOT = 5
+Bound = Literal["exact", "at least", "at most", "open"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over n seeds with its two-sided 95 % interval. n = 1 has no interval (lo = hi = None): a
+    description only.
+
+    bound: "at least" where the truth may lie above the mean by an unknown amount (hi is None), "at most"
+    where below (lo is None), "open" where either (both are None).
+    """
+
+    mean: float
+    lo: float | None
+    hi: float | None
+    n: int
+    bound: Bound = "exact"
 
 
 class Moments(NamedTuple):

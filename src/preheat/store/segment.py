@@ -13,17 +13,16 @@ All heads of a segment lie together, so reading them never touches the traces.
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from preheat.core.canon import plain
+from preheat.core.canon import known
 from preheat.core.errors import explain
 from preheat.core.record import Record, Status
 from preheat.core.run import Run
@@ -94,20 +93,12 @@ def line_of(record: Record, at: int, size: int, groups: Groups) -> bytes:
         "id": record.id,
         "run": record.run.json(),
         "status": record.status.json(),
-        "summary": _finite(record.summary),
-        "provenance": _finite(record.provenance),
+        "summary": known(record.summary),
+        "provenance": known(record.provenance),
         "trace": {"at": at, "size": size, "groups": groups},
     }
     body = json.dumps(head, separators=(",", ":"), allow_nan=False).encode()[:-1]
     return body + _CRC + checksum(body).encode() + b'"}\n'
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else plain(value)
 
 
 def read_segment(heads: Path, start: int = 0) -> Segment:

@@ -11,14 +11,11 @@ from typing import Any, NamedTuple
 from preheat.core import grid
 from preheat.core.canon import canonical
 from preheat.core.grid import Setting, put
+from preheat.core.registry import REGISTRIES
 from preheat.core.run import Run
 from preheat.studyfiles.faults import At, Fault, rule, worded
 
-NAMED = {
-    "task": Run.task.name,
-    "optimizer": Run.optimizer.name,
-    "schedule": "constant",
-}  # and what a run takes by default
+NAMED = ("task", "optimizer", "schedule")  # a run takes the default one of each that is left out
 _LENGTHS = {"epochs", "steps", "fraction"}
 
 
@@ -53,7 +50,7 @@ def named_defaults(fixed: Sequence[Entry], blocks: Sequence[Sequence[Entry]] = (
         kind: [[e.path for e in group if e.path.startswith(f"{kind}.")] for group in groups] for kind in NAMED
     }
     bare = [kind for kind, paths in inside.items() if any(p and f"{kind}.name" not in p for p in paths)]
-    return [Entry(f"{kind}.name", NAMED[kind], ("fixed",)) for kind in bare]
+    return [Entry(f"{kind}.name", REGISTRIES[kind].default, ("fixed",)) for kind in bare]
 
 
 def nested(entries: Iterable[Entry]) -> Setting:

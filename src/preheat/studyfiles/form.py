@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import PATTERN, Length, length
-from preheat.core.registry import REGISTRIES
+from preheat.core.registry import OPTIMIZERS, REGISTRIES, SCHEDULES, TASKS
 from preheat.core.spec import Spec, build
 from preheat.studyfiles.faults import At, Fault, rule, show, worded
 
@@ -96,9 +96,15 @@ class RunForm(BaseModel):
     """The fields of a run, but for its seed."""
 
     model_config = _STRICT
-    task: Task = Field(default="digits", description="what is learnt: a name, or {name: ..., option: ...}")
-    optimizer: Optimizer = Field(default="adamw", description="a name, or {name: ..., option: ...}")
-    schedule: Schedule = Field(default="constant", description="a name, or {name: ..., warmup: 5ep, ...}")
+    task: Task = Field(
+        default=TASKS.default, description="what is learnt: a name, or {name: ..., option: ...}"
+    )
+    optimizer: Optimizer = Field(
+        default=OPTIMIZERS.default, description="a name, or {name: ..., option: ...}"
+    )
+    schedule: Schedule = Field(
+        default=SCHEDULES.default, description="a name, or {name: ..., warmup: 5ep, ...}"
+    )
     peak_lr: Rate = Field(default=1e-3, description="the highest learning rate")
     length: Run_ = Field(default="50ep", description="of the run: 700 (steps) or 50ep (epochs)")
     batch_size: int = Field(default=32, ge=1, description="examples per update")
@@ -155,12 +161,16 @@ class StudyForm(BaseModel):
         default=None, description="the treatment's value to compare with; its first if left out"
     )
     metric: str = Field(default="accuracy", min_length=1)
-    goal: Literal["max", "min"] = "max"
+    goal: Literal["max", "min"] = Field(default="max", description="the metric's own where it is left out")
     margin: Rate = Field(default=0.01, description="the smallest difference of the metric that matters")
     parts: dict[str, Lists] = Field(
         default={}, description="named smaller versions: {name: {path: [values kept]}}"
     )
     notes: list[str] = Field(default=[], description="what a reader of the report must be told")
+    chapters: list[Any] = Field(
+        default=[], description="what the report holds, in order: names, or {name: ..., option: ...}"
+    )
+    claims: dict[str, Any] = Field(default={}, description="what the report may call sure")
 
 
 RUN_FIELDS = tuple(RunForm.model_fields)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from preheat.core.between import Between, between
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
-from preheat.core.registry import OPTIMIZERS
+from preheat.core.registry import OPTIMIZERS, REGISTRIES
 from preheat.core.spec import Spec
 from preheat.studyfiles.entries import NAMED, Entry, leaves
 from preheat.studyfiles.faults import At, Fault, rule, worded
@@ -33,7 +33,7 @@ def arms(kind: str, *groups: Sequence[Entry]) -> Arms:
         for group in groups
     ]
     given = [[value for key, value in group if key == "name"] for group in inside]
-    found = next((names for names in given if names), [NAMED[kind]])
+    found = next((names for names in given if names), [REGISTRIES[kind].default])
     known = [n for n in dict.fromkeys(n for n in found if isinstance(n, str)) if not name_fault(kind, n)]
     return Arms(known, {k: v for group in reversed(inside) for k, v in group if k != "name"})
 

@@ -33,6 +33,7 @@ from preheat.studyfiles.form import MOST_RUNS, shape_faults
 from preheat.studyfiles.settings import entry_faults, key_place
 
 _MOST_BLAMED = 100
+_PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims")
 
 
 def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> Study:
@@ -166,7 +167,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
         ],
     )
     roles = _roles(data, blocks, [s for group in settings for s in group])
-    plain = {k: data[k] for k in ("metric", "goal", "margin", "baseline", "notes") if k in data}
+    plain = {k: data[k] for k in _PLAIN if k in data}
     plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
     choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
     try:

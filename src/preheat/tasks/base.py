@@ -1,7 +1,7 @@
 """A task: data, a model, a loss and metrics, as pure functions of one run's tensors.
 
-`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more
-implements `Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a
+`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more is a
+`Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a
 run, listing what exists and reading records never load it.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.spec import Spec, as_spec, build, complete
@@ -32,54 +32,16 @@ class Data(NamedTuple):
     test: Tensors
 
 
-class Task(Protocol):
-    """What the engine asks of a task. `examples`: how many examples an epoch passes over."""
+class Task(ABC):
+    """What the engine asks of a task: a frozen dataclass whose fields are the task's options.
 
-    @property
-    def examples(self) -> int:
-        """The length of an epoch in examples."""
-        ...
-
-    def data(self) -> Data:
-        """The data on the CPU; called once a process."""
-        ...
-
-    def subset(self, generator: Generator) -> Tensor:
-        """[N] int64: which rows of `data().train` this seed trains on."""
-        ...
-
-    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """(params, buffers) of one run."""
-        ...
-
-    def noise(self, generator: Generator, batch: int) -> Tensors | None:
-        """Random numbers of one update, merged into its batch; None where training draws none."""
-        ...
-
-    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """(mean loss over the batch, new buffers). Buffers are never changed in place."""
-        ...
-
-    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """{name: scalar}: means over the batch, in evaluation mode."""
-        ...
-
-    def chance(self) -> dict[str, float]:
-        """The metrics of a model that has learnt nothing, where that is known."""
-        ...
-
-
-class Classification(ABC):
-    """A classifier: cross entropy, accuracy, any `nn.Module` (BatchNorm included).
-
-    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N,
-    ...] and `y` [N] int64.
+    What is not abstract has a default that is right for data that the declaration determines.
     """
 
     def __init_subclass__(cls) -> None:
         """A field must not hide a method of the task: `noise: float` would."""
         for name in inspect.get_annotations(cls):
-            if inspect.isfunction(getattr(Classification, name, None)):
+            if any(inspect.isfunction(base.__dict__.get(name)) for base in cls.__mro__[1:]):
                 raise UserError(
                     f"field {name!r} of task class {cls.__name__} hides the method of that name: choose "
                     "another name"
@@ -88,7 +50,76 @@ class Classification(ABC):
     @property
     @abstractmethod
     def examples(self) -> int:
-        """How many training examples an epoch passes over."""
+        """How many training examples an epoch passes over; a field or a property."""
+
+    @abstractmethod
+    def data(self) -> Data:
+        """The data on the CPU; called once a process."""
+
+    @abstractmethod
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """(params, buffers) of one run."""
+
+    @abstractmethod
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """(mean loss over the batch, new buffers). Buffers are never changed in place."""
+
+    @abstractmethod
+    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """{name: scalar}: means over the batch, in evaluation mode."""
+
+    def subset(self, generator: Generator) -> Tensor:
+        """[N] int64: which rows of `data().train` this seed trains on; all of them by default."""
+        import torch
+
+        return torch.arange(self.examples)
+
+    def noise(self, generator: Generator, batch: int) -> Tensors | None:
+        """Random numbers of one update, merged into its batch; None where training draws none."""
+        return None
+
+    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
+        """The loss for second derivatives, scalar: without kernels that have none."""
+        return self.loss(params, buffers, batch)[0]
+
+    def chance(self) -> dict[str, float]:
+        """The metrics of a model that has learnt nothing, where that is known."""
+        return {}
+
+    def ready(self, *, fetch: bool = True) -> None:  # noqa: B027: most tasks have nothing to do here
+        """Whatever `data` needs is here, and right; what is missing is fetched if that may be done.
+
+        Errors: UserError where it can't be had.
+        """
+
+    def origin(self) -> dict[str, str]:
+        """What the data are, for a record's provenance: {"data": text} where the declaration does not tell."""
+        return {}
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the data are what lies on this machine: then `origin` tells them from others."""
+        return False
+
+    @property
+    def evaluated(self) -> tuple[int, int]:
+        """How many examples the validation and the test set hold."""
+        _, *parts = self.data()
+        validation, test = (len(next(iter(part.values()))) for part in parts)
+        return validation, test
+
+    def stand_in(self) -> Task:
+        """A task whose steps cost the same and whose data are made up, to measure on; itself where none are
+        read from files."""
+        return self
+
+
+class Classification(Task):
+    """A classifier: cross entropy, accuracy, any `nn.Module` (BatchNorm included).
+
+    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N,
+    ...] and `y` [N] int64.
+    """
 
     @property
     @abstractmethod
@@ -96,18 +127,8 @@ class Classification(ABC):
         """The number of classes C."""
 
     @abstractmethod
-    def data(self) -> Data:
-        """The three sets."""
-
-    @abstractmethod
     def network(self) -> nn.Module:
         """A freshly initialised network: x [B, ...] -> logits [B, C]."""
-
-    def subset(self, generator: Generator) -> Tensor:
-        """All training rows."""
-        import torch
-
-        return torch.arange(self.examples)
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
         """The network's own initialisation under the generator's seed; the global generator is left as it
@@ -121,10 +142,6 @@ class Classification(ABC):
             net = self.network()
         params = {n: p.detach().clone() for n, p in net.named_parameters()}
         return params, {n: b.detach().clone() for n, b in net.named_buffers()}
-
-    def noise(self, generator: Generator, batch: int) -> Tensors | None:
-        """None: this task draws nothing while training."""
-        return None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """Mean cross entropy in training mode; running statistics are cloned and returned."""

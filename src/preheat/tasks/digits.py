@@ -29,7 +29,7 @@ POOL, VALIDATION = (
 OWN = ("mlp", "cnn")  # this task's own models, words in a run
 
 
-@TASKS.register("digits")
+@TASKS.register("digits", default=True)
 @dataclass(frozen=True)
 class Digits(Classification):
     """Handwritten digits (1,797 real 8 x 8 images): how well can few examples be learnt?

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -109,7 +109,9 @@ class Images(Classification):
 
     @property
     def evaluated(self) -> tuple[int, int]:
-        """How many images the published validation and test sets hold, for estimates that load no data."""
+        """Those of the published sets, without loading any; local files are counted."""
+        if self.source == "local":
+            return super().evaluated
         _, validation, test = named(self.about().name).images
         held = sum(self.about().counts) - sum(self.about().pool(self.selection))
         return (test if self.selection == "test" else validation or held), test
@@ -119,10 +121,9 @@ class Images(Classification):
         """The number of classes."""
         return len(self.about().counts)
 
-    def ready(self) -> None:
-        """The files are there and right, and hold the images asked for; official ones are fetched where they
-        are missing."""
-        if self.source != "random":
+    def ready(self, *, fetch: bool = True) -> None:
+        """The files are there and right, and hold the images asked for; official ones are fetched."""
+        if self.source == "local" or (self.source == "official" and fetch):
             from preheat.tasks import files
 
             files.ready(self.about().name, self.source)
@@ -135,6 +136,15 @@ class Images(Classification):
         from preheat.tasks import files
 
         return files.origin(self.about().name, self.source)
+
+    @property
+    def at_hand(self) -> bool:
+        """Local files are whatever they are."""
+        return self.source == "local"
+
+    def stand_in(self) -> Images:
+        """Random images, drawn from the whole pool."""
+        return replace(self, source="random", examples_per_class=None, total_examples=None)
 
     def data(self) -> Data:
         """x: [N, 3, S, S] uint8, y: [N]; the pool is sorted by class. Kept in the process and shared by all

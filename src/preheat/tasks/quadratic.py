@@ -11,7 +11,7 @@ import numpy as np
 
 from preheat.core.errors import UserError
 from preheat.core.registry import TASKS
-from preheat.tasks.base import Data, Tensors
+from preheat.tasks.base import Data, Task, Tensors
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @TASKS.register("quadratic")
 @dataclass(frozen=True)
-class Quadratic:
+class Quadratic(Task):
     """A noisy quadratic loss whose expected training curve is known exactly.
 
     loss(theta) = 1/2 sum_i h_i (theta_i - xi_i)^2 averaged over the batch, xi_i ~ N(0, sigma^2) drawn anew
@@ -63,12 +63,6 @@ class Quadratic:
         import torch
 
         return Data({"row": torch.arange(self.examples)}, {"row": torch.arange(1)}, {"row": torch.arange(1)})
-
-    def subset(self, generator: Generator) -> Tensor:
-        """All rows."""
-        import torch
-
-        return torch.arange(self.examples)
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
         """theta: [D], at `start`."""

@@ -6,57 +6,51 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from preheat.analysis.words import TIMES, folded, plain, short
-from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix
-from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, ON_DARK, ON_LIGHT, new_figure, series
+from preheat.report.drawing.grids import WIDTH, draw_heat, draw_matrix, draw_mesh, tall
+from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
+from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, new_figure, series
 
-WIDTH = 4.9
 FACTORS = (
-    *(
-        1.0,
-        2.0,
-        0.5,
-        4.0,
-        0.25,
-        10.0,
-        0.1,
-        8.0,
-        0.125,
-        16.0,
-        32.0,
-        64.0,
-        100.0,
-        0.01,
-        1000.0,
-        1.5,
-        1.2,
-        0.8,
-        3.0,
-        1.4,
-        1.6,
-        1.8,
-    ),
-    *(0.6, 0.7, 0.9, 1.1, 1.3, 2.5, 5.0, 6.0, 0.95, 1.05, 0.4, 0.3, 0.2),
+    1.0,
+    2.0,
+    0.5,
+    4.0,
+    0.25,
+    10.0,
+    0.1,
+    8.0,
+    0.125,
+    16.0,
+    32.0,
+    64.0,
+    100.0,
+    0.01,
+    1000.0,
+    1.5,
+    1.2,
+    0.8,
+    3.0,
 )
+FINER = (1.4, 1.6, 1.8, 0.6, 0.7, 0.9, 1.1, 1.3, 2.5, 5.0, 6.0, 0.95, 1.05, 0.4, 0.3, 0.2)
 
 
 def draw(data: Data) -> Figure:
     """The figure of any kind of data; call it inside `style.drawing()`."""
-    if isinstance(data, Lines):
-        return draw_lines(data)
-    if isinstance(data, Facets):
-        return draw_facets(data)
-    if isinstance(data, Dots):
-        return draw_dots(data)
-    return draw_heat(data) if isinstance(data, Heat) else draw_matrix(data)
+    kinds: dict[type, Any] = {
+        Lines: draw_lines,
+        Facets: draw_facets,
+        Dots: draw_dots,
+        Heat: draw_heat,
+        Matrix: draw_matrix,
+        Mesh: draw_mesh,
+    }
+    return kinds[type(data)](data)  # type: ignore[no-any-return]
 
 
 def draw_lines(data: Lines) -> Figure:
@@ -130,18 +124,13 @@ def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
     axes.set_xticks(shown, [f"{v:g}" for v in shown], rotation=35 if len(shown) > 6 else 0)
 
 
-def _tall(height: float, row_label: str) -> float:
-    """Tall enough for the label beside the rows."""
-    return max(height, 0.9 + 0.08 * len(row_label)) if row_label else height
-
-
 def draw_dots(data: Dots) -> Figure:
     """A row for each group; within it a dot and an interval for each series, one below the other."""
     names = {d.name: d.index for d in sorted(data.dots, key=lambda d: d.index)}
     own_rows = all(d.row == d.name for d in data.dots)
     lanes = {name: 0 if own_rows else k for k, name in enumerate(names)}
     height = max(lanes.values()) + 1
-    figure = new_figure(WIDTH, _tall(1.3 + len(data.rows) * max(0.34, 0.15 + 0.135 * height), data.row_label))
+    figure = new_figure(WIDTH, tall(1.3 + len(data.rows) * max(0.34, 0.15 + 0.135 * height), data.row_label))
     axes = figure.subplots()
     for d in data.dots:
         y = data.rows.index(d.row) + ((lanes[d.name] + 0.5) / height - 0.5) * 0.78
@@ -229,96 +218,11 @@ def _factor_axis(axes: Axes, data: Dots) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     apart = math.log(hi / lo) / 7
     marks: list[float] = []
-    for v in FACTORS:
+    for v in (*FACTORS, *FINER):
         if lo <= v <= hi and all(abs(math.log(v / m)) >= apart for m in marks):
             marks.append(v)
     axes.set_xlim(lo, hi)
     axes.set_xticks(sorted(marks), [f"{TIMES}{plain(v)}" for v in sorted(marks)])
-
-
-def draw_heat(data: Heat) -> Figure:
-    """Cells in colour with their text, and a bar that names the colours."""
-    n, m = len(data.rows), len(data.columns)
-    figure = new_figure(max(WIDTH, 1.7 + 0.64 * m), _tall(1.25 + 0.5 * n, data.row_label))
-    axes = figure.subplots()
-    low, high = (data.low, data.high) if data.high > data.low else (data.low - 1, data.high + 1)
-    norm = Normalize(low, high)
-    cmap = matplotlib.colormaps["cividis"]
-    for i, (row, texts) in enumerate(zip(data.values, data.texts, strict=True)):
-        for j, (value, text) in enumerate(zip(row, texts, strict=True)):
-            if value is None:
-                axes.text(j, i, text, ha="center", va="center", color=LIGHT["muted"])
-                continue
-            r, g, b, _ = colour = cmap(norm(value))
-            axes.fill(
-                [j - 0.48, j + 0.48, j + 0.48, j - 0.48],
-                [i - 0.47, i - 0.47, i + 0.47, i + 0.47],
-                color=colour,
-                linewidth=0,
-            )
-            on = ON_LIGHT if 0.30 * r + 0.59 * g + 0.11 * b > 0.47 else ON_DARK
-            axes.text(j, i, text, ha="center", va="center", color=on, fontsize=8.8, linespacing=1.15)
-    _cell_axes(axes, data)
-    edges = [low + (high - low) * k / 24 for k in range(25)]
-    scale = ScalarMappable(BoundaryNorm(edges, 24), cmap.resampled(24))
-    bar = figure.colorbar(scale, ax=axes, spacing="proportional", aspect=26, pad=0.03)
-    bar.set_label("%" if data.bar_label.endswith("(%)") else "")
-    marks = [v for v in MaxNLocator(6).tick_values(low, high) if low <= v <= high]
-    bar.set_ticks(marks, labels=[plain(v) for v in marks])
-    bar.ax.minorticks_off()
-    bar.ax.grid(False)
-    bar.outline.set_visible(False)
-    return figure
-
-
-def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
-    axes.set_xlim(-0.5, len(data.columns) - 0.5)
-    axes.set_ylim(len(data.rows) - 0.5, -0.5)
-    axes.set_xticks(
-        range(len(data.columns)),
-        [folded(c, 12) for c in data.columns],
-        rotation=35 if len(data.columns) > 8 else 0,
-    )
-    axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
-    axes.set_xlabel(data.column_label)
-    axes.set_ylabel(data.row_label)
-    axes.tick_params(length=0)
-    axes.grid(False)
-    for side in axes.spines.values():
-        side.set_visible(False)
-
-
-def draw_matrix(data: Matrix) -> Figure:
-    """A full disc for the leader, a ring for each other member, a small point for the rest."""
-    figure = new_figure(
-        max(WIDTH, 1.5 + 0.55 * len(data.columns)), _tall(1.2 + 0.34 * len(data.rows), data.row_label)
-    )
-    axes = figure.subplots()
-    _cell_axes(axes, data)
-    blue = LIGHT["series1"]
-    for i, (members, leader) in enumerate(zip(data.members, data.leaders, strict=True)):
-        for j, column in enumerate(data.columns):
-            if column in (data.absent[i] if data.absent else ()):
-                continue
-            if column in members:
-                face = blue if column == leader else LIGHT["paper"]
-                axes.plot([j], [i], "o", markersize=11, color=blue, markerfacecolor=face, markeredgewidth=2)
-            else:
-                axes.plot([j], [i], "o", markersize=2.5, color=LIGHT["muted"])
-    disc: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": blue}
-    handles = [
-        Line2D([], [], markersize=9, **disc),
-        Line2D([], [], markersize=9, markerfacecolor=LIGHT["paper"], markeredgewidth=2, **disc),
-        Line2D([], [], marker="o", linestyle="none", markersize=2.5, color=LIGHT["muted"]),
-    ]
-    figure.legend(
-        handles,
-        ["highest mean", "can't be told from it", "not in the set"],
-        loc="outside upper center",
-        ncols=3,
-        handletextpad=0.3,
-    )
-    return figure
 
 
 def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, markers: bool, line: bool = True) -> None:

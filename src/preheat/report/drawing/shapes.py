@@ -1,7 +1,7 @@
-"""What a figure shows, as data: five kinds are enough for the whole report.
+"""What a figure shows, as data: six kinds are enough for the whole report.
 
-Lines, small multiples of lines, dots with intervals, a heat map, and a matrix of members. All numbers are
-already in the unit that the axis names.
+Lines, small multiples of lines, dots with intervals, a heat map, a matrix of members, and a mesh. All numbers
+are already in the unit that the axis names.
 """
 
 from __future__ import annotations
@@ -120,4 +120,16 @@ class Matrix:
     absent: tuple[tuple[str, ...], ...] = ()
 
 
-Data = Lines | Facets | Dots | Heat | Matrix
+@dataclass(frozen=True)
+class Mesh:
+    """Values by row and x, such as a norm by layer and step; NaN where there is none."""
+
+    x: Numbers
+    rows: tuple[str, ...]
+    values: tuple[Numbers, ...]
+    x_label: str
+    row_label: str
+    bar_label: str
+
+
+Data = Lines | Facets | Dots | Heat | Matrix | Mesh

@@ -76,16 +76,33 @@ def css_variables(theme: str) -> str:
 def drawing() -> Iterator[None]:
     """Matplotlib's settings for one figure; the former ones come back afterwards."""
     ink, muted, line = LIGHT["ink"], LIGHT["muted"], LIGHT["line"]
-    settings: Any = {
-        "svg.fonttype": "none", "svg.hashsalt": "preheat", "text.parse_math": False, "font.family": "DejaVu Sans",
-        "font.size": 10, "axes.titlesize": 10.5, "axes.labelsize": 10, "xtick.labelsize": 9.5, "ytick.labelsize": 9.5,
-        "legend.fontsize": 9.5, "axes.edgecolor": muted, "axes.labelcolor": ink, "text.color": ink, "axes.titlecolor": ink,
-        "xtick.color": muted, "ytick.color": muted, "xtick.labelcolor": ink, "ytick.labelcolor": ink,
-        "grid.color": line, "grid.linewidth": 0.7, "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
-        "axes.spines.right": False, "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
-        "figure.autolayout": False, "figure.constrained_layout.use": False,
-        "lines.linewidth": 1.8, "lines.markersize": 5.5, "legend.frameon": False, "axes.unicode_minus": True,
-    }  # fmt: skip
+    parts: dict[str, dict[str, Any]] = {
+        "svg": {"fonttype": "none", "hashsalt": "preheat"},
+        "text": {"parse_math": False, "color": ink},
+        "font": {"family": "DejaVu Sans", "size": 10},
+        "axes": {
+            "titlesize": 10.5,
+            "labelsize": 10,
+            "edgecolor": muted,
+            "labelcolor": ink,
+            "titlecolor": ink,
+        },
+        "axes.spines": {"top": False, "right": False},
+        "xtick": {"labelsize": 9.5, "color": muted, "labelcolor": ink},
+        "ytick": {"labelsize": 9.5, "color": muted, "labelcolor": ink},
+        "grid": {"color": line, "linewidth": 0.7},
+        "figure": {"facecolor": "none", "autolayout": False, "constrained_layout.use": False},
+        "lines": {"linewidth": 1.8, "markersize": 5.5},
+        "legend": {"fontsize": 9.5, "frameon": False},
+    }
+    settings: Any = {f"{part}.{name}": value for part, some in parts.items() for name, value in some.items()}
+    settings |= {
+        "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.grid": True,
+        "axes.axisbelow": True,
+    }
+    settings |= {"axes.unicode_minus": True}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

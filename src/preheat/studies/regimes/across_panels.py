@@ -1,4 +1,4 @@
-"""Hypotheses that compare panels: H3 between tasks, H4 between SGD and AdamW."""
+"""Does the pattern replicate on another task (H3), and is AdamW less sensitive to warmup than SGD (H4)?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from itertools import combinations
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
 from preheat.core.grid import label
-from preheat.stats.estimates import PILOT, Array, interval, moments, p_different
-from preheat.studies.regimes.surface import Surface
+from preheat.stats.estimates import PILOT, Array, Estimate, interval, moments, p_different
+from preheat.studies.regimes.findings import Hypothesis
+from preheat.studies.regimes.surface import Surface, optimizer
 from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undecided
 
 TASK_PATHS = ("task", "task.name")
@@ -83,7 +83,10 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     steady = min(_steadiness(x) for pair in gains for x in pair)
     if effect.hi is not None and effect.hi < claim.smallest and not steady >= 0.5:
         repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
-        why = f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks says nothing."
+        why = (
+            f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks "
+            "says nothing."
+        )
         return undecided(claim, why)
     return concluded(claim, both_ways(claim, m), p_different(m), effect=effect)
 
@@ -119,8 +122,8 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         both
         for a in found
         for b in found
-        if _optimizer(a) == "sgd"
-        and _optimizer(b) == "adamw"
+        if optimizer(a.axes) == "sgd"
+        and optimizer(b.axes) == "adamw"
         and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
         if (both := matched(a, b)) is not None
     ]
@@ -137,7 +140,10 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     m = moments(_pseudo(sgd - adamw))
     spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
     sd = [claim.units.difference(v, sign=False) for v in spread]
-    text = f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} with AdamW."
+    text = (
+        f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} "
+        "with AdamW."
+    )
     if all(_little(k, claim.smallest) for k in (sgd, adamw)):
         claim = replace(claim, nothing=_NEITHER)
     return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
@@ -151,11 +157,6 @@ def _little(kernel: Array, smallest: float) -> bool:
 
 def _optimizers(s: Surface) -> tuple[str, ...]:
     return tuple(p for p in s.axes if p.split(".")[0] == "optimizer")
-
-
-def _optimizer(s: Surface) -> str:
-    names = [label(s.axes[p]).lower() for p in _optimizers(s) if p in ("optimizer", "optimizer.name")]
-    return names[0] if names else ""
 
 
 def _kernel(x: Array) -> Array:

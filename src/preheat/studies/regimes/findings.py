@@ -3,12 +3,59 @@ epochs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.stats.estimates import Estimate
 
 Exclusion = Literal["excluded", "not excluded", "not decided", "out of reach"]
+
+
+Verdict = Literal["supported", "contradicted", "not decided"]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from
+    it.
+
+    p: two-sided, as the interval is, so that supported means p < 0.05 and an effect above 0.
+    text: what the effect, its interval and the verdict do not say by themselves.
+    """
+
+    code: str
+    statement: str
+    how: str
+    effect: Estimate | None
+    unit: str
+    p: float | None
+    verdict: Verdict
+    more_seeds: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its
+    interval."""
+
+    name: str
+    formula: str
+    regret: Estimate
+    picks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FittedRule:
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out
+    conditions."""
+
+    panel: str
+    intercept: Estimate
+    slope: Estimate
+    scores: tuple[RuleScore, ...]
+    text: str
 
 
 @dataclass(frozen=True)
@@ -67,8 +114,7 @@ class Exponent:
 
 @dataclass(frozen=True)
 class Updates:
-    """Warmups in updates, what is best in updates, and the seed's H1 and H2 stated in updates (for one
-    panel)."""
+    """Warmups in updates, what is best in updates, and H1 and H2 stated in updates for one panel."""
 
     lengths: tuple[WarmupLength, ...]
     favourites: tuple[Favourite, ...]
@@ -97,12 +143,12 @@ class Optimism:
 
 @dataclass(frozen=True)
 class Gap:
-    """The seed's number (best over epochs on the test split) minus the honest one (the test split once, at
-    the end).
+    """The original's number (best over epochs on the test split) minus the honest one (its value at the end).
 
-    Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the seed's
-    protocol. panel: of the seed's protocol; condition: "5000 / 4500" where the two protocols' whole pools
-    differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many did not.
+    Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the
+    original protocol. panel: of the original protocol; condition: "5000 / 4500" where the two protocols'
+    whole pools differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many
+    did not.
     """
 
     panel: str

@@ -4,17 +4,18 @@ learning rate."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from preheat.analysis.curves import ERROR, Curve, Points, probed_curve
 from preheat.analysis.effects import Place
-from preheat.analysis.findings import Curve
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.core.record import Record
-from preheat.stats.averaging import across, rounded, thin
-from preheat.stats.estimates import Array
+from preheat.core.record import Record, Series
+from preheat.core.run import Run
+from preheat.stats.averaging import rounded, thin
 from preheat.studies.regimes.findings import Milestone
 
 PROBED = ("grad_norm", "distance", "hessian_trace")
@@ -23,52 +24,53 @@ LAST_EPOCH = 10.0
 EPOCHS = (1.0, 5.0, 10.0)
 
 
-def early_curves(table: Table, at: Place, records: Sequence[tuple[Record, Row]]) -> list[Curve]:
-    """A curve over epochs for each probe of one setting, and of the learning rate as scheduled; none without
-    probes.
+class Opening(NamedTuple):
+    """A run's probes up to the tenth epoch, x in epochs."""
 
-    Band: one standard deviation over seeds; of the Hessian trace the standard error of its estimate, also
-    with one seed.
-    """
-    known = [pair for pair in records if pair[1].summary.get("steps_per_epoch")]
-    out: list[Curve] = []
-    for what in PROBED:
-        lines = [line for r in known if (line := _line(*r, what)) is not None]
-        if lines:
-            x, y, lo, hi = across(lines)
-            errors = [e for r in known if (e := _line(*r, f"{what}_se")) is not None]
-            if len(errors) == len(lines):
-                error = np.sqrt(np.mean([np.interp(x, a, b) ** 2 for a, b in errors], axis=0) / len(errors))
-                lo, hi = y - error, y + error
-            out.append(_curve(table, at, what, (x, y, lo, hi), len(lines)))
-    if out:
-        x = np.array(max(out, key=lambda c: (c.x[-1], len(c.x))).x)
-        y = _rate(*known[0], x)
-        out.append(_curve(table, at, RATE, (x, y, y, y), 1))
-    return out
+    run: Run
+    lines: Mapping[str, Points]
 
 
-def _curve(table: Table, at: Place, what: str, drawn: Sequence[Array], n: int) -> Curve:
-    x, y, lo, hi = (rounded(v) for v in drawn)
-    return Curve(*table.labels(at), what, x, y, lo, hi, n)
-
-
-def _line(record: Record, row: Row, what: str) -> tuple[Array, Array] | None:
-    """What was measured up to the tenth epoch, x in epochs."""
-    series = record.trace.get(what)
-    if series is None:
+def opening(record: Record, row: Row) -> Opening | None:
+    """None without probes, or where the summary tells no epochs."""
+    per_epoch = float(row.summary.get("steps_per_epoch") or 0)
+    if not per_epoch:
         return None
-    x = np.array(series.steps, dtype=np.float64) / float(row.summary["steps_per_epoch"] or 1)
+    names = [n + end for n in PROBED for end in ("", ERROR) if n + end in record.trace]
+    lines = {n: line for n in names if (line := _line(record.trace[n], per_epoch)) is not None}
+    return Opening(record.run, lines) if lines else None
+
+
+def _line(series: Series, per_epoch: float) -> Points | None:
+    x = np.array(series.steps, dtype=np.float64) / per_epoch
     y = np.array(series.values, dtype=np.float64)
     kept = np.isfinite(y) & (x <= LAST_EPOCH)
     return thin(x[kept], y[kept]) if kept.any() else None
 
 
-def _rate(record: Record, row: Row, x: Array) -> Array:
+def early_curves(table: Table, at: Place, some: Sequence[tuple[Row, Opening]]) -> list[Curve]:
+    """A curve over epochs for each probe of one setting, and of the learning rate as scheduled.
+
+    Band: one standard deviation over seeds; of the Hessian trace the standard error of its estimate, also
+    with one seed.
+    """
+    out: list[Curve] = []
+    for what in PROBED:
+        lines = [o.lines for _, o in some if what in o.lines]
+        out += [probed_curve(table.labels(at), what, lines)] if lines else []
+    if out:
+        x = np.array(max(out, key=lambda c: (c.x[-1], len(c.x))).x)
+        y = rounded(_rate(*some[0], x))
+        out.append(Curve(*table.labels(at), RATE, rounded(x), y, y, y, 1))
+    return out
+
+
+def _rate(row: Row, opening: Opening, x: np.ndarray) -> np.ndarray:
     """The learning rate of the updates at x epochs."""
     per_epoch, total = float(row.summary["steps_per_epoch"] or 1), int(row.summary["total_steps"] or 1)
     steps = np.minimum(np.round(x * per_epoch), max(total - 1, 0)).astype(np.int64)
-    return np.asarray(record.run.factor_over(total, per_epoch)(steps), dtype=np.float64) * record.run.peak_lr
+    run = opening.run
+    return np.asarray(run.factor_over(total, per_epoch)(steps), dtype=np.float64) * run.peak_lr
 
 
 def milestones(some: Sequence[Curve]) -> tuple[Milestone, ...]:

@@ -1,8 +1,8 @@
-"""The seed's grid of 155 experiments in its own order, and the rows that go beyond it: more rates, more
-seeds, updates.
+"""The grid of 155 experiments of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*, in its own order,
+and the rows that go beyond it: more rates, more seeds, updates.
 
-A row is what the seed calls an experiment, before its seeds: what is asked for. What the data hold may be
-less; see `preheat.studies.regimes.images`. Source: `Learning Rate Warmup Across Data Regimes` (Agrawal 2025).
+A row is what the original calls an experiment, before its seeds: what is asked for. What the data hold may be
+less; see `preheat.studies.regimes.images`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from preheat.core.lengths import Length, epochs, steps
+from preheat.core.words import listed
 
 IMAGES = ("cifar10", "cifar100", "pathmnist")
 QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
@@ -26,12 +27,11 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
 }
 RATES = {"sgd": 0.1, "adamw": 1e-3}
 # Twice and half are what a person would try next, and four times either way finds an optimum that is off by
-# more; where
-# the best lies at an end of the grid the report says so.
+# more; where the best lies at an end of the grid the report says so.
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _CIFAR = (*itertools.product((5000, 1000, 500), (0, 5, 20)), (50, 0), (50, 1), (50, 5))
 _PATH = ((5000, 5), (1000, 5), (500, 5), (100, 1), (50, 1), (5000, 0))
-_WRITTEN = {"pathmnist": "medmnist"}  # what the seed calls it
+_WRITTEN = {"pathmnist": "medmnist"}  # what the original calls it
 
 
 class Row(NamedTuple):
@@ -49,8 +49,8 @@ class Row(NamedTuple):
     same: Length | None = None
 
     def name(self, size: str = "epc") -> str:
-        """The experiment's name as the seed writes it; a warmup in updates and another rate than the seed's
-        are told apart.
+        """The experiment's name as the original writes it; a warmup in updates and another rate than the
+        original's are told apart.
 
         >>> print(Row("pathmnist", 500, epochs(5), "sgd", 0.1, (42,)).name())
         medmnist_500epc_w5_sgd_s{seed}
@@ -64,13 +64,13 @@ class Row(NamedTuple):
         )
 
 
-def seed_rows(
+def original_rows(
     tasks: Sequence[str], sizes: Sequence[int] = SIZES, warmups: Sequence[float] = WARMUPS
 ) -> list[Row]:
-    """The seed's rows of `tasks` in its order; with sizes or warmups of one's own AdamW gets every
+    """The original's rows of `tasks` in its order; with sizes or warmups of one's own AdamW gets every
     combination, as SGD.
 
-    >>> rows = seed_rows(IMAGES)
+    >>> rows = original_rows(IMAGES)
     >>> [sum(len(r.seeds) for r in rows if r.optimizer == name) for name in ("sgd", "adamw")]
     [125, 30]
     """
@@ -84,7 +84,8 @@ def seed_rows(
 
 
 def update_rows(tasks: Sequence[str], sizes: Sequence[int], updates: Sequence[int]) -> list[Row]:
-    """Every size with every warmup in updates, for both optimizers, on the seeds that the seed gives them."""
+    """Every size with every warmup in updates, for both optimizers, on the seeds that the original gives
+    them."""
     return [
         Row(t, n, steps(u), name, rate, _seeds(t, name))
         for name, rate in RATES.items()
@@ -107,11 +108,10 @@ def tuned_rows(
     ]
 
 
-def judged_by_the_seeds(n: int, choosing: int) -> tuple[int, ...]:
-    """`n` seeds of which the first `choosing` are new and the next are the seed's own, so that those runs are
-    shared.
+def shared_seeds(n: int, choosing: int) -> tuple[int, ...]:
+    """`n` seeds of which the first `choosing` are new and the next are the original's, whose runs are shared.
 
-    >>> judged_by_the_seeds(5, 2)
+    >>> shared_seeds(5, 2)
     (0, 1, 42, 123, 456)
     """
     return tuple(itertools.islice((*range(choosing), *SEEDS, *range(choosing, max(n, choosing))), n))
@@ -142,15 +142,25 @@ def fixed(task: Mapping[str, Any], length: int, batch: int) -> dict[str, Any]:
     return {"task": task, "schedule": {"name": "cosine"}, "length": {"epochs": length}, "batch_size": batch}
 
 
-def listed(values: Iterable[object]) -> str:
-    """Values as words.
-
-    >>> listed([5000, 1000, 500])
-    '5000, 1000 and 500'
-    """
-    *some, last = map(str, values)
-    return f"{', '.join(some)} and {last}" if some else last
-
-
 def _seeds(task: str, optimizer: str) -> tuple[int, ...]:
     return SEEDS if (task, optimizer) == ("cifar10", "sgd") else SEEDS[:1]
+
+
+# what the report says, in order; the first epochs have their own chapter
+REPORTED: tuple[str | Mapping[str, Any], ...] = (
+    *(
+        "edge",
+        "metric",
+        "benefit",
+        "best",
+        "inside_edge",
+        "hypotheses",
+        "updates",
+        "protocols",
+        "rule",
+        "curves",
+    ),
+    *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
+)
+# runs that chose on the test split count in no claim where the same runs were chosen honestly
+CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}

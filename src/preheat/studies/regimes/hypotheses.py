@@ -1,8 +1,8 @@
-"""Seed 0's four hypotheses, for a study of warmup length against examples per class; H1 and H2 are tested
-here.
+"""The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
 
-H1 and H2 are stated for SGD, as in the seed: the first panel that names it, else the first panel. All use the
-settings at the nuisance that the choosing seeds chose, and judge on the other seeds.
+They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
+the first panel with SGD, else the first panel. All use the settings at the nuisance that the choosing seeds
+chose, and judge on the other seeds.
 """
 
 from __future__ import annotations
@@ -11,12 +11,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
+from preheat.analysis.naming import treatment_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, capital, spoken, within
-from preheat.stats.estimates import Array, Moments, interval, moments, p_above, p_different, rounding
+from preheat.analysis.words import Units, capital
+from preheat.stats.estimates import (
+    Array,
+    Estimate,
+    Moments,
+    interval,
+    moments,
+    p_above,
+    p_different,
+    rounding,
+)
 from preheat.studies.regimes.across_panels import replicates, sensitivity
-from preheat.studies.regimes.surface import Surface, asks_for_warmup, lines, surfaces
+from preheat.studies.regimes.findings import Hypothesis
+from preheat.studies.regimes.surface import Surface, asks_for_warmup, lines, optimizer, surfaces
 from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undecided
 
 _SLOPE = "epochs per doubling of the data"
@@ -100,7 +110,7 @@ _CONTRADICTED = {
 
 def home(found: Sequence[Surface]) -> Surface:
     """The panel that H1 and H2 are about."""
-    return next((s for s in found if "sgd" in s.panel.lower()), found[0])
+    return next((s for s in found if optimizer(s.axes) == "sgd"), found[0])
 
 
 def _obstacle(table: Table, found: Sequence[Surface]) -> str:
@@ -148,7 +158,7 @@ def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
     told = [
         _benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]
     ]
-    base = spoken(table.study.treatment, s.names[s.base])
+    base = treatment_name(table, s.names[s.base])
     text = f"The choosing seeds pointed at {s.labels[top]} per class. Benefit over {base}: {'; '.join(told)}."
     ways = [(weaker, weaker.mean), (last, claim.smallest - last.mean)]
     return concluded(claim, ways, both, effect=effect, text=text)
@@ -157,7 +167,7 @@ def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
 def _benefits(s: Surface, claim: Claim) -> str:
     means = zip(_benefit(s)[0].mean(axis=1), s.labels, strict=True)
     told = ", ".join(f"{claim.units.difference(float(v))} at {name}" for v, name in means)
-    return f"{within(s.panel)} {told}".strip()
+    return f"{s.place} {told}".strip()
 
 
 def _lower(m: Moments) -> float:
@@ -187,14 +197,14 @@ def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
     s = home(found)
     _, slope, floor = lines(s)
     m = moments(slope, floor)
-    text = f"Tested {within(s.panel)}. " if s.panel else ""
+    text = f"Tested {s.place}. " if s.panel else ""
     for other in found:
         if other is not s and other.n:
             _, beside, floor = lines(other)
             told = claim.units.estimate(interval(moments(beside, floor)), claim.unit) + (
                 " (one seed)" if other.n == 1 else ""
             )
-            text += f"{capital(within(other.panel))} it is {told}. "
+            text += f"{capital(other.place)} it is {told}. "
     text += (
         "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
     )

@@ -15,9 +15,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from scipy import stats
 
-from preheat.analysis.words import count, listed
+from preheat.core.words import count, listed
 
 FULL = {"cifar100": 500}  # examples per class that there are; summaries of the study's own code don't say so
 EXACT = 7  # points of which every order is tried
@@ -173,12 +172,14 @@ def _peak(rows: Sequence[Summary]) -> Json:
 
 def _order(rows: Sequence[Summary]) -> Json:
     """H2: Spearman's rank correlation of size and best warmup, SGD on CIFAR-10, else on the first dataset."""
+    from scipy.stats import spearmanr  # slow to import, and few reports need it
+
     sgd = [r for r in rows if r.optimizer == "sgd"]
     names = {r.dataset: None for r in sgd}
     dataset = "cifar10" if "cifar10" in names or not names else next(iter(names))
     best = optima([r for r in sgd if r.dataset == dataset])
     x, y = [b.examples_per_class for b in best], [b.optimal_warmup for b in best]
-    found: Any = stats.spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
+    found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
     way = "gets longer as the data grow" if (rho or 0) > 0 else "gets shorter as the data grow"
     return {
@@ -199,7 +200,9 @@ def _order(rows: Sequence[Summary]) -> Json:
 
 def _exact(x: Sequence[float], y: Sequence[float], rho: float) -> float:
     """The share of all orders of `y` whose rank correlation with `x` is at least as far from 0."""
-    a, b = stats.rankdata(x), stats.rankdata(y)
+    from scipy.stats import rankdata
+
+    a, b = rankdata(x), rankdata(y)
     orders = np.array(list(itertools.permutations(b)))
     centred = orders - b.mean()
     all_rho = centred @ (a - a.mean()) / np.sqrt(np.sum((a - a.mean()) ** 2) * np.sum((b - b.mean()) ** 2))

@@ -1,5 +1,5 @@
-"""`WarmupAnalyzer`: heat maps, best warmups, a rule and four hypotheses from a folder in the form of the
-seed's files."""
+"""`WarmupAnalyzer`: heat maps, best warmups, a rule and four hypotheses from a folder of the original's
+files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from preheat.core.canon import finite
 from preheat.core.errors import UserError, explain, nearest, unknown
 from preheat.core.lengths import is_number
 from preheat.report.drawing.figures import draw
@@ -26,18 +27,19 @@ from preheat.studies.regimes.original import (
     optima,
     rule,
 )
-from preheat.studies.regimes.original_metrics import NAMES, finite, whole
+from preheat.studies.regimes.original_metrics import NAMES, tidy_number
 
 KEYS = ("dataset", "examples_per_class", "warmup_epochs", "optimizer", "seed", "best_val_acc")
 
 
 @dataclass(frozen=True)
 class WarmupAnalyzer:
-    """The analysis of `results_dir/all_results.json`, or of `results_dir/seed/all_results.json`.
+    """The analysis of `results_dir/all_results.json`, or of `results_dir/original/all_results.json`.
 
-    `preheat report NAME --format seed` writes such a folder, and so does the code of "Learning Rate Warmup
-    Across Data Regimes". rows: its runs; where a peak rate was tuned, those at the chosen rate on the seeds
-    that did not choose it. Errors: UserError where the file is missing, empty, no JSON, or lacks keys.
+    `preheat export NAME --to original` writes such a folder, and so does the code of Agrawal 2025, *Learning
+    Rate Warmup Across Data Regimes*. rows: its runs; where a peak rate was tuned, those at the chosen rate on
+    the seeds that did not choose it. Errors: UserError where the file is missing, empty, no JSON, or lacks
+    keys.
     """
 
     results_dir: str | Path
@@ -73,7 +75,7 @@ class WarmupAnalyzer:
         return rule(optima(different(self._of(dataset, optimizer))))
 
     def test_hypotheses(self) -> dict[str, Any]:
-        """{"H1": ..., "H4": ...} as the seed defines them, each with its conclusion, n and what it can't
+        """{"H1": ..., "H4": ...} as the original defines them, each with its conclusion, n and what it can't
         show."""
         return hypotheses(self.rows)
 
@@ -129,7 +131,7 @@ def heat(rows: Sequence[Summary]) -> Heat:
     return Heat(
         rows=tuple(f"{s:g}" if s == there[s] else f"{s:g} ({there[s]:g})" for s in sizes),
         columns=tuple(f"{w:.3g}" for w in warmups),
-        row_label="examples per class" + " (there are)" * short,
+        row_label=f"examples per class{' (there are)' if short else ''}",
         column_label="warmup (epochs)",
         bar_label="validation accuracy (%)",
         values=tuple(map(tuple, values)),
@@ -140,22 +142,23 @@ def heat(rows: Sequence[Summary]) -> Heat:
 
 
 def read_summaries(folder: Path) -> list[Summary]:
-    """The runs of a folder of the seed's files; a number that is not finite is unknown.
+    """The runs of a folder of the original's files; a number that is not finite is unknown.
 
     Of one run's names with one size and warmup, such as 400 updates and 10 epochs of 40, the first counts.
     """
     path = next(
-        (p for p in (folder / "all_results.json", folder / "seed" / "all_results.json") if p.is_file()), None
+        (p for p in (folder / "all_results.json", folder / "original" / "all_results.json") if p.is_file()),
+        None,
     )
     if path is None:
         raise UserError(
             f"a folder of results holds all_results.json, {str(folder)!r} does not: write it with "
-            "preheat report NAME --format seed, or name its folder"
+            "preheat export NAME --to original, or name its folder"
         )
     data = read_json(path)
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise UserError(
-            f"{path} must hold a list of summaries: write it again with preheat report NAME --format seed"
+            f"{path} must hold a list of summaries: write it again with preheat export NAME --to original"
         )
     kept: dict[Summary, Summary] = {}
     for i, row in enumerate(data):
@@ -190,9 +193,9 @@ def _summary(row: Mapping[str, Any], i: int, path: Path) -> Summary:
     return Summary(
         str(row.get("experiment_name", "")),
         str(row["dataset"]),
-        whole(size),
-        whole(there),
-        whole(warmup),
+        tidy_number(size),
+        tidy_number(there),
+        tidy_number(warmup),
         str(row["optimizer"]),
         int(row["seed"]),
         finite(accuracy),

@@ -1,7 +1,7 @@
-"""The seed's own files from a study's records: what reads those of "Learning Rate Warmup Across Data Regimes"
-reads these.
+"""A study's records in the files of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*: what reads the
+original's reads these.
 
-`docs/seed-files.md` lists every file and key, and what differs from the seed's and why.
+`docs/original-files.md` lists every file and key, and what differs from the original's and why.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from preheat.analysis.curves import chosen_rows
+from preheat.analysis.curves import chosen
 from preheat.analysis.results import collect, read_index
-from preheat.analysis.table import tabulate
+from preheat.analysis.tabulate import tabulate
 from preheat.core.errors import UserError
 from preheat.core.grid import get, put
 from preheat.core.lengths import length
 from preheat.core.record import Record
+from preheat.core.registry import EXPORTERS
 from preheat.core.study import Study
 from preheat.store.blobs import write_atomic, write_json
 from preheat.store.segment import Head
@@ -34,7 +35,7 @@ LETTERS = {"epochs": "w", "steps": "u"}
 
 
 class Experiment(NamedTuple):
-    """A declared setting: its run with its record, the seed's name for it, and the run's first name where
+    """A declared setting: its run with its record, the original's name for it, and the run's first name where
     that is another."""
 
     run_id: str
@@ -59,12 +60,13 @@ class Experiment(NamedTuple):
         return status.reason or "failed" if status.outcome == "failed" else ""
 
 
-def write_seed_files(data: Any, store: Store, folder: Path) -> Path:
-    """Write the files of a study into `folder`; gives the path of its all_results.json. data: what study.json
-    holds.
+@EXPORTERS.register("original")
+def write_original_files(data: Any, store: Store, folder: Path) -> Path:
+    """The files of Agrawal 2025, Learning Rate Warmup Across Data Regimes, as WarmupAnalyzer reads them.
 
-    A study of both protocols has the seed's in `folder` and preheat's in `folder/preheat`, so that no mean
-    mixes them. Errors: UserError where no run is trained, a name can't be a folder's, a schedule has no
+    They are written into `folder`, which gives the path of its all_results.json. data: what study.json holds.
+    A study of both protocols has the original's in `folder` and preheat's in `folder/preheat`, so that no
+    mean mixes them. Errors: UserError where no run is trained, a name can't be a folder's, a schedule has no
     warmup, the disk is full.
     """
     study, index = read_index(data)
@@ -78,18 +80,13 @@ def write_seed_files(data: Any, store: Store, folder: Path) -> Path:
     kept = {run_id for _, _, run_id in index}
     if study.nuisance:
         results = collect(study, index, heads.values())
-        kept = {r.run_id for _, rows in chosen_rows(results, tabulate(results)) for r in rows}
+        trained = ((r, None) for r in results.rows if r.outcome in ("done", "diverged"))
+        kept = {r.run_id for rows in chosen(tabulate(results), trained).values() for r, _ in rows}
     places = _places(study) if any(e.error for e in planned) else {}
-    both = {e.protocol for e in planned} == {"seed", "preheat"}
-    for protocol in ("seed", "preheat"):
-        if mine := [e for e in planned if e.protocol == protocol]:
-            _write(
-                mine,
-                store,
-                folder / "preheat" if both and protocol == "preheat" else folder,
-                kept=kept,
-                places=places,
-            )
+    apart = {e.protocol: [other for other in planned if other.protocol == e.protocol] for e in planned}
+    for protocol, mine in apart.items():
+        own = folder / protocol if len(apart) > 1 and protocol == "preheat" else folder
+        _write(mine, store, own, kept=kept, places=places)
     return folder / "all_results.json"
 
 
@@ -103,10 +100,9 @@ def experiments(
     out = []
     for point, setting, own in zip(points, settings, built, strict=True):
         names = point.get("names") or (own,)
-        selection = get(setting, "task.selection") or get(
-            usual, "task.selection"
-        )  # a run without a record is as the others
-        protocol = "seed" if selection == "test" else "preheat"
+        # a run without a record is as the others
+        selection = get(setting, "task.selection") or get(usual, "task.selection")
+        protocol = "original" if selection == "test" else "preheat"
         for name in names:
             if not re.fullmatch(r"\w[\w.-]*", name):
                 raise UserError(
@@ -137,13 +133,16 @@ def _setting(study: Study, point: Mapping[str, Any], head: Head | None) -> Json:
 
 
 def _name(setting: Json) -> str:
-    """The name that the seed gives such a run: cifar10_500epc_w5_sgd_s42."""
+    """The name that the original gives such a run: cifar10_500epc_w5_sgd_s42."""
     task = get(setting, "task.name", "task")
     some, total = get(setting, "task.examples_per_class"), get(setting, "task.total_examples")
-    size = f"{total}total" if total else "full" if some is None else f"{some}epc"
+    per_class = "full" if some is None else f"{some}epc"
+    size = f"{total}total" if total else per_class
     warmup = length(get(setting, "schedule.warmup", 0))
-    rise = f"{'w' if not warmup else LETTERS.get(warmup.unit, warmup.unit)}{warmup.value:g}"
-    return f"{told.NAMES.get(task, task)}_{size}_{rise}_{get(setting, 'optimizer.name', 'optimizer')}_s{setting['seed']}"
+    letter = LETTERS.get(warmup.unit, warmup.unit) if warmup else LETTERS["epochs"]
+    optimizer = get(setting, "optimizer.name", "optimizer")
+    dataset = told.NAMES.get(task, task)
+    return f"{dataset}_{size}_{letter}{warmup.value:g}_{optimizer}_s{setting['seed']}"
 
 
 def _apart(names: Sequence[str], settings: Sequence[Json], ids: Sequence[str]) -> list[str]:
@@ -210,38 +209,38 @@ def _json(path: Path, value: Any) -> None:
 
 
 def _summary(one: Experiment, record: Record) -> Json:
-    """The seed's summary.json; after `total_epochs` come keys that are ours."""
+    """The original's summary.json; after `total_epochs` come keys that are ours."""
     run, size = record.run, told.span(record)
     known = [v for v in told.metrics(record)["val_acc"] if v is not None]
     there, steps = told.per_class(run, _classes(record)), told.warmup_steps(run, size)
     asked = re.search(r"_(\d+)(epc|total)_", one.name)
     classes = (_classes(record) or 1) if asked and asked[2] == "total" else 1
-    chose = "test" if one.protocol == "seed" else "validation"
+    chose = "test" if one.protocol == "original" else "validation"
     return {
         "experiment_name": one.name,
         "dataset": told.NAMES.get(run.task.name, run.task.name),
-        "examples_per_class": told.whole(int(asked[1]) / classes) if asked else there,
-        "warmup_epochs": told.whole(steps / size.per_epoch),
+        "examples_per_class": told.tidy_number(int(asked[1]) / classes) if asked else there,
+        "warmup_epochs": told.tidy_number(steps / size.per_epoch),
         "optimizer": run.optimizer.name,
         "seed": run.seed,
         "best_val_acc": max(known, default=None),
         "final_val_acc": known[-1] if known else None,
         "training_time_seconds": record.provenance.get("seconds"),
-        "total_epochs": told.whole(size.total / size.per_epoch),
+        "total_epochs": told.tidy_number(size.total / size.per_epoch),
         "effective_examples_per_class": there,
         "duplicate_of": one.twin,
         "protocol": one.protocol,
         "val_split": chose,
         "test_acc": told.percent(record.summary.get("test_accuracy")) if chose == "validation" else None,
         "steps_per_epoch": size.per_epoch,
-        "warmup_steps": told.whole(steps),
+        "warmup_steps": told.tidy_number(steps),
         "lr": run.peak_lr,
         "outcome": record.status.outcome,
     }
 
 
 def _config(record: Record, summary: Json) -> Json:
-    """The seed's config.yaml; `run` is ours: all that determines the result."""
+    """The original's config.yaml; `run` is ours: all that determines the result."""
     run = record.run
     model = run.task.options.get("model")
     numbers = {k: v for k, v in run.hyper.items() if k in ("momentum", "weight_decay")}

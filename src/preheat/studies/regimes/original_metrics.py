@@ -1,4 +1,4 @@
-"""A record in the words of the seed's files: curves by epoch, and what the probes measured. What is not
+"""A record in the words of the original's files: curves by epoch, and what the probes measured. What is not
 finite is None."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from preheat.core.canon import finite
 from preheat.core.errors import UserError
 from preheat.core.lengths import Sizes, length
 from preheat.core.record import Record, Trace
@@ -17,7 +18,7 @@ from preheat.core.spec import build
 
 Json = dict[str, Any]
 Value = float | None
-NAMES = {"pathmnist": "medmnist"}  # what the seed calls a data set, where that is another name
+NAMES = {"pathmnist": "medmnist"}  # what the original calls a data set, where that is another name
 
 
 class Span(NamedTuple):
@@ -50,7 +51,7 @@ def span(record: Record) -> Span:
 
 
 def metrics(record: Record) -> Json:
-    """The seed's metrics.json: accuracies in percent, one entry for each epoch from 0.
+    """The original's metrics.json: accuracies in percent, one entry for each epoch from 0.
 
     val_*: at the epoch's end, None where the run was not evaluated there; train_*: means over the epoch's
     updates, train_acc None where the task does not watch it; learning_rate: that of the epoch's first update.
@@ -71,7 +72,7 @@ def metrics(record: Record) -> Json:
 
 
 def interpretability(record: Record) -> Json:
-    """The seed's interpretability_metrics.json: an entry for each update at which the gradient's norm was
+    """The original's interpretability_metrics.json: an entry for each update at which the gradient's norm was
     measured; {} for none.
 
     weight_changes: None where the distance was not measured there. loss_curvature: the Hessian's trace, at
@@ -97,7 +98,7 @@ def interpretability(record: Record) -> Json:
 
 
 def layer_norms(record: Record) -> Json:
-    """The seed's layer_gradient_norms.json: {parameter: norms}, of parameters whose name contains
+    """The original's layer_gradient_norms.json: {parameter: norms}, of parameters whose name contains
     "weight"."""
     names = [
         n.removeprefix("grad_norm.") for n in record.trace if n.startswith("grad_norm.") and "weight" in n
@@ -109,11 +110,6 @@ def by_step(trace: Trace, name: str) -> dict[int, Value]:
     """{step: value} of a series, {} where it was not measured."""
     series = trace.get(name)
     return {} if series is None else {k: finite(v) for k, v in zip(series.steps, series.values, strict=True)}
-
-
-def finite(value: Any) -> Value:
-    """The number, or None where it is missing or not finite."""
-    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def percent(value: Value) -> Value:
@@ -138,9 +134,8 @@ def warmup_steps(run: Run, size: Span) -> float:
     data = run.schedule.json()
     if "warmup" not in data:
         raise UserError(
-            f"the seed's files say how long a run warms up, which schedule {data.get('name')!r} of run "
-            f"{run.id} does not: "
-            "write the study's report in the other format, --format html"
+            f"the original's files say how long a run warms up, which schedule {data.get('name')!r} of run "
+            f"{run.id} does not: write the study's report instead, with preheat report"
         )
     return length(data["warmup"]).resolve(size.total, size.per_epoch, Sizes(samples=float(run.batch_size)))
 
@@ -149,11 +144,11 @@ def per_class(run: Run, classes: int | None) -> Value:
     """The examples per class that a run trains on, where it can be told; a mean where classes differ."""
     options: Mapping[str, Any] = run.task.options
     if options.get("examples_per_class") is not None:
-        return whole(options["examples_per_class"])
+        return tidy_number(options["examples_per_class"])
     total = options.get("total_examples") or build("task", run.task).examples
-    return None if not classes else whole(total / classes)
+    return None if not classes else tidy_number(total / classes)
 
 
-def whole(value: float) -> float:
+def tidy_number(value: float) -> float:
     """An int where the number is whole."""
     return int(value) if value == int(value) else float(value)

@@ -1,5 +1,6 @@
-"""How far two protocols differ: the seed's reports the best of all epochs on the test split, the honest one
-its last value.
+"""How far two protocols differ: one reports the best of all epochs on the test split, one its last value.
+
+The first is that of Agrawal 2025, *Warmup across data regimes*: "original" here; the second is called honest.
 
 The best of many noisy numbers is too high, and a split that was used to choose is no test. `optimism` is what
 the choice adds; the rest of the gap between protocols is the schedule (by epoch, a first epoch at rate 0) and
@@ -8,25 +9,31 @@ the images held out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from preheat.analysis.curves import chosen
 from preheat.analysis.effects import Place
-from preheat.analysis.findings import Estimate
 from preheat.analysis.results import Row
 from preheat.analysis.table import DONE, UNPLANNED, Table, number
-from preheat.analysis.words import count
 from preheat.core.record import Record
-from preheat.stats.estimates import Array, interval, moments, rounding
+from preheat.stats.estimates import Array, Estimate, interval, moments, rounding
 from preheat.studies.regimes.findings import Gap, Optimism
-from preheat.studies.regimes.surface import SELECTION, honest, selects, twins
+from preheat.studies.regimes.surface import SELECTION, selects
+
+
+class Finish(NamedTuple):
+    """A finished run whose task names the split that it selects on: each validation series after step 0, by
+    metric."""
+
+    selection: str
+    values: Mapping[str, Array]
 
 
 class Reading(NamedTuple):
-    """One finished run whose task names the split that it selects on: the metric's best over the epochs, and
-    its last value."""
+    """One such run in its setting: the metric's best over the epochs, and its last value."""
 
     at: Place
     seed: int
@@ -35,53 +42,33 @@ class Reading(NamedTuple):
     last: float
 
 
-def reading(table: Table, at: Place, record: Record, row: Row) -> Reading | None:
-    """The reading of a run; None where its task has no `selection`, or the run has no finite curve up to its
-    end.
-
-    The untrained network (step 0) is no epoch.
-    """
+def finish(record: Record, row: Row) -> Finish | None:
+    """None where the run's task has no `selection`, or the run did not finish. The untrained network is no
+    epoch."""
     selection = record.run.task.options.get("selection")
-    series = record.trace.get(f"validation_{table.study.metric}")
-    if selection is None or series is None or row.outcome != "done":
+    if selection is None or row.outcome != "done":
         return None
-    steps, values = np.array(series.steps), np.array(series.values, dtype=np.float64)
-    values = values[steps > 0]
-    if not len(values) or not np.isfinite(values[-1]):
-        return None
-    best = table.sign * float(np.nanmax(table.sign * values))
-    return Reading(at, row.seed, str(selection), best, float(values[-1]))
+    split = "validation_"
+    found = {n.removeprefix(split): s for n, s in record.trace.items() if n.startswith(split)}
+    values = {n: np.array(s.values, dtype=np.float64)[np.array(s.steps) > 0] for n, s in found.items()}
+    return Finish(str(selection), values)
 
 
-def notes(table: Table, readings: Sequence[Reading], pairs: Sequence[Gap]) -> tuple[str, ...]:
-    """That a split that was selected on is reported, what is left out of the claims, and what of the gap
-    between protocols."""
+def readings(table: Table, seen: Iterable[tuple[Row, Finish]]) -> list[Reading]:
+    """Of the judged runs at the chosen settings; a run whose curve does not end in a number is left out."""
     out = []
-    if any(r.selection == "test" for r in readings):
-        out.append(
-            "Runs with selection test chose on the very test split that they report; see Protocols for what "
-            "that adds."
-        )
-    if alone := twins(table):
-        out.append(
-            f"{count(len(alone), 'panel')} with selection test (the seed's protocol) count in no comparison, "
-            "edge, hypothesis or "
-            "rule, because each was run with the honest protocol too. They are in the heat maps, the curves "
-            "and Protocols."
-        )
-    if dropped := sum(g.dropped for g in pairs):
-        out.append(
-            f"The gap between the protocols leaves out {dropped:,} of "
-            f"{count(dropped + sum(g.runs for g in pairs), 'pair')} of "
-            "runs: one of the two or both did not finish, and a run that diverged has no best epoch to "
-            "compare."
-        )
-    return tuple(out)
+    for at, some in chosen(table, seen).items():
+        for row, end in some:
+            values = end.values.get(table.study.metric, np.zeros(0))
+            if len(values) and np.isfinite(values[-1]):
+                best = table.sign * float(np.nanmax(table.sign * values))
+                out.append(Reading(at, row.seed, end.selection, best, float(values[-1])))
+    return out
 
 
 def chose_on_test(table: Table, readings: Sequence[Reading]) -> bool:
     """Whether what is claimed rests on runs that selected on the test split."""
-    kept = honest(table).panels
+    kept = table.claimed.panels
     tested = {table.panels.labels[r.at[0]] for r in readings if r.selection == "test"}
     return any(selects(values) == "test" for values in kept.values) or not tested.isdisjoint(kept.labels)
 
@@ -126,8 +113,7 @@ def estimate(units: Sequence[tuple[int, int]], values: Array, floor: float) -> t
 
 
 def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
-    """One for each panel and condition of the seed's protocol that was run with the honest one too, over
-    pairs that finished."""
+    """One for each panel and condition that was run with both protocols, over pairs that finished."""
     if SELECTION not in table.study.scientific:
         return ()
     partner = _partners(table)
@@ -161,13 +147,13 @@ def _gap(
 
 
 def _partners(table: Table) -> dict[tuple[int, int], tuple[int, int]]:
-    """(panel, condition) of the seed's protocol -> that of the honest one.
+    """{(panel, condition) of the original protocol: that of the honest one}.
 
     The whole pool is larger where nothing is held out: the largest sizes of both belong together if either
     lacks the other's.
     """
     out: dict[tuple[int, int], tuple[int, int]] = {}
-    for p, q in twins(table).items():
+    for p, q in table.twins.items():
         mine, theirs = _sizes(table, p), _sizes(table, q)
         out |= {(p, c): (q, c) for c in mine if c in theirs}
         alone = [c for c in mine if c not in theirs], [c for c in theirs if c not in mine]

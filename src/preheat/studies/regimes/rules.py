@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.findings import Rule, RuleScore
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain, within
+from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain
 from preheat.stats.estimates import (
     ALPHA,
     Array,
@@ -23,31 +23,23 @@ from preheat.stats.estimates import (
     p_different,
     rounding,
 )
-from preheat.studies.regimes.surface import Surface, favourites, lines, surfaces
+from preheat.studies.regimes.findings import FittedRule, RuleScore
+from preheat.studies.regimes.original import piecewise
+from preheat.studies.regimes.picks import favourites
+from preheat.studies.regimes.surface import Surface, lines, surfaces
 
 
-def seed_rule(examples_per_class: float) -> float:
-    """The fixed rule of seed 0, in epochs.
-
-    >>> [seed_rule(n) for n in (5000, 1000, 500, 100, 50)]
-    [5.0, 5.0, 2.0, 1.0, 1.0]
-    """
-    if examples_per_class >= 1000:
-        return 5.0
-    return float(max(1, int(examples_per_class) // 200)) if examples_per_class >= 100 else 1.0
-
-
-class Fit(NamedTuple):
+class RuleFit(NamedTuple):
     """A panel's rule, the slope's moments, the regrets' by the name of the rule, and whether a pick was cut
     to the grid."""
 
-    rule: Rule
+    rule: FittedRule
     slope: Moments
     regrets: dict[str, Moments]
     beyond: bool
 
 
-def rules(table: Table) -> tuple[Rule, ...]:
+def rules(table: Table) -> tuple[FittedRule, ...]:
     """One for each panel with three data sizes or more; none where the nuisance was chosen on the reported
     seeds.
 
@@ -64,11 +56,11 @@ def rules(table: Table) -> tuple[Rule, ...]:
     out = []
     for i, (f, p) in enumerate(zip(fits, slopes, strict=True)):
         said = _text(table, f, sure=p is not None and p < ALPHA, fine=[name for k, name in fine if k == i])
-        out.append(replace(f.rule, text=capital(f"{within(f.rule.panel)} {said}".strip())))
+        out.append(replace(f.rule, text=capital(f"{within(table, f.rule.panel)} {said}".strip())))
     return tuple(out)
 
 
-def _fit(table: Table, s: Surface) -> Fit:
+def _fit(table: Table, s: Surface) -> RuleFit:
     """The fit is per judging seed, its intervals are t intervals over seeds; regrets are per seed means over
     sizes."""
     a, b, floor = lines(s)
@@ -77,12 +69,15 @@ def _fit(table: Table, s: Surface) -> Fit:
     slope = interval(change)
     fitted, beyond = held_out(s)
     sign = MINUS if slope.mean < 0 else "+"
-    fits = f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on the others"
+    fits = (
+        f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on "
+        "the others"
+    )
     tried: dict[str, tuple[str, Array]] = {
         "fitted rule": (fits, fitted),
-        "seed 0's rule": (
+        "the original rule": (
             "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
-            _each(s, seed_rule),
+            _each(s, piecewise),
         ),
         "always 5%": ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
@@ -97,7 +92,7 @@ def _fit(table: Table, s: Surface) -> Fit:
     scores = tuple(
         RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
     )
-    return Fit(Rule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
+    return RuleFit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
 
 
 def _each(s: Surface, rule: Callable[[float], float]) -> Array:
@@ -111,7 +106,7 @@ def _named(s: Surface, picks: Array) -> Mapping[str, float]:
 def held_out(s: Surface) -> tuple[Array, bool]:
     """[C]: the fitted rule's warmup at each size from a fit on the others, and whether a pick was cut to the
     grid."""
-    y = favourites(s).mean(axis=1)
+    y = favourites(s.warmup, s.judged).mean(axis=1)
     picks = np.empty(len(s.sizes))
     for c in range(len(s.sizes)):
         rest = np.arange(len(s.sizes)) != c
@@ -143,7 +138,7 @@ def best_score(s: Surface) -> Array:
     return np.take_along_axis(s.judged, np.round(rest, 12).argmax(axis=1)[:, None, :], axis=1)[:, 0, :]
 
 
-def _text(table: Table, fit: Fit, *, sure: bool, fine: Sequence[str]) -> str:
+def _text(table: Table, fit: RuleFit, *, sure: bool, fine: Sequence[str]) -> str:
     """sure: the slope is not 0, fine: the rules that lose less than the margin, both after correction."""
     slope = fit.rule.slope
     told = f"the best warmup changes by {plain(slope.mean)} epochs per doubling of the data"
@@ -154,7 +149,10 @@ def _text(table: Table, fit: Fit, *, sure: bool, fine: Sequence[str]) -> str:
         shown += " after correction for the number of panels"
     told += f" ({LEVEL} {plain(slope.lo)} to {plain(slope.hi)}, {slope.n} seeds): {shown}."
     who = "these are shown to lose" if fine else "no rule is shown to lose"
-    told += f" On sizes left out of the fit {who} less than {Units.of(table.study.metric).margin(table.study.margin)}"
+    told += (
+        f" On sizes left out of the fit {who} less than "
+        f"{Units.of(table.study.metric).margin(table.study.margin)}"
+    )
     told += f" to the best warmup: {', '.join(fine)}." if fine else " to the best warmup."
     return told + (
         " Some fitted warmups lay outside the grid and were cut to its ends." if fit.beyond else ""

@@ -1,27 +1,44 @@
-"""Seed 0's question: does warmup matter, and how long should it be, at different data sizes?"""
+"""Does warmup matter, and how long should it be, at different data sizes?
+
+The question of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
 from preheat.core.lengths import epochs
+from preheat.core.options import option
 from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study
-from preheat.studies.regimes.grid import IMAGES, OPTIMIZERS, QUESTION, UPDATES, WARMUPS, fixed, one_run, unfit
-from preheat.studies.regimes.images import ImageRegimes
+from preheat.studies.regimes import grid
+from preheat.studies.regimes.grid import (
+    CLAIMS,
+    IMAGES,
+    OPTIMIZERS,
+    QUESTION,
+    REPORTED,
+    UPDATES,
+    WARMUPS,
+    fixed,
+    one_run,
+    unfit,
+)
+from preheat.studies.regimes.images import PROTOCOLS, ImageGrid
 
 SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
 SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 ADAMW_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28, 0.4)
+IMAGE_BATCH, TUNED_SEEDS, TUNED_CHOOSING = 128, 5, 2
 _CHOICES = {
-    "protocol": ("preheat", "seed", "both"),
+    "protocol": ("preheat", "original", "both"),
     "unit": ("epochs", "updates", "both"),
     "regimes": ("per_class", "total"),
 }
@@ -40,23 +57,25 @@ class Regimes:
     warmup raises the highest rate at which AdamW trains, the more the fewer the examples (not shown at 50 or
     more per class, about twofold at 5), and SGD's little.
 
-    Command: `preheat study regimes --task all`; the seed's 155 experiments (139 distinct runs, about 0.7
+    Command: `preheat study regimes --task all`; the original's 155 experiments (139 distinct runs, about 0.7
     EFLOP) with ResNet-18 on CIFAR-10, CIFAR-100 and PathMNIST, hours on one GPU (`--dry-run` projects them;
-    not measured in whole). The seed's settings: SGD 0.1 and AdamW 1e-3, batch 128, 100 epochs, seeds 42, 123
-    and 456. Expect from published runs of like recipes on CIFAR-10: about 95 % at 5,000 a class, 68 to 78 %
-    at 500, 28 to 38 % at 50, where one seed can't show an effect below 2 points.
+    not measured in whole). The original's settings: SGD 0.1 and AdamW 1e-3, batch 128, 100 epochs, seeds 42,
+    123 and 456. Expect from published runs of like recipes on CIFAR-10: about 95 % at 5,000 a class, 68 to 78
+    % at 500, 28 to 38 % at 50, where one seed can't show an effect below 2 points.
 
     tasks: "all" (the three), some of them, or other tasks with the option `examples_per_class`; two or more
     test whether the pattern replicates (H3). sizes, warmups (in epochs), updates: of the grid; unit: warmups
     in "epochs", "updates" or "both". model: a name or {name: ..., width: ...}; precision: of the runs. Of the
-    three alone: protocol "preheat" (choose on validation images, report the test images), "seed" (the test
-    images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every cell
-    has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
-    images; no_probes. Source: `Learning Rate Warmup Across Data Regimes` (Agrawal 2025), its hypotheses H1 to
+    three alone: protocol "preheat" (choose on validation images, report the test images), "original" (the
+    test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every
+    cell has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
+    images; no_probes. Source: Agrawal 2025, *Learning Rate Warmup Across Data Regimes*, its hypotheses H1 to
     H4.
     """
 
-    tasks: tuple[str, ...] = ("digits",)
+    tasks: tuple[str, ...] = option(
+        "--task", default=("digits",), help="a task with examples_per_class, or all: the three image sets"
+    )
     sizes: tuple[int, ...] = ()
     warmups: tuple[float, ...] = ()
     updates: tuple[int, ...] = UPDATES
@@ -66,53 +85,65 @@ class Regimes:
     adamw_rates: tuple[float, ...] = ()
     seeds: int | None = None
     choosing: int | None = None
-    protocol: str = "preheat"
-    tune_lr: bool = False
+    protocol: str = option(
+        "--protocol", default="preheat", help="of the image sets: how runs are chosen and reported"
+    )
+    tune_lr: bool = option(
+        "--tune-lr", default=False, help="choose the peak rate for each setting, on seeds of their own"
+    )
     unit: str = "epochs"
     regimes: str = "per_class"
     model: Any = None
     source: str = "official"
     precision: str = "float32"
-    no_probes: bool = False
+    no_probes: bool = option("--no-probes", default=False, help="measure nothing but losses and metrics")
 
     def __post_init__(self) -> None:
         if not self.tasks:
             raise UserError("study 'regimes' needs at least one task: write --task digits")
         if "all" in self.tasks:
-            object.__setattr__(
-                self, "tasks", tuple(dict.fromkeys((*IMAGES, *(t for t in self.tasks if t != "all"))))
-            )
-        for name in self.tasks:
-            if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
-                raise UserError(
-                    f"study 'regimes' varies examples_per_class, an option that task {name!r} does not have: "
-                    "write --task digits"
-                )
-        for option, choices in _CHOICES.items():
-            if getattr(self, option) not in choices:
-                raise unknown(f"{option} of study 'regimes'", getattr(self, option), choices)
-        for option, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0)):
-            value = getattr(self, option)
-            if value is not None and (type(value) is not int or value < least):
-                raise UserError(
-                    f"{option} of study 'regimes' must be a whole number >= {least}, got {value!r}"
-                )
-        others = [t for t in self.tasks if t not in IMAGES]
-        if others and len(others) < len(self.tasks):
-            raise UserError(
-                f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: "
-                "study them apart"
-            )
-        for option in _IMAGES_ONLY if others else ():
-            if getattr(self, option) != getattr(type(self), option):
-                raise UserError(
-                    f"{option} of study 'regimes' is for {', '.join(IMAGES)}, got it with task "
-                    f"{others[0]!r}: write --task all"
-                )
+            asked = (*IMAGES, *(t for t in self.tasks if t != "all"))
+            object.__setattr__(self, "tasks", tuple(dict.fromkeys(asked)))
+        _check_tasks(self)
+        _check_options(self)
+        if self.tasks[0] in IMAGES:
+            _check_images(self)
+
+    @staticmethod
+    def adopt(declared: Study) -> Study | None:
+        """One of this study's declarations from before studies named their chapters, with them; None for
+        another's."""
+        return replace(declared, chapters=REPORTED, claims=CLAIMS) if declared.question == QUESTION else None
 
     def study(self) -> Study:
         """The declaration."""
-        return ImageRegimes(self).study() if self.tasks[0] in IMAGES else self._bracketed()
+        return self._images().study() if self.tasks[0] in IMAGES else self._bracketed()
+
+    def _images(self) -> ImageGrid:
+        """The original's grid, and what goes beyond it."""
+        per_class = self.regimes == "per_class"
+        given = {"sgd": self.sgd_rates, "adamw": self.adamw_rates}
+        rates = {n: own or [f * grid.RATES[n] for f in grid.FACTORS] for n, own in given.items()}
+        choosing = TUNED_CHOOSING if self.choosing is None else self.choosing
+        seeds = grid.shared_seeds(TUNED_SEEDS if self.seeds is None else self.seeds, choosing)
+        return ImageGrid(
+            tasks=tuple(name for name in IMAGES if name in self.tasks),
+            protocols=tuple(PROTOCOLS) if self.protocol == "both" else (self.protocol,),
+            size="examples_per_class" if per_class else "total_examples",
+            sizes=self.sizes or (grid.SIZES if per_class else grid.TOTALS),
+            unit=self.unit,
+            warmups=self.warmups or WARMUPS,
+            updates=self._updates,
+            rates=rates if self.tune_lr else {},
+            seeds=seeds if self.tune_lr else grid.SEEDS,
+            choosing=choosing if self.tune_lr else 0,
+            epochs=self.epochs,
+            batch=IMAGE_BATCH if self.batch_size is None else self.batch_size,
+            model=self.model or "resnet18",
+            source=self.source,
+            precision=self.precision,
+            probed=not self.no_probes,
+        )
 
     def _bracketed(self) -> Study:
         """The grid over rates of small tasks."""
@@ -145,6 +176,7 @@ class Regimes:
                 "small": {"task.examples_per_class": sorted(sizes)[:2], "schedule.warmup": ["0ep", "5ep"]},
             },
             notes=tuple(self._notes()),
+            chapters=REPORTED,
         )
 
     @property
@@ -214,3 +246,53 @@ class Regimes:
                 if some
             ],
         )
+
+
+def _check_tasks(asked: Regimes) -> None:
+    """Tasks that can be studied, and together."""
+    for name in asked.tasks:
+        if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
+            raise UserError(
+                f"study 'regimes' varies examples_per_class, an option that task {name!r} does not have: "
+                "write --task digits"
+            )
+    others = [t for t in asked.tasks if t not in IMAGES]
+    if others and len(others) < len(asked.tasks):
+        raise UserError(
+            f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: "
+            "study them apart"
+        )
+    for name in _IMAGES_ONLY if others else ():
+        if getattr(asked, name) != getattr(type(asked), name):
+            raise UserError(
+                f"{name} of study 'regimes' is for {', '.join(IMAGES)}, got it with task {others[0]!r}: "
+                "write --task all"
+            )
+
+
+def _check_options(asked: Regimes) -> None:
+    """Words among their choices, and whole numbers."""
+    if asked.protocol == "seed":
+        raise UserError("protocol 'seed' of study 'regimes' is called 'original': write --protocol original")
+    for name, choices in _CHOICES.items():
+        if getattr(asked, name) not in choices:
+            raise unknown(f"{name} of study 'regimes'", getattr(asked, name), choices)
+    for name, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0)):
+        value = getattr(asked, name)
+        if value is not None and (type(value) is not int or value < least):
+            raise UserError(f"{name} of study 'regimes' must be a whole number >= {least}, got {value!r}")
+
+
+def _check_images(asked: Regimes) -> None:
+    """What the original's grid leaves open."""
+    if asked.unit != "epochs" and asked.protocol != "preheat":
+        raise UserError(
+            "protocol original steps the rate once an epoch, so its warmup can't be a number of updates, got "
+            f"unit {asked.unit!r}: write --protocol preheat"
+        )
+    for name in () if asked.tune_lr else ("sgd_rates", "adamw_rates", "seeds", "choosing"):
+        if getattr(asked, name) not in ((), None):
+            raise UserError(
+                f"{name} of the original's grid is fixed, got {getattr(asked, name)!r}: write --tune-lr to "
+                "vary it"
+            )

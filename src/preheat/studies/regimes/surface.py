@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.table import DONE, UNPLANNED, Axis, Table, number
-from preheat.core.canon import canonical
-from preheat.core.errors import UserError
+from preheat.analysis.naming import within
+from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.core.grid import label
 from preheat.core.lengths import length
 from preheat.stats.estimates import Array
+from preheat.studies.regimes.picks import favourites, open_widths
 
 SELECTION = "task.selection"
 
@@ -29,11 +30,13 @@ class Surface:
     scores.
 
     Scores are at the chosen nuisance, higher is better, and only seeds with every score are kept.
-    axes: the panel's {path: value}. seeds: the judging ones kept. labels, names: sizes and treatments as in
-    the findings. base: the index of the baseline. epochs [C]: the length of a run.
+    place: the panel in a sentence. axes: the panel's {path: value}. seeds: the judging ones kept. labels,
+    names: sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of
+    a run.
     """
 
     panel: str
+    place: str
     axes: Mapping[str, Any]
     seeds: tuple[int, ...]
     sizes: Array
@@ -61,51 +64,16 @@ def selects(panel: Mapping[str, Any]) -> str:
     return str(panel.get(SELECTION) or "validation")
 
 
-def twins(table: Table) -> dict[int, int]:
-    """{panel that selects on the test split: the panel that is like it but for that}, where there is such a
-    one."""
-    values = table.panels.values
-    rest = [canonical({k: v for k, v in panel.items() if k != SELECTION}) for panel in values]
-    fair = {r: p for p, r in reversed(list(enumerate(rest))) if selects(values[p]) != "test"}
-    return {p: fair[r] for p, r in enumerate(rest) if selects(values[p]) == "test" and r in fair}
-
-
-def honest(table: Table) -> Table:
-    """The part on which claims rest: without the panels that select on the test split and have a twin that
-    does not.
-
-    Sizes that only they have go too. Where nothing else was run they stay.
-    """
-    gone = twins(table)
-    if not gone:
-        return table
-    panels = [p for p in range(len(table.panels)) if p not in gone]
-    sizes = [int(c) for c in np.flatnonzero(table.planned[panels].any(axis=(0, 2, 3)))]
-    names = ("state", "validation", "test", "chance", "total", "per_epoch")
-    parts = {name: getattr(table, name)[np.ix_(panels, sizes)] for name in names}
-    return replace(
-        table, panels=_some(table.panels, panels), conditions=_some(table.conditions, sizes), **parts
-    )
-
-
-def _some(axis: Axis, kept: list[int]) -> Axis:
-    return Axis(tuple(axis.labels[i] for i in kept), tuple(axis.values[i] for i in kept))
+def optimizer(panel: Mapping[str, Any]) -> str:
+    """The name of a panel's optimizer; empty where its axes do not tell."""
+    return next((label(panel[p]).lower() for p in ("optimizer", "optimizer.name") if p in panel), "")
 
 
 def asks_for_warmup(table: Table) -> bool:
     """Whether the study is one of warmup length against examples per class."""
     names = (table.study.condition.split(".")[-1], table.study.treatment.split(".")[-1])
     numeric = all(number(v) and v > 0 for v in table.conditions.values)
-    lengths = all(_is_length(v) for v in table.treatments.values)
-    return "examples" in names[0] and "warmup" in names[1] and numeric and lengths
-
-
-def _is_length(value: object) -> bool:
-    try:
-        length(value)
-    except UserError:
-        return False
-    return True
+    return "examples" in names[0] and "warmup" in names[1] and numeric and table.lengths
 
 
 def surfaces(table: Table) -> tuple[Surface, ...]:
@@ -141,6 +109,7 @@ def _surface(table: Table, p: int) -> Surface | None:
     whole = np.isfinite(judged).all(axis=(0, 1))
     return Surface(
         panel=table.panels.labels[p],
+        place=within(table, table.panels.labels[p]),
         axes=table.panels.values[p],
         seeds=tuple(s for s, kept in zip(table.seeds[table.judges], whole, strict=True) if kept),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),
@@ -186,25 +155,6 @@ def _epochs(warmup: Any, run: tuple[float, float]) -> float:
     return float(wanted.value) if wanted.unit == "epochs" or not wanted else wanted.resolve(*run) / run[1]
 
 
-def favourites(surface: Surface) -> Array:
-    """[C, S']: each judging seed's best warmup in epochs at each size, the mean of those that tie."""
-    best = np.isclose(surface.judged, surface.judged.max(axis=1, keepdims=True), rtol=0, atol=1e-9)
-    return np.asarray((best * surface.warmup[..., None]).sum(axis=1) / best.sum(axis=1), dtype=np.float64)
-
-
-def unresolved(surface: Surface) -> Array:
-    """[C, S']: the width of the stretch of warmups that the grid can't tell from the favourite.
-
-    A grid value stands for everything up to halfway to its neighbours; tied values for all of theirs.
-    """
-    best = np.isclose(surface.judged, surface.judged.max(axis=1, keepdims=True), rtol=0, atol=1e-9)
-    middle = (surface.warmup[:, 1:] + surface.warmup[:, :-1]) / 2
-    low = np.concatenate([surface.warmup[:, :1], middle], axis=1)[..., None]
-    high = np.concatenate([middle, surface.warmup[:, -1:]], axis=1)[..., None]
-    width = np.where(best, high, -np.inf).max(axis=1) - np.where(best, low, np.inf).min(axis=1)
-    return np.asarray(width, dtype=np.float64)
-
-
 def lines(surface: Surface) -> tuple[Array, Array, float]:
     """(intercept [S'], slope [S'], floor of the slope's sd) of favourite = a + b log2(size), least squares
     per seed.
@@ -212,9 +162,9 @@ def lines(surface: Surface) -> tuple[Array, Array, float]:
     The floor is what the grid leaves open, widths w: sqrt(sum (x - mean)^2 w^2 / 12) / sum (x - mean)^2.
     """
     x = surface.doublings - surface.doublings.mean()
-    y = favourites(surface)
+    y = favourites(surface.warmup, surface.judged)
     slope = np.round(x @ y / (x @ x), 12)
     intercept = y.mean(axis=0) - slope * surface.doublings.mean()
-    open_ = (x**2) @ unresolved(surface) ** 2 / 12
+    open_ = (x**2) @ open_widths(surface.warmup, surface.judged) ** 2 / 12
     floor = math.sqrt(float(open_.mean())) / float(x @ x) if surface.n else 0.0
     return intercept, slope, floor

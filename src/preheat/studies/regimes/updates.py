@@ -5,7 +5,7 @@ Here every warmup is stated in updates, and b of best updates ~ size^b is estima
 updates is best, about 1 where a fixed number of epochs is. A grid has an exponent of its own: choices at
 random from the same epochs at each size give 1. So one of the two is excluded only if
 
-1. the warmups above none surely differ (`ladder.p_choices`, Holm over panels): else the choices are noise;
+1. the warmups above none surely differ (`grid.p_choices`, Holm over panels): else the choices are noise;
 2. the interval of b, corrected for the number of panels, is beyond both that exponent and the one of random
 choices, because
    noise moves b, and its interval with it, from the one towards the other;
@@ -21,33 +21,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis
 from preheat.analysis.table import Table
 from preheat.analysis.words import listed, plain
-from preheat.stats.estimates import ALPHA, Array, Moments, holm, interval, moments
-from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Updates, WarmupLength
-from preheat.studies.regimes.surface import honest
+from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
+from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Hypothesis, Updates, WarmupLength
+from preheat.studies.regimes.picks import favourites, open_widths, shares
+from preheat.studies.regimes.surface import optimizer
 from preheat.studies.regimes.updates_hypotheses import one_length, shrinks
 from preheat.studies.regimes.warmup_grid import (
-    Ladder,
+    WarmupGrid,
     chance,
-    favourites,
-    ladders,
-    open_widths,
     p_choices,
     reach,
-    shares,
     slopes,
+    warmup_grids,
     warmup_updates,
 )
 
 MOST_AT_END = 0.5
 
 
-class Fit(NamedTuple):
-    """A ladder with its exponents: over seeds, of a fixed number of epochs, and of permuted choices."""
+class UpdatesFit(NamedTuple):
+    """A grid with its exponents: over seeds, of a fixed number of epochs, and of permuted choices."""
 
-    ladder: Ladder
+    grid: WarmupGrid
     b: Moments
     epochs_b: float
     chance: Array
@@ -63,18 +60,18 @@ def updates(table: Table) -> Updates | None:
     known = warmup_updates(table)
     if known is None or not np.isfinite(known).any():
         return None
-    fair = honest(table)
-    fits = [_fit(x) for x in ladders(fair)]
+    fair = table.claimed
+    fits = [_fit(x) for x in warmup_grids(fair)]
     adjusted = holm([f.p for f in fits])
     level = 1 - ALPHA / max(1, sum(f.b.n > 1 for f in fits))
     fits = [f._replace(p=p) for f, p in zip(fits, adjusted, strict=True)]
     made = [_exponent(f, level, biased=table.biased) for f in fits]
-    home = next((i for i, f in enumerate(fits) if "sgd" in f.ladder.panel.lower()), 0)
+    home = next((i for i, f in enumerate(fits) if optimizer(f.grid.axes) == "sgd"), 0)
     stated: tuple[Hypothesis, ...] = ()
     if fits:
-        stated = (one_length(fair, fits[home].ladder), shrinks(table, fits[home].b, made[home]))
+        stated = (one_length(fair, fits[home].grid), shrinks(table, fits[home].b, made[home]))
     return Updates(
-        _lengths(table, known), tuple(x for f in fits for x in _favourites(f.ladder)), tuple(made), stated
+        _lengths(table, known), tuple(x for f in fits for x in _favourites(f.grid)), tuple(made), stated
     )
 
 
@@ -88,27 +85,28 @@ def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
     return tuple(out)
 
 
-def _fit(ladder: Ladder) -> Fit:
+def _fit(grid: WarmupGrid) -> UpdatesFit:
     """The sd of b has a floor: what the grid leaves open, widths w: sqrt(sum x^2 w^2 / 12) / sum x^2."""
-    x = ladder.x
-    open_ = (x**2) @ open_widths(ladder) ** 2 / 12
+    x = grid.x
+    open_ = (x**2) @ open_widths(grid.updates, grid.judged) ** 2 / 12
     floor = float(np.sqrt(open_.mean()) / (x @ x))
-    b = moments(slopes(ladder, favourites(ladder)), floor)
-    epochs_b = float(slopes(ladder, np.log2(ladder.per_epoch)[:, None])[0])
-    return Fit(ladder, b, epochs_b, chance(ladder), p_choices(ladder))
+    b = moments(slopes(grid, favourites(grid.updates, grid.judged)), floor)
+    epochs_b = float(slopes(grid, np.log2(grid.per_epoch)[:, None])[0])
+    return UpdatesFit(grid, b, epochs_b, chance(grid), p_choices(grid))
 
 
-def _favourites(ladder: Ladder) -> list[Favourite]:
+def _favourites(grid: WarmupGrid) -> list[Favourite]:
     out = []
-    for c, (y, width) in enumerate(zip(favourites(ladder), open_widths(ladder), strict=True)):
+    both = grid.updates, grid.judged
+    for c, (y, width) in enumerate(zip(favourites(*both), open_widths(*both), strict=True)):
         e = interval(moments(y, float(np.sqrt((width**2).mean() / 12))))
         lo, hi = (None if v is None else float(2.0 ** min(v, 60.0)) for v in (e.lo, e.hi))
-        ends = float(2 ** np.nanmin(ladder.updates[c])), float(2 ** np.nanmax(ladder.updates[c]))
+        ends = float(2 ** np.nanmin(grid.updates[c])), float(2 ** np.nanmax(grid.updates[c]))
         out.append(
             Favourite(
-                ladder.panel,
-                ladder.labels[c],
-                float(ladder.per_epoch[c]),
+                grid.panel,
+                grid.labels[c],
+                float(grid.per_epoch[c]),
                 Estimate(2**e.mean, lo, hi, e.n),
                 *ends,
             )
@@ -116,21 +114,21 @@ def _favourites(ladder: Ladder) -> list[Favourite]:
     return out
 
 
-def _exponent(f: Fit, level: float, *, biased: bool) -> Exponent:
-    ladder = f.ladder
-    picks = shares(ladder)
-    logs = ladder.updates[..., None]
+def _exponent(f: UpdatesFit, level: float, *, biased: bool) -> Exponent:
+    grid = f.grid
+    picks = shares(grid.judged)
+    logs = grid.updates[..., None]
     ends = [
         float((picks * (logs == edge(logs, axis=1, keepdims=True))).sum(axis=1).mean())
         for edge in (np.nanmin, np.nanmax)
     ]
     lo, hi = np.quantile(f.chance, [0.025, 0.975])
-    low, high = reach(ladder)
-    in_updates, in_epochs = ladder.updates, ladder.updates - np.log2(ladder.per_epoch)[:, None]
+    low, high = reach(grid)
+    in_updates, in_epochs = grid.updates, grid.updates - np.log2(grid.per_epoch)[:, None]
     random = float(f.chance.mean()), float(lo), float(hi)
     open_: Exclusion = "not decided"
     made = Exponent(
-        ladder.panel, interval(f.b), f.epochs_b, low, high, *random, f.p, ends[0], ends[1], open_, open_, ""
+        grid.panel, interval(f.b), f.epochs_b, low, high, *random, f.p, ends[0], ends[1], open_, open_, ""
     )
     why = _obstacle(f, made, biased=biased)
     if why:
@@ -155,17 +153,23 @@ def _excluded(b: Estimate, target: float, random: float) -> Exclusion:
     return "excluded" if b.lo > max(target, random) or b.hi < min(target, random) else "not excluded"
 
 
-def _obstacle(f: Fit, e: Exponent, *, biased: bool) -> str:
+def _obstacle(f: UpdatesFit, e: Exponent, *, biased: bool) -> str:
     """Why nothing can be excluded, if so."""
     if biased:
         return "The nuisance was chosen on the seeds that are reported, so nothing is concluded."
     if f.b.n < 2:
         return "One judging seed: a description only."
     if f.p is None or f.p >= ALPHA:
-        return "The warmups above none were not shown to differ, so the choices may be noise: nothing is excluded."
+        return (
+            "The warmups above none were not shown to differ, so the choices may be noise: nothing is "
+            "excluded."
+        )
     if max(e.at_shortest, e.at_longest) > MOST_AT_END:
         which = "shortest" if e.at_shortest > e.at_longest else "longest"
-        return f"Most choices are the {which} of their size, so the best may lie beyond the grid: nothing is excluded."
+        return (
+            f"Most choices are the {which} of their size, so the best may lie beyond the grid: nothing is "
+            "excluded."
+        )
     if abs(f.epochs_b) < 0.2:
         return "Updates per epoch hardly differ between these sizes, so the two can't be told apart."
     return ""

@@ -1,17 +1,16 @@
-"""The seed's H1 and H2 with warmups in updates; the statements of `hypotheses` are in epochs, or in whatever
-the grid has."""
+"""H1 and H2 with warmups counted in updates; `hypotheses` counts them in epochs, or in what the grid has."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from preheat.analysis.findings import Estimate, Hypothesis, Verdict
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, capital, plain, within
-from preheat.stats.estimates import ALPHA, Array, Moments, interval, moments, p_above, rounding
-from preheat.studies.regimes.findings import Exponent
+from preheat.analysis.words import Units, capital, plain
+from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, interval, moments, p_above, rounding
+from preheat.studies.regimes.findings import Exponent, Hypothesis, Verdict
 from preheat.studies.regimes.verdicts import judge
-from preheat.studies.regimes.warmup_grid import Ladder
+from preheat.studies.regimes.warmup_grid import WarmupGrid
 
 SMALLEST = 0.3
 _H1 = "The benefit of one and the same number of updates of warmup peaks at intermediate data sizes."
@@ -33,7 +32,7 @@ _HOW2 = (
 )
 
 
-def one_length(table: Table, s: Ladder) -> Hypothesis:
+def one_length(table: Table, s: WarmupGrid) -> Hypothesis:
     """H1: the lead of an interior size over the nearer end in the benefit of the same number of updates."""
     metric, margin = table.study.metric, table.study.margin
 
@@ -54,7 +53,9 @@ def one_length(table: Table, s: Ladder) -> Hypothesis:
     means = ", ".join(
         f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
     )
-    text = f"{within(s.panel)} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
+    text = (
+        f"{s.place} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
+    )
     if table.biased:
         return stated(None, "not decided", f"{text} The nuisance was chosen on the seeds that are reported.")
     effect = _lead(gain, rounding(table.step, 4))
@@ -64,7 +65,7 @@ def one_length(table: Table, s: Ladder) -> Hypothesis:
     )
 
 
-def benefit(s: Ladder, log_updates: float) -> Array:
+def benefit(s: WarmupGrid, log_updates: float) -> Array:
     """[C, S']: score minus that without warmup, at a number of updates, linear in log2 between the grid's
     warmups."""
     out = np.empty((len(s.sizes), s.n))
@@ -97,5 +98,5 @@ def shrinks(table: Table, b: Moments, e: Exponent) -> Hypothesis:
         "not decided" not in (e.updates, e.epochs) and e.b.hi is not None and e.b.hi < min(SMALLEST, e.chance)
     ):
         verdict = "contradicted"
-    told = f"Tested {within(e.panel)}. " if e.panel else ""
+    told = f"Tested {within(table, e.panel)}. " if e.panel else ""
     return Hypothesis("H2", _H2, _HOW2, e.b, "", p, verdict, None, told + e.text)

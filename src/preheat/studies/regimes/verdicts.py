@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preheat.analysis.findings import Estimate, Hypothesis, Verdict
 from preheat.analysis.words import Units, capital
-from preheat.stats.estimates import ALPHA, Moments, more_seeds
+from preheat.stats.estimates import ALPHA, Estimate, Moments, more_seeds
+from preheat.studies.regimes.findings import Hypothesis, Verdict
 
 STATEMENTS = {
     "H1": "The benefit of warmup peaks at intermediate data sizes.",

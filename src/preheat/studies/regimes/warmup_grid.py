@@ -1,26 +1,29 @@
 """Warmups in updates: a panel's scores by data size and number of updates, the favourites, and what chance
 makes of them.
 
-A ladder holds the warmups above none of each size, in whatever unit they were declared; sizes need not have
+A grid holds the warmups above none of each size, in whatever unit they were declared; sizes need not have
 the same ones.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
 from preheat.stats.estimates import Array
+from preheat.studies.regimes.picks import shares
 from preheat.studies.regimes.surface import asks_for_warmup, finished
 
 DRAWS = 2000
 
 
-class Ladder(NamedTuple):
+class WarmupGrid(NamedTuple):
     """One panel. sizes [C] ascend; per_epoch [C]; updates [C, T]: log2 of the warmup in updates, NaN where
     none or not planned.
 
@@ -29,6 +32,8 @@ class Ladder(NamedTuple):
     """
 
     panel: str
+    place: str
+    axes: Mapping[str, Any]
     labels: tuple[str, ...]
     sizes: Array
     per_epoch: Array
@@ -73,7 +78,7 @@ def _known(lengths: Array) -> Array:
     return np.where(np.isfinite(told), told, np.nan)
 
 
-def ladders(table: Table) -> list[Ladder]:
+def warmup_grids(table: Table) -> list[WarmupGrid]:
     """One for each panel with two sizes or more that have two different warmups or more above none.
 
     A panel of which fewer than half of the judged runs finished is left out: between diverged runs all is
@@ -82,7 +87,7 @@ def ladders(table: Table) -> list[Ladder]:
     updates = warmup_updates(table)
     if updates is None:
         return []
-    made = [_ladder(table, _different(updates[p]), p) for p in range(len(table.panels))]
+    made = [_grid_of(table, _different(updates[p]), p) for p in range(len(table.panels))]
     return [x for x in made if x is not None and x.n]
 
 
@@ -96,7 +101,7 @@ def _different(updates: Array) -> Array:
     return out
 
 
-def _ladder(table: Table, updates: Array, p: int) -> Ladder | None:
+def _grid_of(table: Table, updates: Array, p: int) -> WarmupGrid | None:
     warm = updates > 0
     sizes = np.array([c for c in range(len(updates)) if len(np.unique(updates[c][warm[c]])) > 1], dtype=int)
     if len(sizes) < 2:
@@ -108,8 +113,10 @@ def _ladder(table: Table, updates: Array, p: int) -> Ladder | None:
     scores = table.sign * table.judged[p][sizes]
     whole = (np.isfinite(scores) | ~planned[..., None]).all(axis=(0, 1))
     logs = np.log2(np.where(warm, updates[sizes], np.nan))
-    return Ladder(
+    return WarmupGrid(
         panel=table.panels.labels[p],
+        place=within(table, table.panels.labels[p]),
+        axes=table.panels.values[p],
         labels=tuple(table.conditions.labels[c] for c in sizes),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),
         per_epoch=_known(table.per_epoch)[p, sizes],
@@ -119,81 +126,47 @@ def _ladder(table: Table, updates: Array, p: int) -> Ladder | None:
     )
 
 
-def shares(ladder: Ladder) -> Array:
-    """[C, T, S']: each seed's pick, 1 for the best warmup of a size, shared among those that tie."""
-    scores = np.nan_to_num(ladder.judged, nan=-np.inf)
-    best = np.isclose(scores, scores.max(axis=1, keepdims=True), rtol=0, atol=1e-9) & np.isfinite(scores)
-    return np.asarray(best / best.sum(axis=1, keepdims=True), dtype=np.float64)
-
-
-def favourites(ladder: Ladder) -> Array:
-    """[C, S']: log2 of each judging seed's best warmup in updates, the mean of those that tie."""
-    return np.asarray(
-        (np.nan_to_num(ladder.updates)[..., None] * shares(ladder)).sum(axis=1), dtype=np.float64
-    )
-
-
-def slopes(ladder: Ladder, y: Array) -> Array:
+def slopes(grid: WarmupGrid, y: Array) -> Array:
     """[S']: the least-squares slope of y [C, S'] on log2(size)."""
-    return np.asarray(ladder.x @ y / (ladder.x @ ladder.x), dtype=np.float64)
+    return np.asarray(grid.x @ y / (grid.x @ grid.x), dtype=np.float64)
 
 
-def open_widths(ladder: Ladder) -> Array:
-    """[C, S']: the width in log2 of the stretch of warmups that the grid can't tell from the favourite.
-
-    A grid value stands for everything up to halfway to its neighbours; tied values for all of theirs.
-    """
-    picks = shares(ladder) > 0
-    out = np.empty((len(ladder.sizes), ladder.n))
-    for c, row in enumerate(ladder.updates):
-        values = np.unique(row[np.isfinite(row)])
-        middle = (values[1:] + values[:-1]) / 2
-        at = np.searchsorted(values, np.nan_to_num(row, nan=values[0]))
-        low, high = np.append(values[0], middle)[at], np.append(middle, values[-1])[at]
-        ends = (
-            np.where(picks[c], high[:, None], -np.inf).max(axis=0),
-            np.where(picks[c], low[:, None], np.inf).min(axis=0),
-        )
-        out[c] = ends[0] - ends[1]
-    return out
-
-
-def reach(ladder: Ladder) -> tuple[float, float]:
+def reach(grid: WarmupGrid) -> tuple[float, float]:
     """(least, largest) exponent that any picks from the grid can give."""
-    w = ladder.x / (ladder.x @ ladder.x)
-    products = w[:, None] * ladder.updates
+    w = grid.x / (grid.x @ grid.x)
+    products = w[:, None] * grid.updates
     return float(np.nanmin(products, axis=1).sum()), float(np.nanmax(products, axis=1).sum())
 
 
-def chance(ladder: Ladder) -> Array:
+def chance(grid: WarmupGrid) -> Array:
     """[DRAWS]: the mean exponent over seeds where the warmups of each size are permuted, for all seeds alike.
 
     So it keeps how often seeds agree, and says which exponents the grid makes of choices that have nothing to
     do with size.
     """
     draw = np.random.default_rng(0)
-    w = ladder.x / (ladder.x @ ladder.x)
-    weights = shares(ladder).mean(axis=2)
+    w = grid.x / (grid.x @ grid.x)
+    weights = shares(grid.judged).mean(axis=2)
     out = np.zeros(DRAWS)
-    for c, row in enumerate(ladder.updates):
+    for c, row in enumerate(grid.updates):
         known = np.isfinite(row)
         out += w[c] * (draw.permuted(np.tile(row[known], (DRAWS, 1)), axis=1) @ weights[c, known])
     return out
 
 
-def p_choices(ladder: Ladder) -> float | None:
+def p_choices(grid: WarmupGrid) -> float | None:
     """p of "the warmups above none of a size do not differ": a permutation test, within each size and seed;
     None for one seed.
 
     The statistic is the sum over sizes and warmups of the squared mean over seeds, after taking out each
     seed's mean of the size and dividing by the size's standard deviation.
     """
-    if ladder.n < 2:
+    if grid.n < 2:
         return None
     draw = np.random.default_rng(0)
     seen, drawn = 0.0, np.zeros(DRAWS)
-    for c, row in enumerate(ladder.updates):
-        z = ladder.judged[c, np.isfinite(row)]
+    for c, row in enumerate(grid.updates):
+        z = grid.judged[c, np.isfinite(row)]
         z = z - z.mean(axis=0)
         z /= max(float(z.std()), 1e-12)
         seen += float((z.mean(axis=1) ** 2).sum())

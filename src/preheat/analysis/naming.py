@@ -1,0 +1,84 @@
+"""What a table's panels, conditions and treatments are called in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from preheat.analysis.table import Table, number
+from preheat.analysis.words import GAP, human, listed
+from preheat.core.lengths import length
+
+MOST = 4
+
+
+def treatment_name(table: Table, label: str) -> str:
+    """A treatment: `5 epochs` for a length, `no warmup` for a length of zero or for nothing that moves."""
+    what = human(table.study.treatment)
+    if not table.lengths:
+        return f"no {what}" if label == "none" else label
+    value = length(label)
+    if not value:
+        return f"no {what}"
+    if value.unit == "fraction":
+        return f"{100 * value.value:g}{GAP}% of the run"
+    return f"{value.value:g}{GAP}{value.unit[:-1] if value.value == 1 else value.unit}"
+
+
+def base_of(table: Table) -> str:
+    """The baseline."""
+    return treatment_name(table, table.treatments.labels[table.base])
+
+
+def rate_of(table: Table) -> str:
+    """The nuisance."""
+    return " and ".join(human(path) for path in table.study.nuisance)
+
+
+def choices(table: Table) -> str:
+    """What is chosen among: `length of warmup`, since "no warmup" is one of its values."""
+    what = human(table.study.treatment)
+    return f"length of {what}" if table.lengths else what
+
+
+def panel_name(table: Table, label: str) -> str:
+    """A panel with registered names as they are displayed: `digits, AdamW`; a label of no panel as it is."""
+    known = dict(zip(table.panels.labels, table.panels.names, strict=False))
+    return known.get(label, label)
+
+
+def within(table: Table, panel: str) -> str:
+    """Where something holds, as a clause: `in digits, SGD`, `with SGD`; empty for the only panel."""
+    paths = list(table.panels.values[0]) if len(table.panels) else []
+    alone = len(paths) == 1 and not paths[0].startswith("task")
+    name = panel_name(table, panel)
+    return f"{'with' if alone else 'in'} {name}" if name else ""
+
+
+def values_of(table: Table) -> str:
+    """What the conditions are, in the plural."""
+    return f"values of {human(table.study.condition)}"
+
+
+def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
+    """At which conditions; bare: it was said before what the numbers are."""
+    if len(some) > MOST:
+        return f"at {len(some)} of {len(table.conditions)} {values_of(table)}"
+    what = human(table.study.condition)
+    if not all(map(number, table.conditions.values)):
+        return f"at {what} {listed(some)}"
+    return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
+
+
+def row_name(condition: str) -> str:
+    """A condition as a row's label."""
+    return condition or "all"
+
+
+def row_label(table: Table) -> str:
+    """What the rows are; empty where the study has no condition."""
+    return human(table.study.condition) if table.study.condition else ""
+
+
+def heads(table: Table) -> tuple[str, str, str]:
+    """The heads of the columns that place a row: panel, condition, treatment."""
+    return "panel", row_label(table) or "condition", human(table.study.treatment)

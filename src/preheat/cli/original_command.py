@@ -1,0 +1,68 @@
+"""Run an original project by its own command line: its experiments are trained here, and its files written.
+
+PROJECT has options of its own: preheat original PROJECT --help.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from preheat.cli import study_command
+from preheat.cli.export_command import export
+from preheat.cli.options import data_folder, folder, imports, placement
+from preheat.cli.parsers import build
+from preheat.core.originals import Original
+from preheat.core.registry import ORIGINALS
+
+PASSED = ("pairs", "dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
+INTERRUPTED = 130
+EXAMPLES = """examples:
+  preheat original data-regimes --mode test --dry-run
+  preheat original data-regimes --mode week --week 1 --output ./results
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's positional arguments."""
+    known = "; ".join(f"{name}: {line}" for name, line in ORIGINALS.describe().items())
+    parser.add_argument("project", metavar="PROJECT", help=known.replace("%", "%%"))
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's own flags; those of the project come to them."""
+    add = parser.add_argument
+    add(
+        "--results",
+        metavar="DIR",
+        type=folder,
+        help="where the records are kept (default: the folder of the original's files)",
+    )
+    add(
+        "--set",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        dest="pairs",
+        help="an option of the study that stands for the project (repeatable)",
+    )
+    add("--dry-run", action="store_true", help="say what would be trained, and train nothing")
+    imports(parser)
+    data_folder(parser)
+    placement(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the study that the project's options mean, then write its files; exit codes as of a study."""
+    project: Original = ORIGINALS[args.project]()
+    meant = project.meant(args)
+    root = args.results or meant.out
+    words = [*meant.study, "--no-report", "--results", str(root)]
+    asked = build("study", words).parse_args(words)
+    for name in PASSED:
+        setattr(asked, name, getattr(args, name))
+    code = study_command.run(asked)
+    if code != INTERRUPTED and not args.dry_run:
+        study, _ = study_command.asked(asked)
+        print(f"{meant.to}: {export(root, study.name, meant.to, meant.out)}")
+        print(f"its report: preheat report {study.name} --results {root}")
+    return code

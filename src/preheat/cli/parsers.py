@@ -1,0 +1,66 @@
+"""The parser of each command: its own flags, and those of the task, the study or the project that it
+names."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from preheat.cli.options import SUFFIXES
+from preheat.cli.subject import add_flags, subject
+from preheat.core.errors import UserError, nearest, unknown
+from preheat.core.registry import REGISTRIES
+
+ABOUT = {"study": "study", "run": "task", "original": "original"}  # commands about something registered
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are ours: one line, the nearest match, exit code 2. hint: what is said of an
+    unknown option in place of the nearest match."""
+
+    hint = ""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
+        if message.startswith("unrecognized arguments: "):
+            word = message.split()[2]
+            known = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+            match = nearest(word.split("=")[0], known)
+            hint = f": did you mean {match}?" if match else f": see {self.prog} --help"
+            message = f"unknown option {word}{self.hint or hint}"
+        raise UserError(message)
+
+
+class _Wide(argparse.RawDescriptionHelpFormatter):
+    """Help of one width everywhere, so that it reads the same in every terminal and in the tests."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=100, max_help_position=30)
+
+
+def build(command: str, words: Sequence[str] = ()) -> Parser:
+    """The parser of a command. words: what follows it on the command line."""
+    module = importlib.import_module(f"preheat.cli.{command}_command")
+    parser = Parser(
+        prog=f"preheat {command}",
+        description=module.__doc__,
+        epilog=module.EXAMPLES,
+        formatter_class=_Wide,
+        allow_abbrev=False,
+    )
+    module.arguments(parser)
+    if command not in ABOUT:
+        return parser
+    own, kind = Parser(add_help=False, allow_abbrev=False), ABOUT[command]
+    module.options(own)
+    module.options(parser)
+    name = subject(own, words, kind)
+    add_flags(parser, kind, name)
+    known = REGISTRIES[kind].names()
+    if name and name not in known:
+        parser.hint = f"; {unknown(kind, name, known)}"
+    if name.endswith(SUFFIXES):
+        parser.hint = f"; the options of a {kind} are flags of registered ones only: edit {name} instead"
+    return parser

@@ -1,0 +1,75 @@
+"""Metrics: which way is better, and how a value of one is written.
+
+A task's file registers its own with one statement, so that studies, reports and axes know it:
+
+    register_metric(Metric("perplexity", goal="min"))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from preheat.core.errors import UserError, unknown
+
+Goal = Literal["max", "min"]
+SPLITS = ("train", "validation", "test")  # a series is called SPLIT_METRIC
+
+
+@dataclass(frozen=True)
+class Metric:
+    """goal: whether more or less of it is better. A value is written times `scale`, in the format `digits`,
+    with `unit`; a difference of two in steps of `step` (the plural noun: points). worst: the value of a model
+    that learnt nothing, where that holds for every task, else None."""
+
+    name: str
+    goal: Goal = "max"
+    scale: float = 1.0
+    unit: str = ""
+    step: str = ""
+    digits: str = ".3g"
+    worst: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.goal not in ("max", "min"):
+            raise unknown("goal", self.goal, ("max", "min"))
+        if not self.scale > 0:
+            raise UserError(f"scale of metric {self.name!r} must be above 0, got {self.scale!r}")
+
+
+_KNOWN: dict[str, Metric] = {}
+
+
+def register_metric(one: Metric) -> Metric:
+    """Make a metric known by its name. Errors: UserError where another one has that name."""
+    if _KNOWN.setdefault(one.name, one) != one:
+        raise UserError(f"metric {one.name!r} is registered twice, as {_KNOWN[one.name]} and as {one}")
+    return one
+
+
+def metric(name: str) -> Metric:
+    """The metric of a name or of a series; one that nobody registered is written as it is, and more is
+    better.
+
+    >>> metric("validation_accuracy").unit, metric("train_loss").goal, metric("my_score")
+    ('%', 'min', Metric(name='my_score', goal='max', scale=1.0, unit='', step='', digits='.3g', worst=None))
+    """
+    split, _, rest = name.partition("_")
+    own = rest if name not in _KNOWN and rest and split in SPLITS else name
+    return _KNOWN.get(own) or Metric(own)
+
+
+def share(name: str, goal: Goal = "max", worst: float | None = None) -> Metric:
+    """A share of the examples: it reads in percent, and a difference of two in points."""
+    return Metric(name, goal, scale=100.0, unit="%", step="points", digits=".1f", worst=worst)
+
+
+for _one in (
+    share("accuracy", worst=0.0),
+    share("error_rate", "min"),
+    share("recall"),
+    share("precision"),
+    share("f1"),
+    Metric("loss", "min"),
+):
+    register_metric(_one)

@@ -1,0 +1,111 @@
+"""Options on the command line: the fields of what is registered as flags.
+
+A task's fields are flags of `preheat run TASK`; those fields of a study that are written with `option` are
+flags of `preheat study NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_origin
+
+from preheat.core.errors import UserError
+
+Kind = Literal["value", "text", "switch", "texts", "values"]
+_SHARED = ("help", "set", "results", "import", "data", "device")
+# the flags of the commands themselves: of a task's and of a study's
+OWN: Mapping[str, tuple[str, ...]] = {
+    "task": (
+        *("optimizer", "peak-lr", "schedule", "warmup", "epochs", "steps", "batch-size", "seed"),
+        *("precision", "clip-norm", "evaluate", "probe"),
+        *_SHARED,
+    ),
+    "study": (
+        *("part", "range", "seeds", "limit", "name", "dry-run", "no-report"),
+        *("jobs", "placement", "compile"),
+        *_SHARED,
+    ),
+}
+
+
+def option(flag: str = "", *, help: str = "", default: Any = MISSING, default_factory: Any = MISSING) -> Any:
+    """A dataclass field that is a flag on the command line. flag: such as --tune-lr; made of the field's name
+    where it is left out.
+
+    >>> @dataclass(frozen=True)
+    ... class Mine:
+    ...     sizes: tuple[int, ...] = option("--size", help="examples", default=(5, 10))
+    >>> [(f.flag, f.kind) for f in flags("study", Mine)], Mine().sizes
+    ([('--size', 'values')], (5, 10))
+    """
+    metadata = {"flag": flag, "help": help}
+    return field(default=default, default_factory=default_factory, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A field on the command line.
+
+    kind: "switch" takes no value and turns the field's default over; "text" is taken as it stands; "value" is
+    read as in a file; "texts" and "values" may be given several times.
+    """
+
+    name: str
+    flag: str
+    kind: Kind
+    help: str
+    default: Any = None
+
+    @property
+    def several(self) -> bool:
+        """Whether it may be given several times."""
+        return self.kind in ("texts", "values")
+
+    def mark(self, given: Any) -> list[str]:
+        """What the name of a results folder says of the flag: several values alone, one with the flag."""
+        if self.several:
+            return [str(v) for v in given]
+        word = self.flag.removeprefix("--")
+        return [word if self.kind == "switch" else f"{word}-{given}"]
+
+
+def flags(kind: str, made: Any) -> list[Flag]:
+    """The flags of something registered, in the order of its fields."""
+    return list(_flags(kind, made)) if kind in OWN and is_dataclass(made) else []
+
+
+def _flags(kind: str, made: Any) -> Iterator[Flag]:
+    for one in fields(made):
+        if one.init and (kind == "task" or "flag" in one.metadata):
+            shape = _kind(one)
+            bare = one.metadata.get("flag") or f"--{one.name}"
+            flag = f"--no-{one.name}" if shape == "switch" and one.default is True else bare
+            yield Flag(one.name, flag.replace("_", "-"), shape, one.metadata.get("help", ""), one.default)
+
+
+def _kind(one: Field[Any]) -> Kind:
+    said: Any = one.type  # the class itself, in a file that does not keep annotations as texts
+    shape = said.__name__ if isinstance(said, type) and get_origin(said) is None else str(said)
+    if shape == "bool" and one.default is not MISSING:
+        return "switch"
+    if shape.startswith("tuple[") and shape.endswith("...]"):
+        return "texts" if shape.startswith("tuple[str") else "values"
+    return "text" if shape == "str" else "value"
+
+
+def check_flags(kind: str, name: str, made: Any) -> None:
+    """Errors: UserError where a field's flag would hide one of the command's own, or two fields have one."""
+    seen: dict[str, str] = {}
+    for one in flags(kind, made):
+        if one.flag.removeprefix("--") in OWN[kind]:
+            raise UserError(
+                f"option {one.name} of {kind} {name!r} would hide {one.flag}, a flag of the command itself: "
+                f'give the field another name, or write option("--my-{one.name.replace("_", "-")}")'
+            )
+        other = seen.setdefault(one.flag, one.name)
+        if other != one.name:
+            raise UserError(
+                f"options {other} and {one.name} of {kind} {name!r} both have the flag {one.flag}: give one "
+                "of them another"
+            )

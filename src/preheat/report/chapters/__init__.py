@@ -1,0 +1,1 @@
+"""The standard chapters: what is said of any study."""

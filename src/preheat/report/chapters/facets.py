@@ -1,0 +1,110 @@
+"""Curves of settings as small multiples: one for each condition, in it a line for each treatment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from preheat.analysis import words
+from preheat.analysis.curves import Curve
+from preheat.analysis.naming import row_label
+from preheat.analysis.table import Table
+from preheat.analysis.words import Units
+from preheat.report.chapters.common import finite
+from preheat.report.drawing.shapes import Facets, Line, Lines
+
+PROGRESS = "progress through the run (%)"
+MOST = 6
+WIDE = 20  # a range of more than this factor is drawn on a log axis
+
+
+def facets(
+    table: Table,
+    some: Sequence[Curve],
+    *,
+    x: str = PROGRESS,
+    name: str = "",
+    rates: bool = False,
+    log: str | None = None,
+) -> Facets | None:
+    """Curves of one panel and one quantity; of many conditions an even choice.
+
+    x: the label of the x axis, on which shares of a run are drawn in percent. name: that of the y axis, in
+    place of the quantity's own. rates: the legend says each treatment's chosen nuisances. log: "x", "y", "xy"
+    or "", None for `scale`.
+    """
+    labels = table.conditions.labels
+    here = [c for c in labels if any(k.condition == c for k in some)] or sorted({k.condition for k in some})
+    if len(here) > MOST:
+        here = [here[round(i * (len(here) - 1) / (MOST - 1))] for i in range(MOST)]
+    log = scale(some) if log is None else log
+    parts = []
+    for condition in here:
+        mine = sorted((k for k in some if k.condition == condition), key=lambda k: series(table, k.treatment))
+        said = {k.treatment: chosen_text(table, k, here) if rates else "" for k in mine}
+        lines = tuple(line(table, k, said[k.treatment], percent=x == PROGRESS) for k in mine)
+        title = f"{row_label(table)}: {condition}" if condition and row_label(table) else condition
+        parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
+    low = _bottom(parts) if x == PROGRESS else None
+    return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
+
+
+def _bottom(parts: Sequence[Lines]) -> float | None:
+    """Where y begins, if most of its range is spent on the first tenth of curves in percent; None for
+    automatic."""
+    points = [
+        (x, v) for p in parts for k in p.lines for x, v in zip(k.x, k.y, strict=True) if math.isfinite(v)
+    ]
+    rest, every = [v for x, v in points if x >= 10], [v for _, v in points]
+    if not rest or "(%)" not in parts[0].y_label or min(rest) - min(every) < (max(every) - min(every)) / 3:
+        return None
+    return min(rest) - 0.08 * (max(rest) - min(rest))
+
+
+def series(table: Table, treatment: str) -> int:
+    """The number of a treatment's line, which sets its colour."""
+    labels = table.treatments.labels
+    return labels.index(treatment) if treatment in labels else len(labels)
+
+
+def axis(what: str) -> str:
+    """A quantity and its unit."""
+    unit = Units.of(what).unit
+    return words.human(what) + (f" ({unit})" if unit else "")
+
+
+def chosen_text(table: Table, k: Curve, here: Sequence[str]) -> str:
+    """The chosen nuisances of a curve's treatment over the conditions shown, in brackets: (0.1 to 0.4)."""
+    if k.panel not in table.panels.labels or not table.study.nuisance:
+        return ""
+    p, t = table.panels.labels.index(k.panel), series(table, k.treatment)
+    told = dict.fromkeys(
+        table.nuisances.labels[table.chosen[p, c, t]]
+        for c, name in enumerate(table.conditions.labels)
+        if name in here and table.chosen[p, c, t] >= 0
+    )
+    try:
+        ends = sorted(told, key=float)
+    except ValueError:
+        return f" ({'; '.join(told)})"
+    if not ends:
+        return ""
+    return f" ({ends[0]})" if len(ends) == 1 else f" ({ends[0]} to {ends[-1]})"
+
+
+def line(table: Table, k: Curve, more: str = "", *, percent: bool = True) -> Line:
+    """A curve in the unit of its axes. more: what the legend says beside the treatment."""
+    s, whole = Units.of(k.what).scale, 100 if percent else 1
+    y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
+    band = () if k.n == 1 and k.lo == k.hi else (lo, hi)
+    return Line(
+        k.treatment + more, series(table, k.treatment), tuple(whole * v for v in finite(k.x)), y, *band
+    )
+
+
+def scale(some: Sequence[Curve]) -> str:
+    """A log y axis for what can only be above 0 and ranges widely, but no metric in percent."""
+    y = [v for k in some for v in k.y if math.isfinite(v)]
+    wide = bool(y) and min(y) > 0 and max(y) / min(y) > WIDE
+    return "y" if wide and not Units.of(some[0].what).unit else ""

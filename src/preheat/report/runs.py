@@ -1,0 +1,62 @@
+"""Every run of a study as a flat row, for the page's table and the files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from preheat.analysis import words
+from preheat.analysis.results import Results
+from preheat.analysis.table import number
+from preheat.analysis.tabulate import names
+
+
+def flat_runs(results: Results) -> list[Mapping[str, Any]]:
+    """One flat mapping for each run in the study's order: its axes, seed, outcome and metrics.
+
+    An axis is named by the last telling part of its path where that is unique; its value is a number or a
+    label.
+    """
+    study, rows = results.study, results.rows
+    last = [words.last_part(path) for path in study.axes]
+    columns = {
+        path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)
+    }
+    labels = {path: names([r.axes.get(path) for r in rows]) for path in study.axes}
+    metrics = (f"validation_{study.metric}", f"test_{study.metric}", "train_loss")
+    return [
+        {
+            **{name: r.axes[p] if number(r.axes.get(p)) else labels[p][i] for p, name in columns.items()},
+            "seed": r.seed,
+            "outcome": r.outcome,
+            "diverged_step": r.diverged,
+            **{name: r.summary.get(name) for name in metrics},
+            "id": r.run_id,
+        }
+        for i, r in enumerate(rows)
+    ]
+
+
+def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script
+    element.
+
+    A column that is empty in every run is left out.
+    """
+    columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if v is not None))
+    heads = [words.human(c) for c in columns]
+    heads = [h if heads.count(h) == 1 else c for h, c in zip(heads, columns, strict=True)]
+    data = {"columns": heads, "rows": [[_value(row.get(k)) for k in columns] for row in rows]}
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _value(v: Any) -> Any:
+    """Six significant digits are enough to read; the tables hold the rest."""
+    if isinstance(v, float):
+        return float(f"{v:.6g}") if math.isfinite(v) else str(v)
+    return v if v is None or isinstance(v, bool | int | str) else json.dumps(v, sort_keys=True, default=str)

@@ -1,0 +1,180 @@
+"""Options of what is registered are flags of its command, and an original's command line is a study's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from preheat.cli import main as cli
+from preheat.cli import original_command, run_command, study_command
+from preheat.core.errors import UserError
+from preheat.core.options import OWN, flags, option
+from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
+from preheat.store.store import Store
+
+MINE = '''
+from dataclasses import dataclass
+from preheat import STUDIES, TASKS, Block, Study
+from preheat.core.options import option
+from preheat.tasks.quadratic import Quadratic
+
+@TASKS.register("my_bowl")
+@dataclass(frozen=True)
+class Bowl(Quadratic):
+    """A bowl."""
+    noisy: bool = False
+    smooth: bool = True
+    label: str = "plain"
+
+@STUDIES.register("my_question")
+@dataclass(frozen=True)
+class Question:
+    """Is it so?"""
+    warmups: tuple[int, ...] = option("--warmup-of", default=(0, 5), help="in steps")
+    quiet: bool = option(default=False)
+    hidden: int = 3
+
+    def study(self):
+        grid = (Block(product={"schedule.warmup": list(self.warmups)}),)
+        return Study("my-question", "?", grid, metric="loss", fixed={"task": "my_bowl", "length": 10})
+'''
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A folder with a file that registers a task and a study, which are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    before = {r: dict(r._objects) for r in (TASKS, STUDIES)}
+    Path("flags_of_mine.py").write_text(MINE)
+    yield "--import flags_of_mine.py"
+    for registry, objects in before.items():
+        registry._objects.clear()
+        registry._objects.update(objects)
+
+
+def parsed(line: str) -> argparse.Namespace:
+    command, *words = shlex.split(line)
+    return cli.build(command, words).parse_args(words)
+
+
+def test_a_tasks_fields_are_flags_of_run_also_those_of_an_imported_file(mine):
+    def task(line):
+        return run_command.declared(parsed(line)).task
+
+    assert task("run digits --examples-per-class 20").options["examples_per_class"] == 20
+    assert task("run --model cnn digits --examples-per-class 20").options["model"] == "cnn"
+    bowl = task(f"run my_bowl {mine} --noisy --no-smooth --label 5 --dim 3")
+    assert bowl.options == {**task(f"run my_bowl {mine}").options, **bowl.options}
+    assert [bowl.options[n] for n in ("noisy", "smooth", "label", "dim")] == [True, False, "5", 3]
+    with pytest.raises(UserError, match="unknown option --dim: "):
+        task("run digits --dim 3")
+    with pytest.raises(UserError, match="option dim of task 'my_bowl' must be a whole number, got 'many'"):
+        task(f"run my_bowl {mine} --dim many")
+    with pytest.raises(UserError, match="unknown option --dim; unknown task 'my_bwl': did you mean"):
+        task("run my_bwl --dim 3")
+
+
+def test_a_studys_options_are_flags_where_they_say_so_and_in_its_folders_name(mine, capsys):
+    args = parsed(f"study my_question {mine} --warmup-of 0 --warmup-of 7 --quiet --set hidden=4 --part x")
+    study = study_command.declared(args)
+    assert [p.axes["schedule.warmup"] for p in study.declared()][:: len(study.seeds)] == [0, 7]
+    assert study_command.under_its_name(study, args).name == "my-question-0-7-hidden-4-quiet-x"
+    with pytest.raises(UserError, match="unknown option --hidden"):
+        parsed(f"study my_question {mine} --hidden 4")
+    with pytest.raises(SystemExit):
+        cli.main(shlex.split(f"study my_question {mine} --help"))
+    assert "options of study 'my_question'" in (told := capsys.readouterr().out) and "in steps" in told
+
+
+def test_a_flag_that_would_hide_one_of_the_commands_own_raises_at_registration():
+    kinds = {kind: Registry(kind, "X", "preheat.probes") for kind in OWN}
+
+    @dataclass(frozen=True)
+    class Task:
+        """A task."""
+
+        steps: int = 3
+
+    @dataclass(frozen=True)
+    class Study:
+        """A study."""
+
+        parts: str = option("--part", default="")
+
+    @dataclass(frozen=True)
+    class Twice:
+        """A study."""
+
+        one: int = option("--same", default=1)
+        other: int = option("--same", default=1)
+
+    with pytest.raises(UserError, match="option steps of task 't' would hide --steps, a flag of the command"):
+        kinds["task"].register("t")(Task)
+    with pytest.raises(UserError, match="option parts of study 's' would hide --part"):
+        kinds["study"].register("s")(Study)
+    with pytest.raises(UserError, match="options one and other of study 's' both have the flag --same"):
+        kinds["study"].register("s")(Twice)
+    assert kinds["study"].names() == []
+    assert flags("probe", Task) == []
+
+
+def test_the_flags_that_may_not_be_hidden_are_all_the_commands_have():
+    for kind, module in (("task", run_command), ("study", study_command)):
+        parser = argparse.ArgumentParser()
+        module.options(parser)
+        known = {o.removeprefix("--") for a in parser._actions for o in a.option_strings if o[:2] == "--"}
+        assert known == set(OWN[kind])
+
+
+def test_an_originals_command_line_is_a_study_and_its_files(tmp_path):
+    project = ORIGINALS["data-regimes"]()
+
+    def meant(line):
+        return project.meant(parsed(f"original data-regimes {line}"))
+
+    base = ("regimes", "--task", "all", "--protocol", "original")
+    assert meant("") == meant("--mode all") == (base, "original", Path("results"))
+    assert meant("--mode test --output /a/b") == ((*base, "--part", "test"), "original", Path("/a/b_test"))
+    assert meant("--mode week --week 2").study == (*base, "--part", "week2")
+    assert meant("--mode range --start 0 --end 25").study == (*base, "--range", "0:25")
+    assert meant("--mode range --start 149").study == (*base, "--range", "149:")
+    for line, rule in (
+        ("--mode week", "needs the week"),
+        ("--week 1", "--week is of --mode week, got --mode all"),
+        ("--mode week --week 1 --end 3", "--end is of --mode range"),
+    ):
+        with pytest.raises(UserError, match=rule):
+            meant(line)
+
+
+def test_an_original_is_listed_and_an_unknown_one_names_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["original", "--help"])
+    assert "data-regimes: Agrawal 2025" in capsys.readouterr().out
+    for line in ("original data-regime", "original data-regime --mode test"):
+        assert cli.main(shlex.split(line)) == 2
+        assert "unknown original 'data-regime': did you mean 'data-regimes'" in capsys.readouterr().err
+
+
+SMALL = (
+    "--set source=random --set sizes=[10] --set warmups=[0,1] --set epochs=2 --set batch_size=50 "
+    "--set model.name=simplecnn --set model.width=2 --set model.hidden=4 --device cpu --jobs 1 "
+    "--placement single --compile off"
+)
+
+
+def test_an_original_is_trained_and_its_files_are_where_it_writes_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = f"original data-regimes --mode range --start 0 --end 1 --output out {SMALL}"
+    assert cli.main(shlex.split(f"{line} --dry-run")) == 0
+    assert "1 to train" in capsys.readouterr().out and not Path("out").exists()
+    assert cli.main(shlex.split(line)) == 0
+    (row,) = json.loads(Path("out/all_results.json").read_text())
+    assert row["experiment_name"] == "cifar10_10epc_w0_sgd_s42" and row["protocol"] == "original"
+    assert len(Store.open("out", create=False).ids()) == 1
+    assert original_command.INTERRUPTED == 130
