@@ -59,7 +59,7 @@ def plan(
             found = lane.call(chosen, work, n, jobs)
             if found is None:
                 continue
-            what = f"{n} run{'s' * (n > 1)}" if n else STUDY
+            what = STUDY if n is None else f"{n} run{'s' if n > 1 else ''}"
             plans[what, jobs] = found
             name = f"planner, {what}, {WORKERS[jobs]}"
             plain_choice = Choice(found.choice.size, found.choice.realise, 0.0, 0.0, 0)

@@ -102,7 +102,8 @@ def why(c: Chosen) -> str:
     left = min(t[2] for t in before) * c.run_steps / c.jobs
     compiled = next((t for t in c.tried if t[1] == "compiled"), None)
     if compiled is None:
-        return f"fastest of those tried; the whole takes {left:.1f} s, too little to try compiling ({2 * COMPILE_SECONDS:.0f} s)"
+        least = f"{2 * COMPILE_SECONDS:.0f} s"
+        return f"fastest of those tried; the whole takes {left:.1f} s, too little to try compiling ({least})"
     whole = f"{compiled[2] * c.run_steps / c.jobs:.1f} s + {COMPILE_SECONDS:.0f} s a worker"
     verdict = "pays" if c.choice.realise == "compiled" else "does not pay"
     return f"compiling {verdict}: {whole}, against {left:.1f} s (it took {compiled[3]:.1f} s now)"

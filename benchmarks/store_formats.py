@@ -107,7 +107,7 @@ class Frames:
         file.seek(at)
         body = file.read(head["trace"]["size"])
         body = zlib.decompress(body) if self.level else body
-        return decode(head["trace"]["groups"], lambda at, size: body[at : at + size], only)
+        return decode(head["trace"]["groups"], lambda at, size: body[at : at + size], only=only)
 
     def last(self, folder: Path) -> list[float]:
         with open(folder / "segment", "rb", buffering=0) as file:
@@ -147,7 +147,9 @@ class Files:
 
     def _trace(self, path: Path, head: dict[str, Any], only: Sequence[str] | None) -> dict[str, Series]:
         with open(path.with_suffix(".bin"), "rb", buffering=0) as file:
-            return decode(head["trace"]["groups"], lambda at, size: (file.seek(at), file.read(size))[1], only)
+            return decode(
+                head["trace"]["groups"], lambda at, size: (file.seek(at), file.read(size))[1], only=only
+            )
 
     def last(self, folder: Path) -> list[float]:
         heads = ((p, json.loads(p.read_bytes())) for p in folder.glob("*/*.json"))
@@ -175,10 +177,8 @@ class Sqlite:
             with base:
                 for record in records:
                     data, groups = encode(record.trace)
-                    base.execute(
-                        "insert into heads values (?, ?)",
-                        (record.id, line_of(record, 0, len(data), groups).decode()),
-                    )
+                    head = line_of(record, 0, len(data), groups).decode()
+                    base.execute("insert into heads values (?, ?)", (record.id, head))
                     base.execute("insert into traces values (?, ?)", (record.id, data))
 
         yield append
@@ -195,23 +195,17 @@ class Sqlite:
         return [json.loads(head) for (head,) in self._rows(folder, "select head from heads")]
 
     def last(self, folder: Path) -> list[float]:
-        query = (
-            "select substr(trace, ?, 4) from traces"  # the place of the value is known here: no head is read
-        )
-        steps = next(
-            iter(json.loads(self._rows(folder, "select head from heads limit 1")[0][0])["trace"]["groups"])
-        )["n"]
-        return [
-            struct.unpack("<f", v)[0] for (v,) in self._rows(folder, query.replace("?", str(4 * steps - 3)))
-        ]
+        ((head,),) = self._rows(folder, "select head from heads limit 1")
+        at = 4 * json.loads(head)["trace"]["groups"][0]["n"] - 3  # known here: no other head is read
+        values = self._rows(folder, f"select substr(trace, {at}, 4) from traces")
+        return [struct.unpack("<f", value)[0] for (value,) in values]
 
     def load(self, folder: Path) -> Callable[[str], int]:
         def one(run_id: str) -> int:
             query = "select head, trace from heads join traces using (id) where id = ?"
             ((head, data),) = self._rows(folder, query, run_id)
-            return values_of(
-                decode(json.loads(head)["trace"]["groups"], lambda at, size: data[at : at + size])
-            )
+            groups = json.loads(head)["trace"]["groups"]
+            return values_of(decode(groups, lambda at, size: data[at : at + size]))
 
         return one
 

@@ -98,7 +98,7 @@ def plain(runs: Sequence[Run], device: str) -> Plain:
 
     def order(epoch: int) -> Tensor:
         drawn = [
-            s[torch.randperm(len(s), generator=generator(r.seed, "order", epoch))]
+            s[torch.randperm(len(s), generator=generator(r.seed, "order", index=epoch))]
             for s, r in zip(subsets, runs, strict=True)
         ]
         return torch.stack(drawn).to(device)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_engine import CNN, DIGITS, a_run, bitwise, finish
 from torch.utils import _pytree as pytree
+from trainings import CNN, DIGITS, a_run, bitwise, finish
 
 from preheat.core.run import Run
 from preheat.core.spec import spec

@@ -267,7 +267,7 @@ from preheat.tasks.quadratic import Quadratic
 @TASKS.register("fragile")
 @dataclass(frozen=True)
 class Fragile(Quadratic):
-    """A quadratic: each seed waits `pause` seconds a step; where `breaks`, seed 1 raises and seed 5 ends the process."""
+    """Each seed waits `pause` seconds a step; where `breaks`, seed 1 raises and seed 5 ends the process."""
 
     pause: float = 0.0
     breaks: bool = False

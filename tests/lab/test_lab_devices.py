@@ -424,7 +424,7 @@ def test_the_unit_that_is_halved_is_the_part_that_was_still_to_do(greedy, tmp_pa
 # ------------------------------------------------------------------------------------------------
 
 STICKY = '''
-"""A quadratic whose seed 0 breaks the process for all that follow, as an illegal access breaks a GPU's context."""
+"""A quadratic whose seed 0 breaks the process for good, as an illegal access breaks a GPU's context."""
 from dataclasses import dataclass
 
 from preheat.core.registry import TASKS

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from test_engine import CNN, OPTIONS, a_run, bitwise, finish, same_trace
 from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
+from trainings import CNN, OPTIONS, a_run, bitwise, finish, same_trace
 
 from preheat.core.errors import UserError
 from preheat.core.registry import PROBES

@@ -170,7 +170,7 @@ def augmented(x, shift, mirror, crop):
 @pytest.mark.parametrize("crop", [1, 4, 8])
 def test_crop_and_flip_against_loops(crop):
     x = torch.randint(1, 256, (40, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    drawn = draws(generator(0, "noise", crop), 40, crop=crop, flip=True, mixup=0.0)
+    drawn = draws(generator(0, "noise", index=crop), 40, crop=crop, flip=True, mixup=0.0)
     expected = augmented(x.numpy(), drawn["shift"].numpy(), drawn["mirror"].numpy(), crop)
     got = cropped_and_flipped({"x": x, **drawn}, crop)
     assert got.dtype == torch.uint8
@@ -227,7 +227,7 @@ def test_normalisation():
 
 def a_batch(made, rows=12, step=0):
     batch = {n: t[:rows] for n, t in made.data().train.items()}
-    drawn = made.noise(generator(1, "noise", step), rows)
+    drawn = made.noise(generator(1, "noise", index=step), rows)
     return {**batch, **{n: t.float() if t.is_floating_point() else t for n, t in drawn.items()}}
 
 

@@ -14,7 +14,7 @@ from preheat.core.record import Record, Series, Status
 from preheat.engine.loop import Progress, Setup
 
 
-def records(setup: Setup, end: Progress, provenance: Mapping[str, Any] | None = None) -> list[Record]:
+def records(setup: Setup, end: Progress, *, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order.
 
     To the provenance it adds `probe_seconds`, where there are probes: the fleet's, shared evenly among its
@@ -50,8 +50,8 @@ def _record(
 ) -> Record:
     fleet = setup.fleet
     bad = torch.nonzero(~torch.isfinite(losses[: end.step]))
-    stop = int(bad[0]) if len(bad) else (fleet.total if broken else None)
-    last = fleet.total if stop is None else stop
+    last = int(bad[0]) if len(bad) else fleet.total
+    stop = last if broken or len(bad) else None
     kind = array("d" if losses.dtype == torch.float64 else "f").typecode
     each_step = {"loss": losses, **{n: t.reshape(len(fleet.runs), -1)[r] for n, t in end.watched.items()}}
     trace = {

@@ -112,7 +112,7 @@ def due(every: Length, total: int, per_epoch: int) -> list[int]:
 def order(fleet: Fleet, epoch: int) -> Tensor:
     """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
     shuffled = {
-        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", epoch))
+        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", index=epoch))
         for s in {r.seed for r in fleet.runs}
     }
     if fleet.subset.dim() == 1:
@@ -132,7 +132,7 @@ def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
 def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator], Tensors]) -> Tensors:
     """{name: [R, ...]}: what `draw` takes from the generator of (each run's seed, purpose, step), floats in
     the run's dtype."""
-    each = {s: draw(generator(s, purpose, step)) for s in {r.seed for r in fleet.runs}}
+    each = {s: draw(generator(s, purpose, index=step)) for s in {r.seed for r in fleet.runs}}
     parts, like = [each[r.seed] for r in fleet.runs], fleet.rates
     joined = parts[0] if like.dim() == 1 else {n: torch.stack([p[n] for p in parts]) for n in parts[0]}
     return {n: _sent(_cast(t, like.dtype), like.device) for n, t in joined.items()}

@@ -2,7 +2,8 @@
 
 Where arithmetic rules, a fleet gains nothing on a CPU and can lose by half (grouped convolutions): then
 single runs win, one in each worker, and fleets are not even tried. Where overhead rules, fleets win.
-Compilation is tried only where enough steps follow to pay for it. A placement that a task can't take (an
+Nothing more is tried where it would take longer than it can spare (`_fast_enough`), and compilation only
+where enough steps follow to pay for it. A placement that a task can't take (an
 operation that can't be vectorised or traced) or that memory can't hold is passed over. A heavy model on a CPU
 (`lab.timing.HEAVY`) is not compiled unless that is asked for: planning would take minutes, and its time goes
 to kernels that stay the same. What is measured are twins of the runs (`lab.timing`).
@@ -11,6 +12,7 @@ to kernels that stay the same. What is measured are twins of the runs (`lab.timi
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,7 +27,15 @@ from preheat.engine.loop import begin, evaluate, set_up
 from preheat.engine.placement import Placement, fleet, single
 from preheat.lab.devices import free, offered
 from preheat.lab.memory import run_bytes
-from preheat.lab.plan import Choice, groups, part_count, total_seconds, units
+from preheat.lab.plan import (
+    START_SECONDS,
+    TRACE_SECONDS,
+    Choice,
+    groups,
+    part_count,
+    total_seconds,
+    units,
+)
 from preheat.lab.timing import Glance, cut, glance, seconds_per_evaluation, seconds_per_run_step, twin
 
 SIZES = (8, 16, 32, 64)
@@ -98,9 +108,12 @@ def choose(
     sizes = _sizes(
         len(largest), most=max(1, memory // base.run_bytes), jobs=jobs, mode=mode, tried=_tried(device)
     )
-    found = [
-        done for choice in _candidates(sizes, base, _convolves(first.run)) if (done := _try(choice, first))
-    ]
+    found: list[Choice] = []
+    for choice in _candidates(sizes, base, _convolves(first.run)):
+        begun = time.perf_counter()
+        found += filter(None, [_try(choice, first)])
+        if found and _fast_enough(min(map(wall, found)), time.perf_counter() - begun):
+            break
     if not found:
         return UNMEASURED._replace(device=device)
     best = min(found, key=wall)
@@ -121,6 +134,17 @@ def choose(
             raise UserError("--compile on: this model can't be compiled here: write --compile off")
         return compiled
     return compiled if compiled and wall(compiled) < wall(best) else best
+
+
+def _fast_enough(wall: float, spent: float) -> bool:
+    """Whether to look at one more placement would take as long as the half of the work that it may spare.
+
+    wall: the estimate of all; spent: seconds that the last look took.
+
+    >>> _fast_enough(wall=6.0, spent=1.0), _fast_enough(wall=60.0, spent=1.0)
+    (True, False)
+    """
+    return (wall - START_SECONDS - TRACE_SECONDS) / 2 < spent
 
 
 def _tried(device: str) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ def train_unit(
             gap = max(every, SAVE_SHARE * (saved - begun))
         if stop and now.step < setup.fleet.total:
             raise Stopped
-    return records(setup, now, provenance(str(where.device), now.seconds, unit))
+    return records(setup, now, provenance=provenance(str(where.device), now.seconds, unit))
 
 
 def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] | None) -> bool:
