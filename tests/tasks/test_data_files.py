@@ -783,7 +783,7 @@ def test_imitated_files_never_pass_for_the_official_ones(data: Path) -> None:
         f"{path} is not the official file of CIFAR-10: its md5 must be {about.md5}, it is "
         f"{md5(path.read_bytes())}" in said
     )
-    assert "--set task.source=local (preheat run) or --set source=local (preheat study regimes)" in said
+    assert "add --source local (preheat run) or --set source=local (a study" in said
     assert path.read_bytes() == imitated("cifar10")[1]
     path.unlink()
     folder = unpack("cifar10", data)

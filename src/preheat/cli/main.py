@@ -26,7 +26,8 @@ COMMANDS = {
     "data": "show, fetch or imitate the image sets: CIFAR-10, CIFAR-100, PathMNIST",
     "list": "show the tasks, schedules, optimizers, probes and studies that exist",
 }
-INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it matter here?
+INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it
+matter here?
 
 commands:
 """

@@ -48,14 +48,11 @@ class Bar:
     def text(self, seconds: float) -> str:
         """The line after so many seconds."""
         share = min(self.taken / self.work, 1.0)
-        left = self._left()
-        ill = f", {self.diverged} diverged" * bool(self.diverged) + f", {self.failed} failed" * bool(
-            self.failed
-        )
+        bar = f"[{'#' * round(20 * share):.<20}] " if self.terminal else ""
+        ill = {"diverged": self.diverged, "failed": self.failed}
+        runs = ", ".join([f"{self.done}/{self.runs} runs", *(f"{n} {how}" for how, n in ill.items() if n)])
         rate = f"  {rounded(self.done / seconds)} runs/s" if self.done and seconds > 0 else ""
-        filled = round(20 * share)
-        bar = f"[{'#' * filled}{'.' * (20 - filled)}] " if self.terminal else ""
-        return f"{bar}{share:4.0%}  {self.done}/{self.runs} runs{ill}{rate}  {clock(seconds)} so far, {left} left"
+        return f"{bar}{share:4.0%}  {runs}{rate}  {clock(seconds)} so far, {self._left()} left"
 
     def _left(self) -> str:
         """The time left at the rate since the first work came in."""

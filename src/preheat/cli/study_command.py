@@ -39,7 +39,7 @@ EXAMPLES = """examples:
   preheat study regimes                      the whole study, about 3 minutes on 2 cores
   preheat study regimes --dry-run            what it would train: runs, fleets, memory, time
   preheat study regimes --part small --seeds 3
-  preheat study regimes --task all           155 experiments on CIFAR-10, CIFAR-100 and PathMNIST: a GPU's work
+  preheat study regimes --task all           155 experiments on three sets of images: a GPU's work
   preheat study regimes --task cifar10 --part test
   preheat study my_study.yaml --import my_task.py
 """

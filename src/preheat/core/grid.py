@@ -29,7 +29,8 @@ class Block:
     block's runs; empty for the study's. A setting may hold a "name", which is no part of the run: see
     `Study.declared`.
 
-    >>> [get(s, "peak_lr") for s in Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}]).settings()]
+    >>> block = Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}])
+    >>> [get(s, "peak_lr") for s in block.settings()]
     [0.1]
     """
 

@@ -30,15 +30,15 @@ class Run:
     """One training run, declared.
 
     task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; a task, an
-    optimizer or a schedule that is left out is the default one, and so are options without a name. schedule: a schedule or its
-    JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`, `steps(700)`, `"50ep"`;
-    batch_size: examples per update; the last batch of an epoch may be smaller. evaluate: the distance between
-    evaluations on validation data (default: 5 % of the run). precision: "float32", "float64", or "bf16": a
-    float32 state whose loss is computed under autocast to bfloat16. clip_norm: the largest global gradient
-    norm let through, None for no clipping. also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers
-    of the optimizer that move with a schedule; the optimizer's own value is then not used. trusted: True only
-    when reading records, whose task or schedule may not be installed: names are then not looked up, and a
-    schedule that can't be built is kept as a `StoredSchedule`.
+    optimizer or a schedule that is left out is the default one, and so are options without a name. schedule:
+    a schedule or its JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`,
+    `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch may be smaller.
+    evaluate: the distance between evaluations on validation data (default: 5 % of the run). precision:
+    "float32", "float64", or "bf16": a float32 state whose loss is computed under autocast to bfloat16.
+    clip_norm: the largest global gradient norm let through, None for no clipping. also: {"momentum":
+    Between(schedule, at_zero, at_peak)}: numbers of the optimizer that move with a schedule; the optimizer's
+    own value is then not used. trusted: True only when reading records, whose task or schedule may not be
+    installed: names are then not looked up, and a schedule that can't be built is kept as a `StoredSchedule`.
 
     Everything is checked here. A run that can't be trained as declared is an error, never repaired.
 
@@ -173,7 +173,8 @@ class Run:
         return hash(self.id)
 
     def __str__(self) -> str:
-        return f"{self.task} {self.optimizer} {self.schedule} peak {self.peak_lr:g} {self.length} seed {self.seed}"
+        kind = f"{self.task} {self.optimizer} {self.schedule}"
+        return f"{kind} peak {self.peak_lr:g} {self.length} seed {self.seed}"
 
 
 _FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}

@@ -46,9 +46,9 @@ class Study:
     margin: the smallest difference of the metric that matters; equivalence is tested against it.
     choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
     parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name:
-    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration. chapters: what
-    the report holds, in order: names, or {name: ..., option: ...}; empty for the standard ones. claims: what
-    the report may call sure.
+    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration. chapters:
+    what the report holds, in order: names, or {name: ..., option: ...}; empty for the standard ones. claims:
+    what the report may call sure.
     """
 
     name: str

@@ -35,13 +35,10 @@ def offered(asked: str) -> tuple[str, ...]:
     if asked == "auto":
         return ("cpu", "cuda") if there else ("cpu",)
     if int(found[1] or 0) >= there:
+        last = f" to cuda:{there - 1}" if there > 1 else ""
+        other = f"cuda:0{last}" if there else "cpu"
         raise UserError(
-            f"--device {asked} needs a GPU that torch can use, and {_reason(there)}: "
-            + (
-                f"write --device cuda:0{f' to cuda:{there - 1}' * (there > 1)}"
-                if there
-                else "write --device cpu"
-            )
+            f"--device {asked} needs a GPU that torch can use, and {_reason(there)}: write --device {other}"
         )
     return (asked,)
 
@@ -95,8 +92,10 @@ def broken(error: BaseException | None) -> bool:
 
     Such an error stays: every later call of the process on that GPU fails too, whatever it computes.
 
-    >>> broken(RuntimeError("CUDA driver error: an illegal memory access was encountered")), broken(RuntimeError("shapes"))
-    (True, False)
+    >>> broken(RuntimeError("CUDA driver error: an illegal memory access was encountered"))
+    True
+    >>> broken(RuntimeError("shapes"))
+    False
     """
     if out_of_memory(error):
         return False

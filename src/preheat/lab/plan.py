@@ -42,7 +42,7 @@ class Choice(NamedTuple):
     @property
     def way(self) -> str:
         """How a step is carried out, in words."""
-        return self.realise + " with channels last" * self.channels_last
+        return f"{self.realise} with channels last" if self.channels_last else self.realise
 
 
 def fits(choice: Choice, *, mode: str, compile_mode: str, memory: int) -> bool:
@@ -151,6 +151,7 @@ def total_seconds(todo: Sequence[Unit], jobs: int) -> float:
     """
     share = max(jobs, 1) if all(u.choice.device == "cpu" for u in todo) else 1
     kinds = {(u.choice, len(u.runs)) for u in todo}
-    before = START_SECONDS * bool(todo) + sum(TRACE_SECONDS + c.compile_seconds for c, _ in kinds)
+    start = START_SECONDS if todo else 0.0
+    before = start + sum(TRACE_SECONDS + c.compile_seconds for c, _ in kinds)
     longest = max((u.seconds for u in todo), default=0.0)
     return before + max(sum(u.seconds for u in todo) / share, longest)

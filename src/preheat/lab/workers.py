@@ -286,9 +286,8 @@ def _too_much(unit: Unit, text: str) -> str:
         first, second = (len(half.runs) for half in halves(unit))
         return f"out of memory with {len(unit.runs)} runs together: going on with {first} and {second}"
     run, device = unit.runs[0], unit.choice.device
-    smaller = f"write a smaller batch_size (it is {run.batch_size})" + " or precision bf16" * (
-        run.precision != "bf16"
-    )
+    half = "" if run.precision == "bf16" else " or precision bf16"
+    smaller = f"write a smaller batch_size (it is {run.batch_size}){half}"
     return f"out of memory with one run alone on {device}: {smaller} ({text})"
 
 

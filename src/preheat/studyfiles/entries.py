@@ -99,11 +99,8 @@ def block_faults(b: Block) -> Iterator[Fault]:
     """What is wrong with a block's lists and paths, whatever they mean."""
     for e in (*b.product, *b.zip, *b.where):
         if not isinstance(e.value, list) or not e.value:
-            yield Fault(
-                e.at,
-                rule("needs a list with at least one value", e.value)
-                + f" -- write [{e.value}]" * (e.value not in ([], {}, None)),
-            )
+            hint = "" if e.value in ([], {}, None) else f" -- write [{e.value}]"
+            yield Fault(e.at, rule("needs a list with at least one value", e.value) + hint)
     sizes = {e.path: len(e.value) for e in b.zip if isinstance(e.value, list)}
     if len(set(sizes.values())) > 1:
         yield Fault(

@@ -42,8 +42,8 @@ def rule(text: str, value: Any, choices: Iterable[str] | None = None) -> str:
     """
     known = sorted(choices) if choices is not None else None
     match = nearest(value, known or [])
-    hint = f" -- did you mean {match!r}?" if match else f" -- known: {', '.join(known)}" if known else ""
-    return f"{text} (got {show(value)}){hint}"
+    hint = f"did you mean {match!r}?" if match else f"known: {', '.join(known or ())}"
+    return f"{text} (got {show(value)})" + (f" -- {hint}" if known else "")
 
 
 def worded(error: Exception) -> str:

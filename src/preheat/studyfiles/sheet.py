@@ -209,11 +209,8 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
     ]
     condition = data.get("condition", numeric[0] if numeric else "")
     metric = data.get("metric", "accuracy")
-    question = (
-        data.get("question")
-        or f"How does {treatment} change "
-        f"{metric}{f', and how does that depend on {condition}' * bool(condition)}?"
-    )
+    depends = f", and how does that depend on {condition}" if condition else ""
+    question = data.get("question") or f"How does {treatment} change {metric}{depends}?"
     faults = list(_undecided(blocks, settings, (*scientific, *nuisance)))
     faults += [
         Fault((name,), f"must be one of the scientific paths {list(scientific)} (got {path!r})")

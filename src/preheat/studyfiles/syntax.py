@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,16 +132,21 @@ class _Yaml:
         if limit := _LIMITS.match(text):
             return float((limit[1] or "") + (limit[2] or "nan"))
         if _WHOLE.match(text) and digits[0] == "0" and len(digits) > 1:
-            rule = f"a leading zero means octal in YAML 1.1 and nothing in 1.2 (got {text}) -- write {digits.lstrip('0_') or '0'}"
+            rule = (
+                f"a leading zero means octal in YAML 1.1 and nothing in 1.2 (got {text}) -- write "
+                f"{digits.lstrip('0_') or '0'}"
+            )
             self.found.faults.append(Fault(at, rule, node.start_mark.line + 1))
-        try:
-            return int(text) if _WHOLE.match(text) else float(text) if _REAL.match(text) else text
-        except ValueError:  # 1__0, or more digits than an int takes
-            return text
+        with suppress(ValueError):  # 1__0, or more digits than an int takes
+            if _WHOLE.match(text):
+                return int(text)
+            if _REAL.match(text):
+                return float(text)
+        return text
 
 
-# JSON and TOML: the standard library reads the data, a scan of the same text, known to be right, finds the
-# lines ------
+# JSON and TOML: the standard library reads the data; a scan of the same text, known to be right, finds the
+# lines
 
 
 def _json(text: str, found: Lines) -> Any:
@@ -161,8 +167,10 @@ def _toml(text: str, found: Lines) -> Any:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r" ?\(at (?:line (\d+), column \d+|end of document)\)", str(error))
-        line = int(place[1]) if place and place[1] else text.count("\n") + 1 if place else 1
-        raise BadSyntax(line, str(error)[: place.start()] if place else str(error)) from error
+        if not place:
+            raise BadSyntax(1, str(error)) from error
+        line = int(place[1] or text.count("\n") + 1)
+        raise BadSyntax(line, str(error)[: place.start()]) from error
     except ValueError as error:
         raise BadSyntax(1, "a number has too many digits") from error
     _Scan(text, found, "=").toml()

@@ -78,9 +78,9 @@ def _fetch(files: Files, folder: Path) -> None:
         pooch.retrieve(files.url, f"md5:{files.md5}", fname=files.file, path=folder, downloader=download)
     except requests.RequestException as error:
         kept = part.stat().st_size if part.exists() else 0
-        more = f"; {kept / 1e6:.1f} MB of it are kept and the same command goes on from there" * bool(kept)
+        more = f"{kept / 1e6:.1f} MB of it are kept and the same command goes on from there; " if kept else ""
         raise UserError(
-            f"cannot fetch {files.file}: {_reason(error, files.url)}{more}; {by_hand(files, folder)}"
+            f"cannot fetch {files.file}: {_reason(error, files.url)}; {more}{by_hand(files, folder)}"
         ) from error
     except ValueError as error:  # pooch's checksum
         raise UserError(

@@ -20,7 +20,10 @@ from preheat.tasks.formats import Arrays, read
 from preheat.tasks.sets import Files, named
 
 SOURCES = ("official", "local")
-AS_THEY_ARE = "to train on the files as they are, add --set task.source=local (preheat run) or --set source=local (preheat study regimes)"
+AS_THEY_ARE = (
+    "to train on the files as they are, add --source local (preheat run) or --set source=local (a study with "
+    "that option)"
+)
 
 Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
@@ -118,7 +121,7 @@ def _whole(files: Files, path: Path) -> bool:
 def _missing(files: Files) -> str:
     """Where was looked, for what."""
     root = folder().absolute()
-    unpacked = f" or the folder {files.unpacked}" * bool(files.unpacked)
+    unpacked = f" or the folder {files.unpacked}" if files.unpacked else ""
     return (
         f"source=local needs {files.file}{unpacked} in {root}, there is none: "
         f"name their folder with --data, or write images to try with: preheat data {files.name} --imitate"

@@ -13,7 +13,7 @@ import pickle
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -61,11 +61,20 @@ def _joined(parts: list[Split]) -> Split | None:
     return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
+def some(items: Sequence[object], most: int) -> str:
+    """The first `most` of them.
+
+    >>> some("abc", 2), some("ab", 2)
+    ('a, b, ...', 'a, b')
+    """
+    return ", ".join([*map(str, items[:most]), *(["..."] if len(items) > most else [])])
+
+
 def _every_class(files: Files, labels: np.ndarray, what: str) -> None:
     """Every class must occur, else the file is another set's, or a part of one."""
     missing = np.flatnonzero(np.bincount(labels, minlength=files.classes) == 0)
     if len(missing):
-        shown = ", ".join(map(str, missing[:5])) + ", ..." * (len(missing) > 5)
+        shown = some(missing.tolist(), 5)
         raise UserError(
             f"{what} must show every class 0 to {files.classes - 1} of {files.title}; there is none of class "
             f"{shown}: "
@@ -121,7 +130,7 @@ def _archive(files: Files, path: Path) -> dict[str, bytes]:
         raise explain(f"read {path.name}", path.parent, error) from error
     missing = [full for full, name in wanted.items() if name not in out]
     if missing:
-        found = ", ".join(seen[:8]) + ", ..." * (len(seen) > 8) or "nothing"
+        found = some(seen, 8) or "nothing"
         raise UserError(
             f"{path} must hold {missing[0]} as {files.title} does; found {found}: put {files.file} of "
             f"{files.title} there"

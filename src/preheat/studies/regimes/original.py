@@ -94,7 +94,9 @@ def piecewise(size: float) -> float:
     >>> [piecewise(size) for size in (5000, 1000, 500, 100, 50)]
     [5.0, 5.0, 2.0, 1.0, 1.0]
     """
-    return 5.0 if size >= 1000 else float(max(1, size // 200)) if size >= 100 else 1.0
+    if size < 100:
+        return 1.0
+    return 5.0 if size >= 1000 else float(max(1, size // 200))
 
 
 def rule(best: Sequence[Optimum]) -> Json:
