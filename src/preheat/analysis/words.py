@@ -4,6 +4,7 @@ SGD."""
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -21,7 +22,6 @@ LONG = {
     "lr": "learning rate",
     "peak_lr": "peak learning rate",
     "learning_rate_factor": "learning rate (share of the peak)",
-    "train_loss": "training loss",
 }
 
 
@@ -199,9 +199,11 @@ def human(path: str) -> str:
 
     >>> human("schedule.warmup"), human("task.per_class"), human("peak_lr"), human("optimizer.name")
     ('warmup', 'examples per class', 'peak learning rate', 'optimizer')
+    >>> human("train_loss")
+    'training loss'
     """
     lasts = [last_part(part) for part in path.split(", ")]
-    return " and ".join(LONG.get(last, last.replace("_", " ")) for last in lasts)
+    return " and ".join(LONG.get(n, re.sub("^train_", "training_", n).replace("_", " ")) for n in lasts)
 
 
 def last_part(path: str) -> str:

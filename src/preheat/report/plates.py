@@ -127,7 +127,7 @@ def _kind(d: Data) -> str:
     if isinstance(d, Dots):
         return f"Dots with intervals: {d.x_label}" + (f", by {d.row_label}" if d.row_label else "")
     if isinstance(d, Mesh):
-        return f"Map of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
+        return f"{words.count(len(d.parts), 'map')} of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
     kind = f"Heat map of {d.bar_label}" if isinstance(d, Heat) else "Members of the best set"
     return f"{kind}, {d.row_label or 'all'} by {d.column_label}"
 
@@ -149,10 +149,12 @@ def _named_values(d: Dots | Heat | Mesh) -> list[tuple[float, str]]:
     """Every finite value with where it is."""
     if isinstance(d, Dots):
         return [(x.mean, f"{x.row}, {x.name}") for x in d.dots]
+    parts = (("", d.values),) if isinstance(d, Heat) else d.parts
     columns = d.columns if isinstance(d, Heat) else tuple(f"{x:.3g} %" for x in d.x)
     cells = (
-        (v, f"{r}, {c}")
-        for r, row in zip(d.rows, d.values, strict=True)
+        (v, f"{title}, {r}, {c}" if title else f"{r}, {c}")
+        for title, values in parts
+        for r, row in zip(d.rows, values, strict=True)
         for c, v in zip(columns, row, strict=True)
     )
     return [(v, at) for v, at in cells if v is not None and math.isfinite(v)]

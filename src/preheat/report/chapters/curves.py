@@ -13,7 +13,7 @@ from preheat.analysis.curves import Curve, Points, chosen, mean_curve, mean_curv
 from preheat.analysis.naming import panel_name, rate_of
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import human
+from preheat.analysis.words import capital, human
 from preheat.core.errors import UserError
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
@@ -97,9 +97,10 @@ class Curves(Chapter):
             mean += (
                 f" Each {human(table.study.treatment)} runs at its own chosen {rate_of(table)} (in brackets)."
             )
+        alike = [r for r in found.rates if not r.panel and not r.condition]  # else the full rates say it
         plates = [
             *_plates(table, found.curves, "curves", mean),
-            *_plates(table, found.rates, "rates", "As scheduled, as a share of the peak."),
+            *_plates(table, alike, "rates", "As scheduled, as a share of the peak."),
             *_plates(table, found.loss_by_rate, "loss-by-rate", "Mean over seeds, in the order of training."),
             *_single_plates(found.runs),
         ]
@@ -112,11 +113,11 @@ def _given(labels: tuple[str, str, str], what: str, x: np.ndarray, y: np.ndarray
 
 
 def _against(k: Curve, run: Run, row: Row) -> Curve:
-    """A curve over progress as one over the learning rate of the update."""
+    """A curve over progress as one over the learning rate of the update, which comes and goes: without a band."""
     total = int(row.summary["total_steps"] or 1)
     steps = np.clip(np.round(np.array(k.x) * total), 0, total - 1).astype(np.int64)
     rate = np.asarray(run.factor_over(total, row.summary.get("steps_per_epoch"))(steps)) * run.peak_lr
-    return Curve(k.panel, k.condition, k.treatment, k.what, rounded(rate), k.y, k.lo, k.hi, k.n)
+    return Curve(k.panel, k.condition, k.treatment, k.what, rounded(rate), k.y, k.y, k.y, k.n)
 
 
 def shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
@@ -166,7 +167,7 @@ def _plates(table: Table, some: Sequence[Curve], name: str, caption: str) -> lis
             if data is not None:
                 low = " The first steps lie below." if data.parts[0].bottom is not None else ""
                 said = "As scheduled." if what == RATE else caption
-                group = f"{human(what)} against {human(RATE)}" if against else human(what)
+                group = capital(human(what)) + (f" against {human(RATE)}" if against else "")
                 files = file_name(name, *(() if against else (what,)), panel)
                 out.append(Plate(group, files, panel_name(table, panel), said + low, data))
     return out

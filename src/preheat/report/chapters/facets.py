@@ -36,8 +36,7 @@ def facets(
     """
     labels = table.conditions.labels
     here = [c for c in labels if any(k.condition == c for k in some)] or sorted({k.condition for k in some})
-    if len(here) > MOST:
-        here = [here[round(i * (len(here) - 1) / (MOST - 1))] for i in range(MOST)]
+    here = even(here, MOST)
     log = scale(some) if log is None else log
     parts = []
     for condition in here:
@@ -48,6 +47,16 @@ def facets(
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
     low = _bottom(parts) if x == PROGRESS else None
     return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
+
+
+def even(some: Sequence[str], most: int) -> list[str]:
+    """At most `most` of them, the first and the last among them, evenly spread.
+
+    >>> even("abcdefg", 3), even("ab", 3)
+    (['a', 'd', 'g'], ['a', 'b'])
+    """
+    n = len(some)
+    return list(some) if n <= most else [some[round(i * (n - 1) / (most - 1))] for i in range(most)]
 
 
 def _bottom(parts: Sequence[Lines]) -> float | None:
@@ -97,7 +106,7 @@ def line(table: Table, k: Curve, more: str = "", *, percent: bool = True) -> Lin
     """A curve in the unit of its axes. more: what the legend says beside the treatment."""
     s, whole = Units.of(k.what).scale, 100 if percent else 1
     y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
-    band = () if k.n == 1 and k.lo == k.hi else (lo, hi)
+    band = () if k.lo == k.hi else (lo, hi)
     return Line(
         k.treatment + more, series(table, k.treatment), tuple(whole * v for v in finite(k.x)), y, *band
     )

@@ -3,6 +3,7 @@ steps."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,21 +11,22 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.curves import ERROR, Curve, Points, chosen, probed_curve, progress
-from preheat.analysis.naming import panel_name, treatment_name
+from preheat.analysis.naming import panel_name, row_label, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import human
+from preheat.analysis.words import capital, count, human
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Seen, Shown
-from preheat.report.chapters.facets import PROGRESS, facets
+from preheat.report.chapters.facets import PROGRESS, even, facets
 from preheat.report.drawing.shapes import Mesh
 from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import across, rounded
 
-MOST_MAPS = 12
+MOST_MAPS = 4
 MOST_STEPS = 48
+BAND = "Mean over seeds; band: one standard deviation, or the estimate's standard error."
 
 
 @dataclass(frozen=True)
@@ -102,23 +104,14 @@ class Probes(Chapter):
             for panel in dict.fromkeys(c.panel for c in found.probes):
                 mine = [c for c in found.probes if c.what == what and c.panel == panel]
                 if mine and (data := facets(table, mine)) is not None:
-                    band = "Mean over seeds; band: one standard deviation, or the estimate's standard error."
-                    plates.append(
-                        Plate(
-                            human(what), file_name("probe", what, panel), panel_name(table, panel), band, data
-                        )
-                    )
-        maps: dict[tuple[str, ...], list[LayerCurve]] = {}
+                    names = file_name("probe", what, panel), panel_name(table, panel)
+                    plates.append(Plate(capital(human(what)), *names, BAND, data))
+        groups: dict[tuple[str, str], list[LayerCurve]] = {}
         for k in found.layers:
-            maps.setdefault((k.panel, k.condition, k.treatment, k.what), []).append(k)
-        plates += [_map(table, some) for some in list(maps.values())[:: -(-len(maps) // MOST_MAPS) or 1]]
-        more = (
-            f" Of {len(maps)} maps {MOST_MAPS} at most are drawn; the tables have all."
-            if len(maps) > MOST_MAPS
-            else ""
-        )
+            groups.setdefault((k.what, k.panel), []).append(k)
+        plates += [_maps(table, some) for some in groups.values()]
         return Shown(
-            "What the probes measured", f"At the chosen settings.{more}", plates=tuple(plates), short="Probes"
+            "What the probes measured", "At the chosen settings.", plates=tuple(plates), short="Probes"
         )
 
 
@@ -130,15 +123,29 @@ def _layers(labels: tuple[str, str, str], name: str, some: list[Mapping[str, Poi
     return out
 
 
-def _map(table: Table, some: Sequence[LayerCurve]) -> Plate:
-    """A row for each layer over the x of the longest; at most MOST_STEPS columns."""
-    m = max(some, key=lambda k: len(k.x))
-    x = np.array(m.x)[:: -(-len(m.x) // MOST_STEPS)]
-    values = tuple(tuple(np.interp(x, k.x, k.y, right=np.nan).tolist()) for k in some)
-    names = panel_name(table, m.panel), m.condition, treatment_name(table, m.treatment)
+def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
+    """Maps of a panel's treatments at its first condition: a row for each layer, at most MOST_STEPS columns."""
+    condition, what, panel = some[0].condition, human(some[0].what), some[0].panel
+    mine = [k for k in some if k.condition == condition]
+    treatments = even(list(dict.fromkeys(k.treatment for k in mine)), MOST_MAPS)
+    layers = tuple(dict.fromkeys(k.layer for k in mine))
+    longest = max(mine, key=lambda k: len(k.x)).x
+    x = np.array(longest)[:: -(-len(longest) // MOST_STEPS)]
+    at = {(k.treatment, k.layer): tuple(np.interp(x, k.x, k.y, right=np.nan).tolist()) for k in mine}
+    none = (math.nan,) * len(x)
+    parts = tuple((treatment_name(table, t), tuple(at.get((t, k), none) for k in layers)) for t in treatments)
+    log = min(v for k in mine for v in k.y) >= 0
+    n, where = max(k.n for k in mine), f"{row_label(table)}: {condition}. " if condition else ""
     caption = (
-        f"Mean over {m.n} seeds; colours on a log scale." if m.n > 1 else "One seed; colours on a log scale."
+        f"{where}{'Mean over seeds' if n > 1 else 'One seed'}{'; colours on a log scale' if log else ''}."
     )
-    data = Mesh(tuple(100 * x), tuple(k.layer for k in some), values, PROGRESS, "", human(m.what))
-    name = file_name("layers", m.what, m.panel, m.condition, m.treatment)
-    return Plate(f"{human(m.what)} by layer", name, ", ".join(t for t in names if t), caption, data)
+    more = len({(k.condition, k.treatment) for k in some}) - len(treatments)
+    caption += f" The tables have {count(more, 'more setting')}." if more else ""
+    data = Mesh(tuple(100 * x), layers, parts, PROGRESS, "", what, log)
+    return Plate(
+        f"{capital(what)} by layer",
+        file_name("layers", some[0].what, panel),
+        panel_name(table, panel),
+        caption,
+        data,
+    )

@@ -9,10 +9,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from preheat.analysis.words import TIMES, folded, plain, short
-from preheat.report.drawing.grids import WIDTH, draw_heat, draw_matrix, draw_mesh, tall
+from preheat.report.drawing.grids import WIDTH, draw_heat, draw_matrix, draw_mesh, log_marks, tall
 from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, new_figure, series
 
@@ -58,6 +58,7 @@ def draw_lines(data: Lines) -> Figure:
     figure = new_figure(WIDTH, 3.5)
     axes = figure.subplots()
     _lines(axes, data)
+    _marks(axes, data, most=6)
     axes.set_xlabel(data.x_label)
     axes.set_ylabel(data.y_label)
     _legend(figure, [(line.name, line.index) for line in data.lines], markers=data.markers)
@@ -74,6 +75,7 @@ def draw_facets(data: Facets) -> Figure:
     for place, part in zip(grid.flat, data.parts, strict=False):
         _lines(place, part)
         place.set_title(short(part.title, 30), fontsize=9.5)
+    _marks(grid[0][0], data.parts[0], most=4)
     for place in grid.flat[n:]:
         place.set_visible(False)
     if n % columns:
@@ -102,18 +104,24 @@ def _lines(axes: Axes, data: Lines) -> None:
             axes.fill_between(line.x, lo, line.hi, color=colour, alpha=0.13, linewidth=0)
     if "y" in data.log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
     if "x" in data.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
     if data.bottom is not None:
         axes.set_ylim(bottom=data.bottom)
     if data.ticks:
         _ticks(axes, data.ticks)
         if "y" not in data.log:
             axes.set_ylim(-4, 104)
+
+
+def _marks(axes: Axes, data: Lines, *, most: int) -> None:
+    """Round numbers on log axes, at most `most` a side, after all is drawn; a single x is marked as it is."""
+    if "y" in data.log:
+        log_marks(axes.yaxis, axes.get_ylim(), most=most)
+    if "x" in data.log and not data.ticks:
+        log_marks(axes.xaxis, axes.get_xlim(), most=most)
+    if len(at := {x for line in data.lines for x in line.x}) == 1:
+        axes.set_xticks([*at])
 
 
 def _ticks(axes: Axes, ticks: Sequence[float]) -> None:

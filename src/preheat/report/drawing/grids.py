@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+import math
+from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from preheat.analysis.words import folded, plain, short
 from preheat.report.drawing.shapes import Heat, Matrix, Mesh
@@ -21,6 +24,7 @@ from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
 
 WIDTH = 4.9
 COLOURS = "cividis"
+MOST_NAMES = 36  # of a mesh's rows; of more every second or third has its name
 LEVELS = 24  # of a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
 
 
@@ -115,36 +119,68 @@ def draw_matrix(data: Matrix) -> Figure:
 
 
 def draw_mesh(data: Mesh) -> Figure:
-    """A row for each layer, a column for each x; colours on a log scale where all values are above 0."""
-    values = np.array(data.values)
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    high = high if high > low else low + 1
-    norm = LogNorm(low, high) if low > 0 else Normalize(low, high)
-    cmap = matplotlib.colormaps[COLOURS].resampled(LEVELS)
-    figure = new_figure(WIDTH + 1, max(1.9, 1.1 + 0.17 * len(data.rows)))
-    axes = figure.subplots()
-    x = np.array(data.x)
-    edges = np.concatenate(
-        [x[:1], (x[1:] + x[:-1]) / 2, x[-1:] + max(float(np.diff(x).max(initial=0.0)), 1e-9)]
+    """Maps side by side: a row for each layer, a column for each x, one scale of colours."""
+    values = np.array([v for _, rows in data.parts for row in rows for v in row])
+    known = values[np.isfinite(values) & ((values > 0) | (not data.log))]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.1, 1.0)
+    low, high = (low, high) if high > low else (0.9 * low, 1.1 * low or 1.0)
+    norm = LogNorm(max(low, 1e-6 * high), high, clip=True) if data.log else Normalize(low, high, clip=True)
+    colours = matplotlib.colormaps[COLOURS].resampled(LEVELS)
+    n, shown = len(data.parts), min(len(data.rows), MOST_NAMES)
+    figure = new_figure(WIDTH - 1.7 + 1.7 * n + 0.2 * (n > 1), max(2.0, 1.2 + 0.17 * shown))
+    grid = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, rows) in zip(grid, data.parts, strict=True):
+        _cells(
+            axes,
+            data.x,
+            [[int(norm(v) * LEVELS) if math.isfinite(v) else -1 for v in row] for row in rows],
+            colours,
+        )
+        axes.set_title(short(title, 30), fontsize=9.5)
+        axes.grid(False)
+    grid[0].set_ylim(len(data.rows) - 0.5, -0.5)
+    every = -(-len(data.rows) // MOST_NAMES)
+    grid[0].set_yticks(
+        range(0, len(data.rows), every), [short(r, 28) for r in data.rows[::every]], fontsize=7
     )
-    for i, row in enumerate(values):
-        levels = [int(norm(v) * LEVELS) if np.isfinite(v) else -1 for v in row]
-        for level, some in groupby(range(len(row)), key=levels.__getitem__):
-            if level >= 0:
-                run = list(some)
-                left, right = edges[run[0]], edges[run[-1] + 1]
-                colour = cmap(min(level, LEVELS - 1))
-                axes.add_patch(Rectangle((left, i - 0.5), right - left, 1.0, color=colour, linewidth=0))
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(len(data.rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(data.rows)), [short(r, 28) for r in data.rows], fontsize=7)
-    axes.set_xlabel(data.x_label)
-    axes.set_ylabel(data.row_label)
-    axes.grid(False)
-    bar = figure.colorbar(ScalarMappable(norm, cmap), ax=axes, aspect=26, pad=0.03)
+    grid[0].set_ylabel(data.row_label)
+    figure.supxlabel(data.x_label, fontsize=10)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=grid, aspect=26, pad=0.03)
     bar.set_label(data.bar_label)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    if data.log:
+        log_marks(bar.ax.yaxis, (norm.vmin, norm.vmax), most=5)
     bar.ax.grid(False)
     return figure
+
+
+def _cells(axes: Axes, x: Sequence[float], levels: Sequence[Sequence[int]], colours: Any) -> None:
+    """One map; neighbours of one level are one rectangle."""
+    middles = [(a + b) / 2 for a, b in pairwise(x)]
+    edges = [x[0], *middles, x[-1] + max((b - a for a, b in pairwise(x)), default=1.0)]
+    shapes, fills = [], []
+    for i, row in enumerate(levels):
+        at = 0
+        for level, some in groupby(row):
+            left, at = at, at + len(list(some))
+            if level >= 0:
+                a, b = edges[left], edges[at]
+                shapes.append([(a, i - 0.5), (b, i - 0.5), (b, i + 0.5), (a, i + 0.5)])
+                fills.append(colours(min(level, LEVELS - 1)))
+    axes.add_collection(PolyCollection(shapes, facecolors=fills, linewidths=0))
+    axes.set_xlim(edges[0], edges[-1])
+
+
+def log_marks(axis: Axis, ends: tuple[float, float], *, most: int) -> None:
+    """Mark a log axis at round numbers: 1, 2 and 5 of each decade, fewer where these are more than `most`."""
+    low, high = sorted(ends)
+    decades = [10.0**k for k in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for digits in ((1, 2, 5), (1, 3), (1,)):
+        marks = [m for d in decades for k in digits if low <= (m := k * d) <= high]
+        if len(marks) <= most:
+            break
+    marks = marks[:: -(-len(marks) // most) or 1]
+    if len(marks) < 2:
+        marks = [v for v in MaxNLocator(most).tick_values(low, high) if low <= v <= high]
+    axis.set_major_locator(FixedLocator(marks))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_locator(NullLocator())

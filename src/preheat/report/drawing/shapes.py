@@ -1,6 +1,6 @@
 """What a figure shows, as data: six kinds are enough for the whole report.
 
-Lines, small multiples of lines, dots with intervals, a heat map, a matrix of members, and a mesh. All numbers
+Lines, small multiples of lines, dots with intervals, a heat map, a matrix of members, and meshes. All numbers
 are already in the unit that the axis names.
 """
 
@@ -122,14 +122,18 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Values by row and x, such as a norm by layer and step; NaN where there is none."""
+    """Maps side by side with one scale of colours: (title, values by row and x) each, NaN where there is none.
+
+    log: the colours are on a log scale.
+    """
 
     x: Numbers
     rows: tuple[str, ...]
-    values: tuple[Numbers, ...]
+    parts: tuple[tuple[str, tuple[Numbers, ...]], ...]
     x_label: str
     row_label: str
     bar_label: str
+    log: bool = False
 
 
 Data = Lines | Facets | Dots | Heat | Matrix | Mesh

@@ -157,7 +157,7 @@ def inline_svg(drawing: str, *, name: str, label: str) -> str:
     head = f'<svg role="img" aria-label="{label}" {view[0]} style="min-width: {float(view[1]):.0f}px">'
     body = re.sub(r"<svg[^>]*>", lambda _: head, body, count=1)
     body = re.sub(r"<!--.*?-->", "", body, flags=re.S)
-    body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(?<=\.\d{2})\d+", "", m[0]), body)
+    body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(?<=\.\d)\d+", "", m[0]), body)
     return re.sub(r">\s+<", "><", re.sub(r"[ \t]*\n[ \t]*", " ", body))
 
 
