@@ -97,7 +97,7 @@ class ScheduleLR(LRScheduler):
         shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
         self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))
-        self.last_epoch = update_number(last_epoch, "last_epoch", -1) + 1
+        self.last_epoch = update_number(last_epoch, "last_epoch", least=-1) + 1
         self._bind()
         if self.last_epoch:
             self._settle(self.last_epoch, self._course)
@@ -218,7 +218,7 @@ class ScheduleLR(LRScheduler):
         """What moves beside the rate, as it is now."""
         return dict(self._course.moving)
 
-    def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
+    def extend(self, total: int, at: int | None = None, *, how: str = "continue", **options: Any) -> None:
         """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
 
         A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
@@ -229,7 +229,7 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._go(self.last_epoch)
 
-    def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
+    def assign(self, group: int, schedule: Any = None, *, peak: float | None = None) -> None:
         """Give one group, also one just added, another schedule or peak from here on; its rate is written."""
         self._grow(schedule)
         i = range(len(self.base_lrs))[group]
@@ -278,8 +278,7 @@ class ScheduleLR(LRScheduler):
         """Match peaks and schedules to the groups that the optimizer has now."""
         groups, n = self.optimizer.param_groups, len(self.base_lrs)
         if len(groups) < n:
-            got = f"{len(groups)} of {n}"
-            raise UserError(f"groups may be added, not removed, got {got}: build a new ScheduleLR")
+            raise UserError(f"groups may be added, not removed, got {len(groups)} of {n}: build a new one")
         self._grow()
         separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self._course.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):

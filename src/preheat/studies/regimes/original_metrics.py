@@ -137,7 +137,7 @@ def warmup_steps(run: Run, size: Span) -> float:
             f"the original's files say how long a run warms up, which schedule {data.get('name')!r} of run "
             f"{run.id} does not: write the study's report instead, with preheat report"
         )
-    return length(data["warmup"]).resolve(size.total, size.per_epoch, Sizes(samples=float(run.batch_size)))
+    return length(data["warmup"]).resolve(size.total, size.per_epoch, sizes=Sizes(float(run.batch_size)))
 
 
 def per_class(run: Run, classes: int | None) -> Value:
