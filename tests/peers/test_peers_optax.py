@@ -143,7 +143,9 @@ def test_the_same_table(n, name, arguments, double):
     kept(made)
 
 
-@pytest.mark.parametrize(("n", "name", "arguments"), **cases(lambda n: shapes(n) if n == 100 else []))
+@pytest.mark.parametrize(
+    ("n", "name", "arguments"), **cases(lambda n: shapes(n) if n == 100 else [], alone=False)
+)
 def test_optax_as_it_comes_differs_by_its_float32(n, name, arguments):
     made = from_optax(name, **arguments)
     given = {k: v for k, v in arguments.items() if k != "total"}

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import sampled
 
 import preheat.schedules
 from preheat.cli import main as cli
@@ -111,8 +112,8 @@ def python(option: Option, value: Any) -> Any:
 
 
 def cases(name: str) -> list[dict[str, int]]:
-    """Positions of controls: each option through its range by itself, every two sliders at their ends, all of
-    them, at random."""
+    """Positions of controls: each option through its range by itself, two sliders at their ends, all of them,
+    at random."""
     found = options(SCHEDULES[name])
     dice = random.Random(name)
     out: list[dict[str, int]] = [{}]
@@ -125,10 +126,12 @@ def cases(name: str) -> list[dict[str, int]]:
     ends = [
         [(o.name, i) for i in (0, len(o.values) - 1)] for o in found if o.kind in ("share", "runs", "number")
     ]
-    out += [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
+    pairs = [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
+    out += dice.sample(pairs, sampled(len(pairs)))
     out += [dict(end) for end in zip(*ends, strict=True)]
     return out + [
-        {o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6} for _ in range(25)
+        {o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6}
+        for _ in range(sampled(25))
     ]
 
 
