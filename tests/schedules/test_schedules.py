@@ -303,6 +303,7 @@ def test_lengths_of_every_kind_mean_the_same():
 
 
 def test_importing_schedules_loads_nothing_heavy():
-    code = "import sys, preheat.schedules; print([m for m in ('torch', 'scipy', 'matplotlib', 'pydantic') if m in sys.modules])"
+    heavy = ("torch", "scipy", "matplotlib", "pydantic")
+    code = f"import sys, preheat.schedules; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
