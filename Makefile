@@ -1,12 +1,13 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
 
-.PHONY: help setup demo test test-fast check bench pictures clean
+.PHONY: help setup demo test test-fast test-all check bench pictures clean
 
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
 	@echo "make test       set up, then run all tests"
 	@echo "make test-fast  those that take less than a minute each"
+	@echo "make test-all   all tests, with every case of laws and comparisons"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
 	@echo "make pictures   the documentation's pictures, drawn again"
@@ -24,6 +25,11 @@ test:
 test-fast:
 	@$(PYTHON) tools/setup_venv.py dev
 	@.venv/bin/python -m pytest -m "not slow"
+
+# every case of the laws and of the comparisons with other libraries, of which `make test` looks at some
+test-all:
+	@$(PYTHON) tools/setup_venv.py dev
+	@PREHEAT_ALL_CASES=1 .venv/bin/python -m pytest
 
 check:
 	@$(PYTHON) tools/setup_venv.py dev
