@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from preheat.adapters.conversions.arguments import Conversion, convert, library, takes, whole_number
-from preheat.adapters.conversions.rates import shortened
+from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
+from preheat.adapters.conversions.checks import whole_number
+from preheat.adapters.conversions.joining import shortened
 from preheat.adapters.conversions.timm_classes import (
     COMMON,
     TIMM_CLASSES,
