@@ -64,8 +64,7 @@ def between(value: Any) -> Between:
     if not isinstance(value, Mapping) or not set(known) <= set(value):
         raise UserError(
             "a hyperparameter that moves is Between(schedule, at_zero, at_peak) or its fields, got "
-            f"{value!r}: "
-            "write {schedule: cosine, at_zero: 0.95, at_peak: 0.85}"
+            f"{value!r}: write {{schedule: cosine, at_zero: 0.95, at_peak: 0.85}}"
         )
     for key in value:
         if key not in known:
@@ -80,12 +79,9 @@ def as_schedule(value: Any) -> Schedule:
         one = as_spec(value, "schedule")
         return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
     if isinstance(value, type):
-        raise UserError(
-            f"schedule must be a schedule, not its class, got {value.__name__}: write {value.__name__}()"
-        )
+        name = value.__name__
+        raise UserError(f"schedule must be a schedule, not its class, got {name}: write {name}()")
     if not hasattr(value, "resolve") or not hasattr(value, "json"):
-        raise UserError(
-            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or "
-            "cosine(warmup=0.05)"
-        )
+        write = "write 'cosine' or cosine(warmup=0.05)"
+        raise UserError(f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: {write}")
     return value  # type: ignore[no-any-return]
