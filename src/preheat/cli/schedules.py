@@ -138,8 +138,8 @@ def schedule_spec(word: str) -> Spec:
     name, colon, text = word.partition(":")
     if name in RECIPES.split():
         raise UserError(
-            f"a command line takes registered schedules and files, got {name!r}, a function of Python: "
-            "save the .json() of the schedule that it gives as mine.json and write @mine.json"
+            f"a command line takes registered schedules and files, got {name!r}, a function of Python: save "
+            "the .json() of the schedule that it gives as mine.json and write @mine.json"
         )
     return Spec(SCHEDULES.check(name), _options(word, text) if colon else {})
 

@@ -169,9 +169,9 @@ class Store:
                 if other.status.outcome == head.status.outcome and _problem(other) is None:
                     return _trace(other, only)
             raise UserError(
-                f"a stored trace must match its checksums; that of run {head.id} does not "
-                f"({error} in {head.place.traces}): train the run again with the command that did; its new "
-                "record will be read"
+                f"a stored trace must match its checksums; that of run {head.id} does not ({error} in "
+                f"{head.place.traces}): train the run again with the command that did; its new record will "
+                "be read"
             ) from error
 
     def _find(self, run_id: str) -> Head:
@@ -250,8 +250,7 @@ def _check_format(path: Path) -> None:
     if version > FORMAT:
         raise UserError(
             f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format "
-            f"{version}: "
-            "install a newer preheat, or name another folder"
+            f"{version}: install a newer preheat, or name another folder"
         )
 
 
