@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, one for each core
 
 from cases import ALL_CASES
 
-SAMPLED = ("tests/peers/", "tests/schedules/")  # cases are products: peers by lengths by samplings
+SAMPLED = ("tests/peers/test_peers_", "tests/schedules/test_schedules.py")  # peers by names by lengths; names by options
 
 
 def pytest_collection_modifyitems(config, items):
@@ -21,13 +22,19 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _each_kind_once(items):
-    """Of a test with several parameters the cases that hold a value of one of them for the first time."""
+    """Of a test's many cases those in which a word of the case's name is new: a schedule, a length, an option's value."""
     kept, seen = set(), set()
     for item in items:
-        spec = getattr(item, "callspec", None)
-        kinds = {(item.function, *pair) for pair in spec.indices.items()} if spec else set()
-        product = len(kinds) > 1 and item.nodeid.startswith(SAMPLED)
-        if not product or not kinds <= seen:
+        words = {(item.function, word) for word in _words(item)}
+        if not words or not item.nodeid.startswith(SAMPLED) or not words <= seen:
             kept.add(item)
-            seen |= kinds
+            seen |= words
     return kept
+
+
+def _words(item):
+    """`one_cycle`, `rise 20%` of test[one_cycle-{"rise": "20%"}]; a number at the end only counts the cases."""
+    case = item.callspec.id if hasattr(item, "callspec") else ""
+    options = re.findall(r'"(\w+)": ("[^"]*"|\[[^]]*\]|[^,}]+)', case)
+    plain = re.sub(r"-?(\{.*\}|\d+)$", "", case)
+    return {*(" ".join(pair) for pair in options), *filter(None, plain.split("-"))}
