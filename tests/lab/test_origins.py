@@ -47,7 +47,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREHEAT_DATA", "nowhere")
     for seed, name in enumerate(("one", "two")):
-        file, content = imitation("pathmnist", 3, seed)
+        file, content = imitation("pathmnist", 3, seed=seed)
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_bytes(content)
 

@@ -96,7 +96,7 @@ class ScheduleLR(LRScheduler):
         shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
         self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))
-        self.last_epoch = update_number(last_epoch, "last_epoch", -1) + 1
+        self.last_epoch = update_number(last_epoch, "last_epoch", least=-1) + 1
         self._bind()
         if self.last_epoch:
             self._settle(self.last_epoch, self._course)
@@ -217,7 +217,7 @@ class ScheduleLR(LRScheduler):
         """What moves beside the rate, as it is now."""
         return dict(self._course.moving)
 
-    def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
+    def extend(self, total: int, at: int | None = None, *, how: str = "continue", **options: Any) -> None:
         """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
 
         A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
@@ -228,7 +228,7 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._go(self.last_epoch)
 
-    def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
+    def assign(self, group: int, schedule: Any = None, *, peak: float | None = None) -> None:
         """Give one group, also one just added, another schedule or peak from here on; its rate is written."""
         self._grow(schedule)
         i = range(len(self.base_lrs))[group]
