@@ -143,7 +143,9 @@ def _cyclic(a: Any) -> Recipe:
     top = up if gamma == 1 else min(up, -1 / math.log(gamma))
     share = (top / up) * gamma**top
     total, cycle = asked_total(a, int(up)), 0.5 if a.mode == "triangular2" else 1.0
-    swing = triangular(rise=int(up), fall=int(down), cycle_mult=cycle, step_mult=gamma, at="left")
+    swing = triangular(
+        rise=steps(int(up)), fall=steps(int(down)), cycle_mult=cycle, step_mult=gamma, at="left"
+    )
     peak = low + (high - low) * share
     made = STEPS.made(replace(swing, base=rate(low) if low else 0.0), peak, total)
     return _moving(a, made, swing, share)
