@@ -195,12 +195,10 @@ def _roles(
     free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
-        _raise(
-            [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
-        )
-    treatment = data.get("treatment") or (
-        "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
-    )
+        bare = "varies nothing but nuisances -- give one scientific path two values or more"
+        _raise([Fault(("grid",), bare)])
+    usual = "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    treatment = data.get("treatment") or usual
     levels = {
         p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
         for p in (*scientific, *nuisance)
