@@ -220,8 +220,8 @@ class ScheduleLR(LRScheduler):
     def extend(self, total: int, at: int | None = None, *, how: str = "continue", **options: Any) -> None:
         """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
 
-        A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build with
-        its `schedule` and `total`, or extend at the same update before loading.
+        A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
+        with its `schedule` and `total`, or extend at the same update before loading.
         """
         place = extension(at, self.last_epoch, total)
         self._course = self._course.extended(self.base_lrs, total, at=place, how=how, **options)
