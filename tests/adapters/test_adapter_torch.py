@@ -804,7 +804,7 @@ def test_an_extended_run_is_built_again_from_what_was_saved_beside_its_state():
                 lambda o, kw=built, **more: ScheduleLR(o, **kw, **more),
                 lambda: optimizer(1e-2, 1e-1),
             )
-            end = next(end for end in (40, 120, 150) if k < end)
+            end = next((end for end in (40, 120) if k < end), 150)
             for row in table[k:end]:
                 want = row if order is not without_the_optimizers_state else [row[0], (row[1][0], 0)]
                 assert [(g["lr"], g["momentum"]) for g in opt.param_groups] == want

@@ -37,7 +37,7 @@ class Made(NamedTuple):
     load: Callable[[str], Record]
 
     def report(self, *chapters: Any) -> Report:
-        return report(self.results, self.load, chapters)
+        return report(self.results, self.load, chapters=chapters)
 
 
 def study(**changes: Any) -> Study:
@@ -82,7 +82,8 @@ def _row(noise: random.Random, axes: Mapping[str, Any], seed: int, run_id: str) 
 
 @cache
 def full(panels: tuple[str, ...] = PANELS, conditions: tuple[int, ...] = CONDITIONS) -> Made:
-    """By default two panels, five sizes, five warmups, seven rates, six seeds: 2,100 runs, ten are missing."""
+    """By default two panels, five sizes, five warmups, seven rates, six seeds: 2,100 runs, ten are
+    missing."""
     noise, rows = random.Random(1), []
     for panel in panels:
         for size in conditions:

@@ -27,7 +27,8 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec
 from preheat.store import blobs, segment
 from preheat.store.blobs import read_json, write_atomic, write_json
-from preheat.store.store import Store, exists
+from preheat.store.folder import exists
+from preheat.store.store import Store
 from preheat.store.trace import decode, encode
 
 STEPS = array("q", range(50))
@@ -430,13 +431,7 @@ def test_any_flipped_byte_of_a_line_costs_at_most_what_it_touches(tmp_path: Path
     for at in [*range(ends[0] + 1, ends[1], 7), ends[1], ends[2]]:
         flip(path, at)
         fresh = Store.open(tmp_path)
-        lost = (
-            {run_of(1).id}
-            if at < ends[1]
-            else {run_of(1).id, run_of(2).id}
-            if at == ends[1]
-            else {run_of(2).id}
-        )
+        lost = {run_of(seed).id for seed, hit in ((1, at <= ends[1]), (2, at >= ends[1])) if hit}
         assert {run_of(seed).id for seed in range(3)} - fresh.ids() == lost, at
         damage = fresh.damage()
         assert damage and any(d.at <= at < d.at + d.size for d in damage)

@@ -22,7 +22,7 @@ from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.core.study import Study
 from preheat.studyfiles.reader import Document, read_run, read_study, study_schema
-from preheat.studyfiles.syntax import PARSERS, Lines
+from preheat.studyfiles.syntax import PARSERS, LineMap
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = "fixed: {schedule: cosine, length: 10ep}\ngrid:\n  - product: {schedule.warmup: [0, 2ep], peak_lr: [0.01, 0.1]}\n"
@@ -41,8 +41,8 @@ def told(path: Path, read: Any = read_study) -> list[str]:
     return str(caught.value).replace(f"{path.parent}/", "").splitlines()
 
 
-def parsed(text: str, ending: str) -> tuple[Any, Lines]:
-    lines = Lines()
+def parsed(text: str, ending: str) -> tuple[Any, LineMap]:
+    lines = LineMap()
     return PARSERS[ending](text, lines), lines
 
 
@@ -196,7 +196,7 @@ def test_what_yaml_1_1_would_misread(tmp_path: Path) -> None:
 
 
 # Lines
-# ---------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 _DATA = st.recursive(
     st.none()
@@ -212,7 +212,8 @@ _DATA = st.recursive(
 
 
 def places(data: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    inside = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    items = data.items() if isinstance(data, dict) else ()
+    inside = enumerate(data) if isinstance(data, list) else items
     return [at, *(p for key, value in inside for p in places(value, (*at, key)))]
 
 

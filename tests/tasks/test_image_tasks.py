@@ -19,7 +19,7 @@ from preheat.engine import checkpoint
 from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
-from preheat.tasks import files, images
+from preheat.tasks import files, pools
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
 from preheat.tasks.formats import Arrays
 from preheat.tasks.imitation import imitation
@@ -32,10 +32,10 @@ FRESH = count()
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch):
     """Evaluations are not what is tested here."""
-    monkeypatch.setattr(images, "RANDOM_ROWS", 8)
-    images._random.cache_clear()
+    monkeypatch.setattr(pools, "RANDOM_ROWS", 8)
+    pools.random_sets.cache_clear()
     yield
-    images._random.cache_clear()
+    pools.random_sets.cache_clear()
 
 
 def task(name="cifar10", **options):
@@ -401,7 +401,7 @@ def test_files_that_change_are_read_anew(tmp_path, monkeypatch):
     """Rewritten, or in another folder, in one process: data, sizes and what a record says of them follow."""
 
     def write(folder, seed, per_class=3):
-        file, content = imitation("pathmnist", per_class, seed)
+        file, content = imitation("pathmnist", per_class, seed=seed)
         folder.mkdir(exist_ok=True)
         (folder / file).write_bytes(content)
         monkeypatch.setenv("PREHEAT_DATA", str(folder))

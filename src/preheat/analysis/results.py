@@ -15,7 +15,7 @@ Outcome = Literal["done", "diverged", "failed", "missing"]
 Index = Sequence[tuple[Mapping[str, Any], int, str]]
 
 
-class Head(Protocol):
+class RecordHead(Protocol):
     """The part of a record that is read at once: no trace."""
 
     @property
@@ -54,7 +54,7 @@ class Results:
     rows: tuple[Row, ...]
 
 
-def collect(study: Study, index: Index, heads: Iterable[Head]) -> Results:
+def collect(study: Study, index: Index, heads: Iterable[RecordHead]) -> Results:
     """The rows of `index` ((axes, seed, run id) of every planned run) with what `heads` say of them."""
     wanted = {run_id for _, _, run_id in index}
     known = {h.id: h for h in heads if h.id in wanted}
@@ -63,7 +63,7 @@ def collect(study: Study, index: Index, heads: Iterable[Head]) -> Results:
     )
 
 
-def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row:
+def _row(axes: dict[str, Any], seed: int, run_id: str, head: RecordHead | None) -> Row:
     if head is None:
         return Row(run_id, axes, seed, "missing", None, {})
     step = head.status.step if head.status.outcome == "diverged" else None
@@ -81,8 +81,7 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"study.json must hold a study and its points, this one does not ({type(error).__name__}: "
-            f"{error}): "
-            "run the study's command again, which writes it anew and trains nothing twice"
+            f"{error}): run the study's command again, which writes it anew and trains nothing twice"
         ) from error
 
 

@@ -16,7 +16,7 @@ from preheat.core.between import Between, as_schedule, between
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, epochs, fraction, is_number, length
-from preheat.core.protocols import Factors, Schedule
+from preheat.core.protocols import ResolvedLike, Schedule
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import Spec, as_spec, build, complete
 
@@ -120,8 +120,7 @@ class Run:
         if self.batch_size > examples:
             raise UserError(
                 f"batch_size must be at most the number of training examples ({examples}), got "
-                f"{self.batch_size}: "
-                f"write batch_size={examples} or less"
+                f"{self.batch_size}: write batch_size={examples} or less"
             )
         return math.ceil(examples / self.batch_size)
 
@@ -141,11 +140,11 @@ class Run:
         return int(total)
 
     @cached_property
-    def factor(self) -> Factors:
+    def factor(self) -> ResolvedLike:
         """The schedule on this run: the factor of the peak rate at a step, or an array of steps."""
         return self.factor_over(self.total_steps, self.steps_per_epoch)
 
-    def factor_over(self, total: int, per_epoch: float | None) -> Factors:
+    def factor_over(self, total: int, per_epoch: float | None) -> ResolvedLike:
         """The same where a record tells the run's lengths: its task may not be installed, or may count
         differently by now."""
         return self.schedule.resolve(total, per_epoch, peak=self.peak_lr, samples=float(self.batch_size))
@@ -187,7 +186,7 @@ class StoredSchedule:
 
     spec: Spec
 
-    def resolve(self, total: int, per_epoch: float | None = None, **more: float | None) -> Factors:
+    def resolve(self, total: int, per_epoch: float | None = None, **more: float | None) -> ResolvedLike:
         """Always an error: what is missing."""
         try:
             built: Schedule = SCHEDULES.build(self.spec.name, self.spec.options)
@@ -213,7 +212,7 @@ def _also(value: Any, trusted: bool) -> dict[str, Between]:
     if not isinstance(value, Mapping):
         raise UserError(
             f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: "
-            f"...}}}}"
+            "...}}"
         )
     out = {}
     for name, one in value.items():

@@ -18,9 +18,11 @@ from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
 from preheat.lab.devices import offered, room
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
-from preheat.lab.workers import Event, Job, execute
+from preheat.lab.worker import Job
+from preheat.lab.workers import Event, execute
 from preheat.store.blobs import read_json, write_atomic
-from preheat.store.store import Store, exists
+from preheat.store.folder import exists
+from preheat.store.store import Store
 
 BUSY_SECONDS = 1.0
 
@@ -104,7 +106,7 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
-    todo = units(runs, lambda run: chosen[run.stack_key], done)
+    todo = units(runs, lambda run: chosen[run.stack_key], done=done)
     return Todo(study, points, done, todo, chosen, known)
 
 
@@ -151,9 +153,8 @@ def _check_metric(study: Study, runs: Sequence[Run]) -> None:
         if study.metric not in names:
             raise UserError(
                 f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} "
-                "does not measure: "
-                f"it measures {', '.join(names)}; write metric: {names[0]}, its goal: min or max, and its "
-                "margin"
+                f"does not measure: it measures {', '.join(names)}; write metric: {names[0]}, its goal: min "
+                "or max, and its margin"
             )
 
 

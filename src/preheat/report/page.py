@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain, count
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -15,6 +16,12 @@ from preheat.report.drawing.style import css_variables
 from preheat.report.plates import Drawn
 from preheat.report.report import Report
 from preheat.report.runs import flat_runs, run_table
+
+# the ids of the page itself
+OWN = (
+    *("answer", "sure", "limits", "runs", "provenance", "downloads", "theme", "filters", "find", "choices"),
+    *("shown", "pager", "back", "at", "next", "run-table", "run-data"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,11 @@ def _section(report: Report, i: int, drawn: Sequence[Drawn]) -> Section:
     chapter = report.chapters[i]
     shown = chapter.shown
     titles = dict.fromkeys(d.plate.group for d in drawn)
-    groups = tuple(Group(t, tuple(d for d in drawn if d.plate.group == t)) for t in titles)
-    place, title = words.slug(chapter.name), shown.title
-    return Section(place, title, shown.short or title, shown.lead, groups, shown.tables, shown.cards)
+    groups = tuple(Group(words.capital(t), tuple(d for d in drawn if d.plate.group == t)) for t in titles)
+    title = shown.title
+    return Section(
+        _places(report)[i], title, shown.short or title, shown.lead, groups, shown.tables, shown.cards
+    )
 
 
 def _tiles(report: Report) -> list[tuple[Tile, str]]:
@@ -97,8 +106,18 @@ def _tiles(report: Report) -> list[tuple[Tile, str]]:
     lost = words.listed(tuple(f"{n:,} {word}" for n, word in ends if n))
     ended = "run finished" if c.done == 1 else "runs finished"
     first = Tile(f"{c.done:,}", ended if lost == "none" else f"{ended}; {lost}")
-    own = [(tile, words.slug(chapter.name)) for chapter in report.chapters for tile in chapter.shown.tiles]
-    return [(first, "runs"), *own]
+    placed = zip(_places(report), report.chapters, strict=True)
+    return [(first, "runs"), *((tile, place) for place, chapter in placed for tile in chapter.shown.tiles)]
+
+
+def _places(report: Report) -> list[str]:
+    """An id of its own for each chapter, whatever the chapters are called."""
+    out: list[str] = []
+    for chapter in report.chapters:
+        name = words.slug(chapter.name)
+        tried = chain([name], (f"{name}-{n}" for n in count(2)))
+        out.append(next(place for place in tried if place not in (*OWN, *out)))
+    return out
 
 
 def _downloads(listing: Sequence[str]) -> dict[str, list[str]]:

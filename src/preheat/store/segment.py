@@ -78,7 +78,7 @@ class Head(NamedTuple):
         return [name for group in self.groups for name in group["series"]]
 
 
-class Segment(NamedTuple):
+class Contents(NamedTuple):
     """Whole records of a segment in the order of writing, what else is in its file of heads, and where whole
     lines end."""
 
@@ -101,7 +101,7 @@ def line_of(record: Record, at: int, size: int, groups: Groups) -> bytes:
     return body + _CRC + checksum(body).encode() + b'"}\n'
 
 
-def read_segment(heads: Path, start: int = 0) -> Segment:
+def read_segment(heads: Path, start: int = 0) -> Contents:
     """Every whole record of a segment from byte `start` on, the end of a line.
 
     Nothing in a file can make this raise, except that it can't be read.
@@ -113,7 +113,7 @@ def read_segment(heads: Path, start: int = 0) -> Segment:
             *lines, rest = file.read().split(b"\n")
         size = _size(traces)
     except FileNotFoundError:
-        return Segment([], [], 0)  # its writer took its only batch back
+        return Contents([], [], 0)  # its writer took its only batch back
     except OSError as error:
         raise explain("read records", heads, error) from error
     found: list[Head] = []
@@ -132,7 +132,7 @@ def read_segment(heads: Path, start: int = 0) -> Segment:
         at += len(line) + 1
     if rest:
         damage.append(Damage(heads, at, len(rest), UNFINISHED))
-    return Segment(found, damage, at)
+    return Contents(found, damage, at)
 
 
 def _size(path: Path) -> int:

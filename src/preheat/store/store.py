@@ -20,13 +20,11 @@ from typing import NamedTuple
 
 from preheat.core.errors import UserError, explain
 from preheat.core.record import Outcome, Record, Series
-from preheat.store.blobs import read_json, sweep, write_atomic, write_json
+from preheat.store.blobs import sweep, write_atomic, write_json
+from preheat.store.folder import FORMAT, KEY, check_format, exists, refuse_others
 from preheat.store.segment import UNFINISHED, Damage, Head, Writer, read_segment
 from preheat.store.trace import Corrupt, decode
 
-FORMAT = 1
-_KEY = "preheat-store"
-_OWN = ("format.json", "records", "checkpoints", "claims")
 _TRAINED: tuple[Outcome, ...] = ("done", "diverged")
 
 
@@ -71,9 +69,9 @@ class Store:
         if store.root.exists() and not store.root.is_dir():
             raise UserError(f"a results folder must be a folder, got the file {root}: name a folder")
         if create and not exists(store.root):
-            _refuse_others(store.root)
+            refuse_others(store.root)
         if exists(store.root):
-            _check_format(store.root / "format.json")
+            check_format(store.root / "format.json")
         elif not create:
             raise UserError(f"no results in {str(root)!r}: name the folder of a study that was run")
         if create:
@@ -85,7 +83,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not exists(self.root):
-                write_json(self.root / "format.json", {_KEY: FORMAT})
+                write_json(self.root / "format.json", {KEY: FORMAT})
             for folder in (self.records, self.checkpoints):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -134,6 +132,7 @@ class Store:
         self,
         outcomes: Collection[Outcome] = _TRAINED,
         check: bool = False,
+        *,
         among: Iterable[str] | None = None,
     ) -> set[str]:
         """The runs whose record has one of these outcomes.
@@ -169,9 +168,9 @@ class Store:
                 if other.status.outcome == head.status.outcome and _problem(other) is None:
                     return _trace(other, only)
             raise UserError(
-                f"a stored trace must match its checksums; that of run {head.id} does not "
-                f"({error} in {head.place.traces}): train the run again with the command that did; its new "
-                "record will be read"
+                f"a stored trace must match its checksums; that of run {head.id} does not ({error} in "
+                f"{head.place.traces}): train the run again with the command that did; its new record will "
+                "be read"
             ) from error
 
     def _find(self, run_id: str) -> Head:
@@ -237,43 +236,6 @@ class Store:
                 known.sort(key=_begun)
 
 
-def exists(root: str | Path) -> bool:
-    """Whether `root` holds a store, of whatever version."""
-    return (Path(root) / "format.json").is_file()
-
-
-def _check_format(path: Path) -> None:
-    data = read_json(path)
-    version = data.get(_KEY) if isinstance(data, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise UserError(f'{path} must be {{"{_KEY}": {FORMAT}}}, got {data!r}: name another folder')
-    if version > FORMAT:
-        raise UserError(
-            f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format "
-            f"{version}: "
-            "install a newer preheat, or name another folder"
-        )
-
-
-def _refuse_others(root: Path) -> None:
-    """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a
-    store."""
-    try:
-        names = (
-            sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".")
-            if root.exists()
-            else []
-        )
-    except OSError as error:
-        raise explain("keep results", root, error) from error
-    if names and not exists(root):
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        raise UserError(
-            f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another "
-            "folder"
-        )
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Many small objects are about to be made, none of them garbage: looking for some doubles the time."""
@@ -297,7 +259,7 @@ def _winner(heads: list[Head]) -> Head:
 
 def _trace(head: Head, only: Collection[str] | None) -> dict[str, Series]:
     if not head.place.size:
-        return decode(head.groups, lambda at, size: b"", only)
+        return decode(head.groups, lambda at, size: b"", only=only)
     try:
         file = os.open(head.place.traces, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
@@ -307,7 +269,7 @@ def _trace(head: Head, only: Collection[str] | None) -> dict[str, Series]:
                 return os.read(file, size)
 
             if only is not None:
-                return decode(head.groups, read, only)
+                return decode(head.groups, read, only=only)
             data = read(0, head.place.size)
             return decode(head.groups, lambda at, size: data[at : at + size])
         finally:

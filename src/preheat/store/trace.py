@@ -29,7 +29,7 @@ class Corrupt(Exception):
     """A block whose bytes do not give its checksum."""
 
 
-class Block(NamedTuple):
+class Extent(NamedTuple):
     """Bytes at..at+size of a trace: `n` numbers of `kind`, of series `name` (None for steps)."""
 
     group: int
@@ -75,7 +75,7 @@ def encode(trace: Trace) -> tuple[bytes, Groups]:
     return b"".join(blocks), groups
 
 
-def layout(groups: Groups) -> Iterator[Block]:
+def layout(groups: Groups) -> Iterator[Extent]:
     """Every block in the order of the bytes."""
     at = 0
     for index, group in enumerate(groups):
@@ -84,13 +84,13 @@ def layout(groups: Groups) -> Iterator[Block]:
         )
         columns += [(name, kind, crc) for name, (kind, crc) in group["series"].items()]
         for name, kind, crc in columns:
-            block = Block(index, name, kind, group["n"], at, crc)
+            block = Extent(index, name, kind, group["n"], at, crc)
             yield block
             at += block.size
 
 
 def decode(
-    groups: Groups, read: Callable[[int, int], bytes], only: Collection[str] | None = None
+    groups: Groups, read: Callable[[int, int], bytes], *, only: Collection[str] | None = None
 ) -> dict[str, Series]:
     """The trace, or the series of it named in `only`. read(at, size): bytes of the trace.
 

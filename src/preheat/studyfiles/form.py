@@ -1,23 +1,16 @@
-"""The form of a study's file (pydantic) and what is wrong with a value, in words.
-
-Names and options are checked against the registries: an option's type against the annotation of the
-registered dataclass or function, its range by building the thing.
-"""
+"""The form of a study's file (pydantic) and what is wrong with a value, in words."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
@@ -26,7 +19,6 @@ from pydantic_core import ErrorDetails
 from preheat.core.errors import UserError
 from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import OPTIMIZERS, REGISTRIES, SCHEDULES, TASKS
-from preheat.core.spec import Spec, build
 from preheat.studyfiles.faults import At, Fault, rule, show, worded
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -41,7 +33,8 @@ _LENGTH: dict[str, Any] = {
 MOST_RUNS = 1_000_000
 
 
-def _some(value: Any) -> Length:
+def some(value: Any) -> Length:
+    """The length that was written. Errors: UserError."""
     try:
         return length(value)
     except UserError:
@@ -52,14 +45,14 @@ def _some(value: Any) -> Length:
 
 def _span(value: Any) -> Any:
     """The length of a run: steps or epochs above 0."""
-    one = _some(value)
+    one = some(value)
     if one.unit == "fraction" or not one:
         raise UserError(f"must be a number of steps or epochs above 0 (got {value!r}) -- write 50ep or 700")
     return value
 
 
 def _distance(value: Any) -> Any:
-    if not _some(value):
+    if not some(value):
         raise UserError(f"must be above 0 (got {value!r}) -- write 5% or 1ep")
     return value
 
@@ -221,7 +214,7 @@ def shape_faults(data: Mapping[str, Any]) -> list[Fault]:
     try:
         StudyForm.model_validate(rest)
     except ValidationError as error:
-        return [Fault(tuple(e["loc"]), _sentence(e)) for e in error.errors(include_url=False)]
+        return [Fault(tuple(e["loc"]), sentence(e)) for e in error.errors(include_url=False)]
     return []
 
 
@@ -230,20 +223,23 @@ def field_faults(name: str, value: Any, at: At) -> list[Fault]:
     try:
         RunForm.model_validate({name: value})
     except ValidationError as error:
-        return [Fault((*at, *e["loc"][1:]), _sentence(e)) for e in error.errors(include_url=False)]
+        return [Fault((*at, *e["loc"][1:]), sentence(e)) for e in error.errors(include_url=False)]
     return []
 
 
-def _sentence(error: ErrorDetails) -> str:
+def sentence(error: ErrorDetails) -> str:
+    """What pydantic found, in words."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = BlockForm.model_fields if error["loc"][0] == "grid" else StudyForm.model_fields
-        return rule("unknown key", error["loc"][-1], known)
+        return rule("unknown key", error["loc"][-1], choices=known)
     if kind == "missing":
         return f"is needed and missing -- write {error['loc'][-1]}: ..."
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
-        return rule(f"must be {' or '.join(choices)}", value, choices if isinstance(value, str) else None)
+        return rule(
+            f"must be {' or '.join(choices)}", value, choices=choices if isinstance(value, str) else None
+        )
     if kind == "value_error":
         return worded(context["error"])
     bound = {
@@ -266,71 +262,3 @@ def _instead(kind: str, value: Any) -> str:
         except ValueError:
             return ""
     return ""
-
-
-# Names and options
-# ---------------------------------------------------------------------------------------------------
-
-
-def name_fault(kind: str, name: Any) -> str:
-    """What is wrong with a registered name, or ""."""
-    registry = REGISTRIES[kind]
-    return "" if name in registry.names() else rule(f"unknown {kind}", name, registry.names())
-
-
-def options(kind: str, name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of something registered."""
-    return inspect.signature(REGISTRIES[kind][name]).parameters
-
-
-def option_fault(one: Spec, kind: str, *, key: str, value: Any) -> str:
-    """What is wrong with option `key` = `value` beside the other options of `one`, or "".
-
-    A range is known only to the thing itself, so it is built with and without the option. A number that fails
-    beside the defaults is at fault; anything else is only if leaving it out mends or changes the error.
-    """
-    known = options(kind, one.name)
-    if key not in known:
-        return rule(f"unknown option of {kind} {one.name!r}", key, known)
-    if text := _type_fault(REGISTRIES[kind][one.name], key, value):
-        return text
-    others = {k: v for k, v in one.options.items() if k != key}
-    full = failure(kind, Spec(one.name, {**others, key: value}))
-    if not full:
-        return ""
-    needed = {k: others[k] for k, p in known.items() if p.default is p.empty and k in others}
-    alone = failure(kind, Spec(one.name, {**needed, key: value}))
-    if alone and isinstance(value, int | float) and not isinstance(value, bool):
-        return alone
-    return full if failure(kind, Spec(one.name, others)) != full else ""
-
-
-def failure(kind: str, one: Spec) -> str:
-    """Why something registered can't be built, or ""."""
-    try:
-        build(kind, one)
-    except (ValueError, TypeError) as error:
-        return worded(error)
-    return ""
-
-
-def _type_fault(made: Any, key: str, value: Any) -> str:
-    try:
-        hint: Any = get_type_hints(made if inspect.isclass(made) else inspect.unwrap(made)).get(key)
-    except NameError:  # an annotation that is imported for type checkers only
-        return ""
-    if hint is Length:
-        hint = Annotated[Any, AfterValidator(_some)]
-    elif not _plain(hint):
-        return ""
-    try:
-        TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
-    except ValidationError as error:
-        return " or ".join(dict.fromkeys(_sentence(e) for e in error.errors(include_url=False)))
-    return ""
-
-
-def _plain(hint: Any) -> bool:
-    if get_origin(hint) in (Union, UnionType):
-        return all(_plain(h) for h in get_args(hint))
-    return hint in (bool, int, float, str, NoneType) or get_origin(hint) is Literal

@@ -11,8 +11,8 @@ from preheat.core.grid import get, label, merged
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
-    Block,
-    Entry,
+    FileBlock,
+    FileEntry,
     blame,
     block,
     block_faults,
@@ -36,7 +36,7 @@ _MOST_BLAMED = 100
 _PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims")
 
 
-def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> Study:
+def study(data: Mapping[str, Any], name: str, *, found: Sequence[Fault] = ()) -> Study:
     """The study that a file's data declare. name: if they give none; found: faults met before. Raises
     `Faulty`."""
     raw, rows = data.get("fixed", {}), data.get("grid")
@@ -88,7 +88,7 @@ def _raise(faults: Sequence[Fault]) -> None:
 # -------------------------------------------------------------
 
 
-def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+def _setting_faults(fixed: list[FileEntry], blocks: list[FileBlock]) -> Iterator[Fault]:
     singles = [b.single() for b in blocks]
     yield from twice(fixed)
     yield from entry_faults(fixed, fixed, [e for s in singles for e in s])
@@ -98,7 +98,7 @@ def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
         yield from block_filter_faults(b)
 
 
-def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+def _role_faults(data: Mapping[str, Any], fixed: list[FileEntry], blocks: list[FileBlock]) -> Iterator[Fault]:
     """Roles must name settings of the file, each in one role; treatment and condition are scientific."""
     given = [*fixed, *(e for b in blocks for e in b.single())]
     parts = [e.path.split(".") for e in given]
@@ -109,7 +109,7 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
         (n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)
     ]:
         if path not in paths:
-            yield Fault(at, rule("unknown path: this file sets nothing there", path, paths))
+            yield Fault(at, rule("unknown path: this file sets nothing there", path, choices=paths))
         elif path in seen:
             yield Fault(at, f"{path} has a role already (got it again in {name}) -- keep one of them")
         seen.append(path)
@@ -117,7 +117,8 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
     for name in ("treatment", "condition"):
         if data.get(name) and data[name] not in allowed and isinstance(data[name], str):
             yield Fault(
-                (name,), rule("must be one of the scientific paths", data[name], [str(p) for p in allowed])
+                (name,),
+                rule("must be one of the scientific paths", data[name], choices=[str(p) for p in allowed]),
             )
     seeds, choosing = data.get("seeds", 5), data.get("choosing", 0)
     count = len(seeds) if isinstance(seeds, list) else seeds
@@ -127,7 +128,7 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
         )
 
 
-def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Block]) -> list[Fault]:
+def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[FileBlock]) -> list[Fault]:
     """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
     built."""
     rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
@@ -148,7 +149,7 @@ _RATES = ("peak_lr", "clip_norm")
 # ----------------------------------------------------------------------------------------------
 
 
-def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: list[Block]) -> Study:
+def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], blocks: list[FileBlock]) -> Study:
     """The study of a file whose parts are right; what shows only now is still told with its line."""
     seeds = data.get("seeds", 5)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
@@ -186,18 +187,18 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
     return study
 
 
-def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str, Any]]) -> dict[str, Any]:
+def _roles(
+    data: Mapping[str, Any], blocks: list[FileBlock], settings: list[dict[str, Any]]
+) -> dict[str, Any]:
     """scientific, nuisance, treatment, condition and question, as given or by default."""
     nuisance = tuple(data.get("nuisance", ()))
     free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
-        _raise(
-            [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
-        )
-    treatment = data.get("treatment") or (
-        "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
-    )
+        bare = "varies nothing but nuisances -- give one scientific path two values or more"
+        _raise([Fault(("grid",), bare)])
+    usual = "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    treatment = data.get("treatment") or usual
     levels = {
         p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
         for p in (*scientific, *nuisance)
@@ -232,11 +233,13 @@ def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str
     }
 
 
-def _parts(data: Mapping[str, Any]) -> dict[str, list[Entry]]:
+def _parts(data: Mapping[str, Any]) -> dict[str, list[FileEntry]]:
     return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
 
 
-def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[str, ...]) -> Iterator[Fault]:
+def _undecided(
+    blocks: list[FileBlock], settings: list[dict[str, Any]], axes: tuple[str, ...]
+) -> Iterator[Fault]:
     """A path that differs between settings with equal axes needs a role."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for s in settings:
@@ -251,7 +254,7 @@ def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[
 
 
 def _run_faults(
-    fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int
+    fixed: list[FileEntry], blocks: list[FileBlock], settings: list[list[dict[str, Any]]], seed: int
 ) -> list[Fault]:
     """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
     difference."""

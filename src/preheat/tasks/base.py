@@ -86,14 +86,15 @@ class Task(ABC):
         """The metrics of a model that has learnt nothing, where that is known."""
         return {}
 
-    def ready(self, *, fetch: bool = True) -> None:  # noqa: B027: most tasks have nothing to do here
+    # not abstract: most tasks have nothing to do here
+    def ready(self, *, fetch: bool = True) -> None:  # noqa: B027
         """Whatever `data` needs is here, and right; what is missing is fetched if that may be done.
 
         Errors: UserError where it can't be had.
         """
 
     def origin(self) -> dict[str, str]:
-        """What the data are, for a record's provenance: {"data": text} where the declaration does not tell."""
+        """What the data are, for a record's provenance: {"data": text} where the task does not tell."""
         return {}
 
     @property
@@ -181,10 +182,10 @@ def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -
     return out.float() if out.dtype == torch.bfloat16 else out
 
 
-def chosen(model: Any, size: int, default: str | None = None) -> Spec:
+def chosen(model: Any, size: int, *, default: str | None = None) -> Spec:
     """A registered model with every option written out; it must take images of this size. default: of options
     without a name."""
-    found = complete("model", as_spec(model, "model", default))
+    found = complete("model", as_spec(model, "model", default=default))
     made = build("model", found)
     if hasattr(made, "check"):
         made.check(size)

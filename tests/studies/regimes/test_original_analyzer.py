@@ -1,5 +1,5 @@
-"""`WarmupAnalyzer` on small examples worked out by hand, on what the original's own code writes, and on what is
-no such file."""
+"""`WarmupAnalyzer` on small examples worked out by hand, on what the original's own code writes, and on what
+is no such file."""
 
 from __future__ import annotations
 

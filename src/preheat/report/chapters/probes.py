@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.curves import ERROR, Curve, Points, chosen, probed_curve, progress
+from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress
 from preheat.analysis.naming import panel_name, row_label, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
@@ -48,7 +48,7 @@ class Probed:
     """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the judging
     seeds."""
 
-    probes: tuple[Curve, ...]
+    probes: tuple[MeanCurve, ...]
     layers: tuple[LayerCurve, ...]
 
 
@@ -84,7 +84,7 @@ class Probes(Chapter):
         return Measured(scalars, indexed) if scalars or indexed else None
 
     def find(self, table: Table, seen: Seen) -> Probed | None:
-        curves: list[Curve] = []
+        curves: list[MeanCurve] = []
         layers: list[LayerCurve] = []
         for at, some in chosen(table, seen).items():
             measured = [m for _, m in some]
@@ -124,7 +124,7 @@ def _layers(labels: tuple[str, str, str], name: str, some: list[Mapping[str, Poi
 
 
 def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
-    """Maps of a panel's treatments at its first condition: a row for each layer, at most MOST_STEPS columns."""
+    """Maps of a panel's treatments at its first condition: a row a layer, at most MOST_STEPS columns."""
     condition, what, panel = some[0].condition, human(some[0].what), some[0].panel
     mine = [k for k in some if k.condition == condition]
     treatments = even(list(dict.fromkeys(k.treatment for k in mine)), MOST_MAPS)

@@ -18,9 +18,8 @@ from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undeci
 TASK_PATHS = ("task", "task.name")
 _TWO_TASKS = (
     "the runs are of one task, and to replicate takes at least two tasks. Name task.name among the "
-    "scientific "
-    "hyperparameters, list two tasks or more in the grid, and run the study again; what is trained already "
-    "is not trained twice."
+    "scientific hyperparameters, list two tasks or more in the grid, and run the study again; what is "
+    "trained already is not trained twice."
 )
 
 
@@ -134,7 +133,7 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         return undecided(
             claim,
             f"it needs the same three judging seeds or more in both panels, there are {n}.",
-            max(PILOT - n, 1),
+            more=max(PILOT - n, 1),
         )
     sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
     m = moments(_pseudo(sgd - adamw))

@@ -1,10 +1,8 @@
-"""What summaries of runs say of warmup by data size, as the study "Learning Rate Warmup Across Data Regimes"
-asks it.
+"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Warmup across data regimes*, asks it.
 
 Its four hypotheses are descriptions, not tests: no interval, no correction, the best of a grid judged on the
-numbers that chose it. They are computed here as it defines them, each with what it can't show;
-`preheat.analysis.analyse` has the tests. Accuracies in percent, warmups in epochs, sizes in examples per
-class.
+numbers that chose it. They are computed as it defines them, each with what it can't show; `hypotheses` has
+tests. Accuracies in percent, warmups in epochs, sizes in examples per class.
 """
 
 from __future__ import annotations
@@ -121,8 +119,7 @@ def rule(best: Sequence[Optimum]) -> Json:
         "points": [{**b._asdict(), "piecewise_warmup": piecewise(b.examples_per_class)} for b in best],
         "n": len(best),
         "note": f"{count(len(best), 'data size')}; each best warmup is the highest of several noisy means, "
-        "so the line has more "
-        "uncertainty than R2 tells",
+        "so the line has more uncertainty than R2 tells",
     }
 
 
@@ -132,8 +129,7 @@ def piecewise_text() -> str:
 
 
 def hypotheses(rows: Sequence[Summary]) -> Json:
-    """{"H1": ..., ..., "H4": ...}; each with conclusion, n and note. None stands for what the runs don't
-    tell."""
+    """{"H1": ..., ..., "H4": ...}; each with conclusion, n and note. None: what the runs don't tell."""
     mine = different(rows)
     return {"H1": _peak(mine), "H2": _order(mine), "H3": _replication(mine), "H4": _sensitivity(mine)}
 
@@ -183,14 +179,16 @@ def _order(rows: Sequence[Summary]) -> Json:
     x, y = [b.examples_per_class for b in best], [b.optimal_warmup for b in best]
     found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
-    way = "gets longer as the data grow" if (rho or 0) > 0 else "gets shorter as the data grow"
+    way = "has no rank correlation with the data size"
+    if rho:
+        way = "gets longer as the data grow" if rho > 0 else "gets shorter as the data grow"
     return {
         "correlation": rho,
         "p_value": None if found is None else float(found.pvalue),
         "exact_p_value": None if rho is None or len(best) > EXACT else _exact(x, y, rho),
-        "conclusion": f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
-        if rho is not None
-        else "no rank correlation: it needs three data sizes and two different best warmups",
+        "conclusion": "no rank correlation: it needs three data sizes and two different best warmups"
+        if rho is None
+        else f"the best warmup {way}",
         "dataset": dataset,
         "n": len(best),
         "note": f"{count(len(best), 'data size')} on {dataset}. p_value is scipy's, from the t distribution, "
