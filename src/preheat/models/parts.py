@@ -17,7 +17,7 @@ def residual(pairs: Pairs, shortcut: nn.Module | None, *, norm: str = "bn") -> n
 
     Parts are named as in torchvision: conv1, bn1 (`norm` and a number), conv2, ..., downsample.
     """
-    made: nn.Module = _residual_class()(pairs, shortcut, norm)
+    made: nn.Module = _residual_class()(pairs, shortcut, norm=norm)
     return made
 
 

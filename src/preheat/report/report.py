@@ -40,6 +40,7 @@ class Report:
             for k in ("name", "question", "metric", "goal", "margin", "treatment", "condition")
         }
         axes = {k: getattr(t, k).labels if t else () for k in ("treatments", "conditions", "panels")}
+        axes = axes if study.condition else {**axes, "conditions": ()}
         return {
             **head,
             "nuisance": ", ".join(study.nuisance),
@@ -53,10 +54,10 @@ class Report:
         }
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """{name: rows} for the CSV and JSON files; two chapters' tables of one name get their chapters' names
-        before it."""
+        """{name: rows} for the CSV and JSON files; two tables of one name, or one called as the table of
+        all runs, get their chapters' names before it."""
         made = [(c.name, name, rows) for c in self.chapters for name, rows in found_tables(c.found).items()]
-        names = [name for _, name, _ in made]
+        names = ["runs", *(name for _, name, _ in made)]
         out = {name if names.count(name) == 1 else f"{chapter}_{name}": rows for chapter, name, rows in made}
         return {**out, "runs": [cleaned(dict(row)) for row in flat_runs(self.results)]}
 

@@ -50,7 +50,13 @@ SAME = (
     "nuisance",
     "treatments",
     "conditions",
+    "panels",
+    "choosing",
+    "judging",
+    "counts",
+    "answer",
 )
+ELSEWHERE = {"updates", "early", "notes"}  # compared below; notes are words, in the order of the chapters
 RENAMED = {"seed 0's rule": "the original rule"}
 
 
@@ -91,14 +97,27 @@ def alike(new, old, where: str = ""):
 def test_the_report_of_records_from_before_has_the_same_numbers(unpacked, name):
     data, store, old = opened(unpacked, name)
     study, points = read_index(data)
-    new = json.loads(json.dumps(report(collect(study, points, store.heads()), store.load).summary()))
+    made = report(collect(study, points, store.heads()), store.load)
+    new = json.loads(json.dumps(made.summary()))
     chapters = new["chapters"]
+    assert set(old) == {*MAP, *SAME, *ELSEWHERE}, "every key of before is compared"
     for key, (chapter, field) in MAP.items():
         alike(chapters.get(chapter, {}).get(field, []), old[key], key)
     for key, field in UPDATES.items():
         alike(chapters["updates"][field], old["updates"][key], f"updates.{key}")
-    for key in (*SAME, "panels", "choosing", "judging", "counts", "answer"):
+    for key in SAME:
         alike(new[key], old[key], key)
+    curves = (
+        {**k, "x": x, "y": y, "lo": lo, "hi": hi} for k in old["early"] for x, y, lo, hi in points_of(k)
+    )
+    alike(json.loads(json.dumps(made.tables().get("first_epochs", []))), list(curves), "early")
+    said = [note.replace("the seed's protocol", "the original protocol") for note in old["notes"]]
+    assert set(said) <= set(new["notes"])
+
+
+def points_of(curve):
+    """The points of a curve, which are rows of a table now."""
+    return zip(*(curve[k] for k in ("x", "y", "lo", "hi")), strict=True)
 
 
 @pytest.mark.parametrize("name", STUDIES)
