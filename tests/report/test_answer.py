@@ -63,8 +63,8 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
     score[1, :, :2, 2, :] = 0.12
     said = told(score)
     assert said.startswith(
-        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class together: "
-        "to 2.00 times that of no warmup with 5 epochs (95 % interval "
+        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class "
+        "together: to 2.00 times that of no warmup with 5 epochs (95 % interval "
     )
     assert "; with 1 epoch (1.00, " in said and "With SGD no length of warmup is shown to move it" in said
     assert (
@@ -72,9 +72,8 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
         "not decided)" in said
     )
     assert said.endswith(
-        "In practice: if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise it); at a "
-        "tuned peak "
-        "learning rate the length of warmup hardly matters; well inside the edge the length of warmup hardly "
+        "In practice: if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise "
+        "it); at a tuned peak learning rate the length of warmup hardly matters; well inside the edge the length of warmup hardly "
         "matters."
     )
     assert 4 <= len(re.findall(r"[.](?= [A-Z]|$)", said)) <= 6
@@ -145,7 +144,10 @@ def test_the_answer_tells_the_conditions_where_the_move_depends_on_them() -> Non
     assert "all values of examples per class together" not in said, (
         "a mean over sizes that differ is no headline"
     )
-    advice = "set the warmup with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 (5 epochs);"
+    advice = (
+        "set the warmup with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 "
+        "(5 epochs);"
+    )
     assert advice in said
 
 
@@ -154,8 +156,8 @@ def test_the_answer_pools_where_no_dependence_is_shown() -> None:
     shift[1, :, 2:] = 1.0
     said = moving(moved(shift))
     assert (
-        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class together: to "
-        in said
+        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class "
+        "together: to " in said
     )
     assert "not shown to depend on the examples per class" in said and " by itself" in said
     assert "if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise it);" in said
@@ -232,7 +234,10 @@ def test_one_seed_numbers_are_not_given_as_those_of_more() -> None:
     f = mixed()
     judged = [e.estimate.mean for e in f.effects if e.estimate.n > 1]
     assert len(judged) == len(decidable(f.effects)) == 12 and len(f.effects) == 24
-    span = f"run from {100 * min(judged):+.1f} to {100 * max(judged):+.1f}\xa0points, on 3 seeds. 12 more have one seed: described only."
+    span = (
+        f"run from {100 * min(judged):+.1f} to {100 * max(judged):+.1f}\xa0points, on 3 seeds. 12 more have "
+        "one seed: described only."
+    )
     assert span.replace("-", "\N{MINUS SIGN}") in f.answer and "of 12 comparisons" in f.answer
     (tile,) = shown(f.report, "benefit").tiles
     assert tile.number.endswith("of 12") and "12 more have one seed" in tile.text

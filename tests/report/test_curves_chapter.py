@@ -74,7 +74,8 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
                 "factor_over": Factor(rows[run_id].axes["schedule.warmup"]["epochs"]).resolve,
             },
         )
-        return Trained(run, {"train_loss": Series(range(400), [float(rows[run_id].seed)] * 400)})  # type: ignore[arg-type]
+        loss = Series(array("q", range(400)), array("d", [float(rows[run_id].seed)] * 400))
+        return Trained(run, {"train_loss": loss})
 
     f = analyse(given, load)
     loss = {(c.condition, c.treatment): c for c in f.curves if c.what == "train_loss"}
