@@ -73,8 +73,8 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
     )
     assert said.endswith(
         "In practice: if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise "
-        "it); at a tuned peak learning rate the length of warmup hardly matters; well inside the edge the length "
-        "of warmup hardly matters."
+        "it); at a tuned peak learning rate the length of warmup hardly matters; well inside the edge the "
+        "length of warmup hardly matters."
     )
     assert 4 <= len(re.findall(r"[.](?= [A-Z]|$)", said)) <= 6
     assert not re.search(r"\dep\b|sgd|adamw| -\d|0\.0\d", said)
