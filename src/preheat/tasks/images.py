@@ -265,7 +265,10 @@ def _check_counts(task: Images) -> None:
     left = min(counts)
     if left < (most or 1):
         least = counts.index(left)
-        why = f" ({about.counts[least]} less a tenth, at least one, held out for validation; selection=test takes all)"
+        why = (
+            f" ({about.counts[least]} less a tenth, at least one, held out for validation; selection=test "
+            "takes all)"
+        )
         asked = (
             f"{most} are asked for: write {left} or less a class"
             if most and left
