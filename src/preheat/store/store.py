@@ -21,8 +21,8 @@ from typing import NamedTuple
 from preheat.core.errors import UserError, explain
 from preheat.core.record import Outcome, Record, Series
 from preheat.store.blobs import read_json, sweep, write_atomic, write_json
-from preheat.store.segment import UNFINISHED, Damage, Head, Writer, read_segment
-from preheat.store.trace import Corrupt, decode
+from preheat.store.segment import UNFINISHED, Damage, Head, Writer, problem, read_segment, read_trace
+from preheat.store.trace import Corrupt
 
 FORMAT = 1
 _KEY = "preheat-store"
@@ -38,8 +38,7 @@ class _Seen(NamedTuple):
     damage: list[Damage]
 
     def grown(self, sizes: tuple[int, int]) -> bool:
-        """Whether the segment has only been appended to, and all before was whole, so that it is enough to
-        read on."""
+        """Whether it has only been appended to, and all before was whole: then it is enough to read on."""
         whole = all(d.reason == UNFINISHED for d in self.damage)
         return whole and sizes[0] >= self.end and sizes[1] >= self.sizes[1]
 
@@ -133,6 +132,7 @@ class Store:
     def ids(
         self,
         outcomes: Collection[Outcome] = _TRAINED,
+        *,
         check: bool = False,
         among: Iterable[str] | None = None,
     ) -> set[str]:
@@ -148,7 +148,7 @@ class Store:
         return {i for i in found if self._sound(i, outcomes)} if check else found
 
     def _sound(self, run_id: str, outcomes: Collection[Outcome]) -> bool:
-        return any(_problem(h) is None for h in self._by_id[run_id] if h.status.outcome in outcomes)
+        return any(problem(h) is None for h in self._by_id[run_id] if h.status.outcome in outcomes)
 
     def load(self, run: Head | str) -> Record:
         """The record of a head or of an id, with its trace. Errors: as `trace`."""
@@ -163,11 +163,11 @@ class Store:
         """
         head = run if isinstance(run, Head) else self._find(run)
         try:
-            return _trace(head, only)
+            return read_trace(head, only=only)
         except Corrupt as error:
             for other in self.attempts(head.id):
-                if other.status.outcome == head.status.outcome and _problem(other) is None:
-                    return _trace(other, only)
+                if other.status.outcome == head.status.outcome and problem(other) is None:
+                    return read_trace(other, only=only)
             raise UserError(
                 f"a stored trace must match its checksums; that of run {head.id} does not "
                 f"({error} in {head.place.traces}): train the run again with the command that did; its new "
@@ -190,7 +190,7 @@ class Store:
         self._refresh()
         found = [d for seen in self._read.values() for d in seen.damage]
         if check:
-            problems = ((h, _problem(h)) for heads in self._by_id.values() for h in heads)
+            problems = ((h, problem(h)) for heads in self._by_id.values() for h in heads)
             found += [Damage(h.place.traces, h.place.at, h.place.size, why) for h, why in problems if why]
         return sorted(found)
 
@@ -198,11 +198,8 @@ class Store:
         """Read what was appended since the last look; a segment that changed in another way is read anew with
         all others."""
         now = self._sizes()
-        if any(
-            name not in now or not seen.grown(now[name])
-            for name, seen in self._read.items()
-            if seen.sizes != now.get(name)
-        ):
+        changed = {name: seen for name, seen in self._read.items() if seen.sizes != now.get(name)}
+        if not all(name in now and seen.grown(now[name]) for name, seen in changed.items()):
             self._read.clear()
             self._by_id.clear()
         with _no_collection():
@@ -222,11 +219,8 @@ class Store:
             return {}
         except OSError as error:
             raise explain("read records", self.records, error) from error
-        return {
-            n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0))
-            for n in sorted(sizes)
-            if n.endswith(".jsonl")
-        }
+        heads = sorted(name for name in sizes if name.endswith(".jsonl"))
+        return {name: (sizes[name], sizes.get(f"{name[:-5]}bin", 0)) for name in heads}
 
     def _add(self, heads: list[Head]) -> None:
         """Keep the records of each run in the order in which their segments were begun."""
@@ -250,8 +244,7 @@ def _check_format(path: Path) -> None:
     if version > FORMAT:
         raise UserError(
             f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format "
-            f"{version}: "
-            "install a newer preheat, or name another folder"
+            f"{version}: install a newer preheat, or name another folder"
         )
 
 
@@ -259,15 +252,12 @@ def _refuse_others(root: Path) -> None:
     """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a
     store."""
     try:
-        names = (
-            sorted(p.name for p in root.iterdir() if p.name not in _OWN and p.name[0] != ".")
-            if root.exists()
-            else []
-        )
+        names = [p.name for p in root.iterdir()] if root.exists() else []
     except OSError as error:
         raise explain("keep results", root, error) from error
-    if names and not exists(root):
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    foreign = sorted(n for n in names if n not in _OWN and n[0] != ".")
+    if foreign and not exists(root):
+        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise UserError(
             f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another "
             "folder"
@@ -293,33 +283,3 @@ def _begun(head: Head) -> tuple[str, int]:
 
 def _winner(heads: list[Head]) -> Head:
     return next((h for h in heads if h.status.outcome in _TRAINED), heads[0])
-
-
-def _trace(head: Head, only: Collection[str] | None) -> dict[str, Series]:
-    if not head.place.size:
-        return decode(head.groups, lambda at, size: b"", only)
-    try:
-        file = os.open(head.place.traces, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-
-            def read(at: int, size: int) -> bytes:
-                os.lseek(file, head.place.at + at, os.SEEK_SET)
-                return os.read(file, size)
-
-            if only is not None:
-                return decode(head.groups, read, only)
-            data = read(0, head.place.size)
-            return decode(head.groups, lambda at, size: data[at : at + size])
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise explain(f"read the trace of run {head.id}", head.place.traces, error) from error
-
-
-def _problem(head: Head) -> str | None:
-    """What is wrong with the trace of a head, or None."""
-    try:
-        _trace(head, None)
-    except Corrupt as error:
-        return f"{error} of run {head.id} do not match their checksum"
-    return None
