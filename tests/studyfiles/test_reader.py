@@ -22,7 +22,7 @@ from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.core.study import Study
 from preheat.studyfiles.reader import Document, read_run, read_study, study_schema
-from preheat.studyfiles.syntax import PARSERS, Lines
+from preheat.studyfiles.syntax import PARSERS, LineNumbers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = "fixed: {schedule: cosine, length: 10ep}\ngrid:\n  - product: {schedule.warmup: [0, 2ep], peak_lr: [0.01, 0.1]}\n"
@@ -41,8 +41,8 @@ def told(path: Path, read: Any = read_study) -> list[str]:
     return str(caught.value).replace(f"{path.parent}/", "").splitlines()
 
 
-def parsed(text: str, ending: str) -> tuple[Any, Lines]:
-    lines = Lines()
+def parsed(text: str, ending: str) -> tuple[Any, LineNumbers]:
+    lines = LineNumbers()
     return PARSERS[ending](text, lines), lines
 
 
@@ -305,7 +305,7 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     (
         "length: 10ep",
         "precision: float23",
-        "must be float32 or float64 (got 'float23') -- did you mean 'float32'?",
+        "must be float32 or float64 or bf16 (got 'float23') -- did you mean 'float32'?",
     ),
     (
         "length: 10ep",

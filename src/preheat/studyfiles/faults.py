@@ -34,10 +34,10 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def rule(text: str, value: Any, choices: Iterable[str] | None = None) -> str:
+def rule(text: str, value: Any, *, choices: Iterable[str] | None = None) -> str:
     """`rule (got value)`, with the nearest of `choices`, or all where none is near.
 
-    >>> rule("unknown key", "gird", ["grid", "name"])
+    >>> rule("unknown key", "gird", choices=["grid", "name"])
     "unknown key (got 'gird') -- did you mean 'grid'?"
     """
     known = sorted(choices) if choices is not None else None
@@ -55,5 +55,5 @@ def worded(error: Exception) -> str:
     text = str(error)
     if name := re.match(r"(unknown .+) ('[^']*'): (.*)$", text, re.DOTALL):
         return f"{name[1]} (got {name[2]}) -- {name[3]}"
-    found = re.match(r"(.+), got (.+?)(?:: ([a-z].*))?$", text, re.DOTALL)
-    return f"{found[1]} (got {found[2]}){f' -- {found[3]}' if found[3] else ''}" if found else text
+    found = re.match(r"(.+), got (.+?)(: [a-z].*)?$", text, re.DOTALL)
+    return f"{found[1]} (got {found[2]}){(found[3] or '').replace(': ', ' -- ', 1)}" if found else text

@@ -36,7 +36,7 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Study
 from preheat.studyfiles.faults import At, Fault, Faulty, worded
-from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, Lines
+from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, LineNumbers
 
 LARGEST = 10_000_000  # bytes of a file
 MOST_TOLD = 100  # errors of a file
@@ -52,7 +52,7 @@ def read_study(path: str | Path) -> Study:
 
     doc = _load(path)
     try:
-        return sheet.study(doc.data, Path(path).stem, doc.faults)
+        return sheet.study(doc.data, Path(path).stem, found=doc.faults)
     except Faulty as error:
         raise doc.error(error.faults) from None
 
@@ -134,7 +134,7 @@ def _load(path: str | Path) -> Document:
         raise UserError(
             f"{path}: a file must end in {', '.join(PARSERS)}, got {file.suffix or 'no ending'!r}"
         )
-    found = Lines()
+    found = LineNumbers()
     try:
         data = parse(text, found)
     except BadSyntax as error:

@@ -12,9 +12,10 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import OPTIMIZERS, REGISTRIES
 from preheat.core.spec import Spec
-from preheat.studyfiles.entries import NAMED, Entry, leaves
+from preheat.studyfiles.entries import NAMED, Placed, leaves
 from preheat.studyfiles.faults import At, Fault, rule, worded
-from preheat.studyfiles.form import RUN_FIELDS, field_faults, name_fault, option_fault, options
+from preheat.studyfiles.form import RUN_FIELDS, field_faults
+from preheat.studyfiles.options import name_fault, option_fault, options
 
 
 class Arms(NamedTuple):
@@ -25,7 +26,7 @@ class Arms(NamedTuple):
     options: dict[str, Any]
 
 
-def arms(kind: str, *groups: Sequence[Entry]) -> Arms:
+def arms(kind: str, *groups: Sequence[Placed]) -> Arms:
     """The names are those of the first group that gives any, else the default; earlier groups' options
     override later ones."""
     inside = [
@@ -38,7 +39,7 @@ def arms(kind: str, *groups: Sequence[Entry]) -> Arms:
     return Arms(known, {k: v for group in reversed(inside) for k, v in group if k != "name"})
 
 
-def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator[Fault]:
+def entry_faults(entries: Sequence[Placed], *around: Sequence[Placed]) -> Iterator[Fault]:
     """What is wrong with single settings. around: where a name is looked for, and what stands beside them."""
     beside = {kind: arms(kind, *around) for kind in NAMED}
     for e in entries:
@@ -48,7 +49,7 @@ def entry_faults(entries: Sequence[Entry], *around: Sequence[Entry]) -> Iterator
                 key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid"
             )
         elif head not in RUN_FIELDS:
-            yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, _paths(beside)))
+            yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, choices=_paths(beside)))
         elif head in NAMED and tail == "name":
             yield from [Fault(e.at, text)] if (text := name_fault(head, e.value)) else []
         elif head in NAMED and tail:
@@ -81,7 +82,7 @@ def _paths(beside: Mapping[str, Arms]) -> list[str]:
     return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
 
 
-def _option(e: Entry, kind: str, arm: Arms) -> Iterator[Fault]:
+def _option(e: Placed, kind: str, arm: Arms) -> Iterator[Fault]:
     """An option is at fault if every thing it may belong to refuses it."""
     key, *inner = e.path.split(".")[1:]
     found, unknown = [], True
@@ -96,7 +97,7 @@ def _option(e: Entry, kind: str, arm: Arms) -> Iterator[Fault]:
         yield Fault(key_place(e.at) if unknown else e.at, found[0])
 
 
-def _probes(e: Entry) -> Iterator[Fault]:
+def _probes(e: Placed) -> Iterator[Fault]:
     if not isinstance(e.value, list):
         yield from field_faults("probes", e.value, e.at)
         return
@@ -119,7 +120,7 @@ def _probes(e: Entry) -> Iterator[Fault]:
                 )
 
 
-def _moving(e: Entry, optimizers: Arms) -> Iterator[Fault]:
+def _moving(e: Placed, optimizers: Arms) -> Iterator[Fault]:
     """`also` with all that moves, or one of it as `also.name`."""
     _, _, name = e.path.partition(".")
     if "." in name:
@@ -147,7 +148,7 @@ def _mover(name: str, value: Any, at: At, optimizers: Arms) -> Iterator[Fault]:
         first = optimizers.names[0]
         yield Fault(
             key_place(at),
-            rule(f"unknown number of optimizer {first!r} that could move", name, _numbers(first)),
+            rule(f"unknown number of optimizer {first!r} that could move", name, choices=_numbers(first)),
         )
     known = [f.name for f in fields(Between)]
     if not isinstance(value, Mapping) or set(value) != set(known):

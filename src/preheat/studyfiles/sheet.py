@@ -11,8 +11,8 @@ from preheat.core.grid import get, label, merged
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
-    Block,
-    Entry,
+    Placed,
+    PlacedBlock,
     blame,
     block,
     block_faults,
@@ -36,7 +36,7 @@ _MOST_BLAMED = 100
 _PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims")
 
 
-def study(data: Mapping[str, Any], name: str, found: Sequence[Fault] = ()) -> Study:
+def study(data: Mapping[str, Any], name: str, *, found: Sequence[Fault] = ()) -> Study:
     """The study that a file's data declare. name: if they give none; found: faults met before. Raises
     `Faulty`."""
     raw, rows = data.get("fixed", {}), data.get("grid")
@@ -64,15 +64,9 @@ def run(data: Mapping[str, Any], found: Sequence[Fault] = ()) -> Run:
     _raise([*found, *twice(entries), *entry_faults(entries, entries)])
     whole = {**nested(entries), **{k: data[k] for k in _RUN_ONLY if k in data}}
     if text := run_failure(whole):
-        own = next(
-            (
-                k
-                for k in _RUN_ONLY
-                if k in data and not run_failure({i: v for i, v in whole.items() if i != k})
-            ),
-            None,
-        )
-        _raise([Fault((own,) if own else blame(whole, text, [entries], ()), text)])
+        without = {k: run_failure({i: v for i, v in whole.items() if i != k}) for k in _RUN_ONLY if k in data}
+        own = [k for k, left in without.items() if not left]
+        _raise([Fault((own[0],) if own else blame(whole, text, [entries], ()), text)])
     return Run.from_json(whole)
 
 
@@ -88,7 +82,7 @@ def _raise(faults: Sequence[Fault]) -> None:
 # -------------------------------------------------------------
 
 
-def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+def _setting_faults(fixed: list[Placed], blocks: list[PlacedBlock]) -> Iterator[Fault]:
     singles = [b.single() for b in blocks]
     yield from twice(fixed)
     yield from entry_faults(fixed, fixed, [e for s in singles for e in s])
@@ -98,26 +92,25 @@ def _setting_faults(fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
         yield from block_filter_faults(b)
 
 
-def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block]) -> Iterator[Fault]:
+def _role_faults(data: Mapping[str, Any], fixed: list[Placed], blocks: list[PlacedBlock]) -> Iterator[Fault]:
     """Roles must name settings of the file, each in one role; treatment and condition are scientific."""
     given = [*fixed, *(e for b in blocks for e in b.single())]
     parts = [e.path.split(".") for e in given]
     paths = list(dict.fromkeys(".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)))
     lists = {name: data[name] for name in ("scientific", "nuisance") if isinstance(data.get(name), list)}
     seen: list[str] = []
-    for name, path, at in [
-        (n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)
-    ]:
-        if path not in paths:
-            yield Fault(at, rule("unknown path: this file sets nothing there", path, paths))
-        elif path in seen:
+    for name, at, path in [(n, (n, i), p) for n, ps in lists.items() for i, p in enumerate(ps)]:
+        if path in seen:
             yield Fault(at, f"{path} has a role already (got it again in {name}) -- keep one of them")
+        elif isinstance(path, str) and path not in paths:
+            yield Fault(at, rule("unknown path: this file sets nothing there", path, choices=paths))
         seen.append(path)
     allowed = lists.get("scientific") or [p for p in paths if p not in lists.get("nuisance", [])]
     for name in ("treatment", "condition"):
         if data.get(name) and data[name] not in allowed and isinstance(data[name], str):
             yield Fault(
-                (name,), rule("must be one of the scientific paths", data[name], [str(p) for p in allowed])
+                (name,),
+                rule("must be one of the scientific paths", data[name], choices=[str(p) for p in allowed]),
             )
     seeds, choosing = data.get("seeds", 5), data.get("choosing", 0)
     count = len(seeds) if isinstance(seeds, list) else seeds
@@ -127,7 +120,7 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Entry], blocks: list[Block
         )
 
 
-def _beside_rates(faults: Sequence[Fault], fixed: list[Entry], blocks: list[Block]) -> list[Fault]:
+def _beside_rates(faults: Sequence[Fault], fixed: list[Placed], blocks: list[PlacedBlock]) -> list[Fault]:
     """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
     built."""
     rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
@@ -148,7 +141,7 @@ _RATES = ("peak_lr", "clip_norm")
 # ----------------------------------------------------------------------------------------------
 
 
-def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: list[Block]) -> Study:
+def _assembled(data: Mapping[str, Any], name: str, fixed: list[Placed], blocks: list[PlacedBlock]) -> Study:
     """The study of a file whose parts are right; what shows only now is still told with its line."""
     seeds = data.get("seeds", 5)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
@@ -166,7 +159,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
             if not s
         ],
     )
-    roles = _roles(data, blocks, [s for group in settings for s in group])
+    roles = _roles(data, blocks, settings)
     plain = {k: data[k] for k in _PLAIN if k in data}
     plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
     choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
@@ -186,57 +179,64 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Entry], blocks: l
     return study
 
 
-def _roles(data: Mapping[str, Any], blocks: list[Block], settings: list[dict[str, Any]]) -> dict[str, Any]:
+def _roles(
+    data: Mapping[str, Any], blocks: list[PlacedBlock], settings: list[list[dict[str, Any]]]
+) -> dict[str, Any]:
     """scientific, nuisance, treatment, condition and question, as given or by default."""
     nuisance = tuple(data.get("nuisance", ()))
-    free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
+    given = [s for group in settings for s in group]
+    free = [p for p in varied(given, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
         _raise(
             [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
         )
-    treatment = data.get("treatment") or (
-        "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
-    )
     levels = {
-        p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
+        p: list({canonical(v): v for s in given if (v := get(s, p)) is not None}.values())
         for p in (*scientific, *nuisance)
     }
-    numeric = [
-        p
-        for p in scientific
-        if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])
-    ]
-    condition = data.get("condition", numeric[0] if numeric else "")
-    metric = data.get("metric", "accuracy")
+    usual = "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    treatment = data.get("treatment") or usual
+    numeric = [p for p in scientific if levels[p] and all(type(v) in (int, float) for v in levels[p])]
+    condition = data.get("condition", next((p for p in numeric if p != treatment), ""))
     depends = f", and how does that depend on {condition}" if condition else ""
-    question = data.get("question") or f"How does {treatment} change {metric}{depends}?"
-    faults = list(_undecided(blocks, settings, (*scientific, *nuisance)))
-    faults += [
-        Fault((name,), f"must be one of the scientific paths {list(scientific)} (got {path!r})")
-        for name, path in (("treatment", treatment), ("condition", condition))
-        if path and path not in scientific
-    ]
-    labels = {p: [label(v) for v in values] for p, values in levels.items()}
-    if data.get("baseline") is not None and label(data["baseline"]) not in labels.get(treatment, []):
-        known = f"must be a value of {treatment}: {', '.join(labels.get(treatment, []))}"
-        faults.append(Fault(("baseline",), f"{known} (got {data['baseline']!r})"))
-    faults += [f for entries in _parts(data).values() for f in filter_faults(entries, labels, "this study")]
-    _raise(faults)
-    return {
+    roles = {
         "scientific": scientific,
         "nuisance": nuisance,
         "treatment": treatment,
         "condition": condition,
-        "question": question,
+        "question": data.get("question")
+        or f"How does {treatment} change {data.get('metric', Study.metric)}{depends}?",
     }
+    labels = {p: [label(v) for v in values] for p, values in levels.items()}
+    _raise([*_undecided(blocks, given, (*scientific, *nuisance)), *_value_faults(data, roles, labels)])
+    return roles
 
 
-def _parts(data: Mapping[str, Any]) -> dict[str, list[Entry]]:
+def _value_faults(
+    data: Mapping[str, Any], roles: Mapping[str, Any], labels: Mapping[str, list[str]]
+) -> Iterator[Fault]:
+    """Roles and values must be among those that there are. labels: {path: those of its values}."""
+    scientific, treatment = roles["scientific"], roles["treatment"]
+    for name in ("treatment", "condition"):
+        if roles[name] and roles[name] not in scientific:
+            rest = f"{list(scientific)} (got {roles[name]!r})"
+            yield Fault((name,), f"must be one of the scientific paths {rest}")
+    baseline, mine = data.get("baseline"), labels.get(treatment, [])
+    if baseline is not None and label(baseline) not in mine:
+        known = f"must be a value of {treatment}: {', '.join(mine)}"
+        yield Fault(("baseline",), f"{known} (got {baseline!r})")
+    for entries in _parts(data).values():
+        yield from filter_faults(entries, labels, "this study")
+
+
+def _parts(data: Mapping[str, Any]) -> dict[str, list[Placed]]:
     return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
 
 
-def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[str, ...]) -> Iterator[Fault]:
+def _undecided(
+    blocks: list[PlacedBlock], settings: list[dict[str, Any]], axes: tuple[str, ...]
+) -> Iterator[Fault]:
     """A path that differs between settings with equal axes needs a role."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for s in settings:
@@ -251,7 +251,7 @@ def _undecided(blocks: list[Block], settings: list[dict[str, Any]], axes: tuple[
 
 
 def _run_faults(
-    fixed: list[Entry], blocks: list[Block], settings: list[list[dict[str, Any]]], seed: int
+    fixed: list[Placed], blocks: list[PlacedBlock], settings: list[list[dict[str, Any]]], seed: int
 ) -> list[Fault]:
     """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
     difference."""
