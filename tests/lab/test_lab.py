@@ -114,7 +114,7 @@ DONE = st.lists(st.sampled_from([r.id for r in MANY])).map(frozenset)
 @given(st.integers(1, 20), DONE)
 def test_every_missing_run_is_in_one_unit_and_the_cut_does_not_depend_on_what_is_done(size, done):
     choice = FLEET._replace(size=size)
-    whole, left = (units(MANY, lambda run: choice, d) for d in (frozenset(), done))
+    whole, left = (units(MANY, lambda run: choice, done=d) for d in (frozenset(), done))
     planned = [r.id for u in left for r in u.runs]
     assert sorted(planned) == sorted({r.id for r in MANY} - done)
     home = {r.id: u.id for u in whole for r in u.runs}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from preheat.cli import main as cli
-from preheat.cli.report_command import _provenance
 from preheat.core.record import Record, Status
 from preheat.core.run import Run
 from preheat.lab.origins import same_data
+from preheat.report.report import provenance
 from preheat.store.store import Store
 from preheat.tasks.imitation import imitation
 from preheat.tasks.sets import SETS
@@ -47,7 +47,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREHEAT_DATA", "nowhere")
     for seed, name in enumerate(("one", "two")):
-        file, content = imitation("pathmnist", 3, seed)
+        file, content = imitation("pathmnist", 3, seed=seed)
         (tmp_path / name).mkdir()
         (tmp_path / name / file).write_bytes(content)
 
@@ -92,7 +92,7 @@ def test_a_study_never_mixes_images_and_reports_without_them(tmp_path: Path, cap
     )
     assert "source=local needs pathmnist.npz" in said(capsys, f"study more.yaml --data nowhere {how}", 2)
     heads = Store.open(tmp_path / "results", create=False).heads()
-    told = _provenance([h.provenance for h in heads])["data"]
+    told = provenance([h.provenance for h in heads])["data"]
     assert len(heads) == 2 and told.startswith("pathmnist.npz md5 ") and len(told.split()) == 3
 
 

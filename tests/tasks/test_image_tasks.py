@@ -401,7 +401,7 @@ def test_files_that_change_are_read_anew(tmp_path, monkeypatch):
     """Rewritten, or in another folder, in one process: data, sizes and what a record says of them follow."""
 
     def write(folder, seed, per_class=3):
-        file, content = imitation("pathmnist", per_class, seed)
+        file, content = imitation("pathmnist", per_class, seed=seed)
         folder.mkdir(exist_ok=True)
         (folder / file).write_bytes(content)
         monkeypatch.setenv("PREHEAT_DATA", str(folder))

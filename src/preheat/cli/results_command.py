@@ -86,7 +86,8 @@ def _row(head: Any) -> dict[str, str]:
     warmup = get(run, "schedule.warmup")
     some = warmup and (not isinstance(warmup, dict) or any(warmup.values()))
     names = {
-        kind: label(get(run, kind, "?")) for kind in ("task", "optimizer", "schedule", "peak_lr", "length")
+        kind: label(get(run, kind, default="?"))
+        for kind in ("task", "optimizer", "schedule", "peak_lr", "length")
     }
     return {
         "id": head.id,

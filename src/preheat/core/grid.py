@@ -89,7 +89,7 @@ def among(value: Any, allowed: Any) -> bool:
     return any(label(value) == label(a) for a in many)
 
 
-def get(setting: Mapping[str, Any], path: str, default: Any = None) -> Any:
+def get(setting: Mapping[str, Any], path: str, *, default: Any = None) -> Any:
     """The value at a dotted path.
 
     >>> get({"task": {"name": "digits"}}, "task.name")

@@ -59,7 +59,7 @@ def metric(name: str) -> Metric:
     return _KNOWN.get(own) or Metric(own)
 
 
-def share(name: str, goal: Goal = "max", worst: float | None = None) -> Metric:
+def share(name: str, goal: Goal = "max", *, worst: float | None = None) -> Metric:
     """A share of the examples: it reads in percent, and a difference of two in points."""
     return Metric(name, goal, scale=100.0, unit="%", step="points", digits=".1f", worst=worst)
 

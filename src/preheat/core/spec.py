@@ -50,11 +50,11 @@ def spec(name: str, **options: Any) -> Spec:
     return Spec(name, options)
 
 
-def as_spec(value: Any, kind: str, default: str | None = None) -> Spec:
+def as_spec(value: Any, kind: str, *, default: str | None = None) -> Spec:
     """A `Spec` from a name, a mapping with a `name`, or a Spec. default: the name of None and of a mapping
     that gives none, in place of the registered default of this kind.
 
-    >>> as_spec({"momentum": 0.9}, "optimizer", "sgd").json()
+    >>> as_spec({"momentum": 0.9}, "optimizer", default="sgd").json()
     {'name': 'sgd', 'momentum': 0.9}
     """
     if isinstance(value, Spec):

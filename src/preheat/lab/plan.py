@@ -105,7 +105,7 @@ def groups(runs: Sequence[Run]) -> list[list[Run]]:
     return list(found.values())
 
 
-def units(runs: Sequence[Run], choose: Callable[[Run], Choice], done: Collection[str] = ()) -> list[Unit]:
+def units(runs: Sequence[Run], choose: Callable[[Run], Choice], *, done: Collection[str] = ()) -> list[Unit]:
     """The units of all `runs` that still have something to do, longest first."""
     out = []
     for group in groups(runs):

@@ -104,7 +104,7 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
-    todo = units(runs, lambda run: chosen[run.stack_key], done)
+    todo = units(runs, lambda run: chosen[run.stack_key], done=done)
     return Todo(study, points, done, todo, chosen, known)
 
 

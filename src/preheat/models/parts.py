@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Pairs = list[tuple["nn.Module", "nn.Module"]]  # (convolution, normalisation)
 
 
-def residual(pairs: Pairs, shortcut: nn.Module | None, norm: str = "bn") -> nn.Module:
+def residual(pairs: Pairs, shortcut: nn.Module | None, *, norm: str = "bn") -> nn.Module:
     """relu(body(x) + shortcut(x)), the body being conv, norm, relu, conv, norm, ...: no relu after the last
     norm.
 

@@ -66,7 +66,7 @@ def _block(wide: int, out: int, stride: int) -> nn.Module:
     from torch import nn
 
     shortcut = nn.Sequential(*_pair(wide, out, 1, stride)) if stride > 1 or wide != out else None
-    return residual([_pair(wide, out, 3, stride), _pair(out, out, 3, 1)], shortcut, "norm")
+    return residual([_pair(wide, out, 3, stride), _pair(out, out, 3, 1)], shortcut, norm="norm")
 
 
 def _pair(wide: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module]:

@@ -86,9 +86,10 @@ Seeds = Annotated[Any, AfterValidator(_seeds), WithJsonSchema({"type": ["integer
 Moves = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 Name = Annotated[str, Field(pattern=r"^[\w-]+$")]
 Positive = Annotated[float, Field(gt=0)]
-Task, Optimizer, Schedule, Probe = (
-    Annotated[Any, WithJsonSchema({"named": kind})] for kind in ("task", "optimizer", "schedule", "probe")
-)
+Task = Annotated[Any, WithJsonSchema({"named": "task"})]
+Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]
+Schedule = Annotated[Any, WithJsonSchema({"named": "schedule"})]
+Probe = Annotated[Any, WithJsonSchema({"named": "probe"})]
 Lists = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["array", "object"]}})
 ]
@@ -127,7 +128,7 @@ def _form(of: type, about: str, said: Mapping[str, tuple[Any, str]], **instead: 
 
 _NAMED = {"task": TASKS.default, "optimizer": OPTIMIZERS.default, "schedule": SCHEDULES.default}
 RunForm = _form(Run, "The fields of a run, but for its seed.", _RUN, **_NAMED)
-BlockForm = _form(Block, "Every combination of product, with the rows of zip, with each of points.", _BLOCK)
+BlockForm: Any = _form(Block, "Every combination of product, with the rows of zip, with each of points.", _BLOCK)
 _STUDY: dict[str, tuple[Any, str]] = {
     "name": (Name, "letters, digits, - and _; the file's name if left out"),
     "question": (str, "in words"),

@@ -181,10 +181,10 @@ def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -
     return out.float() if out.dtype == torch.bfloat16 else out
 
 
-def chosen(model: Any, size: int, default: str | None = None) -> Spec:
+def chosen(model: Any, size: int, *, default: str | None = None) -> Spec:
     """A registered model with every option written out; it must take images of this size. default: of options
     without a name."""
-    found = complete("model", as_spec(model, "model", default))
+    found = complete("model", as_spec(model, "model", default=default))
     made = build("model", found)
     if hasattr(made, "check"):
         made.check(size)

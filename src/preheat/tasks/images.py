@@ -86,7 +86,7 @@ class Images(Classification):
         if not is_number(self.mixup) or self.mixup < 0:
             raise UserError(f"mixup of task {about.name!r} must be 0 (none) or above, got {self.mixup!r}")
         _check_sizes(self)
-        object.__setattr__(self, "model", chosen(self.model, about.size, "resnet18"))
+        object.__setattr__(self, "model", chosen(self.model, about.size, default="resnet18"))
 
     @classmethod
     @abstractmethod

@@ -33,7 +33,7 @@ WEAKEST = 0.4
 BLOCK = 2000
 
 
-def imitation(name: str, per_class: int, seed: int = 0) -> tuple[str, bytes]:
+def imitation(name: str, per_class: int, *, seed: int = 0) -> tuple[str, bytes]:
     """(file name, content) of a set with `per_class` training images a class, test (and validation)
     max(per_class // 5, 10).
 

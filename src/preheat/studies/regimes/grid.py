@@ -34,7 +34,7 @@ _PATH = ((5000, 5), (1000, 5), (500, 5), (100, 1), (50, 1), (5000, 0))
 _WRITTEN = {"pathmnist": "medmnist"}  # what the original calls it
 
 
-class Row(NamedTuple):
+class GridRow(NamedTuple):
     """One setting as it is asked for. size: examples a class, or in all; rate: the peak rate.
 
     same: the warmup in epochs, of the same grid, that is as many updates as this one.
@@ -52,9 +52,9 @@ class Row(NamedTuple):
         """The experiment's name as the original writes it; a warmup in updates and another rate than the
         original's are told apart.
 
-        >>> print(Row("pathmnist", 500, epochs(5), "sgd", 0.1, (42,)).name())
+        >>> print(GridRow("pathmnist", 500, epochs(5), "sgd", 0.1, (42,)).name())
         medmnist_500epc_w5_sgd_s{seed}
-        >>> print(Row("cifar10", 50, steps(80), "adamw", 2e-3, (42,)).name())
+        >>> print(GridRow("cifar10", 50, steps(80), "adamw", 2e-3, (42,)).name())
         cifar10_50epc_u80_adamw_lr0.002_s{seed}
         """
         rise = f"{'u' if self.warmup.unit == 'steps' else 'w'}{self.warmup.value:g}"
@@ -65,8 +65,8 @@ class Row(NamedTuple):
 
 
 def original_rows(
-    tasks: Sequence[str], sizes: Sequence[int] = SIZES, warmups: Sequence[float] = WARMUPS
-) -> list[Row]:
+    tasks: Sequence[str], sizes: Sequence[int] = SIZES, *, warmups: Sequence[float] = WARMUPS
+) -> list[GridRow]:
     """The original's rows of `tasks` in its order; with sizes or warmups of one's own AdamW gets every
     combination, as SGD.
 
@@ -79,15 +79,15 @@ def original_rows(
     cifar, path = (cells, cells) if own else (_CIFAR, _PATH)
     pairs = [(t, n, w) for n, w in cifar for t in tasks if t != "pathmnist"]
     pairs += [(t, n, w) for n, w in path for t in tasks if t == "pathmnist"]
-    sgd = [Row(t, n, epochs(w), "sgd", RATES["sgd"], _seeds(t, "sgd")) for t in tasks for n, w in cells]
-    return sgd + [Row(t, n, epochs(w), "adamw", RATES["adamw"], _seeds(t, "adamw")) for t, n, w in pairs]
+    sgd = [GridRow(t, n, epochs(w), "sgd", RATES["sgd"], _seeds(t, "sgd")) for t in tasks for n, w in cells]
+    return sgd + [GridRow(t, n, epochs(w), "adamw", RATES["adamw"], _seeds(t, "adamw")) for t, n, w in pairs]
 
 
-def update_rows(tasks: Sequence[str], sizes: Sequence[int], updates: Sequence[int]) -> list[Row]:
+def update_rows(tasks: Sequence[str], sizes: Sequence[int], updates: Sequence[int]) -> list[GridRow]:
     """Every size with every warmup in updates, for both optimizers, on the seeds that the original gives
     them."""
     return [
-        Row(t, n, steps(u), name, rate, _seeds(t, name))
+        GridRow(t, n, steps(u), name, rate, _seeds(t, name))
         for name, rate in RATES.items()
         for t, n, u in itertools.product(tasks, sizes, updates)
     ]
@@ -99,10 +99,10 @@ def tuned_rows(
     warmups: Sequence[Length],
     rates: Mapping[str, Sequence[float]],
     seeds: tuple[int, ...],
-) -> list[Row]:
+) -> list[GridRow]:
     """Every combination with every rate of its optimizer, on all seeds."""
     return [
-        Row(t, n, w, name, rate, seeds)
+        GridRow(t, n, w, name, rate, seeds)
         for name in RATES
         for t, n, w, rate in itertools.product(tasks, sizes, warmups, rates[name])
     ]

@@ -25,7 +25,7 @@ from preheat.studies.regimes.grid import (
     RATES,
     REPORTED,
     SEEDS,
-    Row,
+    GridRow,
     fixed,
     one_run,
     original_rows,
@@ -102,24 +102,24 @@ class ImageGrid:
             claims=CLAIMS,
         )
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[GridRow]:
         """What is asked for, in order."""
         tasks, sizes = self.tasks, self.sizes
         warmups = () if self.unit == "updates" else self.warmups
         if self.rates:
             rises = [*map(epochs, warmups), *map(steps, self.updates)]
             return self.shared(tuned_rows(tasks, sizes, rises, self.rates, self.seeds))
-        first = original_rows(tasks, sizes, warmups) if warmups else []
+        first = original_rows(tasks, sizes, warmups=warmups) if warmups else []
         return self.shared(first + update_rows(tasks, sizes, self.updates))
 
-    def shared(self, rows: list[Row]) -> list[Row]:
+    def shared(self, rows: list[GridRow]) -> list[GridRow]:
         """The rows; a warmup in updates that equals one in epochs of the same cell gets that one's run, and
         keeps its name."""
         if self.unit != "both":
             return rows
         (protocol,) = self.protocols
 
-        def cell(row: Row) -> tuple[object, ...]:
+        def cell(row: GridRow) -> tuple[object, ...]:
             each = self.per_epoch(row, protocol)
             updates = row.warmup.resolve(self.epochs * each, each)
             return row.task, self.has(row, protocol), row.optimizer, row.rate, updates
@@ -142,23 +142,23 @@ class ImageGrid:
             int(TASKS[t].most_per_class(selection)) * int(build("task", Spec(t)).classes) for t in self.tasks
         )
 
-    def has(self, row: Row, protocol: str) -> int:
+    def has(self, row: GridRow, protocol: str) -> int:
         """The size that the row gets."""
         return min(row.size, self.most(row.task, protocol))
 
-    def per_epoch(self, row: Row, protocol: str) -> int:
+    def per_epoch(self, row: GridRow, protocol: str) -> int:
         """Updates in an epoch."""
         options = {self.size: self.has(row, protocol), "selection": PROTOCOLS[protocol]["task.selection"]}
         return math.ceil(int(build("task", Spec(row.task, options)).examples) / self.batch)
 
-    def fits(self, row: Row, protocol: str) -> bool:
+    def fits(self, row: GridRow, protocol: str) -> bool:
         """Whether a warmup in updates ends before the run does."""
         return row.warmup.unit != "steps" or row.warmup.value < self.epochs * self.per_epoch(row, protocol)
 
     # Settings
     # --------------------------------------------------------------------------------------------------------
 
-    def blocks(self, rows: Iterable[Row]) -> tuple[Block, ...]:
+    def blocks(self, rows: Iterable[GridRow]) -> tuple[Block, ...]:
         """The rows in order as blocks of one optimizer and its seeds, under each protocol."""
         groups = [(key, list(some)) for key, some in groupby(rows, lambda row: (row.optimizer, row.seeds))]
         return tuple(
@@ -168,7 +168,7 @@ class ImageGrid:
             if (settings := [self.setting(row, p) for row in some if self.fits(row, p)])
         )
 
-    def setting(self, row: Row, protocol: str) -> dict[str, Any]:
+    def setting(self, row: GridRow, protocol: str) -> dict[str, Any]:
         """One row as a setting; where there are two protocols the names of ours say so."""
         mark = "_validation" if protocol == "preheat" and len(self.protocols) > 1 else ""
         return {
@@ -180,7 +180,7 @@ class ImageGrid:
             "name": row.name("epc" if self.size == "examples_per_class" else "total") + mark,
         }
 
-    def probes(self, row: Row, protocol: str) -> list[dict[str, Any]]:
+    def probes(self, row: GridRow, protocol: str) -> list[dict[str, Any]]:
         """Every 50 updates of the first ten epochs, and at least once in each of them; the curvature every
         fifth time."""
         every, until = (
@@ -193,7 +193,7 @@ class ImageGrid:
             {"name": "hessian_trace", "every": 5 * every, "until": until},
         ]
 
-    def parts(self, rows: list[Row]) -> dict[str, Part]:
+    def parts(self, rows: list[GridRow]) -> dict[str, Part]:
         """test: one short run of each task. week1 to week3: the original's timetable, where the grid is the
         original's."""
         first = {"task.name": ["cifar10"]} if len(self.tasks) > 1 else {}
@@ -214,7 +214,7 @@ class ImageGrid:
         size = self.sizes[len(self.sizes) // 2]
         rise = 5 if 5 in self.warmups else self.warmups[len(self.warmups) // 2]
         length = {"epochs": min(10, self.epochs)}
-        made = self.blocks(Row(t, size, epochs(rise), "sgd", RATES["sgd"], SEEDS[:1]) for t in self.tasks)
+        made = self.blocks(GridRow(t, size, epochs(rise), "sgd", RATES["sgd"], SEEDS[:1]) for t in self.tasks)
         return tuple(
             Block(
                 fixed={**b.fixed, "length": length},
@@ -227,7 +227,7 @@ class ImageGrid:
     # What must be said
     # -----------------------------------------------------------------------------------------------
 
-    def notes(self, rows: list[Row]) -> list[str]:
+    def notes(self, rows: list[GridRow]) -> list[str]:
         """What the study trains in place of what was asked for, and what it leaves out."""
         out = [
             note
@@ -268,12 +268,12 @@ class ImageGrid:
     def _where(self, size: int) -> str:
         return f"{size} {'per class' if self.size == 'examples_per_class' else 'in all'}"
 
-    def _one_run(self, row: Row) -> str:
+    def _one_run(self, row: GridRow) -> str:
         assert row.same is not None
         return one_run(f"{self._where(row.size)} of {row.task}", row.warmup.value, row.same.value)
 
     def _unfit(self, task: str, size: int, some: list[Length], protocol: str) -> str:
-        of = Row(task, size, some[0], "sgd", RATES["sgd"], ())
+        of = GridRow(task, size, some[0], "sgd", RATES["sgd"], ())
         total = self.epochs * self.per_epoch(of, protocol)
         return unfit(task, self._where(size), some, total)
 

@@ -49,7 +49,7 @@ class WarmupAnalyzer:
         object.__setattr__(self, "rows", tuple(read_summaries(Path(self.results_dir))))
 
     def plot_warmup_heatmap(
-        self, dataset: str, optimizer: str, save_path: str | Path | None = None
+        self, dataset: str, optimizer: str, *, save_path: str | Path | None = None
     ) -> Figure:
         """Mean accuracy over seeds by data size and warmup; written as a PNG where `save_path` says so."""
         mine = self._of(dataset, optimizer)
@@ -93,7 +93,9 @@ class WarmupAnalyzer:
             "empirical_rules": {f"{d}_{o}": self.derive_empirical_rule(d, o) for d, o in pairs},
         }
         for dataset, optimizer in pairs:
-            self.plot_warmup_heatmap(dataset, optimizer, folder / f"heatmap_{dataset}_{optimizer}.png")
+            self.plot_warmup_heatmap(
+                dataset, optimizer, save_path=folder / f"heatmap_{dataset}_{optimizer}.png"
+            )
         write_json(in_folder(folder / "summary_report.json"), report)
         return report
 

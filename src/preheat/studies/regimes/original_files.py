@@ -34,7 +34,7 @@ Json = dict[str, Any]
 LETTERS = {"epochs": "w", "steps": "u"}
 
 
-class Experiment(NamedTuple):
+class PlannedRun(NamedTuple):
     """A declared setting: its run with its record, the original's name for it, and the run's first name where
     that is another."""
 
@@ -92,7 +92,7 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
 
 def experiments(
     study: Study, points: Sequence[Mapping[str, Any]], heads: Mapping[str, Head]
-) -> list[Experiment]:
+) -> list[PlannedRun]:
     """Every name of every planned run, in the study's order; names that the study does not give are built."""
     settings = [_setting(study, p, heads.get(p["run"])) for p in points]
     built = _apart([_name(s) for s in settings], settings, [p["run"] for p in points])
@@ -110,7 +110,7 @@ def experiments(
                     f"{name!r}"
                 )
             twin = None if name == names[0] else names[0]
-            out.append(Experiment(point["run"], heads.get(point["run"]), name, twin, protocol))
+            out.append(PlannedRun(point["run"], heads.get(point["run"]), name, twin, protocol))
     if twice := [name for name, n in Counter(e.name for e in out).items() if n > 1]:
         raise UserError(
             f"two settings of study {study.name!r} are named {twice[0]!r}, and each needs files of its own: "
@@ -134,20 +134,20 @@ def _setting(study: Study, point: Mapping[str, Any], head: Head | None) -> Json:
 
 def _name(setting: Json) -> str:
     """The name that the original gives such a run: cifar10_500epc_w5_sgd_s42."""
-    task = get(setting, "task.name", "task")
+    task = get(setting, "task.name", default="task")
     some, total = get(setting, "task.examples_per_class"), get(setting, "task.total_examples")
     per_class = "full" if some is None else f"{some}epc"
     size = f"{total}total" if total else per_class
-    warmup = length(get(setting, "schedule.warmup", 0))
+    warmup = length(get(setting, "schedule.warmup", default=0))
     letter = LETTERS.get(warmup.unit, warmup.unit) if warmup else LETTERS["epochs"]
-    optimizer = get(setting, "optimizer.name", "optimizer")
+    optimizer = get(setting, "optimizer.name", default="optimizer")
     dataset = told.NAMES.get(task, task)
     return f"{dataset}_{size}_{letter}{warmup.value:g}_{optimizer}_s{setting['seed']}"
 
 
 def _apart(names: Sequence[str], settings: Sequence[Json], ids: Sequence[str]) -> list[str]:
     """Names that are no longer equal: with the peak rate, and where that is not enough with the run's id."""
-    for ends in ([f"_lr{get(s, 'peak_lr', 0.0):g}" for s in settings], [f"_{i}" for i in ids]):
+    for ends in ([f"_lr{get(s, 'peak_lr', default=0.0):g}" for s in settings], [f"_{i}" for i in ids]):
         times = Counter(names)
         names = [n + end if times[n] > 1 else n for n, end in zip(names, ends, strict=True)]
     return list(names)
@@ -165,7 +165,7 @@ def _places(study: Study) -> dict[str, int]:
 
 
 def _write(
-    mine: Sequence[Experiment], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]
+    mine: Sequence[PlannedRun], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]
 ) -> None:
     summaries: list[Json] = []
     failed: list[Json] = []
@@ -193,7 +193,7 @@ def _write(
         WarmupAnalyzer(folder).create_summary_report(folder)
 
 
-def _write_run(one: Experiment, record: Record, summary: Json, folder: Path) -> None:
+def _write_run(one: PlannedRun, record: Record, summary: Json, folder: Path) -> None:
     metrics, inside = folder / "metrics" / one.name, folder / "interpretability" / one.name
     _json(metrics / "metrics.json", told.metrics(record))
     _json(metrics / "summary.json", summary)
@@ -208,7 +208,7 @@ def _json(path: Path, value: Any) -> None:
     write_json(in_folder(path), value)
 
 
-def _summary(one: Experiment, record: Record) -> Json:
+def _summary(one: PlannedRun, record: Record) -> Json:
     """The original's summary.json; after `total_epochs` come keys that are ours."""
     run, size = record.run, told.span(record)
     known = [v for v in told.metrics(record)["val_acc"] if v is not None]
