@@ -430,13 +430,7 @@ def test_any_flipped_byte_of_a_line_costs_at_most_what_it_touches(tmp_path: Path
     for at in [*range(ends[0] + 1, ends[1], 7), ends[1], ends[2]]:
         flip(path, at)
         fresh = Store.open(tmp_path)
-        lost = (
-            {run_of(1).id}
-            if at < ends[1]
-            else {run_of(1).id, run_of(2).id}
-            if at == ends[1]
-            else {run_of(2).id}
-        )
+        lost = {run_of(seed).id for seed, hit in ((1, at <= ends[1]), (2, at >= ends[1])) if hit}
         assert {run_of(seed).id for seed in range(3)} - fresh.ids() == lost, at
         damage = fresh.damage()
         assert damage and any(d.at <= at < d.at + d.size for d in damage)
@@ -551,7 +545,8 @@ writer = Store.open(sys.argv[1] + "/old", create=False).writer()
 record = record_of(9)
 os.setuid(65534) if os.geteuid() == 0 else None
 print(len(Store.open(sys.argv[1] + "/old", create=False).heads()))
-tries = lambda: Store.open(sys.argv[1] + "/old"), lambda: Store.open(sys.argv[1] + "/new"), lambda: writer.append([record])
+here = sys.argv[1]
+tries = lambda: Store.open(f"{here}/old"), lambda: Store.open(f"{here}/new"), lambda: writer.append([record])
 for attempt in tries:
     try:
         attempt()

@@ -19,7 +19,7 @@ NAMED = ("task", "optimizer", "schedule")  # a run takes the default one of each
 _LENGTHS = {"epochs", "steps", "fraction"}
 
 
-class Placed(NamedTuple):
+class FileEntry(NamedTuple):
     """One setting: path is dotted, as in a grid; at is where the file says it."""
 
     path: str
@@ -27,22 +27,22 @@ class Placed(NamedTuple):
     at: At
 
 
-def leaves(path: str, value: Any, at: At) -> list[Placed]:
+def leaves(path: str, value: Any, at: At) -> list[FileEntry]:
     """The settings inside a value; `task: digits` is `task.name`, and `{epochs: 5}` is one value.
 
     >>> [(e.path, e.value) for e in leaves("", {"task": "digits", "schedule": {"warmup": 5}}, ())]
     [('task.name', 'digits'), ('schedule.warmup', 5)]
     """
     if path in NAMED and isinstance(value, str):
-        return [Placed(f"{path}.name", value, at)]
+        return [FileEntry(f"{path}.name", value, at)]
     one = not isinstance(value, Mapping) or not value or path.partition(".")[0] == "also"
     one = one or (path not in ("", *NAMED) and len(value) == 1 and set(value) <= _LENGTHS)
     if one:
-        return [Placed(path, value, at)] if path else []
+        return [FileEntry(path, value, at)] if path else []
     return [e for k, v in value.items() for e in leaves(f"{path}.{k}" if path else str(k), v, (*at, k))]
 
 
-def named_defaults(fixed: Sequence[Placed], blocks: Sequence[Sequence[Placed]] = ()) -> list[Placed]:
+def named_defaults(fixed: Sequence[FileEntry], blocks: Sequence[Sequence[FileEntry]] = ()) -> list[FileEntry]:
     """What a run takes by default, written out where the file gives options of a task, optimizer or schedule
     but no name."""
     groups = [[*fixed, *own] for own in blocks or ((),)]
@@ -50,10 +50,10 @@ def named_defaults(fixed: Sequence[Placed], blocks: Sequence[Sequence[Placed]] =
         kind: [[e.path for e in group if e.path.startswith(f"{kind}.")] for group in groups] for kind in NAMED
     }
     bare = [kind for kind, paths in inside.items() if any(p and f"{kind}.name" not in p for p in paths)]
-    return [Placed(f"{kind}.name", REGISTRIES[kind].default, ("fixed",)) for kind in bare]
+    return [FileEntry(f"{kind}.name", REGISTRIES[kind].default, ("fixed",)) for kind in bare]
 
 
-def nested(entries: Iterable[Placed]) -> Setting:
+def nested(entries: Iterable[FileEntry]) -> Setting:
     """Entries as the nested mapping that a run is made of."""
     out: Setting = {}
     for e in entries:
@@ -61,43 +61,43 @@ def nested(entries: Iterable[Placed]) -> Setting:
     return out
 
 
-class PlacedBlock(NamedTuple):
+class FileBlock(NamedTuple):
     """A block of the grid. product, zip and where: entries whose values are lists; points and exclude: one
     list each."""
 
     at: At
-    fixed: list[Placed]
-    product: list[Placed]
-    zip: list[Placed]
-    points: list[list[Placed]]
-    where: list[Placed]
-    exclude: list[list[Placed]]
+    fixed: list[FileEntry]
+    product: list[FileEntry]
+    zip: list[FileEntry]
+    points: list[list[FileEntry]]
+    where: list[FileEntry]
+    exclude: list[list[FileEntry]]
 
-    def single(self) -> list[Placed]:
+    def single(self) -> list[FileEntry]:
         """Every value that the block gives, one by one."""
         lists = [e for e in (*self.product, *self.zip) if isinstance(e.value, list)]
         each = [one for e in lists for i, v in enumerate(e.value) for one in leaves(e.path, v, (*e.at, i))]
         return [*self.fixed, *each, *(e for point in self.points for e in point)]
 
 
-def block(raw: Mapping[str, Any], at: At) -> PlacedBlock:
+def block(raw: Mapping[str, Any], at: At) -> FileBlock:
     """A block as the file has it; what is not of the right type is left out, its fault is told elsewhere."""
 
-    def one(name: str) -> list[Placed]:
+    def one(name: str) -> list[FileEntry]:
         part = raw.get(name)
         return leaves("", part, (*at, name)) if isinstance(part, Mapping) else []
 
-    def many(name: str) -> list[list[Placed]]:
+    def many(name: str) -> list[list[FileEntry]]:
         part = raw.get(name)
         rows = part if isinstance(part, list) else []
         return [leaves("", row, (*at, name, i)) for i, row in enumerate(rows) if isinstance(row, Mapping)]
 
-    return PlacedBlock(
+    return FileBlock(
         at, one("fixed"), one("product"), one("zip"), many("points"), one("where"), many("exclude")
     )
 
 
-def block_faults(b: PlacedBlock) -> Iterator[Fault]:
+def block_faults(b: FileBlock) -> Iterator[Fault]:
     """What is wrong with a block's lists and paths, whatever they mean."""
     for e in (*b.product, *b.zip, *b.where):
         if not isinstance(e.value, list) or not e.value:
@@ -112,7 +112,7 @@ def block_faults(b: PlacedBlock) -> Iterator[Fault]:
         yield from twice([*b.fixed, *b.product, *b.zip, *point])
 
 
-def twice(entries: Sequence[Placed]) -> Iterator[Fault]:
+def twice(entries: Sequence[FileEntry]) -> Iterator[Fault]:
     """A setting given twice, or one that a later and larger setting would replace."""
     for i, e in enumerate(entries):
         for old in entries[:i]:
@@ -139,7 +139,7 @@ def run_failure(setting: Mapping[str, Any]) -> str:
     return ""
 
 
-def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[Placed]], default: At) -> At:
+def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[FileEntry]], default: At) -> At:
     """The place of the entry without which a setting is a run, or fails otherwise; those that `text` names
     come first.
 
@@ -165,26 +165,26 @@ def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[Place
     return default
 
 
-def _apart(setting: Mapping[str, Any]) -> list[Placed]:
+def _apart(setting: Mapping[str, Any]) -> list[FileEntry]:
     """The settings one by one, also those of `also`."""
     return [one for e in leaves("", setting, ()) for one in _split(e)]
 
 
-def _split(e: Placed) -> list[Placed]:
+def _split(e: FileEntry) -> list[FileEntry]:
     if e.path != "also" or not isinstance(e.value, Mapping):
         return [e]
-    return [Placed(f"also.{name}", value, (*e.at, name)) for name, value in e.value.items()]
+    return [FileEntry(f"also.{name}", value, (*e.at, name)) for name, value in e.value.items()]
 
 
 # The grid of the core
 # -----------------------------------------------------------------------------------------------
 
 
-def core_block(b: PlacedBlock) -> grid.Block:
+def core_block(b: FileBlock) -> grid.Block:
     """The block as `core.grid` has it; a name such as `sgd` becomes `{name: sgd}`, so that its name is a path
     too."""
 
-    def lists(entries: Sequence[Placed]) -> dict[str, list[Any]]:
+    def lists(entries: Sequence[FileEntry]) -> dict[str, list[Any]]:
         return {
             e.path: [{"name": v} if e.path in NAMED and isinstance(v, str) else v for v in e.value]
             for e in entries
@@ -203,17 +203,17 @@ def core_block(b: PlacedBlock) -> grid.Block:
     )
 
 
-def kept(entries: Iterable[Placed]) -> dict[str, list[Any]]:
+def kept(entries: Iterable[FileEntry]) -> dict[str, list[Any]]:
     """Values to choose by, as lists."""
     return {e.path: e.value if isinstance(e.value, list) else [e.value] for e in entries}
 
 
-def count(b: PlacedBlock) -> int:
+def count(b: FileBlock) -> int:
     """How many combinations a block has before `where` and `exclude`."""
     return math.prod(len(e.value) for e in (*b.product, *b.zip[:1])) * max(1, len(b.points))
 
 
-def block_filter_faults(b: PlacedBlock) -> Iterator[Fault]:
+def block_filter_faults(b: FileBlock) -> Iterator[Fault]:
     """`where` and `exclude` must name what the block gives: a typing error there would drop all runs, or
     none."""
     seen: dict[str, dict[str, None]] = {}
@@ -224,7 +224,7 @@ def block_filter_faults(b: PlacedBlock) -> Iterator[Fault]:
 
 
 def filter_faults(
-    entries: Sequence[Placed], seen: Mapping[str, Iterable[str]], whose: str
+    entries: Sequence[FileEntry], seen: Mapping[str, Iterable[str]], whose: str
 ) -> Iterator[Fault]:
     """Values to choose by must be among those there are. seen: {path: labels of its values}."""
     for e in entries:
@@ -240,7 +240,7 @@ def filter_faults(
                 )
 
 
-def varied(settings: Sequence[Setting], blocks: Sequence[PlacedBlock]) -> list[str]:
+def varied(settings: Sequence[Setting], blocks: Sequence[FileBlock]) -> list[str]:
     """The paths, in the order of the grid, that take several values under the same task, optimizer and
     schedule."""
     owners = [f"{kind}.name" for kind in NAMED]

@@ -128,7 +128,9 @@ def _form(of: type, about: str, said: Mapping[str, tuple[Any, str]], **instead: 
 
 _NAMED = {"task": TASKS.default, "optimizer": OPTIMIZERS.default, "schedule": SCHEDULES.default}
 RunForm = _form(Run, "The fields of a run, but for its seed.", _RUN, **_NAMED)
-BlockForm: Any = _form(Block, "Every combination of product, with the rows of zip, with each of points.", _BLOCK)
+BlockForm: Any = _form(
+    Block, "Each combination of product, with the rows of zip and with each point.", _BLOCK
+)
 _STUDY: dict[str, tuple[Any, str]] = {
     "name": (Name, "letters, digits, - and _; the file's name if left out"),
     "question": (str, "in words"),

@@ -12,7 +12,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import OPTIMIZERS, REGISTRIES
 from preheat.core.spec import Spec
-from preheat.studyfiles.entries import NAMED, Placed, leaves
+from preheat.studyfiles.entries import NAMED, FileEntry, leaves
 from preheat.studyfiles.faults import At, Fault, rule, worded
 from preheat.studyfiles.form import RUN_FIELDS, field_faults
 from preheat.studyfiles.options import name_fault, option_fault, options
@@ -26,7 +26,7 @@ class Arms(NamedTuple):
     options: dict[str, Any]
 
 
-def arms(kind: str, *groups: Sequence[Placed]) -> Arms:
+def arms(kind: str, *groups: Sequence[FileEntry]) -> Arms:
     """The names are those of the first group that gives any, else the default; earlier groups' options
     override later ones."""
     inside = [
@@ -39,7 +39,7 @@ def arms(kind: str, *groups: Sequence[Placed]) -> Arms:
     return Arms(known, {k: v for group in reversed(inside) for k, v in group if k != "name"})
 
 
-def entry_faults(entries: Sequence[Placed], *around: Sequence[Placed]) -> Iterator[Fault]:
+def entry_faults(entries: Sequence[FileEntry], *around: Sequence[FileEntry]) -> Iterator[Fault]:
     """What is wrong with single settings. around: where a name is looked for, and what stands beside them."""
     beside = {kind: arms(kind, *around) for kind in NAMED}
     for e in entries:
@@ -82,7 +82,7 @@ def _paths(beside: Mapping[str, Arms]) -> list[str]:
     return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
 
 
-def _option(e: Placed, kind: str, arm: Arms) -> Iterator[Fault]:
+def _option(e: FileEntry, kind: str, arm: Arms) -> Iterator[Fault]:
     """An option is at fault if every thing it may belong to refuses it."""
     key, *inner = e.path.split(".")[1:]
     found, unknown = [], True
@@ -97,7 +97,7 @@ def _option(e: Placed, kind: str, arm: Arms) -> Iterator[Fault]:
         yield Fault(key_place(e.at) if unknown else e.at, found[0])
 
 
-def _probes(e: Placed) -> Iterator[Fault]:
+def _probes(e: FileEntry) -> Iterator[Fault]:
     if not isinstance(e.value, list):
         yield from field_faults("probes", e.value, e.at)
         return
@@ -120,7 +120,7 @@ def _probes(e: Placed) -> Iterator[Fault]:
                 )
 
 
-def _moving(e: Placed, optimizers: Arms) -> Iterator[Fault]:
+def _moving(e: FileEntry, optimizers: Arms) -> Iterator[Fault]:
     """`also` with all that moves, or one of it as `also.name`."""
     _, _, name = e.path.partition(".")
     if "." in name:

@@ -11,8 +11,8 @@ from preheat.core.grid import get, label, merged
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
-    Placed,
-    PlacedBlock,
+    FileEntry,
+    FileBlock,
     blame,
     block,
     block_faults,
@@ -82,7 +82,7 @@ def _raise(faults: Sequence[Fault]) -> None:
 # -------------------------------------------------------------
 
 
-def _setting_faults(fixed: list[Placed], blocks: list[PlacedBlock]) -> Iterator[Fault]:
+def _setting_faults(fixed: list[FileEntry], blocks: list[FileBlock]) -> Iterator[Fault]:
     singles = [b.single() for b in blocks]
     yield from twice(fixed)
     yield from entry_faults(fixed, fixed, [e for s in singles for e in s])
@@ -92,7 +92,7 @@ def _setting_faults(fixed: list[Placed], blocks: list[PlacedBlock]) -> Iterator[
         yield from block_filter_faults(b)
 
 
-def _role_faults(data: Mapping[str, Any], fixed: list[Placed], blocks: list[PlacedBlock]) -> Iterator[Fault]:
+def _role_faults(data: Mapping[str, Any], fixed: list[FileEntry], blocks: list[FileBlock]) -> Iterator[Fault]:
     """Roles must name settings of the file, each in one role; treatment and condition are scientific."""
     given = [*fixed, *(e for b in blocks for e in b.single())]
     parts = [e.path.split(".") for e in given]
@@ -120,7 +120,7 @@ def _role_faults(data: Mapping[str, Any], fixed: list[Placed], blocks: list[Plac
         )
 
 
-def _beside_rates(faults: Sequence[Fault], fixed: list[Placed], blocks: list[PlacedBlock]) -> list[Fault]:
+def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[FileBlock]) -> list[Fault]:
     """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
     built."""
     rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
@@ -141,7 +141,7 @@ _RATES = ("peak_lr", "clip_norm")
 # ----------------------------------------------------------------------------------------------
 
 
-def _assembled(data: Mapping[str, Any], name: str, fixed: list[Placed], blocks: list[PlacedBlock]) -> Study:
+def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], blocks: list[FileBlock]) -> Study:
     """The study of a file whose parts are right; what shows only now is still told with its line."""
     seeds = data.get("seeds", 5)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
@@ -180,7 +180,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[Placed], blocks: 
 
 
 def _roles(
-    data: Mapping[str, Any], blocks: list[PlacedBlock], settings: list[list[dict[str, Any]]]
+    data: Mapping[str, Any], blocks: list[FileBlock], settings: list[list[dict[str, Any]]]
 ) -> dict[str, Any]:
     """scientific, nuisance, treatment, condition and question, as given or by default."""
     nuisance = tuple(data.get("nuisance", ()))
@@ -230,12 +230,12 @@ def _value_faults(
         yield from filter_faults(entries, labels, "this study")
 
 
-def _parts(data: Mapping[str, Any]) -> dict[str, list[Placed]]:
+def _parts(data: Mapping[str, Any]) -> dict[str, list[FileEntry]]:
     return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
 
 
 def _undecided(
-    blocks: list[PlacedBlock], settings: list[dict[str, Any]], axes: tuple[str, ...]
+    blocks: list[FileBlock], settings: list[dict[str, Any]], axes: tuple[str, ...]
 ) -> Iterator[Fault]:
     """A path that differs between settings with equal axes needs a role."""
     cells: dict[str, list[dict[str, Any]]] = {}
@@ -251,7 +251,7 @@ def _undecided(
 
 
 def _run_faults(
-    fixed: list[Placed], blocks: list[PlacedBlock], settings: list[list[dict[str, Any]]], seed: int
+    fixed: list[FileEntry], blocks: list[FileBlock], settings: list[list[dict[str, Any]]], seed: int
 ) -> list[Fault]:
     """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
     difference."""

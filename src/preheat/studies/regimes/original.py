@@ -183,20 +183,21 @@ def _order(rows: Sequence[Summary]) -> Json:
     x, y = [b.examples_per_class for b in best], [b.optimal_warmup for b in best]
     found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
-    way = "gets longer as the data grow" if (rho or 0) > 0 else "gets shorter as the data grow"
+    way = f"gets {'longer' if (rho or 0) > 0 else 'shorter'} as the data grow"
+    if rho is None:
+        told = "no rank correlation: it needs three data sizes and two different best warmups"
+    else:
+        told = f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
     return {
         "correlation": rho,
         "p_value": None if found is None else float(found.pvalue),
         "exact_p_value": None if rho is None or len(best) > EXACT else _exact(x, y, rho),
-        "conclusion": f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
-        if rho is not None
-        else "no rank correlation: it needs three data sizes and two different best warmups",
+        "conclusion": told,
         "dataset": dataset,
         "n": len(best),
         "note": f"{count(len(best), 'data size')} on {dataset}. p_value is scipy's, from the t distribution, "
-        "wrong for so few; "
-        "exact_p_value tries every order. Warmup is counted in epochs, which are fewer updates the smaller "
-        "the data",
+        "wrong for so few; exact_p_value tries every order. Warmup is counted in epochs, which are fewer "
+        "updates the smaller the data",
     }
 
 
