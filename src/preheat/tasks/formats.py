@@ -1,15 +1,12 @@
 """What the files of the image sets hold: CIFAR's pickles and MedMNIST's npz, read with numpy alone.
 
 Nothing in a file is trusted. A member of an archive is looked up by its exact name and read into memory, so
-that no name, link or path of an archive is ever followed or written. A pickle may hold numbers, text, lists,
-dictionaries and uint8 arrays; anything else in it is refused before it is called.
+that no name, link or path of an archive is ever followed or written.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import pickle
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from preheat.core.errors import UserError, explain
+from preheat.tasks.pickles import StoredArray, unpickled
 from preheat.tasks.sets import Files
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -145,93 +143,6 @@ def _small(what: str, size: int) -> None:
         )
 
 
-class _Kind:
-    """Stands in for a dtype: its code, u1 for bytes."""
-
-    def __init__(self, code: object = "", *_: object) -> None:
-        self.code = code.decode("latin1") if isinstance(code, bytes) else code
-
-    def __setstate__(self, _: object) -> None:
-        pass  # byte order, of which bytes have none
-
-
-class _Array:
-    """Stands in for an array: what its pickle says it holds. numpy's own making of one crashes on damaged
-    pickles."""
-
-    def __init__(self, *_: object) -> None:
-        self.state: Any = ()
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state[-4:]  # before them a version; then shape, dtype, whether columns come first, bytes
-
-    def made(self, what: str) -> np.ndarray:
-        """The uint8 array. Errors: UserError where shape and bytes don't agree, or are of another kind."""
-        try:
-            shape, kind, columns, raw = self.state
-            if kind.code == "u1" and isinstance(raw, bytes | bytearray) and all(n >= 0 for n in shape):
-                return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns else "C").copy()
-        except (AttributeError, TypeError, ValueError):
-            pass
-        raise UserError(f"{what} must hold an array of uint8, got another or a damaged one: fetch it again")
-
-
-def _from_buffer(raw: object, kind: object, shape: object, order: object) -> _Array:
-    """An array as protocol 5 has it."""
-    out = _Array()
-    out.state = (shape, kind, order == "F", raw)
-    return out
-
-
-def _latin1(text: str, _: str) -> bytes:
-    return text.encode("latin1")
-
-
-class _Plain(pickle.Unpickler):
-    """Reads pickles of plain values and arrays; every other name in one is refused, not looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What numpy's pickles name, under the module names of its versions, and nothing else."""
-        known = {
-            "multiarray._reconstruct": _Array,
-            "numeric._frombuffer": _from_buffer,
-            "ndarray": _Array,
-            "dtype": _Kind,
-        }
-        full = f"{module}.{name}"
-        if full == "_codecs.encode":  # how Python 3 writes bytes for Python 2
-            return _latin1
-        for root in ("numpy._core.", "numpy.core.", "numpy."):
-            if full.startswith(root) and full.removeprefix(root) in known:
-                return known[full.removeprefix(root)]
-        raise pickle.UnpicklingError(f"it asks for {full}; data are numbers, text, lists and arrays")
-
-
-def unpickled(data: bytes, what: str) -> dict[str, Any]:
-    """The dictionary of a pickle, as Python 2 or 3 wrote it, its keys as text. what: its name in errors.
-
-    >>> unpickled(pickle.dumps({b"labels": [3, 1]}), "a file")
-    {'labels': [3, 1]}
-    >>> unpickled(pickle.dumps(print), "a file")
-    Traceback (most recent call last):
-    preheat.core.errors.UserError: a file is not a pickle of plain data (it asks for builtins.print; data are
-    numbers, \
-text, lists and arrays): remove it and fetch it again
-    """
-    try:
-        found = _Plain(io.BytesIO(data), encoding="bytes").load()
-    except Exception as error:  # a damaged pickle raises nearly anything
-        reason = str(error) or type(error).__name__
-        raise UserError(
-            f"{what} is not a pickle of plain data ({reason}): remove it and fetch it again"
-        ) from error
-    if not isinstance(found, dict):
-        raise UserError(
-            f"{what} must be a pickled dictionary, got {type(found).__name__}: put an official file there"
-        )
-    return {k.decode("latin1") if isinstance(k, bytes) else str(k): v for k, v in found.items()}
-
-
 def _batch(files: Files, data: bytes, what: str) -> Split:
     """One CIFAR batch: data uint8 [N, 3072] (1024 red, 1024 green, 1024 blue, by rows) and labels, N whole
     numbers."""
@@ -243,7 +154,7 @@ def _batch(files: Files, data: bytes, what: str) -> Split:
                 "file there"
             )
     x, pixels = found["data"], 3 * files.size**2
-    x = x.made(f"{what}: 'data'") if isinstance(x, _Array) else x
+    x = x.made(f"{what}: 'data'") if isinstance(x, StoredArray) else x
     if not (isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == pixels):
         raise UserError(
             f"{what}: 'data' must be uint8 [N, {pixels}], got {_described(x)}: put a {files.title} file there"
@@ -283,25 +194,17 @@ def _described(x: Any) -> str:
 def _npz(files: Files, path: Path) -> dict[str, Split]:
     """{train, val, test: ...} of a MedMNIST file: images uint8 [N, S, S, 3] and labels [N, 1]."""
     row = (files.size, files.size, 3)
-    images, labels = f"uint8 [N, {', '.join(map(str, row))}]", "whole numbers [N, 1]"
+    images: Rule = (
+        f"uint8 [N, {', '.join(map(str, row))}]",
+        lambda kind, shape: kind == np.uint8 and shape[1:] == row,
+    )
+    labels: Rule = "whole numbers [N, 1]", lambda kind, shape: kind.kind in "iu" and len(shape) > 0
     out: dict[str, Split] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for split in files.members:
-                x = _stored(
-                    files,
-                    archive,
-                    f"{split}_images",
-                    images,
-                    lambda kind, shape: kind == np.uint8 and shape[1:] == row,
-                )
-                y = _stored(
-                    files,
-                    archive,
-                    f"{split}_labels",
-                    labels,
-                    lambda kind, shape: kind.kind in "iu" and len(shape) > 0,
-                )
+                x = _stored(files, archive, f"{split}_images", rule=images)
+                y = _stored(files, archive, f"{split}_labels", rule=labels)
                 out[split] = (
                     np.array(x.transpose(0, 3, 1, 2), order="C"),
                     _labels(files, y, len(x), f"{path.name}: {split}"),
@@ -318,13 +221,10 @@ def _npz(files: Files, path: Path) -> dict[str, Split]:
     return out
 
 
-def _stored(
-    files: Files,
-    archive: zipfile.ZipFile,
-    key: str,
-    rule: str,
-    fits: Callable[[np.dtype[Any], tuple[int, ...]], bool],
-) -> np.ndarray:
+Rule = tuple[str, Callable[[np.dtype[Any], tuple[int, ...]], bool]]  # in words, and whether a header fits it
+
+
+def _stored(files: Files, archive: zipfile.ZipFile, key: str, *, rule: Rule) -> np.ndarray:
     """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room
     is made for it."""
     what, names = f"{files.file}: {key}", archive.namelist()
@@ -336,9 +236,10 @@ def _stored(
     _small(what, info.file_size)
     with archive.open(info) as file:
         shape, columns, kind = _header(file)
+        words, fits = rule
         if not fits(kind, shape):
             raise UserError(
-                f"{what} must be {rule}, got {kind} {list(shape)}: put {files.file} of {files.title} there"
+                f"{what} must be {words}, got {kind} {list(shape)}: put {files.file} of {files.title} there"
             )
         raw = file.read()
     if len(raw) != math.prod(shape) * kind.itemsize:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,35 +19,14 @@ from preheat.core.spec import build
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
 from preheat.tasks.base import Classification, Data, Tensors, chosen, forward
 from preheat.tasks.sets import named
+from preheat.tasks.splits import Official, counts_at_hand, random_images, split
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from preheat.tasks.files import Stamp
 
 SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
-RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 WATCHED = "watch.accuracy"
-
-
-class Official(NamedTuple):
-    """A set as it is published. counts: training images of each class; validation: whether it has a split of
-    that name."""
-
-    name: str
-    size: int
-    counts: tuple[int, ...]
-    validation: bool
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def pool(self, selection: str) -> tuple[int, ...]:
-        """Images of each class to train on: all, or all but the tenth that is held out."""
-        return (
-            self.counts
-            if self.validation or selection == "test"
-            else tuple(n - held_out(n) for n in self.counts)
-        )
 
 
 @dataclass(frozen=True)
@@ -152,11 +130,11 @@ class Images(Classification):
         if self.source == "random":
             most = _ceil(self)
             counts = self.about().pool(self.selection) if most is None else (most,) * self.classes
-            return _random(self.about(), counts)
+            return random_images(self.about(), counts)
         from preheat.tasks import files
 
         _check_counts(self)
-        return _split(self.about(), self.source, self.selection, files.stamps(self.about().name, self.source))
+        return split(self.about(), self.source, self.selection, files.stamps(self.about().name, self.source))
 
     def subset(self, generator: Generator) -> Tensor:
         """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger
@@ -222,11 +200,6 @@ def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return share * a + (1 - share) * b
 
 
-def held_out(count: int) -> int:
-    """How many of a class's training images the validation set gets: a tenth, at least one."""
-    return max(count // 10, 1)
-
-
 def _ceil(task: Images) -> int | None:
     """The most images that a class must have; None for the whole pool."""
     asked = task.total_examples is not None or task.examples_per_class is not None
@@ -249,11 +222,8 @@ def _check_sizes(task: Images) -> None:
                 f"{name} of task {about.name!r} must be a whole number of at least 1, got {value!r}"
             )
         if value > limit and task.source != "local":
-            kept = (
-                ""
-                if about.validation or task.selection == "test"
-                else " (a tenth of the training images is held out)"
-            )
+            whole = about.pool(task.selection) == about.counts
+            kept = "" if whole else " (a tenth of the training images is held out)"
             raise UserError(f"{name} of task {about.name!r} must be at most {limit}{kept}, got {value}")
         object.__setattr__(task, name, int(value))
 
@@ -287,54 +257,4 @@ def _there(task: Images) -> Official:
         return about
     from preheat.tasks import files
 
-    return about._replace(counts=_counts(about, files.stamps(about.name, "local")))
-
-
-@lru_cache(maxsize=8)
-def _counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
-    """[C]: training images of each class in the local files."""
-    from preheat.tasks import files
-
-    return tuple(
-        np.bincount(files.arrays(about.name, "local").train[1], minlength=len(about.counts)).tolist()
-    )
-
-
-@lru_cache(maxsize=4)
-def _split(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
-    """The three sets from the files with these stamps; a validation set that is not published is held out of
-    each class."""
-    from preheat.tasks import files
-
-    found = files.arrays(about.name, source)
-    images, labels = found.train
-    rows = [np.flatnonzero(labels == c) for c in range(len(about.counts))]
-    validation = found.test if selection == "test" else found.validation
-    if validation is None:
-        mixed = [np.random.default_rng(c).permutation(r) for c, r in enumerate(rows)]
-        held = np.concatenate([r[: held_out(len(r))] for r in mixed])
-        validation, rows = (images[held], labels[held]), [np.sort(r[held_out(len(r)) :]) for r in mixed]
-    pool = np.concatenate(rows)
-    return Data(*(_tensors(*part) for part in ((images[pool], labels[pool]), validation, found.test)))
-
-
-def _tensors(images: np.ndarray, labels: np.ndarray) -> Tensors:
-    import torch
-
-    return {"x": torch.from_numpy(images), "y": torch.from_numpy(labels)}
-
-
-@lru_cache(maxsize=2)
-def _random(about: Official, counts: tuple[int, ...]) -> Data:
-    """Random bytes; the pool's labels are sorted, those of the other sets go round."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-
-    def part(labels: Tensor) -> Tensors:
-        shape = (len(labels), 3, about.size, about.size)
-        return {"x": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), "y": labels}
-
-    pool = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    others = [part(torch.arange(RANDOM_ROWS) % len(counts)) for _ in range(2)]
-    return Data(part(pool), *others)
+    return about._replace(counts=counts_at_hand(about, files.stamps(about.name, "local")))

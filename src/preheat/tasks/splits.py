@@ -1,0 +1,89 @@
+"""A set of images as it is published, and its three parts: the pool to train on, validation and test."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from preheat.tasks.base import Data, Tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from preheat.tasks.files import Stamp
+
+RANDOM_ROWS = 256  # of the validation and of the test set of random images
+
+
+class Official(NamedTuple):
+    """A set as it is published. counts: training images of each class; validation: whether it has a split of
+    that name."""
+
+    name: str
+    size: int
+    counts: tuple[int, ...]
+    validation: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def pool(self, selection: str) -> tuple[int, ...]:
+        """Images of each class to train on: all, or all but the tenth that is held out."""
+        whole = self.validation or selection == "test"
+        return self.counts if whole else tuple(n - held_out(n) for n in self.counts)
+
+
+def held_out(count: int) -> int:
+    """How many of a class's training images the validation set gets: a tenth, at least one."""
+    return max(count // 10, 1)
+
+
+@lru_cache(maxsize=8)
+def counts_at_hand(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
+    """[C]: training images of each class in the local files."""
+    from preheat.tasks import files
+
+    return tuple(
+        np.bincount(files.arrays(about.name, "local").train[1], minlength=len(about.counts)).tolist()
+    )
+
+
+@lru_cache(maxsize=4)
+def split(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
+    """The three sets from the files with these stamps; a validation set that is not published is held out of
+    each class."""
+    from preheat.tasks import files
+
+    found = files.arrays(about.name, source)
+    images, labels = found.train
+    rows = [np.flatnonzero(labels == c) for c in range(len(about.counts))]
+    validation = found.test if selection == "test" else found.validation
+    if validation is None:
+        mixed = [np.random.default_rng(c).permutation(r) for c, r in enumerate(rows)]
+        held = np.concatenate([r[: held_out(len(r))] for r in mixed])
+        validation, rows = (images[held], labels[held]), [np.sort(r[held_out(len(r)) :]) for r in mixed]
+    pool = np.concatenate(rows)
+    return Data(*(_tensors(*part) for part in ((images[pool], labels[pool]), validation, found.test)))
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> Tensors:
+    import torch
+
+    return {"x": torch.from_numpy(images), "y": torch.from_numpy(labels)}
+
+
+@lru_cache(maxsize=2)
+def random_images(about: Official, counts: tuple[int, ...]) -> Data:
+    """Random bytes of these sizes; the pool's labels are sorted, those of the other sets go round."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+
+    def part(labels: Tensor) -> Tensors:
+        shape = (len(labels), 3, about.size, about.size)
+        return {"x": torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator), "y": labels}
+
+    pool = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    others = [part(torch.arange(RANDOM_ROWS) % len(counts)) for _ in range(2)]
+    return Data(part(pool), *others)
