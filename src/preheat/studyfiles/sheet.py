@@ -11,14 +11,14 @@ from preheat.core.grid import get, label, merged
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
-    FileEntry,
     FileBlock,
+    FileEntry,
     blame,
     block,
     block_faults,
     block_filter_faults,
+    combinations,
     core_block,
-    count,
     filter_faults,
     kept,
     leaves,
@@ -124,7 +124,7 @@ def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[
     """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
     built."""
     rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
-    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
+    if not faults or any(f.at not in rates for f in faults) or sum(map(combinations, blocks)) > MOST_RUNS:
         return []
     settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
     bare = [
@@ -145,7 +145,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], block
     """The study of a file whose parts are right; what shows only now is still told with its line."""
     seeds = data.get("seeds", 5)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    runs = sum(count(b) for b in blocks) * len(seeds)
+    runs = sum(combinations(b) for b in blocks) * len(seeds)
     if runs > MOST_RUNS:
         _raise(
             [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]
