@@ -1,11 +1,14 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
 
-.PHONY: help setup demo test test-fast check bench pictures clean
+SIDE_BY_SIDE = -n 2 --dist worksteal
+
+.PHONY: help setup demo test test-fast test-all check bench pictures clean
 
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
-	@echo "make test       set up, then run all tests"
+	@echo "make test       set up, then run the tests on two cores; of many alike cases each kind once"
+	@echo "make test-all   all cases, and the long forms of the simulations"
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
@@ -19,11 +22,15 @@ demo: setup
 
 test:
 	@$(PYTHON) tools/setup_venv.py dev
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast:
 	@$(PYTHON) tools/setup_venv.py dev
-	@.venv/bin/python -m pytest -m "not slow"
+	@.venv/bin/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+
+test-all:
+	@$(PYTHON) tools/setup_venv.py dev
+	@PREHEAT_ALL_CASES=1 .venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 check:
 	@$(PYTHON) tools/setup_venv.py dev

@@ -24,7 +24,8 @@ HOME = Path(__file__).parents[1]
 SOURCE = HOME / "src" / "preheat"
 BODY, FILE, ARGUMENTS, COLUMNS = 40, 300, 6, 110
 
-# a floor: what of preheat it may import: what else. In brackets: inside a function or `if TYPE_CHECKING` only.
+# a floor: what of preheat it may import: what else. In brackets: inside a function or `if TYPE_CHECKING`
+# only.
 TABLE = """
 core       :                                                              :
 stats      :                                                              : numpy (scipy statsmodels)

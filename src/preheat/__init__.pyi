@@ -10,6 +10,7 @@ from preheat.core.lengths import steps as steps
 from preheat.core.record import Record as Record
 from preheat.core.record import Series as Series
 from preheat.core.record import Status as Status
+from preheat.core.registry import CHAPTERS as CHAPTERS
 from preheat.core.registry import MODELS as MODELS
 from preheat.core.registry import OPTIMIZERS as OPTIMIZERS
 from preheat.core.registry import PROBES as PROBES

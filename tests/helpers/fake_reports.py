@@ -71,7 +71,9 @@ def _row(noise: random.Random, axes: Mapping[str, Any], seed: int, run_id: str) 
     known = {"total_steps": EPOCHS * PER_EPOCH, "steps_per_epoch": PER_EPOCH, "chance_accuracy": 0.1}
     accuracy = 0.1 + 0.1 * noise.random()
     if rate < edge:
-        accuracy = min(0.99, level(size, warm) - 0.01 * math.log2(2.5 * rate / edge) ** 2 + noise.gauss(0, 0.002))
+        accuracy = min(
+            0.99, level(size, warm) - 0.01 * math.log2(2.5 * rate / edge) ** 2 + noise.gauss(0, 0.002)
+        )
     if rate >= 1.4 * edge:
         return Row(run_id, axes, seed, "diverged", noise.randrange(5, 200), known)
     scores = {"validation_accuracy": accuracy, "test_accuracy": accuracy - 0.004 + noise.gauss(0, 0.002)}
@@ -80,7 +82,8 @@ def _row(noise: random.Random, axes: Mapping[str, Any], seed: int, run_id: str) 
 
 @cache
 def full(panels: tuple[str, ...] = PANELS, conditions: tuple[int, ...] = CONDITIONS) -> Made:
-    """By default two panels, five sizes, five warmups, seven rates, six seeds: 2,100 runs, ten are missing."""
+    """By default two panels, five sizes, five warmups, seven rates, six seeds: 2,100 runs, ten are
+    missing."""
     noise, rows = random.Random(1), []
     for panel in panels:
         for size in conditions:
@@ -99,9 +102,7 @@ def full(panels: tuple[str, ...] = PANELS, conditions: tuple[int, ...] = CONDITI
 @cache
 def _run(panel: str, warm: float, rate: float) -> Run:
     schedule = cosine(warmup=f"{warm:g}ep")
-    return Run(
-        "digits", optimizer=panel, schedule=schedule, peak_lr=rate, length=f"{EPOCHS}ep", trusted=True
-    )
+    return Run("digits", optimizer=panel, schedule=schedule, peak_lr=rate, length=f"{EPOCHS}ep", trusted=True)
 
 
 def series(steps: Sequence[int], values: Sequence[float]) -> Series:

@@ -1,4 +1,5 @@
-"""What a chapter of a report found, how it is shown, and how it would be shown had it found something else."""
+"""What a chapter of a report found, how it is shown, and how it would be shown had it found something
+else."""
 
 from __future__ import annotations
 

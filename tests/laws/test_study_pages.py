@@ -1,4 +1,5 @@
-"""Every study has a page in docs/studies: its parts are there, and its commands are ones that preheat takes."""
+"""Every study has a page in docs/studies: its parts are there, and its commands are ones that preheat
+takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The answer in a paragraph: it speaks to a practitioner, follows the data and never says more than tests do."""
+"""The answer in a paragraph: it speaks to a practitioner, follows the data and never says more than tests
+do."""
 
 from __future__ import annotations
 

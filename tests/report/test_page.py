@@ -1,4 +1,5 @@
-"""The page: that it is whole, safe and needs nothing from outside, what its first screen says, and its table."""
+"""The page: that it is whole, safe and needs nothing from outside, what its first screen says, and its
+table."""
 
 from __future__ import annotations
 
@@ -156,9 +157,7 @@ class Nothing:
 
 def test_chapters_whose_names_are_the_pages_own_or_alike_get_places_of_their_own(tmp_path: Path) -> None:
     names = ("runs", "my chapter", "my_chapter", "limits")
-    some = tuple(
-        Written(n, Nothing(), Shown(f"On {n}", tiles=(Tile("1", n),))) for n in names
-    )
+    some = tuple(Written(n, Nothing(), Shown(f"On {n}", tiles=(Tile("1", n),))) for n in names)
     path = write(replace(few().report("metric"), chapters=some), tmp_path)
     ids = parsed(path).ids
     assert len(ids) == len(set(ids))

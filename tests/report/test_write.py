@@ -1,4 +1,5 @@
-"""The files of a report: figures, tables and summary beside the page, the same bytes twice, nothing foreign lost."""
+"""The files of a report: figures, tables and summary beside the page, the same bytes twice, nothing foreign
+lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The names that users import: those at run time, those in the stubs for type checkers, and the registry agree."""
+"""The names that users import: those at run time, those in the stubs for type checkers, and the registry
+agree."""
 
 import ast
 import importlib

@@ -50,9 +50,9 @@ def settled(
         if not fits and not sure:
             raise UserError(
                 f"the optimizer was loaded, and its group {i} has lr={own:g} and initial_lr={initial:g}, "
-                f"which this schedule does not give at update {k}: to resume write "
-                "load_state_dict(<the scheduler's state>), or build with last_epoch=<the last update done>; "
-                f"to begin a new run write peak={initial:g} or peak={own:g}"
+                f"which this schedule does not give at update {k}: to resume write load_state_dict(<the "
+                "scheduler's state>), or build with last_epoch=<the last update done>; to begin a new run "
+                f"write peak={initial:g} or peak={own:g}"
             )
         out[i] = initial if fits else own
     return out

@@ -71,8 +71,8 @@ def _seed_notes(table: Table) -> list[str]:
     if table.biased:
         out.append(
             "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the "
-            "chosen value are "
-            "biased towards the good side, and no verdicts are given. Set choosing to 1 or more."
+            "chosen value are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
+            "more."
         )
     if table.study.choosing == 1 and bool((table.planned.sum(axis=-1) > 1).any()):
         what = listed([human(n) for n in table.study.nuisance])
@@ -104,7 +104,6 @@ def _run_notes(table: Table) -> list[str]:
         steps = u.difference(table.step, sign=False)
         out.append(
             f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least "
-            "what this rounding "
-            "makes."
+            "what this rounding makes."
         )
     return out

@@ -81,8 +81,7 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"study.json must hold a study and its points, this one does not ({type(error).__name__}: "
-            f"{error}): "
-            "run the study's command again, which writes it anew and trains nothing twice"
+            f"{error}): run the study's command again, which writes it anew and trains nothing twice"
         ) from error
 
 

@@ -144,8 +144,8 @@ def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str
         cells.append([str(row["step"]), f"{x:.4g}", f"{y:.4g}", f"{y - x:+.4g}"])
     return [
         f"{b} against {a}: they differ from step {d['first_step']} on, most at step {d['largest_step']}, by "
-        f"{peak * d['largest']:.4g}; on average by {peak * d['l1'] / d['total']:.4g}; "
-        f"budget {d['budget']:+.4g} steps at the peak rate",
+        f"{peak * d['largest']:.4g}; on average by {peak * d['l1'] / d['total']:.4g}; budget "
+        f"{d['budget']:+.4g} steps at the peak rate",
         "",
         *_aligned(cells),
     ]

@@ -58,8 +58,8 @@ def _gallery(args: argparse.Namespace) -> Path:
     own = (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)
     if args.unit != "steps" or any(own):
         raise UserError(
-            "--gallery shows every schedule and has controls of its own: "
-            "write only --steps, --peak-lr, --out and --import beside it"
+            "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, "
+            "--out and --import beside it"
         )
     run = viewed(args)
     return write_gallery(args.out or _GALLERY, total=run.total, peak=run.peak or 1.0)

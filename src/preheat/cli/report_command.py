@@ -12,13 +12,15 @@ from preheat.cli.options import read_imports
 from preheat.cli.stored import arguments as stored
 from preheat.cli.stored import index_and_store, located
 from preheat.core.errors import unknown
-from preheat.core.registry import EXPORTERS
+from preheat.core.registry import CHAPTERS, EXPORTERS
+from preheat.core.spec import Spec
 
 PAGE = "html"
 EXAMPLES = """examples:
   preheat report regimes
   preheat report regimes --results /data/results
   preheat report my_study --import my_task.py --out ./page
+  preheat report regimes --chapter edge --chapter curves:runs=[3f2a9c]
 """
 
 
@@ -31,6 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=PAGE,
         help=f"{PAGE}: the report (default); {others}: as preheat export --to",
     )
+    parser.add_argument(
+        "--chapter",
+        metavar="NAME",
+        action="append",
+        default=[],
+        dest="chapters",
+        help="this chapter in place of the study's own, with options as in curves:runs=[3f2a9c] (repeatable)",
+    )
     stored(parser, "RESULTS/STUDY, of another format RESULTS/STUDY/FORMAT")
 
 
@@ -41,11 +51,20 @@ def run(args: argparse.Namespace) -> None:
         raise unknown("format", args.format, known)
     root, name = located(args)
     if args.format == PAGE:
-        print(f"report: {write(root, name, out=args.out)}")
+        chapters = [_chapter(word) for word in args.chapters]
+        print(f"report: {write(root, name, out=args.out, chapters=chapters)}")
     else:
         from preheat.cli.export_command import export
 
         print(f"{args.format}: {export(root, name, args.format, args.out)}")
+
+
+def _chapter(word: str) -> Spec:
+    """A chapter as one writes it: name, or name:option=value."""
+    from preheat.cli.schedules import word_options
+
+    name, colon, text = word.partition(":")
+    return Spec(CHAPTERS.check(name), word_options(word, text) if colon else {})
 
 
 def write(root: Path, name: str, *, out: Path | None = None, chapters: Sequence[Any] = ()) -> Path:
@@ -61,7 +80,7 @@ def write(root: Path, name: str, *, out: Path | None = None, chapters: Sequence[
     data, store = index_and_store(root, name)
     study, points = read_index(data)
     heads = store.heads()
-    made = report(collect(study, points, heads), store.load, chapters)
+    made = report(collect(study, points, heads), store.load, chapters=chapters)
     wanted = {run_id for _, _, run_id in points}
     about = provenance([h.provenance for h in heads if h.id in wanted])
     return write_report(made, out or root / name, provenance=about)

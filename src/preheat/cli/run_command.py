@@ -149,8 +149,7 @@ def _schedule(args: argparse.Namespace) -> dict[str, Any]:
     if "warmup" in said:
         raise UserError(
             f"the warmup is given once, got --warmup {args.warmup} beside --schedule {args.schedule}, which "
-            "has one: "
-            "leave one out"
+            "has one: leave one out"
         )
     return {**said, "warmup": args.warmup}
 
@@ -228,8 +227,7 @@ def show(record: Record) -> None:
     if status.outcome == "diverged":
         print(
             f"diverged at step {status.step} of {record.summary['total_steps']:.0f}: the loss was no longer "
-            "finite. "
-            "A lower peak rate or a longer warmup may help."
+            "finite. A lower peak rate or a longer warmup may help."
         )
     else:
         values = {k: v for k, v in record.summary.items() if k.startswith(("train_", "validation_", "test_"))}

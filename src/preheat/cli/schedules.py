@@ -138,20 +138,20 @@ def schedule_spec(word: str) -> Spec:
     name, colon, text = word.partition(":")
     if name in RECIPES.split():
         raise UserError(
-            f"a command line takes registered schedules and files, got {name!r}, a function of Python: "
-            "save the .json() of the schedule that it gives as mine.json and write @mine.json"
+            f"a command line takes registered schedules and files, got {name!r}, a function of Python: save "
+            "the .json() of the schedule that it gives as mine.json and write @mine.json"
         )
-    return Spec(SCHEDULES.check(name), _options(word, text) if colon else {})
+    return Spec(SCHEDULES.check(name), word_options(word, text) if colon else {})
 
 
-def _options(word: str, text: str) -> dict[str, Any]:
-    """The options after the colon."""
+def word_options(word: str, text: str) -> dict[str, Any]:
+    """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML."""
     out: dict[str, Any] = {}
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
         if not key or not equals or not given:
             write = "write wsd:cooldown=20%,final=0.1"
-            raise UserError(f"a schedule's options are option=value, got {pair!r} in {word!r}: {write}")
+            raise UserError(f"options are option=value, got {pair!r} in {word!r}: {write}")
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")
         out[key] = value(given)

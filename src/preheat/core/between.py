@@ -64,8 +64,7 @@ def between(value: Any) -> Between:
     if not isinstance(value, Mapping) or not set(known) <= set(value):
         raise UserError(
             "a hyperparameter that moves is Between(schedule, at_zero, at_peak) or its fields, got "
-            f"{value!r}: "
-            "write {schedule: cosine, at_zero: 0.95, at_peak: 0.85}"
+            f"{value!r}: write {{schedule: cosine, at_zero: 0.95, at_peak: 0.85}}"
         )
     for key in value:
         if key not in known:

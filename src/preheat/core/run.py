@@ -120,8 +120,7 @@ class Run:
         if self.batch_size > examples:
             raise UserError(
                 f"batch_size must be at most the number of training examples ({examples}), got "
-                f"{self.batch_size}: "
-                f"write batch_size={examples} or less"
+                f"{self.batch_size}: write batch_size={examples} or less"
             )
         return math.ceil(examples / self.batch_size)
 
@@ -213,7 +212,7 @@ def _also(value: Any, trusted: bool) -> dict[str, Between]:
     if not isinstance(value, Mapping):
         raise UserError(
             f"also is a mapping of hyperparameters that move, got {value!r}: write {{momentum: {{schedule: "
-            f"...}}}}"
+            "...}}"
         )
     out = {}
     for name, one in value.items():

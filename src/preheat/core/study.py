@@ -193,8 +193,7 @@ def _check(study: Study) -> None:
     if study.name.casefold() in RESERVED:
         raise UserError(
             f"a study's name must not be one of {', '.join(RESERVED)}, which a results folder keeps for "
-            "itself, "
-            f"got {study.name!r}: write my-study"
+            f"itself, got {study.name!r}: write my-study"
         )
     if not study.grid:
         raise UserError(f"study {study.name!r} has no grid: write at least one block")

@@ -51,8 +51,7 @@ def load(setup: Setup, data: bytes) -> Progress:
     if found.get("origin", setup.fleet.origin) != setup.fleet.origin:
         raise UserError(
             f"a run is trained on one set of data: its checkpoint is of {found['origin']}, here is "
-            f"{dict(setup.fleet.origin)}; "
-            "bring the data back, or write another --results folder"
+            f"{dict(setup.fleet.origin)}; bring the data back, or write another --results folder"
         )
     fresh, step = begin(setup), found["step"]
     watched = found.get("watched", {})

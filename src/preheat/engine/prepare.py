@@ -159,8 +159,7 @@ def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
         if not torch.equal(before, torch.get_rng_state()):
             raise UserError(
                 f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat "
-                "itself: "
-                "draw them in the task's noise(generator, batch), which is keyed by seed and step"
+                "itself: draw them in the task's noise(generator, batch), which is keyed by seed and step"
             )
 
 

@@ -151,9 +151,8 @@ def _check_metric(study: Study, runs: Sequence[Run]) -> None:
         if study.metric not in names:
             raise UserError(
                 f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} "
-                "does not measure: "
-                f"it measures {', '.join(names)}; write metric: {names[0]}, its goal: min or max, and its "
-                "margin"
+                f"does not measure: it measures {', '.join(names)}; write metric: {names[0]}, its goal: min "
+                "or max, and its margin"
             )
 
 

@@ -24,7 +24,7 @@ from preheat.analysis.words import count
 from preheat.core.errors import UserError
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
-from preheat.core.spec import as_spec
+from preheat.core.spec import as_spec, build
 from preheat.report.plates import Plate
 
 STANDARD = ("edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
@@ -124,7 +124,7 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
     for one in study_chapters or STANDARD:
         spec = as_spec(one, "chapter")
         if spec.name in CHAPTERS.names():
-            made[spec.name] = CHAPTERS.build(spec.name, spec.options)
+            made[spec.name] = build("chapter", spec)
         else:
             notes.append(
                 f"The chapter {spec.name!r} is not installed here, so it is left out: report with --import "

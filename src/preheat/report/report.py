@@ -148,15 +148,14 @@ def _seeds(table: Table) -> str:
     if choosing and what:
         return (
             f"{_named(choosing)} chose the {what} by the validation {human(study.metric)}; "
-            f"{_named(judging).lower()} "
-            f"{judge} it on the test set {n}. No seed reports a number that it picked."
+            f"{_named(judging).lower()} {judge} it on the test set {n}. No seed reports a number that it "
+            "picked."
         )
     if what:
         return f"{_named(judging)} chose the {what} and {judge} it too {n}: nothing is concluded."
     return (
         f"{_named(judging)} {judge} on the test set {n}; nothing had to be chosen. Settings are compared on "
-        "the test set "
-        "itself, so read the highest of them with its interval and its best set."
+        "the test set itself, so read the highest of them with its interval and its best set."
     )
 
 

@@ -18,7 +18,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-
 Array = NDArray[np.float64]
 ALPHA = 0.05
 MOST_SEEDS = 999

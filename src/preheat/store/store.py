@@ -169,9 +169,9 @@ class Store:
                 if other.status.outcome == head.status.outcome and problem(other) is None:
                     return read_trace(other, only=only)
             raise UserError(
-                f"a stored trace must match its checksums; that of run {head.id} does not "
-                f"({error} in {head.place.traces}): train the run again with the command that did; its new "
-                "record will be read"
+                f"a stored trace must match its checksums; that of run {head.id} does not ({error} in "
+                f"{head.place.traces}): train the run again with the command that did; its new record will "
+                "be read"
             ) from error
 
     def _find(self, run_id: str) -> Head:

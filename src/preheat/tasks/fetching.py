@@ -54,9 +54,9 @@ def fetch(files: Files, folder: Path) -> Path:
 def by_hand(files: Files, folder: Path) -> str:
     """How to do without a connection."""
     return (
-        f"by hand: download {files.url} (md5 {files.md5}), put it at {(folder / files.file).absolute()} "
-        "and run the same command again; or try it with images that are made up: "
-        f"preheat data {files.name} --imitate, then source=local"
+        f"by hand: download {files.url} (md5 {files.md5}), put it at {(folder / files.file).absolute()} and "
+        f"run the same command again; or try it with images that are made up: preheat data {files.name} "
+        "--imitate, then source=local"
     )
 
 
@@ -85,8 +85,7 @@ def _fetch(files: Files, folder: Path) -> None:
     except ValueError as error:  # pooch's checksum
         raise UserError(
             f"{files.file} as it came from {files.url} is not the official file and was removed: "
-            f"{_sums(error)}: "
-            f"run the same command again, or {by_hand(files, folder)}"
+            f"{_sums(error)}: run the same command again, or {by_hand(files, folder)}"
         ) from error
 
 

@@ -123,8 +123,8 @@ def _missing(files: Files) -> str:
     root = folder().absolute()
     unpacked = f" or the folder {files.unpacked}" if files.unpacked else ""
     return (
-        f"source=local needs {files.file}{unpacked} in {root}, there is none: "
-        f"name their folder with --data, or write images to try with: preheat data {files.name} --imitate"
+        f"source=local needs {files.file}{unpacked} in {root}, there is none: name their folder with --data, "
+        f"or write images to try with: preheat data {files.name} --imitate"
     )
 
 
@@ -135,9 +135,9 @@ def _unofficial(files: Files, path: Path) -> str:
     names = [path / name for name in files.members] if path.is_dir() else [path]
     where, got, want = next(row for row in zip(names, sums, wanted, strict=True) if row[1] != row[2])
     return (
-        f"{where} is not the official file of {files.title}: its md5 must be {want}, it is {got}: "
-        "move it away and run the same command again to fetch the official one "
-        f"({by_hand(files, folder())}); or, {AS_THEY_ARE}"
+        f"{where} is not the official file of {files.title}: its md5 must be {want}, it is {got}: move it "
+        f"away and run the same command again to fetch the official one ({by_hand(files, folder())}); or, "
+        f"{AS_THEY_ARE}"
     )
 
 

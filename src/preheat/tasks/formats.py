@@ -75,8 +75,7 @@ def _every_class(files: Files, labels: np.ndarray, what: str) -> None:
         shown = some(missing.tolist(), 5)
         raise UserError(
             f"{what} must show every class 0 to {files.classes - 1} of {files.title}; there is none of class "
-            f"{shown}: "
-            f"put a whole {files.title} file there"
+            f"{shown}: put a whole {files.title} file there"
         )
 
 

@@ -204,8 +204,8 @@ def _check_sizes(task: Images) -> None:
     about, most = task.about(), task.most_per_class(task.selection)
     if task.examples_per_class is not None and task.total_examples is not None:
         raise UserError(
-            f"task {about.name!r} takes examples_per_class or total_examples, not both, "
-            f"got {task.examples_per_class!r} and {task.total_examples!r}"
+            f"task {about.name!r} takes examples_per_class or total_examples, not both, got "
+            f"{task.examples_per_class!r} and {task.total_examples!r}"
         )
     for name, limit in (("examples_per_class", most), ("total_examples", most * task.classes)):
         value = getattr(task, name)
@@ -239,8 +239,8 @@ def _check_counts(task: Images) -> None:
             else "every class needs one"
         )
         raise UserError(
-            f"class {least} of the {task.source} {about.name} files has {left} images to train on"
-            f"{why if left < about.counts[least] else ''}, but {asked}"
+            f"class {least} of the {task.source} {about.name} files has {left} images to train "
+            f"on{why if left < about.counts[least] else ''}, but {asked}"
         )
 
 

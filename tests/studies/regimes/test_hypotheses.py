@@ -1,4 +1,5 @@
-"""H1 to H4: p values fit their verdicts, few claims where nothing has an effect, planted effects are found."""
+"""H1 to H4: p values fit their verdicts, few claims where nothing has an effect, planted effects are
+found."""
 
 from __future__ import annotations
 

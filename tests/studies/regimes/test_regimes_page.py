@@ -1,4 +1,5 @@
-"""The page of a study of data regimes: its chapters, its tables, and panels of which the grid is not whole."""
+"""The page of a study of data regimes: its chapters, its tables, and panels of which the grid is not
+whole."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ def _cosine(a: Any) -> Recipe:
     n = whole_number("T_max", a.T_max)
     if a.total is not None and a.total > n:
         raise UserError(
-            f"torch's CosineAnnealingLR climbs again after T_max, got T_max={n} and total={a.total}: "
-            "write total=T_max, or CosineAnnealingWarmRestarts"
+            f"torch's CosineAnnealingLR climbs again after T_max, got T_max={n} and total={a.total}: write "
+            "total=T_max, or CosineAnnealingWarmRestarts"
         )
     return STEPS.of(cosine, _rate(a), n, final=_floor(a))
 

@@ -100,8 +100,8 @@ def tally(table: Table, some: Sequence[Effect]) -> str:
     n, margin = _counts(judged), Units.of(table.study.metric).margin(table.study.margin)
     told = (
         f"Of {count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {n['better']} are "
-        "better, "
-        f"{n['worse']} worse, {n['equivalent']} equivalent within {margin}, {n['not decided']} not decided."
+        f"better, {n['worse']} worse, {n['equivalent']} equivalent within {margin}, {n['not decided']} not "
+        "decided."
     )
     return " ".join([told, *more])
 

@@ -37,8 +37,8 @@ class Best(Chapter):
 
     def show(self, found: BestSets, table: Table) -> Shown:
         lead = (
-            f"Any member of a set is a sound choice: the data do not tell them apart ({LEVEL}). "
-            "A set of all says that nothing was shown to matter here."
+            f"Any member of a set is a sound choice: the data do not tell them apart ({LEVEL}). A set of all "
+            "says that nothing was shown to matter here."
         )
         if not table.study.choosing:
             lead += (

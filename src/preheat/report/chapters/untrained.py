@@ -69,10 +69,8 @@ class Untrained(Chapter):
         if found.edge:
             lead = (
                 f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
-                "finite), "
-                f"{lost - gone:,} finished below halfway from chance to the best mean "
-                f"{human(table.study.metric)} of "
-                f"their data. {kept}"
+                f"finite), {lost - gone:,} finished below halfway from chance to the best mean "
+                f"{human(table.study.metric)} of their data. {kept}"
             )
         rows = tuple(
             (

@@ -91,8 +91,8 @@ class power_law(Named):
             if final > 1 + _CLOSE:
                 end_of_law = f"factor {reached:.6g}, got {self.final}"
                 raise UserError(
-                    f"final must not lie above the power law's own end, {end_of_law}: "
-                    "write a lower final, or cooldown=0"
+                    f"final must not lie above the power law's own end, {end_of_law}: write a lower final, "
+                    "or cooldown=0"
                 )
             segment = segment._replace(form=replace(segment.form, end=min(final, 1.0)))
         bounds = sorted({begin, min(max(law.onset, begin), end), end})

@@ -70,8 +70,8 @@ class spline(Named):
         if len(self.places) != len(self.factors) or len(self.places) < 2:
             got = f"got {len(self.places)} and {len(self.factors)}"
             raise UserError(
-                f"a spline needs as many places as factors, two or more, {got}: "
-                "write places=['0%', '100%'], factors=[1, 0]"
+                f"a spline needs as many places as factors, two or more, {got}: write places=['0%', '100%'], "
+                "factors=[1, 0]"
             )
         check_factors("factors", self.factors, instead="a higher peak rate", warm=bool(self.warmup))
         return (Piece(None, 1.0, 1.0),)
@@ -82,8 +82,8 @@ class spline(Named):
         if not all(a < b for a, b in pairwise(x)) or x[-1] > span.end:
             got = ", ".join(f"{p:g}" for p in x)
             raise UserError(
-                f"places must rise and lie inside the run of {run.total:g} steps, got {got}: "
-                "write them in order, the last one at most 100%"
+                f"places must rise and lie inside the run of {run.total:g} steps, got {got}: write them in "
+                "order, the last one at most 100%"
             )
         if x[0] < span.begin:
             first = f"step {x[0]:g}, got {span.begin:g} steps"

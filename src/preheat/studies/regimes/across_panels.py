@@ -18,9 +18,8 @@ from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undeci
 TASK_PATHS = ("task", "task.name")
 _TWO_TASKS = (
     "the runs are of one task, and to replicate takes at least two tasks. Name task.name among the "
-    "scientific "
-    "hyperparameters, list two tasks or more in the grid, and run the study again; what is trained already "
-    "is not trained twice."
+    "scientific hyperparameters, list two tasks or more in the grid, and run the study again; what is "
+    "trained already is not trained twice."
 )
 
 

@@ -57,34 +57,28 @@ def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
 
 _H1 = (
     "In each size the warmup (above none) that the choosing seeds liked best is compared with no warmup on "
-    "the other seeds; "
-    "the interior size with the largest benefit on the choosing seeds must exceed both end sizes "
-    "(intersection-union test, "
-    "paired by seed). The effect is its lead over the nearer end; the interval's upper end allows for any "
-    "interior size. "
-    "p is twice the larger one-sided p, to belong to the interval."
+    "the other seeds; the interior size with the largest benefit on the choosing seeds must exceed both end "
+    "sizes (intersection-union test, paired by seed). The effect is its lead over the nearer end; the "
+    "interval's upper end allows for any interior size. p is twice the larger one-sided p, to belong to the "
+    "interval."
 )
 _H2 = (
     "For every judging seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
-    "two-sided t test "
-    "over seeds. "
-    "The smallest slope of interest is the grid's finest step over the whole range of sizes."
+    "two-sided t test over seeds. The smallest slope of interest is the grid's finest step over the whole "
+    "range of sizes."
 )
 _H3 = (
     "For every judging seed the correlation between two tasks of the benefit over data size and warmup, then "
-    "a two-sided t test. "
-    "A correlation below 0.3 contradicts only where each task's own pattern repeats from seed to seed "
-    "(correlation 0.5 or more)."
+    "a two-sided t test. A correlation below 0.3 contradicts only where each task's own pattern repeats from "
+    "seed to seed (correlation 0.5 or more)."
 )
 _H4 = (
     "The variance between warmups without the seeds' noise (covariances between different seeds), averaged "
-    "over sizes, of SGD "
-    "minus that of AdamW; interval and two-sided p by the jackknife over seeds."
+    "over sizes, of SGD minus that of AdamW; interval and two-sided p by the jackknife over seeds."
 )
 _UNCHOSEN = (
     "no seed is set apart to choose the warmup. For regimes on images use --tune-lr, which sets two of five "
-    "apart; "
-    "for other tasks set choosing to 1 or more."
+    "apart; for other tasks set choosing to 1 or more."
 )
 _CONTRADICTED = {
     "H1": (

@@ -154,8 +154,8 @@ def read_summaries(folder: Path) -> list[Summary]:
     )
     if path is None:
         raise UserError(
-            f"a folder of results holds all_results.json, {str(folder)!r} does not: write it with "
-            "preheat export NAME --to original, or name its folder"
+            f"a folder of results holds all_results.json, {str(folder)!r} does not: write it with preheat "
+            "export NAME --to original, or name its folder"
         )
     data = read_json(path)
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):

@@ -21,18 +21,16 @@ from preheat.studies.regimes.protocols import Finish, chose_on_test, finish, gap
 BOTH = "--protocol both"
 TESTED = (
     "the test split also chose here (selection test, the original protocol); for results on images that no "
-    "choice has seen "
-    f"run it with selection validation too ({BOTH})."
+    f"choice has seen run it with selection validation too ({BOTH})."
 )
 SELECTED = (
     "Runs with selection test follow the original protocol: the test split was used for selection, so the "
-    "best over the epochs "
-    "is no honest test result. The other sections report the value at the end, not the best over the epochs."
+    "best over the epochs is no honest test result. The other sections report the value at the end, not the "
+    "best over the epochs."
 )
 SETTINGS = (
     "Where one seed was run an interval is over its settings, which share images and initial weights: it "
-    "does not say what "
-    "another seed would give."
+    "does not say what another seed would give."
 )
 
 
@@ -92,17 +90,14 @@ def _notes(found: ProtocolsFound) -> list[str]:
     if found.aside:
         out.append(
             f"{count(found.aside, 'panel')} with selection test (the original protocol) count in no "
-            "comparison, edge, "
-            "hypothesis or rule, because each was run with the honest protocol too. They are in the heat "
-            "maps, the curves and "
-            "Protocols."
+            "comparison, edge, hypothesis or rule, because each was run with the honest protocol too. They "
+            "are in the heat maps, the curves and Protocols."
         )
     if dropped := sum(g.dropped for g in found.protocols):
         pairs = count(dropped + sum(g.runs for g in found.protocols), "pair")
         out.append(
             f"The gap between the protocols leaves out {dropped:,} of {pairs} of runs: one of the two or "
-            "both did not finish, "
-            "and a run that diverged has no best epoch to compare."
+            "both did not finish, and a run that diverged has no best epoch to compare."
         )
     return out
 
@@ -112,11 +107,9 @@ def _lead(found: ProtocolsFound) -> list[str]:
     if found.protocols:
         said.append(
             "Original minus honest: the best over the epochs on the test split, minus the test split "
-            "measured once at the end "
-            "of a run that never saw it, paired by treatment and seed. Its parts: best minus last epoch is "
-            "what choosing the "
-            "epoch adds; the rest is the schedule (by epoch, with any warmup a first epoch at rate "
-            f"0){_images(found)}."
+            "measured once at the end of a run that never saw it, paired by treatment and seed. Its parts: "
+            "best minus last epoch is what choosing the epoch adds; the rest is the schedule (by epoch, "
+            f"with any warmup a first epoch at rate 0){_images(found)}."
         )
     else:
         other = (
@@ -126,8 +119,7 @@ def _lead(found: ProtocolsFound) -> list[str]:
         )
         said.append(
             "Only one protocol was run: best minus last epoch is what choosing the epoch adds. For the "
-            f"{other} beside it, and "
-            f"the gap between the two, run the study with {BOTH}."
+            f"{other} beside it, and the gap between the two, run the study with {BOTH}."
         )
     return said + ([SETTINGS] if any(o.over == "settings" for o in found.optimism) else [])
 
@@ -138,10 +130,8 @@ def _images(found: ProtocolsFound) -> str:
     fewer = f"; at {listed(list(dict.fromkeys(whole)))} it also has fewer, by those held out" if whole else ""
     return (
         " and the training images: where the task's validation images come out of its training images the "
-        "honest protocol "
-        f"draws from what is left, as many but others{fewer}. A task with a validation split of its own, as "
-        "PathMNIST, loses "
-        "none"
+        f"honest protocol draws from what is left, as many but others{fewer}. A task with a validation split "
+        "of its own, as PathMNIST, loses none"
     )
 
 

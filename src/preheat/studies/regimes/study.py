@@ -259,8 +259,8 @@ def _check_tasks(asked: Regimes) -> None:
     others = [t for t in asked.tasks if t not in IMAGES]
     if others and len(others) < len(asked.tasks):
         raise UserError(
-            f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: "
-            "study them apart"
+            f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: study "
+            "them apart"
         )
     for name in _IMAGES_ONLY if others else ():
         if getattr(asked, name) != getattr(type(asked), name):
@@ -287,8 +287,8 @@ def _check_images(asked: Regimes) -> None:
     """What the original's grid leaves open."""
     if asked.unit != "epochs" and asked.protocol != "preheat":
         raise UserError(
-            "protocol original steps the rate once an epoch, so its warmup can't be a number of updates, got "
-            f"unit {asked.unit!r}: write --protocol preheat"
+            "protocol original steps the rate once an epoch, so its warmup can't be a number of updates, "
+            f"got unit {asked.unit!r}: write --protocol preheat"
         )
     for name in () if asked.tune_lr else ("sgd_rates", "adamw_rates", "seeds", "choosing"):
         if getattr(asked, name) not in ((), None):

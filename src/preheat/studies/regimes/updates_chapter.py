@@ -21,19 +21,14 @@ from preheat.studies.regimes.updates import common_updates, updates
 
 LEAD = (
     "A warmup of some epochs holds the fewer updates the fewer the data, so a study in epochs mixes the two. "
-    "Here every "
-    "warmup is stated in updates. If best updates ~ size^b, b = 0 means that a fixed number of updates is "
-    "best, b near 1 a "
-    "fixed number of epochs."
+    "Here every warmup is stated in updates. If best updates ~ size^b, b = 0 means that a fixed number of "
+    "updates is best, b near 1 a fixed number of epochs."
 )
 RANDOM = (
     "Random choices have an exponent too: about 1 from the same epochs at every size, 0 from the same "
-    "numbers of "
-    "updates. Noise makes some of each seed's picks random, and so moves b and its interval towards that "
-    "exponent: the "
-    "interval is of the seeds' picks, not of what is best. So neither is called excluded for an exponent "
-    "that random "
-    "choices from this grid share."
+    "numbers of updates. Noise makes some of each seed's picks random, and so moves b and its interval "
+    "towards that exponent: the interval is of the seeds' picks, not of what is best. So neither is called "
+    "excluded for an exponent that random choices from this grid share."
 )
 NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
 ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."

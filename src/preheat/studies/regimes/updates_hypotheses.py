@@ -17,18 +17,14 @@ _H1 = "The benefit of one and the same number of updates of warmup peaks at inte
 _H2 = "The best warmup, in updates, gets shorter as the data get fewer."
 _HOW1 = (
     "The number of updates is the geometric middle of those that the grid has at every size; between two "
-    "warmups of the grid the "
-    "score is interpolated in log2. The benefit at an interior size must exceed that at both end sizes; the "
-    "interval is "
-    "corrected for the number of interior sizes (Bonferroni)."
+    "warmups of the grid the score is interpolated in log2. The benefit at an interior size must exceed that "
+    "at both end sizes; the interval is corrected for the number of interior sizes (Bonferroni)."
 )
 _HOW2 = (
     "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random "
-    "choices. Supported only "
-    "if the corrected interval is above 0 and above the exponent of random choices; below "
-    f"{SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of random "
-    "choices, it is "
-    "too little to matter."
+    "choices. Supported only if the corrected interval is above 0 and above the exponent of random choices; "
+    f"below {SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of "
+    "random choices, it is too little to matter."
 )
 
 

@@ -1,0 +1,50 @@
+"""The examples run: a study with a chapter of its own in one file, from training to its page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preheat.cli.main import main
+
+FILE = Path(__file__).parents[1] / "examples" / "time_to_accuracy.py"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    root = tmp_path_factory.mktemp("when")
+    words = ["study", "when", "--import", str(FILE), "--seeds", "2", "--name", "when", "--results", str(root)]
+    assert main([*words, "--jobs", "1", "--compile", "off"]) == 0
+    return root
+
+
+def test_a_study_with_its_own_chapter_has_a_page_a_summary_and_tables(trained):
+    folder = trained / "when"
+    found = json.loads((folder / "summary.json").read_text())["chapters"]["time_to_accuracy"]
+    assert found["level"] == 0.8
+    rows = json.loads((folder / "tables" / "times.json").read_text())
+    assert {row["treatment"] for row in rows} == {"0ep", "2ep", "10ep"} and all(
+        row["runs"] == 2 for row in rows
+    )
+    assert all(0 <= row["lo"] <= row["y"] <= row["hi"] <= 1 for row in rows)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'id="time-to-accuracy"' in page and "When it learns" in page
+
+
+def test_the_report_is_written_again_with_other_options_and_elsewhere(trained, tmp_path):
+    words = [
+        "report",
+        "when",
+        "--import",
+        str(FILE),
+        "--results",
+        str(trained),
+        "--out",
+        str(tmp_path / "page"),
+    ]
+    assert main([*words, "--chapter", "time_to_accuracy:level=0.3"]) == 0
+    summary = json.loads((tmp_path / "page" / "summary.json").read_text())
+    assert list(summary["chapters"]) == ["time_to_accuracy"]
+    assert summary["chapters"]["time_to_accuracy"]["level"] == 0.3
