@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from preheat.core.errors import UserError
-from preheat.core.record import Status
 from preheat.core.registry import STUDIES
 from preheat.core.study import Study
+from preheat.store.segment import Head
 
 Outcome = Literal["done", "diverged", "failed", "missing"]
 Index = Sequence[tuple[Mapping[str, Any], int, str]]
-
-
-class Head(Protocol):
-    """The part of a record that is read at once: no trace."""
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        ...
-
-    @property
-    def status(self) -> Status:
-        """How it ended."""
-        ...
-
-    @property
-    def summary(self) -> Mapping[str, float | None]:
-        """The final numbers."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         dest="probes",
         help="measure this while training (repeatable)",
     )
-    settable(parser, "any other option, such as optimizer.momentum=0.9", "PATH=VALUE")
+    settable(parser, "any other option, such as optimizer.momentum=0.9", pair="PATH=VALUE")
     device(parser)
     common(parser)
     data_folder(parser)

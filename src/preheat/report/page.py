@@ -10,6 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
+from preheat.core.words import count, listed
 from preheat.report.chapter import ClaimCard, Rows, Tile
 from preheat.report.drawing.style import css_variables
 from preheat.report.plates import Drawn
@@ -66,7 +67,7 @@ def render(
         tiles=_tiles(report),
         sections=[_section(report, i, drawn.get(c.name, ())) for i, c in enumerate(report.chapters)],
         table=run_table(runs) if runs else "",
-        runs=words.count(len(runs), "run"),
+        runs=count(len(runs), "run"),
         provenance=provenance,
         downloads=_downloads(listing),
         svg=lambda d: Markup(d.inline),
@@ -94,7 +95,7 @@ def _tiles(report: Report) -> list[tuple[Tile, str]]:
     """
     c = report.counts
     ends = ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing"))
-    lost = words.listed(tuple(f"{n:,} {word}" for n, word in ends if n))
+    lost = listed(tuple(f"{n:,} {word}" for n, word in ends if n))
     ended = "run finished" if c.done == 1 else "runs finished"
     first = Tile(f"{c.done:,}", ended if lost == "none" else f"{ended}; {lost}")
     own = [(tile, words.slug(chapter.name)) for chapter in report.chapters for tile in chapter.shown.tiles]

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
-from preheat.tasks.images import Images, Official
+from preheat.tasks.images import Images
+from preheat.tasks.splits import Official
 
 
 @TASKS.register("cifar10")

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
-from preheat.tasks.images import Images, Official
+from preheat.tasks.images import Images
+from preheat.tasks.splits import Official
 
 COUNTS = (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885)
 

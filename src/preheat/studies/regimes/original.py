@@ -1,10 +1,9 @@
-"""What summaries of runs say of warmup by data size, as the study "Learning Rate Warmup Across Data Regimes"
-asks it.
+"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Learning Rate Warmup Across Data
+Regimes*, asks it.
 
 Its four hypotheses are descriptions, not tests: no interval, no correction, the best of a grid judged on the
-numbers that chose it. They are computed here as it defines them, each with what it can't show;
-`preheat.analysis.analyse` has the tests. Accuracies in percent, warmups in epochs, sizes in examples per
-class.
+numbers that chose it. They are computed here as it defines them, each with what it can't show; the study's
+chapters have the tests. Accuracies in percent, warmups in epochs, sizes in examples per class.
 """
 
 from __future__ import annotations
@@ -121,8 +120,7 @@ def rule(best: Sequence[Optimum]) -> Json:
         "points": [{**b._asdict(), "piecewise_warmup": piecewise(b.examples_per_class)} for b in best],
         "n": len(best),
         "note": f"{count(len(best), 'data size')}; each best warmup is the highest of several noisy means, "
-        "so the line has more "
-        "uncertainty than R2 tells",
+        "so the line has more uncertainty than R2 tells",
     }
 
 
@@ -152,23 +150,20 @@ def _peak(rows: Sequence[Summary]) -> Json:
             warmed[r.size] += r.warmup > 0
     mean = {size: float(np.mean(v)) for size, v in gains.items() if warmed[size]}
     peak = max(mean, key=lambda s: mean[s], default=None)
-    said = (
-        None
-        if peak is None
-        else f"the mean improvement over no warmup is largest at {peak:g} examples per class"
-    )
+    told = "no SGD run with warmup has a twin without: nothing to compare"
+    if peak is not None:
+        told = f"the mean improvement over no warmup is largest at {peak:g} examples per class"
     return {
         "peak_dataset_size": peak,
         "peak_improvement": None if peak is None else mean[peak],
-        "conclusion": said or "no SGD run with warmup has a twin without: nothing to compare",
+        "conclusion": told,
         "by_size": [
             {"examples_per_class": s, "mean_improvement": m, "n": warmed[s]} for s, m in mean.items()
         ],
         "n": sum(warmed[s] for s in mean),
         "note": "n counts runs with warmup that have a twin without; runs without count as improvement 0, as "
-        "the study defines "
-        "it. One size is largest in any data: whether it differs from the others is not asked, nor are "
-        "updates told from epochs",
+        "the study defines it. One size is largest in any data: whether it differs from the others is not "
+        "asked, nor are updates told from epochs",
     }
 
 
@@ -215,10 +210,8 @@ def _exact(x: Sequence[float], y: Sequence[float], rho: float) -> float:
 def _replication(rows: Sequence[Summary]) -> Json:
     """H3: the share of data sizes at which two datasets have the same best warmup, SGD."""
     sgd = [r for r in rows if r.optimizer == "sgd"]
-    best = {
-        d: {b.examples_per_class: b.optimal_warmup for b in optima([r for r in sgd if r.dataset == d])}
-        for d in _names(sgd)
-    }
+    sets = {d: optima([r for r in sgd if r.dataset == d]) for d in {r.dataset: None for r in sgd}}
+    best = {d: {b.examples_per_class: b.optimal_warmup for b in found} for d, found in sets.items()}
     grid = len({r.warmup for r in sgd})
 
     def share(other: str) -> tuple[float | None, int]:
@@ -227,21 +220,18 @@ def _replication(rows: Sequence[Summary]) -> Json:
         return (sum(one[s] == two[s] for s in both) / len(both) if both else None), len(both)
 
     (c100, n), (path, m) = share("cifar100"), share("medmnist")
+    told = "no size is known on both CIFAR-10 and CIFAR-100"
+    if c100 is not None:
+        told = f"CIFAR-10 and CIFAR-100 have the same best warmup at {round(c100 * n)} of {count(n, 'size')}"
+    chance = f"Best warmups drawn at random from {grid} would agree at one size in {grid}. "
     return {
         "consistency_c10_c100": c100,
         "consistency_c10_medmnist": path,
-        "conclusion": "no size is known on both CIFAR-10 and CIFAR-100"
-        if c100 is None
-        else f"CIFAR-10 and CIFAR-100 have the same best warmup at {round(c100 * n)} of {count(n, 'size')}",
+        "conclusion": told,
         "n": n,
         "n_medmnist": m,
         "note": "of sizes that are one and the same training set (CIFAR-100 has 500 a class) one counts. "
-        + (
-            f"Best warmups drawn at random from {grid} would agree at one size in {grid}. "
-            if grid > 1
-            else ""
-        )
-        + "Two warmups that can't be told apart count as different",
+        f"{chance if grid > 1 else ''}Two warmups that can't be told apart count as different",
     }
 
 
@@ -269,10 +259,8 @@ def _sensitivity(rows: Sequence[Summary]) -> Json:
         "n": sum(len(v) for mine in cells.values() for v in mine.values()),
         "n_cells": compared,
         "note": "sgd_std and adamw_std pool datasets, warmups and seeds, as the study does: they are mostly "
-        "the distance between "
-        "the datasets, and the optimizers were not trained on one grid. The warmup_std compare like with "
-        "like, but at one "
-        "peak rate for each optimizer, and seeds' noise is part of them",
+        "the distance between the datasets, and the optimizers were not trained on one grid. The warmup_std "
+        "compare like with like, but at one peak rate for each optimizer, and seeds' noise is part of them",
     }
 
 
@@ -288,10 +276,6 @@ def _less(std: Mapping[str, float | None], where: str) -> str:
         lacking = listed([name for name, value in (("SGD", sgd), ("AdamW", adamw)) if value is None])
         return f"no spread {where} for {lacking}"
     return f"AdamW's accuracies spread {'less' if adamw < sgd else 'no less'} than SGD's {where}"
-
-
-def _names(rows: Iterable[Summary]) -> list[str]:
-    return list({r.dataset: None for r in rows})
 
 
 def _by(rows: Iterable[Summary], key: Callable[[Summary], Key]) -> dict[Key, list[float]]:
