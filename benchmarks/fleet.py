@@ -59,7 +59,8 @@ def plan(
             found = lane.call(chosen, work, n, jobs)
             if found is None:
                 continue
-            what = STUDY if n is None else f"{n} run{'s' if n > 1 else ''}"
+            many = "run" if n == 1 else "runs"
+            what = STUDY if n is None else f"{n} {many}"
             plans[what, jobs] = found
             name = f"planner, {what}, {WORKERS[jobs]}"
             plain_choice = Choice(found.choice.size, found.choice.realise, 0.0, 0.0, 0)

@@ -205,7 +205,8 @@ def project(args: argparse.Namespace, study: Study, found: dict[Group, tuple[For
 
     tables.heading(
         "The whole grid",
-        f"The original project gives {ORIGINAL_HOURS} GPU hours for 155 runs. Probes, data and start-up are left out.",
+        f"The original project gives {ORIGINAL_HOURS} GPU hours for 155 runs.",
+        "Probes, data and start-up are left out.",
     )
     rows, total = [], 0.0
     for group, (form, rate, evaluation) in found.items():

@@ -280,7 +280,7 @@ def main() -> None:
     )
     for groups in (1, 100):
         found = race(stepping(groups), rounds, calls=2000 if groups == 1 else 200)
-        show(f"One step(), {groups} parameter group{'s' * (groups > 1)}", found, "us", 1e6)
+        show(f"One step(), {groups} parameter group{'s' if groups > 1 else ''}", found, "us", 1e6)
     show(
         "One step(), 100 groups, tensor rates", race(stepping(100, tensor=True), rounds, calls=20), "us", 1e6
     )

@@ -9,7 +9,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by
 
 from cases import ALL_CASES
 
-SAMPLED = ("tests/peers/test_peers_", "tests/schedules/test_schedules.py")  # peers by names by lengths; names by options
+SAMPLED = (
+    "tests/peers/test_peers_",
+    "tests/schedules/test_schedules.py",
+)  # peers by names by lengths; names by options
 
 
 def pytest_collection_modifyitems(config, items):

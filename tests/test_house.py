@@ -34,7 +34,7 @@ store      : core                                                         :
 studyfiles : core schedules                                               : pydantic pydantic_core yaml
 analysis   : core schedules store stats                                   : numpy
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml
-pictures   : core schedules report.drawing                                : numpy matplotlib jinja2 markupsafe
+pictures   : core schedules store report.drawing                          : numpy matplotlib jinja2 markupsafe
 studies    : core schedules store stats analysis report                   : numpy scipy matplotlib yaml
 optim      : core                                                         : (torch)
 models     : core                                                         : (torch)
@@ -340,10 +340,12 @@ SHIPPED = "src/preheat", "docs", ".ci", "examples", "tools", *FILES
 
 
 def lines(*where: str) -> Iterator[tuple[str, str]]:
-    """(file:line, text) of every line of the files and folders named."""
+    """(file:line, text) of every line of the files and folders named; of those that are text."""
     for path in (p for name in where for p in [HOME / name, *sorted((HOME / name).rglob("*"))]):
         if path.is_file() and not any("cache" in part for part in path.parts):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            data = path.read_bytes()
+            text = "" if b"\0" in data else data.decode()
+            for number, line in enumerate(text.splitlines(), 1):
                 yield f"{at(path)}:{number}", line
 
 

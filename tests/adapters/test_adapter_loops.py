@@ -77,7 +77,7 @@ def test_a_scheduler_that_is_stepped_once_an_epoch():
 
 
 # Lightning
-# -------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 
 def lightning_rates(folder, epochs, accumulate=1, resume=None):
@@ -225,7 +225,7 @@ def test_accelerate_goes_on_once_for_each_real_update(processes, after, monkeypa
 
 
 # optax
-# -----------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 
 def test_an_optax_schedule_is_the_table_also_under_jit():

@@ -64,7 +64,7 @@ def saved(opt, scheduler):
 
 
 # Rates
-# -----------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 
 def test_it_is_a_scheduler_and_gives_the_schedules_rates_past_the_end_too():
@@ -205,7 +205,7 @@ def test_only_an_optimizer_is_scheduled():
 
 
 # Resuming
-# --------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 
 def build_load_both(states, made, fresh=optimizer):
@@ -550,7 +550,7 @@ def test_the_order_of_the_first_two_calls_and_a_wrapped_step_are_no_reason_to_wa
 
 
 # Groups
-# ----------------------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 
 def test_a_group_added_later_is_scheduled_with_its_own_rate_as_peak():
@@ -811,7 +811,7 @@ def test_an_extended_run_is_built_again_from_what_was_saved_beside_its_state():
                 lambda o, kw=built, **more: ScheduleLR(o, **kw, **more),
                 lambda: optimizer(1e-2, 1e-1),
             )
-            for row in table[k : 40 if k < 40 else 120 if k < 120 else 150]:
+            for row in table[k : next(end for end in (40, 120, 150) if k < end or end == 150)]:
                 want = row if order is not without_the_optimizers_state else [row[0], (row[1][0], 0)]
                 assert [(g["lr"], g["momentum"]) for g in opt.param_groups] == want
                 opt.step()

@@ -37,7 +37,7 @@ class Made(NamedTuple):
     load: Callable[[str], Record]
 
     def report(self, *chapters: Any) -> Report:
-        return report(self.results, self.load, chapters)
+        return report(self.results, self.load, chapters=chapters)
 
 
 def study(**changes: Any) -> Study:

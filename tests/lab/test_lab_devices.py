@@ -24,7 +24,7 @@ from preheat.core.run import Run
 from preheat.core.spec import build
 from preheat.core.study import Study
 from preheat.engine.placement import single
-from preheat.lab import devices, measure, timing, unit, workers
+from preheat.lab import devices, measure, timing, unit, worker, workers
 from preheat.lab import study as lab
 from preheat.lab.devices import broken, offered, out_of_memory, room
 from preheat.lab.flops import row_flops, step_flops, study_flops
@@ -412,10 +412,10 @@ def test_the_unit_that_is_halved_is_the_part_that_was_still_to_do(greedy, tmp_pa
     whole = Unit(tuple(study.runs()), choice)
     with store.writer() as writer:
         writer.append([train(whole.runs[0])])
-    said = workers._attempt(workers.Job(tmp_path), whole, lambda *a, **k: None, lambda: False)
+    said = worker._attempt(worker.Job(tmp_path), whole, lambda *a, **k: None, lambda: False)
     assert said["memory"] and not said["broken"] and said["todo"] == Unit(whole.runs[1:], choice)
     queue: tuple = (deque(), {})
-    event = workers._again(whole, said, workers.Job(tmp_path), queue)
+    event = workers._again(whole, said, worker.Job(tmp_path), queue)
     assert event.text == "out of memory with 4 runs together: going on with 2 and 2"
     assert tuple(queue[0]) == halves(said["todo"]), "those that its checkpoint is cut into"
 

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from analysed import Analysed, analyse
 from fake_regimes import FEW_SIZES, IN_EPOCHS, OPTIMIZER, joined, level, regimes, seed_noise
 from fake_results import PANELS, RATES, SIZES, WARMUPS, noisy, results, study
-from reported import found, shown
+from reported import changed, shown
 from simulated import RATES as FINE
 from simulated import moved, scores
 
 from preheat.analysis.effects import decidable
+from preheat.analysis.results import Results
 from preheat.report.chapters.benefit import described
-from preheat.report.report import Report, report
+from preheat.report.report import report
 
 
 def test_a_whole_study_reads_right() -> None:
@@ -35,7 +37,7 @@ def test_a_whole_study_reads_right() -> None:
     assert [r.panel for r in f.rules] == ["sgd", "adamw"]
     assert [(p.panel, p.treatment) for p in f.pooled] == [(p, f"{w}ep") for p in PANELS for w in WARMUPS[1:]]
     assert (f.choosing, f.judging) == ((0, 1, 2), (3, 4, 5, 6, 7))
-    assert f == analyse(results(score)), "the same results give the same findings"
+    assert f.data() == analyse(results(score)).data(), "the same results give the same findings"
     assert f.runs[0] == {
         "examples_per_class": 100,
         "warmup": "0ep",
@@ -61,7 +63,7 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
     score[1, :, :2, 2, :] = 0.12
     said = told(score)
     assert said.startswith(
-        "With AdamW, warmup raises the highest usable peak learning rate, all data sizes together: "
+        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class together: "
         "to 2.00 times that of no warmup with 5 epochs (95 % interval "
     )
     assert "; with 1 epoch (1.00, " in said and "With SGD no length of warmup is shown to move it" in said
@@ -70,7 +72,7 @@ def test_the_answer_speaks_to_a_practitioner() -> None:
         "not decided)" in said
     )
     assert said.endswith(
-        "In practice: if you train near the edge, warm up with AdamW (5 epochs is enough to raise it); at a "
+        "In practice: if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise it); at a "
         "tuned peak "
         "learning rate the length of warmup hardly matters; well inside the edge the length of warmup hardly "
         "matters."
@@ -125,14 +127,14 @@ def test_one_choosing_seed_is_a_limit_where_there_is_a_choice(choosing: int, rat
 # The edge
 
 
-def told(log2: Any, **axes: Any) -> str:
-    return analyse(results(scores(log2), rates=RATES, **axes)).answer.replace("\N{NO-BREAK SPACE}", " ")
+def moving(log2: Any, **axes: Any) -> str:
+    return told(scores(log2), rates=FINE, **axes)
 
 
 def test_the_answer_tells_the_conditions_where_the_move_depends_on_them() -> None:
     shift = np.zeros((2, 5, 5))
     shift[1, 3, 2:], shift[1, 4, 2:] = 1.5, 2.0
-    said = told(moved(shift, spread=0.15))
+    said = moving(moved(shift, spread=0.15))
     first = said.split(". ")[0] + ". " + said.split(". ")[1]
     assert (
         "With AdamW, how far warmup moves the highest usable peak learning rate depends on the examples per "
@@ -140,59 +142,59 @@ def test_the_answer_tells_the_conditions_where_the_move_depends_on_them() -> Non
     )
     assert "examples per class: at 10 it rises to " in first and " and at 5 to " in first
     assert "with 5, 10 and 20 epochs" in first and "at 100, 50 and 20 no move is shown" in first
-    assert "all data sizes together" not in said, "a mean over sizes that differ is no headline"
-    advice = (
-        "warm up with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 (5 epochs);"
+    assert "all values of examples per class together" not in said, (
+        "a mean over sizes that differ is no headline"
     )
+    advice = "set the warmup with AdamW at 10 examples per class (5 epochs is enough to raise it) and at 5 (5 epochs);"
     assert advice in said
 
 
 def test_the_answer_pools_where_no_dependence_is_shown() -> None:
     shift = np.zeros((2, 5, 5))
     shift[1, :, 2:] = 1.0
-    said = told(moved(shift))
+    said = moving(moved(shift))
     assert (
-        "With AdamW, warmup raises the highest usable peak learning rate, all data sizes together: to "
+        "With AdamW, warmup raises the highest usable peak learning rate, all values of examples per class together: to "
         in said
     )
     assert "not shown to depend on the examples per class" in said and " by itself" in said
-    assert "if you train near the edge, warm up with AdamW (5 epochs is enough to raise it);" in said
+    assert "if you train near the edge, set the warmup with AdamW (5 epochs is enough to raise it);" in said
 
 
 def test_the_answer_names_a_single_condition_that_is_sure_alone() -> None:
     shift = np.zeros((1, 5, 2))
     shift[0, :, 1] = -0.15
     shift[0, 2, 1] = 1.2
-    said = told(moved(shift, spread=0.4, seed=2), panels=("sgd",), warmups=WARMUPS[:2])
+    said = moving(moved(shift, spread=0.4, seed=2), panels=("sgd",), warmups=WARMUPS[:2])
     assert (
         "With SGD, warmup raises the highest usable peak learning rate: at 20 examples per class it rises to "
         in said
     )
     assert "at 100, 50, 10 and 5 no move is shown" in said
-    assert "warm up with SGD at 20 examples per class (1 epoch is enough to raise it)" in said
+    assert "set the warmup with SGD at 20 examples per class (1 epoch is enough to raise it)" in said
 
 
 def test_the_answer_says_at_least() -> None:
     shift = np.zeros((1, 5, 2))
     shift[0, :, 1] = 3.4
-    said = told(moved(shift), panels=("sgd",), warmups=WARMUPS[:2])
+    said = moving(moved(shift), panels=("sgd",), warmups=WARMUPS[:2])
     assert re.search(
         r"to at least \d+\.?\d* times that of no warmup with 1 epoch \(95 % interval from \d+\.\d+\)", said
     ), said
-    lost = told(moved(np.full((1, 5, 2), 9.0)), panels=("sgd",), warmups=WARMUPS[:2])
+    lost = moving(moved(np.full((1, 5, 2), 9.0)), panels=("sgd",), warmups=WARMUPS[:2])
     assert "no seed's edge lies inside the grid" in lost
 
 
 def test_tables_of_edges_are_in_the_unit_of_the_rate_and_in_factors() -> None:
     shift = np.zeros((2, 5, 5))
     shift[1, 4] = 4.5
-    f = analyse(results(scores(moved(shift)), rates=RATES))
-    rows = tables(f)["edges"]
-    assert all(RATES[0] <= row["edge"] <= RATES[-1] for row in rows)
-    assert {"edge_lo", "edge_hi", "edge_bound", "factor", "factor_lo", "factor_hi", "factor_bound"} <= set(
+    f = analyse(results(scores(moved(shift)), rates=FINE))
+    rows = f.tables()["edges"]
+    assert all(FINE[0] <= row["edge"] <= FINE[-1] for row in rows)
+    assert {"edge_lo", "edge_hi", "edge_bound", "ratio", "ratio_lo", "ratio_hi", "ratio_bound"} <= set(
         rows[0]
     )
-    assert not {"ratio", "log2_edge"} & set(rows[0])
+    assert not {"factor", "log2_edge"} & set(rows[0])
     last = rows[-1]
     assert (last["panel"], last["condition"], last["edge_bound"], last["edge_hi"]) == (
         "adamw",
@@ -200,7 +202,7 @@ def test_tables_of_edges_are_in_the_unit_of_the_rate_and_in_factors() -> None:
         "at least",
         None,
     )
-    assert {"factor", "change_factor", "change_p_adjusted"} <= set(tables(f)["edges_pooled"][0])
+    assert {"ratio", "change", "change_p_adjusted"} <= set(f.tables()["edges_pooled"][0])
     note = next(n for n in f.notes if "censored" in n)
     assert "as a bound" in note
 
@@ -208,17 +210,22 @@ def test_tables_of_edges_are_in_the_unit_of_the_rate_and_in_factors() -> None:
 # One seed
 
 
-def mixed() -> Findings:
+def mixed() -> Analysed:
     """SGD with three seeds, AdamW with one and ten times the differences."""
 
     def wide(size: int, updates: float, seed: int) -> float:
-        return 0.8 + 10 * noise(size, updates, seed) + (0.2 if updates else 0.0)
+        return 0.8 + 10 * seed_noise(size, updates, seed) + (0.2 if updates else 0.0)
 
     grids = [
-        regimes(s, IN_EPOCHS, seeds=n, sizes=SIZES, **{OPTIMIZER: o})
-        for s, n, o in ((plain, 3, "sgd"), (wide, 1, "adamw"))
+        regimes(s, IN_EPOCHS, seeds=n, sizes=FEW_SIZES, **{OPTIMIZER: o})
+        for s, n, o in ((level, 3, "sgd"), (wide, 1, "adamw"))
     ]
     return analyse(joined(*grids))
+
+
+def with_study(f: Analysed, **changes: Any) -> Results:
+    given = f.report.results
+    return Results(replace(given.study, **changes), given.rows)
 
 
 def test_one_seed_numbers_are_not_given_as_those_of_more() -> None:
@@ -227,16 +234,17 @@ def test_one_seed_numbers_are_not_given_as_those_of_more() -> None:
     assert len(judged) == len(decidable(f.effects)) == 12 and len(f.effects) == 24
     span = f"run from {100 * min(judged):+.1f} to {100 * max(judged):+.1f}\xa0points, on 3 seeds. 12 more have one seed: described only."
     assert span.replace("-", "\N{MINUS SIGN}") in f.answer and "of 12 comparisons" in f.answer
-    (tile,) = [t for t in tiles(f) if t.anchor == "benefit"]
+    (tile,) = shown(f.report, "benefit").tiles
     assert tile.number.endswith("of 12") and "12 more have one seed" in tile.text
-    sure = how_sure(f)
+    sure = f.sure
     assert (
         "(n\xa0=\xa01 to 3: not every setting has every seed)" in sure[0]
-        and "no rate had to be chosen" in sure[0]
+        and "nothing had to be chosen" in sure[0]
     )
-    assert "Of 12 comparisons of two seeds or more" in sections(f, [])["benefit"].lead
-    assert "no result by itself" in sections(f, [])["best"].lead
-    assert "no result by itself" not in sections(replace(f, choosing=(7,)), [])["best"].lead
+    assert "Of 12 comparisons of two seeds or more" in shown(f.report, "benefit").lead
+    assert "no result by itself" in shown(f.report, "best").lead
+    chose = report(with_study(f, choosing=1), chapters=("best",))
+    assert "no result by itself" not in shown(chose, "best").lead
     assert any("15 of 30 settings have one judging seed" in n for n in f.notes)
 
 
@@ -249,12 +257,12 @@ def test_comparisons_of_one_seed_or_none_are_counted_apart() -> None:
         "1 more has one seed: described only.",
         "1 more has no judged run.",
     ]
-    only = replace(f, effects=tuple(lone))
-    assert "described only" in sections(only, [])["benefit"].lead
-    (tile,) = [t for t in tiles(only) if t.anchor == "benefit"]
+    only = changed(f.report, "benefit", effects=tuple(lone))
+    assert "described only" in only.lead
+    (tile,) = only.tiles
     assert (tile.number, tile.text) == ("12", "comparisons, none of two seeds or more: described only")
 
 
 def test_seeds_that_chose_and_judge_are_not_said_to_have_had_no_choice() -> None:
-    f = replace(mixed(), nuisance="peak_lr")
-    assert "chose the peak learning rate and judge it too" in how_sure(f)[0]
+    f = report(with_study(mixed(), nuisance=("peak_lr",)))
+    assert "chose the peak learning rate and judge it too" in f.sure[0]

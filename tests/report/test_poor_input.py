@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from analysed import Analysed, analyse
 from fake_results import noisy, results, study
-from reported import found
 
 from preheat.analysis.results import Results, Row
-from preheat.report.report import Report, report
-from preheat.studies.regimes.grid import REPORTED
+from preheat.report.data import cleaned
 
 
 def outcomes(kind: str, share: float = 1.0) -> Any:
@@ -23,7 +22,7 @@ def outcomes(kind: str, share: float = 1.0) -> Any:
     return np.where(hit, kind, "done")
 
 
-def claims(f: Findings) -> list[Any]:
+def claims(f: Analysed) -> list[Any]:
     sure = [e for e in f.effects if e.verdict != "not decided"] + [
         h for h in f.hypotheses if h.verdict != "not decided"
     ]
@@ -112,7 +111,7 @@ POOR = {
 
 
 @cache
-def found(name: str) -> Findings:
+def found(name: str) -> Analysed:
     return analyse(POOR[name])
 
 
@@ -123,8 +122,8 @@ def test_poor_input_never_crashes_and_never_claims(name: str) -> None:
     assert f.answer.endswith(".") and "nan" not in " ".join(
         [f.answer, *f.notes, *(h.text for h in f.hypotheses)]
     )
-    json.dumps(findings_json(f), allow_nan=False)
-    for rows in tables(f).values():
+    json.dumps(cleaned(f.report.summary()), allow_nan=False)
+    for rows in f.report.tables().values():
         assert len({tuple(r) for r in rows}) <= 1, "rows of one table have one header"
     assert f.counts.planned == len(POOR[name].rows) == len(f.runs)
 

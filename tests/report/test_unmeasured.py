@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analysed import Analysed, analyse
 from fake_results import noisy, results
-from reported import found
 
 from preheat.analysis.results import Results, Row
 from preheat.analysis.tabulate import tabulate
-from preheat.report.report import report
+from preheat.report.plates import Plate
 from preheat.report.write import write_report
 
 ADVICE = "The records have no accuracy: they measure loss. Write metric: loss and goal: min."
@@ -35,6 +35,10 @@ def of_loss(*, diverged: bool = False, panels: tuple[str, ...] = ("sgd", "adamw"
     )
 
 
+def plates(made: Analysed) -> list[Plate]:
+    return [p for c in made.chapters for p in c.shown.plates]
+
+
 @pytest.mark.parametrize("diverged", [False, True])
 def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(
     diverged: bool, tmp_path: Path
@@ -46,7 +50,7 @@ def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(
     )
     assert not (found.cells or found.effects or found.best or found.edges or found.pooled or found.hypotheses)
     assert plates(found) == []
-    page = write_report(found, tmp_path, provenance={}, summary={}, tables={}).read_text()
+    page = write_report(found.report, tmp_path, provenance={}).read_text()
     assert (
         ADVICE in page
         and "0.0" not in page.partition("<script")[0].partition("</style>")[2]

@@ -146,7 +146,7 @@ def test_the_data_regimes_formula(warmup, decay):
         for e, rate in enumerate(seen[:, 0]):
             u = (e - warmup) / (total - warmup)
             cos = low + (base - low) * (1 + math.cos(math.pi * u)) / 2
-            stairs = base * (0.01 if u >= 0.75 else 0.1 if u >= 0.5 else 1)
+            stairs = base * 0.1 ** ((u >= 0.5) + (u >= 0.75))
             body = {"cosine": cos, "step": stairs, "none": base}[decay]
             assert rate == pytest.approx(base * e / warmup if e < warmup else body, rel=1e-12, abs=1e-17)
 

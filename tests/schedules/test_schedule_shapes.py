@@ -597,7 +597,7 @@ def test_rules():
     ours = noam_peak(512, 4000) * inverse_sqrt(warmup=4000, at="right").resolve(9000).table()
     np.testing.assert_allclose(ours, noam, rtol=1e-14)
     assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075) and scaled_rate(
-        0.3, 64, 256, "sqrt"
+        0.3, 64, 256, rule="sqrt"
     ) == pytest.approx(0.15)
     periods = [untuned_period(b) for b in (0.9, 0.95, 0.98, 0.99, 0.999, 0.9995, 0.9999)]
     assert periods == [20, 40, 100, 200, 2000, 4000, 20000]
@@ -737,7 +737,7 @@ BAD = {
     "cosine power 0": (lambda: cosine(power=0), "power > 0"),
     "noam without width": (lambda: noam_peak(0, 10), "d_model must be a finite number > 0, got 0"),
     "noam without warmup": (lambda: noam_peak(512, 0), "warmup must be a finite number > 0"),
-    "batch rule": (lambda: scaled_rate(0.1, 1, 1, "square"), "did you mean 'sqrt'"),
+    "batch rule": (lambda: scaled_rate(0.1, 1, 1, rule="square"), "did you mean 'sqrt'"),
     "batch of 0": (lambda: scaled_rate(0.1, 0, 1), "batch_size"),
     "period of beta2 1": (lambda: untuned_period(1.0), "beta2"),
 }

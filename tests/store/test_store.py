@@ -27,7 +27,8 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec
 from preheat.store import blobs, segment
 from preheat.store.blobs import read_json, write_atomic, write_json
-from preheat.store.store import Store, exists
+from preheat.store.folder import exists
+from preheat.store.store import Store
 from preheat.store.trace import decode, encode
 
 STEPS = array("q", range(50))

@@ -22,7 +22,7 @@ from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.core.study import Study
 from preheat.studyfiles.reader import Document, read_run, read_study, study_schema
-from preheat.studyfiles.syntax import PARSERS, LineNumbers
+from preheat.studyfiles.syntax import PARSERS, LineMap
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = (
@@ -44,8 +44,8 @@ def told(path: Path, read: Any = read_study) -> list[str]:
     return str(caught.value).replace(f"{path.parent}/", "").splitlines()
 
 
-def parsed(text: str, ending: str) -> tuple[Any, LineNumbers]:
-    lines = LineNumbers()
+def parsed(text: str, ending: str) -> tuple[Any, LineMap]:
+    lines = LineMap()
     return PARSERS[ending](text, lines), lines
 
 
@@ -200,7 +200,7 @@ def test_what_yaml_1_1_would_misread(tmp_path: Path) -> None:
 
 
 # Lines
-# ----------------------------------------------------------------------------------------------------
+# -----------------------------------------------------------------------------
 
 _DATA = st.recursive(
     st.none()
@@ -216,10 +216,9 @@ _DATA = st.recursive(
 
 
 def places(data: Any, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    inside = {}
-    if isinstance(data, dict | list):
-        inside = data if isinstance(data, dict) else dict(enumerate(data))
-    return [at, *(p for key, value in inside.items() for p in places(value, (*at, key)))]
+    items = data.items() if isinstance(data, dict) else ()
+    inside = enumerate(data) if isinstance(data, list) else items
+    return [at, *(p for key, value in inside for p in places(value, (*at, key)))]
 
 
 @settings(max_examples=150, deadline=None)

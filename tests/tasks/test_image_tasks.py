@@ -19,7 +19,7 @@ from preheat.engine import checkpoint
 from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
-from preheat.tasks import files, splits
+from preheat.tasks import files, pools
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
 from preheat.tasks.formats import Arrays
 from preheat.tasks.imitation import imitation
@@ -32,10 +32,10 @@ FRESH = count()
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch):
     """Evaluations are not what is tested here."""
-    monkeypatch.setattr(splits, "RANDOM_ROWS", 8)
-    splits.random_images.cache_clear()
+    monkeypatch.setattr(pools, "RANDOM_ROWS", 8)
+    pools.random_sets.cache_clear()
     yield
-    splits.random_images.cache_clear()
+    pools.random_sets.cache_clear()
 
 
 def task(name="cifar10", **options):

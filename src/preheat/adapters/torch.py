@@ -92,11 +92,12 @@ class ScheduleLR(LRScheduler):
         self._course = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
-        self.base_lrs, self._doubts = peaks(groups, peak), doubts(groups) if peak is None else set()
+        self.base_lrs: Any = peaks(groups, peak)  # numbers; LRScheduler's own type lets them be tensors
+        self._doubts = doubts(groups) if peak is None else set()
         shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
         self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))
-        self.last_epoch = update_number(last_epoch, "last_epoch", -1) + 1
+        self.last_epoch = update_number(last_epoch, "last_epoch", least=-1) + 1
         self._bind()
         if self.last_epoch:
             self._settle(self.last_epoch, self._course)
@@ -217,7 +218,7 @@ class ScheduleLR(LRScheduler):
         """What moves beside the rate, as it is now."""
         return dict(self._course.moving)
 
-    def extend(self, total: int, at: int | None = None, how: str = "continue", **options: Any) -> None:
+    def extend(self, total: int, at: int | None = None, *, how: str = "continue", **options: Any) -> None:
         """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
 
         A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
@@ -228,7 +229,7 @@ class ScheduleLR(LRScheduler):
         self._bind()
         self._go(self.last_epoch)
 
-    def assign(self, group: int, schedule: Any = None, peak: float | None = None) -> None:
+    def assign(self, group: int, schedule: Any = None, *, peak: float | None = None) -> None:
         """Give one group, also one just added, another schedule or peak from here on; its rate is written."""
         self._grow(schedule)
         i = range(len(self.base_lrs))[group]

@@ -24,7 +24,7 @@ ERROR = "_se"  # a series NAME_se is the standard error of NAME
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeanCurve:
     """A mean over n seeds by x, and the band of one standard deviation; one run where n is 1."""
 
     panel: str
@@ -63,23 +63,23 @@ def total(row: Row) -> int:
     return int(row.summary.get("total_steps") or 0)
 
 
-def mean_curve(labels: tuple[str, str, str], what: str, lines: Sequence[Points]) -> Curve:
+def mean_curve(labels: tuple[str, str, str], what: str, lines: Sequence[Points]) -> MeanCurve:
     """The mean of lines and their spread. labels: panel, condition, treatment."""
     x, y, lo, hi = (rounded(v) for v in across(lines))
-    return Curve(*labels, what, x, y, lo, hi, len(lines))
+    return MeanCurve(*labels, what, x, y, lo, hi, len(lines))
 
 
-def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping[str, Points]]) -> Curve:
+def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping[str, Points]]) -> MeanCurve:
     """The mean of what runs measured; where each has a standard error (`name_se`), the band is the mean's."""
     x, y, lo, hi = across([lines[name] for lines in some])
     errors = [lines[name + ERROR] for lines in some if name + ERROR in lines]
     if len(errors) == len(some):
         error = np.sqrt(np.mean([np.interp(x, a, b) ** 2 for a, b in errors], axis=0) / len(errors))
         lo, hi = y - error, y + error
-    return Curve(*labels, name, rounded(x), rounded(y), rounded(lo), rounded(hi), len(some))
+    return MeanCurve(*labels, name, rounded(x), rounded(y), rounded(lo), rounded(hi), len(some))
 
 
-def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[Curve]:
+def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[MeanCurve]:
     """A curve for each name that the runs of a setting have a line of."""
     names = dict.fromkeys(name for lines in some for name in lines)
     return [mean_curve(table.labels(at), n, [lines[n] for lines in some if n in lines]) for n in names]

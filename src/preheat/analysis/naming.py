@@ -52,7 +52,8 @@ def within(table: Table, panel: str) -> str:
     paths = list(table.panels.values[0]) if len(table.panels) else []
     alone = len(paths) == 1 and not paths[0].startswith("task")
     name = panel_name(table, panel)
-    return f"{'with' if alone else 'in'} {name}" if name else ""
+    word = "with" if alone else "in"
+    return f"{word} {name}" if name else ""
 
 
 def values_of(table: Table) -> str:

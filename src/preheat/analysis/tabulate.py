@@ -183,4 +183,6 @@ def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]],
 def _worst(study: Study, values: Array) -> float:
     """The worst finite value; NaN for none."""
     known = values[np.isfinite(values)]
-    return float(known.min() if study.goal == "max" else known.max()) if len(known) else np.nan
+    if not len(known):
+        return np.nan
+    return float(known.min() if study.goal == "max" else known.max())

@@ -178,7 +178,7 @@ def p_text(p: float | None) -> str:
 def human(path: str) -> str:
     """A dotted path as words: its last part, underscores as spaces; several are joined.
 
-    >>> human("schedule.warmup"), human("task.per_class"), human("peak_lr"), human("optimizer.name")
+    >>> human("schedule.warmup"), human("task.examples_per_class"), human("peak_lr"), human("optimizer.name")
     ('warmup', 'examples per class', 'peak learning rate', 'optimizer')
     >>> human("train_loss")
     'training loss'
@@ -206,7 +206,7 @@ def short(text: str, most: int = 22) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def folded(text: str, width: int, most: int = 3) -> str:
+def folded(text: str, width: int, *, most: int = 3) -> str:
     """Lines of at most `width` letters, at most `most` of them, the cut marked.
 
     >>> folded("weight_decay 0.1 to 0 by wsd", 12), folded("a" * 30, 5)

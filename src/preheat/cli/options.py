@@ -187,9 +187,9 @@ def value(text: str) -> Any:
     >>> value("1e-3"), value("[4e-6, 50%]"), value("1-sqrt")
     (0.001, [4e-06, '50%'], '1-sqrt')
     """
-    from preheat.studyfiles.syntax import PARSERS, BadSyntax, LineNumbers
+    from preheat.studyfiles.syntax import PARSERS, BadSyntax, LineMap
 
-    found = LineNumbers()
+    found = LineMap()
     try:
         data = PARSERS[".yaml"](text, found)
     except BadSyntax as error:

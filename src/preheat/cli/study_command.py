@@ -81,10 +81,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 def span(text: str) -> tuple[int, int | None]:
     """The numbers of `A:B`, either of which may be left out."""
     found = re.fullmatch(r"(\d*):(\d*)", text.strip())
-    first, last = (found[1] or "0", found[2] or None) if found else ("0", "0")
-    if last is not None and int(last) <= int(first):
+    first = int(found[1] or 0) if found else 0
+    last = int(found[2]) if found and found[2] else None
+    if not found or (last is not None and last <= first):
         raise argparse.ArgumentTypeError(f"must be A:B with A below B, such as 0:25, got {text!r}")
-    return int(first), int(last) if last else None
+    return first, last
 
 
 def run(args: argparse.Namespace) -> int:

@@ -97,7 +97,7 @@ class Length:
             raise UserError(f"a number of steps must be whole, got {v!r}: {_HELP}")
         object.__setattr__(self, "value", int(v) if self.unit == "steps" else float(v))
 
-    def resolve(self, total: float, per_epoch: float | None, sizes: Sizes | None = None) -> float:
+    def resolve(self, total: float, per_epoch: float | None, *, sizes: Sizes | None = None) -> float:
         """The length in steps of a run of `total` steps with `per_epoch` steps in an epoch.
 
         sizes: how many samples and tokens a step holds, where lengths are given in them.

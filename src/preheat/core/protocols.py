@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 
-class Resolved(Protocol):
+class ResolvedLike(Protocol):
     """A schedule whose lengths are known: `factor(k)` for a step or an array of steps, float64."""
 
     def __call__(self, step: Any) -> Any:
@@ -24,7 +24,7 @@ class Schedule(Protocol):
         peak: float | None = None,
         samples: float | None = None,
         tokens: float | None = None,
-    ) -> Resolved:
+    ) -> ResolvedLike:
         """The schedule on a run of `total` steps; raises `UserError` where it does not fit.
 
         per_epoch: steps in an epoch; peak: the peak rate; samples, tokens: how many a step holds.

@@ -16,7 +16,7 @@ from preheat.core.between import Between, as_schedule, between
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import Length, epochs, fraction, is_number, length
-from preheat.core.protocols import Resolved, Schedule
+from preheat.core.protocols import ResolvedLike, Schedule
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import Spec, as_spec, build, complete
 
@@ -140,11 +140,11 @@ class Run:
         return int(total)
 
     @cached_property
-    def factor(self) -> Resolved:
+    def factor(self) -> ResolvedLike:
         """The schedule on this run: the factor of the peak rate at a step, or an array of steps."""
         return self.factor_over(self.total_steps, self.steps_per_epoch)
 
-    def factor_over(self, total: int, per_epoch: float | None) -> Resolved:
+    def factor_over(self, total: int, per_epoch: float | None) -> ResolvedLike:
         """The same where a record tells the run's lengths: its task may not be installed, or may count
         differently by now."""
         return self.schedule.resolve(total, per_epoch, peak=self.peak_lr, samples=float(self.batch_size))
@@ -186,7 +186,7 @@ class StoredSchedule:
 
     spec: Spec
 
-    def resolve(self, total: int, per_epoch: float | None = None, **more: float | None) -> Resolved:
+    def resolve(self, total: int, per_epoch: float | None = None, **more: float | None) -> ResolvedLike:
         """Always an error: what is missing."""
         try:
             built: Schedule = SCHEDULES.build(self.spec.name, self.spec.options)

@@ -15,7 +15,8 @@ from typing import Any
 from preheat.core.errors import UserError
 from preheat.core.run import Run
 from preheat.core.spec import as_spec, build
-from preheat.store.store import Store, exists
+from preheat.store.folder import exists
+from preheat.store.store import Store
 
 
 def same_data(runs: Sequence[Run], root: Path) -> None:

@@ -18,9 +18,11 @@ from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
 from preheat.lab.devices import offered, room
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
-from preheat.lab.workers import Event, Job, execute
+from preheat.lab.worker import Job
+from preheat.lab.workers import Event, execute
 from preheat.store.blobs import read_json, write_atomic
-from preheat.store.store import Store, exists
+from preheat.store.folder import exists
+from preheat.store.store import Store
 
 BUSY_SECONDS = 1.0
 

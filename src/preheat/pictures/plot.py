@@ -257,7 +257,7 @@ def _put(ax: Axes, mark: Mark, *, words: str, scene: tuple[str, Array, list[Bbox
     style: dict[str, Any] = {"color": colour, "fontsize": 8, "path_effects": [halo], "zorder": 5}
     best: tuple[int, Annotation, Bbox] | None = None
     for dx, dy, ha, va in _PLACES:
-        place = {"xytext": (dx, dy), "textcoords": "offset points", "ha": ha, "va": va}
+        place: dict[str, Any] = {"xytext": (dx, dy), "textcoords": "offset points", "ha": ha, "va": va}
         text = ax.annotate(words, (mark.x, mark.y), **place, **style)
         box = text.get_window_extent()
         wide = frame.x0 + 4 <= box.x0 and box.x1 <= frame.x1

@@ -96,7 +96,8 @@ def _flat(item: Any, values: Flat, *, bounds: bool) -> Flat:
                 f"{name}_hi": cleaned(e.hi),
                 f"{name}_n": e.n,
             }
-            out |= {f"{name}_bound": None if value is None else e.bound} if bounds else {}
+            if bounds:
+                out[f"{name}_bound"] = None if value is None else e.bound
         elif isinstance(value, Mapping):
             out[name] = " ".join(f"{k}={v}" for k, v in value.items())
         elif isinstance(value, tuple):

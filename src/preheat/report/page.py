@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +17,22 @@ from preheat.report.drawing.style import css_variables
 from preheat.report.plates import Drawn
 from preheat.report.report import Report
 from preheat.report.runs import flat_runs, run_table
+
+# the ids of the page itself
+OWN = (
+    "answer",
+    "sure",
+    "limits",
+    "runs",
+    "provenance",
+    "downloads",
+    "theme",
+    "filters",
+    "find",
+    "choices",
+    "shown",
+)
+OWN += ("pager", "back", "at", "next", "run-table", "run-data")
 
 
 @dataclass(frozen=True)
@@ -83,9 +100,11 @@ def _section(report: Report, i: int, drawn: Sequence[Drawn]) -> Section:
     chapter = report.chapters[i]
     shown = chapter.shown
     titles = dict.fromkeys(d.plate.group for d in drawn)
-    groups = tuple(Group(t, tuple(d for d in drawn if d.plate.group == t)) for t in titles)
-    place, title = words.slug(chapter.name), shown.title
-    return Section(place, title, shown.short or title, shown.lead, groups, shown.tables, shown.cards)
+    groups = tuple(Group(words.capital(t), tuple(d for d in drawn if d.plate.group == t)) for t in titles)
+    title = shown.title
+    return Section(
+        _places(report)[i], title, shown.short or title, shown.lead, groups, shown.tables, shown.cards
+    )
 
 
 def _tiles(report: Report) -> list[tuple[Tile, str]]:
@@ -98,8 +117,18 @@ def _tiles(report: Report) -> list[tuple[Tile, str]]:
     lost = listed(tuple(f"{n:,} {word}" for n, word in ends if n))
     ended = "run finished" if c.done == 1 else "runs finished"
     first = Tile(f"{c.done:,}", ended if lost == "none" else f"{ended}; {lost}")
-    own = [(tile, words.slug(chapter.name)) for chapter in report.chapters for tile in chapter.shown.tiles]
-    return [(first, "runs"), *own]
+    placed = zip(_places(report), report.chapters, strict=True)
+    return [(first, "runs"), *((tile, place) for place, chapter in placed for tile in chapter.shown.tiles)]
+
+
+def _places(report: Report) -> list[str]:
+    """An id of its own for each chapter, whatever the chapters are called."""
+    out: list[str] = []
+    for chapter in report.chapters:
+        name = words.slug(chapter.name)
+        tried = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+        out.append(next(place for place in tried if place not in (*OWN, *out)))
+    return out
 
 
 def _downloads(listing: Sequence[str]) -> dict[str, list[str]]:

@@ -79,9 +79,10 @@ def shared(some: Sequence[Dots]) -> list[Dots]:
     lo, hi = max(min(*x, *ends), -reach), min(max(*x, *ends), reach)
     pad = 0.04 * (hi - lo) or 1.0
     room = 1.12 if any(d.arrow for data in some for d in data.dots) else 1.06
+    below = [0 if data.positive and lo == 0 else pad for data in some]
     spans = [
-        ((lo / room, hi * room) if data.log else (lo - (0 if data.positive and lo == 0 else pad), hi + pad))
-        for data in some
+        (lo / room, hi * room) if data.log else (lo - less, hi + pad)
+        for data, less in zip(some, below, strict=True)
     ]
     return [replace(data, span=span) for data, span in zip(some, spans, strict=True)]
 

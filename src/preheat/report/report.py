@@ -62,7 +62,7 @@ class Report:
         return {**out, "runs": [cleaned(dict(row)) for row in flat_runs(self.results)]}
 
 
-def report(results: Results, load: Load | None = None, chapters: Sequence[Any] = ()) -> Report:
+def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any] = ()) -> Report:
     """The report of a study. load: reads one record with its trace, by run id; without it nothing is read of
     traces.
 

@@ -36,7 +36,7 @@ class Damping(Rule):
     least: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "beta2", beta("beta2", self.beta2, self.least))
+        object.__setattr__(self, "beta2", beta("beta2", self.beta2, least=self.least))
         check_sampling(self.at, self.every)
 
     @property
@@ -65,7 +65,7 @@ def saturating(rate: float, power: float, run: Horizon) -> tuple[Segment, ...]:
     return (Segment(Span(0.0, float(run.total)), "damping", Saturating(rate, power)),)
 
 
-def beta(name: str, value: float, least: float = 0.0) -> float:
+def beta(name: str, value: float, *, least: float = 0.0) -> float:
     """A decay rate of Adam's averages, checked: above `least` and below 1."""
     if not is_number(value) or not least < value < 1:
         raise UserError(f"{name} must be above {least:g} and below 1, got {value!r}: write 0.999")

@@ -30,7 +30,7 @@ class Horizon(NamedTuple):
 
     def steps(self, n: Length) -> float:
         """A length in steps, a real number."""
-        return n.resolve(self.total, self.per_epoch, Sizes(self.samples, self.tokens))
+        return n.resolve(self.total, self.per_epoch, sizes=Sizes(self.samples, self.tokens))
 
     def factor(self, given: Level) -> float:
         """A level as a factor of the peak rate."""

@@ -41,7 +41,7 @@ def step_count(name: str, value: Any, least: int) -> int:
     return _whole(value, least, f"{name} must be", "of steps ", f"write {name.rpartition(' ')[-1]}=1000")
 
 
-def update_number(k: Any, name: str = "an update", least: int = 0) -> int:
+def update_number(k: Any, name: str = "an update", *, least: int = 0) -> int:
     """`k` as the number of an update, checked."""
     before = " (last_epoch=-1)" if least < 0 else ""
     return _whole(k, least, f"{name} must be", "", f"the first update is 0{before}")

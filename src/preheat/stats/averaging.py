@@ -11,7 +11,7 @@ from preheat.stats.estimates import Array
 MOST_POINTS = 100
 
 
-def thin(x: Array, y: Array, most: int = MOST_POINTS) -> tuple[Array, Array]:
+def thin(x: Array, y: Array, *, most: int = MOST_POINTS) -> tuple[Array, Array]:
     """At most `most` points: means of consecutive groups of equal size (the last may be smaller).
 
     >>> thin(np.arange(4.0), np.array([0.0, 2.0, 4.0, 8.0]), most=2)

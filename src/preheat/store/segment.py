@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 from preheat.core.canon import known
 from preheat.core.errors import explain
-from preheat.core.record import Record, Series, Status
+from preheat.core.record import Record, Status
 from preheat.core.run import Run
 from preheat.store.blobs import CREATE, sync_folder, write_all
-from preheat.store.trace import Corrupt, Groups, checksum, decode, encode
+from preheat.store.trace import Groups, checksum, encode
 
 UNFINISHED = "an unfinished record: its writer was killed, or is writing it now"
 _CRC = b',"crc":"'
@@ -155,35 +155,6 @@ def _head(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:
         )
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def read_trace(head: Head, *, only: Collection[str] | None = None) -> dict[str, Series]:
-    """The series of a record, or those named in `only`. Errors: as `decode`."""
-    at, size = head.place.at, head.place.size
-    if not size:
-        return decode(head.groups, lambda _at, _size: b"", only=only)
-    try:
-        with open(head.place.traces, "rb", buffering=0) as file:
-
-            def read(start: int, length: int) -> bytes:
-                file.seek(at + start)
-                return file.read(length)
-
-            if only is not None:
-                return decode(head.groups, read, only=only)
-            data = read(0, size)
-        return decode(head.groups, lambda start, length: data[start : start + length])
-    except OSError as error:
-        raise explain(f"read the trace of run {head.id}", head.place.traces, error) from error
-
-
-def problem(head: Head) -> str | None:
-    """What is wrong with the trace of a head, or None."""
-    try:
-        read_trace(head)
-    except Corrupt as error:
-        return f"{error} of run {head.id} do not match their checksum"
-    return None
 
 
 class _Open(NamedTuple):

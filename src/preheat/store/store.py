@@ -20,13 +20,11 @@ from typing import NamedTuple
 
 from preheat.core.errors import UserError, explain
 from preheat.core.record import Outcome, Record, Series
-from preheat.store.blobs import read_json, sweep, write_atomic, write_json
-from preheat.store.segment import UNFINISHED, Damage, Head, Writer, problem, read_segment, read_trace
-from preheat.store.trace import Corrupt
+from preheat.store.blobs import sweep, write_atomic, write_json
+from preheat.store.folder import FORMAT, KEY, check_format, exists, refuse_others
+from preheat.store.segment import UNFINISHED, Damage, Head, Writer, read_segment
+from preheat.store.trace import Corrupt, decode
 
-FORMAT = 1
-_KEY = "preheat-store"
-_OWN = ("format.json", "records", "checkpoints", "claims")
 _TRAINED: tuple[Outcome, ...] = ("done", "diverged")
 
 
@@ -38,7 +36,8 @@ class _Seen(NamedTuple):
     damage: list[Damage]
 
     def grown(self, sizes: tuple[int, int]) -> bool:
-        """Whether it has only been appended to, and all before was whole: then it is enough to read on."""
+        """Whether the segment has only been appended to, and all before was whole, so that it is enough to
+        read on."""
         whole = all(d.reason == UNFINISHED for d in self.damage)
         return whole and sizes[0] >= self.end and sizes[1] >= self.sizes[1]
 
@@ -70,9 +69,9 @@ class Store:
         if store.root.exists() and not store.root.is_dir():
             raise UserError(f"a results folder must be a folder, got the file {root}: name a folder")
         if create and not exists(store.root):
-            _refuse_others(store.root)
+            refuse_others(store.root)
         if exists(store.root):
-            _check_format(store.root / "format.json")
+            check_format(store.root / "format.json")
         elif not create:
             raise UserError(f"no results in {str(root)!r}: name the folder of a study that was run")
         if create:
@@ -84,7 +83,7 @@ class Store:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not exists(self.root):
-                write_json(self.root / "format.json", {_KEY: FORMAT})
+                write_json(self.root / "format.json", {KEY: FORMAT})
             for folder in (self.records, self.checkpoints):
                 folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -132,8 +131,8 @@ class Store:
     def ids(
         self,
         outcomes: Collection[Outcome] = _TRAINED,
-        *,
         check: bool = False,
+        *,
         among: Iterable[str] | None = None,
     ) -> set[str]:
         """The runs whose record has one of these outcomes.
@@ -148,7 +147,7 @@ class Store:
         return {i for i in found if self._sound(i, outcomes)} if check else found
 
     def _sound(self, run_id: str, outcomes: Collection[Outcome]) -> bool:
-        return any(problem(h) is None for h in self._by_id[run_id] if h.status.outcome in outcomes)
+        return any(_problem(h) is None for h in self._by_id[run_id] if h.status.outcome in outcomes)
 
     def load(self, run: Head | str) -> Record:
         """The record of a head or of an id, with its trace. Errors: as `trace`."""
@@ -163,11 +162,11 @@ class Store:
         """
         head = run if isinstance(run, Head) else self._find(run)
         try:
-            return read_trace(head, only=only)
+            return _trace(head, only)
         except Corrupt as error:
             for other in self.attempts(head.id):
-                if other.status.outcome == head.status.outcome and problem(other) is None:
-                    return read_trace(other, only=only)
+                if other.status.outcome == head.status.outcome and _problem(other) is None:
+                    return _trace(other, only)
             raise UserError(
                 f"a stored trace must match its checksums; that of run {head.id} does not ({error} in "
                 f"{head.place.traces}): train the run again with the command that did; its new record will "
@@ -190,7 +189,7 @@ class Store:
         self._refresh()
         found = [d for seen in self._read.values() for d in seen.damage]
         if check:
-            problems = ((h, problem(h)) for heads in self._by_id.values() for h in heads)
+            problems = ((h, _problem(h)) for heads in self._by_id.values() for h in heads)
             found += [Damage(h.place.traces, h.place.at, h.place.size, why) for h, why in problems if why]
         return sorted(found)
 
@@ -198,8 +197,11 @@ class Store:
         """Read what was appended since the last look; a segment that changed in another way is read anew with
         all others."""
         now = self._sizes()
-        changed = {name: seen for name, seen in self._read.items() if seen.sizes != now.get(name)}
-        if not all(name in now and seen.grown(now[name]) for name, seen in changed.items()):
+        if any(
+            name not in now or not seen.grown(now[name])
+            for name, seen in self._read.items()
+            if seen.sizes != now.get(name)
+        ):
             self._read.clear()
             self._by_id.clear()
         with _no_collection():
@@ -219,8 +221,11 @@ class Store:
             return {}
         except OSError as error:
             raise explain("read records", self.records, error) from error
-        heads = sorted(name for name in sizes if name.endswith(".jsonl"))
-        return {name: (sizes[name], sizes.get(f"{name[:-5]}bin", 0)) for name in heads}
+        return {
+            n: (sizes[n], sizes.get(n.removesuffix("jsonl") + "bin", 0))
+            for n in sorted(sizes)
+            if n.endswith(".jsonl")
+        }
 
     def _add(self, heads: list[Head]) -> None:
         """Keep the records of each run in the order in which their segments were begun."""
@@ -229,39 +234,6 @@ class Store:
             known.append(head)
             if len(known) > 1 and _begun(known[-2]) > _begun(head):
                 known.sort(key=_begun)
-
-
-def exists(root: str | Path) -> bool:
-    """Whether `root` holds a store, of whatever version."""
-    return (Path(root) / "format.json").is_file()
-
-
-def _check_format(path: Path) -> None:
-    data = read_json(path)
-    version = data.get(_KEY) if isinstance(data, dict) else None
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise UserError(f'{path} must be {{"{_KEY}": {FORMAT}}}, got {data!r}: name another folder')
-    if version > FORMAT:
-        raise UserError(
-            f"this preheat reads results of format {FORMAT} or older, and {path.parent} has format "
-            f"{version}: install a newer preheat, or name another folder"
-        )
-
-
-def _refuse_others(root: Path) -> None:
-    """A folder that holds someone's files is not taken over; what another process makes of it meanwhile is a
-    store."""
-    try:
-        names = [p.name for p in root.iterdir()] if root.exists() else []
-    except OSError as error:
-        raise explain("keep results", root, error) from error
-    foreign = sorted(n for n in names if n not in _OWN and n[0] != ".")
-    if foreign and not exists(root):
-        shown = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
-        raise UserError(
-            f"a results folder must be new, empty or have a format.json; {root} holds {shown}: name another "
-            "folder"
-        )
 
 
 @contextmanager
@@ -283,3 +255,33 @@ def _begun(head: Head) -> tuple[str, int]:
 
 def _winner(heads: list[Head]) -> Head:
     return next((h for h in heads if h.status.outcome in _TRAINED), heads[0])
+
+
+def _trace(head: Head, only: Collection[str] | None) -> dict[str, Series]:
+    if not head.place.size:
+        return decode(head.groups, lambda at, size: b"", only=only)
+    try:
+        file = os.open(head.place.traces, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+
+            def read(at: int, size: int) -> bytes:
+                os.lseek(file, head.place.at + at, os.SEEK_SET)
+                return os.read(file, size)
+
+            if only is not None:
+                return decode(head.groups, read, only=only)
+            data = read(0, head.place.size)
+            return decode(head.groups, lambda at, size: data[at : at + size])
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise explain(f"read the trace of run {head.id}", head.place.traces, error) from error
+
+
+def _problem(head: Head) -> str | None:
+    """What is wrong with the trace of a head, or None."""
+    try:
+        _trace(head, None)
+    except Corrupt as error:
+        return f"{error} of run {head.id} do not match their checksum"
+    return None

@@ -1,13 +1,13 @@
 """A trace as bytes, and back, bit by bit.
 
-Series measured at the same steps form a group. The columns of a group follow one another: its steps, unless
+Series measured at the same steps form a group. The blocks of a group follow one another: its steps, unless
 they are start, start + by, ..., then the values of each series. All numbers are little-endian.
 The description of a trace is JSON, one mapping per group:
 
     {"n": 1000, "steps": [0, 1], "series": {"loss": ["f", "89abcdef"]}}       steps 0, 1, ..., 999
-    {"n": 3, "steps": "01234567", "series": {"sharpness": ["d", "89abcdef"]}}   steps in a column of their own
+    {"n": 3, "steps": "01234567", "series": {"sharpness": ["d", "89abcdef"]}}   steps in a block of their own
 
-f: float32, d: float64. The eight digits are the CRC-32 of a column, so that one series can be read and
+f: float32, d: float64. The eight digits are the CRC-32 of a block, so that one series can be read and
 checked without the others.
 """
 
@@ -26,10 +26,10 @@ _SIZE = {"q": 8, "d": 8, "f": 4}
 
 
 class Corrupt(Exception):
-    """A column whose bytes do not give its checksum."""
+    """A block whose bytes do not give its checksum."""
 
 
-class Column(NamedTuple):
+class Extent(NamedTuple):
     """Bytes at..at+size of a trace: `n` numbers of `kind`, of series `name` (None for steps)."""
 
     group: int
@@ -60,30 +60,33 @@ def encode(trace: Trace) -> tuple[bytes, Groups]:
     for name, series in trace.items():
         assert series.steps.typecode == "q" and series.values.typecode in "fd", name
         members.setdefault(_little(series.steps), {})[name] = series
-    parts: list[bytes] = []
+    blocks: list[bytes] = []
     groups: Groups = []
     for stored, group in members.items():
         steps = next(iter(group.values())).steps
         rule = _progression(steps)
         if rule is None:
-            parts.append(stored)
+            blocks.append(stored)
         described = {}
         for name, series in group.items():
-            parts.append(_little(series.values))
-            described[name] = [series.values.typecode, checksum(parts[-1])]
+            blocks.append(_little(series.values))
+            described[name] = [series.values.typecode, checksum(blocks[-1])]
         groups.append({"n": len(steps), "steps": rule or checksum(stored), "series": described})
-    return b"".join(parts), groups
+    return b"".join(blocks), groups
 
 
-def layout(groups: Groups) -> Iterator[Column]:
-    """Every column in the order of the bytes."""
+def layout(groups: Groups) -> Iterator[Extent]:
+    """Every block in the order of the bytes."""
     at = 0
     for index, group in enumerate(groups):
-        stored = [(None, ("q", group["steps"]))] if isinstance(group["steps"], str) else []
-        for name, (kind, crc) in (*stored, *group["series"].items()):
-            column = Column(index, name, kind, group["n"], at, crc)
-            yield column
-            at += column.size
+        columns: list[tuple[str | None, str, str]] = (
+            [(None, "q", group["steps"])] if isinstance(group["steps"], str) else []
+        )
+        columns += [(name, kind, crc) for name, (kind, crc) in group["series"].items()]
+        for name, kind, crc in columns:
+            block = Extent(index, name, kind, group["n"], at, crc)
+            yield block
+            at += block.size
 
 
 def decode(
@@ -95,18 +98,18 @@ def decode(
     """
     steps = [_run(group) for group in groups]
     found: dict[str, Series] = {}
-    for column in layout(groups):
-        names = groups[column.group]["series"].keys() if column.name is None else {column.name}
+    for block in layout(groups):
+        names = groups[block.group]["series"].keys() if block.name is None else {block.name}
         if only is not None and names.isdisjoint(only):
             continue
-        data = read(column.at, column.size)
-        if len(data) != column.size or checksum(data) != column.crc:
-            raise Corrupt("some steps" if column.name is None else f"the values of {column.name}")
-        numbers = _array(column.kind, data)
-        if column.name is None:
-            steps[column.group] = numbers
+        data = read(block.at, block.size)
+        if len(data) != block.size or checksum(data) != block.crc:
+            raise Corrupt("some steps" if block.name is None else f"the values of {block.name}")
+        numbers = _array(block.kind, data)
+        if block.name is None:
+            steps[block.group] = numbers
         else:
-            found[column.name] = Series(steps[column.group], numbers)
+            found[block.name] = Series(steps[block.group], numbers)
     return found
 
 

@@ -208,7 +208,7 @@ def kept(entries: Iterable[FileEntry]) -> dict[str, list[Any]]:
     return {e.path: e.value if isinstance(e.value, list) else [e.value] for e in entries}
 
 
-def combinations(b: FileBlock) -> int:
+def count(b: FileBlock) -> int:
     """How many combinations a block has before `where` and `exclude`."""
     return math.prod(len(e.value) for e in (*b.product, *b.zip[:1])) * max(1, len(b.points))
 

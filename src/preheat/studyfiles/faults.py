@@ -55,5 +55,8 @@ def worded(error: Exception) -> str:
     text = str(error)
     if name := re.match(r"(unknown .+) ('[^']*'): (.*)$", text, re.DOTALL):
         return f"{name[1]} (got {name[2]}) -- {name[3]}"
-    found = re.match(r"(.+), got (.+?)(: [a-z].*)?$", text, re.DOTALL)
-    return f"{found[1]} (got {found[2]}){(found[3] or '').replace(': ', ' -- ', 1)}" if found else text
+    found = re.match(r"(.+), got (.+?)(?:: ([a-z].*))?$", text, re.DOTALL)
+    if not found:
+        return text
+    hint = f" -- {found[3]}" if found[3] else ""
+    return f"{found[1]} (got {found[2]}){hint}"

@@ -1,7 +1,5 @@
-"""The form of a study's file (pydantic) and what is wrong with a value, in words.
-
-The form is made of the core's own types: a field that they gain has to be written here, or a test fails.
-"""
+"""The form of a study's file (pydantic), made of the core's own types, and what is wrong with a value, in
+words."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ from preheat.core.run import Precision, Run
 from preheat.core.study import Study
 from preheat.studyfiles.faults import At, Fault, rule, show, worded
 
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _LENGTH: dict[str, Any] = {
     "description": "500 (steps), '5ep' (epochs), '5%' or 0.05 (of the run)",
     "anyOf": [
@@ -41,8 +39,8 @@ _LENGTH: dict[str, Any] = {
 MOST_RUNS = 1_000_000
 
 
-def as_length(value: Any) -> Length:
-    """The length that a file's value is, or the error in words."""
+def some(value: Any) -> Length:
+    """The length that was written. Errors: UserError."""
     try:
         return length(value)
     except UserError:
@@ -53,14 +51,14 @@ def as_length(value: Any) -> Length:
 
 def _span(value: Any) -> Any:
     """The length of a run: steps or epochs above 0."""
-    one = as_length(value)
+    one = some(value)
     if one.unit == "fraction" or not one:
         raise UserError(f"must be a number of steps or epochs above 0 (got {value!r}) -- write 50ep or 700")
     return value
 
 
 def _distance(value: Any) -> Any:
-    if not as_length(value):
+    if not some(value):
         raise UserError(f"must be above 0 (got {value!r}) -- write 5% or 1ep")
     return value
 
@@ -123,14 +121,12 @@ def _form(of: type, about: str, said: Mapping[str, tuple[Any, str]], **instead: 
     own = {name: str(value) if isinstance(value, Length) else value for name, value in own.items()}
     own = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
     made = {n: (kind, Field(instead.get(n, own[n]), description=text)) for n, (kind, text) in said.items()}
-    return create_model(f"{of.__name__}Form", __config__=STRICT, __doc__=about, **made)  # type: ignore[call-overload,no-any-return]
+    return create_model(f"{of.__name__}Form", __config__=_STRICT, __doc__=about, **made)  # type: ignore[call-overload,no-any-return]
 
 
 _NAMED = {"task": TASKS.default, "optimizer": OPTIMIZERS.default, "schedule": SCHEDULES.default}
 RunForm = _form(Run, "The fields of a run, but for its seed.", _RUN, **_NAMED)
-BlockForm: Any = _form(
-    Block, "Each combination of product, with the rows of zip and with each point.", _BLOCK
-)
+BlockForm: Any = _form(Block, "Each combination of product, with rows of zip and with each point.", _BLOCK)
 _STUDY: dict[str, tuple[Any, str]] = {
     "name": (Name, "letters, digits, - and _; the file's name if left out"),
     "question": (str, "in words"),
@@ -222,7 +218,7 @@ def field_faults(name: str, value: Any, at: At) -> list[Fault]:
 
 
 def sentence(error: ErrorDetails) -> str:
-    """What pydantic found, in the words of this package."""
+    """What pydantic found, in words."""
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = BlockForm.model_fields if error["loc"][0] == "grid" else StudyForm.model_fields

@@ -1,5 +1,8 @@
-"""What is wrong with the names and options of a file, checked against the registries: an option's type
-against the annotation of the registered dataclass or function, its range by building the thing."""
+"""Names and options are checked against the registries, and what is wrong with one is put in words.
+
+An option's type is checked against the annotation of the registered dataclass or function, its range by
+building the thing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from preheat.core.lengths import Length
 from preheat.core.registry import REGISTRIES
 from preheat.core.spec import Spec, build
 from preheat.studyfiles.faults import rule, worded
-from preheat.studyfiles.form import as_length, sentence
+from preheat.studyfiles.form import sentence, some
 
 
 def name_fault(kind: str, name: Any) -> str:
@@ -65,7 +68,7 @@ def _type_fault(made: Any, key: str, value: Any) -> str:
     except NameError:  # an annotation that is imported for type checkers only
         return ""
     if hint is Length:
-        hint = Annotated[Any, AfterValidator(as_length)]
+        hint = Annotated[Any, AfterValidator(some)]
     elif not _plain(hint):
         return ""
     try:

@@ -36,7 +36,7 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Study
 from preheat.studyfiles.faults import At, Fault, Faulty, worded
-from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, LineNumbers
+from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, LineMap
 
 LARGEST = 10_000_000  # bytes of a file
 MOST_TOLD = 100  # errors of a file
@@ -134,7 +134,7 @@ def _load(path: str | Path) -> Document:
         raise UserError(
             f"{path}: a file must end in {', '.join(PARSERS)}, got {file.suffix or 'no ending'!r}"
         )
-    found = LineNumbers()
+    found = LineMap()
     try:
         data = parse(text, found)
     except BadSyntax as error:

@@ -17,8 +17,8 @@ from preheat.studyfiles.entries import (
     block,
     block_faults,
     block_filter_faults,
-    combinations,
     core_block,
+    count,
     filter_faults,
     kept,
     leaves,
@@ -64,9 +64,15 @@ def run(data: Mapping[str, Any], found: Sequence[Fault] = ()) -> Run:
     _raise([*found, *twice(entries), *entry_faults(entries, entries)])
     whole = {**nested(entries), **{k: data[k] for k in _RUN_ONLY if k in data}}
     if text := run_failure(whole):
-        without = {k: run_failure({i: v for i, v in whole.items() if i != k}) for k in _RUN_ONLY if k in data}
-        own = [k for k, left in without.items() if not left]
-        _raise([Fault((own[0],) if own else blame(whole, text, [entries], ()), text)])
+        own = next(
+            (
+                k
+                for k in _RUN_ONLY
+                if k in data and not run_failure({i: v for i, v in whole.items() if i != k})
+            ),
+            None,
+        )
+        _raise([Fault((own,) if own else blame(whole, text, [entries], ()), text)])
     return Run.from_json(whole)
 
 
@@ -99,11 +105,13 @@ def _role_faults(data: Mapping[str, Any], fixed: list[FileEntry], blocks: list[F
     paths = list(dict.fromkeys(".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)))
     lists = {name: data[name] for name in ("scientific", "nuisance") if isinstance(data.get(name), list)}
     seen: list[str] = []
-    for name, at, path in [(n, (n, i), p) for n, ps in lists.items() for i, p in enumerate(ps)]:
-        if path in seen:
-            yield Fault(at, f"{path} has a role already (got it again in {name}) -- keep one of them")
-        elif isinstance(path, str) and path not in paths:
+    for name, path, at in [
+        (n, p, (n, i)) for n, ps in lists.items() for i, p in enumerate(ps) if isinstance(p, str)
+    ]:
+        if path not in paths:
             yield Fault(at, rule("unknown path: this file sets nothing there", path, choices=paths))
+        elif path in seen:
+            yield Fault(at, f"{path} has a role already (got it again in {name}) -- keep one of them")
         seen.append(path)
     allowed = lists.get("scientific") or [p for p in paths if p not in lists.get("nuisance", [])]
     for name in ("treatment", "condition"):
@@ -124,7 +132,7 @@ def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[
     """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
     built."""
     rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
-    if not faults or any(f.at not in rates for f in faults) or sum(map(combinations, blocks)) > MOST_RUNS:
+    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
         return []
     settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
     bare = [
@@ -145,7 +153,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], block
     """The study of a file whose parts are right; what shows only now is still told with its line."""
     seeds = data.get("seeds", 5)
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    runs = sum(combinations(b) for b in blocks) * len(seeds)
+    runs = sum(count(b) for b in blocks) * len(seeds)
     if runs > MOST_RUNS:
         _raise(
             [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]

@@ -25,7 +25,7 @@ class BadSyntax(Exception):
 
 
 @dataclass
-class LineNumbers:
+class LineMap:
     """Filled while a document is read: the line of each place, and faults met on the way."""
 
     lines: dict[At, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ _REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?$
 _LIMITS = re.compile(r"([-+]?)\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 
 
-def _yaml(text: str, found: LineNumbers) -> Any:
+def _yaml(text: str, found: LineMap) -> Any:
     import yaml
 
     try:
@@ -71,7 +71,7 @@ def _yaml(text: str, found: LineNumbers) -> Any:
 class _Yaml:
     """Walks composed nodes. A shared node is walked for each alias, so their number is limited."""
 
-    def __init__(self, found: LineNumbers) -> None:
+    def __init__(self, found: LineMap) -> None:
         self.found, self.count, self.open = found, 0, set[int]()
 
     def value(self, node: Any, at: At) -> Any:
@@ -149,7 +149,7 @@ class _Yaml:
 # lines
 
 
-def _json(text: str, found: LineNumbers) -> Any:
+def _json(text: str, found: LineMap) -> Any:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -162,7 +162,7 @@ def _json(text: str, found: LineNumbers) -> Any:
     return data
 
 
-def _toml(text: str, found: LineNumbers) -> Any:
+def _toml(text: str, found: LineMap) -> Any:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -197,7 +197,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
 class _Scan:
     """Reads a valid text for its lines alone. equals: what stands between a key and its value."""
 
-    def __init__(self, text: str, found: LineNumbers, equals: str) -> None:
+    def __init__(self, text: str, found: LineMap, equals: str) -> None:
         self.tokens, self.found, self.equals, self.i = list(_tokens(text)), found, equals, 0
 
     def take(self, blank: bool = True) -> tuple[str, int]:
@@ -280,7 +280,7 @@ def _name(token: str) -> str:
         return token.strip('"')
 
 
-PARSERS: dict[str, Callable[[str, LineNumbers], Any]] = {
+PARSERS: dict[str, Callable[[str, LineMap], Any]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
     ".toml": _toml,

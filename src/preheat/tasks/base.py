@@ -86,14 +86,15 @@ class Task(ABC):
         """The metrics of a model that has learnt nothing, where that is known."""
         return {}
 
-    def ready(self, *, fetch: bool = True) -> None:  # noqa: B027 - most tasks have nothing to do here
+    # not abstract: most tasks have nothing to do here
+    def ready(self, *, fetch: bool = True) -> None:  # noqa: B027
         """Whatever `data` needs is here, and right; what is missing is fetched if that may be done.
 
         Errors: UserError where it can't be had.
         """
 
     def origin(self) -> dict[str, str]:
-        """{"data": what they are} for a record's provenance, where the declaration does not tell."""
+        """What the data are, for a record's provenance: {"data": text} where the task does not tell."""
         return {}
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
 from preheat.tasks.images import Images
-from preheat.tasks.splits import Official
+from preheat.tasks.pools import Official
 
 
 @TASKS.register("cifar10")

@@ -1,7 +1,7 @@
 """What the files of the image sets hold: CIFAR's pickles and MedMNIST's npz, read with numpy alone.
 
 Nothing in a file is trusted. A member of an archive is looked up by its exact name and read into memory, so
-that no name, link or path of an archive is ever followed or written.
+that no name, link or path of an archive is ever followed or written. Pickles: `preheat.tasks.pickles`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from preheat.core.errors import UserError, explain
-from preheat.tasks.pickles import StoredArray, unpickled
+from preheat.tasks.pickles import Pickled, unpickled
 from preheat.tasks.sets import Files
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -153,7 +153,7 @@ def _batch(files: Files, data: bytes, what: str) -> Split:
                 "file there"
             )
     x, pixels = found["data"], 3 * files.size**2
-    x = x.made(f"{what}: 'data'") if isinstance(x, StoredArray) else x
+    x = x.made(f"{what}: 'data'") if isinstance(x, Pickled) else x
     if not (isinstance(x, np.ndarray) and x.ndim == 2 and x.shape[1] == pixels):
         raise UserError(
             f"{what}: 'data' must be uint8 [N, {pixels}], got {_described(x)}: put a {files.title} file there"
@@ -193,17 +193,25 @@ def _described(x: Any) -> str:
 def _npz(files: Files, path: Path) -> dict[str, Split]:
     """{train, val, test: ...} of a MedMNIST file: images uint8 [N, S, S, 3] and labels [N, 1]."""
     row = (files.size, files.size, 3)
-    images: Rule = (
-        f"uint8 [N, {', '.join(map(str, row))}]",
-        lambda kind, shape: kind == np.uint8 and shape[1:] == row,
-    )
-    labels: Rule = "whole numbers [N, 1]", lambda kind, shape: kind.kind in "iu" and len(shape) > 0
+    images, labels = f"uint8 [N, {', '.join(map(str, row))}]", "whole numbers [N, 1]"
     out: dict[str, Split] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for split in files.members:
-                x = _stored(files, archive, f"{split}_images", rule=images)
-                y = _stored(files, archive, f"{split}_labels", rule=labels)
+                x = _stored(
+                    files,
+                    archive,
+                    f"{split}_images",
+                    images,
+                    lambda kind, shape: kind == np.uint8 and shape[1:] == row,
+                )
+                y = _stored(
+                    files,
+                    archive,
+                    f"{split}_labels",
+                    labels,
+                    lambda kind, shape: kind.kind in "iu" and len(shape) > 0,
+                )
                 out[split] = (
                     np.array(x.transpose(0, 3, 1, 2), order="C"),
                     _labels(files, y, len(x), f"{path.name}: {split}"),
@@ -220,10 +228,13 @@ def _npz(files: Files, path: Path) -> dict[str, Split]:
     return out
 
 
-Rule = tuple[str, Callable[[np.dtype[Any], tuple[int, ...]], bool]]  # in words, and whether a header fits it
-
-
-def _stored(files: Files, archive: zipfile.ZipFile, key: str, *, rule: Rule) -> np.ndarray:
+def _stored(
+    files: Files,
+    archive: zipfile.ZipFile,
+    key: str,
+    rule: str,
+    fits: Callable[[np.dtype[Any], tuple[int, ...]], bool],
+) -> np.ndarray:
     """The array of a key, read-only. What its header claims must fit, and agree with its bytes, before room
     is made for it."""
     what, names = f"{files.file}: {key}", archive.namelist()
@@ -235,10 +246,9 @@ def _stored(files: Files, archive: zipfile.ZipFile, key: str, *, rule: Rule) -> 
     _small(what, info.file_size)
     with archive.open(info) as file:
         shape, columns, kind = _header(file)
-        words, fits = rule
         if not fits(kind, shape):
             raise UserError(
-                f"{what} must be {words}, got {kind} {list(shape)}: put {files.file} of {files.title} there"
+                f"{what} must be {rule}, got {kind} {list(shape)}: put {files.file} of {files.title} there"
             )
         raw = file.read()
     if len(raw) != math.prod(shape) * kind.itemsize:

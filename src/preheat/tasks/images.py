@@ -18,12 +18,11 @@ from preheat.core.lengths import is_number
 from preheat.core.spec import build
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
 from preheat.tasks.base import Classification, Data, Tensors, chosen, forward
+from preheat.tasks.pools import Official, class_counts, published, random_sets
 from preheat.tasks.sets import named
-from preheat.tasks.splits import Official, counts_at_hand, random_images, split
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
-
 
 SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
 WATCHED = "watch.accuracy"
@@ -126,11 +125,13 @@ class Images(Classification):
         if self.source == "random":
             most = _ceil(self)
             counts = self.about().pool(self.selection) if most is None else (most,) * self.classes
-            return random_images(self.about(), counts)
+            return random_sets(self.about(), counts)
         from preheat.tasks import files
 
         _check_counts(self)
-        return split(self.about(), self.source, self.selection, files.stamps(self.about().name, self.source))
+        return published(
+            self.about(), self.source, self.selection, files.stamps(self.about().name, self.source)
+        )
 
     def subset(self, generator: Generator) -> Tensor:
         """[N]: rows of each class without replacement; for one seed a smaller subset lies inside a larger
@@ -216,8 +217,11 @@ def _check_sizes(task: Images) -> None:
                 f"{name} of task {about.name!r} must be a whole number of at least 1, got {value!r}"
             )
         if value > limit and task.source != "local":
-            whole = about.pool(task.selection) == about.counts
-            kept = "" if whole else " (a tenth of the training images is held out)"
+            kept = (
+                ""
+                if about.validation or task.selection == "test"
+                else " (a tenth of the training images is held out)"
+            )
             raise UserError(f"{name} of task {about.name!r} must be at most {limit}{kept}, got {value}")
         object.__setattr__(task, name, int(value))
 
@@ -251,4 +255,4 @@ def _there(task: Images) -> Official:
         return about
     from preheat.tasks import files
 
-    return about._replace(counts=counts_at_hand(about, files.stamps(about.name, "local")))
+    return about._replace(counts=class_counts(about, files.stamps(about.name, "local")))

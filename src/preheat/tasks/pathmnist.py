@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
 from preheat.tasks.images import Images
-from preheat.tasks.splits import Official
+from preheat.tasks.pools import Official
 
 COUNTS = (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885)
 

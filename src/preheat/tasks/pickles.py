@@ -1,5 +1,7 @@
-"""Pickles of files that nobody vouches for: numbers, text, lists, dictionaries and uint8 arrays are read, and
-anything else is refused before it is called."""
+"""A reader of pickles of data, which makes nothing but numbers, text, lists, dictionaries and uint8 arrays.
+
+Anything else in a pickle is refused before it is called.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ class _Kind:
         pass  # byte order, of which bytes have none
 
 
-class StoredArray:
+class Pickled:
     """Stands in for an array: what its pickle says it holds. numpy's own making of one crashes on damaged
     pickles."""
 
@@ -43,9 +45,9 @@ class StoredArray:
         raise UserError(f"{what} must hold an array of uint8, got another or a damaged one: fetch it again")
 
 
-def _from_buffer(raw: object, kind: object, shape: object, order: object) -> StoredArray:
+def _from_buffer(raw: object, kind: object, shape: object, order: object) -> Pickled:
     """An array as protocol 5 has it."""
-    out = StoredArray()
+    out = Pickled()
     out.state = (shape, kind, order == "F", raw)
     return out
 
@@ -60,9 +62,9 @@ class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What numpy's pickles name, under the module names of its versions, and nothing else."""
         known = {
-            "multiarray._reconstruct": StoredArray,
+            "multiarray._reconstruct": Pickled,
             "numeric._frombuffer": _from_buffer,
-            "ndarray": StoredArray,
+            "ndarray": Pickled,
             "dtype": _Kind,
         }
         full = f"{module}.{name}"
@@ -79,7 +81,7 @@ def unpickled(data: bytes, what: str) -> dict[str, Any]:
 
     >>> unpickled(pickle.dumps({b"labels": [3, 1]}), "a file")
     {'labels': [3, 1]}
-    >>> unpickled(pickle.dumps(print), "a file")  # doctest: +NORMALIZE_WHITESPACE
+    >>> unpickled(pickle.dumps(print), "a file")
     Traceback (most recent call last):
     preheat.core.errors.UserError: a file is not a pickle of plain data (it asks for builtins.print; data are
     numbers, text, lists and arrays): remove it and fetch it again

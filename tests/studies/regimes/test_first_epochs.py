@@ -27,7 +27,7 @@ def probed() -> Report:
             rows[run_id], grad_norm=norm, hessian_trace=trail, hessian_trace_se=trace(steps, [3.0 + up] * 13)
         )
 
-    return report(given, load, ("first_epochs",))
+    return report(given, load, chapters=("first_epochs",))
 
 
 def test_first_epochs_are_means_with_their_bands() -> None:

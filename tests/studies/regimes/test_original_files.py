@@ -308,8 +308,11 @@ def test_tuned_peak_rates_have_names_of_their_own_and_the_analysis_takes_the_cho
 def test_both_protocols_lie_apart(tmp_path):
     task = {"name": "cifar10", "total_examples": 20, "source": "random", "model": "simplecnn"}
     points = [
-        {"task.selection": s, "name": f"cifar10_20total_w1_sgd_s42{mark}"}
-        for s, mark in (("test", ""), ("validation", "_validation"))
+        {
+            "task.selection": s,
+            "name": f"cifar10_20total_w1_sgd_s42{'_validation' if s == 'validation' else ''}",
+        }
+        for s in ("test", "validation")
     ]
     study = a_study(
         grid=(Block(points=points, fixed={**W1}),),

@@ -101,7 +101,7 @@ def test_a_pair_of_which_either_run_diverged_is_left_out_of_the_gap_and_counted(
     rows = list(given.rows)
     rows[gone] = replace(rows[gone], outcome="diverged", diverged=7, summary={"chance_accuracy": 0.1})
     lost = replace(given, rows=tuple(rows))
-    f = report(lost, loader(lost), ("protocols",))
+    f = report(lost, loader(lost), chapters=("protocols",))
     gaps = found(f, "protocols", "protocols")
     g = next(g for g in gaps if g.condition == "500" and "sgd" in g.panel)
     assert (g.runs, g.dropped) == (17, 1)

@@ -60,7 +60,7 @@ def made(
     ]
     rows = [replace(r, run_id=f"q{i}") for i, r in enumerate((*grids[0].rows, *part)) if kept(r)]
     given = Results(replace(grids[0].study, notes=("Three sizes are one.",)), tuple(rows))
-    return report(given, loader(given, **({"grad_norm": gradient} if selection else {})), chapters)
+    return report(given, loader(given, **({"grad_norm": gradient} if selection else {})), chapters=chapters)
 
 
 @pytest.fixture(scope="module")

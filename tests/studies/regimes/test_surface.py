@@ -18,7 +18,7 @@ def test_favourites_average_ties_and_slopes_are_least_squares() -> None:
     test[0, 0, 3] = 1.0
     (s,) = surfaces(tabulate(results(test, panels=("sgd",), rates=(0.1,))))
     assert s.labels == ("5", "10", "20", "50", "100")
-    assert favourites(s)[:, 0].tolist() == [1, 1, 5, 10, 15]
+    assert favourites(s.warmup, s.judged)[:, 0].tolist() == [1, 1, 5, 10, 15]
     assert lines(s)[1][0] == pytest.approx(np.polyfit(np.log2([5, 10, 20, 50, 100]), [1, 1, 5, 10, 15], 1)[0])
 
 

@@ -12,16 +12,17 @@ from fake_regimes import IN_BOTH, IN_EPOCHS, PER_EPOCH, SIZE, WARMUP, hill, regi
 
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
-from preheat.studies.regimes.warmup_grid import Ladder, chance, favourites, ladders, p_choices, reach, slopes
+from preheat.studies.regimes.picks import favourites
+from preheat.studies.regimes.warmup_grid import WarmupGrid, chance, p_choices, reach, slopes, warmup_grids
 
 
-def ladder(table: Table) -> Ladder:
-    return ladders(table)[0]
+def ladder(table: Table) -> WarmupGrid:
+    return warmup_grids(table)[0]
 
 
 def test_exponent_is_the_least_squares_slope_of_the_favourites() -> None:
     s = ladder(tabulate(regimes(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.0), IN_EPOCHS, seeds=2)))
-    y = favourites(s)
+    y = favourites(s.updates, s.judged)
     assert np.allclose(2 ** y[:, 0], [5 * PER_EPOCH[int(n)] for n in s.sizes])
     b, _ = np.polyfit(np.log2(s.sizes), y[:, 0], 1)
     assert np.allclose(slopes(s, y), b)
@@ -84,4 +85,6 @@ def twin(axes: Any) -> bool:
 
 def test_ties_share_the_pick() -> None:
     s = ladder(tabulate(regimes(lambda n, u, k: 0.5, IN_EPOCHS, seeds=2)))
-    assert np.allclose(2 ** (favourites(s)[:, 0]), [1000**0.25 * PER_EPOCH[int(n)] for n in s.sizes])
+    assert np.allclose(
+        2 ** (favourites(s.updates, s.judged)[:, 0]), [1000**0.25 * PER_EPOCH[int(n)] for n in s.sizes]
+    )

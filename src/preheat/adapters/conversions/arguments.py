@@ -12,7 +12,7 @@ from preheat.schedules.recipes.recipe import Recipe
 Maker = Callable[[Any], Recipe]
 
 
-class Entry(NamedTuple):
+class Listed(NamedTuple):
     """A schedule of a library: what converts it, and its arguments with their defaults, `...` for none."""
 
     make: Maker
@@ -32,7 +32,7 @@ class Library(NamedTuple):
     """A library's schedules, those refused and why, and what to write for arguments of its other calls."""
 
     name: str
-    known: Mapping[str, Entry]
+    known: Mapping[str, Listed]
     refused: Mapping[str, str]
     hints: Mapping[str, str]
 
@@ -43,10 +43,10 @@ class Library(NamedTuple):
 
 
 def library(
-    name: str, known: Mapping[str, Entry], common: Mapping[str, Any], **more: Mapping[str, str]
+    name: str, known: Mapping[str, Listed], common: Mapping[str, Any], **more: Mapping[str, str]
 ) -> Library:
     """A library whose schedules all have the arguments `common` too; more: `refused` and `hints`."""
-    full = {key: Entry(one.make, {**one.options, **common}) for key, one in known.items()}
+    full = {key: Listed(one.make, {**one.options, **common}) for key, one in known.items()}
     return Library(name, full, more.get("refused", {}), more.get("hints", {}))
 
 
@@ -67,7 +67,9 @@ class Arguments:
         return [name for name in names if name not in self._asked]
 
 
-def convert(of: Library, name: Any, given: Mapping[str, Any], told: Collection[str] | None = None) -> Recipe:
+def convert(
+    of: Library, name: Any, given: Mapping[str, Any], *, told: Collection[str] | None = None
+) -> Recipe:
     """The converted schedule `name`; errors name what is unknown, missing, of no use or can't be converted.
 
     told: the arguments that the user wrote, where these are not all of `given`.
@@ -89,7 +91,7 @@ def convert(of: Library, name: Any, given: Mapping[str, Any], told: Collection[s
     return made
 
 
-def _entry(of: Library, name: Any) -> Entry:
+def _entry(of: Library, name: Any) -> Listed:
     if not isinstance(name, str):
         kind, write = type(name), "its name and arguments"
         if kind.__module__.startswith("torch.optim."):
@@ -110,7 +112,7 @@ def positive(what: str, value: Any) -> float:
     return float(value)
 
 
-def whole_number(what: str, value: Any, least: int = 1) -> int:
+def whole_number(what: str, value: Any, *, least: int = 1) -> int:
     """`value`, also a float such as 5.0, as a whole number of at least `least`."""
     if not is_number(value) or value != int(value) or value < least:
         raise UserError(f"{what} must be a whole number >= {least}, got {value!r}: write {max(least, 10)}")

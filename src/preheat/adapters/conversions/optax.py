@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from preheat.adapters.conversions.arguments import (
-    Entry,
+    Listed,
     asked_total,
     bounded,
     convert,
@@ -77,7 +77,7 @@ def _constant(a: Any) -> Recipe:
 
 def _polynomial(a: Any) -> Recipe:
     first, last, n = _value(a, "init_value"), _value(a, "end_value"), _steps(a)
-    begin = whole_number("transition_begin", a.transition_begin, 0)
+    begin = whole_number("transition_begin", a.transition_begin, least=0)
     power = positive("power", getattr(a, "power", 1))
     total = _total(a, begin + n) if last < first else asked_total(a, begin + n)
     if begin == 0 and total == n and first > last:
@@ -102,7 +102,7 @@ _RISES: dict[float, tuple[str, None]] = {1: ("linear", None), 2: ("square", None
 
 def _exponential(a: Any) -> Recipe:
     first, n, ratio = positive("init_value", a.init_value), _steps(a), positive("decay_rate", a.decay_rate)
-    begin = whole_number("transition_begin", a.transition_begin, 0)
+    begin = whole_number("transition_begin", a.transition_begin, least=0)
     total = asked_total(a, begin + 1)
     bound = _bound(a, first, ratio)
     if a.staircase:
@@ -150,7 +150,7 @@ def _scales(a: Any) -> list[tuple[int, float]]:
     out = [(0, value)]
     for place, scale in sorted((a.boundaries_and_scales or {}).items()):
         value *= bounded("each scale", scale, 0.0, math.inf)
-        out.append((whole_number("each boundary", place, 0), value))
+        out.append((whole_number("each boundary", place, least=0), value))
     return out
 
 
@@ -195,7 +195,7 @@ def _one_cycle(a: Any) -> Recipe:
 
 def _rise(a: Any) -> tuple[float, float, int]:
     """The warmup's two ends and its length."""
-    peak, warmup = positive("peak_value", a.peak_value), whole_number("warmup_steps", a.warmup_steps, 0)
+    peak, warmup = positive("peak_value", a.peak_value), whole_number("warmup_steps", a.warmup_steps, least=0)
     return _value(a, "init_value"), peak, warmup
 
 
@@ -274,19 +274,19 @@ _RISE = takes("init_value", "peak_value", "warmup_steps")
 _CYCLE = takes("transition_steps", "peak_value", pct_start=0.3, div_factor=25.0, final_div_factor=1e4)
 _SCALED = takes("init_value", boundaries_and_scales=None)
 _COSINE = takes("decay_steps", end_value=0.0, exponent=1.0)
-_KNOWN: dict[str, Entry] = {
-    "constant_schedule": Entry(_constant, takes("value")),
-    "linear_schedule": Entry(_polynomial, _LINEAR),
-    "polynomial_schedule": Entry(_polynomial, {**_LINEAR, "power": ...}),
-    "exponential_decay": Entry(_exponential, {"init_value": ..., **_FALL}),
-    "cosine_decay_schedule": Entry(_cosine, takes("init_value", "decay_steps", alpha=0.0, exponent=1.0)),
-    "piecewise_constant_schedule": Entry(_piecewise_constant, _SCALED),
-    "piecewise_interpolate_schedule": Entry(_piecewise_interpolate, {"interpolate_type": ..., **_SCALED}),
-    "linear_onecycle_schedule": Entry(_one_cycle, {**_CYCLE, "pct_final": 0.85}),
-    "cosine_onecycle_schedule": Entry(_one_cycle, _CYCLE),
-    "warmup_constant_schedule": Entry(_warmup_constant, _RISE),
-    "warmup_cosine_decay_schedule": Entry(_warmup_cosine, {**_RISE, **_COSINE}),
-    "warmup_exponential_decay_schedule": Entry(_warmup_exponential, {**_RISE, **_FALL}),
-    "sgdr_schedule": Entry(_sgdr, takes("cosine_kwargs")),
-    "join_schedules": Entry(_joined, takes("schedules", "boundaries")),
+_KNOWN: dict[str, Listed] = {
+    "constant_schedule": Listed(_constant, takes("value")),
+    "linear_schedule": Listed(_polynomial, _LINEAR),
+    "polynomial_schedule": Listed(_polynomial, {**_LINEAR, "power": ...}),
+    "exponential_decay": Listed(_exponential, {"init_value": ..., **_FALL}),
+    "cosine_decay_schedule": Listed(_cosine, takes("init_value", "decay_steps", alpha=0.0, exponent=1.0)),
+    "piecewise_constant_schedule": Listed(_piecewise_constant, _SCALED),
+    "piecewise_interpolate_schedule": Listed(_piecewise_interpolate, {"interpolate_type": ..., **_SCALED}),
+    "linear_onecycle_schedule": Listed(_one_cycle, {**_CYCLE, "pct_final": 0.85}),
+    "cosine_onecycle_schedule": Listed(_one_cycle, _CYCLE),
+    "warmup_constant_schedule": Listed(_warmup_constant, _RISE),
+    "warmup_cosine_decay_schedule": Listed(_warmup_cosine, {**_RISE, **_COSINE}),
+    "warmup_exponential_decay_schedule": Listed(_warmup_exponential, {**_RISE, **_FALL}),
+    "sgdr_schedule": Listed(_sgdr, takes("cosine_kwargs")),
+    "join_schedules": Listed(_joined, takes("schedules", "boundaries")),
 }

@@ -84,7 +84,7 @@ class Leg(NamedTuple):
     power: float | None = None
 
 
-def follow(total: float, legs: Iterable[Leg], clock: Clock = STEPS) -> Recipe:
+def follow(total: float, legs: Iterable[Leg], *, clock: Clock = STEPS) -> Recipe:
     """The legs one after the other; those of no length, or without any time left, are dropped."""
     kept = [x for x in legs if x.length is None or x.length > 0]
     if sum(x.length for x in kept if x.length is not None) >= total:
@@ -106,7 +106,7 @@ def follow(total: float, legs: Iterable[Leg], clock: Clock = STEPS) -> Recipe:
     return clock.of(Pieces, peak, total, pieces=tuple(pieces))
 
 
-def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = STEPS) -> Recipe:
+def levels(total: float, drops: Iterable[tuple[float, float]], *, clock: Clock = STEPS) -> Recipe:
     """The rates held from given places on: (place, rate), the first at 0, in order; none beyond the run."""
     kept: list[tuple[float, float]] = []
     for place, level in drops:
@@ -114,7 +114,7 @@ def levels(total: float, drops: Iterable[tuple[float, float]], clock: Clock = ST
             kept.append((place, level))
     ends = [*(place for place, _ in kept[1:]), total]
     legs = [Leg(b - a, r, r) for (a, r), b in zip(kept, ends, strict=True)]
-    return follow(total, [*legs[:-1], legs[-1]._replace(length=None)], clock)
+    return follow(total, [*legs[:-1], legs[-1]._replace(length=None)], clock=clock)
 
 
 def multistep(
@@ -126,7 +126,7 @@ def multistep(
         milestones = tuple(clock.length(m, total) for m in inside)
         return clock.of(step, peak, total, milestones=milestones, gamma=gamma)
     drops = ((p, peak * gamma ** sum(m <= p for m in places)) for p in sorted({0, *inside}))
-    return levels(total, drops, clock)
+    return levels(total, drops, clock=clock)
 
 
 def stairs(peak: float, total: int, period: float, *, gamma: float, clock: Clock = STEPS) -> Recipe:
@@ -135,7 +135,7 @@ def stairs(peak: float, total: int, period: float, *, gamma: float, clock: Clock
     if 0 < gamma < 1 and period < total and (clock.per_epoch or whole):
         return clock.of(step, peak, total, period=clock.length(period, total), gamma=gamma)
     places = range(0, total, int(period) if whole else 1)
-    return levels(total, ((t, peak * gamma ** (t // period)) for t in places), clock)
+    return levels(total, ((t, peak * gamma ** (t // period)) for t in places), clock=clock)
 
 
 def power_fall(peak: float, total: float, power: float, *, clock: Clock = STEPS, **options: Any) -> Recipe:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from preheat.adapters.conversions.arguments import Entry, convert, library, takes, whole_number
+from preheat.adapters.conversions.arguments import Listed, convert, library, takes, whole_number
 from preheat.adapters.conversions.rates import shortened
 from preheat.adapters.conversions.timm_classes import (
     COMMON,
@@ -44,8 +44,8 @@ def from_timm(
     if isinstance(name, str) and {"t_initial", "decay_t"} & set(arguments):
         name = _CLASS_OF.get(name, name)
     total = None if total is None else whole_number("total", total)
-    known = {key: Entry(one.make, {**one.options, **COMMON}) for key, one in TIMM_CLASSES.items()}
-    known |= {key: Entry(make, _V2) for key, make in _FACTORY.items()}
+    known = {key: Listed(one.make, {**one.options, **COMMON}) for key, one in TIMM_CLASSES.items()}
+    known |= {key: Listed(make, _V2) for key, make in _FACTORY.items()}
     run = {"lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}
     common = takes("lr", total=None, updates_per_epoch=None)
     timms = library("timm", known, common, refused=_REFUSED)
@@ -77,7 +77,8 @@ def _v2_cycled(**more: str | float) -> Callable[[Any], Recipe]:
 
 def _v2_drops(a: Any, make: Callable[[Any], Recipe], **own: Any) -> Recipe:
     run, counts = _v2(a)
-    total = counts(a.num_epochs + (a.warmup_epochs if a.warmup_prefix else 0)) if a.total is None else a.total
+    before = a.warmup_epochs if a.warmup_prefix else 0
+    total = counts(a.num_epochs + before) if a.total is None else a.total
     return make(SimpleNamespace(**own, **run, warmup_prefix=a.warmup_prefix, total=total))
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from preheat.adapters.conversions.arguments import (
-    Entry,
+    Listed,
     asked_total,
     bounded,
     positive,
@@ -71,7 +71,7 @@ def _run(a: Any) -> _Run:
     lr = positive("lr", a.lr)
     clock = Clock(per_epoch(a, ", or t_in_epochs=False if it counts updates")) if a.t_in_epochs else STEPS
     start = bounded("warmup_lr_init", a.warmup_lr_init, 0.0, lr)
-    return _Run(lr, whole_number("warmup_t", a.warmup_t, 0), start, clock)
+    return _Run(lr, whole_number("warmup_t", a.warmup_t, least=0), start, clock)
 
 
 def _level(value: float) -> Level:
@@ -200,7 +200,7 @@ def stable(a: Any) -> Recipe:
     if not power and rest > 0 and piecewise:
         rise, held = Leg(run.warmup, run.start, run.lr), Leg(n - fall, run.lr, run.lr)
         legs = [rise, held, Leg(fall, run.lr, low, curve), Leg(None, low, low)]
-        return follow(run.warmup + n + rest, legs, run.clock)
+        return follow(run.warmup + n + rest, legs, clock=run.clock)
     if not power and curve == "power" and rest <= 0:
         bent = run.clock.of(k_decay, run.lr, fall, k=a.decay_power, curve="linear", final=_level(low))
         held_first = [run.clock.of(constant, run.lr, n - fall)] if n > fall else []
@@ -263,10 +263,10 @@ _DROPS = takes("decay_t", decay_rate=1.0, warmup_prefix=True)
 _STABLE = takes("t_initial", "decay_t", lr_min=0.0, stable_fn="constant", stable_timescale=None)
 _STABLE |= takes(stable_power=0.5, decay_fn="1-sqrt", decay_power=0.5, decay_ratio=0.1)
 TIMM_CLASSES = {
-    "CosineLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
-    "TanhLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
-    "PolyLRScheduler": Entry(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
-    "StepLRScheduler": Entry(step_drops, {**_WARM, **_DROPS}),
-    "MultiStepLRScheduler": Entry(multistep_drops, {**_WARM, **_DROPS}),
-    "WSDLRScheduler": Entry(stable, {**_WARM, **_STABLE}),
+    "CosineLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
+    "TanhLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
+    "PolyLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
+    "StepLRScheduler": Listed(step_drops, {**_WARM, **_DROPS}),
+    "MultiStepLRScheduler": Listed(multistep_drops, {**_WARM, **_DROPS}),
+    "WSDLRScheduler": Listed(stable, {**_WARM, **_STABLE}),
 }

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.arguments import Entry, convert, library, takes, whole_number
+from preheat.adapters.conversions.arguments import Listed, convert, library, takes, whole_number
 from preheat.adapters.conversions.rates import join, shortened
 from preheat.adapters.conversions.torch_classes import TORCH_CLASSES
 from preheat.core.errors import UserError
@@ -50,7 +50,7 @@ def _made(what: Any, lr: float | None, total: int | None, arguments: Mapping[str
         raise UserError("a schedule starts at update 0, got last_epoch: leave it out, and resume by the step")
     torchs = library("torch", _KNOWN, {"lr": None, "total": None, "last_epoch": -1}, refused=_REFUSED)
     written = [key for key, value in told.items() if value is not None]
-    return convert(torchs, what, {**arguments, "lr": lr, "total": total}, written)
+    return convert(torchs, what, {**arguments, "lr": lr, "total": total}, told=written)
 
 
 _ALONE = {
@@ -123,8 +123,8 @@ def _chain(a: Any) -> Recipe:
 
 
 _COMPOSED = {
-    "SequentialLR": Entry(_sequence, takes("schedulers", "milestones")),
-    "ChainedScheduler": Entry(_chain, takes("schedulers")),
+    "SequentialLR": Listed(_sequence, takes("schedulers", "milestones")),
+    "ChainedScheduler": Listed(_chain, takes("schedulers")),
 }
 _KNOWN = {**TORCH_CLASSES, **_COMPOSED}
 _REFUSED = {

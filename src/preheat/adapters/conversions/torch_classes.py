@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from preheat.adapters.conversions.arguments import (
-    Entry,
+    Listed,
     asked_total,
     base_rate,
     bounded,
@@ -60,7 +60,7 @@ def _step(a: Any) -> Recipe:
 
 def _multistep(a: Any) -> Recipe:
     lr, total, gamma = _rate(a), asked_total(a), bounded("gamma", a.gamma, 0.0, math.inf)
-    places = sorted(whole_number("each of milestones", m, 0) for m in a.milestones)
+    places = sorted(whole_number("each of milestones", m, least=0) for m in a.milestones)
     return multistep(lr, total, places, gamma=gamma)
 
 
@@ -143,7 +143,9 @@ def _cyclic(a: Any) -> Recipe:
     top = up if gamma == 1 else min(up, -1 / math.log(gamma))
     share = (top / up) * gamma**top
     total, cycle = asked_total(a, int(up)), 0.5 if a.mode == "triangular2" else 1.0
-    swing = triangular(rise=int(up), fall=int(down), cycle_mult=cycle, step_mult=gamma, at="left")
+    swing = triangular(
+        rise=steps(int(up)), fall=steps(int(down)), cycle_mult=cycle, step_mult=gamma, at="left"
+    )
     peak = low + (high - low) * share
     made = STEPS.made(replace(swing, base=rate(low) if low else 0.0), peak, total)
     return _moving(a, made, swing, share)
@@ -202,16 +204,18 @@ _CYCLIC = takes("base_lr", "max_lr", step_size_up=2000, step_size_down=None, mod
 _ONE_CYCLE = takes("max_lr", total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3)
 _ONE_CYCLE |= takes(anneal_strategy="cos", div_factor=25.0, final_div_factor=1e4, three_phase=False)
 TORCH_CLASSES = {
-    "LambdaLR": Entry(_lambda, takes("lr_lambda")),
-    "MultiplicativeLR": Entry(_multiplicative, takes("lr_lambda")),
-    "StepLR": Entry(_step, takes("step_size", gamma=0.1)),
-    "MultiStepLR": Entry(_multistep, takes("milestones", gamma=0.1)),
-    "ConstantLR": Entry(_constant, takes(factor=1 / 3, total_iters=5)),
-    "LinearLR": Entry(_linear, takes(start_factor=1 / 3, end_factor=1.0, total_iters=5)),
-    "ExponentialLR": Entry(_exponential, takes("gamma")),
-    "PolynomialLR": Entry(_polynomial, takes(total_iters=5, power=1.0)),
-    "CosineAnnealingLR": Entry(_cosine, takes("T_max", eta_min=0.0)),
-    "CosineAnnealingWarmRestarts": Entry(_restarts, takes("T_0", T_mult=1, eta_min=0.0)),
-    "CyclicLR": Entry(_cyclic, {**_CYCLIC, "scale_fn": None, "scale_mode": "cycle", **_MOMENTUM}),
-    "OneCycleLR": Entry(_one_cycle, {**_ONE_CYCLE, **_MOMENTUM, "max_momentum": 0.95, "base_momentum": 0.85}),
+    "LambdaLR": Listed(_lambda, takes("lr_lambda")),
+    "MultiplicativeLR": Listed(_multiplicative, takes("lr_lambda")),
+    "StepLR": Listed(_step, takes("step_size", gamma=0.1)),
+    "MultiStepLR": Listed(_multistep, takes("milestones", gamma=0.1)),
+    "ConstantLR": Listed(_constant, takes(factor=1 / 3, total_iters=5)),
+    "LinearLR": Listed(_linear, takes(start_factor=1 / 3, end_factor=1.0, total_iters=5)),
+    "ExponentialLR": Listed(_exponential, takes("gamma")),
+    "PolynomialLR": Listed(_polynomial, takes(total_iters=5, power=1.0)),
+    "CosineAnnealingLR": Listed(_cosine, takes("T_max", eta_min=0.0)),
+    "CosineAnnealingWarmRestarts": Listed(_restarts, takes("T_0", T_mult=1, eta_min=0.0)),
+    "CyclicLR": Listed(_cyclic, {**_CYCLIC, "scale_fn": None, "scale_mode": "cycle", **_MOMENTUM}),
+    "OneCycleLR": Listed(
+        _one_cycle, {**_ONE_CYCLE, **_MOMENTUM, "max_momentum": 0.95, "base_momentum": 0.85}
+    ),
 }

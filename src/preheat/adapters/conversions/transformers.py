@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from preheat.adapters.conversions.arguments import (
-    Entry,
+    Listed,
     base_rate,
     bounded,
     convert,
@@ -69,7 +69,7 @@ def _run(a: Any) -> tuple[float, int, int]:
     """Peak rate, warmup and total."""
     if a.num_training_steps is None:
         raise UserError("the run's length is needed, got none: write num_training_steps=1000")
-    warmup = whole_number("num_warmup_steps", a.num_warmup_steps, 0)
+    warmup = whole_number("num_warmup_steps", a.num_warmup_steps, least=0)
     total = whole_number("num_training_steps", a.num_training_steps)
     if warmup > total:
         got = f"got num_warmup_steps={warmup} of {total}"
@@ -175,9 +175,9 @@ def _above_0(k: int, warmup: int, start: float | None) -> float:
 
 def _stable(a: Any) -> Recipe:
     lr = base_rate(a, "transformers'")
-    warmup = whole_number("num_warmup_steps", a.num_warmup_steps, 0)
+    warmup = whole_number("num_warmup_steps", a.num_warmup_steps, least=0)
     fall, floor = (
-        whole_number("num_decay_steps", a.num_decay_steps, 0),
+        whole_number("num_decay_steps", a.num_decay_steps, least=0),
         bounded("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0),
     )
     used, total = _stable_steps(a, warmup, fall)
@@ -202,7 +202,7 @@ def _stable_steps(a: Any, warmup: int, fall: int) -> tuple[int, int]:
     asked = 0 if a.num_training_steps is None else whole_number("num_training_steps", a.num_training_steps)
     used = asked
     if a.num_stable_steps is not None:
-        used = warmup + whole_number("num_stable_steps", a.num_stable_steps, 0) + fall
+        used = warmup + whole_number("num_stable_steps", a.num_stable_steps, least=0) + fall
     elif not asked:
         need = "num_training_steps or num_stable_steps"
         raise UserError(f"warmup_stable_decay needs {need}, got neither: write one")
@@ -215,16 +215,16 @@ def _stable_steps(a: Any, warmup: int, fall: int) -> tuple[int, int]:
 _FLOOR = takes(num_cycles=0.5, min_lr=None, min_lr_rate=None)
 _TYPES = takes(warmup_type="linear", decay_type="cosine", min_lr_ratio=0.0, num_cycles=0.5)
 _KNOWN = {
-    "linear": Entry(_linear, {}),
-    "cosine": Entry(_cosine, takes(num_cycles=0.5)),
-    "cosine_with_restarts": Entry(_restarts, takes(num_cycles=1)),
-    "polynomial": Entry(_polynomial, takes(lr_end=1e-7, power=1.0)),
-    "constant": Entry(_constant, {}),
-    "constant_with_warmup": Entry(_constant_with_warmup, {}),
-    "inverse_sqrt": Entry(_inverse_sqrt, takes(timescale=None)),
-    "cosine_with_min_lr": Entry(_cosine, _FLOOR),
-    "cosine_warmup_with_min_lr": Entry(_cosine_from_above, {**_FLOOR, "warmup_lr_rate": None}),
-    "warmup_stable_decay": Entry(_stable, {**takes("num_decay_steps", num_stable_steps=None), **_TYPES}),
+    "linear": Listed(_linear, {}),
+    "cosine": Listed(_cosine, takes(num_cycles=0.5)),
+    "cosine_with_restarts": Listed(_restarts, takes(num_cycles=1)),
+    "polynomial": Listed(_polynomial, takes(lr_end=1e-7, power=1.0)),
+    "constant": Listed(_constant, {}),
+    "constant_with_warmup": Listed(_constant_with_warmup, {}),
+    "inverse_sqrt": Listed(_inverse_sqrt, takes(timescale=None)),
+    "cosine_with_min_lr": Listed(_cosine, _FLOOR),
+    "cosine_warmup_with_min_lr": Listed(_cosine_from_above, {**_FLOOR, "warmup_lr_rate": None}),
+    "warmup_stable_decay": Listed(_stable, {**takes("num_decay_steps", num_stable_steps=None), **_TYPES}),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write a cosine or wsd"
 _SHARE = (

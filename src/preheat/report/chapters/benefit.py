@@ -89,8 +89,9 @@ def _counts(some: Sequence[Effect]) -> dict[str, int]:
 def described(some: Sequence[Effect]) -> list[str]:
     """How many comparisons can't be judged, and why."""
     n = [sum(e.estimate.n == k for e in some) for k in (1, 0)]
-    said = [f"{n[0]} more {'has' if n[0] == 1 else 'have'} one seed: described only."] if n[0] else []
-    return said + ([f"{n[1]} more {'has' if n[1] == 1 else 'have'} no judged run."] if n[1] else [])
+    have = ["has" if k == 1 else "have" for k in n]
+    said = [f"{n[0]} more {have[0]} one seed: described only."] if n[0] else []
+    return said + ([f"{n[1]} more {have[1]} no judged run."] if n[1] else [])
 
 
 def tally(table: Table, some: Sequence[Effect]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from preheat.analysis import words
 from preheat.analysis.naming import panel_name, row_label, row_name
@@ -16,16 +16,6 @@ from preheat.stats.estimates import Estimate
 Value = TypeVar("Value")
 Setting = tuple[str, str, str]
 ARROWS = {"exact": "", "at least": "right", "at most": "left", "open": "both"}
-
-
-class Placed(Protocol):
-    """Whatever belongs to a setting."""
-
-    @property
-    def panel(self) -> str: ...
-
-    @property
-    def condition(self) -> str: ...
 
 
 def place(table: Table, item: Any) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.curves import Curve, Points, chosen, mean_curve, mean_curves, progress, rate_lines
+from preheat.analysis.curves import MeanCurve, Points, chosen, mean_curve, mean_curves, progress, rate_lines
 from preheat.analysis.naming import panel_name, rate_of
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
@@ -45,10 +45,10 @@ class CurvesFound:
     `treatment` is the run's id.
     """
 
-    curves: tuple[Curve, ...]
-    rates: tuple[Curve, ...]
-    loss_by_rate: tuple[Curve, ...]
-    runs: tuple[Curve, ...]
+    curves: tuple[MeanCurve, ...]
+    rates: tuple[MeanCurve, ...]
+    loss_by_rate: tuple[MeanCurve, ...]
+    runs: tuple[MeanCurve, ...]
 
 
 @CHAPTERS.register("curves")
@@ -73,9 +73,9 @@ class Curves(Chapter):
     def find(self, table: Table, seen: Seen) -> CurvesFound | None:
         metric = table.study.metric
         names = f"validation_{metric}", f"train_{metric}", LOSS
-        curves: list[Curve] = []
-        rates: list[Curve] = []
-        against: list[Curve] = []
+        curves: list[MeanCurve] = []
+        rates: list[MeanCurve] = []
+        against: list[MeanCurve] = []
         for at, some in chosen(table, seen).items():
             lines = [{n: s.lines[n] for n in names if n in s.lines} for _, s in some]
             made = mean_curves(table, at, sorted(lines, key=len, reverse=True))
@@ -107,20 +107,20 @@ class Curves(Chapter):
         return Shown("Training curves", "At the chosen settings.", plates=tuple(plates), short="Curves")
 
 
-def _given(labels: tuple[str, str, str], what: str, x: np.ndarray, y: np.ndarray) -> Curve:
+def _given(labels: tuple[str, str, str], what: str, x: np.ndarray, y: np.ndarray) -> MeanCurve:
     drawn = rounded(y)
-    return Curve(*labels, what, rounded(x), drawn, drawn, drawn, 1)
+    return MeanCurve(*labels, what, rounded(x), drawn, drawn, drawn, 1)
 
 
-def _against(k: Curve, run: Run, row: Row) -> Curve:
+def _against(k: MeanCurve, run: Run, row: Row) -> MeanCurve:
     """A curve over progress as one over the learning rate of the update, which comes and goes: without a band."""
     total = int(row.summary["total_steps"] or 1)
     steps = np.clip(np.round(np.array(k.x) * total), 0, total - 1).astype(np.int64)
     rate = np.asarray(run.factor_over(total, row.summary.get("steps_per_epoch"))(steps)) * run.peak_lr
-    return Curve(k.panel, k.condition, k.treatment, k.what, rounded(rate), k.y, k.y, k.y, k.n)
+    return MeanCurve(k.panel, k.condition, k.treatment, k.what, rounded(rate), k.y, k.y, k.y, k.n)
 
 
-def shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
+def shared(rates: Sequence[MeanCurve]) -> tuple[MeanCurve, ...]:
     """One curve for each treatment, without panel and condition, where they agree to 2 % of the peak on
     average.
 
@@ -134,10 +134,10 @@ def shared(rates: Sequence[Curve]) -> tuple[Curve, ...]:
         if float(np.ptp(mine, axis=0).mean()) >= 0.02:
             return tuple(rates)
     first = {r.treatment: r for r in reversed(rates)}
-    return tuple(Curve("", "", n, r.what, r.x, r.y, r.lo, r.hi, r.n) for n in names for r in (first[n],))
+    return tuple(MeanCurve("", "", n, r.what, r.x, r.y, r.lo, r.hi, r.n) for n in names for r in (first[n],))
 
 
-def _single(prefix: str, seen: Seen) -> list[Curve]:
+def _single(prefix: str, seen: Seen) -> list[MeanCurve]:
     """All lines of the one run whose id begins so."""
     found = [(row, s) for row, s in seen if row.run_id.startswith(prefix)]
     if len(found) != 1:
@@ -156,7 +156,7 @@ def _single(prefix: str, seen: Seen) -> list[Curve]:
     )
 
 
-def _plates(table: Table, some: Sequence[Curve], name: str, caption: str) -> list[Plate]:
+def _plates(table: Table, some: Sequence[MeanCurve], name: str, caption: str) -> list[Plate]:
     out, against = [], name == "loss-by-rate"
     for what in dict.fromkeys(c.what for c in some):
         for panel in dict.fromkeys(c.panel for c in some):
@@ -173,10 +173,10 @@ def _plates(table: Table, some: Sequence[Curve], name: str, caption: str) -> lis
     return out
 
 
-def _single_plates(runs: Sequence[Curve]) -> list[Plate]:
+def _single_plates(runs: Sequence[MeanCurve]) -> list[Plate]:
     """Of each run a figure for everything that has one unit: its metrics by name, its loss, its rate."""
     out = []
-    groups: dict[tuple[str, str], list[Curve]] = {}
+    groups: dict[tuple[str, str], list[MeanCurve]] = {}
     for k in runs:
         groups.setdefault((k.treatment, k.what.partition("_")[2] if k.what != RATE else RATE), []).append(k)
     for (run, what), some in groups.items():

@@ -51,7 +51,8 @@ def panels(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> lis
     for name in table.panels.labels:
         mine = [r for r in pooled if r.panel == name]
         singles = [(e, e.ratio) for e in edges if e.panel == name and e.ratio is not None and e.sure]
-        out += [Panel(name, mine, singles if len(table.conditions) > 1 else [])] if mine else []
+        if mine:
+            out.append(Panel(name, mine, singles if len(table.conditions) > 1 else []))
     return out
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from preheat.analysis import words
-from preheat.analysis.curves import Curve
+from preheat.analysis.curves import MeanCurve
 from preheat.analysis.naming import row_label
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units
@@ -21,7 +21,7 @@ WIDE = 20  # a range of more than this factor is drawn on a log axis
 
 def facets(
     table: Table,
-    some: Sequence[Curve],
+    some: Sequence[MeanCurve],
     *,
     x: str = PROGRESS,
     name: str = "",
@@ -42,7 +42,7 @@ def facets(
     for condition in here:
         mine = sorted((k for k in some if k.condition == condition), key=lambda k: series(table, k.treatment))
         said = {k.treatment: chosen_text(table, k, here) if rates else "" for k in mine}
-        lines = tuple(line(table, k, said[k.treatment], percent=x == PROGRESS) for k in mine)
+        lines = tuple(line(table, k, more=said[k.treatment], percent=x == PROGRESS) for k in mine)
         title = f"{row_label(table)}: {condition}" if condition and row_label(table) else condition
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
     low = _bottom(parts) if x == PROGRESS else None
@@ -83,7 +83,7 @@ def axis(what: str) -> str:
     return words.human(what) + (f" ({unit})" if unit else "")
 
 
-def chosen_text(table: Table, k: Curve, here: Sequence[str]) -> str:
+def chosen_text(table: Table, k: MeanCurve, here: Sequence[str]) -> str:
     """The chosen nuisances of a curve's treatment over the conditions shown, in brackets: (0.1 to 0.4)."""
     if k.panel not in table.panels.labels or not table.study.nuisance:
         return ""
@@ -102,7 +102,7 @@ def chosen_text(table: Table, k: Curve, here: Sequence[str]) -> str:
     return f" ({ends[0]})" if len(ends) == 1 else f" ({ends[0]} to {ends[-1]})"
 
 
-def line(table: Table, k: Curve, more: str = "", *, percent: bool = True) -> Line:
+def line(table: Table, k: MeanCurve, *, more: str = "", percent: bool = True) -> Line:
     """A curve in the unit of its axes. more: what the legend says beside the treatment."""
     s, whole = Units.of(k.what).scale, 100 if percent else 1
     y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
@@ -112,7 +112,7 @@ def line(table: Table, k: Curve, more: str = "", *, percent: bool = True) -> Lin
     )
 
 
-def scale(some: Sequence[Curve]) -> str:
+def scale(some: Sequence[MeanCurve]) -> str:
     """A log y axis for what can only be above 0 and ranges widely, but no metric in percent."""
     y = [v for k in some for v in k.y if math.isfinite(v)]
     wide = bool(y) and min(y) > 0 and max(y) / min(y) > WIDE

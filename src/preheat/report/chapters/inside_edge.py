@@ -90,7 +90,8 @@ def _tiles(table: Table, some: Sequence[Inside]) -> tuple[Tile, ...]:
     varied = bool(table.study.nuisance)
     tested = [i for i in some if i.seed_sd is not None or varied]
     well = [i for i in tested if i.well and varied]
-    kept, where = (well, " well inside the edge") if well else (tested, " inside the edge" if varied else "")
+    inside = " inside the edge" if varied else ""
+    kept, where = (well, " well inside the edge") if well else (tested, inside)
     text = (
         f"settings{where} in which all are equivalent within "
         f"{Units.of(table.study.metric).margin(table.study.margin)}"

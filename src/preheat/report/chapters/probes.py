@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.curves import ERROR, Curve, Points, chosen, probed_curve, progress
+from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress
 from preheat.analysis.naming import panel_name, row_label, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
@@ -49,7 +49,7 @@ class Probed:
     """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the judging
     seeds."""
 
-    probes: tuple[Curve, ...]
+    probes: tuple[MeanCurve, ...]
     layers: tuple[LayerCurve, ...]
 
 
@@ -85,7 +85,7 @@ class Probes(Chapter):
         return Measured(scalars, indexed) if scalars or indexed else None
 
     def find(self, table: Table, seen: Seen) -> Probed | None:
-        curves: list[Curve] = []
+        curves: list[MeanCurve] = []
         layers: list[LayerCurve] = []
         for at, some in chosen(table, seen).items():
             measured = [m for _, m in some]

@@ -148,7 +148,7 @@ def draw_mesh(data: Mesh) -> Figure:
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=grid, aspect=26, pad=0.03)
     bar.set_label(data.bar_label)
     if data.log:
-        log_marks(bar.ax.yaxis, (norm.vmin, norm.vmax), most=5)
+        log_marks(bar.ax.yaxis, (float(norm.vmin or 0), float(norm.vmax or 0)), most=5)
     bar.ax.grid(False)
     return figure
 

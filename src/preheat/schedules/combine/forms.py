@@ -33,7 +33,7 @@ class Moved(Form):
         return [x + self.by for x in self.form.jumps(self.own)]
 
 
-def moved(segments: Sequence[Segment], by: float, kind: Callable[[str], str] = str) -> list[Segment]:
+def moved(segments: Sequence[Segment], by: float, *, kind: Callable[[str], str] = str) -> list[Segment]:
     """The segments `by` steps later; kind: what a segment is called there."""
     later = [Span(s.span.begin + by, s.span.end + by) for s in segments]
     forms = [Moved(s.form, s.span, by) for s in segments]

@@ -41,7 +41,7 @@ class then(Combined):
             raise UserError(f"with every='epoch' the second schedule begins with an epoch, {got}")
         first = self.first.segments(run._replace(total=p))
         later = self.second.segments(run._replace(total=run.total - p))
-        return (*first, *moved(later, p, lambda kind: "rise" if kind == "warmup" else kind))
+        return (*first, *moved(later, p, kind=lambda kind: "rise" if kind == "warmup" else kind))
 
     def __str__(self) -> str:
         return f"{self.first}, from {self.place} {self.second}"

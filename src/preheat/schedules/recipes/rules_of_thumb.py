@@ -25,13 +25,13 @@ def noam_peak(d_model: int, warmup: int) -> float:
     return 1 / math.sqrt(d_model * warmup)
 
 
-def scaled_rate(rate: float, batch_size: float, reference: float, rule: str = "linear") -> float:
+def scaled_rate(rate: float, batch_size: float, reference: float, *, rule: str = "linear") -> float:
     """The rate for `batch_size`, from `rate` at the batch size `reference`.
 
     linear: rate * batch_size / reference (SGD; Goyal et al. 2017, arXiv 1706.02677). sqrt: rate *
     sqrt(batch_size / reference) (Adam; Malladi et al. 2022, arXiv 2205.10287).
 
-    >>> scaled_rate(0.1, 1024, 256), scaled_rate(0.1, 1024, 256, "sqrt")
+    >>> scaled_rate(0.1, 1024, 256), scaled_rate(0.1, 1024, 256, rule="sqrt")
     (0.4, 0.2)
     """
     _positive("rate", rate, 0.1)

@@ -133,7 +133,7 @@ def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         return undecided(
             claim,
             f"it needs the same three judging seeds or more in both panels, there are {n}.",
-            max(PILOT - n, 1),
+            more=max(PILOT - n, 1),
         )
     sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
     m = moments(_pseudo(sgd - adamw))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.curves import ERROR, Curve, Points, probed_curve
+from preheat.analysis.curves import ERROR, MeanCurve, Points, probed_curve
 from preheat.analysis.effects import Place
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
@@ -48,20 +48,20 @@ def _line(series: Series, per_epoch: float) -> Points | None:
     return thin(x[kept], y[kept]) if kept.any() else None
 
 
-def early_curves(table: Table, at: Place, some: Sequence[tuple[Row, Opening]]) -> list[Curve]:
+def early_curves(table: Table, at: Place, some: Sequence[tuple[Row, Opening]]) -> list[MeanCurve]:
     """A curve over epochs for each probe of one setting, and of the learning rate as scheduled.
 
     Band: one standard deviation over seeds; of the Hessian trace the standard error of its estimate, also
     with one seed.
     """
-    out: list[Curve] = []
+    out: list[MeanCurve] = []
     for what in PROBED:
         lines = [o.lines for _, o in some if what in o.lines]
         out += [probed_curve(table.labels(at), what, lines)] if lines else []
     if out:
         x = np.array(max(out, key=lambda c: (c.x[-1], len(c.x))).x)
         y = rounded(_rate(*some[0], x))
-        out.append(Curve(*table.labels(at), RATE, rounded(x), y, y, y, 1))
+        out.append(MeanCurve(*table.labels(at), RATE, rounded(x), y, y, y, 1))
     return out
 
 
@@ -73,7 +73,7 @@ def _rate(row: Row, opening: Opening, x: np.ndarray) -> np.ndarray:
     return np.asarray(run.factor_over(total, per_epoch)(steps), dtype=np.float64) * run.peak_lr
 
 
-def milestones(some: Sequence[Curve]) -> tuple[Milestone, ...]:
+def milestones(some: Sequence[MeanCurve]) -> tuple[Milestone, ...]:
     """Every curve at epochs 1, 5 and 10, linear between measurements; none where it was not measured until
     then.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from preheat.analysis.curves import Curve, chosen
+from preheat.analysis.curves import MeanCurve, chosen
 from preheat.analysis.naming import heads, panel_name, row_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
@@ -39,7 +39,7 @@ FEW = 3
 class FirstEpochsFound:
     """Curves by epoch up to the tenth, and what they are at epochs 1, 5 and 10."""
 
-    first_epochs: tuple[Curve, ...]
+    first_epochs: tuple[MeanCurve, ...]
     milestones: tuple[Milestone, ...]
 
 

@@ -34,7 +34,7 @@ Json = dict[str, Any]
 LETTERS = {"epochs": "w", "steps": "u"}
 
 
-class PlannedRun(NamedTuple):
+class OriginalExperiment(NamedTuple):
     """A declared setting: its run with its record, the original's name for it, and the run's first name where
     that is another."""
 
@@ -92,7 +92,7 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
 
 def experiments(
     study: Study, points: Sequence[Mapping[str, Any]], heads: Mapping[str, Head]
-) -> list[PlannedRun]:
+) -> list[OriginalExperiment]:
     """Every name of every planned run, in the study's order; names that the study does not give are built."""
     settings = [_setting(study, p, heads.get(p["run"])) for p in points]
     built = _apart([_name(s) for s in settings], settings, [p["run"] for p in points])
@@ -110,7 +110,7 @@ def experiments(
                     f"{name!r}"
                 )
             twin = None if name == names[0] else names[0]
-            out.append(PlannedRun(point["run"], heads.get(point["run"]), name, twin, protocol))
+            out.append(OriginalExperiment(point["run"], heads.get(point["run"]), name, twin, protocol))
     if twice := [name for name, n in Counter(e.name for e in out).items() if n > 1]:
         raise UserError(
             f"two settings of study {study.name!r} are named {twice[0]!r}, and each needs files of its own: "
@@ -165,7 +165,12 @@ def _places(study: Study) -> dict[str, int]:
 
 
 def _write(
-    mine: Sequence[PlannedRun], store: Store, folder: Path, *, kept: set[str], places: Mapping[str, int]
+    mine: Sequence[OriginalExperiment],
+    store: Store,
+    folder: Path,
+    *,
+    kept: set[str],
+    places: Mapping[str, int],
 ) -> None:
     summaries: list[Json] = []
     failed: list[Json] = []
@@ -193,7 +198,7 @@ def _write(
         WarmupAnalyzer(folder).create_summary_report(folder)
 
 
-def _write_run(one: PlannedRun, record: Record, summary: Json, folder: Path) -> None:
+def _write_run(one: OriginalExperiment, record: Record, summary: Json, folder: Path) -> None:
     metrics, inside = folder / "metrics" / one.name, folder / "interpretability" / one.name
     _json(metrics / "metrics.json", told.metrics(record))
     _json(metrics / "summary.json", summary)
@@ -208,7 +213,7 @@ def _json(path: Path, value: Any) -> None:
     write_json(in_folder(path), value)
 
 
-def _summary(one: PlannedRun, record: Record) -> Json:
+def _summary(one: OriginalExperiment, record: Record) -> Json:
     """The original's summary.json; after `total_epochs` come keys that are ours."""
     run, size = record.run, told.span(record)
     known = [v for v in told.metrics(record)["val_acc"] if v is not None]

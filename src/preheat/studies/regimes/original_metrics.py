@@ -21,7 +21,7 @@ Value = float | None
 NAMES = {"pathmnist": "medmnist"}  # what the original calls a data set, where that is another name
 
 
-class Extent(NamedTuple):
+class RunSpan(NamedTuple):
     """A run's updates, those of an epoch, and those that were taken before it diverged, if it did."""
 
     total: int
@@ -38,7 +38,7 @@ class Extent(NamedTuple):
         return min((epoch + 1) * self.per_epoch, self.total)
 
 
-def span(record: Record) -> Extent:
+def span(record: Record) -> RunSpan:
     """The sizes of a trained run. Errors: UserError for a record without them."""
     total, per_epoch = (record.summary.get(k) for k in ("total_steps", "steps_per_epoch"))
     if not total or not per_epoch:
@@ -47,7 +47,7 @@ def span(record: Record) -> Extent:
             "it again"
         )
     taken = total if record.status.step is None else record.status.step
-    return Extent(int(total), int(per_epoch), int(taken))
+    return RunSpan(int(total), int(per_epoch), int(taken))
 
 
 def metrics(record: Record) -> Json:
@@ -123,13 +123,13 @@ def mean(values: Sequence[Value]) -> Value:
     return math.fsum(known) / len(known) if known else None
 
 
-def rates(run: Run, size: Extent, steps: Sequence[int]) -> list[float]:
+def rates(run: Run, size: RunSpan, steps: Sequence[int]) -> list[float]:
     """The learning rates of updates."""
     factor = run.factor_over(size.total, size.per_epoch)
     return [float(x) for x in run.peak_lr * factor(np.asarray(steps, dtype=np.int64))]
 
 
-def warmup_steps(run: Run, size: Extent) -> float:
+def warmup_steps(run: Run, size: RunSpan) -> float:
     """The updates of a run's warmup. Errors: UserError where its schedule has no option `warmup`."""
     data = run.schedule.json()
     if "warmup" not in data:
@@ -137,7 +137,9 @@ def warmup_steps(run: Run, size: Extent) -> float:
             f"the original's files say how long a run warms up, which schedule {data.get('name')!r} of run "
             f"{run.id} does not: write the study's report instead, with preheat report"
         )
-    return length(data["warmup"]).resolve(size.total, size.per_epoch, Sizes(samples=float(run.batch_size)))
+    return length(data["warmup"]).resolve(
+        size.total, size.per_epoch, sizes=Sizes(samples=float(run.batch_size))
+    )
 
 
 def per_class(run: Run, classes: int | None) -> Value:

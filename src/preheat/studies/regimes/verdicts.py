@@ -73,7 +73,7 @@ def concluded(claim: Claim, ways: Ways, p: float | None, *, effect: Estimate, te
     )
 
 
-def undecided(claim: Claim, why: str, more: int | None = None) -> Hypothesis:
+def undecided(claim: Claim, why: str, *, more: int | None = None) -> Hypothesis:
     """A hypothesis that the study at hand can't test, and what to run instead."""
     return Hypothesis(
         claim.code,

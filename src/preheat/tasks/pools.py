@@ -1,4 +1,4 @@
-"""A set of images as it is published, and its three parts: the pool to train on, validation and test."""
+"""The sets of images as they are published, and the pool, validation and test set that are made of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from preheat.tasks.files import Stamp
 
-RANDOM_ROWS = 256  # of the validation and of the test set of random images
+RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 
 
 class Official(NamedTuple):
@@ -30,8 +30,11 @@ class Official(NamedTuple):
 
     def pool(self, selection: str) -> tuple[int, ...]:
         """Images of each class to train on: all, or all but the tenth that is held out."""
-        whole = self.validation or selection == "test"
-        return self.counts if whole else tuple(n - held_out(n) for n in self.counts)
+        return (
+            self.counts
+            if self.validation or selection == "test"
+            else tuple(n - held_out(n) for n in self.counts)
+        )
 
 
 def held_out(count: int) -> int:
@@ -40,7 +43,7 @@ def held_out(count: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def counts_at_hand(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
+def class_counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
     """[C]: training images of each class in the local files."""
     from preheat.tasks import files
 
@@ -50,9 +53,9 @@ def counts_at_hand(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...
 
 
 @lru_cache(maxsize=4)
-def split(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
-    """The three sets from the files with these stamps; a validation set that is not published is held out of
-    each class."""
+def published(about: Official, source: str, selection: str, stamps: tuple[Stamp, ...]) -> Data:
+    """The three sets from the files with these stamps, the pool sorted by class; a validation set that is not
+    published is held out of each class."""
     from preheat.tasks import files
 
     found = files.arrays(about.name, source)
@@ -74,8 +77,8 @@ def _tensors(images: np.ndarray, labels: np.ndarray) -> Tensors:
 
 
 @lru_cache(maxsize=2)
-def random_images(about: Official, counts: tuple[int, ...]) -> Data:
-    """Random bytes of these sizes; the pool's labels are sorted, those of the other sets go round."""
+def random_sets(about: Official, counts: tuple[int, ...]) -> Data:
+    """Random bytes; the pool's labels are sorted, those of the other sets go round."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
