@@ -274,22 +274,15 @@ def main() -> None:
     random.seed(0)
     packages = [f"{p} {_version(p)}" for p in ("torch", "numpy", "transformers", "timm", "optax")]
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    print(
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}; {rounds} "
-        f"rounds, load before {load}."
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}"
+    print(f"{machine}; {rounds} rounds, load before {load}.")
     for groups in (1, 100):
         found = race(stepping(groups), rounds, calls=2000 if groups == 1 else 200)
         show(f"One step(), {groups} parameter group{'s' if groups > 1 else ''}", found, "us", 1e6)
-    show(
-        "One step(), 100 groups, tensor rates", race(stepping(100, tensor=True), rounds, calls=20), "us", 1e6
-    )
-    show(
-        "A table of 100,000 steps",
-        race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1),
-        "ms",
-        1e3,
-    )
+    tensors = race(stepping(100, tensor=True), rounds, calls=20)
+    show("One step(), 100 groups, tensor rates", tensors, "us", 1e6)
+    long = race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1)
+    show("A table of 100,000 steps", long, "ms", 1e3)
     if not args.quick:
         show("A table of 1,000,000 steps", race(tables(1_000_000), 1, calls=1, repeats=1), "ms", 1e3)
     show("Import, and the first table of ours", imports(rounds), "s", 1.0, OURS)

@@ -67,7 +67,7 @@ class Course:
         total, per_epoch, _, samples, tokens = self.run
         return schedule.resolve(total, per_epoch, peak=peak or None, samples=samples, tokens=tokens)
 
-    def tracks(self, peaks: Sequence[float]) -> list[Any]:
+    def tracks(self, peaks: Sequence[Any]) -> list[Any]:
         """Each group's resolved schedule: one object for all that share it, and its peak if it has rates."""
         found: list[tuple[Any, float | None, Any]] = []
 
@@ -115,7 +115,7 @@ class Course:
         moves = [(name, each(given)) for name, given in self.moving.items()]
         return Chunk(begin, [lists[id(t)] for t in tracks], moves)
 
-    def extended(self, peaks: Sequence[float], total: int, *, at: int, how: str, **options: Any) -> Course:
+    def extended(self, peaks: Sequence[Any], total: int, *, at: int, how: str, **options: Any) -> Course:
         """With another total; see `Resolved.extend`. What moves beside the rate is extended alike.
 
         But a cooldown is the rate's alone: what was left of the others is then stretched, or holds where none

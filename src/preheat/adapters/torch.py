@@ -92,8 +92,7 @@ class ScheduleLR(LRScheduler):
         self._course = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
-        self.base_lrs: Any = peaks(groups, peak)  # numbers; LRScheduler's own type lets them be tensors
-        self._doubts = doubts(groups) if peak is None else set()
+        self._doubts, self.base_lrs = doubts(groups) if peak is None else set(), [*peaks(groups, peak)]
         shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
         self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))

@@ -20,19 +20,9 @@ from preheat.report.runs import flat_runs, run_table
 
 # the ids of the page itself
 OWN = (
-    "answer",
-    "sure",
-    "limits",
-    "runs",
-    "provenance",
-    "downloads",
-    "theme",
-    "filters",
-    "find",
-    "choices",
-    "shown",
+    *("answer", "sure", "limits", "runs", "provenance", "downloads", "theme", "filters", "find", "choices"),
+    *("shown", "pager", "back", "at", "next", "run-table", "run-data"),
 )
-OWN += ("pager", "back", "at", "next", "run-table", "run-data")
 
 
 @dataclass(frozen=True)

@@ -196,9 +196,8 @@ def _roles(
     free = [p for p in varied(given, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
-        _raise(
-            [Fault(("grid",), "varies nothing but nuisances -- give one scientific path two values or more")]
-        )
+        bare = "varies nothing but nuisances -- give one scientific path two values or more"
+        _raise([Fault(("grid",), bare)])
     levels = {
         p: list({canonical(v): v for s in given if (v := get(s, p)) is not None}.values())
         for p in (*scientific, *nuisance)

@@ -113,7 +113,7 @@ def _given(labels: tuple[str, str, str], what: str, x: np.ndarray, y: np.ndarray
 
 
 def _against(k: MeanCurve, run: Run, row: Row) -> MeanCurve:
-    """A curve over progress as one over the learning rate of the update, which comes and goes: without a band."""
+    """A curve over progress as one over the rate of the update, which comes and goes: without a band."""
     total = int(row.summary["total_steps"] or 1)
     steps = np.clip(np.round(np.array(k.x) * total), 0, total - 1).astype(np.int64)
     rate = np.asarray(run.factor_over(total, row.summary.get("steps_per_epoch"))(steps)) * run.peak_lr

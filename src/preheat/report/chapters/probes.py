@@ -125,7 +125,7 @@ def _layers(labels: tuple[str, str, str], name: str, some: list[Mapping[str, Poi
 
 
 def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
-    """Maps of a panel's treatments at its first condition: a row for each layer, at most MOST_STEPS columns."""
+    """Maps of a panel's treatments at its first condition: a row a layer, at most MOST_STEPS columns."""
     condition, what, panel = some[0].condition, human(some[0].what), some[0].panel
     mine = [k for k in some if k.condition == condition]
     treatments = even(list(dict.fromkeys(k.treatment for k in mine)), MOST_MAPS)

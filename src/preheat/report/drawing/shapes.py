@@ -122,7 +122,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Mesh:
-    """Maps side by side with one scale of colours: (title, values by row and x) each, NaN where there is none.
+    """Maps side by side with one scale of colours: (title, values by row and x), NaN where there is none.
 
     log: the colours are on a log scale.
     """

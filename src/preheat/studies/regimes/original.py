@@ -1,9 +1,8 @@
-"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Learning Rate Warmup Across Data
-Regimes*, asks it.
+"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Warmup across data regimes*, asks it.
 
 Its four hypotheses are descriptions, not tests: no interval, no correction, the best of a grid judged on the
-numbers that chose it. They are computed here as it defines them, each with what it can't show; the study's
-chapters have the tests. Accuracies in percent, warmups in epochs, sizes in examples per class.
+numbers that chose it. They are computed as it defines them, each with what it can't show; `hypotheses` has
+tests. Accuracies in percent, warmups in epochs, sizes in examples per class.
 """
 
 from __future__ import annotations
@@ -130,8 +129,7 @@ def piecewise_text() -> str:
 
 
 def hypotheses(rows: Sequence[Summary]) -> Json:
-    """{"H1": ..., ..., "H4": ...}; each with conclusion, n and note. None stands for what the runs don't
-    tell."""
+    """{"H1": ..., ..., "H4": ...}; each with conclusion, n and note. None: what the runs don't tell."""
     mine = different(rows)
     return {"H1": _peak(mine), "H2": _order(mine), "H3": _replication(mine), "H4": _sensitivity(mine)}
 
