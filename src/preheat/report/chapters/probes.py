@@ -14,10 +14,11 @@ from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_cur
 from preheat.analysis.naming import panel_name, row_label, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import capital, count, human
+from preheat.analysis.words import capital, human
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Seen, Shown
 from preheat.report.chapters.facets import PROGRESS, even, facets
 from preheat.report.drawing.shapes import Mesh
