@@ -43,7 +43,7 @@ def test_numbers_are_curves_and_layers_are_maps(made: Report) -> None:
     mesh = drawn["layers-grad-norm-sgd"].data
     assert isinstance(mesh, Mesh) and mesh.rows == LAYERS and mesh.log
     assert (
-        "examples per class: 100. Mean over seeds; colours on a log scale."
+        "Examples per class: 100. Mean over seeds; colours on a log scale."
         in drawn["layers-grad-norm-sgd"].caption
     )
 
