@@ -27,6 +27,7 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -47,10 +48,8 @@ Racer = Callable[[], object]
 def optimizer(groups: int, *, tensor: bool = False) -> torch.optim.Optimizer:
     """Groups of one number each, every one with a rate of its own."""
     rates = [1e-3 * (1 + i / groups) for i in range(groups)]
-    made = [
-        {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": torch.tensor(r) if tensor else r}
-        for r in rates
-    ]
+    own = [torch.tensor(r) if tensor else r for r in rates]
+    made = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": r} for r in own]
     return torch.optim.AdamW(made, lr=torch.tensor(1e-3) if tensor else 1e-3, capturable=tensor)
 
 
@@ -104,27 +103,33 @@ def stepping(groups: int, tensor: bool = False) -> dict[str, Callable[[], Racer]
     }
     if tensor:
         return found | {"floor: fill_ each": lambda: floor(groups, tensor=True)}
+    beta1 = {"beta1": Between(one_cycle(), 0.95, 0.85)}
     found |= {
         "preheat, counting updates": lambda: ours(warm, groups, "updates"),
         "preheat wsd": lambda: ours(wsd(warmup=WARMUP), groups),
         "floor: a list, a product each": lambda: floor(groups),
         "torch SequentialLR": of(sequential),
-        "torch OneCycleLR, the rate alone": of(
-            lambda o: peers.OneCycleLR(o, 1e-3, TOTAL, cycle_momentum=False)
-        ),
-        "torch OneCycleLR, with beta1": of(lambda o: peers.OneCycleLR(o, 1e-3, TOTAL)),
-        "preheat, with beta1": lambda: ours(
-            one_cycle(), groups, also={"beta1": Between(one_cycle(), 0.95, 0.85)}
-        ),
+        "torch OneCycleLR, the rate alone": of(lambda o: one_cycle_lr(o, cycle_momentum=False)),
+        "torch OneCycleLR, with beta1": of(one_cycle_lr),
+        "preheat, with beta1": lambda: ours(one_cycle(), groups, also=beta1),
         "preheat, ten schedules": lambda: ours([cosine(warmup=10 + i % 10) for i in range(groups)], groups),
         "preheat, floors as rates": lambda: ours(cosine(final=rate(1e-6)), groups),
     }
-    try:
+    return found | installed(groups, of)
+
+
+def one_cycle_lr(o: torch.optim.Optimizer, **options: Any) -> Any:
+    """torch's."""
+    return peers.OneCycleLR(o, 1e-3, TOTAL, **options)
+
+
+def installed(groups: int, of: Callable[..., Callable[[], Racer]]) -> dict[str, Callable[[], Racer]]:
+    """The contenders of other libraries, where they are installed."""
+    found: dict[str, Callable[[], Racer]] = {}
+    with suppress(ImportError):
         transformers = importlib.import_module("transformers.optimization")
         found["transformers cosine"] = of(lambda o: transformers.get_scheduler("cosine", o, WARMUP, TOTAL))
-    except ImportError:
-        print("transformers is not installed: left out")
-    try:
+    with suppress(ImportError):
         scheduler = timm()
 
         def made() -> Racer:
@@ -133,8 +138,6 @@ def stepping(groups: int, tensor: bool = False) -> dict[str, Callable[[], Racer]
             return lambda: one.step_update(next(clock))
 
         found["timm cosine"] = made
-    except ImportError:
-        print("timm is not installed: left out")
     return found
 
 
@@ -200,14 +203,11 @@ def tables(steps: int) -> dict[str, Callable[[], Racer]]:
         "torch SequentialLR": lambda: through(sequential),
         "torch LambdaLR": lambda: through(lambda o: peers.LambdaLR(o, shape)),
     }
-    try:
+    with suppress(ImportError):
         transformers = importlib.import_module("transformers.optimization")
-        found["transformers cosine"] = lambda: through(
-            lambda o: transformers.get_scheduler("cosine", o, WARMUP, TOTAL)
-        )
-    except ImportError:
-        pass
-    try:
+        theirs = transformers.get_scheduler
+        found["transformers cosine"] = lambda: through(lambda o: theirs("cosine", o, WARMUP, TOTAL))
+    with suppress(ImportError):
         scheduler = timm()
 
         def made() -> Racer:
@@ -215,8 +215,6 @@ def tables(steps: int) -> dict[str, Callable[[], Racer]]:
             return lambda: [one._get_lr(k)[0] for k in range(steps)]
 
         found["timm cosine, its private _get_lr"] = made
-    except ImportError:
-        pass
     return found
 
 
@@ -274,15 +272,17 @@ def main() -> None:
     random.seed(0)
     packages = [f"{p} {_version(p)}" for p in ("torch", "numpy", "transformers", "timm", "optax")]
     load = " ".join(f"{x:.2f}" for x in os.getloadavg())
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}"
-    print(f"{machine}; {rounds} rounds, load before {load}.")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {', '.join(packages)}; {rounds} "
+        f"rounds, load before {load}."
+    )
     for groups in (1, 100):
         found = race(stepping(groups), rounds, calls=2000 if groups == 1 else 200)
         show(f"One step(), {groups} parameter group{'s' if groups > 1 else ''}", found, "us", 1e6)
-    tensors = race(stepping(100, tensor=True), rounds, calls=20)
-    show("One step(), 100 groups, tensor rates", tensors, "us", 1e6)
-    long = race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1)
-    show("A table of 100,000 steps", long, "ms", 1e3)
+    found = race(stepping(100, tensor=True), rounds, calls=20)
+    show("One step(), 100 groups, tensor rates", found, "us", 1e6)
+    found = race(tables(100_000), rounds if args.quick else 3, calls=1, repeats=1)
+    show("A table of 100,000 steps", found, "ms", 1e3)
     if not args.quick:
         show("A table of 1,000,000 steps", race(tables(1_000_000), 1, calls=1, repeats=1), "ms", 1e3)
     show("Import, and the first table of ours", imports(rounds), "s", 1.0, OURS)

@@ -180,10 +180,6 @@ def positional(node: Def) -> list[ast.arg]:
 LONGER: dict[str, str] = {
     "src/preheat/adapters/torch.py:__init__": "what is scheduled, and five options with defaults: users read "
     "them in one signature",
-    "benchmarks/schedules.py:stepping": "every library's own set-up, side by side",
-    "tests/peers/test_peers_optax.py:plain": "a table of cases, one after the other",
-    "tests/peers/test_peers_timm.py:classes": "a table of cases, one after the other",
-    "tests/peers/test_peers_torch.py:single": "a table of cases, one after the other",
 }
 
 

@@ -33,8 +33,7 @@ def loss(model, batch):
     return nn.functional.mse_loss(model(x), y)
 
 
-# Plain PyTorch
-# ---------------------------------------------------------------------------------------------------------
+# --- Plain PyTorch ---------------------------------------------------------------------------------------
 
 
 def plain(epochs, state=None):
@@ -76,8 +75,7 @@ def test_a_scheduler_that_is_stepped_once_an_epoch():
         scheduler.step()
 
 
-# Lightning
-# -----------------------------------------------------------------------------
+# --- Lightning -------------------------------------------------------------------------------------------
 
 
 def lightning_rates(folder, epochs, accumulate=1, resume=None):
@@ -134,8 +132,7 @@ def test_lightning_with_accumulated_gradients_goes_on_once_an_update(tmp_path):
     assert lightning_rates(tmp_path, 3, accumulate=2) == dict(enumerate(table))
 
 
-# Transformers
-# ----------------------------------------------------------------------------------------------------------
+# --- Transformers ----------------------------------------------------------------------------------------
 
 
 def trainer_rates(folder, resume=None):
@@ -191,8 +188,7 @@ def test_the_trainer_of_transformers_takes_every_rate_and_resumes(tmp_path, monk
     assert resumed == dict(list(enumerate(WANTED))[8:])
 
 
-# Accelerate
-# ------------------------------------------------------------------------------------------------------------
+# --- Accelerate ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -224,8 +220,7 @@ def test_accelerate_goes_on_once_for_each_real_update(processes, after, monkeypa
     assert scheduler.state_dict()["last_epoch"] == TOTAL
 
 
-# optax
-# -----------------------------------------------------------------------------
+# --- optax -----------------------------------------------------------------------------------------------
 
 
 def test_an_optax_schedule_is_the_table_also_under_jit():

@@ -63,8 +63,7 @@ def saved(opt, scheduler):
     return torch.load(file, weights_only=True)
 
 
-# Rates
-# -----------------------------------------------------------------------------
+# --- Rates -----------------------------------------------------------------------------------------------
 
 
 def test_it_is_a_scheduler_and_gives_the_schedules_rates_past_the_end_too():
@@ -204,8 +203,7 @@ def test_only_an_optimizer_is_scheduled():
         ScheduleLR([], linear(), 10)
 
 
-# Resuming
-# -----------------------------------------------------------------------------
+# --- Resuming --------------------------------------------------------------------------------------------
 
 
 def build_load_both(states, made, fresh=optimizer):
@@ -477,8 +475,7 @@ def test_a_scheduler_that_is_gone_does_not_write_any_more():
     assert rates(opt) == new.get_last_lr()
 
 
-# What counts as an update
-# ----------------------------------------------------------------------------------------------
+# --- What counts as an update ----------------------------------------------------------------------------
 
 
 def test_calls_without_an_update_do_not_run_ahead():
@@ -549,8 +546,7 @@ def test_the_order_of_the_first_two_calls_and_a_wrapped_step_are_no_reason_to_wa
             opt.step()
 
 
-# Groups
-# -----------------------------------------------------------------------------
+# --- Groups ----------------------------------------------------------------------------------------------
 
 
 def test_a_group_added_later_is_scheduled_with_its_own_rate_as_peak():
@@ -640,8 +636,7 @@ def test_a_group_that_is_gone_is_an_error():
         scheduler.step()
 
 
-# Tensors and torch.compile
-# ---------------------------------------------------------------------------------------------
+# --- Tensors and torch.compile ---------------------------------------------------------------------------
 
 
 def test_a_tensor_rate_stays_the_same_tensor_and_holds_the_rounded_float64_value():
@@ -710,8 +705,7 @@ def test_compiled_steps_are_not_compiled_again():
     assert frames(ours, 1e-3, compiled_first=True) <= torchs  # torch: AttributeError
 
 
-# More than the rate
-# ----------------------------------------------------------------------------------------------------
+# --- More than the rate ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("made", "name"), [(torch.optim.SGD, "momentum"), (torch.optim.Adam, "beta1")])
@@ -750,8 +744,7 @@ def test_a_weight_decay_that_moves_leaves_groups_alone_that_have_none():
         scheduler.step()
 
 
-# Changing the plan
-# -----------------------------------------------------------------------------------------------------
+# --- Changing the plan -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -811,7 +804,8 @@ def test_an_extended_run_is_built_again_from_what_was_saved_beside_its_state():
                 lambda o, kw=built, **more: ScheduleLR(o, **kw, **more),
                 lambda: optimizer(1e-2, 1e-1),
             )
-            for row in table[k : next(end for end in (40, 120, 150) if k < end or end == 150)]:
+            end = next((end for end in (40, 120) if k < end), 150)
+            for row in table[k:end]:
                 want = row if order is not without_the_optimizers_state else [row[0], (row[1][0], 0)]
                 assert [(g["lr"], g["momentum"]) for g in opt.param_groups] == want
                 opt.step()

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
+from cases import once
 
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.registry import SCHEDULES
@@ -78,10 +79,15 @@ def kept(made):
     assert made.rates().min() >= 0 and made.rates().max() <= made.peak * (1 + 1e-15)
 
 
-def cases(make):
-    """[(length, name, arguments)] of `make(length)` at every length, and their ids."""
-    found = [(n, name, arguments) for n in LENGTHS for name, arguments in make(n)]
-    return {"argvalues": found, "ids": [f"{n}-{name}-{i}" for i, (n, name, _) in enumerate(found)]}
+def cases(make, *, alone=True):
+    """(length, name, arguments) of `make(length)` and their ids, all or some.
+
+    Some: each name at every length, and (alone) each of its arguments at one.
+    """
+    lengths = sorted(LENGTHS, key=lambda n: n != 100)
+    found = [(n, name, arguments, i) for n in lengths for i, (name, arguments) in enumerate(make(n))]
+    kept = once(found, lambda case: [(case[0], case[1]), case[3] if alone else 0])
+    return {"argvalues": [case[:3] for case in kept], "ids": [f"{n}-{name}-{i}" for n, name, _, i in kept]}
 
 
 def timm_schedulers():

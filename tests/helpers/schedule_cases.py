@@ -1,5 +1,7 @@
 """Options of every registered schedule that exercise its branches."""
 
+from cases import once
+
 from preheat.schedules import CURVES
 
 WARMUPS = [
@@ -81,3 +83,15 @@ CASES = [(name, body) for name, bodies in BODIES.items() for body in bodies]
 CASES += [(name, {**w, **bodies[0]}) for name, bodies in BODIES.items() if name != "pieces" for w in WARMUPS]
 ANY = [*CASES, *((name, body) for name, bodies in LOOSE.items() for body in bodies)]
 COMBINED = {"excerpt", "extended", "product", "scaled", "then"}
+
+
+def kinds(case):
+    """A schedule's name, every option of it, and every word that an option can be; of a warmup its shape."""
+    name, options = case
+    shape = [("warmup", k, v) for k, v in options.items() if k.startswith("warmup_")]
+    words = [(k, v) for k, v in options.items() if isinstance(v, str) and not v[0].isdigit()]
+    return [name, *((name, k) for k in options if not k.startswith("warmup")), *shape, *words]
+
+
+SOME = once(CASES, kinds)
+SOME_OF_ANY = once(ANY, kinds)

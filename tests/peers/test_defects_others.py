@@ -73,8 +73,7 @@ def transformers_factor(name, *arguments):
     return getattr(home, name)(optimizer(1.0), *arguments).lr_lambdas[0]
 
 
-# The first update and the last
-# -----------------------------------------------------------------------------------------
+# --- The first update and the last -----------------------------------------------------------------------
 
 NEEDED = {
     "hyperbolic": {"upper": 100},
@@ -139,8 +138,7 @@ def test_past_the_end_the_last_value_holds(name):
         assert transformers_factor("get_cosine_schedule_with_warmup", 0, 100)(200) == pytest.approx(1)
 
 
-# optax and Keras
-# -------------------------------------------------------------------------------------------------------
+# --- optax and Keras -------------------------------------------------------------------------------------
 
 
 def test_835_one_vocabulary_for_all_schedules():
@@ -309,8 +307,7 @@ def test_warmups_are_evaluated_on_arrays_of_any_shape(name):
     np.testing.assert_array_equal(rate_of(k), [[rate_of(int(i)) for i in row] for row in k])
 
 
-# transformers, Accelerate, Lightning, Megatron
-# -------------------------------------------------------------------------
+# --- transformers, Accelerate, Lightning, Megatron -------------------------------------------------------
 
 
 def test_35942_the_last_rate_is_the_one_that_the_next_update_uses():
@@ -441,8 +438,7 @@ def test_21491_19774_10278_lengths_say_their_unit_and_tokens_are_one():
     assert cosine().resolve("409600tok", tokens=4096).total == 100
 
 
-# timm, Composer, fastai, ignite, fvcore, mmengine
-# ----------------------------------------------------------------------
+# --- timm, Composer, fastai, ignite, fvcore, mmengine ----------------------------------------------------
 
 
 @pytest.mark.parametrize("name", named())
@@ -596,8 +592,7 @@ def test_a_warmup_from_0_starts():
     np.testing.assert_allclose(ours(constant(warmup=5, at="left"), 7), [0, 0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
-# pytorch_warmup, pytorch_optimizer, schedule_free
-# ----------------------------------------------------------------------
+# --- pytorch_warmup, pytorch_optimizer, schedule_free ----------------------------------------------------
 
 
 def adamw(lr=1.0, **options):
@@ -720,8 +715,7 @@ def test_1667_1250_18_a_schedule_has_no_mode_to_switch():
     assert not {"train", "eval"} & set(dir(scheduler))
 
 
-# The table of all defects
-# ----------------------------------------------------------------------------------------------
+# --- The table of all defects ----------------------------------------------------------------------------
 
 HOME = Path(__file__).parents[1]
 PAGE = HOME.parent / "docs" / "defects.md"

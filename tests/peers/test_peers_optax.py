@@ -32,7 +32,6 @@ def values(schedule, n):
 
 def plain(n):
     """(function, arguments); `total` where it has no end of its own."""
-    decay = {"init_value": 0.1, "transition_steps": 5, "decay_rate": 0.9, "total": n}
     short = {"init_value": 0.01, "end_value": 0.1, "transition_steps": n // 2, "total": n}
     return [
         ("constant_schedule", {"value": 0.1, "total": n}),
@@ -58,6 +57,13 @@ def plain(n):
             for p in (0.5, 1, 2, 3)
             for b in (0, 1)
         ),
+    ]
+
+
+def decaying(n):
+    """Those that fall by a ratio, along a cosine, or in drops."""
+    decay = {"init_value": 0.1, "transition_steps": 5, "decay_rate": 0.9, "total": n}
+    return [
         ("exponential_decay", decay),
         ("exponential_decay", {**decay, "transition_begin": 2, "end_value": 0.06}),
         ("exponential_decay", {**decay, "staircase": True}),
@@ -132,7 +138,7 @@ def composed(n):
 
 
 def shapes(n):
-    return [*plain(n), *composed(n)]
+    return [*plain(n), *decaying(n), *composed(n)]
 
 
 @pytest.mark.parametrize(("n", "name", "arguments"), **cases(shapes))
@@ -143,7 +149,9 @@ def test_the_same_table(n, name, arguments, double):
     kept(made)
 
 
-@pytest.mark.parametrize(("n", "name", "arguments"), **cases(lambda n: shapes(n) if n == 100 else []))
+@pytest.mark.parametrize(
+    ("n", "name", "arguments"), **cases(lambda n: shapes(n) if n == 100 else [], alone=False)
+)
 def test_optax_as_it_comes_differs_by_its_float32(n, name, arguments):
     made = from_optax(name, **arguments)
     given = {k: v for k, v in arguments.items() if k != "total"}

@@ -32,23 +32,14 @@ WARM = {"warmup_t": 3, "warmup_lr_init": 1e-4}
 
 def classes(n):
     """(class, arguments), with `total` where the class has no length."""
+    thrice = {"t_initial": n // 3, "cycle_limit": 3, "cycle_decay": 0.5}
     return [
         ("CosineLRScheduler", {"t_initial": n}),
         ("CosineLRScheduler", {"t_initial": n, "lr_min": 1e-3, "warmup_prefix": True, **WARM}),
         ("CosineLRScheduler", {"t_initial": n, "lr_min": 1e-3, **WARM}),
         ("CosineLRScheduler", {"t_initial": n, "k_decay": 1.5, "warmup_prefix": True, **WARM}),
-        ("CosineLRScheduler", {"t_initial": n // 3, "cycle_limit": 3, "cycle_decay": 0.5}),
-        (
-            "CosineLRScheduler",
-            {
-                "t_initial": n // 3,
-                "cycle_limit": 3,
-                "cycle_decay": 0.5,
-                "lr_min": 1e-3,
-                "warmup_prefix": True,
-                **WARM,
-            },
-        ),
+        ("CosineLRScheduler", thrice),
+        ("CosineLRScheduler", {**thrice, "lr_min": 1e-3, "warmup_prefix": True, **WARM}),
         ("CosineLRScheduler", {"t_initial": 3, "cycle_limit": 3, "cycle_mul": 2, "cycle_decay": 0.5}),
         ("CosineLRScheduler", {"t_initial": 5, "cycle_limit": 3, "cycle_mul": 1.5}),
         ("CosineLRScheduler", {"t_initial": 4, "cycle_limit": 2, "k_decay": 0.8, "cycle_decay": 0.7}),

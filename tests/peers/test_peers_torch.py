@@ -18,8 +18,11 @@ def inverse(k):
 
 def single(n):
     """(class, arguments) for a run of n updates."""
-    wave = {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 4}
-    cycle = {"max_lr": 0.3, "total_steps": n}
+    return [*falling(n), *turning(n)]
+
+
+def falling(n):
+    """Those that multiply the rate."""
     return [
         ("LambdaLR", {"lr_lambda": inverse}),
         ("MultiplicativeLR", {"lr_lambda": lambda k: 1 - inverse(k + 1)}),
@@ -43,6 +46,15 @@ def single(n):
         ("PolynomialLR", {}),
         ("PolynomialLR", {"total_iters": n, "power": 2.5}),
         ("PolynomialLR", {"total_iters": n // 2, "power": 0.5}),
+    ]
+
+
+def turning(n):
+    """Those that turn."""
+    wave = {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 4}
+    cycle = {"max_lr": 0.3, "total_steps": n}
+    odd = {"pct_start": 0.33, "anneal_strategy": "linear", "div_factor": 10, "final_div_factor": 100}
+    return [
         *(("CosineAnnealingLR", {"T_max": t, "eta_min": e}) for t in (n, 2 * n) for e in (0.0, 1e-3)),
         ("CosineAnnealingWarmRestarts", {"T_0": 3}),
         ("CosineAnnealingWarmRestarts", {"T_0": 2, "T_mult": 3, "eta_min": 1e-4}),
@@ -58,16 +70,7 @@ def single(n):
         ("CyclicLR", {**wave, "scale_fn": lambda k: 0.9**k, "scale_mode": "iterations"}),
         ("OneCycleLR", cycle),
         ("OneCycleLR", {"max_lr": 0.3, "epochs": 1, "steps_per_epoch": n, "three_phase": True}),
-        (
-            "OneCycleLR",
-            {
-                **cycle,
-                "pct_start": 0.33,
-                "anneal_strategy": "linear",
-                "div_factor": 10,
-                "final_div_factor": 100,
-            },
-        ),
+        ("OneCycleLR", {**cycle, **odd}),
     ]
 
 

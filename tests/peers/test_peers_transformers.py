@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cases import once
 
 from peers import LENGTHS, close, kept, optimizer, torch_rates
 from preheat.adapters.conversions import from_torch, from_transformers
@@ -41,6 +42,8 @@ SHAPES = [
 ]
 CASES = [(n, int(n * w), name, a) for n in LENGTHS for w in (0, 1 / n, 0.2, 0.5) for name, a in SHAPES]
 CASES = [(n, w, name, a) for n, w, name, a in CASES if name != "constant" or not w]
+# each at one length and with one warmup, and each name with every warmup
+CASES = once(CASES, lambda c: [(c[2], str(c[3])), (c[2], round(c[1] / c[0], 1)), (c[0], c[1] > 1)])
 
 
 def counted(arguments, n):

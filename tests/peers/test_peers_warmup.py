@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from cases import once
 
 from peers import LENGTHS, close, stepped
 from preheat.adapters.conversions import Recipe
@@ -243,7 +244,8 @@ def peers(n):
     return [*warmed(n), *bare(n)]
 
 
-PEERS = [(n, i) for n in LENGTHS for i in range(len(peers(100)))]
+PEERS = [(n, i) for n in (100, 7, 1000) for i in range(len(peers(100)))]
+PEERS = once(PEERS, lambda case: [("length", case[0]), ("peer", case[1])])
 
 
 @pytest.mark.parametrize(("n", "i"), PEERS, ids=[f"{n}-{peers(n)[i].name}-{i}" for n, i in PEERS])

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import sampled
 
 import preheat.schedules
 from preheat.cli import main as cli
@@ -95,8 +96,7 @@ def test_examples_are_what_their_text_says(name: str, page: str) -> None:
     assert texts["python"] == text and json.loads(texts["json"]) == make().json()
 
 
-# --- in a browser
-# ----------------------------------------------------------------------------------------------------
+# --- in a browser ----------------------------------------------------------------------------------------
 
 
 def python(option: Option, value: Any) -> Any:
@@ -111,8 +111,8 @@ def python(option: Option, value: Any) -> Any:
 
 
 def cases(name: str) -> list[dict[str, int]]:
-    """Positions of controls: each option through its range by itself, every two sliders at their ends, all of
-    them, at random."""
+    """Positions of controls: each option through its range by itself, two sliders at their ends, all of them,
+    at random."""
     found = options(SCHEDULES[name])
     dice = random.Random(name)
     out: list[dict[str, int]] = [{}]
@@ -125,10 +125,12 @@ def cases(name: str) -> list[dict[str, int]]:
     ends = [
         [(o.name, i) for i in (0, len(o.values) - 1)] for o in found if o.kind in ("share", "runs", "number")
     ]
-    out += [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
+    pairs = [dict(pair) for a, b in combinations(ends, 2) for pair in product(a, b)]
+    out += dice.sample(pairs, sampled(len(pairs)))
     out += [dict(end) for end in zip(*ends, strict=True)]
     return out + [
-        {o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6} for _ in range(25)
+        {o.name: dice.randrange(len(o.values)) for o in found if dice.random() < 0.6}
+        for _ in range(sampled(25))
     ]
 
 
@@ -136,7 +138,8 @@ PROBE = """<script>
 const cases = %s, places = %s, told = [];
 const factor = (segments, t) => segments.findLast((s) => s.begin <= t).f(t);
 for (const [name, list] of Object.entries(cases)) {
-  const card = document.getElementById("schedule-" + name), inputs = [...card.querySelectorAll("[data-option]")];
+  const card = document.getElementById("schedule-" + name);
+  const inputs = [...card.querySelectorAll("[data-option]")];
   const opening = inputs.map((i) => (i.type === "checkbox" ? i.checked : i.value));
   for (const positions of list) {
     inputs.forEach((input, i) => {
@@ -146,8 +149,9 @@ for (const [name, list] of Object.entries(cases)) {
     });
     inputs[0].dispatchEvent(new Event("input"));
     const { rule, segments, boundaries } = card.drawn, text = (k) => card.querySelector(k).textContent;
-    told.push([name, text(".python"), text(".shell"), rule ?? null, rule ? [] : places.map((t) => factor(segments, t)),
-      rule ? [] : boundaries.map(([t, , y]) => [t, y]), card.querySelectorAll("svg").length, card.querySelector(".rule").hidden,
+    told.push([name, text(".python"), text(".shell"), rule ?? null,
+      rule ? [] : places.map((t) => factor(segments, t)), rule ? [] : boundaries.map(([t, , y]) => [t, y]),
+      card.querySelectorAll("svg").length, card.querySelector(".rule").hidden,
       [...card.querySelectorAll(".copy button")].map((b) => b.disabled)]);
   }
 }
@@ -253,8 +257,7 @@ def test_the_pictures_texts_and_rules_are_pythons(name: str, browsed: Any) -> No
     assert drawn >= 5
 
 
-# --- what a third party registers, and the page's controls
-# -----------------------------------------------------------
+# --- what a third party registers, and the page's controls -----------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -307,26 +310,33 @@ def test_what_a_third_party_registers_stands_still_and_says_what_it_lacks(wide_p
 CONTROLS = """<script>
 const say = {}, byId = (id) => document.getElementById(id), card = (name) => byId("schedule-" + name);
 const text = (name, kind) => card(name).querySelector("." + kind).textContent;
-const put = (input, value, event = "input") => { input.value = value; input.dispatchEvent(new Event(event)); };
+const put = (input, value, event = "input") => {
+  input.value = value;
+  input.dispatchEvent(new Event(event));
+};
 const option = (name, what) => card(name).querySelector(`[data-option="${what}"]`);
 const put_last = (name, what) => put(option(name, what), option(name, what).max);
 const run = async () => {
-  say.still = [card("halved").querySelectorAll("svg path.curve").length, card("halved").querySelectorAll("input").length];
+  const halved = (what) => card("halved").querySelectorAll(what).length;
+  say.still = [halved("svg path.curve"), halved("input")];
   say.lacking = [card("wanting").querySelectorAll("svg").length, text("wanting", "rule")];
   put_last("wsd", "warmup");
   const buttons = () => [...card("wsd").querySelectorAll(".copy button")].map((b) => b.disabled);
   say.broken = [card("wsd").querySelectorAll("svg").length, text("wsd", "rule"), buttons()];
   put(option("wsd", "warmup"), 0);
-  say.mended = [card("wsd").querySelectorAll("svg").length, card("wsd").querySelector(".rule").hidden, buttons()];
-  for (const [id, value] of [["scale", "log"], ["unit", "progress"], ["total", "10000"]]) put(byId(id), value, "change");
+  const drawn = card("wsd").querySelectorAll("svg").length;
+  say.mended = [drawn, card("wsd").querySelector(".rule").hidden, buttons()];
+  const chosen = [["scale", "log"], ["unit", "progress"], ["total", "10000"]];
+  for (const [id, value] of chosen) put(byId(id), value, "change");
   put(byId("peak"), "1e-3");
-  say.lines = [text("wsd", "shell"), text("hyperbolic", "shell"), text("step", "shell"), text("halved", "shell")];
+  say.lines = ["wsd", "hyperbolic", "step", "halved"].map((name) => text(name, "shell"));
   say.words = [...card("cosine").querySelectorAll("svg text")].map((t) => t.textContent);
   say.label = card("cosine").querySelector("svg").getAttribute("aria-label");
   put(byId("peak"), "-1");
   say.wrong = [byId("peak").getAttribute("aria-invalid"), byId("wrong").textContent, text("wsd", "shell")];
   put(byId("find"), "hyperb");
-  say.found = [byId("shown").textContent, [...document.querySelectorAll(".schedule:not([hidden])")].map((e) => e.dataset.name),
+  const left = [...document.querySelectorAll(".schedule:not([hidden])")].map((e) => e.dataset.name);
+  say.found = [byId("shown").textContent, left,
     document.querySelectorAll(".family:not([hidden])").length];
   put(byId("find"), "zebra");
   say.lost = [byId("shown").textContent, document.querySelectorAll(".family:not([hidden])").length];
@@ -338,8 +348,11 @@ const run = async () => {
   say.theme = document.documentElement.dataset.theme;
   for (const details of document.querySelectorAll("details")) details.open = true;
   Object.assign(document.body.style, { width: "390px", margin: "0" });
-  say.wide = [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > 391).map((e) => e.tagName);
-  say.named = [...document.querySelectorAll("input, select, button")].filter((e) => !(e.labels?.length || e.getAttribute("aria-label"))).length;
+  const all = (what) => [...document.querySelectorAll(what)];
+  const wide = (e) => e.getBoundingClientRect().right > 391;
+  say.wide = all("body *").filter(wide).map((e) => e.tagName);
+  const bare = (e) => !(e.labels?.length || e.getAttribute("aria-label"));
+  say.named = all("input, select, button").filter(bare).length;
 };
 run().catch((error) => { say.error = String(error); }).then(() => {
   const out = document.createElement("pre");
@@ -351,7 +364,8 @@ run().catch((error) => { say.error = String(error); }).then(() => {
 
 
 OPENED = """<script>
-const out = document.createElement("pre"), words = (name) => document.querySelector("#schedule-" + name + " .shell").textContent;
+const out = document.createElement("pre");
+const words = (name) => document.querySelector("#schedule-" + name + " .shell").textContent;
 out.id = "probe";
 out.textContent = JSON.stringify([words("wsd"), words("hyperbolic"), document.getElementById("total").value,
   document.querySelector("#schedule-cosine svg").getAttribute("aria-label")]);
@@ -436,8 +450,7 @@ def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -
     )
 
 
-# --- the command
-# -----------------------------------------------------------------------------------------------------
+# --- the command -----------------------------------------------------------------------------------------
 
 
 def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Path) -> None:
@@ -445,7 +458,8 @@ def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Pat
         "from preheat import SCHEDULES\nfrom preheat.schedules.shapes.linear import linear\n"
         '@SCHEDULES.register("own")\ndef own():\n    """Mine."""\n    return linear(final=0.5)\n'
     )
-    code = "import sys; from preheat.cli.main import main; c = main(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(c)"
+    code = "import sys; from preheat.cli.main import main; c = main(sys.argv[1:])"
+    code += "; assert 'torch' not in sys.modules; sys.exit(c)"
     call = [sys.executable, "-c", code, "plot", "--gallery", "--import", "mine.py", "--out", "all.html"]
     done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "wrote all.html\n", "")
@@ -457,7 +471,8 @@ def test_the_command_writes_the_gallery_with_what_a_file_registers(tmp_path: Pat
     [
         (
             "--gallery cosine",
-            "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, --out",
+            "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, "
+            "--out",
         ),
         ("--gallery --log", "--gallery shows every schedule"),
         ("--gallery --warmup 90%", "--gallery shows every schedule"),

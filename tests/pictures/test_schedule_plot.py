@@ -156,8 +156,7 @@ print([m for m in ("matplotlib.pyplot", "torch", "scipy") if m in sys.modules])
     assert done.stdout.strip() == "[]"
 
 
-# --- the command
-# -----------------------------------------------------------------------------------------------------
+# --- the command -----------------------------------------------------------------------------------------
 
 WORDS = [
     "wsd:cooldown=20%",
@@ -217,7 +216,8 @@ def test_words_and_files_are_drawn_in_their_order_under_their_own_names(tmp_path
         ),
         (
             "hyperboliclr",
-            "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the .json()",
+            "takes registered schedules and files, got 'hyperboliclr', a function of Python: save the "
+            ".json()",
         ),
     ],
 )

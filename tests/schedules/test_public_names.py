@@ -1,5 +1,4 @@
-"""The names that users import: those at run time, those in the stubs for type checkers, and the registry
-agree."""
+"""The names that users import: at run time, in the stubs for type checkers, and in the registry."""
 
 import ast
 import importlib

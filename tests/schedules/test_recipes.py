@@ -146,7 +146,7 @@ def test_the_data_regimes_formula(warmup, decay):
         for e, rate in enumerate(seen[:, 0]):
             u = (e - warmup) / (total - warmup)
             cos = low + (base - low) * (1 + math.cos(math.pi * u)) / 2
-            stairs = base * 0.1 ** ((u >= 0.5) + (u >= 0.75))
+            stairs = base * 0.1 ** sum(u >= place for place in (0.5, 0.75))
             body = {"cosine": cos, "step": stairs, "none": base}[decay]
             assert rate == pytest.approx(base * e / warmup if e < warmup else body, rel=1e-12, abs=1e-17)
 
@@ -184,8 +184,7 @@ def test_the_three_formulas_of_delayed_generalisation(kind):
     )
 
 
-# --- the words of the codes
-# ------------------------------------------------------------------------------------------
+# --- the words of the codes ------------------------------------------------------------------------------
 
 ROW = re.compile(r"^\| (\w+) \| `(\w+:[^`]+)` \|", re.MULTILINE)
 WORDS = dict(

@@ -596,9 +596,8 @@ def test_rules():
     noam = 512**-0.5 * np.minimum(n**-0.5, n * 4000**-1.5)
     ours = noam_peak(512, 4000) * inverse_sqrt(warmup=4000, at="right").resolve(9000).table()
     np.testing.assert_allclose(ours, noam, rtol=1e-14)
-    assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075) and scaled_rate(
-        0.3, 64, 256, rule="sqrt"
-    ) == pytest.approx(0.15)
+    assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075)
+    assert scaled_rate(0.3, 64, 256, rule="sqrt") == pytest.approx(0.15)
     periods = [untuned_period(b) for b in (0.9, 0.95, 0.98, 0.99, 0.999, 0.9995, 0.9999)]
     assert periods == [20, 40, 100, 200, 2000, 4000, 20000]
     assert untuned_period(1e-9) == 2 and untuned_linear(beta2=0.95).resolve(100).warmup == 40.0

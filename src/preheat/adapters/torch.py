@@ -92,7 +92,8 @@ class ScheduleLR(LRScheduler):
         self._course = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
         self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
         self._flag = [self._always]
-        self._doubts, self.base_lrs = doubts(groups) if peak is None else set(), [*peaks(groups, peak)]
+        self.base_lrs: list[Any] = peaks(groups, peak)
+        self._doubts = doubts(groups) if peak is None else set()
         shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
         self._alike = {name: get_number(groups[0], name) for name in shared}
         self._decide(inherited(innermost(optimizer), self._doubts))
@@ -277,8 +278,7 @@ class ScheduleLR(LRScheduler):
         """Match peaks and schedules to the groups that the optimizer has now."""
         groups, n = self.optimizer.param_groups, len(self.base_lrs)
         if len(groups) < n:
-            got = f"{len(groups)} of {n}"
-            raise UserError(f"groups may be added, not removed, got {got}: build a new ScheduleLR")
+            raise UserError(f"groups may be added, not removed, got {len(groups)} of {n}: build a new one")
         self._grow()
         separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self._course.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):

@@ -79,12 +79,9 @@ def as_schedule(value: Any) -> Schedule:
         one = as_spec(value, "schedule")
         return SCHEDULES.build(one.name, one.options)  # type: ignore[no-any-return]
     if isinstance(value, type):
-        raise UserError(
-            f"schedule must be a schedule, not its class, got {value.__name__}: write {value.__name__}()"
-        )
+        name = value.__name__
+        raise UserError(f"schedule must be a schedule, not its class, got {name}: write {name}()")
     if not hasattr(value, "resolve") or not hasattr(value, "json"):
-        raise UserError(
-            f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: write 'cosine' or "
-            "cosine(warmup=0.05)"
-        )
+        write = "write 'cosine' or cosine(warmup=0.05)"
+        raise UserError(f"schedule must be a schedule, a name or {{name: ...}}, got {value!r}: {write}")
     return value  # type: ignore[no-any-return]

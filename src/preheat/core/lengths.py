@@ -45,8 +45,7 @@ class Sizes(NamedTuple):
 
 
 def snug(x: float) -> float:
-    """`x`, or the half or whole number that it misses only by the rounding of a product: 0.07 * 100 is
-    7.000000000000001.
+    """`x`, or the half or whole number that it misses by the rounding of a product (as 0.07 * 100 does 7).
 
     Updates take their factor at whole numbers or halfway between them, so there a boundary must be exact.
 
@@ -60,8 +59,7 @@ def snug(x: float) -> float:
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a finite int or float. A whole number beyond every float is not, and neither is
-    True.
+    """Whether `value` is a finite int or float; a whole number beyond every float is not, nor is True.
 
     >>> is_number(0.5), is_number(10**400), is_number(True)
     (True, False, False)
@@ -115,9 +113,8 @@ class Length:
 
     def _size(self, what: str, name: str, size: float | None) -> float:
         if size is None:
-            raise UserError(
-                f"a length in {self.unit} ({self}) needs the {what}: give {name}=..., or write steps"
-            )
+            give = f"give {name}=..., or write steps"
+            raise UserError(f"a length in {self.unit} ({self}) needs the {what}: {give}")
         return size
 
     def __bool__(self) -> bool:

@@ -32,23 +32,18 @@ class Rate:
 
     def __post_init__(self) -> None:
         if not is_number(self.value) or self.value < 0:
-            raise UserError(
-                f"a rate must be a finite number >= 0, got {self.value!r}: write 1e-6lr, in Python rate(1e-6)"
-            )
+            write = "write 1e-6lr, in Python rate(1e-6)"
+            raise UserError(f"a rate must be a finite number >= 0, got {self.value!r}: {write}")
         object.__setattr__(self, "value", float(self.value))
 
     def factor(self, peak: float | None) -> float:
         """The rate as a factor of the peak."""
         if peak is None:
-            raise UserError(
-                f"a level given as a rate ({self}) needs the peak rate: give peak=..., or write a factor "
-                "such as 0.1"
-            )
+            give = "give peak=..., or write a factor such as 0.1"
+            raise UserError(f"a level given as a rate ({self}) needs the peak rate: {give}")
         if self.value > peak:
-            raise UserError(
-                f"a level can't lie above the peak rate {peak:g}, got {self}: write a rate of at most "
-                f"{peak:g}"
-            )
+            write = f"write a rate of at most {peak:g}"
+            raise UserError(f"a level can't lie above the peak rate {peak:g}, got {self}: {write}")
         return self.value / peak
 
     def json(self) -> dict[str, float]:

@@ -38,7 +38,6 @@ from preheat.schedules.shapes.cosine import cosine
 from preheat.schedules.shapes.linear import linear
 from preheat.schedules.shapes.radam import radam
 from preheat.schedules.shapes.wsd import wsd
-from preheat.store.blobs import write_atomic
 
 TOTAL = 1000  # steps of the run that a picture which stands still shows
 FAMILIES = {
@@ -106,7 +105,7 @@ def write_gallery(path: str | Path, *, total: int = TOTAL, peak: float = 1.0) ->
     if not file.parent.is_dir():
         raise UserError(f"a gallery needs a folder that exists, got {str(file.parent)!r}: make it first")
     try:
-        write_atomic(file, gallery_page(total=total, peak=peak).encode())
+        file.write_bytes(gallery_page(total=total, peak=peak).encode())
     except OSError as error:
         raise explain("write the gallery", file, error) from error
     return file

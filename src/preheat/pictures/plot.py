@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from preheat.core.errors import UserError, explain, unknown
+from preheat.core.lengths import is_number
 from preheat.core.protocols import Schedule
 from preheat.schedules.curves import Array
 from preheat.schedules.resolved import Boundary, Resolved
@@ -74,7 +75,7 @@ def schedule_data(
     """
     if unit not in AXES:
         raise unknown("unit", unit, AXES)
-    if isinstance(peak, bool) or not isinstance(peak, int | float) or not 0 < peak < math.inf:
+    if not is_number(peak) or peak <= 0:
         raise UserError(f"peak must be a finite rate above 0, got {peak!r}: write peak=1e-3")
     if unit == "epochs" and per_epoch is None:
         raise UserError(

@@ -108,10 +108,16 @@ def called(one: Any, show: Callable[[Any], str] = str, *, first: str = "") -> st
     return f"{type(one).__name__}({', '.join(inside)})" if given else type(one).__name__
 
 
-def above_0(name: str, value: Length | None, write: str) -> None:
-    """Raise `UserError` where a length is given and 0. write: what to write instead."""
-    if value is not None and not value:
-        raise UserError(f"{name} must be above 0, got {value}: write {write}")
+def above_0(name: str, value: Length | float | None, write: str) -> None:
+    """Raise `UserError` where a length or number is given and not above 0. write: what to write instead."""
+    if value is not None and (not value if isinstance(value, Length) else value <= 0):
+        raise UserError(f"{name} must be above 0, got {_short(value)}: write {write}")
+
+
+def above_0_to_1(name: str, value: float, write: str) -> None:
+    """Raise `UserError` unless 0 < value <= 1."""
+    if not 0 < value <= 1:
+        raise UserError(f"{name} must be above 0 and at most 1, got {value:g}: write {write}")
 
 
 def tidied(name: str, value: Any, kind: str) -> Any:

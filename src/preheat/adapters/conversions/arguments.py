@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import is_number
 from preheat.schedules.recipes.recipe import Recipe
 
 Maker = Callable[[Any], Recipe]
 
 
-class Listed(NamedTuple):
+class Conversion(NamedTuple):
     """A schedule of a library: what converts it, and its arguments with their defaults, `...` for none."""
 
     make: Maker
@@ -32,7 +31,7 @@ class Library(NamedTuple):
     """A library's schedules, those refused and why, and what to write for arguments of its other calls."""
 
     name: str
-    known: Mapping[str, Listed]
+    known: Mapping[str, Conversion]
     refused: Mapping[str, str]
     hints: Mapping[str, str]
 
@@ -43,10 +42,10 @@ class Library(NamedTuple):
 
 
 def library(
-    name: str, known: Mapping[str, Listed], common: Mapping[str, Any], **more: Mapping[str, str]
+    name: str, known: Mapping[str, Conversion], common: Mapping[str, Any], **more: Mapping[str, str]
 ) -> Library:
     """A library whose schedules all have the arguments `common` too; more: `refused` and `hints`."""
-    full = {key: Listed(one.make, {**one.options, **common}) for key, one in known.items()}
+    full = {key: Conversion(one.make, {**one.options, **common}) for key, one in known.items()}
     return Library(name, full, more.get("refused", {}), more.get("hints", {}))
 
 
@@ -74,7 +73,7 @@ def convert(
 
     told: the arguments that the user wrote, where these are not all of `given`.
     """
-    make, options = _entry(of, name)
+    make, options = _found(of, name)
     for key in given:
         if key not in options and key in of.hints:
             raise UserError(f"unknown argument of {of.its} {name} {key!r}: write {of.hints[key]}")
@@ -91,7 +90,7 @@ def convert(
     return made
 
 
-def _entry(of: Library, name: Any) -> Listed:
+def _found(of: Library, name: Any) -> Conversion:
     if not isinstance(name, str):
         kind, write = type(name), "its name and arguments"
         if kind.__module__.startswith("torch.optim."):
@@ -103,40 +102,3 @@ def _entry(of: Library, name: Any) -> Listed:
     if name not in of.known:
         raise unknown(f"schedule of {of.name}", name, [*of.known, *of.refused])
     return of.known[name]
-
-
-def positive(what: str, value: Any) -> float:
-    """`value` as a float above 0."""
-    if not is_number(value) or value <= 0:
-        raise UserError(f"{what} must be a finite number > 0, got {value!r}: write 0.1")
-    return float(value)
-
-
-def whole_number(what: str, value: Any, *, least: int = 1) -> int:
-    """`value`, also a float such as 5.0, as a whole number of at least `least`."""
-    if not is_number(value) or value != int(value) or value < least:
-        raise UserError(f"{what} must be a whole number >= {least}, got {value!r}: write {max(least, 10)}")
-    return int(value)
-
-
-def bounded(what: str, value: Any, low: float, high: float) -> float:
-    """`value` as a float in [low, high]."""
-    if not is_number(value) or not low <= value <= high:
-        between = f"between {low:g} and {high:g}"
-        raise UserError(f"{what} must lie {between}, got {value!r}: write {min(high, 0.1):g}")
-    return float(value)
-
-
-def base_rate(a: Any, its: str) -> float:
-    """The optimizer's rate, `lr`. its: the library as an owner."""
-    if a.lr is None:
-        raise UserError(f"{its} schedulers start from the optimizer's rate, got none: write lr=0.1")
-    return positive("lr", a.lr)
-
-
-def asked_total(a: Any, least: int = 1) -> int:
-    """The run's length where the schedule has none of its own; at least `least`."""
-    if a.total is None:
-        write = "write total=1000, the updates (or epochs) of the run"
-        raise UserError(f"this schedule has no end of its own, got no total: {write}")
-    return max(whole_number("total", a.total), least)

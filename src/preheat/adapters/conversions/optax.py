@@ -7,36 +7,22 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from preheat.adapters.conversions.arguments import (
-    Listed,
-    asked_total,
-    bounded,
-    convert,
-    library,
-    positive,
-    takes,
-    whole_number,
-)
+from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
+from preheat.adapters.conversions.checks import asked_total, bounded, positive, whole_number
+from preheat.adapters.conversions.joining import join, rising, shortened
 from preheat.adapters.conversions.rates import (
     STEPS,
     Leg,
     follow,
-    join,
     levels,
     multistep,
     power_fall,
-    rising,
-    shortened,
     stairs,
     table,
 )
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.schedules.recipes.recipe import Recipe
-from preheat.schedules.shapes.constant import constant
-from preheat.schedules.shapes.cosine import cosine
-from preheat.schedules.shapes.exponential import exponential
-from preheat.schedules.shapes.one_cycle import one_cycle
 
 
 def from_optax(name: str, *, total: int | None = None, **arguments: Any) -> Recipe:
@@ -72,7 +58,7 @@ def _total(a: Any, own: int) -> int:
 
 
 def _constant(a: Any) -> Recipe:
-    return STEPS.of(constant, positive("value", a.value), asked_total(a))
+    return STEPS.of("constant", positive("value", a.value), asked_total(a))
 
 
 def _polynomial(a: Any) -> Recipe:
@@ -83,7 +69,7 @@ def _polynomial(a: Any) -> Recipe:
     if begin == 0 and total == n and first > last:
         return power_fall(first, n, power, final=last / first)
     if begin == 0 and power == 1 and last > first:
-        return STEPS.of(constant, last, total, warmup=steps(n), warmup_start=first / last)
+        return STEPS.of("constant", last, total, warmup=steps(n), warmup_start=first / last)
     if last > first and power not in _RISES:
         # a fall's mirror image in height, which no curve of preheat's is
         rise = [last - (last - first) * (1 - k / n) ** power for k in range(n)]
@@ -111,7 +97,7 @@ def _exponential(a: Any) -> Recipe:
     until = span if not bound or ratio == 1 else min(span, n * math.log(bound / first) / math.log(ratio))
     last = first * math.exp(math.log(ratio) * until / n)
     if begin == 0 and until == span and ratio < 1:
-        return STEPS.of(exponential, first, total, final=last / first)
+        return STEPS.of("exponential", first, total, final=last / first)
     lines = [Leg(begin, first, first), Leg(until if until < span else None, first, last, "exponential")]
     return follow(total, [*lines, Leg(None, bound, bound)] if until < span else lines)
 
@@ -140,7 +126,7 @@ def _cosine(a: Any) -> Recipe:
     alpha, power = _value(a, "alpha", 1.0), positive("exponent", a.exponent)
     total, low = _total(a, n), first * alpha
     if total == n:
-        return STEPS.of(cosine, first, n, final=alpha, power=power)
+        return STEPS.of("cosine", first, n, final=alpha, power=power)
     return follow(total, [Leg(n, first, low, "cosine", None if power == 1 else power), Leg(None, low, low)])
 
 
@@ -187,7 +173,7 @@ def _one_cycle(a: Any) -> Recipe:
         raise UserError(f"every phase of the cycle must take a step, {got}")
     if not straight and _total(a, n) == n and low <= peak:
         shape = {"warmup_start": low / peak, "final": last / peak}
-        return STEPS.of(one_cycle, peak, n, warmup=steps(places[1]), **shape)
+        return STEPS.of("one_cycle", peak, n, warmup=steps(places[1]), **shape)
     rates = [low, peak, *([low] if straight else []), last]
     kind = "linear" if straight else "cosine"
     return _interpolated(kind, list(zip(places, rates, strict=True)), _total(a, n))
@@ -206,14 +192,14 @@ def _warm(first: float, peak: float, warmup: int, rest: Recipe) -> Recipe:
     if first > peak:
         rise = follow(warmup, [Leg(None, first, peak)])
     else:
-        rise = STEPS.of(constant, peak, warmup, warmup=steps(warmup), warmup_start=first / peak)
+        rise = STEPS.of("constant", peak, warmup, warmup=steps(warmup), warmup_start=first / peak)
     return join([rise, rest], [warmup])
 
 
 def _warmup_constant(a: Any) -> Recipe:
     first, peak, warmup = _rise(a)
     total = asked_total(a, warmup + 1)
-    return _warm(first, peak, warmup, STEPS.of(constant, peak, total - warmup))
+    return _warm(first, peak, warmup, STEPS.of("constant", peak, total - warmup))
 
 
 def _warmup_cosine(a: Any) -> Recipe:
@@ -274,19 +260,21 @@ _RISE = takes("init_value", "peak_value", "warmup_steps")
 _CYCLE = takes("transition_steps", "peak_value", pct_start=0.3, div_factor=25.0, final_div_factor=1e4)
 _SCALED = takes("init_value", boundaries_and_scales=None)
 _COSINE = takes("decay_steps", end_value=0.0, exponent=1.0)
-_KNOWN: dict[str, Listed] = {
-    "constant_schedule": Listed(_constant, takes("value")),
-    "linear_schedule": Listed(_polynomial, _LINEAR),
-    "polynomial_schedule": Listed(_polynomial, {**_LINEAR, "power": ...}),
-    "exponential_decay": Listed(_exponential, {"init_value": ..., **_FALL}),
-    "cosine_decay_schedule": Listed(_cosine, takes("init_value", "decay_steps", alpha=0.0, exponent=1.0)),
-    "piecewise_constant_schedule": Listed(_piecewise_constant, _SCALED),
-    "piecewise_interpolate_schedule": Listed(_piecewise_interpolate, {"interpolate_type": ..., **_SCALED}),
-    "linear_onecycle_schedule": Listed(_one_cycle, {**_CYCLE, "pct_final": 0.85}),
-    "cosine_onecycle_schedule": Listed(_one_cycle, _CYCLE),
-    "warmup_constant_schedule": Listed(_warmup_constant, _RISE),
-    "warmup_cosine_decay_schedule": Listed(_warmup_cosine, {**_RISE, **_COSINE}),
-    "warmup_exponential_decay_schedule": Listed(_warmup_exponential, {**_RISE, **_FALL}),
-    "sgdr_schedule": Listed(_sgdr, takes("cosine_kwargs")),
-    "join_schedules": Listed(_joined, takes("schedules", "boundaries")),
+_KNOWN: dict[str, Conversion] = {
+    "constant_schedule": Conversion(_constant, takes("value")),
+    "linear_schedule": Conversion(_polynomial, _LINEAR),
+    "polynomial_schedule": Conversion(_polynomial, {**_LINEAR, "power": ...}),
+    "exponential_decay": Conversion(_exponential, {"init_value": ..., **_FALL}),
+    "cosine_decay_schedule": Conversion(_cosine, takes("init_value", "decay_steps", alpha=0.0, exponent=1.0)),
+    "piecewise_constant_schedule": Conversion(_piecewise_constant, _SCALED),
+    "piecewise_interpolate_schedule": Conversion(
+        _piecewise_interpolate, {"interpolate_type": ..., **_SCALED}
+    ),
+    "linear_onecycle_schedule": Conversion(_one_cycle, {**_CYCLE, "pct_final": 0.85}),
+    "cosine_onecycle_schedule": Conversion(_one_cycle, _CYCLE),
+    "warmup_constant_schedule": Conversion(_warmup_constant, _RISE),
+    "warmup_cosine_decay_schedule": Conversion(_warmup_cosine, {**_RISE, **_COSINE}),
+    "warmup_exponential_decay_schedule": Conversion(_warmup_exponential, {**_RISE, **_FALL}),
+    "sgdr_schedule": Conversion(_sgdr, takes("cosine_kwargs")),
+    "join_schedules": Conversion(_joined, takes("schedules", "boundaries")),
 }

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from preheat.adapters.conversions.arguments import Listed, convert, library, takes, whole_number
-from preheat.adapters.conversions.rates import shortened
+from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
+from preheat.adapters.conversions.checks import whole_number
+from preheat.adapters.conversions.joining import shortened
 from preheat.adapters.conversions.timm_classes import (
     COMMON,
     TIMM_CLASSES,
@@ -44,8 +45,8 @@ def from_timm(
     if isinstance(name, str) and {"t_initial", "decay_t"} & set(arguments):
         name = _CLASS_OF.get(name, name)
     total = None if total is None else whole_number("total", total)
-    known = {key: Listed(one.make, {**one.options, **COMMON}) for key, one in TIMM_CLASSES.items()}
-    known |= {key: Listed(make, _V2) for key, make in _FACTORY.items()}
+    known = {key: Conversion(one.make, {**one.options, **COMMON}) for key, one in TIMM_CLASSES.items()}
+    known |= {key: Conversion(make, _V2) for key, make in _FACTORY.items()}
     run = {"lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}
     common = takes("lr", total=None, updates_per_epoch=None)
     timms = library("timm", known, common, refused=_REFUSED)

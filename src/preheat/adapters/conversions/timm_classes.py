@@ -7,21 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.arguments import (
-    Listed,
-    asked_total,
-    bounded,
-    positive,
-    takes,
-    whole_number,
-)
+from preheat.adapters.conversions.arguments import Conversion, takes
+from preheat.adapters.conversions.checks import asked_total, bounded, positive, whole_number
+from preheat.adapters.conversions.joining import join
 from preheat.adapters.conversions.rates import (
     STEPS,
     Clock,
     Leg,
     follow,
-    join,
     multistep,
+    name_of,
     power_fall,
     stairs,
     table,
@@ -29,20 +24,8 @@ from preheat.adapters.conversions.rates import (
 from preheat.core.errors import UserError
 from preheat.core.levels import Level, rate
 from preheat.schedules.combine.excerpt import excerpt
-from preheat.schedules.pieces import Piece, Pieces
+from preheat.schedules.pieces import Piece
 from preheat.schedules.recipes.recipe import Recipe
-from preheat.schedules.rule import Rule
-from preheat.schedules.shapes.constant import constant
-from preheat.schedules.shapes.cosine import cosine
-from preheat.schedules.shapes.inverse_sqrt import inverse_sqrt
-from preheat.schedules.shapes.inverse_time import inverse_time
-from preheat.schedules.shapes.k_decay import k_decay
-from preheat.schedules.shapes.linear import linear
-from preheat.schedules.shapes.polynomial import polynomial
-from preheat.schedules.shapes.restarts import restarts
-from preheat.schedules.shapes.step import step
-from preheat.schedules.shapes.tanh import tanh
-from preheat.schedules.shapes.wsd import wsd
 
 
 class _Run(NamedTuple):
@@ -83,7 +66,7 @@ def _warmed(run: _Run, body: Recipe) -> Recipe:
     if not run.warmup:
         return body
     rise = {"warmup": run.clock.length(run.warmup, run.warmup), "warmup_start": _level(run.start)}
-    return join([run.clock.of(constant, run.lr, run.warmup, **rise), body], [run.warmup])
+    return join([run.clock.of("constant", run.lr, run.warmup, **rise), body], [run.warmup])
 
 
 def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
@@ -93,12 +76,13 @@ def _covered(run: _Run, body: Recipe, top: float) -> Recipe:
         raise UserError(f"the warmup must fit in the run of {counts}, got warmup_t={run.warmup}: shorten it")
     rates, place = body.rates()[:: run.clock.size], run.clock.length(run.warmup, counts)
     rise: dict[str, Any] = {"warmup": place, "warmup_start": _level(run.start)}
-    if isinstance(body.schedule, constant | step) and rates[run.warmup - 1] == top:
-        return replace(body, schedule=replace(body.schedule, **rise))
+    if name_of(body.schedule) in ("constant", "step") and rates[run.warmup - 1] == top:
+        schedule: Any = body.schedule
+        return replace(body, schedule=replace(schedule, **rise))
     if place.unit == "fraction" or not run.start < top <= body.peak or run.warmup == counts:
         low = [run.start + k * (top - run.start) / run.warmup for k in range(run.warmup)]
         return table([*low, *rates[run.warmup :]], run.clock)
-    ramp: Rule = constant(**rise, **run.clock.sampling)
+    ramp = run.clock.rule("constant", **rise)
     rest = excerpt(body.schedule, was=body.total, begin=place)
     lower = ramp if top == body.peak else ramp.scaled(top / body.peak)
     return replace(body, schedule=lower.then(rest, at=place))
@@ -109,12 +93,12 @@ def _fall(a: Any, run: _Run, n: int, high: float) -> Recipe:
     if hasattr(a, "lb"):
         shares = [(1 - math.tanh(bound)) / 2 for bound in (a.lb, a.ub)]
         top, last = (a.lr_min + (high - a.lr_min) * share for share in shares)
-        return run.clock.of(tanh, top, n, begin=a.lb, end=a.ub, final=_level(last))
+        return run.clock.of("tanh", top, n, begin=a.lb, end=a.ub, final=_level(last))
     final, k, power = _level(a.lr_min), getattr(a, "k_decay", 1.0), getattr(a, "power", None)
     if k != 1:
-        return run.clock.of(k_decay, high, n, k=k, final=final, **_shape(a))
+        return run.clock.of("k_decay", high, n, k=k, final=final, **_shape(a))
     if power is None:
-        return run.clock.of(cosine, high, n, final=final)
+        return run.clock.of("cosine", high, n, final=final)
     return power_fall(high, n, power, clock=run.clock, final=final)
 
 
@@ -131,7 +115,7 @@ def _cycles(a: Any, run: _Run, n: int) -> Recipe:
     smooth = getattr(a, "k_decay", 1.0) == 1 and not hasattr(a, "lb")
     if smooth and decay <= 1 and (decay == 1 or not a.lr_min):
         again = {"period": run.clock.length(n, n), "mult": a.cycle_mul, "peak_mult": decay, **_shape(a)}
-        return run.clock.of(restarts, run.lr, math.floor(sum(lengths)), final=_level(a.lr_min), **again)
+        return run.clock.of("restarts", run.lr, math.floor(sum(lengths)), final=_level(a.lr_min), **again)
     if any(k != int(k) for k in lengths):
         raise UserError(f"cycles must have whole lengths, got {lengths}: write another cycle_mul")
     if a.lr_min > run.lr * min(1.0, decay ** (limit - 1)):
@@ -145,10 +129,11 @@ def _held(run: _Run, body: Recipe, rest: int, low: float) -> Recipe:
     if rest <= 0:
         return body
     n = run.clock.counts(body)
-    if isinstance(body.schedule, cosine | linear | polynomial):
-        (fall,) = body.schedule.body()
+    if name_of(body.schedule) in ("cosine", "linear", "polynomial"):
+        schedule: Any = body.schedule
+        (fall,) = schedule.body()
         pieces = (replace(fall, length=run.clock.length(n, n)), Piece(None, fall.end, fall.end))
-        return run.clock.of(Pieces, body.peak, n + rest, pieces=pieces)
+        return run.clock.of("pieces", body.peak, n + rest, pieces=pieces)
     return table([*body.rates()[:: run.clock.size], *[low] * rest], run.clock)
 
 
@@ -202,8 +187,8 @@ def stable(a: Any) -> Recipe:
         legs = [rise, held, Leg(fall, run.lr, low, curve), Leg(None, low, low)]
         return follow(run.warmup + n + rest, legs, clock=run.clock)
     if not power and curve == "power" and rest <= 0:
-        bent = run.clock.of(k_decay, run.lr, fall, k=a.decay_power, curve="linear", final=_level(low))
-        held_first = [run.clock.of(constant, run.lr, n - fall)] if n > fall else []
+        bent = run.clock.of("k_decay", run.lr, fall, k=a.decay_power, curve="linear", final=_level(low))
+        held_first = [run.clock.of("constant", run.lr, n - fall)] if n > fall else []
         return _warmed(run, join([*held_first, bent], [n - fall] if held_first else []))
     if not piecewise or rest > 0 or (power and (low or (not run.clock.per_epoch and scale != int(scale)))):
         t = [_stable_rate(a, run, k, fall=fall, law=(power, scale)) for k in range(n + max(rest, 0))]
@@ -211,10 +196,13 @@ def stable(a: Any) -> Recipe:
     warm = {"warmup": run.clock.length(run.warmup, 1), "warmup_start": _level(run.start)}
     shape = {"cooldown": run.clock.length(fall, 1), "cooldown_curve": curve, "final": _level(low)}
     if not power:
-        return run.clock.of(wsd, run.lr, run.warmup + n, **shape, **warm)
-    law: dict[str, Any] = {"timescale": run.clock.length(scale, 1), **warm, **run.clock.sampling}
-    decay = inverse_sqrt(**law) if power == 0.5 else inverse_time(power=power, **law)
-    return run.clock.made(decay * wsd(**shape, **run.clock.sampling), run.lr, run.warmup + n)
+        return run.clock.of("wsd", run.lr, run.warmup + n, **shape, **warm)
+    law = {"timescale": run.clock.length(scale, 1), **warm}
+    if power == 0.5:
+        decay = run.clock.rule("inverse_sqrt", **law)
+    else:
+        decay = run.clock.rule("inverse_time", power=power, **law)
+    return run.clock.made(decay * run.clock.rule("wsd", **shape), run.lr, run.warmup + n)
 
 
 def _stable_power(a: Any) -> float:
@@ -263,10 +251,10 @@ _DROPS = takes("decay_t", decay_rate=1.0, warmup_prefix=True)
 _STABLE = takes("t_initial", "decay_t", lr_min=0.0, stable_fn="constant", stable_timescale=None)
 _STABLE |= takes(stable_power=0.5, decay_fn="1-sqrt", decay_power=0.5, decay_ratio=0.1)
 TIMM_CLASSES = {
-    "CosineLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
-    "TanhLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
-    "PolyLRScheduler": Listed(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
-    "StepLRScheduler": Listed(step_drops, {**_WARM, **_DROPS}),
-    "MultiStepLRScheduler": Listed(multistep_drops, {**_WARM, **_DROPS}),
-    "WSDLRScheduler": Listed(stable, {**_WARM, **_STABLE}),
+    "CosineLRScheduler": Conversion(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0}),
+    "TanhLRScheduler": Conversion(cycled, {**_WARM, **_CYCLES, "lb": -7.0, "ub": 3.0}),
+    "PolyLRScheduler": Conversion(cycled, {**_WARM, **_CYCLES, "k_decay": 1.0, "power": 0.5}),
+    "StepLRScheduler": Conversion(step_drops, {**_WARM, **_DROPS}),
+    "MultiStepLRScheduler": Conversion(multistep_drops, {**_WARM, **_DROPS}),
+    "WSDLRScheduler": Conversion(stable, {**_WARM, **_STABLE}),
 }

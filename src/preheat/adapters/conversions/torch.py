@@ -8,8 +8,9 @@ from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
-from preheat.adapters.conversions.arguments import Listed, convert, library, takes, whole_number
-from preheat.adapters.conversions.rates import join, shortened
+from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
+from preheat.adapters.conversions.checks import whole_number
+from preheat.adapters.conversions.joining import join, shortened
 from preheat.adapters.conversions.torch_classes import TORCH_CLASSES
 from preheat.core.errors import UserError
 from preheat.schedules.recipes.recipe import Recipe
@@ -123,8 +124,8 @@ def _chain(a: Any) -> Recipe:
 
 
 _COMPOSED = {
-    "SequentialLR": Listed(_sequence, takes("schedulers", "milestones")),
-    "ChainedScheduler": Listed(_chain, takes("schedulers")),
+    "SequentialLR": Conversion(_sequence, takes("schedulers", "milestones")),
+    "ChainedScheduler": Conversion(_chain, takes("schedulers")),
 }
 _KNOWN = {**TORCH_CLASSES, **_COMPOSED}
 _REFUSED = {

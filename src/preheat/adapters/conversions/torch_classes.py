@@ -9,15 +9,8 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
-from preheat.adapters.conversions.arguments import (
-    Listed,
-    asked_total,
-    base_rate,
-    bounded,
-    positive,
-    takes,
-    whole_number,
-)
+from preheat.adapters.conversions.arguments import Conversion, takes
+from preheat.adapters.conversions.checks import asked_total, base_rate, bounded, positive, whole_number
 from preheat.adapters.conversions.rates import STEPS, Leg, follow, multistep, power_fall, stairs, table
 from preheat.core.between import Between
 from preheat.core.errors import UserError
@@ -26,11 +19,6 @@ from preheat.core.levels import Level, rate
 from preheat.schedules.recipes.recipe import Recipe
 from preheat.schedules.recipes.torch_one_cycle import torch_one_cycle
 from preheat.schedules.rule import Rule
-from preheat.schedules.shapes.constant import constant
-from preheat.schedules.shapes.cosine import cosine
-from preheat.schedules.shapes.exponential import exponential
-from preheat.schedules.shapes.linear import linear
-from preheat.schedules.shapes.restarts import restarts
 from preheat.schedules.shapes.triangular import triangular
 
 
@@ -72,8 +60,8 @@ def _constant(a: Any) -> Recipe:
             "torch's ConstantLR divides by its factor, got 0: write factor=1e-8, or a run that begins later"
         )
     if n >= total or factor == 1:
-        return STEPS.of(constant, lr * factor, total)
-    return STEPS.of(constant, lr, total, warmup=steps(n), warmup_curve="constant", warmup_start=factor)
+        return STEPS.of("constant", lr * factor, total)
+    return STEPS.of("constant", lr, total, warmup=steps(n), warmup_curve="constant", warmup_start=factor)
 
 
 def _linear(a: Any) -> Recipe:
@@ -82,9 +70,9 @@ def _linear(a: Any) -> Recipe:
     end = bounded("end_factor", a.end_factor, 0.0, 1.0)
     total = n if a.total is None and end < start else asked_total(a, n)
     if end == 1.0 and start < 1.0:
-        return STEPS.of(constant, lr, total, warmup=steps(n), warmup_start=start)
+        return STEPS.of("constant", lr, total, warmup=steps(n), warmup_start=start)
     if total == n and start == 1.0:
-        return STEPS.of(linear, lr, total, final=end)
+        return STEPS.of("linear", lr, total, final=end)
     return follow(total, [Leg(n, lr * start, lr * end), Leg(None, lr * end, lr * end)])
 
 
@@ -94,7 +82,7 @@ def _exponential(a: Any) -> Recipe:
         return follow(total, [Leg(None, lr, lr * gamma**total, "exponential")])
     if gamma**total < sys.float_info.min:
         return table(lr * gamma**k for k in range(total))
-    return STEPS.of(exponential, lr, total, final=gamma**total)
+    return STEPS.of("exponential", lr, total, final=gamma**total)
 
 
 def _polynomial(a: Any) -> Recipe:
@@ -109,16 +97,16 @@ def _cosine(a: Any) -> Recipe:
     n = whole_number("T_max", a.T_max)
     if a.total is not None and a.total > n:
         raise UserError(
-            f"torch's CosineAnnealingLR climbs again after T_max, got T_max={n} and total={a.total}: write "
-            "total=T_max, or CosineAnnealingWarmRestarts"
+            f"torch's CosineAnnealingLR climbs again after T_max, got T_max={n} and total={a.total}: "
+            "write total=T_max, or CosineAnnealingWarmRestarts"
         )
-    return STEPS.of(cosine, _rate(a), n, final=_floor(a))
+    return STEPS.of("cosine", _rate(a), n, final=_floor(a))
 
 
 def _restarts(a: Any) -> Recipe:
     period, mult = whole_number("T_0", a.T_0), whole_number("T_mult", a.T_mult)
     total = asked_total(a, period)
-    return STEPS.of(restarts, _rate(a), total, period=steps(period), mult=mult, final=_floor(a))
+    return STEPS.of("restarts", _rate(a), total, period=steps(period), mult=mult, final=_floor(a))
 
 
 # mode: the scale of cycle n = 1, 2, ... or of update k, and whether it is by cycle
@@ -204,18 +192,18 @@ _CYCLIC = takes("base_lr", "max_lr", step_size_up=2000, step_size_down=None, mod
 _ONE_CYCLE = takes("max_lr", total_steps=None, epochs=None, steps_per_epoch=None, pct_start=0.3)
 _ONE_CYCLE |= takes(anneal_strategy="cos", div_factor=25.0, final_div_factor=1e4, three_phase=False)
 TORCH_CLASSES = {
-    "LambdaLR": Listed(_lambda, takes("lr_lambda")),
-    "MultiplicativeLR": Listed(_multiplicative, takes("lr_lambda")),
-    "StepLR": Listed(_step, takes("step_size", gamma=0.1)),
-    "MultiStepLR": Listed(_multistep, takes("milestones", gamma=0.1)),
-    "ConstantLR": Listed(_constant, takes(factor=1 / 3, total_iters=5)),
-    "LinearLR": Listed(_linear, takes(start_factor=1 / 3, end_factor=1.0, total_iters=5)),
-    "ExponentialLR": Listed(_exponential, takes("gamma")),
-    "PolynomialLR": Listed(_polynomial, takes(total_iters=5, power=1.0)),
-    "CosineAnnealingLR": Listed(_cosine, takes("T_max", eta_min=0.0)),
-    "CosineAnnealingWarmRestarts": Listed(_restarts, takes("T_0", T_mult=1, eta_min=0.0)),
-    "CyclicLR": Listed(_cyclic, {**_CYCLIC, "scale_fn": None, "scale_mode": "cycle", **_MOMENTUM}),
-    "OneCycleLR": Listed(
+    "LambdaLR": Conversion(_lambda, takes("lr_lambda")),
+    "MultiplicativeLR": Conversion(_multiplicative, takes("lr_lambda")),
+    "StepLR": Conversion(_step, takes("step_size", gamma=0.1)),
+    "MultiStepLR": Conversion(_multistep, takes("milestones", gamma=0.1)),
+    "ConstantLR": Conversion(_constant, takes(factor=1 / 3, total_iters=5)),
+    "LinearLR": Conversion(_linear, takes(start_factor=1 / 3, end_factor=1.0, total_iters=5)),
+    "ExponentialLR": Conversion(_exponential, takes("gamma")),
+    "PolynomialLR": Conversion(_polynomial, takes(total_iters=5, power=1.0)),
+    "CosineAnnealingLR": Conversion(_cosine, takes("T_max", eta_min=0.0)),
+    "CosineAnnealingWarmRestarts": Conversion(_restarts, takes("T_0", T_mult=1, eta_min=0.0)),
+    "CyclicLR": Conversion(_cyclic, {**_CYCLIC, "scale_fn": None, "scale_mode": "cycle", **_MOMENTUM}),
+    "OneCycleLR": Conversion(
         _one_cycle, {**_ONE_CYCLE, **_MOMENTUM, "max_momentum": 0.95, "base_momentum": 0.85}
     ),
 }

@@ -6,28 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from preheat.adapters.conversions.arguments import (
-    Listed,
-    base_rate,
-    bounded,
-    convert,
-    library,
-    positive,
-    takes,
-    whole_number,
-)
-from preheat.adapters.conversions.rates import STEPS, Leg, follow, join, power_fall, shortened, table
+from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
+from preheat.adapters.conversions.checks import base_rate, bounded, positive, whole_number
+from preheat.adapters.conversions.joining import join, shortened
+from preheat.adapters.conversions.rates import STEPS, Leg, follow, power_fall, table
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.core.levels import Level, rate
-from preheat.schedules.pieces import Piece, Pieces
+from preheat.schedules.pieces import Piece
 from preheat.schedules.recipes.recipe import Recipe
-from preheat.schedules.shapes.constant import constant
-from preheat.schedules.shapes.cosine import cosine
-from preheat.schedules.shapes.inverse_sqrt import inverse_sqrt
-from preheat.schedules.shapes.linear import linear
-from preheat.schedules.shapes.restarts import restarts
-from preheat.schedules.shapes.wsd import wsd
 
 
 def from_transformers(
@@ -82,17 +69,17 @@ def _constant(a: Any) -> Recipe:
     if warmup:
         got = f"got num_warmup_steps={warmup}: write constant_with_warmup"
         raise UserError(f"transformers' constant has no warmup, {got}")
-    return STEPS.of(constant, lr, total)
+    return STEPS.of("constant", lr, total)
 
 
 def _constant_with_warmup(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
-    return STEPS.of(constant, lr, total, warmup=steps(warmup))
+    return STEPS.of("constant", lr, total, warmup=steps(warmup))
 
 
 def _linear(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
-    return STEPS.of(linear, lr, total, warmup=steps(warmup))
+    return STEPS.of("linear", lr, total, warmup=steps(warmup))
 
 
 def _floor(a: Any) -> Level:
@@ -109,14 +96,14 @@ def _cosine(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     final = _floor(a) if hasattr(a, "min_lr") else 0.0
     if a.num_cycles == 0.5:
-        return STEPS.of(cosine, lr, total, final=final, warmup=steps(warmup))
+        return STEPS.of("cosine", lr, total, final=final, warmup=steps(warmup))
     factor = final if isinstance(final, float) else final.value / lr
     low, waves = lr * factor, 2 * positive("num_cycles", a.num_cycles)
     if waves != int(waves):
         wave = table(_waves(lr, low, total - warmup, waves))
         if not warmup:
             return wave
-        return join([STEPS.of(constant, lr, warmup, warmup=steps(warmup)), wave], [warmup])
+        return join([STEPS.of("constant", lr, warmup, warmup=steps(warmup)), wave], [warmup])
     half = (total - warmup) / waves
     turns = [lr, low] * int(waves)
     legs = [Leg(half, turns[i], turns[i + 1], "cosine") for i in range(int(waves))]
@@ -132,9 +119,9 @@ def _restarts(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     cycles = whole_number("num_cycles", a.num_cycles)
     if cycles == 1:
-        return STEPS.of(cosine, lr, total, warmup=steps(warmup))
+        return STEPS.of("cosine", lr, total, warmup=steps(warmup))
     period = STEPS.length((total - warmup) / cycles, total)
-    return STEPS.of(restarts, lr, total, period=period, warmup=steps(warmup))
+    return STEPS.of("restarts", lr, total, period=period, warmup=steps(warmup))
 
 
 def _polynomial(a: Any) -> Recipe:
@@ -146,7 +133,7 @@ def _polynomial(a: Any) -> Recipe:
 def _inverse_sqrt(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     scale = None if a.timescale in (None, warmup) and warmup else steps(a.timescale or 10_000)
-    return STEPS.of(inverse_sqrt, lr, total, timescale=scale, warmup=steps(warmup))
+    return STEPS.of("inverse_sqrt", lr, total, timescale=scale, warmup=steps(warmup))
 
 
 def _cosine_from_above(a: Any) -> Recipe:
@@ -156,16 +143,15 @@ def _cosine_from_above(a: Any) -> Recipe:
     if start is not None:
         start = bounded("warmup_lr_rate", start, 0.0, 1.0)
     if a.num_cycles != 0.5:
-        low, waves = (
-            final * lr if isinstance(final, float) else final.value,
-            positive("num_cycles", a.num_cycles),
-        )
+        low = final * lr if isinstance(final, float) else final.value
+        waves = positive("num_cycles", a.num_cycles)
         first = [lr * _above_0(k, warmup, start) for k in range(warmup)]
         return table([*first, *_waves(lr, low, total - warmup, 2 * waves, 1)])
     if start is None or warmup == 0:
-        return STEPS.made(cosine(final=final, warmup=steps(warmup), at="right"), lr, total)
+        return STEPS.of("cosine", lr, total, final=final, warmup=steps(warmup), at="right")
     rise = (Piece(steps(1), start, start), Piece(steps(warmup - 1), start, 1.0))
-    return STEPS.made(Pieces((*rise, Piece(None, 1.0, final, "cosine")), at="right"), lr, total)
+    pieces = (*rise, Piece(None, 1.0, final, "cosine"))
+    return STEPS.of("pieces", lr, total, pieces=pieces, at="right")
 
 
 def _above_0(k: int, warmup: int, start: float | None) -> float:
@@ -176,10 +162,8 @@ def _above_0(k: int, warmup: int, start: float | None) -> float:
 def _stable(a: Any) -> Recipe:
     lr = base_rate(a, "transformers'")
     warmup = whole_number("num_warmup_steps", a.num_warmup_steps, least=0)
-    fall, floor = (
-        whole_number("num_decay_steps", a.num_decay_steps, least=0),
-        bounded("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0),
-    )
+    fall = whole_number("num_decay_steps", a.num_decay_steps, least=0)
+    floor = bounded("min_lr_ratio", a.min_lr_ratio, 0.0, 1.0)
     used, total = _stable_steps(a, warmup, fall)
     for what, curve in (("warmup_type", a.warmup_type), ("decay_type", a.decay_type)):
         if curve not in ("linear", "cosine", "1-sqrt"):
@@ -188,11 +172,10 @@ def _stable(a: Any) -> Recipe:
     low = lr * floor
     if a.decay_type == "cosine" and a.num_cycles != 0.5:
         tail = [*_waves(lr, low, fall, 2 * positive("num_cycles", a.num_cycles)), *[low] * (total - used)]
-        return join([STEPS.of(constant, lr, used - fall, **rise), table(tail)], [used - fall])
+        return join([STEPS.of("constant", lr, used - fall, **rise), table(tail)], [used - fall])
     if total == used:
-        return STEPS.of(
-            wsd, lr, total, cooldown=steps(fall), cooldown_curve=a.decay_type, final=floor, **rise
-        )
+        down = {"cooldown": steps(fall), "cooldown_curve": a.decay_type, "final": floor}
+        return STEPS.of("wsd", lr, total, **down, **rise)
     up, held = Leg(warmup, low, lr, a.warmup_type), Leg(used - warmup - fall, lr, lr)
     return follow(total, [up, held, Leg(fall, lr, low, a.decay_type), Leg(None, low, low)])
 
@@ -215,16 +198,16 @@ def _stable_steps(a: Any, warmup: int, fall: int) -> tuple[int, int]:
 _FLOOR = takes(num_cycles=0.5, min_lr=None, min_lr_rate=None)
 _TYPES = takes(warmup_type="linear", decay_type="cosine", min_lr_ratio=0.0, num_cycles=0.5)
 _KNOWN = {
-    "linear": Listed(_linear, {}),
-    "cosine": Listed(_cosine, takes(num_cycles=0.5)),
-    "cosine_with_restarts": Listed(_restarts, takes(num_cycles=1)),
-    "polynomial": Listed(_polynomial, takes(lr_end=1e-7, power=1.0)),
-    "constant": Listed(_constant, {}),
-    "constant_with_warmup": Listed(_constant_with_warmup, {}),
-    "inverse_sqrt": Listed(_inverse_sqrt, takes(timescale=None)),
-    "cosine_with_min_lr": Listed(_cosine, _FLOOR),
-    "cosine_warmup_with_min_lr": Listed(_cosine_from_above, {**_FLOOR, "warmup_lr_rate": None}),
-    "warmup_stable_decay": Listed(_stable, {**takes("num_decay_steps", num_stable_steps=None), **_TYPES}),
+    "linear": Conversion(_linear, {}),
+    "cosine": Conversion(_cosine, takes(num_cycles=0.5)),
+    "cosine_with_restarts": Conversion(_restarts, takes(num_cycles=1)),
+    "polynomial": Conversion(_polynomial, takes(lr_end=1e-7, power=1.0)),
+    "constant": Conversion(_constant, {}),
+    "constant_with_warmup": Conversion(_constant_with_warmup, {}),
+    "inverse_sqrt": Conversion(_inverse_sqrt, takes(timescale=None)),
+    "cosine_with_min_lr": Conversion(_cosine, _FLOOR),
+    "cosine_warmup_with_min_lr": Conversion(_cosine_from_above, {**_FLOOR, "warmup_lr_rate": None}),
+    "warmup_stable_decay": Conversion(_stable, {**takes("num_decay_steps", num_stable_steps=None), **_TYPES}),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write a cosine or wsd"
 _SHARE = (

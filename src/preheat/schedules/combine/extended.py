@@ -154,9 +154,8 @@ class extended(Combined):
         left = run._replace(total=run.total - self.place)
         pieces = [Piece(None, now, now)] if self.length is not None else []
         placed = place((*pieces, self._fall(now)), left)
-        return moved(
-            placed, self.place, kind=lambda kind: "cooldown" if kind in ("decay", "cooldown") else "hold"
-        )
+        falls = ("decay", "cooldown")
+        return moved(placed, self.place, kind=lambda kind: "cooldown" if kind in falls else "hold")
 
     def _fall(self, start: float) -> Piece:
         return Piece(self.length, start, self.final, self.curve, self.power)

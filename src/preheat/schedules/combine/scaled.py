@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.combine.combined import Combined
 from preheat.schedules.combine.forms import Times
 from preheat.schedules.form import Segment
 from preheat.schedules.horizon import Horizon
+from preheat.schedules.named import above_0_to_1
 from preheat.schedules.rule import Rule
 
 
@@ -30,8 +30,7 @@ class scaled(Combined):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.by <= 1:
-            raise UserError(f"by must be above 0 and at most 1, got {self.by:g}: write 0.5 for half")
+        above_0_to_1("by", self.by, "0.5 for half")
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
         own = run if run.peak is None else run._replace(peak=run.peak * self.by)

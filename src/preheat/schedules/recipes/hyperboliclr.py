@@ -24,7 +24,7 @@ from preheat.schedules.shapes.step import step
 from preheat.schedules.shapes.triangular import triangular
 
 
-class Experiment(NamedTuple):
+class Hyperparameters(NamedTuple):
     """What a code is written for."""
 
     epochs: int
@@ -52,30 +52,32 @@ class Experiment(NamedTuple):
         return self.options.get(name, default)
 
 
-def _hyperbolic(made: type[hyperbolic] | type[exp_hyperbolic], warm: bool) -> Callable[[Experiment], Rule]:
-    def build(s: Experiment) -> Rule:
+def _hyperbolic(
+    made: type[hyperbolic] | type[exp_hyperbolic], warm: bool
+) -> Callable[[Hyperparameters], Rule]:
+    def build(s: Hyperparameters) -> Rule:
         shape: dict[str, Any] = {"upper": epochs(s.get("upper", 250)), "infimum": rate(s.infimum), **EPOCHS}
         return made(**shape, warmup=epochs(s.warmup), warmup_start=rate(s.infimum)) if warm else made(**shape)
 
     return build
 
 
-def _step(s: Experiment) -> Rule:
+def _step(s: Hyperparameters) -> Rule:
     period = s.get("period", max(1, s.tuned // 3))
     return step(period=epochs(period), gamma=s.get("gamma", 0.1), **EPOCHS)
 
 
-def _triangular(s: Experiment) -> Rule:
+def _triangular(s: Hyperparameters) -> Rule:
     rise = int(s.get("rise", max(1, s.tuned * s.per_epoch // 4)))
     return triangular(rise=steps(rise), base=rate(s.infimum), at="left")
 
 
-def _one_cycle(s: Experiment) -> Rule:
+def _one_cycle(s: Hyperparameters) -> Rule:
     return torch_one_cycle(s.epochs * s.per_epoch, pct_start=s.get("pct_start", 0.3))
 
 
 # code: (what it builds, its options)
-_CODES: dict[str, tuple[Callable[[Experiment], Rule], tuple[str, ...]]] = {
+_CODES: dict[str, tuple[Callable[[Hyperparameters], Rule], tuple[str, ...]]] = {
     "N": (lambda s: constant(**EPOCHS), ()),
     "P": (lambda s: polynomial(power=s.get("power", 0.5), **EPOCHS), ("power",)),
     "C": (lambda s: cosine(final=rate(s.infimum), **EPOCHS), ("infimum",)),
@@ -132,12 +134,14 @@ def hyperboliclr(
             f"only WH and WEH have a first epoch at the peak, got code {code!r}: leave first_epoch_at_peak "
             "out"
         )
-    one = Experiment(step_count("epochs", epochs, 1), step_count("per_epoch", per_epoch, 1), peak, options)
+    one = Hyperparameters(
+        step_count("epochs", epochs, 1), step_count("per_epoch", per_epoch, 1), peak, options
+    )
     made = _late(code, one) if first_epoch_at_peak else build(one)
     return Recipe(made, peak, epochs * per_epoch, per_epoch, _also(code, made, one))
 
 
-def _also(code: str, made: Rule, s: Experiment) -> dict[str, Between]:
+def _also(code: str, made: Rule, s: Hyperparameters) -> dict[str, Between]:
     """Adam's beta1, which torch cycles against the rate."""
     if code == "OC":
         swing = torch_one_cycle(
@@ -150,7 +154,7 @@ def _also(code: str, made: Rule, s: Experiment) -> dict[str, Between]:
     return {}
 
 
-def _late(code: str, s: Experiment) -> Rule:
+def _late(code: str, s: Hyperparameters) -> Rule:
     """An epoch at the peak, then the warmup from where it would have been after one epoch."""
     made = hyperbolic if code == "WH" else exp_hyperbolic
     start = rate(s.infimum + (s.peak - s.infimum) / s.warmup)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import Array
@@ -53,8 +52,7 @@ class inverse_time(Named):
 
     def body(self) -> tuple[Piece, ...]:
         above_0("timescale", self.timescale, "timescale=1000")
-        if self.power <= 0:
-            raise UserError(f"power must be above 0, got {self.power:g}: write 1 for 1 / (1 + x / timescale)")
+        above_0("power", self.power, "1 for 1 / (1 + x / timescale)")
         return (Piece(None, 1.0, 1.0),)
 
     def decay(self, span: Span, run: Horizon) -> Form:

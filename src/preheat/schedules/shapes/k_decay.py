@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preheat.core.errors import UserError
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
-from preheat.schedules.named import Named
+from preheat.schedules.named import Named, above_0
 from preheat.schedules.pieces import Piece
 
 
@@ -52,8 +51,7 @@ class k_decay(Named):
     final: Level = 0.0
 
     def body(self) -> tuple[Piece, ...]:
-        if self.k <= 0:
-            raise UserError(f"k must be above 0, got {self.k:g}: write 2, or 1 for the curve itself")
+        above_0("k", self.k, "2, or 1 for the curve itself")
         return (Piece(None, 1.0, self.final, self.curve, self.power),)
 
     def decay(self, span: Span, run: Horizon) -> Form:

@@ -67,8 +67,7 @@ class power_law(Named):
 
     def body(self) -> tuple[Piece, ...]:
         above_0("onset", self.onset, "'10%' or '1e9tok'")
-        if self.exponent <= 0:
-            raise UserError(f"exponent must be above 0, got {self.exponent:g}: write 0.51")
+        above_0("exponent", self.exponent, "0.51")
         fall = Piece(self.cooldown, 1.0, self.final, self.cooldown_curve, self.cooldown_power)
         return (Piece(None, 1.0, 1.0), *([fall] if self.cooldown else []))
 

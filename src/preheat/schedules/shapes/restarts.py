@@ -15,7 +15,7 @@ from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES, Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
-from preheat.schedules.named import Named, above_0
+from preheat.schedules.named import Named, above_0, above_0_to_1
 from preheat.schedules.pieces import Piece
 from preheat.schedules.quadrature import integral
 
@@ -117,14 +117,8 @@ class restarts(Named):
 
     def body(self) -> tuple[Piece, ...]:
         above_0("period", self.period, "'30ep' or '25%'")
-        if self.mult <= 0:
-            raise UserError(
-                f"mult must be above 0, got {self.mult:g}: write 2 for cycles that double, 1 for equal ones"
-            )
-        if not 0 < self.peak_mult <= 1:
-            raise UserError(
-                f"peak_mult must be above 0 and at most 1, got {self.peak_mult:g}: write 0.5 to halve it"
-            )
+        above_0("mult", self.mult, "2 for cycles that double, 1 for equal ones")
+        above_0_to_1("peak_mult", self.peak_mult, "0.5 to halve each peak")
         return (Piece(None, 1.0, self.final, self.curve, self.power),)
 
     def decay(self, span: Span, run: Horizon) -> Form:

@@ -16,7 +16,7 @@ from preheat.schedules.combine.forms import clipped
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Segment, Span
 from preheat.schedules.horizon import Horizon
-from preheat.schedules.named import Named, above_0
+from preheat.schedules.named import Named, above_0, above_0_to_1
 from preheat.schedules.pieces import Piece
 
 _CLOSE = 1e-9  # of the run: a corner this near to the end is the end
@@ -66,11 +66,8 @@ class triangular(Named):
     def body(self) -> tuple[Piece, ...]:
         above_0("rise", self.rise, "'2ep' or '10%'")
         above_0("fall", self.fall, "'2ep' or '10%'")
-        for name, factor in (("cycle_mult", self.cycle_mult), ("step_mult", self.step_mult)):
-            if not 0 < factor <= 1:
-                raise UserError(
-                    f"{name} must be above 0 and at most 1, got {factor:g}: write 1 for cycles of one height"
-                )
+        above_0_to_1("cycle_mult", self.cycle_mult, "1 for cycles of one height")
+        above_0_to_1("step_mult", self.step_mult, "1 for cycles of one height")
         return (Piece(None, 1.0, 1.0),)
 
     def segments(self, run: Horizon) -> tuple[Segment, ...]:
