@@ -123,6 +123,8 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
     notes = []
     for one in study_chapters or STANDARD:
         spec = as_spec(one, "chapter")
+        if spec.name in made:
+            raise UserError(f"each chapter is named once, got {spec.name!r} twice: leave one out")
         if spec.name in CHAPTERS.names():
             made[spec.name] = build("chapter", spec)
         else:

@@ -136,7 +136,7 @@ def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
     none = (math.nan,) * len(x)
     parts = tuple((treatment_name(table, t), tuple(at.get((t, k), none) for k in layers)) for t in treatments)
     log = min(v for k in mine for v in k.y) >= 0
-    n, where = max(k.n for k in mine), f"{row_label(table)}: {condition}. " if condition else ""
+    n, where = max(k.n for k in mine), f"{capital(row_label(table))}: {condition}. " if condition else ""
     caption = (
         f"{where}{'Mean over seeds' if n > 1 else 'One seed'}{'; colours on a log scale' if log else ''}."
     )
