@@ -21,7 +21,8 @@ from preheat import CHAPTERS, STUDIES, Block, Record, Study
 from preheat.analysis.naming import treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import human, listed, p_text
+from preheat.analysis.words import human, p_text
+from preheat.core.words import listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.drawing.shapes import Line, Lines
 from preheat.report.plates import Plate

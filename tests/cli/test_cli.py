@@ -336,11 +336,13 @@ WRONG = {
     "cosine:warmup=5%, which",
     "run digits --schedule cosine:warmup=3e9tok": "needs the tokens per step: write steps, epochs or % of "
     "the run",
-    "run digits --schedule cosine:finl=0": "unknown option of schedule 'cosine' 'finl': did you mean 'final'?",
+    "run digits --schedule cosine:finl=0": "unknown option of schedule 'cosine' 'finl': "
+    "did you mean 'final'?",
     "run digits --schedule @none.yaml": "none.yaml: no such file",
     "run digits --schedule hyperboliclr": "got 'hyperboliclr', a function of Python: save",
     "run digits --epochs .": "not a length: '.ep': write 500",
-    "run digits --set optimizer.momentum=0.9": "unknown option of optimizer 'adamw' 'momentum': Known: beta1,",
+    "run digits --set optimizer.momentum=0.9": "unknown option of optimizer 'adamw' 'momentum': "
+    "Known: beta1,",
     "run digits --set optimizer=5": "an optimizer is a name or a name with options, got 5: write {name:",
     "run digits --results ''": "argument --results: must be a folder's name, got '': write . for",
     "study regimes --results ' '": "argument --results: must be a folder's name, got ' ': write . for",

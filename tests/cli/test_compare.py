@@ -43,8 +43,8 @@ def test_the_words_own_options_go_before_those_of_all():
 
 
 def test_commas_inside_brackets_belong_to_the_value():
-    given = "pieces:pieces=[{length: 10%, start: 0, end: 1}, {length: null, start: 1, end: 0.5, curve: "
-    given += "cosine}],at=left"
+    fall = "{length: null, start: 1, end: 0.5, curve: cosine}"
+    given = f"pieces:pieces=[{{length: 10%, start: 0, end: 1}}, {fall}],at=left"
     (made,) = schedule_words([given]).values()
     assert made.resolve(10).table()[[0, 1]].tolist() == [0, 1] and made.at == "left"
 

@@ -12,6 +12,7 @@ import pytest
 from fake_regimes import both_optimizers, joined, level, loader, peaked
 
 from preheat.analysis.results import collect, read_index
+from preheat.core.errors import UserError
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import STANDARD, Chapter, Shown
 from preheat.report.data import found_json, found_tables
@@ -111,3 +112,8 @@ def test_a_chapter_that_is_not_installed_is_a_note(study):
     made = report(results, load, chapters=("metric", "not_here"))
     assert [c.name for c in made.chapters] == ["metric"]
     assert any("'not_here' is not installed" in note for note in made.notes)
+
+
+def test_a_chapter_that_is_named_twice_is_refused(study):
+    with pytest.raises(UserError, match="each chapter is named once, got 'curves' twice"):
+        report(*study, chapters=("curves", "metric", {"name": "curves", "runs": ["a"]}))

@@ -546,7 +546,8 @@ writer = Store.open(sys.argv[1] + "/old", create=False).writer()
 record = record_of(9)
 os.setuid(65534) if os.geteuid() == 0 else None
 print(len(Store.open(sys.argv[1] + "/old", create=False).heads()))
-tries = lambda: Store.open(sys.argv[1] + "/old"), lambda: Store.open(sys.argv[1] + "/new"), lambda: writer.append([record])
+here = sys.argv[1]
+tries = lambda: Store.open(f"{here}/old"), lambda: Store.open(f"{here}/new"), lambda: writer.append([record])
 for attempt in tries:
     try:
         attempt()

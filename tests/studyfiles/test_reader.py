@@ -25,7 +25,10 @@ from preheat.studyfiles.reader import Document, read_run, read_study, study_sche
 from preheat.studyfiles.syntax import PARSERS, LineMap
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMALL = "fixed: {schedule: cosine, length: 10ep}\ngrid:\n  - product: {schedule.warmup: [0, 2ep], peak_lr: [0.01, 0.1]}\n"
+SMALL = (
+    "fixed: {schedule: cosine, length: 10ep}\n"
+    "grid:\n  - product: {schedule.warmup: [0, 2ep], peak_lr: [0.01, 0.1]}\n"
+)
 
 
 def write(folder: Path, text: str | bytes, name: str = "s.yaml") -> Path:
@@ -115,7 +118,8 @@ def test_a_varied_path_is_scientific_unless_it_is_listed_as_nuisance(tmp_path: P
 def test_options_that_only_tell_optimizers_apart_are_not_varied(tmp_path: Path) -> None:
     text = """
     grid:
-      - {fixed: {optimizer: {name: sgd, momentum: 0.9}, peak_lr: 0.1}, product: {task.examples_per_class: [5, 10]}}
+      - fixed: {optimizer: {name: sgd, momentum: 0.9}, peak_lr: 0.1}
+        product: {task.examples_per_class: [5, 10]}
       - {fixed: {optimizer: adamw}, product: {task.examples_per_class: [5, 10]}}
     """
     study = read_study(write(tmp_path, text))
@@ -297,7 +301,8 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     (
         "length: 10ep",
         "length: 20%",
-        "s.yaml:1: fixed.length: must be a number of steps or epochs above 0 (got '20%') -- write 50ep or 700",
+        "s.yaml:1: fixed.length: must be a number of steps or epochs above 0 (got '20%') "
+        "-- write 50ep or 700",
     ),
     ("length: 10ep", "evaluate: 0", "s.yaml:1: fixed.evaluate: must be above 0 (got 0) -- write 5% or 1ep"),
     ("length: 10ep", "batch_size: 0", "s.yaml:1: fixed.batch_size: must be >= 1 (got 0)"),
@@ -306,7 +311,7 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
     (
         "length: 10ep",
         "precision: float23",
-        "must be float32 or float64 (got 'float23') -- did you mean 'float32'?",
+        "must be float32 or float64 or bf16 (got 'float23') -- did you mean 'float32'?",
     ),
     (
         "length: 10ep",
@@ -584,7 +589,8 @@ grid:
 
 
 def test_an_option_of_another_optimizer_is_blamed_where_it_stands(tmp_path: Path) -> None:
-    text = "fixed:\n  optimizer: {name: sgd, momentum: 0.9}\ngrid:\n  - product: {optimizer: [adamw, sgd], batch_size: [8, 16]}\n"
+    text = "fixed:\n  optimizer: {name: sgd, momentum: 0.9}\n"
+    text += "grid:\n  - product: {optimizer: [adamw, sgd], batch_size: [8, 16]}\n"
     (line,) = told(write(tmp_path, text))
     assert line.startswith(
         "s.yaml:2: fixed.optimizer.momentum: unknown option of optimizer 'adamw' (got 'momentum')"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preheat.analysis.table import Table, number
-from preheat.analysis.words import GAP, human, listed
+from preheat.analysis.words import GAP, human
 from preheat.core.lengths import length
+from preheat.core.words import listed
 
 MOST = 4
 

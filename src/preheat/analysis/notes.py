@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
-from preheat.analysis.words import Units, count, human, listed
+from preheat.analysis.words import Units, human
 from preheat.core.grid import label
 from preheat.core.metrics import metric
+from preheat.core.words import count, listed
 
 
 @dataclass(frozen=True)

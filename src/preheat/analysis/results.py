@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from preheat.core.errors import UserError
-from preheat.core.record import Status
 from preheat.core.registry import STUDIES
 from preheat.core.study import Study
+from preheat.store.segment import Head
 
 Outcome = Literal["done", "diverged", "failed", "missing"]
 Index = Sequence[tuple[Mapping[str, Any], int, str]]
-
-
-class RecordHead(Protocol):
-    """The part of a record that is read at once: no trace."""
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        ...
-
-    @property
-    def status(self) -> Status:
-        """How it ended."""
-        ...
-
-    @property
-    def summary(self) -> Mapping[str, float | None]:
-        """The final numbers."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +35,7 @@ class Results:
     rows: tuple[Row, ...]
 
 
-def collect(study: Study, index: Index, heads: Iterable[RecordHead]) -> Results:
+def collect(study: Study, index: Index, heads: Iterable[Head]) -> Results:
     """The rows of `index` ((axes, seed, run id) of every planned run) with what `heads` say of them."""
     wanted = {run_id for _, _, run_id in index}
     known = {h.id: h for h in heads if h.id in wanted}
@@ -63,7 +44,7 @@ def collect(study: Study, index: Index, heads: Iterable[RecordHead]) -> Results:
     )
 
 
-def _row(axes: dict[str, Any], seed: int, run_id: str, head: RecordHead | None) -> Row:
+def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row:
     if head is None:
         return Row(run_id, axes, seed, "missing", None, {})
     step = head.status.step if head.status.outcome == "diverged" else None

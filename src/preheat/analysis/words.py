@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -173,25 +173,6 @@ def p_text(p: float | None) -> str:
     if p is None or not math.isfinite(p):
         return ""
     return f"p{GAP}<{GAP}0.001" if p < 0.001 else f"p{GAP}={GAP}{p:.2g}"
-
-
-def count(n: int, noun: str) -> str:
-    """A number and its noun.
-
-    >>> count(1, "run"), count(1750, "run")
-    ('1 run', '1,750 runs')
-    """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def listed(items: Sequence[object]) -> str:
-    """Items in a sentence.
-
-    >>> listed((1, 2, 3)), listed((1,)), listed(())
-    ('1, 2 and 3', '1', 'none')
-    """
-    texts = [str(i) for i in items]
-    return ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else "".join(texts) or "none"
 
 
 def human(path: str) -> str:

@@ -72,18 +72,18 @@ def state(name: str) -> str:
     try:
         for path in places:
             if official(files, path):
-                return f"official: {counted(files.images)} ({path.name})"
+                return f"official: {images_text(files.images)} ({path.name})"
         x = arrays(name, "local")
     except UserError as error:
         return f"not usable: {error}"
     counts = [0 if split is None else len(split[1]) for split in x]
-    return f"not the official files, for source=local: {counted(counts)} ({places[0].name})"
+    return f"not the official files, for source=local: {images_text(counts)} ({places[0].name})"
 
 
-def counted(images: list[int] | tuple[int, ...]) -> str:
+def images_text(images: list[int] | tuple[int, ...]) -> str:
     """The images of each split that there is.
 
-    >>> counted((50_000, 0, 10_000))
+    >>> images_text((50_000, 0, 10_000))
     '50,000 training, 10,000 test images'
     """
     kinds = zip(images, ("training", "validation", "test"), strict=True)

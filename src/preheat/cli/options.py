@@ -78,6 +78,13 @@ def placement(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def settable(parser: argparse.ArgumentParser, what: str, *, pair: str = "OPTION=VALUE") -> None:
+    """--set."""
+    parser.add_argument(
+        "--set", metavar=pair, action="append", default=[], dest="pairs", help=f"{what} (repeatable)"
+    )
+
+
 def data_folder(parser: argparse.ArgumentParser) -> None:
     """--data."""
     parser.add_argument(

@@ -9,7 +9,7 @@ import argparse
 
 from preheat.cli import study_command
 from preheat.cli.export_command import export
-from preheat.cli.options import data_folder, folder, imports, placement
+from preheat.cli.options import data_folder, folder, imports, placement, settable
 from preheat.cli.parsers import build
 from preheat.core.originals import Original
 from preheat.core.registry import ORIGINALS
@@ -37,14 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=folder,
         help="where the records are kept (default: the folder of the original's files)",
     )
-    add(
-        "--set",
-        metavar="OPTION=VALUE",
-        action="append",
-        default=[],
-        dest="pairs",
-        help="an option of the study that stands for the project (repeatable)",
-    )
+    settable(parser, "an option of the study that stands for the project")
     add("--dry-run", action="store_true", help="say what would be trained, and train nothing")
     imports(parser)
     data_folder(parser)

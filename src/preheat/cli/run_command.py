@@ -21,6 +21,7 @@ from preheat.cli.options import (
     device,
     number,
     read_imports,
+    settable,
     settings,
     use_data,
 )
@@ -85,14 +86,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         dest="probes",
         help="measure this while training (repeatable)",
     )
-    add(
-        "--set",
-        metavar="PATH=VALUE",
-        action="append",
-        default=[],
-        dest="pairs",
-        help="any other option, such as optimizer.momentum=0.9 (repeatable)",
-    )
+    settable(parser, "any other option, such as optimizer.momentum=0.9", pair="PATH=VALUE")
     device(parser)
     common(parser)
     data_folder(parser)

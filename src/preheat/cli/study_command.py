@@ -22,6 +22,7 @@ from preheat.cli.options import (
     placement,
     positive,
     read_imports,
+    settable,
     settings,
     use_data,
 )
@@ -64,14 +65,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     add("--seeds", metavar="N", type=positive, help="seeds 0 to N-1 instead of the study's own")
     add("--limit", metavar="N", type=positive, help="the first N runs only")
-    add(
-        "--set",
-        metavar="OPTION=VALUE",
-        action="append",
-        default=[],
-        dest="pairs",
-        help="an option of a registered study (repeatable)",
-    )
+    settable(parser, "an option of a registered study")
     add(
         "--name",
         metavar="NAME",

@@ -30,7 +30,7 @@ from preheat.core.options import check_flags
 T = TypeVar("T", bound=Callable[..., Any])
 
 
-class Entry(NamedTuple):
+class Registered(NamedTuple):
     """Where a name is registered (a module to import), its one-line description, what it is called on a page,
     and whether it is taken where no name is given."""
 
@@ -52,7 +52,7 @@ class Registry:
         self.kind, self.variable, self.packages = kind, variable, packages
         self.group = group or packages[0]
         self._objects: dict[str, Any] = {}
-        self._said: dict[str, Entry] = {}  # what the decorators of `_objects` say
+        self._said: dict[str, Registered] = {}  # what the decorators of `_objects` say
 
     def register(self, name: str, *, label: str = "", default: bool = False) -> Callable[[T], T]:
         """The decorator. A second object under one name raises, and so does a missing docstring.
@@ -81,15 +81,15 @@ class Registry:
                 raise UserError(f"{self.kind} {name!r} can't be the default: {self.default!r} is already")
             check_flags(self.kind, name, obj)
             self._objects[name] = obj
-            self._said[name] = Entry(obj.__module__, _described(inspect.getdoc(obj)), label, default)
+            self._said[name] = Registered(obj.__module__, _described(inspect.getdoc(obj)), label, default)
             return obj
 
         return add
 
     @cached_property
-    def _shipped(self) -> dict[str, Entry]:
-        """{name: Entry} of the packages' own folders, read as text."""
-        found: dict[str, Entry] = {}
+    def _shipped(self) -> dict[str, Registered]:
+        """{name: Registered} of the packages' own folders, read as text."""
+        found: dict[str, Registered] = {}
         for package in self.packages:
             spec = importlib.util.find_spec(package)
             assert spec is not None and spec.submodule_search_locations, package
@@ -132,7 +132,7 @@ class Registry:
         """The name that is taken where none is given; "" where there is none. Nothing is imported."""
         return next((name for name, entry in self._entries().items() if entry.default), "")
 
-    def _entries(self) -> dict[str, Entry]:
+    def _entries(self) -> dict[str, Registered]:
         return {**self._shipped, **{n: entry for n, entry in self._said.items() if n in self._objects}}
 
     def check(self, name: object) -> str:
@@ -170,9 +170,9 @@ def _described(docstring: str | None) -> str:
     return found[0] if found else first
 
 
-def _registered(source: str, variable: str, module: str) -> list[tuple[str, Entry]]:
-    """(name, Entry) of every `@VARIABLE.register("name", ...)` in a source text."""
-    out: list[tuple[str, Entry]] = []
+def _registered(source: str, variable: str, module: str) -> list[tuple[str, Registered]]:
+    """(name, Registered) of every `@VARIABLE.register("name", ...)` in a source text."""
+    out: list[tuple[str, Registered]] = []
     if f"@{variable}.register" not in source:
         return out
     for node in ast.walk(ast.parse(source)):
@@ -187,7 +187,7 @@ def _registered(source: str, variable: str, module: str) -> list[tuple[str, Entr
             ):
                 line = _described(ast.get_docstring(node))
                 said = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-                out.append((str(call.args[0].value), Entry(module, line, **said)))
+                out.append((str(call.args[0].value), Registered(module, line, **said)))
     return out
 
 

@@ -1,9 +1,8 @@
-"""An executor: units of work in this process or in local worker processes.
+"""An executor: units of work in local worker processes.
 
-It is a generator of events. A unit that fails in a fleet is tried again one run at a time, so that the run at
-fault is named; what fails alone twice is recorded as failed, and the rest go on. A worker that dies is
-replaced, and so is one whose GPU failed: nothing more can be computed in it. Stopping (closing the generator)
-lets every worker write a checkpoint first.
+It is a generator of events. A unit that fails is tried again (`lab.retry`), and the rest go on. A worker that
+dies is replaced, and so is one whose GPU failed: nothing more can be computed in it. Stopping (closing the
+generator) lets every worker write a checkpoint first.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from multiprocessing.connection import wait
 from typing import Any, Literal, NamedTuple
 
 from preheat.core.errors import UserError
-from preheat.lab.plan import Unit, halves
+from preheat.lab.plan import Unit
+from preheat.lab.retry import after
 from preheat.lab.worker import Job, live
 from preheat.store.store import Store
 
@@ -136,41 +136,21 @@ def _hear(
 
 
 def _again(unit: Unit, facts: dict[str, Any], job: Job, queue: tuple[deque[Unit], dict[str, int]]) -> Event:
-    """Try a failed fleet run by run, or in halves if memory ran out; a failed run once more, then record it
-    as failed."""
+    """What is tried in place of a unit that failed goes to the end of the queue; with nothing left to try it
+    is recorded as failed."""
     todo, tries = queue
     if facts.get("memory"):
-        unit = facts[
-            "todo"
-        ]  # its checkpoint is in halves now; what another process had of it, or had done, is not ours
-        facts = {**facts, "text": _too_much(unit, facts["text"])}
-    if len(unit.runs) > 1 and facts.get("memory"):
-        todo.extend(halves(unit))
-        return Event("retry", unit, text=facts["text"])
-    if len(unit.runs) > 1:
-        alone = unit.choice._replace(size=1, realise="eager")
-        todo.extend(Unit((run,), alone) for run in unit.runs)
-        return Event("retry", unit, text=facts["text"])
+        unit = facts["todo"]  # what another process had of it, or had done, is not ours
     tries[unit.id] = tries.get(unit.id, 0) + 1
-    if tries[unit.id] < 2:
-        todo.append(unit)
-        return Event("retry", unit, text=facts["text"])
+    units, text = after(unit, facts["text"], tries[unit.id], memory=bool(facts.get("memory")))
+    if units:
+        todo.extend(units)
+        return Event("retry", unit, text=text)
     from preheat.lab.unit import failed
 
     with Store.open(job.root).writer() as writer:
-        writer.append(failed(unit, facts["text"]))
-    return Event("failed", unit, runs=1, text=facts["text"])
-
-
-def _too_much(unit: Unit, text: str) -> str:
-    """What is said where memory ran out, and what is done about it or what to write instead."""
-    if len(unit.runs) > 1:
-        first, second = (len(half.runs) for half in halves(unit))
-        return f"out of memory with {len(unit.runs)} runs together: going on with {first} and {second}"
-    run, device = unit.runs[0], unit.choice.device
-    half = "" if run.precision == "bf16" else " or precision bf16"
-    smaller = f"write a smaller batch_size (it is {run.batch_size}){half}"
-    return f"out of memory with one run alone on {device}: {smaller} ({text})"
+        writer.append(failed(unit, text))
+    return Event("failed", unit, runs=1, text=text)
 
 
 def _stop(hands: list[_Hand]) -> None:

@@ -45,7 +45,7 @@ def _residual_class() -> Any:
     from torch.nn.functional import relu
 
     class Residual(nn.Module):
-        def __init__(self, pairs: Pairs, shortcut: nn.Module | None, *, norm: str) -> None:
+        def __init__(self, pairs: Pairs, shortcut: nn.Module | None, norm: str) -> None:
             super().__init__()
             self.parts = [(f"conv{i}", f"{norm}{i}") for i in range(1, len(pairs) + 1)]
             for names, modules in zip(self.parts, pairs, strict=True):

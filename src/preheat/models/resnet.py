@@ -36,7 +36,6 @@ class ResNet18:
         at_least_one("resnet18", width=self.width)
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """Two basic blocks in each of four stages."""
         return _resnet((2, 2, 2, 2), self.width, 1, channels, classes)
 
 
@@ -54,7 +53,6 @@ class ResNet34:
         at_least_one("resnet34", width=self.width)
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """3, 4, 6 and 3 basic blocks in the four stages."""
         return _resnet((3, 4, 6, 3), self.width, 1, channels, classes)
 
 
@@ -73,7 +71,6 @@ class ResNet50:
         at_least_one("resnet50", width=self.width)
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """3, 4, 6 and 3 bottleneck blocks in the four stages."""
         return _resnet((3, 4, 6, 3), self.width, 4, channels, classes)
 
 

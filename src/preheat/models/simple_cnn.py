@@ -39,7 +39,6 @@ class SimpleCNN:
             )
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """The network for images of this size."""
         from torch import nn
 
         self.check(size)

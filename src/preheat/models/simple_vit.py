@@ -48,7 +48,6 @@ class SimpleViT:
             )
 
     def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """The network for images of this size."""
         self.check(size)
         made: nn.Module = _vit()(self, channels, (size // self.patch) ** 2, classes)
         return made

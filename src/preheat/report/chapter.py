@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from preheat.analysis.effects import Difference
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import count
 from preheat.core.errors import UserError
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.core.spec import as_spec, build
+from preheat.core.words import count
 from preheat.report.plates import Plate
 
 STANDARD = ("edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
@@ -123,6 +123,8 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
     notes = []
     for one in study_chapters or STANDARD:
         spec = as_spec(one, "chapter")
+        if spec.name in made:
+            raise UserError(f"each chapter is named once, got {spec.name!r} twice: leave one out")
         if spec.name in CHAPTERS.names():
             made[spec.name] = build("chapter", spec)
         else:

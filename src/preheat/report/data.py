@@ -17,6 +17,7 @@ from typing import Any
 from preheat.stats.estimates import Estimate
 
 Flat = dict[str, Any]
+PLACE = ("panel", "condition", "treatment")
 _ABSENT = Estimate(math.nan, None, None, 0)
 
 
@@ -51,25 +52,28 @@ def found_tables(found: Any) -> dict[str, list[Flat]]:
     for field in fields(found):
         items = getattr(found, field.name)
         if isinstance(items, tuple) and all(map(is_dataclass, items)):
-            _table(out, field.name, items)
+            _table(out, field.name, [({}, item) for item in items])
     return out
 
 
-def _table(out: dict[str, list[Flat]], name: str, items: Sequence[Any], place: Flat | None = None) -> None:
-    """The rows of one table, and those of the tables inside it. place: the texts of the item around them."""
-    rows = out.setdefault(name, [])
-    bounds = any(
-        isinstance(v, Estimate) and v.bound != "exact" for item in items for v in _values(item).values()
-    )
-    for item in items:
-        inner = {k: v for k, v in _values(item).items() if isinstance(v, tuple) and v and is_dataclass(v[0])}
-        outer = {k: v for k, v in _values(item).items() if k not in inner}
-        rows += _unrolled(outer) if isinstance(outer.get("x"), tuple) else [_flat(item, outer, bounds=bounds)]
-        if place:
-            rows[-1] = {**place, **rows[-1]}
-        around = {k: v for k, v in outer.items() if k in ("panel", "condition", "treatment")}
-        for k, v in inner.items():
-            _table(out, f"{name}_{k}", v, around)
+def _table(out: dict[str, list[Flat]], name: str, items: Sequence[tuple[Flat, Any]]) -> None:
+    """The rows of one table, and those of the tables inside it. items: (the texts around, item)."""
+    values = [_values(item) for _, item in items]
+    every = [pair for own in values for pair in own.items()]
+    inner = tuple(dict.fromkeys(k for k, v in every if isinstance(v, tuple) and v and is_dataclass(v[0])))
+    bounds = any(isinstance(v, Estimate) and v.bound != "exact" for _, v in every)
+    rows: list[Flat] = []
+    out[name] = rows
+    inside: dict[str, list[tuple[Flat, Any]]] = {k: [] for k in inner}
+    for (place, item), own in zip(items, values, strict=True):
+        outer = {k: v for k, v in own.items() if k not in inner}
+        whole = isinstance(outer.get("x"), tuple)
+        rows += [{**place, **r} for r in (_unrolled(outer) if whole else [_flat(item, outer, bounds=bounds)])]
+        around = {**place, **{k: v for k, v in outer.items() if k in PLACE}}
+        for k in inner:
+            inside[k] += [(around, v) for v in own[k]]
+    for k, some in inside.items():
+        _table(out, f"{name}_{k}", some)
 
 
 def _values(item: Any) -> Flat:

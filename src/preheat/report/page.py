@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import chain, count
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
+from preheat.core.words import count, listed
 from preheat.report.chapter import ClaimCard, Rows, Tile
 from preheat.report.drawing.style import css_variables
 from preheat.report.plates import Drawn
@@ -73,7 +74,7 @@ def render(
         tiles=_tiles(report),
         sections=[_section(report, i, drawn.get(c.name, ())) for i, c in enumerate(report.chapters)],
         table=run_table(runs) if runs else "",
-        runs=words.count(len(runs), "run"),
+        runs=count(len(runs), "run"),
         provenance=provenance,
         downloads=_downloads(listing),
         svg=lambda d: Markup(d.inline),
@@ -103,7 +104,7 @@ def _tiles(report: Report) -> list[tuple[Tile, str]]:
     """
     c = report.counts
     ends = ((c.diverged, "diverged"), (c.failed, "failed"), (c.missing, "missing"))
-    lost = words.listed(tuple(f"{n:,} {word}" for n, word in ends if n))
+    lost = listed(tuple(f"{n:,} {word}" for n, word in ends if n))
     ended = "run finished" if c.done == 1 else "runs finished"
     first = Tile(f"{c.done:,}", ended if lost == "none" else f"{ended}; {lost}")
     placed = zip(_places(report), report.chapters, strict=True)
@@ -115,7 +116,7 @@ def _places(report: Report) -> list[str]:
     out: list[str] = []
     for chapter in report.chapters:
         name = words.slug(chapter.name)
-        tried = chain([name], (f"{name}-{n}" for n in count(2)))
+        tried = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
         out.append(next(place for place in tried if place not in (*OWN, *out)))
     return out
 

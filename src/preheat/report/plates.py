@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from preheat.analysis import words
 from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
+from preheat.core.words import count
 from preheat.report.drawing.figures import draw
 from preheat.report.drawing.shapes import Data, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import drawing, inline_svg, light_svg, png, svg
@@ -124,11 +125,11 @@ def _kind(d: Data) -> str:
     if isinstance(d, Lines):
         return f"Lines of {d.y_label} against {d.x_label}"
     if isinstance(d, Facets):
-        return f"{words.count(len(d.parts), 'plot')} of {d.parts[0].y_label} against {d.parts[0].x_label}"
+        return f"{count(len(d.parts), 'plot')} of {d.parts[0].y_label} against {d.parts[0].x_label}"
     if isinstance(d, Dots):
         return f"Dots with intervals: {d.x_label}" + (f", by {d.row_label}" if d.row_label else "")
     if isinstance(d, Mesh):
-        return f"{words.count(len(d.parts), 'map')} of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
+        return f"{count(len(d.parts), 'map')} of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
     kind = f"Heat map of {d.bar_label}" if isinstance(d, Heat) else "Members of the best set"
     return f"{kind}, {d.row_label or 'all'} by {d.column_label}"
 

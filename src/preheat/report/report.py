@@ -13,7 +13,8 @@ from preheat.analysis.notes import Counts, counts, notes, unmeasured
 from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table
 from preheat.analysis.tabulate import tabulate
-from preheat.analysis.words import GAP, capital, count, human, listed
+from preheat.analysis.words import GAP, capital, human
+from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Written, read
 from preheat.report.data import cleaned, found_json, found_tables
 from preheat.report.runs import flat_runs

@@ -1,9 +1,11 @@
-"""The form of a study's file (pydantic) and what is wrong with a value, in words."""
+"""The form of a study's file (pydantic), made of the core's own types, and what is wrong with a value, in
+words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,12 +15,16 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
+    create_model,
 )
 from pydantic_core import ErrorDetails
 
 from preheat.core.errors import UserError
+from preheat.core.grid import Block
 from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import OPTIMIZERS, REGISTRIES, SCHEDULES, TASKS
+from preheat.core.run import Precision, Run
+from preheat.core.study import Study
 from preheat.studyfiles.faults import At, Fault, rule, show, worded
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -72,10 +78,12 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-Run_ = Annotated[Any, AfterValidator(_span), WithJsonSchema(_LENGTH)]
+Whole = Annotated[Any, AfterValidator(_span), WithJsonSchema(_LENGTH)]
 Distance = Annotated[Any, AfterValidator(_distance), WithJsonSchema(_LENGTH)]
+Seeds = Annotated[Any, AfterValidator(_seeds), WithJsonSchema({"type": ["integer", "array"]})]
 Moves = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
-Rate = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[\w-]+$")]
+Positive = Annotated[float, Field(gt=0)]
 Task = Annotated[Any, WithJsonSchema({"named": "task"})]
 Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]
 Schedule = Annotated[Any, WithJsonSchema({"named": "schedule"})]
@@ -83,87 +91,69 @@ Probe = Annotated[Any, WithJsonSchema({"named": "probe"})]
 Lists = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["array", "object"]}})
 ]
+_RUN: dict[str, tuple[Any, str]] = {
+    "task": (Task, "what is learnt: a name, or {name: ..., option: ...}"),
+    "optimizer": (Optimizer, "a name, or {name: ..., option: ...}"),
+    "schedule": (Schedule, "a name, or {name: ..., warmup: 5ep, ...}"),
+    "peak_lr": (Positive, "the highest learning rate"),
+    "length": (Whole, "of the run: 700 (steps) or 50ep (epochs)"),
+    "batch_size": (Annotated[int, Field(ge=1)], "examples per update"),
+    "precision": (Precision, "of the state; bf16: the loss alone, under autocast"),
+    "clip_norm": (Positive | None, "the largest global gradient norm let through"),
+    "evaluate": (Distance, "the distance between evaluations"),
+    "probes": (list[Probe], "what is measured on the way"),
+    "also": (Moves, "numbers of the optimizer that move: {momentum: {schedule, at_zero, at_peak}}"),
+}
+_BLOCK: dict[str, tuple[Any, str]] = {
+    "product": (Lists, "path: [values], such as schedule.warmup: [0, 5ep]"),
+    "zip": (Lists, "path: [values], all of one length, taken row by row"),
+    "points": (list[dict[str, Any]], "settings written one by one"),
+    "fixed": (dict[str, Any], "settings of the whole block"),
+    "where": (Lists, "keep a combination only if each path has one of these values"),
+    "exclude": (list[dict[str, Any]], "drop a combination that matches all paths of one of these"),
+}
 
 
-class RunForm(BaseModel):
-    """The fields of a run, but for its seed."""
-
-    model_config = _STRICT
-    task: Task = Field(
-        default=TASKS.default, description="what is learnt: a name, or {name: ..., option: ...}"
-    )
-    optimizer: Optimizer = Field(
-        default=OPTIMIZERS.default, description="a name, or {name: ..., option: ...}"
-    )
-    schedule: Schedule = Field(
-        default=SCHEDULES.default, description="a name, or {name: ..., warmup: 5ep, ...}"
-    )
-    peak_lr: Rate = Field(default=1e-3, description="the highest learning rate")
-    length: Run_ = Field(default="50ep", description="of the run: 700 (steps) or 50ep (epochs)")
-    batch_size: int = Field(default=32, ge=1, description="examples per update")
-    precision: Literal["float32", "float64"] = "float32"
-    clip_norm: Rate | None = Field(default=None, description="the largest global gradient norm let through")
-    evaluate: Distance = Field(default="5%", description="the distance between evaluations")
-    probes: list[Probe] = Field(default=[], description="what is measured on the way")
-    also: Moves = Field(
-        default={}, description="numbers of the optimizer that move: {momentum: {schedule, at_zero, at_peak}}"
-    )
+def _form(of: type, about: str, said: Mapping[str, tuple[Any, str]], **instead: Any) -> type[BaseModel]:
+    """The form of a core type. said: {field: (its type in a file, what it is)}; instead: defaults that are
+    not the type's own; a field whose default is ... must be given."""
+    own = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(of)}
+    own = {name: str(value) if isinstance(value, Length) else value for name, value in own.items()}
+    own = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+    made = {n: (kind, Field(instead.get(n, own[n]), description=text)) for n, (kind, text) in said.items()}
+    return create_model(f"{of.__name__}Form", __config__=_STRICT, __doc__=about, **made)  # type: ignore[call-overload,no-any-return]
 
 
-class BlockForm(BaseModel):
-    """A block of the grid: every combination of product, with the rows of zip, with each of points."""
-
-    model_config = _STRICT
-    product: Lists = Field(default={}, description="path: [values], such as schedule.warmup: [0, 5ep]")
-    zip: Lists = Field(default={}, description="path: [values], all of one length, taken row by row")
-    points: list[dict[str, Any]] = Field(default=[], description="settings written one by one")
-    fixed: dict[str, Any] = Field(default={}, description="settings of the whole block")
-    where: Lists = Field(
-        default={}, description="keep a combination only if each path has one of these values"
-    )
-    exclude: list[dict[str, Any]] = Field(
-        default=[], description="drop a combination that matches all paths of one of these"
-    )
-
-
-class StudyForm(BaseModel):
-    """A study: a question, and every run that answers it."""
-
-    model_config = _STRICT
-    name: str = Field(
-        default="", pattern=r"^[\w-]+$", description="letters, digits, - and _; the file's name if left out"
-    )
-    question: str = Field(default="", description="in words")
-    fixed: RunForm = Field(default=RunForm(), description="settings of every run")
-    grid: list[BlockForm] = Field(min_length=1, description="blocks of varied settings")
-    scientific: list[str] = Field(
-        [], description="paths the question is about; if left out, all varied paths but the nuisance ones"
-    )
-    nuisance: list[str] = Field(default=[], description="paths chosen well before comparing, such as peak_lr")
-    seeds: Annotated[Any, AfterValidator(_seeds), WithJsonSchema({"type": ["integer", "array"]})] = Field(
-        5, description="how many, or a list"
-    )
-    choosing: int = Field(
-        default=0, ge=0, description="how many seeds choose the nuisances; the others are reported"
-    )
-    treatment: str = Field(
-        default="", description="the scientific path whose values are compared; schedule.warmup if varied"
-    )
-    condition: str = Field(default="", description="the scientific path that the effect may depend on")
-    baseline: Any = Field(
-        default=None, description="the treatment's value to compare with; its first if left out"
-    )
-    metric: str = Field(default="accuracy", min_length=1)
-    goal: Literal["max", "min"] = Field(default="max", description="the metric's own where it is left out")
-    margin: Rate = Field(default=0.01, description="the smallest difference of the metric that matters")
-    parts: dict[str, Lists] = Field(
-        default={}, description="named smaller versions: {name: {path: [values kept]}}"
-    )
-    notes: list[str] = Field(default=[], description="what a reader of the report must be told")
-    chapters: list[Any] = Field(
-        default=[], description="what the report holds, in order: names, or {name: ..., option: ...}"
-    )
-    claims: dict[str, Any] = Field(default={}, description="what the report may call sure")
+_NAMED = {"task": TASKS.default, "optimizer": OPTIMIZERS.default, "schedule": SCHEDULES.default}
+RunForm = _form(Run, "The fields of a run, but for its seed.", _RUN, **_NAMED)
+BlockForm: Any = _form(Block, "Each combination of product, with rows of zip and with each point.", _BLOCK)
+_STUDY: dict[str, tuple[Any, str]] = {
+    "name": (Name, "letters, digits, - and _; the file's name if left out"),
+    "question": (str, "in words"),
+    "fixed": (RunForm, "settings of every run"),
+    "grid": (Annotated[list[BlockForm], Field(min_length=1)], "blocks of varied settings"),
+    "scientific": (list[str], "paths the question is about; if left out, all varied but the nuisance ones"),
+    "nuisance": (list[str], "paths chosen well before comparing, such as peak_lr"),
+    "seeds": (Seeds, "how many, or a list"),
+    "choosing": (Annotated[int, Field(ge=0)], "how many seeds choose the nuisances; the others are reported"),
+    "treatment": (str, "the scientific path whose values are compared; schedule.warmup if varied"),
+    "condition": (str, "the scientific path that the effect may depend on"),
+    "baseline": (Any, "the treatment's value to compare with; its first if left out"),
+    "metric": (Annotated[str, Field(min_length=1)], "chosen and reported by"),
+    "goal": (Literal["max", "min"], "the metric's own if left out"),
+    "margin": (Positive, "the smallest difference of the metric that matters"),
+    "parts": (dict[str, Lists], "named smaller versions: {name: {path: [values kept]}}"),
+    "notes": (list[str], "what a reader of the report must be told"),
+    "chapters": (list[Any], "what the report holds, in order: names, or {name: ..., option: ...}"),
+    "claims": (dict[str, Any], "what the report may call sure"),
+}
+StudyForm = _form(
+    Study,
+    "A study: a question, and every run that answers it.",
+    _STUDY,
+    **{"name": "", "question": "", "fixed": {}, "grid": ..., "scientific": [], "seeds": 5},
+    **{"treatment": "", "goal": "max"},
+)
 
 
 RUN_FIELDS = tuple(RunForm.model_fields)

@@ -167,7 +167,7 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], block
             if not s
         ],
     )
-    roles = _roles(data, blocks, [s for group in settings for s in group])
+    roles = _roles(data, blocks, settings)
     plain = {k: data[k] for k in _PLAIN if k in data}
     plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
     choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
@@ -188,49 +188,53 @@ def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], block
 
 
 def _roles(
-    data: Mapping[str, Any], blocks: list[FileBlock], settings: list[dict[str, Any]]
+    data: Mapping[str, Any], blocks: list[FileBlock], settings: list[list[dict[str, Any]]]
 ) -> dict[str, Any]:
     """scientific, nuisance, treatment, condition and question, as given or by default."""
     nuisance = tuple(data.get("nuisance", ()))
-    free = [p for p in varied(settings, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
+    given = [s for group in settings for s in group]
+    free = [p for p in varied(given, blocks) if not any(p == n or p.startswith(f"{n}.") for n in nuisance)]
     scientific = tuple(data.get("scientific") or free)
     if not scientific:
         bare = "varies nothing but nuisances -- give one scientific path two values or more"
         _raise([Fault(("grid",), bare)])
-    usual = "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
-    treatment = data.get("treatment") or usual
     levels = {
-        p: list({canonical(v): v for s in settings if (v := get(s, p)) is not None}.values())
+        p: list({canonical(v): v for s in given if (v := get(s, p)) is not None}.values())
         for p in (*scientific, *nuisance)
     }
-    numeric = [
-        p
-        for p in scientific
-        if p != treatment and levels[p] and all(type(v) in (int, float) for v in levels[p])
-    ]
-    condition = data.get("condition", numeric[0] if numeric else "")
-    metric = data.get("metric", "accuracy")
+    usual = "schedule.warmup" if "schedule.warmup" in scientific else scientific[0]
+    treatment = data.get("treatment") or usual
+    numeric = [p for p in scientific if levels[p] and all(type(v) in (int, float) for v in levels[p])]
+    condition = data.get("condition", next((p for p in numeric if p != treatment), ""))
     depends = f", and how does that depend on {condition}" if condition else ""
-    question = data.get("question") or f"How does {treatment} change {metric}{depends}?"
-    faults = list(_undecided(blocks, settings, (*scientific, *nuisance)))
-    faults += [
-        Fault((name,), f"must be one of the scientific paths {list(scientific)} (got {path!r})")
-        for name, path in (("treatment", treatment), ("condition", condition))
-        if path and path not in scientific
-    ]
-    labels = {p: [label(v) for v in values] for p, values in levels.items()}
-    if data.get("baseline") is not None and label(data["baseline"]) not in labels.get(treatment, []):
-        known = f"must be a value of {treatment}: {', '.join(labels.get(treatment, []))}"
-        faults.append(Fault(("baseline",), f"{known} (got {data['baseline']!r})"))
-    faults += [f for entries in _parts(data).values() for f in filter_faults(entries, labels, "this study")]
-    _raise(faults)
-    return {
+    roles = {
         "scientific": scientific,
         "nuisance": nuisance,
         "treatment": treatment,
         "condition": condition,
-        "question": question,
+        "question": data.get("question")
+        or f"How does {treatment} change {data.get('metric', Study.metric)}{depends}?",
     }
+    labels = {p: [label(v) for v in values] for p, values in levels.items()}
+    _raise([*_undecided(blocks, given, (*scientific, *nuisance)), *_value_faults(data, roles, labels)])
+    return roles
+
+
+def _value_faults(
+    data: Mapping[str, Any], roles: Mapping[str, Any], labels: Mapping[str, list[str]]
+) -> Iterator[Fault]:
+    """Roles and values must be among those that there are. labels: {path: those of its values}."""
+    scientific, treatment = roles["scientific"], roles["treatment"]
+    for name in ("treatment", "condition"):
+        if roles[name] and roles[name] not in scientific:
+            rest = f"{list(scientific)} (got {roles[name]!r})"
+            yield Fault((name,), f"must be one of the scientific paths {rest}")
+    baseline, mine = data.get("baseline"), labels.get(treatment, [])
+    if baseline is not None and label(baseline) not in mine:
+        known = f"must be a value of {treatment}: {', '.join(mine)}"
+        yield Fault(("baseline",), f"{known} (got {baseline!r})")
+    for entries in _parts(data).values():
+        yield from filter_faults(entries, labels, "this study")
 
 
 def _parts(data: Mapping[str, Any]) -> dict[str, list[FileEntry]]:

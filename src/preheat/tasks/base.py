@@ -168,7 +168,6 @@ class Classification(Task):
         return {"loss": cross_entropy(logits, batch["y"]), "accuracy": right.mean()}
 
     def chance(self) -> dict[str, float]:
-        """Accuracy 1 / C."""
         return {"accuracy": 1.0 / self.classes}
 
 

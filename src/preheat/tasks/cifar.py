@@ -25,7 +25,6 @@ class Cifar10(Images):
 
     @classmethod
     def about(cls) -> Official:
-        """5,000 training images a class."""
         return Official(
             "cifar10", 32, (5000,) * 10, False, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
         )
@@ -44,7 +43,6 @@ class Cifar100(Images):
 
     @classmethod
     def about(cls) -> Official:
-        """500 training images a class."""
         return Official(
             "cifar100", 32, (500,) * 100, False, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
         )

@@ -69,12 +69,10 @@ class Digits(Classification):
 
     @property
     def examples(self) -> int:
-        """10 classes x examples_per_class."""
         return 10 * self.examples_per_class
 
     @property
     def classes(self) -> int:
-        """10."""
         return 10
 
     def data(self) -> Data:
@@ -100,7 +98,6 @@ class Digits(Classification):
         return Data(part("train"), part("validation"), part("test"))
 
     def subset(self, generator: Generator) -> Tensor:
-        """[N]: `examples_per_class` rows of each class, without replacement."""
         import torch
 
         rows = [

@@ -95,7 +95,6 @@ class Images(Classification):
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
         return len(self.about().counts)
 
     def ready(self, *, fetch: bool = True) -> None:
@@ -107,7 +106,6 @@ class Images(Classification):
             _check_counts(self)
 
     def origin(self) -> dict[str, str]:
-        """What the images are, for a record's provenance."""
         if self.source == "random":
             return {"data": "random numbers"}
         from preheat.tasks import files
@@ -116,11 +114,9 @@ class Images(Classification):
 
     @property
     def at_hand(self) -> bool:
-        """Local files are whatever they are."""
         return self.source == "local"
 
     def stand_in(self) -> Images:
-        """Random images, drawn from the whole pool."""
         return replace(self, source="random", examples_per_class=None, total_examples=None)
 
     def data(self) -> Data:
@@ -154,7 +150,6 @@ class Images(Classification):
         return torch.cat([int(starts[c]) + rows[: each + (c in one_more)] for c, rows in enumerate(drawn)])
 
     def network(self) -> nn.Module:
-        """The model for this set's images and classes."""
         made: nn.Module = build("model", self.model).network(3, self.about().size, self.classes)
         return made
 
@@ -167,7 +162,6 @@ class Images(Classification):
         return params, {**buffers, WATCHED: torch.zeros(())}
 
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
-        """The numbers that crop, flip and mix a batch."""
         return draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup) or None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:

@@ -65,7 +65,6 @@ class Quadratic(Task):
         return Data({"row": torch.arange(self.examples)}, {"row": torch.arange(1)}, {"row": torch.arange(1)})
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """theta: [D], at `start`."""
         import torch
 
         return {"theta": torch.full((self.dim,), self.start, dtype=torch.float64)}, {}
@@ -77,16 +76,13 @@ class Quadratic(Task):
         return {"xi": self.sigma * torch.randn(batch, self.dim, generator=generator, dtype=torch.float64)}
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """The batch's mean loss."""
         theta = params["theta"]
         h = theta.new_tensor(self.curvatures())
         return 0.5 * (h * (theta - batch["xi"]) ** 2).sum(-1).mean(), buffers
 
     def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """loss: the excess."""
         theta = params["theta"]
         return {"loss": 0.5 * (theta.new_tensor(self.curvatures()) * theta**2).sum()}
 
     def chance(self) -> dict[str, float]:
-        """The loss at the start."""
         return {"loss": float(0.5 * self.curvatures().sum() * self.start**2)}

@@ -321,6 +321,7 @@ def test_unknown_names_have_the_nearest_match_and_pathmnist_is_medmnist(seen, tm
 
 
 def test_the_class_is_imported_when_first_used_without_torch():
-    code = "import preheat, sys; assert 'matplotlib' not in sys.modules; preheat.WarmupAnalyzer; assert 'torch' not in sys.modules"
+    code = "import preheat, sys; assert 'matplotlib' not in sys.modules; preheat.WarmupAnalyzer; "
+    code += "assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from preheat.analysis.effects import Effect, decidable, effects
 from preheat.analysis.naming import base_of, choices, heads, rate_of, row_label
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, count, human, p_text
+from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile, verdict
 from preheat.report.chapters.common import difference, of_panel, place, present, treatment_dot
 from preheat.report.drawing.shapes import Dots

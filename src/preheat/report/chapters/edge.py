@@ -10,8 +10,9 @@ from preheat.analysis import words
 from preheat.analysis.edges import Edge, Pooled, edges, pooled
 from preheat.analysis.naming import base_of, heads, panel_name, rate_of, row_label, values_of
 from preheat.analysis.table import Table
-from preheat.analysis.words import count, human, p_text
+from preheat.analysis.words import human, p_text
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import dot, number, of_panel, place, present, treatment_dot
 from preheat.report.chapters.edge_advice import near

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from preheat.analysis.edges import Edge, Pooled
 from preheat.analysis.naming import MOST, at_conditions, choices, rate_of, treatment_name, within
 from preheat.analysis.table import Table
-from preheat.analysis.words import human, listed
+from preheat.analysis.words import human
 from preheat.core.lengths import length
+from preheat.core.words import listed
 from preheat.report.chapters.edge_words import Panel, panels, sure_conditions
 
 

@@ -23,7 +23,8 @@ from preheat.analysis.naming import (
     within,
 )
 from preheat.analysis.table import Table
-from preheat.analysis.words import GAP, LEVEL, human, level, limits, listed, plain
+from preheat.analysis.words import GAP, LEVEL, human, level, limits, plain
+from preheat.core.words import listed
 from preheat.stats.estimates import Estimate
 
 

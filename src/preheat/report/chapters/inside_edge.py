@@ -10,8 +10,9 @@ from statistics import median
 from preheat.analysis.inside_edge import Inside, insides
 from preheat.analysis.naming import choices, heads, rate_of, row_label, row_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import NONE, Units, count, human, plain
+from preheat.analysis.words import NONE, Units, human, plain
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import across, difference, dot, of_panel, place, present
 from preheat.report.drawing.shapes import Dot, Dots

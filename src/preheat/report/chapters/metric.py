@@ -11,8 +11,9 @@ from preheat.analysis import words
 from preheat.analysis.effects import Cell, cells
 from preheat.analysis.naming import base_of, heads, rate_of
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, count, human, listed
+from preheat.analysis.words import Units, human
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count, listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.chapters.common import heat, level, place
 from preheat.report.drawing.shapes import Heat

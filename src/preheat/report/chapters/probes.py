@@ -14,10 +14,11 @@ from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_cur
 from preheat.analysis.naming import panel_name, row_label, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import capital, count, human
+from preheat.analysis.words import capital, human
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Seen, Shown
 from preheat.report.chapters.facets import PROGRESS, even, facets
 from preheat.report.drawing.shapes import Mesh
@@ -135,7 +136,7 @@ def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
     none = (math.nan,) * len(x)
     parts = tuple((treatment_name(table, t), tuple(at.get((t, k), none) for k in layers)) for t in treatments)
     log = min(v for k in mine for v in k.y) >= 0
-    n, where = max(k.n for k in mine), f"{row_label(table)}: {condition}. " if condition else ""
+    n, where = max(k.n for k in mine), f"{capital(row_label(table))}: {condition}. " if condition else ""
     caption = (
         f"{where}{'Mean over seeds' if n > 1 else 'One seed'}{'; colours on a log scale' if log else ''}."
     )

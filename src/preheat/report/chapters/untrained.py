@@ -9,8 +9,9 @@ from preheat.analysis.edges import edges
 from preheat.analysis.effects import cells
 from preheat.analysis.naming import heads, rate_of
 from preheat.analysis.table import Table
-from preheat.analysis.words import count, human
+from preheat.analysis.words import human
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import heat, place
 from preheat.report.drawing.shapes import Heat

@@ -138,6 +138,9 @@ def draw_mesh(data: Mesh) -> Figure:
         )
         axes.set_title(short(title, 30), fontsize=9.5)
         axes.grid(False)
+    grid[0].xaxis.set_major_locator(
+        MaxNLocator(4, prune="upper")
+    )  # the last would touch the next map's first
     grid[0].set_ylim(len(data.rows) - 0.5, -0.5)
     every = -(-len(data.rows) // MOST_NAMES)
     grid[0].set_yticks(

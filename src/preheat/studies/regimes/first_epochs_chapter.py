@@ -19,7 +19,7 @@ from preheat.report.chapters.facets import facets
 from preheat.report.drawing.shapes import Facets
 from preheat.report.plates import by_panel
 from preheat.studies.regimes.findings import Milestone
-from preheat.studies.regimes.first_epochs import Opening, early_curves, milestones, opening
+from preheat.studies.regimes.first_epochs import RATE, Opening, early_curves, milestones, opening
 
 NAMES = {
     "grad_norm": "gradient norm",
@@ -95,7 +95,8 @@ def early(table: Table, found: FirstEpochsFound, what: str, panel: str) -> Facet
     """What a probe measured in the first epochs: a small multiple for a few data sizes."""
     mine = [c for c in of_panel(found.first_epochs, panel) if c.what == what]
     here = few([c for c in table.conditions.labels if any(k.condition == c for k in mine)])
-    return facets(table, [c for c in mine if c.condition in here], x="epoch", name=NAMES[what])
+    log = "" if what == RATE else None
+    return facets(table, [c for c in mine if c.condition in here], x="epoch", name=NAMES[what], log=log)
 
 
 def _rows(found: FirstEpochsFound, table: Table) -> Rows:

@@ -148,23 +148,20 @@ def _peak(rows: Sequence[Summary]) -> Json:
             warmed[r.size] += r.warmup > 0
     mean = {size: float(np.mean(v)) for size, v in gains.items() if warmed[size]}
     peak = max(mean, key=lambda s: mean[s], default=None)
-    said = (
-        None
-        if peak is None
-        else f"the mean improvement over no warmup is largest at {peak:g} examples per class"
-    )
+    told = "no SGD run with warmup has a twin without: nothing to compare"
+    if peak is not None:
+        told = f"the mean improvement over no warmup is largest at {peak:g} examples per class"
     return {
         "peak_dataset_size": peak,
         "peak_improvement": None if peak is None else mean[peak],
-        "conclusion": said or "no SGD run with warmup has a twin without: nothing to compare",
+        "conclusion": told,
         "by_size": [
             {"examples_per_class": s, "mean_improvement": m, "n": warmed[s]} for s, m in mean.items()
         ],
         "n": sum(warmed[s] for s in mean),
         "note": "n counts runs with warmup that have a twin without; runs without count as improvement 0, as "
-        "the study defines "
-        "it. One size is largest in any data: whether it differs from the others is not asked, nor are "
-        "updates told from epochs",
+        "the study defines it. One size is largest in any data: whether it differs from the others is not "
+        "asked, nor are updates told from epochs",
     }
 
 
@@ -179,22 +176,21 @@ def _order(rows: Sequence[Summary]) -> Json:
     x, y = [b.examples_per_class for b in best], [b.optimal_warmup for b in best]
     found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
-    way = "has no rank correlation with the data size"
-    if rho:
-        way = "gets longer as the data grow" if rho > 0 else "gets shorter as the data grow"
+    way = f"gets {'longer' if (rho or 0) > 0 else 'shorter'} as the data grow"
+    if rho is None:
+        told = "no rank correlation: it needs three data sizes and two different best warmups"
+    else:
+        told = f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
     return {
         "correlation": rho,
         "p_value": None if found is None else float(found.pvalue),
         "exact_p_value": None if rho is None or len(best) > EXACT else _exact(x, y, rho),
-        "conclusion": "no rank correlation: it needs three data sizes and two different best warmups"
-        if rho is None
-        else f"the best warmup {way}",
+        "conclusion": told,
         "dataset": dataset,
         "n": len(best),
         "note": f"{count(len(best), 'data size')} on {dataset}. p_value is scipy's, from the t distribution, "
-        "wrong for so few; "
-        "exact_p_value tries every order. Warmup is counted in epochs, which are fewer updates the smaller "
-        "the data",
+        "wrong for so few; exact_p_value tries every order. Warmup is counted in epochs, which are fewer "
+        "updates the smaller the data",
     }
 
 
@@ -212,10 +208,8 @@ def _exact(x: Sequence[float], y: Sequence[float], rho: float) -> float:
 def _replication(rows: Sequence[Summary]) -> Json:
     """H3: the share of data sizes at which two datasets have the same best warmup, SGD."""
     sgd = [r for r in rows if r.optimizer == "sgd"]
-    best = {
-        d: {b.examples_per_class: b.optimal_warmup for b in optima([r for r in sgd if r.dataset == d])}
-        for d in _names(sgd)
-    }
+    sets = {d: optima([r for r in sgd if r.dataset == d]) for d in {r.dataset: None for r in sgd}}
+    best = {d: {b.examples_per_class: b.optimal_warmup for b in found} for d, found in sets.items()}
     grid = len({r.warmup for r in sgd})
 
     def share(other: str) -> tuple[float | None, int]:
@@ -224,21 +218,18 @@ def _replication(rows: Sequence[Summary]) -> Json:
         return (sum(one[s] == two[s] for s in both) / len(both) if both else None), len(both)
 
     (c100, n), (path, m) = share("cifar100"), share("medmnist")
+    told = "no size is known on both CIFAR-10 and CIFAR-100"
+    if c100 is not None:
+        told = f"CIFAR-10 and CIFAR-100 have the same best warmup at {round(c100 * n)} of {count(n, 'size')}"
+    chance = f"Best warmups drawn at random from {grid} would agree at one size in {grid}. "
     return {
         "consistency_c10_c100": c100,
         "consistency_c10_medmnist": path,
-        "conclusion": "no size is known on both CIFAR-10 and CIFAR-100"
-        if c100 is None
-        else f"CIFAR-10 and CIFAR-100 have the same best warmup at {round(c100 * n)} of {count(n, 'size')}",
+        "conclusion": told,
         "n": n,
         "n_medmnist": m,
         "note": "of sizes that are one and the same training set (CIFAR-100 has 500 a class) one counts. "
-        + (
-            f"Best warmups drawn at random from {grid} would agree at one size in {grid}. "
-            if grid > 1
-            else ""
-        )
-        + "Two warmups that can't be told apart count as different",
+        f"{chance if grid > 1 else ''}Two warmups that can't be told apart count as different",
     }
 
 
@@ -266,10 +257,8 @@ def _sensitivity(rows: Sequence[Summary]) -> Json:
         "n": sum(len(v) for mine in cells.values() for v in mine.values()),
         "n_cells": compared,
         "note": "sgd_std and adamw_std pool datasets, warmups and seeds, as the study does: they are mostly "
-        "the distance between "
-        "the datasets, and the optimizers were not trained on one grid. The warmup_std compare like with "
-        "like, but at one "
-        "peak rate for each optimizer, and seeds' noise is part of them",
+        "the distance between the datasets, and the optimizers were not trained on one grid. The warmup_std "
+        "compare like with like, but at one peak rate for each optimizer, and seeds' noise is part of them",
     }
 
 
@@ -285,10 +274,6 @@ def _less(std: Mapping[str, float | None], where: str) -> str:
         lacking = listed([name for name, value in (("SGD", sgd), ("AdamW", adamw)) if value is None])
         return f"no spread {where} for {lacking}"
     return f"AdamW's accuracies spread {'less' if adamw < sgd else 'no less'} than SGD's {where}"
-
-
-def _names(rows: Iterable[Summary]) -> list[str]:
-    return list({r.dataset: None for r in rows})
 
 
 def _by(rows: Iterable[Summary], key: Callable[[Summary], Key]) -> dict[Key, list[float]]:

@@ -22,7 +22,6 @@ class DataRegimes(Original):
     """
 
     def arguments(self, parser: argparse._ActionsContainer) -> None:
-        """Those of run_experiments.py."""
         add = parser.add_argument
         add("--mode", choices=MODES, default="all", help="which of the experiments (default: all)")
         add("--week", type=int, choices=(1, 2, 3), help="of --mode week")
@@ -37,7 +36,6 @@ class DataRegimes(Original):
         )
 
     def meant(self, args: argparse.Namespace) -> Meant:
-        """The study regimes on all three tasks under the original's protocol."""
         _check(args)
         part = {"test": ("--part", "test"), "week": ("--part", f"week{args.week}")}.get(args.mode, ())
         span = ("--range", f"{args.start or 0}:{'' if args.end is None else args.end}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from preheat.analysis.naming import heads, panel_name, row_label, row_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import NONE, Units, count, human, listed
+from preheat.analysis.words import NONE, Units, human
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
+from preheat.core.words import count, listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.chapters.common import across, difference, dot, of_panel
 from preheat.report.drawing.shapes import Dots

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.table import Table
-from preheat.analysis.words import listed, plain
+from preheat.analysis.words import plain
+from preheat.core.words import listed
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
 from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Hypothesis, Updates, WarmupLength
 from preheat.studies.regimes.picks import favourites, open_widths, shares
