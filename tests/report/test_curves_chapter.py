@@ -80,12 +80,10 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
     f = analyse(given, load)
     loss = {(c.condition, c.treatment): c for c in f.curves if c.what == "train_loss"}
     assert loss["50", "0ep"].n == 1 and set(loss["50", "0ep"].y) == {4.0} and loss["5", "0ep"].n == 2
-    assert any(
-        n.startswith("2 runs left out of the curves: their stored traces are damaged.") for n in f.notes
-    )
+    assert any(n.startswith("2 runs have damaged traces, so no curve shows") for n in f.notes)
     whole = analyse(given, lambda run_id: load(run_id, ()))
     assert not any("damaged" in n for n in whole.notes)
     drawn = ("curves", "rates", "loss_by_rate", "notes", "chapters")
     assert f.data(*drawn) == whole.data(*drawn)
     none = analyse(given, lambda run_id: load(run_id, rows))
-    assert none.curves == () and any(n.startswith("20 runs left out") for n in none.notes)
+    assert none.curves == () and any(n.startswith("20 runs have damaged traces") for n in none.notes)

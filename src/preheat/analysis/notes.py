@@ -52,10 +52,10 @@ def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
     """Limits of what is said of any study, in words. unread: runs whose traces can't be read."""
     out = [*unmeasured(table), *_seed_notes(table), *_run_notes(table)]
     if unread:
-        whose = "its stored trace is" if unread == 1 else "their stored traces are"
+        whose = "run has a damaged trace" if unread == 1 else "runs have damaged traces"
         out.append(
-            f"{count(unread, 'run')} left out of the curves: {whose} damaged. The final numbers are whole "
-            "and count."
+            f"{unread:,} {whose}, so no curve shows what was measured along the way. The final numbers are "
+            "whole and count."
         )
     return tuple(out)
 
@@ -102,7 +102,7 @@ def _run_notes(table: Table) -> list[str]:
         left = "They are left out, and count as the worst where a nuisance is chosen."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
     if table.step >= 5e-5 and u.unit:
-        steps = u.difference(table.step, sign=False)
+        steps = u.margin(table.step)
         out.append(
             f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least "
             "what this rounding makes."

@@ -67,7 +67,7 @@ class Units:
         >>> Units.of("accuracy").margin(0.01), Units.of("loss").margin(0.1)
         ('1\\xa0point', '0.1')
         """
-        text = plain(x * self.scale)
+        text = brief(x * self.scale)
         return _with(text, self.step[:-1] if text == "1" else self.step)
 
     def amount(self, x: float, unit: str, *, sign: bool = True) -> str:
@@ -80,10 +80,10 @@ class Units:
         if unit == self.metric:
             return self.difference(x, sign=sign)
         if unit == f"{self.metric} squared":
-            text = plain(x * self.scale**2, 2)
+            text = brief(x * self.scale**2, 2)
             step = self.step[:-1] if text == "1" else self.step
             return _with(text, f"{step or self.metric} squared")
-        return _with(plain(x), unit)
+        return _with(brief(x), unit)
 
     def estimate(self, e: Estimate, unit: str) -> str:
         """An estimate in `unit` with its interval: +0.4 points (95 % interval +0.1 to +0.7)."""
@@ -123,7 +123,7 @@ def _with(number: str, unit: str) -> str:
     return f"{number}{GAP}{unit}" if unit and number != NONE else number
 
 
-def plain(x: float | None, digits: int = 3) -> str:
+def brief(x: float | None, digits: int = 3) -> str:
     """A number without a unit, `digits` significant."""
     return NONE if x is None or not math.isfinite(x) else tidy(f"{x:.{digits}g}")
 

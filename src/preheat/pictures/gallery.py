@@ -10,21 +10,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from importlib.resources import files
 from inspect import getdoc
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from preheat.core.errors import UserError, explain
 from preheat.core.lengths import steps
 from preheat.core.registry import SCHEDULES
 from preheat.pictures.gallery_options import options
-from preheat.report.drawing.style import css_variables
+from preheat.report.drawing.html import asset, page
 from preheat.schedules.combine.excerpt import excerpt
 from preheat.schedules.combine.extended import extended
 from preheat.schedules.combine.product import product
@@ -50,8 +48,7 @@ FAMILIES = {
     "Made of others": "excerpt extended pieces product scaled then",
 }
 OTHERS = "Others"
-SHARED = ("page.css", "theme.js")  # with the reports
-SCRIPTS = ("theme.js", "schedules.js", "gallery.js")
+_HERE = "preheat.pictures"
 
 # what is made of other schedules has no sliders: how to write one, and the same thing
 COMBINATIONS: dict[str, tuple[str, Callable[[], Rule]]] = {
@@ -113,23 +110,16 @@ def write_gallery(path: str | Path, *, total: int = TOTAL, peak: float = 1.0) ->
 
 def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
     """The page, as one HTML text."""
-    source = {name: _asset(name) for name in ("gallery.html", "page.css", "gallery.css", *SCRIPTS)}
-    twins = set(re.findall(r"^TWINS\.(\w+) = ", source["schedules.js"], re.MULTILINE))
+    twins = set(re.findall(r"^TWINS\.(\w+) = ", asset(_HERE, "schedules.js"), re.MULTILINE))
     cards = [schedule_card(name, live=name in twins) for name in SCHEDULES.names()]
     families = [Family(title, [c for c in cards if c.family == title]) for title in (*FAMILIES, OTHERS)]
-    environment = Environment(
-        loader=DictLoader(source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["coded"] = _coded
-    return environment.get_template("gallery.html").render(
-        css=Markup(source["page.css"] + source["gallery.css"]),
-        js=Markup("\n".join(source[name] for name in SCRIPTS)),
-        light=Markup(css_variables("light")),
-        dark=Markup(css_variables("dark")),
+    return page(
+        _HERE,
+        "gallery.html",
+        styles=("gallery.css",),
+        scripts=("schedules.js", "gallery.js"),
+        filters={"coded": _coded},
+        title="preheat: learning rate schedules",
         families=[f for f in families if f.cards],
         count=f"{len(cards)} schedules",
         data=_data(cards),
@@ -137,11 +127,6 @@ def gallery_page(*, total: int = TOTAL, peak: float = 1.0) -> str:
         total=total,
         peak=f"{peak:.12g}",
     )
-
-
-def _asset(name: str) -> str:
-    home = "preheat.report.drawing" if name in SHARED else "preheat.pictures"
-    return files(home).joinpath(name).read_text(encoding="utf-8")
 
 
 def _data(cards: list[ScheduleCard]) -> Markup:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from preheat.analysis import words
 from preheat.core.words import count, listed
 from preheat.report.chapter import ClaimCard, Rows, Tile
-from preheat.report.drawing.style import css_variables
+from preheat.report.drawing.html import page
 from preheat.report.plates import Drawn
 from preheat.report.report import Report
 from preheat.report.runs import flat_runs, run_table
@@ -54,23 +52,16 @@ def render(
     listing: Sequence[str],
 ) -> str:
     """The whole page. drawn: the figures of each chapter; listing: the files beside the page, relative."""
-    source = {name: _asset(name) for name in ("page.html", "page.css", "page.js")}
-    environment = Environment(
-        loader=DictLoader(source),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     runs = flat_runs(report.results)
-    return environment.get_template("page.html").render(
-        name=report.results.study.name,
-        question=report.results.study.question,
+    study = report.results.study
+    return page(
+        "preheat.report",
+        "page.html",
+        scripts=("page.js",),
+        title=f"{study.name}: {study.question}",
+        name=study.name,
+        question=study.question,
         report=report,
-        css=Markup(source["page.css"]),
-        js=Markup(source["page.js"]),
-        light=Markup(css_variables("light")),
-        dark=Markup(css_variables("dark")),
         tiles=_tiles(report),
         sections=[_section(report, i, drawn.get(c.name, ())) for i, c in enumerate(report.chapters)],
         table=run_table(runs) if runs else "",
@@ -79,11 +70,6 @@ def render(
         downloads=_downloads(listing),
         svg=lambda d: Markup(d.inline),
     )
-
-
-def _asset(name: str) -> str:
-    home = "preheat.report.drawing" if name == "page.css" else "preheat.report"
-    return files(home).joinpath(name).read_text(encoding="utf-8")
 
 
 def _section(report: Report, i: int, drawn: Sequence[Drawn]) -> Section:

@@ -136,15 +136,15 @@ def _kind(d: Data) -> str:
 
 def _gist(d: Data) -> str:
     if isinstance(d, Lines):
-        return "Last values: " + ", ".join(f"{line.name} {words.plain(line.y[-1])}" for line in d.lines)
+        return "Last values: " + ", ".join(f"{line.name} {words.brief(line.y[-1])}" for line in d.lines)
     if isinstance(d, Facets):
         ends = ((f"{p.title}, " if p.title else "", p.lines[0]) for p in d.parts)
-        return "; ".join(f"{title}{line.name} ends at {words.plain(line.y[-1])}" for title, line in ends)
+        return "; ".join(f"{title}{line.name} ends at {words.brief(line.y[-1])}" for title, line in ends)
     if isinstance(d, Matrix):
         return "; ".join(f"{row}: {', '.join(m)}" for row, m in zip(d.rows, d.members, strict=True))
     some = _named_values(d)
     (low, at_low), (high, at_high) = min(some), max(some)
-    return f"From {words.plain(low)} ({at_low}) to {words.plain(high)} ({at_high})"
+    return f"From {words.brief(low)} ({at_low}) to {words.brief(high)} ({at_high})"
 
 
 def _named_values(d: Dots | Heat | Mesh) -> list[tuple[float, str]]:

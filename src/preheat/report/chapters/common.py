@@ -45,8 +45,8 @@ def number(e: Estimate | None, times: str = "") -> str:
     """An estimate in no unit, with its interval; `times` before the mean."""
     if e is None:
         return words.NONE
-    inside = words.limits(e, words.plain)
-    return words.level(e, times + words.plain(e.mean)) + (f" ({inside})" if inside else "")
+    inside = words.limits(e, words.brief)
+    return words.level(e, times + words.brief(e.mean)) + (f" ({inside})" if inside else "")
 
 
 def dot(row: str, name: str, index: int, e: Estimate, *, scale: float = 1.0, filled: bool = True) -> Dot:

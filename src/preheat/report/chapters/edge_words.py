@@ -23,7 +23,7 @@ from preheat.analysis.naming import (
     within,
 )
 from preheat.analysis.table import Table
-from preheat.analysis.words import GAP, LEVEL, human, level, limits, plain
+from preheat.analysis.words import GAP, LEVEL, brief, human, level, limits
 from preheat.core.words import listed
 from preheat.stats.estimates import Estimate
 
@@ -79,7 +79,7 @@ def edge_sentences(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]
 
 def _two(x: float) -> str:
     """A factor with two decimals, a large one with three digits."""
-    return plain(x) if x >= 10 else f"{x:.2f}"
+    return brief(x) if x >= 10 else f"{x:.2f}"
 
 
 def _span(some: Sequence[Estimate]) -> str:

@@ -10,7 +10,7 @@ from statistics import median
 from preheat.analysis.inside_edge import Inside, insides
 from preheat.analysis.naming import choices, heads, rate_of, row_label, row_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import NONE, Units, human, plain
+from preheat.analysis.words import NONE, Units, brief, human
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
@@ -78,7 +78,7 @@ class InsideEdge(Chapter):
 def _row(table: Table, i: Inside, u: Units) -> tuple[str, ...]:
     return (
         *place(table, i),
-        plain(i.value) + (" (above half of the edge)" if i.value is not None and not i.well else ""),
+        brief(i.value) + (" (above half of the edge)" if i.value is not None and not i.well else ""),
         difference(i.widest, u) if i.widest else NONE,
         u.difference(i.seed_sd, sign=False),
         "yes" if i.equivalent else "not shown",

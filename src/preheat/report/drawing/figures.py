@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from preheat.analysis.words import TIMES, folded, plain, short
+from preheat.analysis.words import TIMES, brief, folded, short
 from preheat.report.drawing.grids import WIDTH, draw_heat, draw_matrix, draw_mesh, log_marks, tall
 from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, new_figure, series
@@ -230,7 +230,7 @@ def _factor_axis(axes: Axes, data: Dots) -> None:
         if lo <= v <= hi and all(abs(math.log(v / m)) >= apart for m in marks):
             marks.append(v)
     axes.set_xlim(lo, hi)
-    axes.set_xticks(sorted(marks), [f"{TIMES}{plain(v)}" for v in sorted(marks)])
+    axes.set_xticks(sorted(marks), [f"{TIMES}{brief(v)}" for v in sorted(marks)])
 
 
 def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, markers: bool, line: bool = True) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from preheat.analysis.words import folded, plain, short
+from preheat.analysis.words import brief, folded, short
 from preheat.report.drawing.shapes import Heat, Matrix, Mesh
 from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
 
@@ -61,7 +61,7 @@ def draw_heat(data: Heat) -> Figure:
     bar = figure.colorbar(scale, ax=axes, spacing="proportional", aspect=26, pad=0.03)
     bar.set_label("%" if data.bar_label.endswith("(%)") else "")
     marks = [v for v in MaxNLocator(6).tick_values(low, high) if low <= v <= high]
-    bar.set_ticks(marks, labels=[plain(v) for v in marks])
+    bar.set_ticks(marks, labels=[brief(v) for v in marks])
     bar.ax.minorticks_off()
     bar.ax.grid(False)
     bar.outline.set_visible(False)

@@ -10,7 +10,7 @@ from preheat.analysis.curves import MeanCurve, chosen
 from preheat.analysis.naming import heads, panel_name, row_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import NONE, capital, plain
+from preheat.analysis.words import NONE, brief, capital
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
@@ -105,7 +105,7 @@ def _rows(found: FirstEpochsFound, table: Table) -> Rows:
     places = dict.fromkeys((m.panel, m.condition, m.treatment, m.epoch) for m in found.milestones)
     rows = tuple(
         (
-            *(panel_name(table, p[0]), row_name(p[1]), p[2], plain(p[3])),
+            *(panel_name(table, p[0]), row_name(p[1]), p[2], brief(p[3])),
             *(_measured(at.get((*p, w))) for w in whats),
         )
         for p in places
@@ -118,4 +118,4 @@ def _measured(m: Milestone | None) -> str:
     if m is None:
         return NONE
     half = (m.hi - m.lo) / 2
-    return plain(m.mean) + (f" {PLUS_MINUS} {plain(half, 2)}" if half > 0 else "")
+    return brief(m.mean) + (f" {PLUS_MINUS} {brief(half, 2)}" if half > 0 else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import GAP, Units, human, p_text, plain
+from preheat.analysis.words import GAP, Units, brief, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference, dot, number
@@ -91,7 +91,7 @@ def _scores(found: Rules, table: Table) -> tuple[tuple[str, ...], ...]:
         (
             panel_name(table, r.panel),
             *(s.name, s.formula, difference(s.regret, u), str(s.regret.n)),
-            ", ".join(f"{k}: {plain(v)}" for k, v in s.picks.items()),
+            ", ".join(f"{k}: {brief(v)}" for k, v in s.picks.items()),
         )
         for r in found.rules
         for s in r.scores

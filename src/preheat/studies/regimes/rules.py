@@ -11,7 +11,7 @@ import numpy as np
 
 from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import LEVEL, MINUS, Units, capital, plain
+from preheat.analysis.words import LEVEL, MINUS, Units, brief, capital
 from preheat.stats.estimates import (
     ALPHA,
     Array,
@@ -70,7 +70,7 @@ def _fit(table: Table, s: Surface) -> RuleFit:
     fitted, beyond = held_out(s)
     sign = MINUS if slope.mean < 0 else "+"
     fits = (
-        f"{plain(intercept.mean)} {sign} {plain(abs(slope.mean))} log2(n) epochs; at each size from a fit on "
+        f"{brief(intercept.mean)} {sign} {brief(abs(slope.mean))} log2(n) epochs; at each size from a fit on "
         "the others"
     )
     tried: dict[str, tuple[str, Array]] = {
@@ -141,13 +141,13 @@ def best_score(s: Surface) -> Array:
 def _text(table: Table, fit: RuleFit, *, sure: bool, fine: Sequence[str]) -> str:
     """sure: the slope is not 0, fine: the rules that lose less than the margin, both after correction."""
     slope = fit.rule.slope
-    told = f"the best warmup changes by {plain(slope.mean)} epochs per doubling of the data"
+    told = f"the best warmup changes by {brief(slope.mean)} epochs per doubling of the data"
     if slope.lo is None or slope.hi is None:
         return f"{told}; one judging seed gives a description only."
     shown = "the change is sure" if sure else "neither growth nor decline is shown"
     if not sure and not slope.lo <= 0 <= slope.hi:
         shown += " after correction for the number of panels"
-    told += f" ({LEVEL} {plain(slope.lo)} to {plain(slope.hi)}, {slope.n} seeds): {shown}."
+    told += f" ({LEVEL} {brief(slope.lo)} to {brief(slope.hi)}, {slope.n} seeds): {shown}."
     who = "these are shown to lose" if fine else "no rule is shown to lose"
     told += (
         f" On sizes left out of the fit {who} less than "

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.table import Table
-from preheat.analysis.words import plain
+from preheat.analysis.words import brief
 from preheat.core.words import listed
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
 from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Hypothesis, Updates, WarmupLength
@@ -186,7 +186,7 @@ def _text(e: Exponent) -> str:
             f" No number of {listed(far)} lies within the grid at every size, so that can't be tested here."
         )
     if not gone and not far:
-        out += f" Choices at random would give {plain(e.chance)} with this grid."
+        out += f" Choices at random would give {brief(e.chance)} with this grid."
     return out
 
 

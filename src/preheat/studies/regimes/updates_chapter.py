@@ -8,7 +8,7 @@ from functools import partial
 from preheat.analysis.effects import Effect, effects
 from preheat.analysis.naming import base_of, heads, panel_name, row_label
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, capital, limits, p_text, plain, range_text
+from preheat.analysis.words import Units, brief, capital, limits, p_text, range_text
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.chapters.common import number, of_panel
@@ -114,8 +114,8 @@ def _exponents(found: UpdatesFound, table: Table) -> Rows:
             e.epochs,
             number(e.b),
             str(e.b.n),
-            f"{plain(e.chance)} ({range_text(plain(e.chance_lo), plain(e.chance_hi))})",
-            plain(e.epochs_b),
+            f"{brief(e.chance)} ({range_text(brief(e.chance_lo), brief(e.chance_hi))})",
+            brief(e.epochs_b),
             p_text(e.p_choices),
         )
         for e in found.exponents
@@ -131,7 +131,7 @@ def _exponents(found: UpdatesFound, table: Table) -> Rows:
 
 def _grid(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
-        (panel_name(table, e.panel), range_text(plain(e.low), plain(e.high)), _common(found, e))
+        (panel_name(table, e.panel), range_text(brief(e.low), brief(e.high)), _common(found, e))
         for e in found.exponents
     )
     return Rows("What the grid allows", ("panel", "b of any picks", "updates in reach at every size"), rows)
@@ -164,7 +164,7 @@ def _lengths(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
             *(panel_name(table, x.panel), x.condition, x.treatment),
-            *(f"{x.updates:,.0f}", plain(x.epochs), f"{100 * x.share:.3g} %"),
+            *(f"{x.updates:,.0f}", brief(x.epochs), f"{100 * x.share:.3g} %"),
         )
         for x in found.warmup_lengths
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from preheat.analysis.naming import within
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, capital, plain
+from preheat.analysis.words import Units, brief, capital
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, interval, moments, p_above, rounding
 from preheat.studies.regimes.findings import Exponent, Hypothesis, Verdict
 from preheat.studies.regimes.verdicts import judge
@@ -50,7 +50,7 @@ def one_length(table: Table, s: WarmupGrid) -> Hypothesis:
         f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
     )
     text = (
-        f"{s.place} with {plain(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
+        f"{s.place} with {brief(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
     )
     if table.biased:
         return stated(None, "not decided", f"{text} The nuisance was chosen on the seeds that are reported.")
