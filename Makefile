@@ -8,7 +8,7 @@ SIDE_BY_SIDE = -n 2 --dist worksteal
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
 	@echo "make test       set up, then run the tests on two cores; of many alike cases each kind once"
-	@echo "make test-all   all cases, and the long forms of the simulations"
+	@echo "make test-all   all cases, and the long forms of the simulations (8 minutes on two cores)"
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
