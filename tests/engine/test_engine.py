@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from trainings import CNN, DIGITS, OPTIONS, a_run, bitwise, differing, finish, same_trace
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import length
+from preheat.core.lengths import due, length
 from preheat.core.registry import OPTIMIZERS, PROBES, TASKS
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
@@ -25,7 +25,7 @@ from preheat.engine.finish import records
 from preheat.engine.keys import generator
 from preheat.engine.loop import at_once, begin, set_up, train
 from preheat.engine.placement import fleet, single
-from preheat.engine.prepare import due, order, prepare, rates
+from preheat.engine.prepare import order, prepare, rates
 from preheat.tasks.base import Data, Task
 
 

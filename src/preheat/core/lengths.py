@@ -6,6 +6,7 @@ Python                 command line, YAML      meaning
 `0.05`                 `5%`, `0.05dur`         the first (or last) twentieth of the run
 `"1e6sp"`              `1e6sp`                 the updates that see a million samples
 `"3e9tok"`             `3e9tok`                the updates that see 3 billion tokens
+`"10/decade"`          `10/decade`             how often: 10 times while the steps grow tenfold
 
 A length is resolved once, when the run's total and what an epoch, or a step, holds are known. Nothing is
 rounded: 5 % of 333 steps is 16.65 steps, and the schedule's boundary lies there. Only the rounding of the
@@ -22,8 +23,8 @@ from typing import Any, Literal, NamedTuple
 
 from preheat.core.errors import UserError
 
-Unit = Literal["fraction", "steps", "epochs", "samples", "tokens"]
-_TEXT = {"steps": "", "epochs": "ep", "samples": "sp", "tokens": "tok"}
+Unit = Literal["fraction", "steps", "epochs", "samples", "tokens", "per_decade"]
+_TEXT = {"steps": "", "epochs": "ep", "samples": "sp", "tokens": "tok", "per_decade": "/decade"}
 _UNITS: dict[str, Unit] = {
     "dur": "fraction",
     "ba": "steps",
@@ -31,8 +32,9 @@ _UNITS: dict[str, Unit] = {
     "sp": "samples",
     "tok": "tokens",
     "st": "steps",
+    "/decade": "per_decade",
 }
-_WORDS = "%|dur|ep|epochs?|st|steps?|ba|sp|samples?|tok|tokens?"
+_WORDS = "%|dur|ep|epochs?|st|steps?|ba|sp|samples?|tok|tokens?|/decade"
 PATTERN = rf"\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*({_WORDS})?\s*"  # a length as text
 _HELP = "write 500 (steps), 5ep (epochs) or 5% (of the run); in Python steps(500), epochs(5) or 0.05"
 
@@ -100,6 +102,8 @@ class Length:
 
         sizes: how many samples and tokens a step holds, where lengths are given in them.
         """
+        if self.unit == "per_decade":
+            raise UserError(f"{self} says how often, not how long: {_HELP}")
         if self.unit == "steps":
             return float(self.value)
         if self.unit == "fraction":
@@ -143,6 +147,30 @@ def epochs(n: float) -> Length:
 def fraction(x: float) -> Length:
     """The fraction `x` of the run, 0 <= x <= 1."""
     return Length(x, "fraction")
+
+
+def due(every: Length, total: int, per_epoch: int) -> list[int]:
+    """The steps before which something happens that is due `every` so often, ascending, from 0 on.
+
+    Evenly: floor(j every) < total. Of n a decade: 0 and floor(10^(j/n)) < total, each once.
+
+    >>> due(Length(0.25, "fraction"), 10, 5), due(Length(2, "per_decade"), 200, 5)
+    ([0, 2, 5, 7], [0, 1, 3, 10, 31, 100])
+    """
+    if every.unit == "per_decade":
+        powers = range(math.ceil(every.value * math.log10(total)) + 1)
+        found = [0, *(math.floor(snug(10 ** (j / every.value))) for j in powers)]
+    else:
+        gap = max(every.resolve(total, per_epoch), 1.0)
+        found = [math.floor(snug(j * gap)) for j in range(math.ceil(total / gap))]
+    return sorted({k for k in found if k < total})
+
+
+def times_due(every: Length, total: int, per_epoch: int) -> int:
+    """How many steps `due` has, without listing those of an even distance."""
+    if every.unit == "per_decade":
+        return len(due(every, total, per_epoch))
+    return math.ceil(total / max(every.resolve(total, per_epoch), 1.0))
 
 
 def length(value: Any) -> Length:

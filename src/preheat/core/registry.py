@@ -220,6 +220,7 @@ TASKS = Registry("task", "TASKS", "preheat.tasks")
 SCHEDULES = Registry("schedule", "SCHEDULES", "preheat.schedules")
 OPTIMIZERS = Registry("optimizer", "OPTIMIZERS", "preheat.optim")
 PROBES = Registry("probe", "PROBES", "preheat.probes")
+RATE_RULES = Registry("rate rule", "RATE_RULES", "preheat.optim", group="preheat.rate_rules")
 STUDIES = Registry("study", "STUDIES", "preheat.studies")
 MODELS = Registry("model", "MODELS", "preheat.models")
 # what a report says about one matter: see `preheat.report.chapter`
@@ -228,5 +229,5 @@ CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", 
 EXPORTERS = Registry("exporter", "EXPORTERS", "preheat.studies", "preheat.report", group="preheat.exporters")
 # an original project's own command line: see `preheat.core.originals`
 ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")
-_ALL = (TASKS, MODELS, SCHEDULES, OPTIMIZERS, PROBES, STUDIES, CHAPTERS, EXPORTERS, ORIGINALS)
+_ALL = (TASKS, MODELS, SCHEDULES, OPTIMIZERS, RATE_RULES, PROBES, STUDIES, CHAPTERS, EXPORTERS, ORIGINALS)
 REGISTRIES = {r.kind: r for r in _ALL}

@@ -33,12 +33,14 @@ class Run:
     optimizer or a schedule that is left out is the default one, and so are options without a name. schedule:
     a schedule or its JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`,
     `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch may be smaller.
-    evaluate: the distance between evaluations on validation data (default: 5 % of the run). precision:
-    "float32", "float64", or "bf16": a float32 state whose loss is computed under autocast to bfloat16.
-    clip_norm: the largest global gradient norm let through, None for no clipping. also: {"momentum":
-    Between(schedule, at_zero, at_peak)}: numbers of the optimizer that move with a schedule; the optimizer's
-    own value is then not used. trusted: True only when reading records, whose task or schedule may not be
-    installed: names are then not looked up, and a schedule that can't be built is kept as a `StoredSchedule`.
+    evaluate: the distance between evaluations on validation data (default: 5 % of the run), or "10/decade":
+    10 of them while the steps grow tenfold. precision: "float32", "float64", or "bf16": a float32 state whose
+    loss is computed under autocast to bfloat16. clip_norm: the largest global gradient norm let through, None
+    for no clipping. also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers of the optimizer that
+    move with a schedule; the optimizer's own value is then not used. rate_rule: a registered rule that
+    multiplies the scheduled rate by what it sees in training, None for none. trusted: True only when reading
+    records, whose task or schedule may not be installed: names are then not looked up, and a schedule that
+    can't be built is kept as a `StoredSchedule`.
 
     Everything is checked here. A run that can't be trained as declared is an error, never repaired.
 
@@ -59,6 +61,7 @@ class Run:
     evaluate: Length = fraction(0.05)
     probes: tuple[Spec, ...] = ()
     also: Mapping[str, Between] = field(default_factory=dict)
+    rate_rule: Spec | None = None
     trusted: InitVar[bool] = False
 
     def __post_init__(self, trusted: bool) -> None:
@@ -72,6 +75,7 @@ class Run:
         put("evaluate", length(self.evaluate))
         put("schedule", _schedule(self.schedule, trusted))
         put("also", _also(self.also, trusted))
+        put("rate_rule", None if self.rate_rule is None else as_spec(self.rate_rule, "rate rule"))
         _numbers(self)
         put("peak_lr", float(self.peak_lr))
         put("clip_norm", None if self.clip_norm is None else float(self.clip_norm))
@@ -80,13 +84,15 @@ class Run:
         put("task", complete("task", self.task))
         put("optimizer", complete("optimizer", self.optimizer))
         put("probes", tuple(complete("probe", p) for p in self.probes))
+        if self.rate_rule is not None:
+            put("rate_rule", complete("rate rule", self.rate_rule))
         _ = self.factor
         _check_also(self)
 
     def json(self) -> dict[str, Any]:
-        """The run as JSON data, with the format's version; `also` only where something moves, so that older
-        ids stay."""
-        names = [f.name for f in fields(self) if f.name != "also" or self.also]
+        """The run as JSON data, with the format's version; `also` and `rate_rule` only where there is one, so
+        that older ids stay."""
+        names = [f.name for f in fields(self) if f.name not in _WHERE_GIVEN or getattr(self, f.name)]
         return {"format": FORMAT, **{n: plain(getattr(self, n)) for n in names}}
 
     @classmethod
@@ -163,9 +169,9 @@ class Run:
     def stack_key(self) -> str:
         """Runs with equal keys can share a fleet: only rates, seeds and the optimizer's numbers differ."""
         shape = {k: v for k, v in self.optimizer.options.items() if not isinstance(v, float)}
-        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _FREE}
+        rest = {k: v for k, v in self.json().items() if k not in _FREE}
         return digest(
-            {**plain(rest), "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None}
+            {**rest, "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None}
         )
 
     def __hash__(self) -> int:
@@ -176,7 +182,8 @@ class Run:
         return f"{kind} peak {self.peak_lr:g} {self.length} seed {self.seed}"
 
 
-_FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
+_FREE = {"format", "optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
+_WHERE_GIVEN = {"also", "rate_rule"}
 
 
 @dataclass(frozen=True)
@@ -243,7 +250,7 @@ def _numbers(run: Run) -> None:
             raise UserError(f"{name} must be a whole number >= {least}, got {value!r}")
     if run.precision not in get_args(Precision):
         raise unknown("precision", run.precision, get_args(Precision))
-    if run.length.unit == "fraction" or not run.length:
+    if run.length.unit in ("fraction", "per_decade") or not run.length:
         raise UserError(
             f"length must be a number of steps or epochs above 0, got {run.length}: write '50ep' or '700'"
         )

@@ -14,7 +14,7 @@ from preheat.core.errors import UserError
 from preheat.engine.loop import Progress, Setup, begin
 from preheat.engine.step import State, Tensors
 
-FORMAT = 2  # 1 had neither what is watched nor seconds
+FORMAT = 3  # 1 had neither what is watched nor seconds, 2 neither rate rules nor memory
 
 
 def dump(setup: Setup, now: Progress) -> bytes:
@@ -29,6 +29,7 @@ def dump(setup: Setup, now: Progress) -> bytes:
         "losses": now.losses[..., : now.step].clone(),
         "measured": now.measured,
         "watched": {n: t[..., : now.step].clone() for n, t in now.watched.items()},
+        "memory": now.memory,
         "probing": now.probing,
         "seconds": now.seconds,
     }
@@ -41,9 +42,9 @@ def load(setup: Setup, data: bytes) -> Progress:
     """The progress that `dump` wrote; a checkpoint of other runs or of another format is an error."""
     device = setup.fleet.rates.device
     found = torch.load(io.BytesIO(data), weights_only=True, map_location=device)
-    if found["format"] not in (1, FORMAT):
+    if found["format"] not in range(1, FORMAT + 1):
         raise UserError(
-            f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 and "
+            f"a checkpoint of format {found['format']} can't be read: this preheat reads formats 1 to "
             f"{FORMAT}"
         )
     if found["runs"] != [r.id for r in setup.fleet.runs]:
@@ -65,9 +66,16 @@ def load(setup: Setup, data: bytes) -> Progress:
         *((t, watched[n]) for n, t in fresh.watched.items()),
     ]:
         series[..., :step] = saved
-    state = State(*pytree.tree_map(_as_laid_out, tuple(fresh.state), found["state"]))
-    spent = (found.get("probing", 0.0), found.get("seconds", 0.0))
-    return Progress(step, state, found["alive"], fresh.losses, list(found["measured"]), fresh.watched, *spent)
+    given = (*found["state"], *tuple(fresh.state)[len(found["state"]) :])
+    return fresh._replace(
+        step=step,
+        state=State(*pytree.tree_map(_as_laid_out, tuple(fresh.state), given)),
+        alive=found["alive"],
+        measured=list(found["measured"]),
+        memory=found.get("memory", {}),
+        probing=found.get("probing", 0.0),
+        seconds=found.get("seconds", 0.0),
+    )
 
 
 def _names(watched: Tensors) -> str:

@@ -6,7 +6,7 @@ It is a generator. The caller takes as many steps as it likes, looks at what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -14,18 +14,22 @@ import torch
 from torch import Tensor
 
 from preheat.core.errors import UserError
+from preheat.core.lengths import due
 from preheat.core.run import Precision, Run
 from preheat.core.spec import Spec, build
+from preheat.engine.batches import Batches, resident
 from preheat.engine.measuring import Measuring, clock, measuring
 from preheat.engine.placement import Placement
 from preheat.engine.precision import computed
-from preheat.engine.prepare import Fleet, due, noise, order, prepare
-from preheat.engine.step import State, Step, Tensors, gradients, looked_at, make_step
+from preheat.engine.prepare import Fleet, prepare
+from preheat.engine.step import Kind, Loss, State, Step, Tensors, gradients, looked_at, make_step
+from preheat.optim.base import Optimizer
 from preheat.tasks.base import Task
 
 CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
 NUMBERS, FEW = 2**20, 128  # on a CPU: numbers of input evaluated at once, and examples of any size
 WATCH = "watch."  # a buffer of this prefix is recorded at every step
+RATE = "learning_rate"  # watched where a rate rule decides on it
 LOOK = 64  # steps between looks whether any run is alive
 Points = list[tuple[int, Tensors]]
 
@@ -34,7 +38,8 @@ class Progress(NamedTuple):
     """Training before update `step`: the state, who is alive [R], the losses so far [R, T], what was
     measured.
 
-    watched: {name: [R, T]}, the buffers "watch.<name>" after each update. probing: wall seconds spent in
+    watched: {name: [R, T]}, the buffers "watch.<name>" after each update, and the rate used where a rule
+    decides on it. memory: of each probe that has begun, by its place. probing: wall seconds spent in
     probes so far, and seconds: in all, without what the runs were prepared in; both go on where a checkpoint
     left off.
     """
@@ -45,24 +50,29 @@ class Progress(NamedTuple):
     losses: Tensor
     measured: Points
     watched: Tensors
+    memory: dict[int, Tensors]
     probing: float = 0.0
     seconds: float = 0.0
 
 
 class Functions(NamedTuple):
-    """step, the step for an epoch's smaller last batch, gradients, and metrics; lifted over runs."""
+    """step, the step for an epoch's smaller last batch, gradients, what is evaluated, statistics of a chunk,
+    and metrics of their sums; lifted over runs."""
 
     step: Step
     rest: Step
     grads: Callable[..., Any]
+    parameters: Callable[..., Tensors]
+    statistics: Callable[..., Tensors]
     metrics: Callable[..., Tensors]
 
 
 class Setup(NamedTuple):
-    """A fleet, its functions, the steps before which it is evaluated, and its probes."""
+    """A fleet, its functions, its batches, the steps before which it is evaluated, and its probes."""
 
     fleet: Fleet
     do: Functions
+    batches: Batches
     evaluations: frozenset[int]
     probes: list[Measuring]
 
@@ -75,24 +85,32 @@ def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     )
     return Setup(
         fleet,
-        _functions(first.task, shape, first.clip_norm is not None, first.precision, where),
+        _functions(first.task, shape, first.rate_rule, (first.clip_norm is not None, first.precision, where)),
+        resident(fleet),
         frozenset(due(first.evaluate, fleet.total, fleet.per_epoch)),
         [measuring(p, fleet, where) for p in first.probes],
     )
 
 
 @lru_cache(maxsize=32)
-def _functions(task: Spec, optimizer: Spec, clip: bool, precision: Precision, where: Placement) -> Functions:
+def _functions(
+    task: Spec, optimizer: Spec, rule: Spec | None, how: tuple[bool, Precision, Placement]
+) -> Functions:
     """The functions of one kind of run; kept, so that a graph is traced once a process and not once a
     fleet."""
+    clip, precision, where = how
     made: Task = build("task", task)
-    loss = computed(made.loss, precision, where)
-    step = make_step(loss, build("optimizer", optimizer).build(), where, clip=clip)
-    metrics = where.rarely(where.lift(computed(made.metrics, precision, where), (0, 0, None)))
+    own: Loss = made.loss if made.mean_loss else partial(made.loss, total=where.sum)  # type: ignore[call-arg]
+    loss = computed(own, precision, where)
+    updates: Optimizer = build("optimizer", optimizer).build()
+    listens = None if rule is None else build("rate rule", rule)
+    step = make_step(Kind(loss, updates, clip, made.mean_loss, listens, made.plain_loss), where)
+    statistics = where.rarely(where.lift(computed(made.statistics, precision, where), (0, 0, None)))
     full, rest = where.realise(step), where.rarely(step)
     if where.looks:
         full, rest = looked_at(full), looked_at(rest)
-    return Functions(full, rest, gradients(loss, where), metrics)
+    evaluated, metrics = where.lift(updates.parameters, (0, 0)), where.lift(made.metrics, (0,))
+    return Functions(full, rest, gradients(loss, where), evaluated, statistics, metrics)
 
 
 def begin(setup: Setup) -> Progress:
@@ -101,12 +119,14 @@ def begin(setup: Setup) -> Progress:
     lead = rates.shape[:-1]
     alive = torch.ones(lead, dtype=torch.bool, device=rates.device)
     names = [n.removeprefix(WATCH) for n in setup.fleet.start.buffers if n.startswith(WATCH)]
-    if "loss" in names:
-        raise UserError(
-            f"train_loss is recorded anyway, got a buffer {WATCH}loss: leave it out, or choose another name"
-        )
+    for own in ("loss", RATE):
+        if own in names:
+            raise UserError(
+                f"train_{own} is recorded by preheat itself, got a buffer {WATCH}{own}: choose another name"
+            )
+    names += [RATE] if setup.fleet.start.rule else []
     losses, *watched = [rates.new_full((*lead, setup.fleet.total), torch.nan) for _ in ["loss", *names]]
-    return Progress(0, setup.fleet.start, alive, losses, [], dict(zip(names, watched, strict=True)))
+    return Progress(0, setup.fleet.start, alive, losses, [], dict(zip(names, watched, strict=True)), {})
 
 
 def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
@@ -115,7 +135,7 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
     Training ends early when every run has diverged.
     """
     fleet, now = setup.fleet, start or begin(setup)
-    batches, begun = _batches(fleet, now.step), perf_counter() - now.seconds
+    batches, begun = setup.batches(now.step), perf_counter() - now.seconds
     moves = {"lr": fleet.rates, **fleet.moves}
     ragged = fleet.subset.shape[-1] % fleet.runs[0].batch_size != 0
     for k in range(now.step, fleet.total):
@@ -129,13 +149,12 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
         }  # one layout for runs of every length
         step = setup.do.rest if ragged and (k + 1) % fleet.per_epoch == 0 else setup.do.step
         state, value, alive = step(now.state, batch, hyper, now.alive)
-        probes = [p for p in setup.probes if k in p.steps]
-        probing = now.probing + (_measure(setup, probes, now, state, batch) if probes else 0.0)
+        probing = now.probing + _measure(setup, now, (state, batch, hyper))
         now.losses[..., k] = value
         for name, series in now.watched.items():
-            series[..., k] = state.buffers[WATCH + name]
-        now = Progress(
-            k + 1, state, alive, now.losses, now.measured, now.watched, probing, perf_counter() - begun
+            series[..., k] = state.rule["lr"] if name == RATE else state.buffers[WATCH + name]
+        now = now._replace(
+            step=k + 1, state=state, alive=alive, probing=probing, seconds=perf_counter() - begun
         )
         if k % LOOK == 0 and not alive.any():
             yield now
@@ -146,28 +165,17 @@ def train(setup: Setup, start: Progress | None = None) -> Iterator[Progress]:
     yield now._replace(seconds=clock(fleet.rates.device) - begun)
 
 
-def _batches(fleet: Fleet, k: int) -> Iterator[Tensors]:
-    """The batches from update k on; the last batch of an epoch is what is left."""
-    size = fleet.runs[0].batch_size
-    epoch, done = divmod(k, fleet.per_epoch)
-    while True:
-        rows = order(fleet, epoch)
-        for i in range(done, fleet.per_epoch):
-            part = rows[..., i * size : (i + 1) * size]
-            flat = part.reshape(-1)
-            batch = {
-                n: t.index_select(0, flat).view(*part.shape, *t.shape[1:]) for n, t in fleet.train.items()
-            }
-            yield {**batch, **noise(fleet, epoch * fleet.per_epoch + i, part.shape[-1])}
-        epoch, done = epoch + 1, 0
-
-
-def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State, batch: Tensors) -> float:
-    """Measure all due probes, and the seconds that takes.
+def _measure(setup: Setup, now: Progress, update: tuple[State, Tensors, Tensors]) -> float:
+    """Measure all due probes, and the seconds that takes. update: the state after it, its batch and numbers.
 
     The gradient is computed again, so that the step itself is the same without probes.
     """
+    probes = [(i, p) for i, p in enumerate(setup.probes) if now.step in p.steps]
+    if not probes:
+        return 0.0
     fleet, k, begun = setup.fleet, now.step, clock(setup.fleet.rates.device)
+    after, batch, hyper = update
+    lr = after.rule["lr"] if after.rule else hyper["lr"]
     grads, (value, _) = setup.do.grads(now.state.params, now.state.buffers, batch)
     moment = dict(
         params=now.state.params,
@@ -176,12 +184,17 @@ def _measure(setup: Setup, probes: list[Measuring], now: Progress, after: State,
         grads=grads,
         after=after.params,
         start=fleet.start.params,
-        lr=fleet.rates[..., k],
+        lr=lr,
         loss=value,
+        opt=now.state.opt,
+        hyper={**hyper, "lr": lr},
     )
     found: Tensors = {}
-    for probe in probes:
-        found |= probe.measure({**moment, "drawn": probe.draw(k)})
+    for i, probe in probes:
+        here = {**moment, "drawn": probe.draw(k)}
+        memory = now.memory[i] if i in now.memory else probe.start(here)
+        values, now.memory[i] = probe.measure(here, memory)
+        found |= values
     now.measured.append((k, found))
     return clock(fleet.rates.device) - begun
 
@@ -201,14 +214,15 @@ def at_once(data: Tensors, runs: int) -> int:
 
 
 def evaluate(setup: Setup, state: State, part: str) -> Tensors:
-    """{"validation_loss": [R], ...}: the metrics' means over the set `part`, "validation" or "test"."""
+    """{"validation_loss": [R], ...}: the metrics of the set `part`, "validation" or "test", from
+    statistics that are summed, or joined, over its chunks."""
     data: Tensors = getattr(setup.fleet, part)
-    n = len(next(iter(data.values())))
-    total: Tensors = {}
-    size = at_once(data, len(setup.fleet.runs))
+    n, size = len(next(iter(data.values()))), at_once(data, len(setup.fleet.runs))
+    params, found = setup.do.parameters(state.opt, state.params), dict[str, list[Tensor]]()
     for i in range(0, n, size):
         chunk = {name: t[i : i + size] for name, t in data.items()}
-        share = min(size, n - i) / n
-        for name, value in setup.do.metrics(state.params, state.buffers, chunk).items():
-            total[f"{part}_{name}"] = total.get(f"{part}_{name}", 0) + share * value
-    return total
+        for name, value in setup.do.statistics(params, state.buffers, chunk).items():
+            found.setdefault(name, []).append(value)
+    each, axis = setup.fleet.task.each, setup.fleet.rates.dim() - 1
+    whole = {n: torch.cat(t, axis) if n in each else sum(t[1:], start=t[0]) for n, t in found.items()}
+    return {f"{part}_{name}": value for name, value in setup.do.metrics(whole).items()}

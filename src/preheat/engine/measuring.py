@@ -9,33 +9,40 @@ from typing import Any, NamedTuple
 
 import torch
 
-from preheat.core.lengths import Length
+from preheat.core.lengths import Length, due
 from preheat.core.spec import Spec, build
+from preheat.engine.batches import drawn
 from preheat.engine.placement import Placement
-from preheat.engine.prepare import Fleet, drawn, due
+from preheat.engine.prepare import Fleet
 from preheat.engine.step import Tensors
-from preheat.probes.base import Moment
+from preheat.probes.base import Moment, Probe
 
 
 class Measuring(NamedTuple):
-    """A probe of a fleet. steps: where it is due; draw(k): {name: [R, ...]}; measure(a moment's tensors by
-    field): {name: [R]}"""
+    """A probe of a fleet. steps: where it is due; draw(k): {name: [R, ...]}; start(a moment's tensors by
+    field): its memory; measure(the same, memory): ({name: [R]}, memory)."""
 
     steps: frozenset[int]
     draw: Callable[[int], Tensors]
-    measure: Callable[[dict[str, Any]], Tensors]
+    start: Callable[[dict[str, Any]], Tensors]
+    measure: Callable[[dict[str, Any], Tensors], tuple[Tensors, Tensors]]
 
 
 def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     """The probe `probe` in a fleet."""
-    made, function = build("probe", probe), fleet.task.plain_loss  # never under autocast
+    made: Probe = build("probe", probe)
+    function = fleet.task.plain_loss  # never under autocast
 
-    def measure(tensors: dict[str, Any]) -> Tensors:
-        found: Tensors = made.measure(Moment(**tensors, function=function))
-        return found
+    def start(tensors: dict[str, Any]) -> Tensors:
+        return made.start(Moment(**tensors, function=function))
 
-    steps = until(due(made.every, fleet.total, fleet.per_epoch), getattr(made, "until", None), fleet)
-    return Measuring(steps, _drawing(probe.name, made, fleet), where.lift(measure, (0,)))
+    def measure(tensors: dict[str, Any], memory: Tensors) -> tuple[Tensors, Tensors]:
+        return made.measure(Moment(**tensors, function=function), memory)
+
+    steps = until(due(made.every, fleet.total, fleet.per_epoch), made.until, fleet)
+    return Measuring(
+        steps, _drawing(probe.name, made, fleet), where.lift(start, (0,)), where.lift(measure, (0, 0))
+    )
 
 
 def until(steps: list[int], limit: Length | None, fleet: Fleet) -> frozenset[int]:
@@ -44,13 +51,10 @@ def until(steps: list[int], limit: Length | None, fleet: Fleet) -> frozenset[int
     return frozenset(k for k in steps if k < end)
 
 
-def _drawing(name: str, made: Any, fleet: Fleet) -> Callable[[int], Tensors]:
-    draw = getattr(made, "draw", None)
-    if draw is None:
-        return lambda k: {}
+def _drawing(name: str, made: Probe, fleet: Fleet) -> Callable[[int], Tensors]:
     lead = fleet.rates.dim() - 1
     shapes = {n: p.shape[lead:] for n, p in fleet.start.params.items()}
-    return lambda k: drawn(fleet, f"probe/{name}", k, lambda seeded: draw(seeded, shapes))
+    return lambda k: drawn(fleet, f"probe/{name}", k, lambda seeded: made.draw(seeded, shapes))
 
 
 def clock(device: torch.device) -> float:

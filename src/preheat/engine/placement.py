@@ -1,6 +1,7 @@
 """Where a run happens: alone or in a fleet, eager, traced or compiled, on which device.
 
-lift: identity for one run, `torch.func.vmap` for a fleet. mean: identity on one rank.
+lift: identity for one run, `torch.func.vmap` for a fleet. mean, sum: over the ranks that share a batch,
+identity on one.
 realise: how a step's operations are issued. `eager` runs Python and vmap's dispatch at every step. `traced`
 records the operations once for each shape (`make_fx`) and replays them: the same kernels on the same numbers
 without the dispatch. `compiled` gives the traced graph to `torch.compile`: fewer, fused kernels, for some
@@ -23,7 +24,7 @@ Function = Callable[..., Any]
 
 
 class Placement(NamedTuple):
-    """lift(function, in_dims) -> function; mean(tensors) -> tensors; the rest as in the module's text.
+    """lift(function, in_dims) -> function; mean, sum: tensors -> tensors; the rest as in the module's text.
 
     rarely: like realise, for shapes too rare to be worth compiling (an epoch's last, smaller batch).
     channels_last: the weights of convolutions lie in memory as torch.channels_last, and so the layers between
@@ -32,6 +33,7 @@ class Placement(NamedTuple):
 
     lift: Callable[[Function, Any], Function]
     mean: Callable[[Any], Any]
+    sum: Callable[[Any], Any]
     realise: Callable[[Function], Function]
     rarely: Callable[[Function], Function]
     stacked: bool
@@ -55,13 +57,13 @@ class Placement(NamedTuple):
 @lru_cache(maxsize=16)
 def single(realise: Realise = "eager", device: str = "cpu", *, channels_last: bool = False) -> Placement:
     """One run, without a run axis."""
-    return Placement(_alone, _same, *_realisers(realise), False, _ready(device), channels_last)
+    return Placement(_alone, _same, _same, *_realisers(realise), False, _ready(device), channels_last)
 
 
 @lru_cache(maxsize=16)
 def fleet(realise: Realise = "eager", device: str = "cpu") -> Placement:
     """Many runs of one stack key; every tensor of the state has a leading run axis."""
-    return Placement(_vmap, _same, *_realisers(realise), True, _ready(device))
+    return Placement(_vmap, _same, _same, *_realisers(realise), True, _ready(device))
 
 
 def _ready(device: str) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,13 +13,13 @@ from torch.utils import _pytree as pytree
 
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, snug
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.engine.keys import generator
 from preheat.engine.placement import Placement
 from preheat.engine.precision import DTYPES
 from preheat.engine.step import State, Tensors
+from preheat.optim.rules import RateRule
 from preheat.tasks.base import Task
 
 
@@ -73,7 +72,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     train, validation, test = _on_device(_data(first.task, stamp), dtype, where.device)
     _draws_nothing(first.task, stamp, min(first.batch_size, 8))
     start = _start(runs, task, join)
-    start = State(where.laid_out(start.params), start.buffers, where.laid_out(start.opt))
+    start = start._replace(params=where.laid_out(start.params), opt=where.laid_out(start.opt))
     return Fleet(
         runs=tuple(runs),
         task=task,
@@ -98,46 +97,6 @@ def rates(run: Run) -> np.ndarray:
     return run.peak_lr * np.asarray(factors, dtype=np.float64)
 
 
-def due(every: Length, total: int, per_epoch: int) -> list[int]:
-    """The steps before which something that is due `every` so often happens: floor(j every) < total.
-
-    >>> due(Length(0.25, "fraction"), 10, 5)
-    [0, 2, 5, 7]
-    """
-    gap = max(every.resolve(total, per_epoch), 1.0)
-    found = (math.floor(snug(j * gap)) for j in range(math.ceil(total / gap)))
-    return [k for k in found if k < total]
-
-
-def order(fleet: Fleet, epoch: int) -> Tensor:
-    """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
-    shuffled = {
-        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", index=epoch))
-        for s in {r.seed for r in fleet.runs}
-    }
-    if fleet.subset.dim() == 1:
-        return fleet.subset[_sent(shuffled[fleet.runs[0].seed], fleet.subset.device)]
-    rows = torch.stack([shuffled[r.seed] for r in fleet.runs])
-    return fleet.subset.gather(1, _sent(rows, fleet.subset.device))
-
-
-def noise(fleet: Fleet, step: int, batch: int) -> Tensors:
-    """{name: [R, B, ...]}: what the task draws for this update, by each run's seed; {} if it draws
-    nothing."""
-    if not fleet.noisy:
-        return {}
-    return drawn(fleet, "noise", step, lambda seeded: fleet.task.noise(seeded, batch) or {})
-
-
-def drawn(fleet: Fleet, purpose: str, step: int, draw: Callable[[torch.Generator], Tensors]) -> Tensors:
-    """{name: [R, ...]}: what `draw` takes from the generator of (each run's seed, purpose, step), floats in
-    the run's dtype."""
-    each = {s: draw(generator(s, purpose, index=step)) for s in {r.seed for r in fleet.runs}}
-    parts, like = [each[r.seed] for r in fleet.runs], fleet.rates
-    joined = parts[0] if like.dim() == 1 else {n: torch.stack([p[n] for p in parts]) for n in parts[0]}
-    return {n: _sent(_cast(t, like.dtype), like.device) for n, t in joined.items()}
-
-
 @lru_cache(maxsize=64)
 def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
     """A loss must not draw from the global generator: the run would differ from itself, alone, in a fleet and
@@ -155,7 +114,7 @@ def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
     )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = torch.get_rng_state()
-        task.loss(params, buffers, {n: _cast(t, kind) for n, t in batch.items()})
+        task.loss(params, buffers, {n: cast(t, kind) for n, t in batch.items()})
         if not torch.equal(before, torch.get_rng_state()):
             raise UserError(
                 f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat "
@@ -189,8 +148,18 @@ def _joiner(where: Placement, dtype: torch.dtype) -> Callable[[list[Any]], Any]:
 def _start(runs: Sequence[Run], task: Task, join: Callable[[list[Any]], Any]) -> State:
     drawn = {s: task.init(generator(s, "init")) for s in {r.seed for r in runs}}
     optimizer = build("optimizer", runs[0].optimizer).build()
-    states = [State(*drawn[r.seed], optimizer.init(drawn[r.seed][0])) for r in runs]
+    states = [
+        State(*drawn[r.seed], optimizer.init(drawn[r.seed][0]), _rule(r, drawn[r.seed][0])) for r in runs
+    ]
     return State(*join([tuple(s) for s in states]))
+
+
+def _rule(run: Run, params: Tensors) -> dict[str, Any]:
+    """What the state holds of a run's rate rule before the first update."""
+    if run.rate_rule is None:
+        return {}
+    made: RateRule = build("rate rule", run.rate_rule)
+    return {"state": made.init(params), "lr": torch.tensor(torch.nan)}
 
 
 @lru_cache(maxsize=8)
@@ -216,15 +185,16 @@ def _on_device(data: Any, dtype: torch.dtype, device: torch.device) -> list[Tens
 def held(dtype: torch.dtype, device: torch.device, *tensors: Tensor) -> tuple[Tensor, ...]:
     """These very tensors (the key is their identity, not their numbers) on the device; `cache_clear()` lets
     them go."""
-    once = {id(t): _cast(t, dtype).to(device) for t in {id(t): t for t in tensors}.values()}
+    once = {id(t): cast(t, dtype).to(device) for t in {id(t): t for t in tensors}.values()}
     return tuple(once[id(t)] for t in tensors)
 
 
-def _cast(t: Tensor, dtype: torch.dtype) -> Tensor:
+def cast(t: Tensor, dtype: torch.dtype) -> Tensor:
+    """Floats in dtype, others as they are."""
     return t.to(dtype) if t.is_floating_point() else t
 
 
-def _sent(t: Tensor, device: torch.device) -> Tensor:
+def sent(t: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on the device.
 
     To a GPU by pinned memory: a copy from pageable memory waits until the GPU has done all that it was given,

@@ -12,6 +12,8 @@ from torch.utils import _pytree as pytree
 
 from preheat.engine.placement import Placement
 from preheat.optim.base import Optimizer
+from preheat.optim.rules import RateRule
+from preheat.probes.base import Moment
 
 Tensors = dict[str, Tensor]
 Loss = Callable[[Tensors, Tensors, Tensors], tuple[Tensor, Tensors]]
@@ -19,11 +21,35 @@ Step = Callable[["State", Tensors, Tensors, Tensor], tuple["State", Tensor, Tens
 
 
 class State(NamedTuple):
-    """All that changes during training; in a fleet every tensor has a leading run axis R."""
+    """All that changes during training; in a fleet every tensor has a leading run axis R.
+
+    rule: {} without a rate rule, else {"state": its state, "lr": the rate of the last update}.
+    """
 
     params: Tensors
     buffers: Tensors
     opt: dict[str, Any]
+    rule: dict[str, Any] = {}  # noqa: RUF012
+
+
+class Kind(NamedTuple):
+    """What one kind of run computes. mean_loss: whether its loss is a mean over examples; plain: the loss for
+    second derivatives."""
+
+    loss: Loss
+    optimizer: Optimizer
+    clip: bool = False
+    mean_loss: bool = True
+    rule: RateRule | None = None
+    plain: Callable[[Tensors, Tensors, Tensors], Tensor] | None = None
+
+
+class Given(NamedTuple):
+    """What an update starts from; batch: {} where no rate rule looks at it."""
+
+    state: State
+    batch: Tensors
+    hyper: Tensors
 
 
 def gradients(loss: Loss, where: Placement) -> Callable[..., Any]:
@@ -31,33 +57,59 @@ def gradients(loss: Loss, where: Placement) -> Callable[..., Any]:
     return where.lift(grad_and_value(loss, has_aux=True), (0, 0, 0))
 
 
-def make_step(loss: Loss, optimizer: Optimizer, where: Placement, *, clip: bool) -> Step:
+def make_step(kind: Kind, where: Placement) -> Step:
     """step(state, batch, hyper, alive) -> (state, value, alive).
 
     hyper: {"lr": [R], "momentum": [R], ...}; value: [R], the batch's loss before the update; alive: [R] bool.
-    A run whose loss is not finite is dead from then on and keeps the state it had; the others do not notice.
+    Ranks that share a batch average gradients and loss, or add them up where the loss is not a mean. A run
+    whose loss is not finite is dead from then on and keeps the state it had; the others do not notice.
     """
-    grads_of = gradients(loss, where)
+    grads_of = gradients(kind.loss, where)
+    joined = where.mean if kind.mean_loss else where.sum
 
     def advance(
-        grads: Tensors, value: Tensor, buffers: Tensors, state: State, hyper: Tensors, alive: Tensor
+        grads: Tensors, value: Tensor, buffers: Tensors, given: Given, alive: Tensor
     ) -> tuple[State, Tensor]:
-        if clip:
+        state, hyper, rule = given.state, given.hyper, given.state.rule
+        if kind.rule:
+            hyper, rule = _listened(kind, given, grads, value, joined)
+        if kind.clip:
             grads = clipped(grads, hyper["clip_norm"])
-        params, opt = optimizer.update(grads, state.opt, state.params, hyper)
+        params, opt = kind.optimizer.update(grads, state.opt, state.params, hyper)
         alive = alive & torch.isfinite(value)
-        new = State(params, buffers, opt)
+        new = State(params, buffers, opt, rule)
         return (new if where.looks else keep(alive, new, state)), alive
 
     update = where.lift(advance, 0)
 
     def step(state: State, batch: Tensors, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor, Tensor]:
         grads, (value, buffers) = grads_of(state.params, state.buffers, batch)
-        grads, value = where.laid_out(where.mean(grads)), where.mean(value)
-        new, alive = update(grads, value, buffers, state, hyper, alive)
+        grads, value = where.laid_out(joined(grads)), joined(value)
+        given = Given(state, batch if kind.rule else {}, hyper)
+        new, alive = update(grads, value, buffers, given, alive)
         return new, value, alive
 
     return step
+
+
+def _listened(
+    kind: Kind, given: Given, grads: Tensors, value: Tensor, joined: Callable[[Any], Any]
+) -> tuple[Tensors, dict[str, Any]]:
+    """(hyper with the rule's rate, what the state keeps of the rule)."""
+    assert kind.rule is not None and kind.plain is not None
+    state, batch, hyper = given
+    moment = Moment(
+        *(state.params, state.buffers, batch, grads, state.params, {}, hyper["lr"], value, {}, kind.plain),
+        *(state.opt, hyper),
+    )
+
+    def loss_on_batch(params: Tensors) -> Tensor:
+        found: Tensor = joined(kind.loss(params, state.buffers, batch)[0])
+        return found
+
+    factor, kept = kind.rule.rate(state.rule["state"], moment, loss_on_batch)
+    lr = hyper["lr"] * factor
+    return {**hyper, "lr": lr}, {"state": kept, "lr": lr}
 
 
 def looked_at(step: Step) -> Step:

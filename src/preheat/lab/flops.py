@@ -9,13 +9,13 @@ three times that a training step.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from torch.utils.flop_counter import FlopCounterMode
 
+from preheat.core.lengths import times_due
 from preheat.core.run import Run
 from preheat.core.spec import build
 from preheat.engine.loop import begin, evaluate, train
@@ -47,9 +47,9 @@ def study_flops(runs: Sequence[Run]) -> float:
 def _run_flops(run: Run) -> float:
     each, examples = row_flops(run), int(build("task", run.task).examples)
     epochs, rest = divmod(run.total_steps, run.steps_per_epoch)
-    gap = max(run.evaluate.resolve(run.total_steps, run.steps_per_epoch), 1.0)
+    times = times_due(run.evaluate, run.total_steps, run.steps_per_epoch) + 1
     validation, test = evaluated(run)
-    seen = (math.ceil(run.total_steps / gap) + 1) * validation + test
+    seen = times * validation + test
     return (epochs * examples + rest * run.batch_size) * each.training + seen * each.evaluation
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from preheat.core.canon import digest
+from preheat.core.lengths import times_due
 from preheat.core.run import Run
 
 START_SECONDS, TRACE_SECONDS = 4.0, 1.0
@@ -80,8 +81,7 @@ class Unit(NamedTuple):
     def seconds(self) -> float:
         """The estimate, without compilation."""
         first = self.runs[0]
-        gap = max(first.evaluate.resolve(first.total_steps, first.steps_per_epoch), 1.0)
-        evaluations = math.ceil(first.total_steps / gap) + 2
+        evaluations = times_due(first.evaluate, first.total_steps, first.steps_per_epoch) + 2
         return (
             self.run_steps * self.choice.seconds
             + len(self.runs) * evaluations * self.choice.evaluation_seconds

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.registry import OPTIMIZERS
-from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
+from preheat.core.spec import LATER
+from preheat.optim.base import (
+    Decayed,
+    Hyper,
+    Optimizer,
+    OptState,
+    Params,
+    check_decayed,
+    coupled,
+    decays,
+    in_range,
+    zeros,
+)
 
 
 @OPTIMIZERS.register("adam", label="Adam")
@@ -22,16 +34,17 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self.beta1, self.beta2, self.eps, self.weight_decay)
+        _check(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
+        decay_on = self.decay_on
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
-            decay = hyper["weight_decay"]
-            grads = {n: g.addcmul(params[n], decay) for n, g in grads.items()}
+            grads = coupled(grads, params, hyper["weight_decay"], decay_on)
             return _adam(grads, state, params, hyper)
 
         return Optimizer(_init, update)
@@ -49,25 +62,29 @@ class AdamW:
     beta2: float = 0.999
     eps: float = 1e-8
     weight_decay: float = 0.01
+    decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self.beta1, self.beta2, self.eps, self.weight_decay)
+        _check(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
+        decay_on = self.decay_on
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             keep = 1 - hyper["lr"] * hyper["weight_decay"]
-            return _adam(grads, state, {n: p * keep for n, p in params.items()}, hyper)
+            less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
+            return _adam(grads, state, less, hyper)
 
         return Optimizer(_init, update)
 
 
-def _check(beta1: float, beta2: float, eps: float, weight_decay: float) -> None:
-    in_range("beta1", beta1, 0.0, 1.0)
-    in_range("beta2", beta2, 0.0, 1.0)
-    in_range("eps", eps, 0.0, math.inf)
-    in_range("weight_decay", weight_decay, 0.0, math.inf)
+def _check(made: Adam | AdamW) -> None:
+    in_range("beta1", made.beta1, 0.0, 1.0)
+    in_range("beta2", made.beta2, 0.0, 1.0)
+    in_range("eps", made.eps, 0.0, math.inf)
+    in_range("weight_decay", made.weight_decay, 0.0, math.inf)
+    check_decayed(made.decay_on)
 
 
 def _init(params: Params) -> OptState:

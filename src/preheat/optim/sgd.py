@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.registry import OPTIMIZERS
-from preheat.optim.base import Hyper, Optimizer, OptState, Params, in_range, zeros
+from preheat.core.spec import LATER
+from preheat.optim.base import (
+    Decayed,
+    Hyper,
+    Optimizer,
+    OptState,
+    Params,
+    check_decayed,
+    coupled,
+    in_range,
+    zeros,
+)
 
 
 @OPTIMIZERS.register("sgd", label="SGD")
@@ -21,21 +32,23 @@ class SGD:
     momentum: float = 0.0
     weight_decay: float = 0.0
     nesterov: bool = False
+    decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
         in_range("momentum", self.momentum, 0.0, 1.0)
         in_range("weight_decay", self.weight_decay, 0.0, math.inf)
+        check_decayed(self.decay_on)
 
     def build(self) -> Optimizer:
         """The pure functions. State: one momentum buffer a parameter."""
-        nesterov = self.nesterov
+        nesterov, decay_on = self.nesterov, self.decay_on
 
         def init(params: Params) -> OptState:
             return {"momentum": zeros(params)}
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
-            down, mu, decay = -hyper["lr"], hyper["momentum"], hyper["weight_decay"]
-            grads = {n: g.addcmul(params[n], decay) for n, g in grads.items()}
+            down, mu = -hyper["lr"], hyper["momentum"]
+            grads = coupled(grads, params, hyper["weight_decay"], decay_on)
             moved = {n: g.addcmul(state["momentum"][n], mu) for n, g in grads.items()}
             steps = {n: grads[n].addcmul(m, mu) for n, m in moved.items()} if nesterov else moved
             return {n: p.addcmul(steps[n], down) for n, p in params.items()}, {"momentum": moved}

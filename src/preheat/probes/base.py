@@ -1,24 +1,24 @@
 """A probe measures a moment of training and never changes it.
 
-Its file registers a frozen dataclass with `every` (a length) and `measure(moment) -> {name: scalar}`, a pure
-function of one run's tensors, so it works alone and in a fleet. It may also have
-
-`until: Length | None = field(default=None, metadata=LATER)`: it measures only before that step. A limit: one
-that lies beyond the run's end means the whole run. `draw(generator, shapes) -> {name: tensor}`: random
-numbers for `moment.drawn`; shapes are those of the parameters. The generator is keyed by the run's seed, the
-probe's name and the step, so they are the same alone, in a fleet and resumed.
+Its file registers a frozen dataclass, a `Probe`, with `measure(moment, memory)`: a pure function of one
+run's tensors, so it works alone and in a fleet. `draw` gives it random numbers, keyed by the run's seed, the
+probe's name and the step, so they are the same alone, in a fleet and resumed. What it needs to know of
+earlier moments is its memory, which is kept in checkpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import UserError
-from preheat.core.lengths import Length, length
+from preheat.core.lengths import Length, length, steps
+from preheat.core.spec import LATER
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Size, Tensor
 
 Tensors = dict[str, "Tensor"]
 Scalar = Callable[[Tensors, Tensors, Tensors], "Tensor"]
@@ -26,7 +26,8 @@ Scalar = Callable[[Tensors, Tensors, Tensors], "Tensor"]
 
 class Moment(NamedTuple):
     """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the
-    update.
+    update (before it, where a rate rule looks, which decides on the update); opt: the optimizer's state
+    before the update; hyper: its numbers, `lr` among them.
 
     drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss,
     which can be differentiated twice, in the parameters' dtype (never under autocast).
@@ -42,25 +43,44 @@ class Moment(NamedTuple):
     loss: Tensor
     drawn: Tensors
     function: Scalar
+    opt: dict[str, Any] = {}  # noqa: RUF012
+    hyper: Mapping[str, Tensor] = {}
 
 
-class Probe(Protocol):
-    """every: the distance between measurements; measure: what is measured, by name."""
+@dataclass(frozen=True)
+class Probe(ABC):
+    """every: the distance between measurements, or "10/decade": 10 while the steps grow tenfold; until: it
+    measures only before that step, and a limit beyond the run's end means the whole run.
 
-    @property
-    def every(self) -> Length:
-        """The distance between two measurements."""
-        ...
+    >>> @dataclass(frozen=True)
+    ... class LossDrop(Probe):
+    ...     def start(self, moment):
+    ...         return {"first": moment.loss}
+    ...     def measure(self, moment, memory):
+    ...         return {"loss_drop": memory["first"] - moment.loss}, memory
+    >>> LossDrop(every="1ep").every
+    Length(value=1.0, unit='epochs')
+    """
 
-    def measure(self, moment: Moment) -> Tensors:
-        """{name: scalar tensor}."""
-        ...
+    every: Length = steps(10)
+    until: Length | None = field(default=None, metadata=LATER)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every", interval(self.every))
+        object.__setattr__(self, "until", limit(self.until))
 
-def timed(probe: Any) -> None:
-    """For a probe's __post_init__: its `every` and `until` as lengths above 0, or an error."""
-    object.__setattr__(probe, "every", interval(probe.every))
-    object.__setattr__(probe, "until", limit(probe.until))
+    def start(self, moment: Moment) -> Tensors:
+        """The memory before the first measurement, {name: tensor}; {} where nothing is kept. The names and
+        shapes stay the same all along."""
+        return {}
+
+    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
+        """{name: tensor}: random numbers for `moment.drawn`; shapes are those of the parameters."""
+        return {}
+
+    @abstractmethod
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """({name: scalar}, the memory for the next measurement)."""
 
 
 def interval(value: object) -> Length:

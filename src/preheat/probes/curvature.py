@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.core.spec import LATER
-from preheat.probes.base import Moment, Tensors, timed
+from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.hessian import dot, first, hessian
 
 if TYPE_CHECKING:
     from torch import Generator, Size, Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @PROBES.register("hessian_trace")
 @dataclass(frozen=True)
-class HessianTrace:
+class HessianTrace(Probe):
     """The trace of the training loss's Hessian, estimated without bias, with its standard error.
 
     tr H = E[v'Hv] for v of independent random signs. hessian_trace: the mean of v'Hv over `vectors` of them;
@@ -36,10 +36,9 @@ class HessianTrace:
     every: Length = steps(250)
     vectors: int = 8
     examples: int = 32
-    until: Length | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
-        timed(self)
+        super().__post_init__()
         for name, least, why in (
             ("vectors", 2, "one vector has no standard error"),
             ("examples", 1, "the loss needs one"),
@@ -59,35 +58,17 @@ class HessianTrace:
             n: torch.randint(256, size, generator=generator, dtype=torch.uint8) for n, size in sizes.items()
         }
 
-    def measure(self, moment: Moment) -> Tensors:
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """hessian_trace and hessian_trace_se."""
         import torch
-        from torch.func import grad, vjp
 
-        batch = first(moment.batch, self.examples)
-
-        def loss(params: Tensors) -> Tensor:
-            return moment.function(params, moment.buffers, batch)
-
-        product = vjp(grad(loss), moment.params)[1]
+        product = hessian(moment, first(moment.batch, self.examples))
         found = []
         for i in range(self.vectors):
             v = {n: signs(moment.drawn[n][i], p) for n, p in moment.params.items()}
-            with torch.no_grad():  # else the product would keep a graph of its own, for third derivatives
-                (hv,) = product(v)
-            found.append(torch.stack([(v[n] * h).sum() for n, h in hv.items()]).sum())
+            found.append(dot(v, product(v)))
         values = torch.stack(found)
-        return {"hessian_trace": values.mean(), "hessian_trace_se": values.std() / self.vectors**0.5}
-
-
-def first(batch: Tensors, examples: int) -> Tensors:
-    """The first examples of a batch. What is drawn for the batch as a whole (its first axis is not the batch)
-    stays whole.
-
-    The batch's own data come first in it, so the first entry says how many examples it holds.
-    """
-    size = len(next(iter(batch.values())))
-    return {n: t[:examples] if t.dim() and len(t) == size else t for n, t in batch.items()}
+        return {"hessian_trace": values.mean(), "hessian_trace_se": values.std() / self.vectors**0.5}, memory
 
 
 def signs(bits: Tensor, like: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.spec import Spec, as_spec, build, complete
@@ -35,8 +35,15 @@ class Data(NamedTuple):
 class Task(ABC):
     """What the engine asks of a task: a frozen dataclass whose fields are the task's options.
 
-    What is not abstract has a default that is right for data that the declaration determines.
+    What is not abstract has a default that is right for data that the declaration determines. mean_loss:
+    whether the loss is a mean over examples. One that is not (weights of groups, a ranking) says False, and
+    its `loss` takes `total` too, a function that adds up tensors over all processes that share a batch, the
+    identity on one: it is applied to what has no gradient, such as counts, and the value is this process's
+    part of a sum. What such a loss remembers, such as weights, are buffers.
     """
+
+    each: ClassVar[tuple[str, ...]] = ()
+    mean_loss: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         """A field must not hide a method of the task: `noise: float` would."""
@@ -46,6 +53,12 @@ class Task(ABC):
                     f"field {name!r} of task class {cls.__name__} hides the method of that name: choose "
                     "another name"
                 )
+        given = cls.__dict__.get("metrics")
+        if given is not None and len(inspect.signature(given).parameters) > 2:
+            raise UserError(
+                f"metrics of task class {cls.__name__} must take (self, sums): write statistics(self, "
+                "params, buffers, batch), sums over a batch's examples, and metrics(self, sums) of a whole set"
+            )
 
     @property
     @abstractmethod
@@ -65,8 +78,13 @@ class Task(ABC):
         """(mean loss over the batch, new buffers). Buffers are never changed in place."""
 
     @abstractmethod
-    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """{name: scalar}: means over the batch, in evaluation mode."""
+    def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """{name: tensor} of a chunk of a set in evaluation mode: sums over its examples; those that `each`
+        names have an entry for every example, [B, ...], and are joined instead."""
+
+    @abstractmethod
+    def metrics(self, sums: Tensors) -> Tensors:
+        """{name: scalar}: the metrics of a whole set from its statistics."""
 
     def subset(self, generator: Generator) -> Tensor:
         """[N] int64: which rows of `data().train` this seed trains on; all of them by default."""
@@ -159,13 +177,18 @@ class Classification(Task):
         with sdpa_kernel(SDPBackend.MATH):
             return self.loss(params, buffers, batch)[0]
 
-    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """loss (cross entropy) and accuracy (fraction right) in evaluation mode."""
+    def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """Sums over the examples: of the cross entropy, of those that are right, and of all."""
         from torch.nn.functional import cross_entropy
 
-        logits = forward(self, False, {**params, **buffers}, batch["x"])
-        right = (logits.argmax(-1) == batch["y"]).to(logits.dtype)
-        return {"loss": cross_entropy(logits, batch["y"]), "accuracy": right.mean()}
+        logits, y = forward(self, False, {**params, **buffers}, batch["x"]), batch["y"]
+        right = (logits.argmax(-1) == y).to(logits.dtype)
+        loss = cross_entropy(logits, y, reduction="sum")
+        return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}
+
+    def metrics(self, sums: Tensors) -> Tensors:
+        """loss (mean cross entropy) and accuracy (fraction right)."""
+        return {n: sums[of] / sums["examples"] for n, of in (("loss", "loss"), ("accuracy", "right"))}
 
     def chance(self) -> dict[str, float]:
         return {"accuracy": 1.0 / self.classes}

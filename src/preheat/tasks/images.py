@@ -184,11 +184,10 @@ class Images(Classification):
         value = scored(lambda label: cross_entropy(logits, label, reduction="none"))
         return value, {**fresh, WATCHED: scored(lambda label: (seen == label).to(kind))}
 
-    def metrics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """loss (cross entropy) and accuracy (fraction right) in evaluation mode, of the images as they
-        are."""
+    def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """Those of a classifier, of the images as they are."""
         known = {n: b for n, b in buffers.items() if n != WATCHED}
-        return super().metrics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
+        return super().statistics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
 
 
 def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:
