@@ -26,7 +26,8 @@ from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.lab.train import train as trained
 from preheat.probes.base import Moment, Scalar, Tensors
-from preheat.probes.curvature import HessianTrace, first, signs
+from preheat.probes.curvature import HessianTrace, signs
+from preheat.probes.hessian import first
 
 TRACE = spec("hessian_trace", every=4, vectors=2, examples=16)
 
@@ -179,8 +180,8 @@ class Problem(NamedTuple):
 
     def measure(self, probe: HessianTrace, drawn: Tensors) -> Tensors:
         return probe.measure(
-            Moment(self.params, self.buffers, self.batch, {}, {}, {}, None, None, drawn, self.loss)
-        )
+            Moment(self.params, self.buffers, self.batch, {}, {}, {}, None, None, drawn, self.loss), {}
+        )[0]
 
     def draw(self, probe: HessianTrace, seed: int) -> Tensors:
         return probe.draw(generator(seed, "test"), {n: p.shape for n, p in self.params.items()})
@@ -303,7 +304,7 @@ def test_the_probe_measures_the_training_loss_on_the_first_examples():
         setup.probes[0].draw(0),
         setup.fleet.task.plain_loss,
     )
-    expected = HessianTrace(vectors=4, examples=8).measure(bare)
+    expected = HessianTrace(vectors=4, examples=8).measure(bare, {})[0]
     found = finish([run], single())[2][0].trace
     assert {n: float(t) for n, t in expected.items()} == {n: found[n].values[0] for n in expected}
 

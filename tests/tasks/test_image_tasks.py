@@ -251,7 +251,7 @@ def test_loss_accuracy_and_metrics_against_the_network_itself():
     assert float(after["watch.accuracy"]) == pytest.approx(share * right[0] + (1 - share) * right[1])
     torch.testing.assert_close(made.plain_loss(params, buffers, batch), value)
     plain = net(torch.from_numpy((batch["x"].numpy() / 255 - mean) / std).float())
-    found = made.metrics(params, buffers, batch)
+    found = made.metrics(made.statistics(params, buffers, batch))
     torch.testing.assert_close(found["loss"], entropy(plain, y))
     assert float(found["accuracy"]) == pytest.approx(float((plain.argmax(1) == y).float().mean()))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils import _pytree as pytree
 
 from preheat.core.canon import digest
@@ -19,7 +20,7 @@ from preheat.engine.keys import generator
 from preheat.engine.placement import Placement
 from preheat.engine.precision import DTYPES
 from preheat.engine.step import State, Tensors
-from preheat.optim.rules import RateRule
+from preheat.optim.base import RateRule
 from preheat.tasks.base import Task
 
 
@@ -112,14 +113,25 @@ def _draws_nothing(spec: Spec, stamp: str, count: int) -> None:
     batch = {n: t[rows] for n, t in _data(spec, stamp)[0].items()} | (
         task.noise(generator(0, "check"), len(rows)) or {}
     )
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    built: list[str] = []
+    watch = register_module_parameter_registration_hook(
+        lambda module, name, _: built.append(type(module).__name__)
+    )
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), watch:
         before = torch.get_rng_state()
         task.loss(params, buffers, {n: cast(t, kind) for n, t in batch.items()})
-        if not torch.equal(before, torch.get_rng_state()):
-            raise UserError(
-                f"task {spec.name!r} draws random numbers in its loss (dropout?), so a run would not repeat "
-                "itself: draw them in the task's noise(generator, batch), which is keyed by seed and step"
-            )
+        if torch.equal(before, torch.get_rng_state()):
+            return
+    if built:
+        raise UserError(
+            f"task {spec.name!r} builds a network in its loss ({built[0]}), so it would be another one at "
+            "every step: give it by network(), or call it as preheat.tasks.network.Network does"
+        )
+    raise UserError(
+        f"task {spec.name!r} draws random numbers in its loss, so a run would not repeat itself: write "
+        "dropout as nn.Dropout in a network that preheat.tasks.network.Network calls, and draw all else in "
+        "the task's noise(generator, batch), which is keyed by seed and step"
+    )
 
 
 def _path(run: Run, name: str) -> np.ndarray:

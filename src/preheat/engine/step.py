@@ -11,8 +11,7 @@ from torch.func import grad_and_value
 from torch.utils import _pytree as pytree
 
 from preheat.engine.placement import Placement
-from preheat.optim.base import Optimizer
-from preheat.optim.rules import RateRule
+from preheat.optim.base import Optimizer, RateRule
 from preheat.probes.base import Moment
 
 Tensors = dict[str, Tensor]

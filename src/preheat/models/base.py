@@ -1,4 +1,4 @@
-"""A model: from the shape of an image and the number of classes to a network.
+"""A model: from the shape of an input and the number of outputs to a network.
 
 Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options.
 Networks are trained alone, under `torch.func.vmap` and traced, so they draw nothing in `forward` (no
@@ -7,7 +7,8 @@ dropout), change no tensor in place and look at no value. Models must not import
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
@@ -16,13 +17,29 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Model(Protocol):
-    """What a task asks of a model. A model that does not take every image size also has `check(size)`, which
-    raises."""
+class Model(ABC):
+    """What a task asks of a model: a frozen dataclass whose fields are the model's options."""
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        """A freshly initialised network: x [B, channels, size, size] -> logits [B, C]."""
-        ...
+    @abstractmethod
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        """A freshly initialised network: x [B, *shape] -> [B, outputs]."""
+
+    def check(self, shape: tuple[int, ...]) -> None:  # noqa: B027
+        """Raise where an input of this shape can't be taken; by default every shape can."""
+
+
+def square(model: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, size) of a square image [channels, size, size].
+
+    >>> square("resnet18", (3, 32, 32))
+    (3, 32)
+    """
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise UserError(
+            f"model {model!r} takes square images [channels, size, size], got inputs of shape {list(shape)}: "
+            "choose another model"
+        )
+    return shape[0], shape[1]
 
 
 def at_least_one(model: str, **numbers: int) -> None:

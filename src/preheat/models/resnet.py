@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from preheat.core.registry import MODELS
-from preheat.models.base import at_least_one
+from preheat.models.base import Model, at_least_one, square
 from preheat.models.parts import global_mean, residual
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("resnet18")
 @dataclass(frozen=True)
-class ResNet18:
+class ResNet18(Model):
     """ResNet-18 for small images: 11,173,962 parameters with 10 classes.
 
     width: channels of the first stage, doubled in each of the next three. 11,220,132 parameters with 100
@@ -35,13 +35,16 @@ class ResNet18:
     def __post_init__(self) -> None:
         at_least_one("resnet18", width=self.width)
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        return _resnet((2, 2, 2, 2), self.width, 1, channels, classes)
+    def check(self, shape: tuple[int, ...]) -> None:
+        square("resnet18", shape)
+
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        return _resnet((2, 2, 2, 2), self.width, 1, square("resnet18", shape)[0], outputs)
 
 
 @MODELS.register("resnet34")
 @dataclass(frozen=True)
-class ResNet34:
+class ResNet34(Model):
     """ResNet-34 for small images: 21,282,122 parameters with 10 classes.
 
     width: channels of the first stage, doubled in each of the next three.
@@ -52,13 +55,16 @@ class ResNet34:
     def __post_init__(self) -> None:
         at_least_one("resnet34", width=self.width)
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        return _resnet((3, 4, 6, 3), self.width, 1, channels, classes)
+    def check(self, shape: tuple[int, ...]) -> None:
+        square("resnet34", shape)
+
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        return _resnet((3, 4, 6, 3), self.width, 1, square("resnet34", shape)[0], outputs)
 
 
 @MODELS.register("resnet50")
 @dataclass(frozen=True)
-class ResNet50:
+class ResNet50(Model):
     """ResNet-50 for small images: 23,520,842 parameters with 10 classes.
 
     width: inner channels of the first stage, doubled in each of the next three; a stage gives four times as
@@ -70,8 +76,11 @@ class ResNet50:
     def __post_init__(self) -> None:
         at_least_one("resnet50", width=self.width)
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        return _resnet((3, 4, 6, 3), self.width, 4, channels, classes)
+    def check(self, shape: tuple[int, ...]) -> None:
+        square("resnet50", shape)
+
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        return _resnet((3, 4, 6, 3), self.width, 4, square("resnet50", shape)[0], outputs)
 
 
 def _resnet(counts: tuple[int, ...], width: int, expansion: int, channels: int, classes: int) -> nn.Module:

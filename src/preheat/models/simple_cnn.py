@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS
-from preheat.models.base import at_least_one
+from preheat.models.base import Model, at_least_one, square
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("simplecnn")
 @dataclass(frozen=True)
-class SimpleCNN:
+class SimpleCNN(Model):
     """Three convolutions, two linear layers, no norms: 1,352,970 parameters at 32 x 32 with 10 classes.
 
     (3 x 3 convolution, ReLU, 2 x 2 max-pool) three times, then a linear layer, ReLU and the last linear
@@ -30,21 +30,23 @@ class SimpleCNN:
     def __post_init__(self) -> None:
         at_least_one("simplecnn", width=self.width, hidden=self.hidden)
 
-    def check(self, size: int) -> None:
+    def check(self, shape: tuple[int, ...]) -> None:
         """Three poolings need 8 pixels."""
+        _, size = square("simplecnn", shape)
         if size < 8:
             raise UserError(
                 f"model 'simplecnn' halves an image three times, so it must be 8 x 8 or larger, got {size} x "
                 f"{size}"
             )
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         from torch import nn
 
-        self.check(size)
+        self.check(shape)
+        channels, size = square("simplecnn", shape)
         layers: list[nn.Module] = []
         for wide in (channels, self.width, self.width):
             layers += [nn.Conv2d(wide, self.width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         inside = self.width * (size // 8) ** 2
-        ends = [nn.Flatten(), nn.Linear(inside, self.hidden), nn.ReLU(), nn.Linear(self.hidden, classes)]
+        ends = [nn.Flatten(), nn.Linear(inside, self.hidden), nn.ReLU(), nn.Linear(self.hidden, outputs)]
         return nn.Sequential(*layers, *ends)

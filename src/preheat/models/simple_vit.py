@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS
-from preheat.models.base import at_least_one
+from preheat.models.attention import attention
+from preheat.models.base import Model, at_least_one, square
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @MODELS.register("simplevit")
 @dataclass(frozen=True)
-class SimpleViT:
+class SimpleViT(Model):
     """A pre-norm vision transformer: 2,693,578 parameters at 32 x 32 with 10 classes.
 
     Patches of `patch` x `patch` pixels, a class token, learnt positions, `depth` layers of `heads` heads and
@@ -38,8 +39,9 @@ class SimpleViT:
                 f"heads of model 'simplevit' must divide dim, got heads={self.heads} and dim={self.dim}"
             )
 
-    def check(self, size: int) -> None:
+    def check(self, shape: tuple[int, ...]) -> None:
         """The patch must divide the size."""
+        _, size = square("simplevit", shape)
         if size % self.patch:
             fits = ", ".join(str(p) for p in range(1, size + 1) if size % p == 0)
             raise UserError(
@@ -47,17 +49,11 @@ class SimpleViT:
                 f"of {fits}"
             )
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
-        self.check(size)
-        made: nn.Module = _vit()(self, channels, (size // self.patch) ** 2, classes)
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
+        self.check(shape)
+        channels, size = square("simplevit", shape)
+        made: nn.Module = _vit()(self, channels, (size // self.patch) ** 2, outputs)
         return made
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k' / sqrt(d)) v; [B, heads, tokens, d]. Fused kernels' backward has no rule in vmap, and no
-    derivative."""
-    scores: Tensor = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
-    return scores.softmax(-1) @ v
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +78,7 @@ def _layer() -> Any:
             q, k, v = (
                 self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
             )
-            mixed = _attention(q, k, v)
+            mixed = attention(q, k, v)
             x = x + self.out(mixed.transpose(1, 2).flatten(2))
             out: Tensor = x + self.fc2(gelu(self.fc1(self.norm2(x))))
             return out

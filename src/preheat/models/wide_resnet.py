@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from preheat.core.registry import MODELS
-from preheat.models.base import at_least_one
+from preheat.models.base import Model, at_least_one, square
 from preheat.models.parts import global_mean, residual
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 
 
 @MODELS.register("wrn16_4")
 @dataclass(frozen=True)
-class WideResNet16:
+class WideResNet16(Model):
     """WRN-16-4 with LayerNorm in place of BatchNorm: 2,752,042 parameters with 10 classes.
 
     width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the
@@ -40,17 +40,21 @@ class WideResNet16:
     def __post_init__(self) -> None:
         at_least_one("wrn16_4", width=self.width, widen=self.widen)
 
-    def network(self, channels: int, size: int, classes: int) -> nn.Module:
+    def check(self, shape: tuple[int, ...]) -> None:
+        square("wrn16_4", shape)
+
+    def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """Stem, six residual blocks, mean, linear layer."""
         from torch import nn
 
+        channels, _ = square("wrn16_4", shape)
         blocks: list[nn.Module] = []
         wide = self.width
         for stage in range(3):
             out = self.width * self.widen * 2**stage
             blocks += [_block(wide, out, 2 if stage else 1), _block(out, out, 1)]
             wide = out
-        ends = [global_mean(), nn.Linear(wide, classes)]
+        ends = [global_mean(), nn.Linear(wide, outputs)]
         net = nn.Sequential(*_pair(channels, self.width, 3, 1), nn.ReLU(), *blocks, *ends)
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.spec import LATER
@@ -17,8 +18,12 @@ from preheat.optim.base import (
     coupled,
     decays,
     in_range,
+    torch_groups,
     zeros,
 )
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
 
 
 @OPTIMIZERS.register("adam", label="Adam")
@@ -47,7 +52,7 @@ class Adam:
             grads = coupled(grads, params, hyper["weight_decay"], decay_on)
             return _adam(grads, state, params, hyper)
 
-        return Optimizer(_init, update)
+        return Optimizer(_init, update, reference=lambda named: _reference("Adam", self, named))
 
 
 @OPTIMIZERS.register("adamw", label="AdamW", default=True)
@@ -76,7 +81,17 @@ class AdamW:
             less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
             return _adam(grads, state, less, hyper)
 
-        return Optimizer(_init, update)
+        return Optimizer(_init, update, reference=lambda named: _reference("AdamW", self, named))
+
+
+def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
+    import torch
+
+    groups = torch_groups(named, made.weight_decay, made.decay_on)
+    found: TorchOptimizer = getattr(torch.optim, kind)(
+        groups, lr=1.0, betas=(made.beta1, made.beta2), eps=made.eps
+    )
+    return found
 
 
 def _check(made: Adam | AdamW) -> None:

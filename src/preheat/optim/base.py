@@ -7,11 +7,13 @@ registers a frozen dataclass whose fields are the options and whose `build()` gi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.optim import Optimizer as TorchOptimizer
 
 Params = dict[str, "Tensor"]
 OptState = dict[str, Any]
@@ -28,11 +30,14 @@ class Optimizer(NamedTuple):
     hyper holds scalar tensors: `lr`, the rate of this update, and every float option by name.
     parameters(state, params) -> params: what is evaluated and kept, such as an average of the parameters; by
     default those that are trained.
+    reference({name: parameter}) -> a torch optimizer that does the same, at a rate that is set in its groups:
+    the oracle of the law "equals the reference"; None where there is none.
     """
 
     init: Callable[[Params], OptState]
     update: Callable[[Params, OptState, Params, Hyper], tuple[Params, OptState]]
     parameters: Callable[[OptState, Params], Params] = _trained
+    reference: Callable[[Params], TorchOptimizer] | None = None
 
 
 Decayed = Literal["all", "matrices"]
@@ -55,6 +60,12 @@ def coupled(grads: Params, params: Params, decay: Tensor, decay_on: Decayed) -> 
     return {n: g.addcmul(params[n], decay) if decays(decay_on, params[n]) else g for n, g in grads.items()}
 
 
+def torch_groups(named: Params, weight_decay: float, decay_on: Decayed) -> list[dict[str, Any]]:
+    """The parameters as groups of a torch optimizer: those that decay, and the rest where there are some."""
+    split = {w: [p for p in named.values() if decays(decay_on, p) == w] for w in (True, False)}
+    return [{"params": some, "weight_decay": w * weight_decay} for w, some in split.items() if some]
+
+
 def check_decayed(decay_on: str) -> None:
     """Raise unless it is one of `Decayed`."""
     from preheat.core.errors import unknown
@@ -74,3 +85,28 @@ def in_range(what: str, value: float, low: float, high: float) -> None:
 
     if not low <= value < high:
         raise UserError(f"{what} must be at least {low:g} and below {high:g}, got {value:g}")
+
+
+class RateRule(ABC):
+    """A rate that listens to training: a factor of the scheduled rate, decided at every update.
+
+    A rule's file registers a frozen dataclass, `@RATE_RULES.register("polyak")`, that is a `RateRule`; a run
+    names it as `rate_rule`. The rate of update k is then peak_lr times the schedule's factor times the
+    rule's, so there is no table of rates beforehand, and a record holds the rates that were used as
+    `train_learning_rate`. Both functions are pure, of one run's tensors, so a rule works alone, in a fleet
+    and resumed: its state is in the checkpoint.
+    """
+
+    def init(self, params: Params) -> Params:
+        """The state before the first update, {name: tensor}; {} where the rule remembers nothing."""
+        return {}
+
+    @abstractmethod
+    def rate(
+        self, state: Params, moment: Any, loss_on_batch: Callable[[Params], Tensor]
+    ) -> tuple[Tensor, Params]:
+        """(factor of the scheduled rate, a scalar of at least 0; the next state), before the update.
+
+        moment: a `preheat.probes.base.Moment` of this update; its `after` are the parameters before it, and
+        `drawn` and `start` are empty. loss_on_batch(params): the loss of this batch at other parameters.
+        """

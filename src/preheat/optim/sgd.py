@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.spec import LATER
@@ -16,8 +17,12 @@ from preheat.optim.base import (
     check_decayed,
     coupled,
     in_range,
+    torch_groups,
     zeros,
 )
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
 
 
 @OPTIMIZERS.register("sgd", label="SGD")
@@ -53,4 +58,10 @@ class SGD:
             steps = {n: grads[n].addcmul(m, mu) for n, m in moved.items()} if nesterov else moved
             return {n: p.addcmul(steps[n], down) for n, p in params.items()}, {"momentum": moved}
 
-        return Optimizer(init, update)
+        def reference(named: Params) -> TorchOptimizer:
+            import torch
+
+            groups = torch_groups(named, self.weight_decay, decay_on)
+            return torch.optim.SGD(groups, lr=1.0, momentum=self.momentum, nesterov=nesterov)
+
+        return Optimizer(init, update, reference=reference)

@@ -1,19 +1,19 @@
 """A task: data, a model, a loss and metrics, as pure functions of one run's tensors.
 
-`Classification` is the short way: give `data()` and `network()` and the rest follows. What needs more is a
-`Task` itself (see `quadratic`). Tasks must not import torch when they are imported: declaring a
-run, listing what exists and reading records never load it.
+`Classification`, `Regression` and `Grouped` are the short ways: give `data()` and `network()`, and the rest
+follows. What needs more is a `Task` itself (see `quadratic`). Tasks must not import torch when they are
+imported: declaring a run, listing what exists and reading records never load it.
 """
 
 from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.spec import Spec, as_spec, build, complete
+from preheat.tasks.network import KEY, Network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -57,7 +57,7 @@ class Task(ABC):
         if given is not None and len(inspect.signature(given).parameters) > 2:
             raise UserError(
                 f"metrics of task class {cls.__name__} must take (self, sums): write statistics(self, "
-                "params, buffers, batch), sums over a batch's examples, and metrics(self, sums) of a whole set"
+                "params, buffers, batch), sums over a batch's examples, and metrics(self, sums) of a set"
             )
 
     @property
@@ -133,41 +133,37 @@ class Task(ABC):
         return self
 
 
-class Classification(Task):
-    """A classifier: cross entropy, accuracy, any `nn.Module` (BatchNorm included).
+class Networked(Task):
+    """A task whose loss is of what one `nn.Module` gives, BatchNorm and dropout included.
 
-    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`. Data hold `x` [N,
-    ...] and `y` [N] int64.
+    inputs: the names of the data that the network is called with, in its arguments' order.
     """
 
-    @property
-    @abstractmethod
-    def classes(self) -> int:
-        """The number of classes C."""
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """A freshly initialised network: x [B, ...] -> logits [B, C]."""
+        """A freshly initialised network."""
+
+    @property
+    def net(self) -> Network:
+        """The network as a function."""
+        return Network(self.network)
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """The network's own initialisation under the generator's seed; the global generator is left as it
-        was."""
-        import torch
+        """The network's own initialisation under the generator's seed."""
+        return self.net.init(generator)
 
-        for training in (True, False):
-            _skeleton(self, training)  # made here, since modules can't be made inside a function transform
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            net = self.network()
-        params = {n: p.detach().clone() for n, p in net.named_parameters()}
-        return params, {n: b.detach().clone() for n, b in net.named_buffers()}
+    def noise(self, generator: Generator, batch: int) -> Tensors | None:
+        """The number that keys dropout, where the network has some."""
+        return self.net.noise(generator) or None
 
-    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy in training mode; running statistics are cloned and returned."""
-        from torch.nn.functional import cross_entropy
-
-        fresh = {n: b.clone() for n, b in buffers.items()}
-        return cross_entropy(forward(self, True, {**params, **fresh}, batch["x"]), batch["y"]), fresh
+    def called(
+        self, params: Tensors, buffers: Tensors, batch: Tensors, *, training: bool
+    ) -> tuple[Any, Tensors]:
+        """(what the network gives for the batch's `inputs`, new buffers)."""
+        given = [batch[name] for name in self.inputs]
+        return self.net(params, buffers, *given, training=training, key=batch.get(KEY))
 
     def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
         """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels
@@ -177,11 +173,31 @@ class Classification(Task):
         with sdpa_kernel(SDPBackend.MATH):
             return self.loss(params, buffers, batch)[0]
 
+
+class Classification(Networked):
+    """A classifier: cross entropy and accuracy.
+
+    A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`: x [B, ...] ->
+    logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64.
+    """
+
+    @property
+    @abstractmethod
+    def classes(self) -> int:
+        """The number of classes C."""
+
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Mean cross entropy in training mode; running statistics are cloned and returned."""
+        from torch.nn.functional import cross_entropy
+
+        logits, fresh = self.called(params, buffers, batch, training=True)
+        return cross_entropy(logits, batch["y"]), fresh
+
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Sums over the examples: of the cross entropy, of those that are right, and of all."""
         from torch.nn.functional import cross_entropy
 
-        logits, y = forward(self, False, {**params, **buffers}, batch["x"]), batch["y"]
+        logits, y = self.called(params, buffers, batch, training=False)[0], batch["y"]
         right = (logits.argmax(-1) == y).to(logits.dtype)
         loss = cross_entropy(logits, y, reduction="sum")
         return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}
@@ -194,30 +210,9 @@ class Classification(Task):
         return {"accuracy": 1.0 / self.classes}
 
 
-def forward(task: Classification, training: bool, tensors: Tensors, x: Tensor) -> Tensor:
-    """[B, C] logits of the task's network with these parameters and buffers; at least float32, also under
-    autocast."""
-    import torch
-    from torch.func import functional_call
-
-    out: Tensor = functional_call(_skeleton(task, training), tensors, (x,))
-    return out.float() if out.dtype == torch.bfloat16 else out
-
-
-def chosen(model: Any, size: int, *, default: str | None = None) -> Spec:
-    """A registered model with every option written out; it must take images of this size. default: of options
-    without a name."""
+def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None) -> Spec:
+    """A registered model with every option written out; it must take inputs of this shape. default: of
+    options without a name."""
     found = complete("model", as_spec(model, "model", default=default))
-    made = build("model", found)
-    if hasattr(made, "check"):
-        made.check(size)
+    build("model", found).check(shape)
     return found
-
-
-@lru_cache(maxsize=64)
-def _skeleton(task: Classification, training: bool) -> Any:
-    """The network as a shape to call; its own weights are never used."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        return task.network().train(training)

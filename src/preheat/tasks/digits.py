@@ -60,7 +60,7 @@ class Digits(Classification):
             raise UserError(
                 f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}"
             )
-        object.__setattr__(self, "model", one.name if one.name in OWN else chosen(one, 8))
+        object.__setattr__(self, "model", one.name if one.name in OWN else chosen(one, (1, 8, 8)))
 
     @classmethod
     def most_per_class(cls, selection: str = "validation") -> int:
@@ -110,7 +110,7 @@ class Digits(Classification):
         from torch import nn
 
         if self.model not in OWN:
-            made: nn.Module = build("model", self.model).network(1, 8, 10)
+            made: nn.Module = build("model", self.model).network((1, 8, 8), 10)
             return made
         net = _mlp() if self.model == "mlp" else _cnn()
         for layer in net.modules():

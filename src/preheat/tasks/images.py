@@ -17,7 +17,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
 from preheat.core.spec import build
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
-from preheat.tasks.base import Classification, Data, Tensors, chosen, forward
+from preheat.tasks.base import Classification, Data, Tensors, chosen
 from preheat.tasks.pools import Official, class_counts, published, random_sets
 from preheat.tasks.sets import named
 
@@ -63,7 +63,7 @@ class Images(Classification):
         if not is_number(self.mixup) or self.mixup < 0:
             raise UserError(f"mixup of task {about.name!r} must be 0 (none) or above, got {self.mixup!r}")
         _check_sizes(self)
-        object.__setattr__(self, "model", chosen(self.model, about.size, default="resnet18"))
+        object.__setattr__(self, "model", chosen(self.model, (3, about.size, about.size), default="resnet18"))
 
     @classmethod
     @abstractmethod
@@ -150,7 +150,9 @@ class Images(Classification):
         return torch.cat([int(starts[c]) + rows[: each + (c in one_more)] for c, rows in enumerate(drawn)])
 
     def network(self) -> nn.Module:
-        made: nn.Module = build("model", self.model).network(3, self.about().size, self.classes)
+        made: nn.Module = build("model", self.model).network(
+            (3, self.about().size, self.about().size), self.classes
+        )
         return made
 
     def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
@@ -162,20 +164,21 @@ class Images(Classification):
         return params, {**buffers, WATCHED: torch.zeros(())}
 
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
-        return draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup) or None
+        drawn = draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup)
+        return {**drawn, **self.net.noise(generator)} or None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner),
         arXiv 1710.09412."""
         from torch.nn.functional import cross_entropy
 
-        fresh = {n: b.clone() for n, b in buffers.items() if n != WATCHED}
+        fresh = {n: b for n, b in buffers.items() if n != WATCHED}
         x, y = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch["y"]
         share, other = batch.get("mix"), y
         if share is not None:
             partner = batch["partner"].argsort()
             x, other = _blend(share[:, None, None, None], x, x[partner]), y[partner]
-        logits = forward(self, True, {**params, **fresh}, x)
+        logits, fresh = self.called(params, fresh, {**batch, "x": x}, training=True)
 
         def scored(score: Callable[[Tensor], Tensor]) -> Tensor:
             return (score(y) if share is None else _blend(share, score(y), score(other))).mean()

@@ -1,0 +1,196 @@
+"""`Network`: any module as pure functions of one run's tensors, dropout included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+Tensors = dict[str, "Tensor"]
+KEY = "dropout"  # the name of the number that keys an update's masks, in a batch
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module that `make` builds, called with any tensors as its parameters and any number of inputs.
+
+    Its own weights are never used. `nn.Dropout` layers, and `torch.nn.functional.dropout`, take their masks
+    from a number in the batch, which `noise` draws: so a run sees the same masks alone, in a fleet and
+    resumed. A mask is a hash of that number, of how many were drawn before it in the call, and of the place
+    in the tensor.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> net = Network(lambda: nn.Bilinear(2, 3, 1))
+    >>> params, buffers = net.init(torch.Generator().manual_seed(0))
+    >>> out, buffers = net(params, buffers, torch.ones(4, 2), torch.ones(4, 3))
+    >>> out.shape
+    torch.Size([4, 1])
+    """
+
+    make: Callable[[], nn.Module]
+
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """(params, buffers): the module's own initialisation under the generator's seed; the global generator
+        is left as it was."""
+        import torch
+
+        for training in (True, False):
+            _skeleton(self, training)  # made here, since modules can't be made inside a function transform
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            net = self.make()
+        params = {n: p.detach().clone() for n, p in net.named_parameters()}
+        return params, {n: b.detach().clone() for n, b in net.named_buffers()}
+
+    def noise(self, generator: Generator) -> Tensors:
+        """{"dropout": int64 scalar} for an update's batch; {} where the module has no dropout."""
+        import torch
+
+        if not drops(_skeleton(self, True)):
+            return {}
+        return {KEY: torch.randint(2**62, (), generator=generator)}
+
+    def __call__(
+        self,
+        params: Tensors,
+        buffers: Tensors,
+        *inputs: Any,
+        training: bool = False,
+        key: Tensor | None = None,
+    ) -> tuple[Any, Tensors]:
+        """(what the module gives, at least float32; new buffers, the same ones outside training). key: the
+        number that `noise` drew, in training."""
+        import torch
+        from torch.func import functional_call
+
+        fresh = {n: b.clone() for n, b in buffers.items()} if training else buffers
+        skeleton = _skeleton(self, training)
+        with keyed(key):
+            out = functional_call(skeleton, {**params, **fresh}, inputs)
+        half = isinstance(out, torch.Tensor) and out.dtype == torch.bfloat16
+        return (out.float() if half else out), fresh
+
+
+@lru_cache(maxsize=64)
+def _skeleton(network: Network, training: bool) -> Any:
+    """The module as a shape to call."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        return network.make().train(training)
+
+
+def drops(module: nn.Module) -> bool:
+    """Whether a layer of the module is one of torch's dropout layers, at a rate above 0."""
+    from torch import nn
+
+    kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+    return any(isinstance(m, kinds) and m.p > 0 for m in module.modules())
+
+
+@contextmanager
+def keyed(key: Tensor | None) -> Iterator[None]:
+    """Dropout within takes its masks from `key`; without one, everything is as torch has it."""
+    if key is None:
+        yield
+        return
+    with _mode()(key):
+        yield
+
+
+def uniform(key: Tensor, place: int, like: Tensor) -> Tensor:
+    """[like's shape] in [0, 1), float32: 24 bits of the splitmix64 hash of (key, place, entry).
+
+    G. Steele, D. Lea, C. Flood, OOPSLA 2014, doi 10.1145/2660193.2660195.
+
+    >>> import torch
+    >>> u = uniform(torch.tensor(3), 0, torch.empty(1000, 100))
+    >>> u.shape, abs(float(u.mean()) - 0.5) < 0.01
+    (torch.Size([1000, 100]), True)
+    """
+    import torch
+
+    entries = torch.arange(like.numel(), device=like.device).reshape(like.shape)
+    bits = _mixed(_mixed(key + place * _GOLDEN) + entries * _GOLDEN)
+    return (bits.bitwise_right_shift(40) & 0xFFFFFF).to(torch.float32) * 2.0**-24
+
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """splitmix64's finaliser; a shift of int64 keeps the sign, so it is masked."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9 - 2**64), (27, 0x94D049BB133111EB - 2**64)):
+        x = (x ^ (x.bitwise_right_shift(shift) & (2 ** (64 - shift) - 1))) * factor
+    return x ^ (x.bitwise_right_shift(31) & (2**33 - 1))
+
+
+@lru_cache(maxsize=1)
+def _mode() -> Any:
+    """The class of the mode, made late: torch is not imported with a task."""
+    from torch.nn import functional as F
+    from torch.overrides import TorchFunctionMode
+
+    whole = {F.dropout1d: 1, F.dropout2d: 2, F.dropout3d: 3}  # whole channels, [.., C, *axes]
+
+    class Keyed(TorchFunctionMode):
+        def __init__(self, key: Tensor) -> None:
+            super().__init__()
+            self.key, self.count = key, 0
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = kwargs or {}
+            if func is F.dropout or func in whole:
+                return self.dropped(*args, axes=whole.get(func, 0), **given)
+            if func is F.scaled_dot_product_attention:
+                return self.attention(*args, **given)
+            return func(*args, **given)
+
+        def dropped(
+            self, input: Tensor, p: float = 0.5, training: bool = True, *, axes: int, inplace: bool = False
+        ) -> Tensor:
+            if not training or p == 0:
+                return input
+            shape = input.new_empty((*input.shape[: input.dim() - axes], *(1,) * axes))
+            kept = uniform(self.key, self.count, shape) >= p
+            self.count += 1
+            return input * (kept.to(input.dtype) / (1 - p) if p < 1 else kept.to(input.dtype))
+
+        def attention(
+            self,
+            query: Tensor,
+            key: Tensor,
+            value: Tensor,
+            *mask_and_rate: Any,
+            **more: Any,
+        ) -> Tensor:
+            given = dict(zip(("attn_mask", "dropout_p"), mask_and_rate, strict=False)) | more
+            rate = given.pop("dropout_p", 0.0)
+            if rate == 0:
+                found: Tensor = F.scaled_dot_product_attention(query, key, value, **given)
+                return found
+            return self.dropped(weights(query, key, **given), rate, axes=0) @ value
+
+    return Keyed
+
+
+def weights(
+    query: Tensor, key: Tensor, *, attn_mask: Any = None, is_causal: bool = False, scale: float | None = None
+) -> Tensor:
+    """softmax(query key' scale + mask), [..., L, S], as `scaled_dot_product_attention` defines them."""
+    import torch
+
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return scores.softmax(-1)
