@@ -16,10 +16,10 @@ from preheat.core.grid import label
 from preheat.core.run import Run
 from preheat.core.spec import spec
 from preheat.engine import checkpoint
+from preheat.engine.batches import order
 from preheat.engine.finish import records
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
-from preheat.engine.prepare import order
 from preheat.schedules import cosine, linear, one_cycle
 from preheat.store.store import Store
 from preheat.studyfiles.reader import read_run, read_study

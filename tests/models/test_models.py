@@ -43,7 +43,7 @@ COUNTS = [
 def net(name, channels=3, size=32, classes=10, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        return build("model", spec(name, **options)).network(channels, size, classes)
+        return build("model", spec(name, **options)).network((channels, size, size), classes)
 
 
 def test_every_model_is_tested_here():
@@ -56,7 +56,7 @@ def test_every_model_is_tested_here():
 
 @pytest.mark.parametrize("name,size,classes,count", COUNTS, ids=str)
 def test_parameter_counts(name, size, classes, count):
-    made = MODELS[name]().network(3, size, classes)
+    made = MODELS[name]().network((3, size, size), classes)
     assert sum(p.numel() for p in made.parameters()) == count
     assert (size, classes) != (32, 10) or f"{count:,} parameters" in MODELS[name].__doc__.split("\n")[0]
 
@@ -296,7 +296,7 @@ def test_what_does_not_fit_is_an_error_when_the_run_is_declared(task, message):
 
 def test_a_network_too_small_for_its_images_is_an_error():
     with pytest.raises(UserError, match="must be 8 x 8 or larger, got 7 x 7"):
-        MODELS["simplecnn"]().network(3, 7, 10)
+        MODELS["simplecnn"]().network((3, 7, 7), 10)
 
 
 def test_models_of_digits_keep_the_ids_of_old_runs():

@@ -55,6 +55,7 @@ class Grouped(Classification):
         params: Tensors,
         buffers: Tensors,
         batch: Tensors,
+        *,
         total: Callable[[Tensor], Tensor] = lambda t: t,
     ) -> tuple[Tensor, Tensors]:
         """The mean cross entropy, or sum_g q_g l_g with the new q."""

@@ -134,10 +134,10 @@ def _mixed(x: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def _mode() -> Any:
     """The class of the mode, made late: torch is not imported with a task."""
-    from torch.nn import functional as F
+    from torch.nn import functional
     from torch.overrides import TorchFunctionMode
 
-    whole = {F.dropout1d: 1, F.dropout2d: 2, F.dropout3d: 3}  # whole channels, [.., C, *axes]
+    channels = {getattr(functional, f"dropout{n}d"): n for n in (1, 2, 3)}  # whole ones, [.., C, *axes]
 
     class Keyed(TorchFunctionMode):
         def __init__(self, key: Tensor) -> None:
@@ -146,14 +146,17 @@ def _mode() -> Any:
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             given = kwargs or {}
-            if func is F.dropout or func in whole:
-                return self.dropped(*args, axes=whole.get(func, 0), **given)
-            if func is F.scaled_dot_product_attention:
-                return self.attention(*args, **given)
+            if func is functional.dropout or func in channels:
+                return self.dropped(*args, axes=channels.get(func, 0), **given)
+            if func is functional.scaled_dot_product_attention:
+                names = dict(zip(("attn_mask", "dropout_p", "is_causal"), args[3:], strict=False)) | given
+                rate = names.pop("dropout_p", 0.0)
+                if rate:
+                    return self.dropped(weights(*args[:2], **names), rate, axes=0) @ args[2]
             return func(*args, **given)
 
         def dropped(
-            self, input: Tensor, p: float = 0.5, training: bool = True, *, axes: int, inplace: bool = False
+            self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, axes: int
         ) -> Tensor:
             if not training or p == 0:
                 return input
@@ -161,21 +164,6 @@ def _mode() -> Any:
             kept = uniform(self.key, self.count, shape) >= p
             self.count += 1
             return input * (kept.to(input.dtype) / (1 - p) if p < 1 else kept.to(input.dtype))
-
-        def attention(
-            self,
-            query: Tensor,
-            key: Tensor,
-            value: Tensor,
-            *mask_and_rate: Any,
-            **more: Any,
-        ) -> Tensor:
-            given = dict(zip(("attn_mask", "dropout_p"), mask_and_rate, strict=False)) | more
-            rate = given.pop("dropout_p", 0.0)
-            if rate == 0:
-                found: Tensor = F.scaled_dot_product_attention(query, key, value, **given)
-                return found
-            return self.dropped(weights(query, key, **given), rate, axes=0) @ value
 
     return Keyed
 
