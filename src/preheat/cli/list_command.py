@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> None:
     if wanted is not None and wanted not in kinds:
         raise unknown("kind", args.kind, kinds)
     for heading, registry in kinds.items():
-        if wanted in (None, heading):
-            lines = registry.describe()
+        lines = registry.describe()
+        if wanted == heading or (wanted is None and lines):
             width = max(map(len, lines), default=0)
             print(f"{heading}:")
             for name, line in lines.items():
