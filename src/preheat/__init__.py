@@ -17,7 +17,7 @@ _NAMES = {
     "preheat.core.grid": "Block",
     "preheat.core.lengths": "Length epochs fraction length steps",
     "preheat.core.record": "Record Series Status",
-    "preheat.core.registry": "CHAPTERS MODELS OPTIMIZERS PROBES SCHEDULES STUDIES TASKS",
+    "preheat.core.registry": "CHAPTERS EXPORTERS MODELS OPTIMIZERS PROBES RATE_RULES SCHEDULES STUDIES TASKS",
     "preheat.core.run": "Run",
     "preheat.core.spec": "Spec spec",
     "preheat.core.study": "Study",

@@ -11,9 +11,11 @@ from preheat.core.record import Record as Record
 from preheat.core.record import Series as Series
 from preheat.core.record import Status as Status
 from preheat.core.registry import CHAPTERS as CHAPTERS
+from preheat.core.registry import EXPORTERS as EXPORTERS
 from preheat.core.registry import MODELS as MODELS
 from preheat.core.registry import OPTIMIZERS as OPTIMIZERS
 from preheat.core.registry import PROBES as PROBES
+from preheat.core.registry import RATE_RULES as RATE_RULES
 from preheat.core.registry import SCHEDULES as SCHEDULES
 from preheat.core.registry import STUDIES as STUDIES
 from preheat.core.registry import TASKS as TASKS
