@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
+from preheat.core.registry import EXECUTORS
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
-from preheat.lab.claims import Claims
 from preheat.lab.devices import offered, room
+from preheat.lab.executors.base import Event, Executor
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
-from preheat.lab.worker import Job
-from preheat.lab.workers import Event, execute
+from preheat.lab.work import Job
 from preheat.store.blobs import read_json, write_atomic
 from preheat.store.folder import exists
 from preheat.store.store import Store
@@ -33,7 +33,7 @@ class How:
     checkpoints.
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
-    cuda:1.
+    cuda:1. executor: a registered name, the default one where it is left out.
     """
 
     jobs: int = 0
@@ -43,6 +43,7 @@ class How:
     memory: int = 0
     checkpoint_seconds: float = 20.0
     imports: tuple[str, ...] = ()
+    executor: str = ""
 
     @property
     def workers(self) -> int:
@@ -174,14 +175,15 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     _make(here)
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
-    job = Job(root, how.imports, how.checkpoint_seconds)
+    executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
+    job = Job(root, how.imports, how.checkpoint_seconds, executor.claims)
     workers = how.workers_on(made.device)
-    with closing(Claims(root)) as claims:
+    with closing(executor.claims(root)) as claims:
         todo: Sequence[Unit] = made.units
         while todo:
             told = 0
             if any(claims.free(r.id) for u in todo for r in u.runs):
-                with closing(execute(todo, job, workers)) as events:
+                with closing(executor.execute(todo, job, workers=workers)) as events:
                     for event in events:
                         told += event.runs
                         yield event
