@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> None:
     for heading, registry in kinds.items():
         if wanted in (None, heading):
             lines = registry.describe()
+            if not lines and wanted is None:
+                continue
             width = max(map(len, lines), default=0)
             print(f"{heading}:")
             for name, line in lines.items():
