@@ -26,6 +26,7 @@ class Planned(NamedTuple):
     seed: int
     run: Any
     names: tuple[str, ...] = ()
+    stage: int = 0
 
 
 def test_collect_and_the_index() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import json
 import time
-from collections import deque
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +23,16 @@ from preheat.core.run import Run
 from preheat.core.spec import build
 from preheat.core.study import Study
 from preheat.engine.placement import single
-from preheat.lab import devices, measure, timing, unit, worker, workers
+from preheat.lab import devices, measure, timing, unit
 from preheat.lab import study as lab
 from preheat.lab.devices import broken, offered, out_of_memory, room
+from preheat.lab.executors.base import Queue
 from preheat.lab.flops import row_flops, step_flops, study_flops
 from preheat.lab.plan import Choice, Unit, halves, total_seconds, units
 from preheat.lab.study import How, Todo, carry_out, plan
 from preheat.lab.train import train
 from preheat.lab.unit import Stopped, share_checkpoint, train_unit
+from preheat.lab.work import Job, attempt
 from preheat.store.store import Store
 from preheat.tasks.imitation import imitation
 
@@ -412,12 +413,12 @@ def test_the_unit_that_is_halved_is_the_part_that_was_still_to_do(greedy, tmp_pa
     whole = Unit(tuple(study.runs()), choice)
     with store.writer() as writer:
         writer.append([train(whole.runs[0])])
-    said = worker._attempt(worker.Job(tmp_path), whole, lambda *a, **k: None, lambda: False)
-    assert said["memory"] and not said["broken"] and said["todo"] == Unit(whole.runs[1:], choice)
-    queue: tuple = (deque(), {})
-    event = workers._again(whole, said, worker.Job(tmp_path), queue)
+    said = attempt(Job(tmp_path), whole, say=lambda *a, **k: None, stop=lambda: False)
+    assert said and said.memory and not said.broken and said.todo == Unit(whole.runs[1:], choice)
+    queue = Queue((), tmp_path)
+    event = queue.failed(whole, said)
     assert event.text == "out of memory with 4 runs together: going on with 2 and 2"
-    assert tuple(queue[0]) == halves(said["todo"]), "those that its checkpoint is cut into"
+    assert tuple(queue.todo) == halves(said.todo), "those that its checkpoint is cut into"
 
 
 # --- a GPU that fails

@@ -69,7 +69,13 @@ def _seed_notes(table: Table) -> list[str]:
         )
     elif judging < 5:
         out.append(f"With {judging} judging seeds intervals are wide; more seeds say more.")
-    if table.biased:
+    if table.biased and table.study.stages:
+        out.append(
+            "Later runs were chosen by the seeds that are reported (choosing is 0), so the numbers of those "
+            "that did well are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
+            "more."
+        )
+    elif table.biased:
         out.append(
             "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the "
             "chosen value are biased towards the good side, and no verdicts are given. Set choosing to 1 or "

@@ -99,8 +99,9 @@ class Table:
 
     @cached_property
     def biased(self) -> bool:
-        """Whether nuisances are chosen on the very seeds that are reported."""
-        return self.study.choosing == 0 and bool((self.planned.sum(axis=-1) > 1).any())
+        """Whether nuisances, or the runs of later stages, are chosen on the very seeds that are reported."""
+        some = bool(self.study.stages) or bool((self.planned.sum(axis=-1) > 1).any())
+        return self.study.choosing == 0 and some
 
     @cached_property
     def planned(self) -> NDArray[np.bool_]:

@@ -32,6 +32,7 @@ from preheat.cli.subject import given, marks
 from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
+from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct
 
@@ -92,31 +93,34 @@ def run(args: argparse.Namespace) -> int:
     """Plan, train, report. 0: all runs have records; 1: some could not be trained; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
-    study, points = asked(args)
-    from preheat.lab.origins import get_ready, same_data
-    from preheat.lab.study import How, plan
-    from preheat.store.store import Store
+    study, first = asked(args)
+    from preheat.analysis.stages import Asked, staged
+    from preheat.lab.study import How, plans
 
-    runs = [p.run for p in points]
-    same_data(runs, args.results)  # before any record is taken for a run's
-    if not args.dry_run:
-        Store.open(args.results)  # a folder that can't be written is told before anything is measured
-    get_ready(runs, args.results, fetch=not args.dry_run)
     how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
+    _prepare([p.run for p in first], args)
     print(
-        f"{study.name}: {study.question}\n{counted(points)}; planning (a few steps of each placement are "
+        f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
         "timed) ..."
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
-    made = plan(study, points, args.results, how)
-    print(planned(made, how), flush=True)
-    if args.dry_run:
-        print(gpu_hours(runs), end="")
-        return 0
-    failures = _train(made, args, how)
-    if failures is None:
-        return 130
-    print(probe_cost(runs, args.results), end="")
+    failures = 0
+
+    def wanted() -> Asked:
+        found = staged(study, first, args.results)
+        _prepare([p.run for p in found.points if p.stage], args)
+        return found
+
+    for made in plans(study, wanted, args.results, how):
+        print(planned(made, how), flush=True)
+        if args.dry_run:
+            print(gpu_hours([p.run for p in made.points]), end="")
+            return 0
+        failed = _train(made, args, how)
+        if failed is None:
+            return 130
+        failures += failed
+    print(probe_cost([p.run for p in made.points], args.results), end="")
     if not args.no_report:
         from preheat.cli.report_command import write
 
@@ -124,10 +128,24 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _prepare(runs: Sequence[Run], args: argparse.Namespace) -> None:
+    """See to the folder and the data of `runs`, before any record is taken for one of theirs and anything is
+    measured."""
+    from preheat.lab.origins import get_ready, same_data
+    from preheat.store.store import Store
+
+    same_data(runs, args.results)
+    if not args.dry_run:
+        Store.open(args.results)  # a folder that can't be written is told before anything is measured
+    get_ready(runs, args.results, fetch=not args.dry_run)
+
+
 def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:
     """The study under the name of its folder, and the points that are wanted of it."""
     study = declared(args)
     points = chosen(study, args)
+    if args.span or args.limit:  # these runs only
+        study = replace(study, stages=())
     return under_its_name(_with_its_seeds(study, points), args), points
 
 
@@ -183,10 +201,10 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
 
 def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
     """The study with those of its seeds that the chosen points have, where no seed has the role of
-    choosing."""
+    choosing and no stage needs the others."""
     used = {p.seed for p in points}
     seeds = tuple(s for s in study.seeds if s in used)
-    return study if study.choosing or not seeds else replace(study, seeds=seeds)
+    return study if study.choosing or study.stages or not seeds else replace(study, seeds=seeds)
 
 
 def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:

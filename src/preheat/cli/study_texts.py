@@ -38,8 +38,9 @@ def planned(made: Todo, how: How) -> str:
     missing = sum(len(u.runs) for u in made.units)
     have = len(made.points) - missing
     first = f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train"
+    after = f"then at most {count(made.most, 'run')} more, which stages choose by their records"
     if not missing:
-        return f"{first}."
+        return f"{first}{'; ' + after if made.most else ''}."
     kinds: dict[Choice, list[Unit]] = {}
     for unit in made.units:
         kinds.setdefault(unit.choice, []).append(unit)
@@ -47,7 +48,8 @@ def planned(made: Todo, how: How) -> str:
     memory, time = made.memory * workers / 2**20, clock(made.seconds(workers))
     lines = [f"{first}:", *(_way(choice, some) for choice, some in kinds.items())]
     total = f"{count(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}"
-    return "\n".join([*lines, f"  on {made.device}: {total}"])
+    lines += [f"  on {made.device}: {total}", *([f"  {after}"] if made.most else [])]
+    return "\n".join(lines)
 
 
 def _way(choice: Choice, units: Sequence[Unit]) -> str:

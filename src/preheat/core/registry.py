@@ -229,5 +229,22 @@ CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", 
 EXPORTERS = Registry("exporter", "EXPORTERS", "preheat.studies", "preheat.report", group="preheat.exporters")
 # an original project's own command line: see `preheat.core.originals`
 ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")
-_ALL = (TASKS, MODELS, SCHEDULES, OPTIMIZERS, RATE_RULES, PROBES, STUDIES, CHAPTERS, EXPORTERS, ORIGINALS)
+# a batch of runs that a study asks for when the earlier ones have records: see `preheat.analysis.stages`
+STAGES = Registry("stage", "STAGES", "preheat.studies", group="preheat.stages")
+# who trains units of work, and where: see `preheat.lab.executors.base`
+EXECUTORS = Registry("executor", "EXECUTORS", "preheat.lab.executors", group="preheat.executors")
+_ALL = (
+    TASKS,
+    MODELS,
+    SCHEDULES,
+    OPTIMIZERS,
+    RATE_RULES,
+    PROBES,
+    STUDIES,
+    CHAPTERS,
+    EXPORTERS,
+    ORIGINALS,
+    STAGES,
+    EXECUTORS,
+)
 REGISTRIES = {r.kind: r for r in _ALL}

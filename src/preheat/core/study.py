@@ -1,4 +1,4 @@
-"""A `Study`: a question, and every run that is needed to answer it, known beforehand.
+"""A `Study`: a question, and the runs that are needed to answer it, known beforehand but for those of stages.
 
 Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance*
 ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. The
@@ -8,7 +8,7 @@ no number in a report was picked for being high.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -22,13 +22,19 @@ from preheat.core.run import Run
 class Point(NamedTuple):
     """One run of a study and its place in it: axes are {path: value} for scientific and nuisance paths.
 
-    names: what the declared settings that are this run are called, the first that asks for it first.
+    names: what the declared settings that are this run are called, the first that asks for it first. stage: 0
+    for what is known beforehand, else the number of the batch in which a stage asked for it.
     """
 
     axes: dict[str, Any]
     seed: int
     run: Run
     names: tuple[str, ...] = ()
+    stage: int = 0
+
+    def again(self, seed: int) -> Point:
+        """The same setting with another seed."""
+        return Point(self.axes, seed, self.run.but(seed=seed))
 
 
 Part = Mapping[str, Sequence[Any]] | tuple[Block, ...]
@@ -48,7 +54,8 @@ class Study:
     parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name:
     blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration. chapters:
     what the report holds, in order: names, or {name: ..., option: ...}; empty for the standard ones. claims:
-    what the report may call sure.
+    what the report may call sure. stages: what is asked for when these runs have records, in order: names, or
+    {name: ..., option: ...} (`analysis.stages`).
     """
 
     name: str
@@ -69,9 +76,10 @@ class Study:
     notes: tuple[str, ...] = ()
     chapters: tuple[str | Mapping[str, Any], ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[str | Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("grid", "scientific", "nuisance", "seeds", "notes", "chapters"):
+        for name in ("grid", "scientific", "nuisance", "seeds", "notes", "chapters", "stages"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "goal", self.goal or metric(self.metric).goal)
         _check(self)
@@ -89,17 +97,19 @@ class Study:
         with {seed} replaced by the seed; without {seed} the seed is added where there are several.
         """
         if not part:
-            return list(self._each(self.grid))
+            return self.placed(self.grid)
         if part not in self.parts:
             raise unknown(f"part of study {self.name!r}", part, self.parts)
         rule = self.parts[part]
         if isinstance(rule, tuple):
-            return list(self._each(rule))
+            return self.placed(rule)
         return [
-            p for p in self._each(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())
+            p for p in self.placed(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())
         ]
 
-    def _each(self, blocks: Iterable[Block]) -> Iterator[Point]:
+    def placed(self, blocks: Iterable[Block]) -> list[Point]:
+        """The settings of `blocks`, each with its seeds innermost, as points of this study."""
+        out = []
         for block in blocks:
             seeds = block.seeds or self.seeds
             for setting in block.settings():
@@ -107,9 +117,9 @@ class Study:
                 name = str(whole.pop("name", ""))
                 axes = {path: tidy(get(whole, path)) for path in self.axes}
                 for seed in seeds:
-                    yield Point(
-                        axes, seed, Run.from_json({**whole, "seed": seed}), _named(name, seed, len(seeds))
-                    )
+                    run = Run.from_json({**whole, "seed": seed})
+                    out.append(Point(axes, seed, run, _named(name, seed, len(seeds))))
+        return out
 
     def points(self) -> list[Point]:
         """Every run with its axes, without duplicates, in the order in which it is first asked for."""
@@ -127,7 +137,7 @@ class Study:
         return replace(self, seeds=tuple(range(n)), choosing=choosing, grid=_bare(self.grid), parts=parts)
 
     def runs(self) -> list[Run]:
-        """Every run of the study, beforehand."""
+        """Every run of the study that is known beforehand."""
         return [p.run for p in self.points()]
 
     def json(self) -> dict[str, Any]:
@@ -183,7 +193,7 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
-_LATER = ("notes", "chapters", "claims")
+_LATER = ("notes", "chapters", "claims", "stages")
 RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
 
 
@@ -211,11 +221,12 @@ def _check(study: Study) -> None:
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
         )
-    for chapter in study.chapters:
-        if not isinstance(chapter, str) and not (isinstance(chapter, Mapping) and "name" in chapter):
-            raise UserError(
-                f"a chapter is a name or {{name: ..., option: ...}}, got {chapter!r}: write chapters: [edge]"
-            )
+    for what, some in (("chapter", study.chapters), ("stage", study.stages)):
+        for one in some:
+            if not isinstance(one, str) and not (isinstance(one, Mapping) and "name" in one):
+                raise UserError(
+                    f"a {what} is a name or {{name: ..., option: ...}}, got {one!r}: write {what}s: [name]"
+                )
     if study.goal not in ("max", "min"):
         raise unknown("goal", study.goal, ("max", "min"))
     if not study.margin > 0:
@@ -241,5 +252,9 @@ def _told_apart(points: list[Point]) -> None:
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
     again."""
-    rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names} for p in points]
+    rows = [
+        {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
+        | ({"stage": p.stage} if p.stage else {})
+        for p in points
+    ]
     return dict(plain({"study": study, "points": rows}))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 from preheat.core.errors import explain
 
@@ -17,6 +18,26 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+
+class Claiming(Protocol):
+    """The claims of one process, wherever they are kept; an executor brings them."""
+
+    def take(self, run_id: str) -> bool:
+        """Whether the run is ours now; False if another process has it."""
+        ...
+
+    def drop(self, run_id: str) -> None:
+        """Give the run back."""
+        ...
+
+    def free(self, run_id: str) -> bool:
+        """Whether no other process has the run."""
+        ...
+
+    def close(self) -> None:
+        """Drop every claim of this process."""
+        ...
 
 
 class Claims:

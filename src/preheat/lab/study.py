@@ -6,20 +6,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
+from preheat.core.registry import EXECUTORS
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
-from preheat.lab.claims import Claims
 from preheat.lab.devices import offered, room
+from preheat.lab.executors.base import Event, Executor
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
-from preheat.lab.worker import Job
-from preheat.lab.workers import Event, execute
+from preheat.lab.work import Job
 from preheat.store.blobs import read_json, write_atomic
 from preheat.store.folder import exists
 from preheat.store.store import Store
@@ -33,7 +33,7 @@ class How:
     checkpoints.
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
-    cuda:1.
+    cuda:1. executor: a registered name, the default one where it is left out.
     """
 
     jobs: int = 0
@@ -43,6 +43,7 @@ class How:
     memory: int = 0
     checkpoint_seconds: float = 20.0
     imports: tuple[str, ...] = ()
+    executor: str = ""
 
     @property
     def workers(self) -> int:
@@ -63,7 +64,7 @@ class How:
 
 class Todo(NamedTuple):
     """What a study still has to do: units and how each group is trained; `known` is what the planner
-    measured."""
+    measured; `most`: how many runs stages may ask for after these."""
 
     study: Study
     points: Sequence[Point]
@@ -71,6 +72,7 @@ class Todo(NamedTuple):
     units: Sequence[Unit]
     choices: dict[str, Choice]
     known: dict[str, Any]
+    most: int = 0
 
     def seconds(self, jobs: int) -> float:
         """The estimated wall time."""
@@ -92,22 +94,53 @@ def folder(root: Path, study: Study) -> Path:
     return root / study.name
 
 
-def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
-    """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
+def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: Collection[str] = ()) -> Todo:
+    """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept.
+
+    tried: runs that are not missing, whether they have records or not. Only the batches of stages that have a
+    missing run are measured and cut, each by itself: so a study that was stopped in a stage continues there.
+    """
     there = exists(root) or root.is_file()
     done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
-    runs = [p.run for p in points]
+    done |= frozenset(tried)
     saved = folder(root, study) / "plan.json"
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if _readable(c)}
-    if all(r.id in done for r in runs):
+    batches = [b for b in _batches(points) if any(r.id not in done for r in b)]
+    if not batches:
         return Todo(study, points, done, [], {}, known)
     devices = offered(how.device)
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
+    runs = [r for batch in batches for r in batch]
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
-    todo = units(runs, lambda run: chosen[run.stack_key], done=done)
+    todo = [u for batch in batches for u in units(batch, lambda run: chosen[run.stack_key], done=done)]
     return Todo(study, points, done, todo, chosen, known)
+
+
+def plans(
+    study: Study, asked: Callable[[], tuple[Sequence[Point], int]], root: Path, how: How
+) -> Iterator[Todo]:
+    """The plans of a study with stages, one after the other: carry each out before the next is asked for.
+
+    asked: all points that the study asks for as far as its records tell, and how many may follow
+    (`analysis.stages.staged`). What failed in one plan is not tried again in the next.
+    """
+    (points, most), tried = asked(), set[str]()
+    while True:
+        yield plan(study, points, root, how, tried=tried)._replace(most=most)
+        before, (points, most) = points, asked()
+        if [p.run.id for p in points] == [p.run.id for p in before]:
+            return
+        tried |= {p.run.id for p in before}
+
+
+def _batches(points: Sequence[Point]) -> list[list[Run]]:
+    """The runs known beforehand, then those of each batch of a stage."""
+    found: dict[int, list[Run]] = {}
+    for p in points:
+        found.setdefault(p.stage, []).append(p.run)
+    return list(found.values())
 
 
 def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
@@ -174,14 +207,15 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     _make(here)
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
-    job = Job(root, how.imports, how.checkpoint_seconds)
+    executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
+    job = Job(root, how.imports, how.checkpoint_seconds, executor.claims)
     workers = how.workers_on(made.device)
-    with closing(Claims(root)) as claims:
+    with closing(executor.claims(root)) as claims:
         todo: Sequence[Unit] = made.units
         while todo:
             told = 0
             if any(claims.free(r.id) for u in todo for r in u.runs):
-                with closing(execute(todo, job, workers)) as events:
+                with closing(executor.execute(todo, job, workers=workers)) as events:
                     for event in events:
                         told += event.runs
                         yield event

@@ -146,6 +146,7 @@ _STUDY: dict[str, tuple[Any, str]] = {
     "notes": (list[str], "what a reader of the report must be told"),
     "chapters": (list[Any], "what the report holds, in order: names, or {name: ..., option: ...}"),
     "claims": (dict[str, Any], "what the report may call sure"),
+    "stages": (list[Any], "what is asked for when these have records: names, or {name: ..., option: ...}"),
 }
 StudyForm = _form(
     Study,

@@ -33,7 +33,7 @@ from preheat.studyfiles.form import MOST_RUNS, shape_faults
 from preheat.studyfiles.settings import entry_faults, key_place
 
 _MOST_BLAMED = 100
-_PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims")
+_PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims", "stages")
 
 
 def study(data: Mapping[str, Any], name: str, *, found: Sequence[Fault] = ()) -> Study:

@@ -1,0 +1,1 @@
+"""Who trains units, and where: one file for each."""

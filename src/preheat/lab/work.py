@@ -1,0 +1,130 @@
+"""One unit's work: it is claimed, trained and stored, and how that goes is said.
+
+In which process it is done, and who hears of it, is an executor's matter (`lab.executors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from preheat.core.errors import UserError
+from preheat.lab.claims import Claiming, Claims
+from preheat.lab.devices import broken, free, out_of_memory
+from preheat.lab.plan import Unit
+from preheat.store.segment import Writer
+from preheat.store.store import Store
+
+# what a worker's pipe raises when the parent is gone
+GONE = (EOFError, BrokenPipeError, ConnectionResetError)
+
+
+class Job(NamedTuple):
+    """What whoever trains a unit needs to know.
+
+    root: the results folder; imports: the user's files; every: seconds between checkpoints; claims: how its
+    process claims runs in `root`.
+    """
+
+    root: Path
+    imports: tuple[str, ...] = ()
+    every: float = 20.0
+    claims: Callable[[Path], Claiming] = Claims
+
+
+class Failure(NamedTuple):
+    """Why a unit could not be trained, as plain data: an error holds on to all that was in use.
+
+    todo: the part of it that was still to do; user: it is the user's to mend; memory: memory ran out; broken:
+    nothing more can be computed in this process.
+    """
+
+    text: str
+    todo: Unit
+    user: bool = False
+    memory: bool = False
+    broken: bool = False
+
+
+class _Failed(Exception):
+    """`unit` could not be trained, the part of what was asked for that was still to do; the cause says
+    why."""
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__()
+        self.unit = unit
+
+
+def attempt(job: Job, unit: Unit, *, say: Callable[..., Any], stop: Callable[[], bool]) -> Failure | None:
+    """Claim, train and store one unit; what went wrong, where something did.
+
+    say(kind, **facts): told how it goes: `beat` and `retry` while it does, then one of `done`, `busy` and
+    `stopped`. stop(): asks whether to give up, which writes a checkpoint.
+    """
+    failure = _attempt(job, unit, say, stop)
+    if failure and failure.memory:  # only now is the error gone, and what it held
+        free()
+        if len(failure.todo.runs) > 1:
+            from preheat.lab.unit import share_checkpoint
+
+            share_checkpoint(Store.open(job.root, create=False), failure.todo)
+    return failure
+
+
+def _attempt(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool]) -> Failure | None:
+    try:
+        _work(job, unit, say, stop)
+    except GONE:
+        raise
+    except UserError as error:
+        return Failure(str(error), unit, user=True)
+    except Exception as error:
+        todo, cause = (error.unit, error.__cause__) if isinstance(error, _Failed) else (unit, error)
+        text = f"{type(cause).__name__}: {cause}"
+        return Failure(text, todo, memory=out_of_memory(cause), broken=broken(cause))
+    return None
+
+
+def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool]) -> None:
+    from preheat.lab.unit import Stopped, train_unit
+
+    claims, store, writer = _tools(job.root, job.claims)
+    mine = tuple(r for r in unit.runs if claims.take(r.id))
+    done = store.ids(check=True, among=[r.id for r in mine])
+    todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
+    save = store.checkpoint_path(todo.id) if todo.runs else None
+    try:
+        found = []
+        if todo.runs:
+            found = train_unit(
+                todo,
+                save,
+                beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
+                every=job.every,
+                warn=lambda text: say("retry", text=text),
+            )
+            writer.append(found)
+        if save:
+            save.unlink(missing_ok=True)
+        diverged = sum(r.status.outcome == "diverged" for r in found)
+        kind = "done" if len(mine) == len(unit.runs) else "busy"
+        say(kind, runs=len(todo.runs), diverged=diverged)
+    except Stopped:
+        say("stopped")
+    except (UserError, *GONE):
+        raise
+    except Exception as error:
+        raise _Failed(todo) from error
+    finally:
+        for run in mine:
+            claims.drop(run.id)
+
+
+@lru_cache(maxsize=1)
+def _tools(root: Path, claim: Callable[[Path], Claiming]) -> tuple[Claiming, Store, Writer]:
+    """This process's claims, store and writer, kept: claims die with their file, and a writer owns a
+    segment."""
+    store = Store.open(root)
+    return claim(root), store, store.writer()
