@@ -84,9 +84,9 @@ def read_schedule(path: str | Path) -> Spec:
 
 def study_schema() -> dict[str, Any]:
     """The JSON schema of a study's file, with the names registered now, so that an editor completes it."""
-    from preheat.studyfiles import form
+    from preheat.studyfiles import schema
 
-    return form.study_schema()
+    return schema.study_schema()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from preheat.core.between import Between, between
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import OPTIMIZERS, REGISTRIES
+from preheat.core.run import Run
 from preheat.core.spec import Spec
 from preheat.studyfiles.entries import NAMED, FileEntry, leaves
 from preheat.studyfiles.faults import At, Fault, rule, worded
-from preheat.studyfiles.form import RUN_FIELDS, field_faults
+from preheat.studyfiles.keys import keys, misfit, refused, type_faults
 from preheat.studyfiles.options import name_fault, option_fault, options
 
 
@@ -48,7 +49,7 @@ def entry_faults(entries: Sequence[FileEntry], *around: Sequence[FileEntry]) -> 
             yield Fault(
                 key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid"
             )
-        elif head not in RUN_FIELDS:
+        elif head not in keys(Run):
             yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, choices=_paths(beside)))
         elif head in NAMED and tail == "name":
             yield from [Fault(e.at, text)] if (text := name_fault(head, e.value)) else []
@@ -63,11 +64,21 @@ def entry_faults(entries: Sequence[FileEntry], *around: Sequence[FileEntry]) -> 
         elif head == "also":
             yield from _moving(e, beside["optimizer"])
         elif tail:
-            yield Fault(key_place(e.at), rule(f"{head} has nothing inside it", e.path) + f" -- write {head}")
+            flat = bool(misfit(keys(Run)[head].hint, {}))
+            text = rule(f"{head} has nothing inside it", e.path) + f" -- write {head}"
+            yield from [Fault(key_place(e.at), text)] if flat else []
         elif head == "probes":
             yield from _probes(e)
         else:
             yield from field_faults(head, e.value, e.at)
+
+
+def field_faults(name: str, value: Any, at: At) -> list[Fault]:
+    """What is wrong with a field of a run, whatever the others are."""
+    if found := list(type_faults(keys(Run)[name].hint, value, at)):
+        return found
+    text = refused(Run, name, value=value, beside={"trusted": True})
+    return [Fault(at, text)] if text else []
 
 
 def key_place(at: At) -> At:
@@ -79,7 +90,7 @@ def _paths(beside: Mapping[str, Arms]) -> list[str]:
     inside = [
         f"{kind}.{key}" for kind, arm in beside.items() for name in arm.names for key in options(kind, name)
     ]
-    return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
+    return [*keys(Run), *dict.fromkeys(inside)]
 
 
 def _option(e: FileEntry, kind: str, arm: Arms) -> Iterator[Fault]:
