@@ -4,7 +4,6 @@ built."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +11,7 @@ from preheat.core import grid
 from preheat.core.canon import canonical
 from preheat.core.grid import Setting, put
 from preheat.core.registry import REGISTRIES
-from preheat.core.run import Run
-from preheat.studyfiles.faults import At, Fault, rule, worded
+from preheat.studyfiles.faults import At, Fault, rule
 from preheat.studyfiles.keys import keys, refused
 
 NAMED = ("task", "optimizer", "schedule")  # a run takes the default one of each that is left out
@@ -129,56 +127,6 @@ def twice(entries: Sequence[FileEntry]) -> Iterator[Fault]:
                     f"{e.path} would replace {old.path}, which stands before it -- write {e.path}.name: ..., "
                     f"or {e.path} first",
                 )
-
-
-# Runs that can't be built
-# --------------------------------------------------------------------------------------------
-
-
-def run_failure(setting: Mapping[str, Any]) -> str:
-    """Why a setting is not a run, or ""."""
-    try:
-        Run.from_json(setting)
-    except (ValueError, TypeError) as error:
-        return worded(error)
-    return ""
-
-
-def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[FileEntry]], default: At) -> At:
-    """The place of the entry without which a setting is a run, or fails otherwise; those that `text` names
-    come first.
-
-    places: entries that may have given the setting's values, the likelier first.
-    """
-    whole = _apart(setting)
-    parts = [e for e in whole if not e.path.endswith(".name")]
-    parts.sort(
-        key=lambda e: (
-            not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text),
-            not e.path.startswith("also."),
-        )
-    )
-    without = [run_failure(nested(o for o in whole if o.path != e.path)) for e in parts]
-    order = [e for e, t in zip(parts, without, strict=True) if not t] + [
-        e for e, t in zip(parts, without, strict=True) if t not in ("", text)
-    ]
-    for e in order:
-        for group in places:
-            for given in (one for written in group for one in _split(written)):
-                if given.path == e.path and canonical(given.value) == canonical(e.value):
-                    return given.at
-    return default
-
-
-def _apart(setting: Mapping[str, Any]) -> list[FileEntry]:
-    """The settings one by one, also those of `also`."""
-    return [one for e in leaves("", setting, ()) for one in _split(e)]
-
-
-def _split(e: FileEntry) -> list[FileEntry]:
-    if e.path != "also" or not isinstance(e.value, Mapping):
-        return [e]
-    return [FileEntry(f"also.{name}", value, (*e.at, name)) for name, value in e.value.items()]
 
 
 # The grid of the core

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from preheat.core.between import Between
-from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.lengths import Length, length
 from preheat.core.protocols import Schedule
 from preheat.core.spec import Spec
-from preheat.studyfiles.faults import At, Fault, rule, show, worded
+from preheat.studyfiles.faults import At, Fault, rule, show, why
 
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null"}
 _NOUNS = {**_PLAIN, Length: "length", Block: "block", Any: "value", Spec: "name", Schedule: "name"}
@@ -95,7 +94,7 @@ def misfit(hint: Any, value: Any) -> str:
 def _fits(kind: Any, value: Any) -> bool:
     origin = get_origin(kind)
     if kind is Length:
-        return not _told(lambda: length(value))
+        return not why(lambda: length(value))
     if origin is Literal:
         return any(type(v) is type(value) and v == value for v in get_args(kind))
     if kind in _PLAIN:
@@ -150,12 +149,4 @@ def key_faults(of: type, data: Mapping[str, Any], at: At) -> Iterator[Fault]:
 
 def refused(of: type, name: str, *, value: Any, beside: Mapping[str, Any]) -> str:
     """Why a type can't be built with one field and what it needs beside it, or ""."""
-    return _told(lambda: of(**{**beside, name: value})).removeprefix(f"{name} ")
-
-
-def _told(made: Callable[[], Any]) -> str:
-    try:
-        made()
-    except UserError as error:
-        return worded(error)
-    return ""
+    return why(lambda: of(**{**beside, name: value})).removeprefix(f"{name} ")

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from preheat.core.registry import REGISTRIES
 from preheat.core.spec import Spec, build
-from preheat.studyfiles.faults import rule, worded
+from preheat.studyfiles.faults import rule, why
 from preheat.studyfiles.keys import misfit
 
 
@@ -39,23 +39,14 @@ def option_fault(one: Spec, kind: str, *, key: str, value: Any) -> str:
     if text := _type_fault(REGISTRIES[kind][one.name], key, value):
         return text
     others = {k: v for k, v in one.options.items() if k != key}
-    full = failure(kind, Spec(one.name, {**others, key: value}))
+    full = why(lambda: build(kind, Spec(one.name, {**others, key: value})))
     if not full:
         return ""
     needed = {k: others[k] for k, p in known.items() if p.default is p.empty and k in others}
-    alone = failure(kind, Spec(one.name, {**needed, key: value}))
+    alone = why(lambda: build(kind, Spec(one.name, {**needed, key: value})))
     if alone and isinstance(value, int | float) and not isinstance(value, bool):
         return alone
-    return full if failure(kind, Spec(one.name, others)) != full else ""
-
-
-def failure(kind: str, one: Spec) -> str:
-    """Why something registered can't be built, or ""."""
-    try:
-        build(kind, one)
-    except (ValueError, TypeError) as error:
-        return worded(error)
-    return ""
+    return full if why(lambda: build(kind, Spec(one.name, others))) != full else ""
 
 
 def _type_fault(made: Any, key: str, value: Any) -> str:

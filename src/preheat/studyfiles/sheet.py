@@ -7,13 +7,12 @@ from typing import Any
 
 from preheat.core.canon import canonical
 from preheat.core.errors import UserError
-from preheat.core.grid import Block, get, label, merged
+from preheat.core.grid import Block, get, label
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
     FileBlock,
     FileEntry,
-    blame,
     block,
     block_faults,
     block_filter_faults,
@@ -24,16 +23,14 @@ from preheat.studyfiles.entries import (
     leaves,
     named_defaults,
     nested,
-    run_failure,
     twice,
     varied,
 )
 from preheat.studyfiles.faults import At, Fault, Faulty, rule, show
 from preheat.studyfiles.keys import key_faults, refused
+from preheat.studyfiles.runs import MOST_RUNS, beside_rates, blame, run_failure, run_faults, settings_of
 from preheat.studyfiles.settings import entry_faults, key_place
 
-MOST_RUNS = 1_000_000
-_MOST_BLAMED = 100
 # what a file may leave to be made of the rest; all other keys of a study are taken as they stand
 _MADE = ("question", "fixed", "grid", "scientific", "nuisance", "seeds", "choosing", "treatment", "condition")
 
@@ -47,7 +44,7 @@ def study(data: Mapping[str, Any], name: str, *, found: Sequence[Fault] = ()) ->
     every = [*blocks, *(b for own in parts.values() for b in own)]
     fixed += named_defaults(fixed, [b.single() for b in every])
     faults = [*found, *_key_faults(data), *_setting_faults(fixed, every), *_role_faults(data, fixed, every)]
-    _raise([*faults, *_beside_rates(faults, fixed, every)])
+    _raise([*faults, *beside_rates(faults, fixed, every)])
     return _assembled({"name": name, **data}, fixed, blocks, parts)
 
 
@@ -153,22 +150,6 @@ def _role_faults(data: Mapping[str, Any], fixed: list[FileEntry], blocks: list[F
         )
 
 
-def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[FileBlock]) -> list[Fault]:
-    """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
-    built."""
-    rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
-    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
-        return []
-    bare = [
-        [{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group]
-        for group in _settings(fixed, blocks)
-    ]
-    return _run_faults(fixed, blocks, bare, 0)
-
-
-_RATES = ("peak_lr", "clip_norm")
-
-
 # The study and its runs
 # ----------------------------------------------------------------------------------------------
 
@@ -186,7 +167,7 @@ def _assembled(
         _raise(
             [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]
         )
-    settings = _settings(fixed, blocks)
+    settings = settings_of(fixed, blocks)
     bare = [b.at for b, own in zip(blocks, settings, strict=True) if not own]
     _raise([Fault(at, "where and exclude leave no combination -- drop one") for at in bare])
     roles = _roles(data, blocks, settings)
@@ -199,20 +180,13 @@ def _assembled(
     except UserError as error:
         raise Faulty([Fault((), str(error))]) from error
     every = [*blocks, *(b for own in parts.values() for b in own)]
-    _raise(_run_faults(fixed, every, _settings(fixed, every), seeds[0]))
+    _raise(run_faults(fixed, every, settings_of(fixed, every), seeds[0]))
     return study
 
 
 def _numbered(data: Mapping[str, Any]) -> tuple[int, ...]:
     seeds = data.get("seeds", 5)
     return tuple(range(seeds) if isinstance(seeds, int) else seeds)
-
-
-def _settings(fixed: list[FileEntry], blocks: list[FileBlock]) -> list[list[dict[str, Any]]]:
-    """What the runs of each block are made of."""
-    base = nested(fixed)
-    whole = [[merged(base, s) for s in core_block(b).settings()] for b in blocks]
-    return [[{k: v for k, v in s.items() if k != "name"} for s in own] for own in whole]
 
 
 def _roles(
@@ -291,29 +265,3 @@ def _undecided(
             key_place(at),
             f"{path} is varied, but neither scientific nor nuisance -- list it under one of them",
         )
-
-
-def _run_faults(
-    fixed: list[FileEntry], blocks: list[FileBlock], settings: list[list[dict[str, Any]]], seed: int
-) -> list[Fault]:
-    """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
-    difference."""
-    checked: set[str] = set()
-    found: dict[Any, list[str]] = {}
-    for b, group in zip(blocks, settings, strict=True):
-        own = b.single()
-        places: dict[str, Any] = {}  # an error's text: its place in this block
-        for setting in group:
-            key = canonical({k: v for k, v in setting.items() if k not in _RATES})
-            text = "" if key in checked else run_failure({**setting, "seed": seed})
-            checked.add(key)
-            if text and text not in places:
-                places[text] = (
-                    blame(setting, text, [own, fixed], b.at) if len(places) < _MOST_BLAMED else b.at
-                )
-            if text:
-                found.setdefault(places[text], []).append(text)
-    return [
-        Fault(at, texts[0] + (f" (in {len(texts)} settings of the grid)" if texts[1:] else ""))
-        for at, texts in found.items()
-    ]
