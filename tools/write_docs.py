@@ -35,26 +35,25 @@ nuisance: [peak_lr]
 """
 HEAD = f"""# Files of studies
 
-A study's file has the keys of a `Study`, in YAML, TOML or JSON; `preheat study my_study.yaml` trains and reports it, with `--dry-run` it is
-only checked and counted. All that is wrong with a file is told at once, with line, value and nearest match. A small one:
+A study's file has the keys of a `Study`, in YAML, TOML or JSON. `preheat study my_study.yaml` trains and
+reports it; with `--dry-run` it is checked and counted. All that is wrong with a file is told at once, with
+line, value and nearest match. A small one:
 
 ```yaml
 {EXAMPLE}```
 
-A *setting* is a key of a run, an option of something named, or both nested: `schedule.warmup: 5ep` and `schedule: {{warmup: 5ep}}` are one
-setting, and its *path* is `schedule.warmup`. A *name* is one of `preheat list`, or `{{name: ..., option: ...}}` with options.
+A *setting* is a key of a run or an option of something named; `schedule.warmup: 5ep` and `schedule: {{warmup:
+5ep}}` are one setting, whose *path* is `schedule.warmup`. A *name* is one of `preheat list`, or `{{name: ...,
+option: ...}}` with options.
 
-This page is written from the types (`make pictures`), which are also what Python declares: `from preheat import Study`.
+This page is written from the types (`make pictures`), which are those of Python: `from preheat import Study`.
 """
 SECTIONS = {
     Study: ("The study", "The keys of the file."),
-    Block: (
-        "A block of the grid",
-        "Each entry of `grid` is a block: every combination of `product`, with each row of `zip` and each point.",
-    ),
+    Block: ("A block of the grid", "What each entry of `grid` holds."),
     Run: (
         "A run",
-        "The settings inside `fixed` and the grid; alone in a file they are a run, for `preheat run my_run.yaml`.",
+        "Settings of `fixed` and the grid; alone in a file they are one for `preheat run my_run.yaml`.",
     ),
     Between: ("A number that moves", "What `also` has for each number."),
 }
@@ -74,7 +73,13 @@ def table(of: type) -> str:
 
 def row(name: str, key: Key) -> str:
     """One key."""
-    cells = (f"`{name}`", noun(key.hint), left_out(name, key), key.says, f"`{name}: {key.example}`")
+    cells = (
+        f"`{name}`",
+        noun(key.hint),
+        left_out(name, key),
+        key.says.rstrip("."),
+        f"`{name}: {key.example}`",
+    )
     return f"| {' | '.join(cells)} |"
 
 

@@ -20,7 +20,7 @@ class Between:
     value = at_zero + (at_peak - at_zero) s, so a falling momentum under a rising rate is at_zero=0.95,
     at_peak=0.85.
 
-    schedule: from which s is taken; no rates such as 1e-6lr in it: there is no peak rate here. `linear`
+    schedule: whose factor s moves the number; without rates such as 1e-6lr, as no peak is here. `linear`
     at_zero: the number where s is 0. `0.95`
     at_peak: the number where s is 1. `0.85`
 

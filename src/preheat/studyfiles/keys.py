@@ -149,4 +149,5 @@ def key_faults(of: type, data: Mapping[str, Any], at: At) -> Iterator[Fault]:
 
 def refused(of: type, name: str, *, value: Any, beside: Mapping[str, Any]) -> str:
     """Why a type can't be built with one field and what it needs beside it, or ""."""
-    return why(lambda: of(**{**beside, name: value})).removeprefix(f"{name} ")
+    text = why(lambda: of(**{**beside, name: value}))
+    return text.removeprefix(f"{name} ") if text.startswith(f"{name} must") else text

@@ -59,4 +59,6 @@ def _value(hint: Any, name: str) -> dict[str, Any]:
         return {"anyOf": _LENGTH}
     if hint is Block:
         return _keys(Block)
-    return {"type": "object" if origin is Mapping else _TYPES[hint]} if origin or hint in _TYPES else {}
+    if origin is Mapping:
+        return {"type": "object"}
+    return {"type": _TYPES[hint]} if hint in _TYPES else {}
