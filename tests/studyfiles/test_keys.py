@@ -25,7 +25,8 @@ from preheat.core.spec import Spec
 from preheat.core.study import Study
 from preheat.studies.regimes.study import Regimes
 from preheat.studyfiles.keys import keys
-from preheat.studyfiles.reader import read_run, read_study, study_schema
+from preheat.studyfiles.reader import read_run, read_study
+from preheat.studyfiles.schema import study_schema
 from preheat.tasks.quadratic import Quadratic
 
 HOME = Path(__file__).parents[2]
@@ -78,8 +79,6 @@ class WiderTask(Quadratic):
 @pytest.fixture
 def wider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every module takes the types that have gained fields for its own."""
-    for late in ("schema", "sheet"):  # else they would keep what they are given here
-        importlib.import_module(f"preheat.studyfiles.{late}")
     monkeypatch.setitem(TASKS._objects, "quadratic", WiderTask)
     for old, new in ((Run, WiderRun), (Study, WiderStudy), (Block, WiderBlock)):
         for module in [m for name, m in sys.modules.items() if name.startswith(preheat.__name__)]:

@@ -22,6 +22,7 @@ from preheat.core.errors import UserError, nearest
 from preheat.core.run import Run
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Study
+from preheat.studyfiles import sheet
 from preheat.studyfiles.faults import At, Fault, Faulty, worded
 from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, LineMap
 
@@ -35,8 +36,6 @@ def read_study(path: str | Path) -> Study:
     Raises one UserError with a line `file:line: path: rule (got value) -- hint` for each thing that is wrong;
     also for what only shows when the runs are built, such as a warmup longer than the run.
     """
-    from preheat.studyfiles import sheet  # pydantic: only when a file is read
-
     doc = _load(path)
     try:
         return sheet.study(doc.data, Path(path).stem, found=doc.faults)
@@ -47,8 +46,6 @@ def read_study(path: str | Path) -> Study:
 def read_run(path: str | Path) -> Run:
     """The run in a file with the fields of a `Run`, such as `Run.json()` writes; errors as in
     `read_study`."""
-    from preheat.studyfiles import sheet
-
     doc = _load(path)
     try:
         return sheet.run(doc.data, doc.faults)
@@ -67,13 +64,6 @@ def read_schedule(path: str | Path) -> Spec:
     except (ValueError, TypeError) as error:
         raise doc.error([Fault((), worded(error))]) from error
     return one
-
-
-def study_schema() -> dict[str, Any]:
-    """The JSON schema of a study's file, with the names registered now, so that an editor completes it."""
-    from preheat.studyfiles import schema
-
-    return schema.study_schema()
 
 
 @dataclass(frozen=True)
