@@ -12,7 +12,7 @@ help:
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
-	@echo "make pictures   the documentation's pictures, drawn again"
+	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md"
 
 setup:
 	@$(PYTHON) tools/setup_venv.py
@@ -47,6 +47,7 @@ bench:
 pictures:
 	@$(PYTHON) tools/setup_venv.py dev
 	.venv/bin/python tools/draw_docs.py
+	.venv/bin/python tools/write_docs.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

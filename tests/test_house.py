@@ -31,7 +31,7 @@ core       :                                                              :
 stats      :                                                              : numpy (scipy statsmodels)
 schedules  : core                                                         : numpy
 store      : core                                                         :
-studyfiles : core schedules                                               : pydantic pydantic_core yaml
+studyfiles : core schedules                                               : yaml
 analysis   : core schedules store stats                                   : numpy
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml
 pictures   : core schedules store report.drawing                          : numpy matplotlib jinja2 markupsafe

@@ -18,8 +18,11 @@ class Between:
     """A number that moves from `at_zero` to `at_peak` as the schedule's factor s goes from 0 to 1, and back.
 
     value = at_zero + (at_peak - at_zero) s, so a falling momentum under a rising rate is at_zero=0.95,
-    at_peak=0.85. schedule: a schedule, its name or its JSON; no rates such as 1e-6lr in it: there is no peak
-    rate here.
+    at_peak=0.85.
+
+    schedule: whose factor s moves the number; without rates such as 1e-6lr, as no peak is here. `linear`
+    at_zero: the number where s is 0. `0.95`
+    at_peak: the number where s is 1. `0.85`
 
     >>> momentum = Between("linear", at_zero=0.95, at_peak=0.85)
     >>> momentum.value(0.0), momentum.value(0.5)

@@ -24,10 +24,15 @@ Setting = dict[str, Any]
 class Block:
     """Every combination of `product`, with the rows of `zip`, with each of `points`.
 
-    fixed: settings of the whole block. where: keep a combination only if each path's value is among those
-    listed. exclude: drop a combination that matches all paths of one of these mappings. seeds: those of the
-    block's runs; empty for the study's. A setting may hold a "name", which is no part of the run: see
-    `Study.declared`.
+    product: paths with the values of each, in every combination. `{schedule.warmup: [0, 2ep]}`
+    zip: paths with lists of one length, taken row by row. `{batch_size: [16, 32], peak_lr: [0.01, 0.02]}`
+    points: settings written one by one. `[{optimizer: sgd, peak_lr: 0.1}, {optimizer: adamw, peak_lr: 0.01}]`
+    fixed: settings of the whole block. `{schedule: cosine}`
+    where: keep a combination only if each path's value is among those listed. `{peak_lr: [0.01, 0.1]}`
+    exclude: drop a combination that matches all paths of one of these. `[{peak_lr: [0.1]}]`
+    seeds: of the block's runs, none for the study's. `[0, 1]`
+
+    A setting may hold a "name", which is no part of the run: see `Study.declared`.
 
     >>> block = Block(product={"peak_lr": [0.1, 0.2]}, exclude=[{"peak_lr": [0.2]}])
     >>> [get(s, "peak_lr") for s in block.settings()]
@@ -44,8 +49,8 @@ class Block:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
-        if len(set(self.seeds)) != len(self.seeds):
-            raise UserError(f"seeds of a block must be different whole numbers, got {list(self.seeds)}")
+        if len(set(self.seeds)) < len(self.seeds) or not all(type(s) is int and s >= 0 for s in self.seeds):
+            raise UserError(f"seeds of a block must be different whole numbers >= 0, got {list(self.seeds)}")
         for name in ("product", "zip", "where"):
             for path, values in getattr(self, name).items():
                 _listed(f"{name}: {path}", values)

@@ -29,18 +29,27 @@ Precision = Literal["float32", "float64", "bf16"]
 class Run:
     """One training run, declared.
 
-    task, optimizer, probes: a registered name, `spec(name, **options)` or `{"name": ..., ...}`; a task, an
-    optimizer or a schedule that is left out is the default one, and so are options without a name. schedule:
-    a schedule or its JSON; its factor times `peak_lr` is the rate of each update. length: `epochs(50)`,
-    `steps(700)`, `"50ep"`; batch_size: examples per update; the last batch of an epoch may be smaller.
-    evaluate: the distance between evaluations on validation data (default: 5 % of the run), or "10/decade":
-    10 of them while the steps grow tenfold. precision: "float32", "float64", or "bf16": a float32 state whose
-    loss is computed under autocast to bfloat16. clip_norm: the largest global gradient norm let through, None
-    for no clipping. also: {"momentum": Between(schedule, at_zero, at_peak)}: numbers of the optimizer that
-    move with a schedule; the optimizer's own value is then not used. rate_rule: a registered rule that
-    multiplies the scheduled rate by what it sees in training, None for none. trusted: True only when reading
-    records, whose task or schedule may not be installed: names are then not looked up, and a schedule that
-    can't be built is kept as a `StoredSchedule`.
+    task: what is learnt. `{name: digits, examples_per_class: 20}`
+    optimizer: what turns gradients into updates. `{name: sgd, momentum: 0.9}`
+    schedule: its factor times the peak rate is the rate of each update. `{name: cosine, warmup: 5ep}`
+    peak_lr: the highest learning rate. `0.1`
+    length: of the run, in steps or epochs. `20ep`
+    batch_size: examples per update; the last batch of an epoch may be smaller. `16`
+    seed: of the initial weights, the data drawn and their order; a study has seeds beside its grid. `3`
+    precision: of the state; bf16 is a float32 state whose loss is computed under autocast to bfloat16. `bf16`
+    clip_norm: the largest global gradient norm let through, null for no clipping. `1.0`
+    evaluate: the distance between evaluations on validation data, or how many while the steps grow tenfold
+        (10/decade). `1ep`
+    probes: what is measured on the way. `[grad_norm]`
+    also: numbers of the optimizer that move with a schedule; its own value is then not used.
+        `{beta1: {schedule: linear, at_zero: 0.95, at_peak: 0.85}}`
+    rate_rule: a registered rule that multiplies the scheduled rate by what it sees in training, null for none.
+
+    In Python a schedule is the schedule or its JSON, a length `epochs(20)` or its text, something named
+    `spec(name, **options)`, its name or its JSON, and `also` holds `Between(schedule, at_zero, at_peak)`. A
+    task, optimizer or schedule that is left out is the default one, and so are options without a name.
+    trusted: True only when reading records, whose task or schedule may not be installed: names are then not
+    looked up, and a schedule that can't be built is kept as a `StoredSchedule`.
 
     Everything is checked here. A run that can't be trained as declared is an error, never repaired.
 

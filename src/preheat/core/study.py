@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
@@ -42,20 +42,33 @@ Part = Mapping[str, Sequence[Any]] | tuple[Block, ...]
 
 @dataclass(frozen=True)
 class Study:
-    """question: in words. fixed: settings of every run. grid: blocks of varied settings. seeds: an axis of
-    its own.
+    """A question, and every run that answers it.
 
-    treatment: the scientific path whose values are compared, against its first value (or `baseline`).
-    condition: the scientific path that the effect is expected to depend on, or "" for none.
-    metric: chosen by `validation_<metric>`, reported by `test_<metric>`; goal: "max" or "min", the metric's
-    own where it is left out.
-    margin: the smallest difference of the metric that matters; equivalence is tested against it.
-    choosing: how many of the seeds, the first ones, choose the nuisances (0 where there are none).
-    parts: named smaller versions: {name: {path: values kept}}, where the path "seed" keeps seeds, or {name:
-    blocks}, a grid of its own. notes: what a reader of the report must be told of the declaration. chapters:
-    what the report holds, in order: names, or {name: ..., option: ...}; empty for the standard ones. claims:
-    what the report may call sure. stages: what is asked for when these runs have records, in order: names, or
-    {name: ..., option: ...} (`analysis.stages`).
+    name: of the study and its folder: letters, digits, - and _. Left out of a file: the file's name. `rates`
+    question: in words. Left out of a file: made of treatment, condition and metric. `Does warmup matter?`
+    grid: blocks of varied settings. `[{product: {schedule.warmup: [0, 2ep], peak_lr: [0.01, 0.1]}}]`
+    fixed: settings of every run. `{task: digits, length: 10ep}`
+    scientific: paths that the question is about. Left out of a file: those that the grid varies and nuisance
+        does not list; an option that only tells optimizers apart does not count. `[schedule.warmup]`
+    nuisance: paths that are tuned before comparing; a varied rate is one only if it is listed. `[peak_lr]`
+    seeds: those of every setting, an axis of their own; in a file also how many, 5 for 0 to 4. `[0, 1, 2]`
+    choosing: how many of the seeds, the first ones, choose the nuisances; the others are reported. Left out
+        of a file: a third of them, at least one; without nuisances none. `2`
+    treatment: the scientific path whose values are compared. Left out of a file: schedule.warmup if it is
+        scientific, else the first that is. `schedule.warmup`
+    condition: the scientific path that the effect may depend on, "" for none. Left out of a file: the first
+        one beside the treatment whose values are numbers. `peak_lr`
+    baseline: the treatment's value to compare with, null for its first. `2ep`
+    metric: chosen by `validation_<metric>`, reported by `test_<metric>`. `loss`
+    goal: max or min of the metric; "" for its own. `max`
+    margin: the smallest difference of the metric that matters; equivalence is tested against it. `0.005`
+    parts: named smaller versions: of each path the values kept, of the path seed the seeds; or blocks, a grid
+        of their own. `{high: {peak_lr: [0.1]}}`
+    notes: what a reader of the report must be told. `[The images are drawn by hand.]`
+    chapters: what the report holds, in order: names, or {name: ..., option: ...}; none for the standard ones.
+        `[edge, {name: probes, but: [distance]}]`
+    stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
+    claims: what the report may call sure. `{aside: {task.selection: [test]}}`
     """
 
     name: str
@@ -70,7 +83,7 @@ class Study:
     condition: str = ""
     baseline: Any = None
     metric: str = "accuracy"
-    goal: str = ""
+    goal: Literal["", "max", "min"] = ""
     margin: float = 0.01
     parts: Mapping[str, Part] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -227,6 +240,8 @@ def _check(study: Study) -> None:
                 raise UserError(
                     f"a {what} is a name or {{name: ..., option: ...}}, got {one!r}: write {what}s: [name]"
                 )
+    if not study.metric:
+        raise UserError("metric must be a name, got '': write accuracy")
     if study.goal not in ("max", "min"):
         raise unknown("goal", study.goal, ("max", "min"))
     if not study.margin > 0:

@@ -4,7 +4,6 @@ built."""
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,8 +11,8 @@ from preheat.core import grid
 from preheat.core.canon import canonical
 from preheat.core.grid import Setting, put
 from preheat.core.registry import REGISTRIES
-from preheat.core.run import Run
-from preheat.studyfiles.faults import At, Fault, rule, worded
+from preheat.studyfiles.faults import At, Fault, rule
+from preheat.studyfiles.keys import keys, refused
 
 NAMED = ("task", "optimizer", "schedule")  # a run takes the default one of each that is left out
 _LENGTHS = {"epochs", "steps", "fraction"}
@@ -35,7 +34,7 @@ def leaves(path: str, value: Any, at: At) -> list[FileEntry]:
     """
     if path in NAMED and isinstance(value, str):
         return [FileEntry(f"{path}.name", value, at)]
-    one = not isinstance(value, Mapping) or not value or path.partition(".")[0] == "also"
+    one = not isinstance(value, Mapping) or not value or path.partition(".")[0] not in ("", *NAMED)
     one = one or (path not in ("", *NAMED) and len(value) == 1 and set(value) <= _LENGTHS)
     if one:
         return [FileEntry(path, value, at)] if path else []
@@ -63,7 +62,7 @@ def nested(entries: Iterable[FileEntry]) -> Setting:
 
 class FileBlock(NamedTuple):
     """A block of the grid. product, zip and where: entries whose values are lists; points and exclude: one
-    list each."""
+    list each; rest: keys with plain values, as they stand."""
 
     at: At
     fixed: list[FileEntry]
@@ -72,12 +71,13 @@ class FileBlock(NamedTuple):
     points: list[list[FileEntry]]
     where: list[FileEntry]
     exclude: list[list[FileEntry]]
+    rest: dict[str, Any]
 
     def single(self) -> list[FileEntry]:
-        """Every value that the block gives, one by one."""
+        """Every value that the block gives its runs, one by one; the name of a point is not a run's."""
         lists = [e for e in (*self.product, *self.zip) if isinstance(e.value, list)]
         each = [one for e in lists for i, v in enumerate(e.value) for one in leaves(e.path, v, (*e.at, i))]
-        return [*self.fixed, *each, *(e for point in self.points for e in point)]
+        return [e for e in (*self.fixed, *each, *(e for p in self.points for e in p)) if e.path != "name"]
 
 
 def block(raw: Mapping[str, Any], at: At) -> FileBlock:
@@ -92,9 +92,9 @@ def block(raw: Mapping[str, Any], at: At) -> FileBlock:
         rows = part if isinstance(part, list) else []
         return [leaves("", row, (*at, name, i)) for i, row in enumerate(rows) if isinstance(row, Mapping)]
 
-    return FileBlock(
-        at, one("fixed"), one("product"), one("zip"), many("points"), one("where"), many("exclude")
-    )
+    rest = {key: value for key, value in raw.items() if key not in FileBlock._fields}
+    lists = (one("fixed"), one("product"), one("zip"), many("points"), one("where"), many("exclude"))
+    return FileBlock(at, *lists, rest)
 
 
 def block_faults(b: FileBlock) -> Iterator[Fault]:
@@ -108,6 +108,9 @@ def block_faults(b: FileBlock) -> Iterator[Fault]:
         yield Fault(
             (*b.at, "zip"), f"needs lists of one length (got {sizes}) -- write as many values for each path"
         )
+    for key, value in b.rest.items():
+        told = refused(grid.Block, key, value=value, beside={}) if key in keys(grid.Block) else ""
+        yield from [Fault((*b.at, key), told)] if told else []
     for point in b.points or [[]]:
         yield from twice([*b.fixed, *b.product, *b.zip, *point])
 
@@ -124,56 +127,6 @@ def twice(entries: Sequence[FileEntry]) -> Iterator[Fault]:
                     f"{e.path} would replace {old.path}, which stands before it -- write {e.path}.name: ..., "
                     f"or {e.path} first",
                 )
-
-
-# Runs that can't be built
-# --------------------------------------------------------------------------------------------
-
-
-def run_failure(setting: Mapping[str, Any]) -> str:
-    """Why a setting is not a run, or ""."""
-    try:
-        Run.from_json(setting)
-    except (ValueError, TypeError) as error:
-        return worded(error)
-    return ""
-
-
-def blame(setting: Mapping[str, Any], text: str, places: Sequence[Sequence[FileEntry]], default: At) -> At:
-    """The place of the entry without which a setting is a run, or fails otherwise; those that `text` names
-    come first.
-
-    places: entries that may have given the setting's values, the likelier first.
-    """
-    whole = _apart(setting)
-    parts = [e for e in whole if not e.path.endswith(".name")]
-    parts.sort(
-        key=lambda e: (
-            not re.search(rf"\b{e.path.rpartition('.')[2]}\b", text),
-            not e.path.startswith("also."),
-        )
-    )
-    without = [run_failure(nested(o for o in whole if o.path != e.path)) for e in parts]
-    order = [e for e, t in zip(parts, without, strict=True) if not t] + [
-        e for e, t in zip(parts, without, strict=True) if t not in ("", text)
-    ]
-    for e in order:
-        for group in places:
-            for given in (one for written in group for one in _split(written)):
-                if given.path == e.path and canonical(given.value) == canonical(e.value):
-                    return given.at
-    return default
-
-
-def _apart(setting: Mapping[str, Any]) -> list[FileEntry]:
-    """The settings one by one, also those of `also`."""
-    return [one for e in leaves("", setting, ()) for one in _split(e)]
-
-
-def _split(e: FileEntry) -> list[FileEntry]:
-    if e.path != "also" or not isinstance(e.value, Mapping):
-        return [e]
-    return [FileEntry(f"also.{name}", value, (*e.at, name)) for name, value in e.value.items()]
 
 
 # The grid of the core
@@ -200,6 +153,7 @@ def core_block(b: FileBlock) -> grid.Block:
         fixed=fixed,
         where=lists(b.where),
         exclude=drop,
+        **b.rest,
     )
 
 

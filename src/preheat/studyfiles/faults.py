@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from preheat.core.errors import nearest
@@ -60,3 +60,12 @@ def worded(error: Exception) -> str:
         return text
     hint = f" -- {found[3]}" if found[3] else ""
     return f"{found[1]} (got {found[2]}){hint}"
+
+
+def why(made: Callable[[], Any]) -> str:
+    """Why something can't be made, or ""."""
+    try:
+        made()
+    except (ValueError, TypeError) as error:
+        return worded(error)
+    return ""

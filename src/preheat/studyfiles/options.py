@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
-
-from preheat.core.lengths import Length
 from preheat.core.registry import REGISTRIES
 from preheat.core.spec import Spec, build
-from preheat.studyfiles.faults import rule, worded
-from preheat.studyfiles.form import sentence, some
+from preheat.studyfiles.faults import rule, why
+from preheat.studyfiles.keys import misfit
 
 
 def name_fault(kind: str, name: Any) -> str:
@@ -43,42 +39,19 @@ def option_fault(one: Spec, kind: str, *, key: str, value: Any) -> str:
     if text := _type_fault(REGISTRIES[kind][one.name], key, value):
         return text
     others = {k: v for k, v in one.options.items() if k != key}
-    full = failure(kind, Spec(one.name, {**others, key: value}))
+    full = why(lambda: build(kind, Spec(one.name, {**others, key: value})))
     if not full:
         return ""
     needed = {k: others[k] for k, p in known.items() if p.default is p.empty and k in others}
-    alone = failure(kind, Spec(one.name, {**needed, key: value}))
+    alone = why(lambda: build(kind, Spec(one.name, {**needed, key: value})))
     if alone and isinstance(value, int | float) and not isinstance(value, bool):
         return alone
-    return full if failure(kind, Spec(one.name, others)) != full else ""
-
-
-def failure(kind: str, one: Spec) -> str:
-    """Why something registered can't be built, or ""."""
-    try:
-        build(kind, one)
-    except (ValueError, TypeError) as error:
-        return worded(error)
-    return ""
+    return full if why(lambda: build(kind, Spec(one.name, others))) != full else ""
 
 
 def _type_fault(made: Any, key: str, value: Any) -> str:
     try:
-        hint: Any = get_type_hints(made if inspect.isclass(made) else inspect.unwrap(made)).get(key)
+        hint = get_type_hints(made if inspect.isclass(made) else inspect.unwrap(made)).get(key, Any)
     except NameError:  # an annotation that is imported for type checkers only
         return ""
-    if hint is Length:
-        hint = Annotated[Any, AfterValidator(some)]
-    elif not _plain(hint):
-        return ""
-    try:
-        TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
-    except ValidationError as error:
-        return " or ".join(dict.fromkeys(sentence(e) for e in error.errors(include_url=False)))
-    return ""
-
-
-def _plain(hint: Any) -> bool:
-    if get_origin(hint) in (Union, UnionType):
-        return all(_plain(h) for h in get_args(hint))
-    return hint in (bool, int, float, str, NoneType) or get_origin(hint) is Literal
+    return misfit(hint, value)

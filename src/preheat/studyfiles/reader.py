@@ -1,26 +1,13 @@
 """A study or a run from a YAML, TOML or JSON file: everything that is wrong with the file is told at once, by
 line.
 
-A study's file has the fields of a `Study`; a small one is `fixed`, `grid` and nothing else:
+A small study is `fixed`, `grid` and nothing else; docs/studies.md, which is written from the types, has every
+key and what it means to leave it out:
 
     fixed: {task: digits, optimizer: adamw, schedule: cosine, length: 20ep}
     grid:
       - product: {schedule.warmup: [0, 5ep], peak_lr: [0.01, 0.03, 0.1]}
     nuisance: [peak_lr]
-
-Settings are nested or dotted, as one likes. What is left out:
-
-fixed       a setting takes the default of `Run`: task digits, optimizer adamw, schedule constant, 50 epochs.
-name        the file's name.
-seeds       5, that is 0 to 4. A number n means 0 to n - 1.
-scientific  every path that the grid varies and `nuisance` does not list. A varied rate is nuisance only if
-listed: whether
-            it is tuned away or is part of the question is for the asker to say. An option that only tells one
-            optimizer from another does not count as varied.
-choosing    with nuisances, a third of the seeds, at least one; without, none.
-treatment   schedule.warmup if it is scientific, else the first scientific path.
-condition   the first other scientific path whose values are numbers; write "" for none.
-question    made from treatment, condition and metric.
 """
 
 from __future__ import annotations
@@ -35,6 +22,7 @@ from preheat.core.errors import UserError, nearest
 from preheat.core.run import Run
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Study
+from preheat.studyfiles import sheet
 from preheat.studyfiles.faults import At, Fault, Faulty, worded
 from preheat.studyfiles.syntax import NAMES, PARSERS, BadSyntax, LineMap
 
@@ -48,8 +36,6 @@ def read_study(path: str | Path) -> Study:
     Raises one UserError with a line `file:line: path: rule (got value) -- hint` for each thing that is wrong;
     also for what only shows when the runs are built, such as a warmup longer than the run.
     """
-    from preheat.studyfiles import sheet  # pydantic: only when a file is read
-
     doc = _load(path)
     try:
         return sheet.study(doc.data, Path(path).stem, found=doc.faults)
@@ -60,8 +46,6 @@ def read_study(path: str | Path) -> Study:
 def read_run(path: str | Path) -> Run:
     """The run in a file with the fields of a `Run`, such as `Run.json()` writes; errors as in
     `read_study`."""
-    from preheat.studyfiles import sheet
-
     doc = _load(path)
     try:
         return sheet.run(doc.data, doc.faults)
@@ -80,13 +64,6 @@ def read_schedule(path: str | Path) -> Spec:
     except (ValueError, TypeError) as error:
         raise doc.error([Fault((), worded(error))]) from error
     return one
-
-
-def study_schema() -> dict[str, Any]:
-    """The JSON schema of a study's file, with the names registered now, so that an editor completes it."""
-    from preheat.studyfiles import form
-
-    return form.study_schema()
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from preheat.core.between import Between, between
-from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.registry import OPTIMIZERS, REGISTRIES
-from preheat.core.spec import Spec
+from preheat.core.run import Run
+from preheat.core.spec import Spec, as_spec
 from preheat.studyfiles.entries import NAMED, FileEntry, leaves
-from preheat.studyfiles.faults import At, Fault, rule, worded
-from preheat.studyfiles.form import RUN_FIELDS, field_faults
+from preheat.studyfiles.faults import At, Fault, rule, why
+from preheat.studyfiles.keys import keys, misfit, refused, type_faults
 from preheat.studyfiles.options import name_fault, option_fault, options
 
 
@@ -48,7 +48,7 @@ def entry_faults(entries: Sequence[FileEntry], *around: Sequence[FileEntry]) -> 
             yield Fault(
                 key_place(e.at), "seeds are an axis of their own -- write seeds: [0, 1, 2] beside the grid"
             )
-        elif head not in RUN_FIELDS:
+        elif head not in keys(Run):
             yield Fault(key_place(e.at), rule("unknown setting of a run", e.path, choices=_paths(beside)))
         elif head in NAMED and tail == "name":
             yield from [Fault(e.at, text)] if (text := name_fault(head, e.value)) else []
@@ -63,11 +63,21 @@ def entry_faults(entries: Sequence[FileEntry], *around: Sequence[FileEntry]) -> 
         elif head == "also":
             yield from _moving(e, beside["optimizer"])
         elif tail:
-            yield Fault(key_place(e.at), rule(f"{head} has nothing inside it", e.path) + f" -- write {head}")
+            flat = bool(misfit(keys(Run)[head].hint, {}))
+            text = rule(f"{head} has nothing inside it", e.path) + f" -- write {head}"
+            yield from [Fault(key_place(e.at), text)] if flat else []
         elif head == "probes":
             yield from _probes(e)
         else:
             yield from field_faults(head, e.value, e.at)
+
+
+def field_faults(name: str, value: Any, at: At) -> list[Fault]:
+    """What is wrong with a field of a run, whatever the others are."""
+    if found := list(type_faults(keys(Run)[name].hint, value, at)):
+        return found
+    text = refused(Run, name, value=value, beside={"trusted": True})
+    return [Fault(at, text)] if text else []
 
 
 def key_place(at: At) -> At:
@@ -79,7 +89,7 @@ def _paths(beside: Mapping[str, Arms]) -> list[str]:
     inside = [
         f"{kind}.{key}" for kind, arm in beside.items() for name in arm.names for key in options(kind, name)
     ]
-    return [*RUN_FIELDS, "seed", *dict.fromkeys(inside)]
+    return [*keys(Run), *dict.fromkeys(inside)]
 
 
 def _option(e: FileEntry, kind: str, arm: Arms) -> Iterator[Fault]:
@@ -102,22 +112,13 @@ def _probes(e: FileEntry) -> Iterator[Fault]:
         yield from field_faults("probes", e.value, e.at)
         return
     for i, one in enumerate(e.value):
-        at = (*e.at, i)
-        own = {"name": one} if isinstance(one, str) else one
-        if not isinstance(own, Mapping) or "name" not in own:
-            yield Fault(
-                at, rule("must be a name or a name with options", one) + " -- write {name: ..., option: ...}"
-            )
-        elif text := name_fault("probe", own["name"]):
+        at, text = (*e.at, i), why(lambda one=one: as_spec(one, "probe"))  # type: ignore[misc]
+        if text := text or name_fault("probe", as_spec(one, "probe").name):
             yield Fault(at, text)
-        else:
-            spec = Spec(own["name"], {k: v for k, v in own.items() if k != "name"})
-            for key, value in spec.options.items():
-                yield from (
-                    [Fault((*at, key), text)]
-                    if (text := option_fault(spec, "probe", key=key, value=value))
-                    else []
-                )
+            continue
+        spec = as_spec(one, "probe")
+        each = {key: option_fault(spec, "probe", key=key, value=value) for key, value in spec.options.items()}
+        yield from (Fault((*at, key), told) for key, told in each.items() if told)
 
 
 def _moving(e: FileEntry, optimizers: Arms) -> Iterator[Fault]:
@@ -152,7 +153,7 @@ def _mover(name: str, value: Any, at: At, optimizers: Arms) -> Iterator[Fault]:
         )
     known = [f.name for f in fields(Between)]
     if not isinstance(value, Mapping) or set(value) != set(known):
-        yield Fault(at, _shape(value))
+        yield Fault(at, why(lambda: between(value)))
         return
     schedule = leaves("schedule", value["schedule"], (*at, "schedule"))
     yield from entry_faults(schedule, schedule)
@@ -172,12 +173,3 @@ def _numbers(optimizer: str) -> list[str]:
 def _end(optimizer: str, arm: Arms, *, name: str, value: float) -> str:
     beside = {k: v for k, v in arm.options.items() if k in options("optimizer", optimizer)}
     return option_fault(Spec(optimizer, beside), "optimizer", key=name, value=value)
-
-
-def _shape(value: Any) -> str:
-    """Why something is not the fields of a `Between`."""
-    try:
-        between(value)
-    except UserError as error:
-        return worded(error)
-    return ""

@@ -7,13 +7,12 @@ from typing import Any
 
 from preheat.core.canon import canonical
 from preheat.core.errors import UserError
-from preheat.core.grid import get, label, merged
+from preheat.core.grid import Block, get, label
 from preheat.core.run import Run
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
     FileBlock,
     FileEntry,
-    blame,
     block,
     block_faults,
     block_filter_faults,
@@ -24,37 +23,34 @@ from preheat.studyfiles.entries import (
     leaves,
     named_defaults,
     nested,
-    run_failure,
     twice,
     varied,
 )
-from preheat.studyfiles.faults import Fault, Faulty, rule
-from preheat.studyfiles.form import MOST_RUNS, shape_faults
+from preheat.studyfiles.faults import At, Fault, Faulty, rule, show
+from preheat.studyfiles.keys import key_faults, refused
+from preheat.studyfiles.runs import MOST_RUNS, beside_rates, blame, run_failure, run_faults, settings_of
 from preheat.studyfiles.settings import entry_faults, key_place
 
-_MOST_BLAMED = 100
-_PLAIN = ("metric", "goal", "margin", "baseline", "notes", "chapters", "claims", "stages")
+# what a file may leave to be made of the rest; all other keys of a study are taken as they stand
+_MADE = ("question", "fixed", "grid", "scientific", "nuisance", "seeds", "choosing", "treatment", "condition")
 
 
 def study(data: Mapping[str, Any], name: str, *, found: Sequence[Fault] = ()) -> Study:
     """The study that a file's data declare. name: if they give none; found: faults met before. Raises
     `Faulty`."""
-    raw, rows = data.get("fixed", {}), data.get("grid")
-    fixed = leaves("", raw, ("fixed",))
-    blocks = [
-        block(b, ("grid", i))
-        for i, b in enumerate(rows if isinstance(rows, list) else [])
-        if isinstance(b, Mapping)
-    ]
-    fixed += named_defaults(fixed, [b.single() for b in blocks])
-    faults = [*found, *shape_faults(data)]
-    if not isinstance(raw, Mapping):
-        faults.append(
-            Fault(("fixed",), rule("must be keys with values", raw) + " -- write fixed: {task: digits}")
-        )
-    faults += [*_setting_faults(fixed, blocks), *_role_faults(data, fixed, blocks)]
-    _raise([*faults, *_beside_rates(faults, fixed, blocks)])
-    return _assembled(data, name, fixed, blocks)
+    fixed = leaves("", data.get("fixed", {}), ("fixed",))
+    blocks = _blocks(data.get("grid"), ("grid",))
+    parts = {k: _blocks(v, ("parts", k)) for k, v in _parts(data).items() if isinstance(v, list)}
+    every = [*blocks, *(b for own in parts.values() for b in own)]
+    fixed += named_defaults(fixed, [b.single() for b in every])
+    faults = [*found, *_key_faults(data), *_setting_faults(fixed, every), *_role_faults(data, fixed, every)]
+    _raise([*faults, *beside_rates(faults, fixed, every)])
+    return _assembled({"name": name, **data}, fixed, blocks, parts)
+
+
+def _blocks(rows: Any, at: At) -> list[FileBlock]:
+    each = enumerate(rows if isinstance(rows, list) else [])
+    return [block(row, (*at, i)) for i, row in each if isinstance(row, Mapping)]
 
 
 def run(data: Mapping[str, Any], found: Sequence[Fault] = ()) -> Run:
@@ -86,6 +82,32 @@ def _raise(faults: Sequence[Fault]) -> None:
 
 # What is wrong, as far as it shows without building runs
 # -------------------------------------------------------------
+
+
+def _key_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
+    """Keys and plain values: of their types, and in range as the study itself says."""
+    found = list(key_faults(Study, {k: v for k, v in data.items() if k != "seeds"}, ()))
+    yield from found
+    if text := _seeds_fault(data.get("seeds", 1)):
+        yield Fault(("seeds",), text)
+    wrong = {f.at[0] for f in found}
+    bare = {"name": "a", "question": "a", "grid": (Block(),)}
+    for key in [k for k in data if k not in wrong and (k not in _MADE or data[k] == [])]:
+        if told := refused(Study, key, value=data[key], beside=bare):
+            yield Fault((key,), told)
+
+
+def _seeds_fault(value: Any) -> str:
+    """What is wrong with a number of seeds, or with a list of them, or ""."""
+    many = value if isinstance(value, list) else [value]
+    if value in (0, []) or not all(type(v) is int and v >= 0 for v in many):
+        wanted = "must be how many seeds or a list of whole numbers >= 0"
+        return f"{wanted} (got {show(value)}) -- write 5 or [0, 1, 2, 3, 4]"
+    if isinstance(value, list) and len(set(value)) < len(value):
+        return f"must be different numbers (got {show(value)}) -- write each seed once"
+    if isinstance(value, int) and value > MOST_RUNS:
+        return f"must be at most {MOST_RUNS:,} (got {value})"
+    return ""
 
 
 def _setting_faults(fixed: list[FileEntry], blocks: list[FileBlock]) -> Iterator[Fault]:
@@ -122,69 +144,49 @@ def _role_faults(data: Mapping[str, Any], fixed: list[FileEntry], blocks: list[F
             )
     seeds, choosing = data.get("seeds", 5), data.get("choosing", 0)
     count = len(seeds) if isinstance(seeds, list) else seeds
-    if type(count) is int and type(choosing) is int and 0 < count <= choosing:
+    if type(count) is int and type(choosing) is int and count > 0 and not 0 <= choosing < count:
         yield Fault(
             ("choosing",), f"must leave a seed to report: 0 to {count - 1} of {count} (got {choosing})"
         )
-
-
-def _beside_rates(faults: Sequence[Fault], fixed: list[FileEntry], blocks: list[FileBlock]) -> list[Fault]:
-    """What is wrong with the runs, where all that is wrong so far are rates, without which runs can be
-    built."""
-    rates = {e.at for e in (*fixed, *(e for b in blocks for e in b.single())) if e.path in _RATES}
-    if not faults or any(f.at not in rates for f in faults) or sum(map(count, blocks)) > MOST_RUNS:
-        return []
-    settings = [[merged(nested(fixed), s) for s in core_block(b).settings()] for b in blocks]
-    bare = [
-        [{**{k: v for k, v in s.items() if k not in _RATES}, "peak_lr": 1e9} for s in group]
-        for group in settings
-    ]
-    return _run_faults(fixed, blocks, bare, 0)
-
-
-_RATES = ("peak_lr", "clip_norm")
 
 
 # The study and its runs
 # ----------------------------------------------------------------------------------------------
 
 
-def _assembled(data: Mapping[str, Any], name: str, fixed: list[FileEntry], blocks: list[FileBlock]) -> Study:
+def _assembled(
+    data: Mapping[str, Any],
+    fixed: list[FileEntry],
+    blocks: list[FileBlock],
+    parts: Mapping[str, list[FileBlock]],
+) -> Study:
     """The study of a file whose parts are right; what shows only now is still told with its line."""
-    seeds = data.get("seeds", 5)
-    seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    runs = sum(count(b) for b in blocks) * len(seeds)
+    seeds = _numbered(data)
+    runs = sum(count(b) * len(b.rest.get("seeds") or seeds) for b in blocks)
     if runs > MOST_RUNS:
         _raise(
             [Fault(("grid",), f"a study has at most {MOST_RUNS:,} runs (got {runs:,}) -- write fewer values")]
         )
-    base, cores = nested(fixed), tuple(core_block(b) for b in blocks)
-    settings = [[merged(base, s) for s in c.settings()] for c in cores]
-    _raise(
-        [
-            Fault(b.at, "where and exclude leave no combination -- drop one")
-            for b, s in zip(blocks, settings, strict=True)
-            if not s
-        ],
-    )
+    settings = settings_of(fixed, blocks)
+    bare = [b.at for b, own in zip(blocks, settings, strict=True) if not own]
+    _raise([Fault(at, "where and exclude leave no combination -- drop one") for at in bare])
     roles = _roles(data, blocks, settings)
-    plain = {k: data[k] for k in _PLAIN if k in data}
-    plain["parts"] = {part: kept(entries) for part, entries in _parts(data).items()}
-    choosing = data.get("choosing", max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0)
+    usual = max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0
+    made = {**roles, "seeds": seeds, "choosing": data.get("choosing", usual), "fixed": nested(fixed)}
+    made["parts"] = {name: kept(entries) for name, entries in _kept_parts(data).items()}
+    made["parts"] |= {name: tuple(map(core_block, own)) for name, own in parts.items()}
     try:
-        study = Study(
-            name=data.get("name", name),
-            fixed=base,
-            grid=cores,
-            seeds=seeds,
-            choosing=choosing,
-            **roles,
-            **plain,
-        )
+        study = Study(**{**data, **made, "grid": tuple(map(core_block, blocks))})
     except UserError as error:
         raise Faulty([Fault((), str(error))]) from error
-    _raise(_run_faults(fixed, blocks, settings, seeds[0]))
+    every = [*blocks, *(b for own in parts.values() for b in own)]
+    _raise(run_faults(fixed, every, settings_of(fixed, every), seeds[0]))
     return study
+
+
+def _numbered(data: Mapping[str, Any]) -> tuple[int, ...]:
+    seeds = data.get("seeds", 5)
+    return tuple(range(seeds) if isinstance(seeds, int) else seeds)
 
 
 def _roles(
@@ -216,6 +218,7 @@ def _roles(
         or f"How does {treatment} change {data.get('metric', Study.metric)}{depends}?",
     }
     labels = {p: [label(v) for v in values] for p, values in levels.items()}
+    labels["seed"] = [label(s) for s in _numbered(data)]
     _raise([*_undecided(blocks, given, (*scientific, *nuisance)), *_value_faults(data, roles, labels)])
     return roles
 
@@ -233,12 +236,19 @@ def _value_faults(
     if baseline is not None and label(baseline) not in mine:
         known = f"must be a value of {treatment}: {', '.join(mine)}"
         yield Fault(("baseline",), f"{known} (got {baseline!r})")
-    for entries in _parts(data).values():
+    for entries in _kept_parts(data).values():
         yield from filter_faults(entries, labels, "this study")
 
 
-def _parts(data: Mapping[str, Any]) -> dict[str, list[FileEntry]]:
-    return {name: leaves("", rule, ("parts", name)) for name, rule in data.get("parts", {}).items()}
+def _parts(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    parts = data.get("parts", {})
+    return parts if isinstance(parts, Mapping) else {}
+
+
+def _kept_parts(data: Mapping[str, Any]) -> dict[str, list[FileEntry]]:
+    """The parts that keep values of the grid."""
+    rules = {name: rule for name, rule in _parts(data).items() if isinstance(rule, Mapping)}
+    return {name: leaves("", rule, ("parts", name)) for name, rule in rules.items()}
 
 
 def _undecided(
@@ -255,29 +265,3 @@ def _undecided(
             key_place(at),
             f"{path} is varied, but neither scientific nor nuisance -- list it under one of them",
         )
-
-
-def _run_faults(
-    fixed: list[FileEntry], blocks: list[FileBlock], settings: list[list[dict[str, Any]]], seed: int
-) -> list[Fault]:
-    """What is wrong with the runs, each at the setting that is to blame; rates and seeds can't make a
-    difference."""
-    checked: set[str] = set()
-    found: dict[Any, list[str]] = {}
-    for b, group in zip(blocks, settings, strict=True):
-        own = b.single()
-        places: dict[str, Any] = {}  # an error's text: its place in this block
-        for setting in group:
-            key = canonical({k: v for k, v in setting.items() if k not in _RATES})
-            text = "" if key in checked else run_failure({**setting, "seed": seed})
-            checked.add(key)
-            if text and text not in places:
-                places[text] = (
-                    blame(setting, text, [own, fixed], b.at) if len(places) < _MOST_BLAMED else b.at
-                )
-            if text:
-                found.setdefault(places[text], []).append(text)
-    return [
-        Fault(at, texts[0] + (f" (in {len(texts)} settings of the grid)" if texts[1:] else ""))
-        for at, texts in found.items()
-    ]

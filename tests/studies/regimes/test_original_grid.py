@@ -125,6 +125,22 @@ def test_probes_measure_at_least_once_in_each_of_the_first_ten_epochs_and_can_be
     assert len(bare) == 139 and not any(p.run.probes for p in bare)
 
 
+def test_how_often_and_how_long_probes_measure_may_be_said():
+    words = "regimes --task cifar10 --probe-every 20 --probe-until 3ep"
+    for p in study_command.declared(parsed(words)).points()[:3]:
+        every = {probe.name: probe.options["every"]["steps"] for probe in p.run.probes}
+        assert every == {"grad_norm": 20, "distance": 20, "hessian_trace": 100}
+        assert all(probe.options["until"] == {"epochs": 3.0} for probe in p.run.probes)
+    for wrong, error in (
+        ({"probe_every": 0}, "probe_every of study 'regimes' must be a whole number >= 1, got 0"),
+        ({"probe_until": "3eps"}, "not a length: '3eps'"),
+        ({"probe_until": "3ep", "no_probes": True}, "is of the probes, got '3ep' with no_probes: leave one"),
+        ({"probe_every": 5, "tasks": ["digits"]}, "probe_every of study 'regimes' is for cifar10"),
+    ):
+        with pytest.raises(UserError, match=error):
+            regimes(**wrong)
+
+
 def test_parts_are_the_test_and_the_timetable_that_the_original_means():
     study = regimes()
     assert {name: (len(study.declared(name)), len(study.part(name))) for name in study.parts} == {

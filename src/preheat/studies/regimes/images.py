@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from preheat.core.grid import Block
-from preheat.core.lengths import Length, epochs, steps
+from preheat.core.lengths import Length, epochs, length, steps
 from preheat.core.registry import TASKS
 from preheat.core.spec import Spec, build
 from preheat.core.study import Part, Study
@@ -71,6 +71,8 @@ class ImageGrid:
     source: str
     precision: str
     probed: bool
+    probe_every: int | None
+    probe_until: str
 
     def study(self) -> Study:
         """The declaration."""
@@ -181,12 +183,11 @@ class ImageGrid:
         }
 
     def probes(self, row: GridRow, protocol: str) -> list[dict[str, Any]]:
-        """Every 50 updates of the first ten epochs, and at least once in each of them; the curvature every
-        fifth time."""
-        every, until = (
-            min(PROBED_STEPS, self.per_epoch(row, protocol)),
-            {"epochs": min(INSIDE, self.epochs)},
-        )
+        """Every 50 updates, or once an epoch where it has fewer, unless it is said how often; the curvature
+        every fifth time."""
+        every = self.probe_every or min(PROBED_STEPS, self.per_epoch(row, protocol))
+        usual = {"epochs": min(INSIDE, self.epochs)}
+        until = length(self.probe_until).json() if self.probe_until else usual
         return [
             {"name": "grad_norm", "every": every, "until": until, "layers": True},
             {"name": "distance", "every": every, "until": until},

@@ -5,20 +5,20 @@ The question of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from preheat.core.errors import UserError, unknown
+from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.lengths import epochs
 from preheat.core.options import option
-from preheat.core.registry import STUDIES, TASKS
+from preheat.core.registry import STUDIES
 from preheat.core.spec import Spec, build
 from preheat.core.study import Study
 from preheat.studies.regimes import grid
+from preheat.studies.regimes.checks import check_images, check_options, check_tasks
 from preheat.studies.regimes.grid import (
     CLAIMS,
     IMAGES,
@@ -37,12 +37,6 @@ SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
 SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 ADAMW_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28, 0.4)
 IMAGE_BATCH, TUNED_SEEDS, TUNED_CHOOSING = 128, 5, 2
-_CHOICES = {
-    "protocol": ("preheat", "original", "both"),
-    "unit": ("epochs", "updates", "both"),
-    "regimes": ("per_class", "total"),
-}
-_IMAGES_ONLY = ("protocol", "tune_lr", "regimes", "source")
 
 
 @STUDIES.register("regimes")
@@ -69,8 +63,8 @@ class Regimes:
     three alone: protocol "preheat" (choose on validation images, report the test images), "original" (the
     test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every
     cell has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
-    images; no_probes. Source: Agrawal 2025, *Learning Rate Warmup Across Data Regimes*, its hypotheses H1 to
-    H4.
+    images; no_probes, or probe_every (updates) and probe_until (a length). Source: Agrawal 2025, *Learning
+    Rate Warmup Across Data Regimes*, its hypotheses H1 to H4.
     """
 
     tasks: tuple[str, ...] = option(
@@ -97,6 +91,15 @@ class Regimes:
     source: str = "official"
     precision: str = "float32"
     no_probes: bool = option("--no-probes", default=False, help="measure nothing but losses and metrics")
+    probe_every: int | None = option(
+        "--probe-every",
+        default=None,
+        help="updates between measurements, of the curvature five times as many (default: 50, or an epoch "
+        "where that is shorter)",
+    )
+    probe_until: str = option(
+        "--probe-until", default="", help="how long probes measure: a length (default: 10ep)"
+    )
 
     def __post_init__(self) -> None:
         if not self.tasks:
@@ -104,10 +107,10 @@ class Regimes:
         if "all" in self.tasks:
             asked = (*IMAGES, *(t for t in self.tasks if t != "all"))
             object.__setattr__(self, "tasks", tuple(dict.fromkeys(asked)))
-        _check_tasks(self)
-        _check_options(self)
+        check_tasks(self)
+        check_options(self)
         if self.tasks[0] in IMAGES:
-            _check_images(self)
+            check_images(self)
 
     @staticmethod
     def adopt(declared: Study) -> Study | None:
@@ -143,6 +146,8 @@ class Regimes:
             source=self.source,
             precision=self.precision,
             probed=not self.no_probes,
+            probe_every=self.probe_every,
+            probe_until=self.probe_until,
         )
 
     def _bracketed(self) -> Study:
@@ -246,53 +251,3 @@ class Regimes:
                 if some
             ],
         )
-
-
-def _check_tasks(asked: Regimes) -> None:
-    """Tasks that can be studied, and together."""
-    for name in asked.tasks:
-        if "examples_per_class" not in inspect.signature(TASKS[name]).parameters:
-            raise UserError(
-                f"study 'regimes' varies examples_per_class, an option that task {name!r} does not have: "
-                "write --task digits"
-            )
-    others = [t for t in asked.tasks if t not in IMAGES]
-    if others and len(others) < len(asked.tasks):
-        raise UserError(
-            f"study 'regimes' has a grid for {', '.join(IMAGES)} and another for {', '.join(others)}: study "
-            "them apart"
-        )
-    for name in _IMAGES_ONLY if others else ():
-        if getattr(asked, name) != getattr(type(asked), name):
-            raise UserError(
-                f"{name} of study 'regimes' is for {', '.join(IMAGES)}, got it with task {others[0]!r}: "
-                "write --task all"
-            )
-
-
-def _check_options(asked: Regimes) -> None:
-    """Words among their choices, and whole numbers."""
-    if asked.protocol == "seed":
-        raise UserError("protocol 'seed' of study 'regimes' is called 'original': write --protocol original")
-    for name, choices in _CHOICES.items():
-        if getattr(asked, name) not in choices:
-            raise unknown(f"{name} of study 'regimes'", getattr(asked, name), choices)
-    for name, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0)):
-        value = getattr(asked, name)
-        if value is not None and (type(value) is not int or value < least):
-            raise UserError(f"{name} of study 'regimes' must be a whole number >= {least}, got {value!r}")
-
-
-def _check_images(asked: Regimes) -> None:
-    """What the original's grid leaves open."""
-    if asked.unit != "epochs" and asked.protocol != "preheat":
-        raise UserError(
-            "protocol original steps the rate once an epoch, so its warmup can't be a number of updates, "
-            f"got unit {asked.unit!r}: write --protocol preheat"
-        )
-    for name in () if asked.tune_lr else ("sgd_rates", "adamw_rates", "seeds", "choosing"):
-        if getattr(asked, name) not in ((), None):
-            raise UserError(
-                f"{name} of the original's grid is fixed, got {getattr(asked, name)!r}: write --tune-lr to "
-                "vary it"
-            )
