@@ -23,6 +23,7 @@ from preheat.lab.workers import Event, execute
 from preheat.store.blobs import read_json, write_atomic
 from preheat.store.folder import exists
 from preheat.store.store import Store
+from preheat.store.weights import Kept, without_weights
 
 BUSY_SECONDS = 1.0
 
@@ -33,7 +34,7 @@ class How:
     checkpoints.
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
-    cuda:1.
+    cuda:1. keep_weights: "final" or "best" (by the study's metric): runs without such a file are trained.
     """
 
     jobs: int = 0
@@ -43,6 +44,7 @@ class How:
     memory: int = 0
     checkpoint_seconds: float = 20.0
     imports: tuple[str, ...] = ()
+    keep_weights: str = ""
 
     @property
     def workers(self) -> int:
@@ -55,6 +57,10 @@ class How:
             return self.jobs or 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+    def kept(self, study: Study) -> Kept | None:
+        """The weights that are kept of a study's runs."""
+        return Kept.of(self.keep_weights, study.metric, study.goal)
+
     def asked(self, device: str) -> dict[str, Any]:
         """What the planner is asked for on a device; memory: bytes that one worker may use."""
         memory = self.memory or room(device, self.workers_on(device))
@@ -63,7 +69,7 @@ class How:
 
 class Todo(NamedTuple):
     """What a study still has to do: units and how each group is trained; `known` is what the planner
-    measured."""
+    measured, `again` the runs with a record that are trained for their weights only."""
 
     study: Study
     points: Sequence[Point]
@@ -71,6 +77,7 @@ class Todo(NamedTuple):
     units: Sequence[Unit]
     choices: dict[str, Choice]
     known: dict[str, Any]
+    again: frozenset[str] = frozenset()
 
     def seconds(self, jobs: int) -> float:
         """The estimated wall time."""
@@ -97,6 +104,8 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     there = exists(root) or root.is_file()
     done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
     runs = [p.run for p in points]
+    again = frozenset(without_weights(root, done & {r.id for r in runs}, how.kept(study)))
+    done -= again
     saved = folder(root, study) / "plan.json"
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if _readable(c)}
@@ -107,7 +116,7 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
     todo = units(runs, lambda run: chosen[run.stack_key], done=done)
-    return Todo(study, points, done, todo, chosen, known)
+    return Todo(study, points, done, todo, chosen, known, again)
 
 
 def _still_fits(choice: Choice, how: How, devices: Sequence[str]) -> bool:
@@ -174,7 +183,7 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     _make(here)
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
-    job = Job(root, how.imports, how.checkpoint_seconds)
+    job, over = Job(root, how.imports, how.checkpoint_seconds, how.kept(made.study)), set[str]()
     workers = how.workers_on(made.device)
     with closing(Claims(root)) as claims:
         todo: Sequence[Unit] = made.units
@@ -184,15 +193,20 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
                 with closing(execute(todo, job, workers)) as events:
                     for event in events:
                         told += event.runs
+                        if event.kind in ("done", "failed"):
+                            over |= {r.id for r in event.unit.runs}
                         yield event
             else:
                 time.sleep(BUSY_SECONDS)
             ended = store.ids(("done", "diverged", "failed"))
+            ended -= (
+                without_weights(root, store.ids(among=[r.id for u in todo for r in u.runs]), job.kept) - over
+            )
             left = [
                 Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))
             ]
             elsewhere = _count(todo) - _count(left) - told
-            if elsewhere:
+            if elsewhere > 0:
                 yield Event("done", todo[0], elsewhere * todo[0].run_steps // len(todo[0].runs), elsewhere)
             todo = left
 

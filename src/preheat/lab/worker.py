@@ -16,6 +16,7 @@ from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit
 from preheat.store.segment import Writer
 from preheat.store.store import Store
+from preheat.store.weights import Kept, without_weights
 
 # what a worker's pipe raises when the parent is gone
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -27,6 +28,7 @@ class Job(NamedTuple):
     root: Path
     imports: tuple[str, ...] = ()
     every: float = 20.0
+    kept: Kept | None = None
 
 
 class Failed(Exception):
@@ -42,14 +44,16 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
     """Claim, train and store one unit; `say(kind, **facts)` tells how it goes, `stop()` asks whether to give
     up."""
     from preheat.lab.unit import Stopped, train_unit
+    from preheat.lab.weights import keeper, store_trained
 
     claims, store, writer = _tools(job.root)
     mine = tuple(r for r in unit.runs if claims.take(r.id))
     done = store.ids(check=True, among=[r.id for r in mine])
+    done -= without_weights(job.root, done, job.kept)
     todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
     save = store.checkpoint_path(todo.id) if todo.runs else None
     try:
-        found = []
+        found, kept_by = [], keeper(job.kept)
         if todo.runs:
             found = train_unit(
                 todo,
@@ -57,8 +61,10 @@ def work(job: Job, unit: Unit, say: Any, stop: Any) -> None:
                 beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
                 every=job.every,
                 warn=lambda text: say("retry", text=text),
+                keeper=kept_by,
             )
-            writer.append(found)
+            for text in store_trained(found, writer, store, kept=job.kept, kept_by=kept_by):
+                say("unkept", text=text)
         if save:
             save.unlink(missing_ok=True)
         diverged = sum(r.status.outcome == "diverged" for r in found)

@@ -28,10 +28,11 @@ class Event(NamedTuple):
 
     beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were
     recorded as failed. busy: another process has some of the runs. retry: what failed is tried again: a unit,
-    in halves where memory ran out, or a checkpoint that could not be written.
+    in halves where memory ran out, or a checkpoint that could not be written. unkept: a run trained again for
+    its weights has other losses than its record.
     """
 
-    kind: Literal["beat", "done", "failed", "busy", "retry"]
+    kind: Literal["beat", "done", "failed", "busy", "retry", "unkept"]
     unit: Unit
     run_steps: int = 0
     runs: int = 0
@@ -120,7 +121,7 @@ def _hear(
             "error",
             {"text": f"the worker process died (exit code {hand.process.exitcode})", "broken": True},
         )
-    if kind in ("beat", "retry"):  # it goes on
+    if kind in ("beat", "retry", "unkept"):  # it goes on
         yield Event(kind, unit, **facts)
         return
     hand.unit = None
