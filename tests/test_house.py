@@ -35,7 +35,7 @@ studyfiles : core schedules                                               : yaml
 analysis   : core schedules store stats                                   : numpy
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml
 pictures   : core schedules store report.drawing                          : numpy matplotlib jinja2 markupsafe
-studies    : core schedules store stats analysis report                   : numpy scipy matplotlib yaml
+studies    : core schedules store stats analysis report                   : numpy scipy matplotlib yaml (torch safetensors)
 optim      : core                                                         : (torch)
 models     : core                                                         : (torch)
 tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm)
@@ -43,8 +43,8 @@ probes     : core                                                         : (tor
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
 adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax)
 api        : core (lab analysis report tasks)                             :
-data       : core (lab analysis report tasks)                             :
-lab        : core schedules store engine                                  : torch
+data       : core (engine lab analysis report tasks)                      : (torch)
+lab        : core schedules store engine                                  : torch numpy safetensors
 advisor    : core lab analysis probes                                     : torch
 cli        : core (*)                                                     : (yaml)
 preheat    : core cli (*)                                                 :

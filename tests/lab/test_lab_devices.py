@@ -207,7 +207,7 @@ def test_planning_a_task_of_images_needs_no_files(tmp_path, monkeypatch):
     monkeypatch.setenv("PREHEAT_DATA", str(tmp_path / "nothing"))
     task = {"name": "cifar10", "model": {"name": "simplecnn"}, "examples_per_class": 50}
     image = Run(task=task, optimizer="sgd", batch_size=16, length="2ep")
-    assert measure.metrics(image) == {"loss", "accuracy"}
+    assert measure.metrics(image) == ["loss", "accuracy"]
     assert measure.signature(image) == measure.signature(image.but(task={**task, "examples_per_class": 100}))
     assert timing.evaluated(image) == (5000, 10_000), "as many as there are in truth, not in the twin"
     assert timing.evaluated(image.but(task={**task, "selection": "test"})) == (10_000, 10_000)

@@ -51,6 +51,17 @@ def device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     )
 
 
+def keep_weights(parser: argparse.ArgumentParser, by: str) -> None:
+    """--keep-weights. by: what decides on the best."""
+    parser.add_argument(
+        "--keep-weights",
+        choices=("final", "best"),
+        default="",
+        help=f"keep weights as safetensors in the results folder: each run's last, or its best {by}; a run "
+        "that has a record without them is trained again only for them",
+    )
+
+
 def placement(parser: argparse.ArgumentParser) -> None:
     """How to train: what may differ without changing what is asked."""
     group = parser.add_argument_group(

@@ -11,12 +11,14 @@ from typing import Any
 from preheat.cli.options import common, positive
 from preheat.core.errors import UserError, nearest
 from preheat.core.grid import get, label
+from preheat.core.words import count
 
 EXAMPLES = """examples:
   preheat results                       the newest 20 records
   preheat results --all --csv > runs.csv
   preheat results 3f2a9c                one record: its run, its summary (the first digits of the id do)
   preheat results 3f2a9c --trace train_loss > loss.csv
+  preheat results --prune-weights       remove all kept weights; the records stay
 """
 
 
@@ -29,16 +31,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--last", metavar="N", type=positive, default=20, help="how many records (default: 20)"
     )
     parser.add_argument("--all", action="store_true", help="every record")
+    parser.add_argument(
+        "--prune-weights", action="store_true", help="remove the kept weights, of the record ID or of all"
+    )
     common(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print."""
     from preheat.store.store import Store
+    from preheat.store.weights import prune
 
     store = Store.open(args.results, create=False)
     for bad in store.damage():
         print(f"note: {bad}", file=sys.stderr)
+    if args.prune_weights:
+        files, size = prune(store.root, _found(store, args.id).id if args.id else "")
+        print(f"removed {count(files, 'file')} of weights, {size:,} bytes; the records stay")
+        return
     if args.id:
         _one(store, args)
         return
@@ -99,16 +109,21 @@ def _row(head: Any) -> dict[str, str]:
     }
 
 
-def _one(store: Any, args: argparse.Namespace) -> None:
+def _found(store: Any, start: str) -> Any:
+    """The head of the one record whose id begins so."""
     heads = {h.id: h for h in store.heads()}
-    found = [i for i in heads if i.startswith(args.id)]
+    found = [i for i in heads if i.startswith(start)]
     if len(found) != 1:
-        match = nearest(args.id, heads)
+        match = nearest(start, heads)
         raise UserError(
-            f"no single record begins with {args.id!r}: {len(found)} do"
+            f"no single record begins with {start!r}: {len(found)} do"
             + (f"; did you mean {match}?" if match else "")
         )
-    head = heads[found[0]]
+    return heads[found[0]]
+
+
+def _one(store: Any, args: argparse.Namespace) -> None:
+    head = _found(store, args.id)
     if args.trace is None:
         shown = {
             "run": head.run_json,

@@ -19,6 +19,7 @@ from preheat.cli.options import (
     common,
     data_folder,
     device,
+    keep_weights,
     number,
     read_imports,
     settable,
@@ -38,6 +39,7 @@ from preheat.core.spec import build
 if TYPE_CHECKING:
     from preheat.engine.loop import Progress
     from preheat.store.store import Store
+    from preheat.store.weights import Kept
 
 KIND = "task"
 EXAMPLES = """examples:
@@ -90,6 +92,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     device(parser)
     common(parser)
     data_folder(parser)
+    keep_weights(parser, "by the task's first metric in validation")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,13 +103,20 @@ def run(args: argparse.Namespace) -> int:
         one = declared(args)
     from preheat.lab.origins import same_data
     from preheat.store.store import Store
+    from preheat.store.weights import weights_path, without_weights
 
     store = Store.open(args.results)
     same_data([one], args.results)
-    if one.id in store.ids(check=True, among=[one.id]):
+    kept, known = _kept(one, args), store.ids(check=True, among=[one.id])
+    again = without_weights(store.root, known, kept)
+    if again:
+        print(f"run {one.id} has a record, but not its {kept}: it is trained again only for them")
+    if known and not again:
         print(f"run {one.id} has a record already; nothing is trained twice")
-    elif not _train(one, store, args.device):
+    elif not _train(one, store, args.device, kept):
         return 130
+    if kept:
+        print(f"{kept}: {weights_path(store.root, one.id, kept)}")
     record = store.load(one.id)
     show(record)
     return 0 if record.status.outcome == "done" else 1
@@ -154,13 +164,27 @@ def _schedule(args: argparse.Namespace) -> dict[str, Any]:
     return {**said, "warmup": args.warmup}
 
 
-def _train(one: Run, store: Store, on: str) -> bool:
+def _kept(one: Run, args: argparse.Namespace) -> Kept | None:
+    """The weights asked for; the first metric of the task decides which are the best."""
+    from preheat.core.metrics import metric
+    from preheat.store.weights import Kept
+
+    first = ""
+    if args.keep_weights == "best":
+        from preheat.lab.measure import metrics
+
+        first = metrics(one)[0]
+    return Kept.of(args.keep_weights, first, metric(first).goal)
+
+
+def _train(one: Run, store: Store, on: str, kept: Kept | None) -> bool:
     """Train on a device and store; False if it was stopped, with a checkpoint from which the same command
     goes on."""
     from preheat.lab.claims import Claims
     from preheat.lab.measure import alone
     from preheat.lab.plan import Unit
     from preheat.lab.unit import Stopped, train_unit
+    from preheat.lab.weights import keeper, store_trained
 
     save = store.checkpoint_path(one.id)
     with closing(Claims(store.root)) as claims, _asked_to_stop() as asked, store.writer() as writer:
@@ -173,13 +197,21 @@ def _train(one: Run, store: Store, on: str) -> bool:
         line = _Line(one)
         unit = Unit((one,), alone(one, on))
         try:
-            writer.append(train_unit(unit, save, beat=lambda b: line.draw(b.progress) or bool(asked)))
+            found = train_unit(
+                unit,
+                save,
+                beat=lambda b: line.draw(b.progress) or bool(asked),
+                keeper=(kept_by := keeper(kept)),
+            )
+            unkept = store_trained(found, writer, store, kept=kept, kept_by=kept_by)
         except Stopped:
             line.end()
             print(f"stopped; the same command goes on from the checkpoint: {again()}", file=sys.stderr)
             return False
         line.end()
     save.unlink(missing_ok=True)
+    if unkept:
+        raise UserError(unkept[0])
     return True
 
 

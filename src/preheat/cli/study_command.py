@@ -19,6 +19,7 @@ from preheat.cli.options import (
     SUFFIXES,
     common,
     data_folder,
+    keep_weights,
     placement,
     positive,
     read_imports,
@@ -76,6 +77,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--no-report", action="store_true", help="train only")
     common(parser)
     data_folder(parser)
+    keep_weights(parser, "by the study's metric in validation")
     placement(parser)
 
 
@@ -97,7 +99,14 @@ def run(args: argparse.Namespace) -> int:
     from preheat.analysis.stages import Asked, staged
     from preheat.lab.study import How, plans
 
-    how = How(jobs=args.jobs, device=args.device, mode=args.placement, compile=args.compile, imports=files)
+    how = How(
+        jobs=args.jobs,
+        device=args.device,
+        mode=args.placement,
+        compile=args.compile,
+        imports=files,
+        keep_weights=args.keep_weights,
+    )
     _prepare([p.run for p in first], args)
     print(
         f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
@@ -208,15 +217,17 @@ def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
 
 
 def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
-    """Train the plan's units under a progress bar; the number of failed runs, or None if stopped."""
+    """Train the plan's units under a progress bar; the number of runs that failed or whose weights could not
+    be kept, or None if stopped."""
     from preheat.lab.study import carry_out
 
-    bar = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units))
+    bar, unkept = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units)), 0
     events = carry_out(made, args.results, how)
     with closing(events):
         try:
             for event in events:
-                if event.kind in ("retry", "failed"):
+                unkept += event.kind == "unkept"
+                if event.kind in ("retry", "failed", "unkept"):
                     others = " and others" if len(event.unit.runs) > 1 else ""
                     bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
                 failed = event.runs if event.kind == "failed" else 0
@@ -227,4 +238,4 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             return None
     if bar.runs:
         bar.end()
-    return bar.failed
+    return bar.failed + unkept

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preheat.cli.progress import clock
 from preheat.core.run import Run
 from preheat.core.study import Point
-from preheat.core.words import count
+from preheat.core.words import count, listed
 
 if TYPE_CHECKING:
     from preheat.lab.plan import Choice, Unit
     from preheat.lab.study import How, Todo
 
 SUSTAINED = 1e14  # operations a second of a large GPU in bf16: what the projected hours assume
+NAMED = 10  # runs named one by one
 LEAST = 1e14  # operations of a study that is worth a GPU's name
 
 
@@ -36,7 +37,7 @@ def counted(points: Sequence[Point]) -> str:
 def planned(made: Todo, how: How) -> str:
     """What there is to do: runs, fleets, memory, time."""
     missing = sum(len(u.runs) for u in made.units)
-    have = len(made.points) - missing
+    have = len(made.points) - missing + len(made.again)
     first = f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train"
     after = f"then at most {count(made.most, 'run')} more, which stages choose by their records"
     if not missing:
@@ -48,8 +49,23 @@ def planned(made: Todo, how: How) -> str:
     memory, time = made.memory * workers / 2**20, clock(made.seconds(workers))
     lines = [f"{first}:", *(_way(choice, some) for choice, some in kinds.items())]
     total = f"{count(workers, 'worker')}, about {memory:.0f} MiB for the runs and {time}"
-    lines += [f"  on {made.device}: {total}", *([f"  {after}"] if made.most else [])]
-    return "\n".join(lines)
+    more = [f"  {after}"] if made.most else []
+    return "\n".join([*lines, f"  on {made.device}: {total}", *_weights(made, how), *more])
+
+
+def _weights(made: Todo, how: How) -> Iterator[str]:
+    """The weights that will be kept, and the runs that are trained for them only."""
+    kept = how.kept(made.study)
+    if kept is None:
+        return
+    from preheat.lab.weights import weight_bytes
+
+    runs = [r for u in made.units for r in u.runs]
+    yield f"  {kept}: {count(len(runs), 'file')}, {weight_bytes(runs, kept):,} bytes"
+    if made.again:
+        names = [r.id for r in runs if r.id in made.again]
+        more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+        yield f"  trained again only for them, with a record already: {listed([*names[:NAMED], *more])}"
 
 
 def _way(choice: Choice, units: Sequence[Unit]) -> str:

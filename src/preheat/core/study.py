@@ -234,12 +234,8 @@ def _check(study: Study) -> None:
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
         )
-    for what, some in (("chapter", study.chapters), ("stage", study.stages)):
-        for one in some:
-            if not isinstance(one, str) and not (isinstance(one, Mapping) and "name" in one):
-                raise UserError(
-                    f"a {what} is a name or {{name: ..., option: ...}}, got {one!r}: write {what}s: [name]"
-                )
+    _check_named("chapter", study.chapters)
+    _check_named("stage", study.stages)
     if not study.metric:
         raise UserError("metric must be a name, got '': write accuracy")
     if study.goal not in ("max", "min"):
@@ -273,3 +269,11 @@ def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
         for p in points
     ]
     return dict(plain({"study": study, "points": rows}))
+
+
+def _check_named(what: str, some: Iterable[Any]) -> None:
+    for one in some:
+        if not isinstance(one, str) and not (isinstance(one, Mapping) and "name" in one):
+            raise UserError(
+                f"a {what} is a name or {{name: ..., option: ...}}, got {one!r}: write {what}s: [name]"
+            )

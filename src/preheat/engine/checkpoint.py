@@ -4,6 +4,7 @@ machine."""
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from preheat.engine.step import State, Tensors
 FORMAT = 3  # 1 had neither what is watched nor seconds, 2 neither rate rules nor memory
 
 
-def dump(setup: Setup, now: Progress) -> bytes:
-    """The progress of a fleet, with the ids of its runs."""
+def dump(setup: Setup, now: Progress, *, kept: Mapping[str, Any] | None = None) -> bytes:
+    """The progress of a fleet, with the ids of its runs, and the weights kept so far."""
     data = {
         "format": FORMAT,
         "runs": [r.id for r in setup.fleet.runs],
@@ -32,6 +33,7 @@ def dump(setup: Setup, now: Progress) -> bytes:
         "memory": now.memory,
         "probing": now.probing,
         "seconds": now.seconds,
+        **({"kept": dict(kept)} if kept else {}),
     }
     buffer = io.BytesIO()
     torch.save(data, buffer)
@@ -76,6 +78,13 @@ def load(setup: Setup, data: bytes) -> Progress:
         probing=found.get("probing", 0.0),
         seconds=found.get("seconds", 0.0),
     )
+
+
+def kept(data: bytes) -> dict[str, Any] | None:
+    """What a checkpoint holds of kept weights, on the CPU; None where none were kept."""
+    found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    held: dict[str, Any] | None = found.get("kept")
+    return held
 
 
 def _names(watched: Tensors) -> str:

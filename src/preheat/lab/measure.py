@@ -75,10 +75,10 @@ def signature(run: Run) -> str:
     return digest([shapes, batch, rest, []])
 
 
-def metrics(run: Run) -> set[str]:
-    """The names of what the run's task measures."""
+def metrics(run: Run) -> list[str]:
+    """The names of what the run's task measures, in its order."""
     setup = cut(set_up([twin(run, 2)], single()), 2)
-    return {name.removeprefix("validation_") for name in evaluate(setup, begin(setup).state, "validation")}
+    return [name.removeprefix("validation_") for name in evaluate(setup, begin(setup).state, "validation")]
 
 
 def choose(

@@ -23,6 +23,7 @@ from preheat.lab.work import Job
 from preheat.store.blobs import read_json, write_atomic
 from preheat.store.folder import exists
 from preheat.store.store import Store
+from preheat.store.weights import Kept, without_weights
 
 BUSY_SECONDS = 1.0
 
@@ -33,7 +34,8 @@ class How:
     checkpoints.
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
-    cuda:1. executor: a registered name, the default one where it is left out.
+    cuda:1. executor: a registered name, the default one where it is left out. keep_weights:
+    "final" or "best" (by the study's metric): runs without such a file are trained.
     """
 
     jobs: int = 0
@@ -44,6 +46,7 @@ class How:
     checkpoint_seconds: float = 20.0
     imports: tuple[str, ...] = ()
     executor: str = ""
+    keep_weights: str = ""
 
     @property
     def workers(self) -> int:
@@ -56,6 +59,10 @@ class How:
             return self.jobs or 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
+    def kept(self, study: Study) -> Kept | None:
+        """The weights that are kept of a study's runs."""
+        return Kept.of(self.keep_weights, study.metric, study.goal)
+
     def asked(self, device: str) -> dict[str, Any]:
         """What the planner is asked for on a device; memory: bytes that one worker may use."""
         memory = self.memory or room(device, self.workers_on(device))
@@ -64,7 +71,8 @@ class How:
 
 class Todo(NamedTuple):
     """What a study still has to do: units and how each group is trained; `known` is what the planner
-    measured; `most`: how many runs stages may ask for after these."""
+    measured; `most`: how many runs stages may ask for after these; `again`: the runs with a record that are
+    trained for their weights only."""
 
     study: Study
     points: Sequence[Point]
@@ -73,6 +81,7 @@ class Todo(NamedTuple):
     choices: dict[str, Choice]
     known: dict[str, Any]
     most: int = 0
+    again: frozenset[str] = frozenset()
 
     def seconds(self, jobs: int) -> float:
         """The estimated wall time."""
@@ -102,7 +111,8 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     """
     there = exists(root) or root.is_file()
     done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
-    done |= frozenset(tried)
+    again = frozenset(without_weights(root, done & {p.run.id for p in points}, how.kept(study))) - set(tried)
+    done = (done - again) | frozenset(tried)
     saved = folder(root, study) / "plan.json"
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if _readable(c)}
@@ -115,7 +125,7 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     chosen = _fastest(runs, known, how, devices)
     _check_metric(study, runs)
     todo = [u for batch in batches for u in units(batch, lambda run: chosen[run.stack_key], done=done)]
-    return Todo(study, points, done, todo, chosen, known)
+    return Todo(study, points, done, todo, chosen, known, again=again)
 
 
 def plans(
@@ -208,7 +218,8 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
-    job = Job(root, how.imports, how.checkpoint_seconds, executor.claims)
+    job = Job(root, how.imports, how.checkpoint_seconds, executor.claims, how.kept(made.study))
+    over: set[str] = set()
     workers = how.workers_on(made.device)
     with closing(executor.claims(root)) as claims:
         todo: Sequence[Unit] = made.units
@@ -218,15 +229,20 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
                 with closing(executor.execute(todo, job, workers=workers)) as events:
                     for event in events:
                         told += event.runs
+                        if event.kind in ("done", "failed"):
+                            over |= {r.id for r in event.unit.runs}
                         yield event
             else:
                 time.sleep(BUSY_SECONDS)
             ended = store.ids(("done", "diverged", "failed"))
+            ended -= (
+                without_weights(root, store.ids(among=[r.id for u in todo for r in u.runs]), job.kept) - over
+            )
             left = [
                 Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))
             ]
             elsewhere = _count(todo) - _count(left) - told
-            if elsewhere:
+            if elsewhere > 0:
                 yield Event("done", todo[0], elsewhere * todo[0].run_steps // len(todo[0].runs), elsewhere)
             todo = left
 

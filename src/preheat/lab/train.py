@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from preheat.core.record import Record
 from preheat.core.run import Run
+from preheat.engine import loop
+from preheat.engine.finish import records
 from preheat.engine.placement import Placement, single
 from preheat.lab.plan import Choice, Unit
-from preheat.lab.unit import train_unit
+from preheat.lab.unit import provenance
 
 
 def train(run: Run, where: Placement | None = None) -> Record:
@@ -17,6 +21,8 @@ def train(run: Run, where: Placement | None = None) -> Record:
     >>> record.status.outcome, len(record.trace["train_loss"].values)
     ('done', 50)
     """
-    unit = Unit((run,), Choice(1, "eager", 0.0, 0.0, 0))
-    (record,) = train_unit(unit, None, beat=lambda _: False, where=where or single())
+    where, unit = where or single(), Unit((run,), Choice(1, "eager", 0.0, 0.0, 0))
+    setup = loop.set_up(unit.runs, where)
+    last = deque(loop.train(setup), maxlen=1).pop()
+    (record,) = records(setup, last, provenance=provenance(str(where.device), last.seconds, unit))
     return record

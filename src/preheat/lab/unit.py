@@ -21,7 +21,7 @@ from preheat.engine import checkpoint
 from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
 from preheat.engine.measuring import clock
-from preheat.engine.placement import Placement
+from preheat.engine.weights import Keeper
 from preheat.lab.measure import placement
 from preheat.lab.plan import Unit, halves
 from preheat.store.blobs import write_atomic
@@ -53,22 +53,23 @@ def train_unit(
     *,
     beat: Callable[[Beat], bool],
     every: float = 20.0,
-    where: Placement | None = None,
     warn: Callable[[str], None] = complain,
+    keeper: Keeper | None = None,
 ) -> list[Record]:
     """The records of a unit's runs.
 
     save: the checkpoint's path, or None for no checkpoints; every: seconds between checkpoints, or more where
     writing one takes long (`SAVE_SHARE`). beat: called a few times a second; what it returns says whether to
-    stop, which writes a checkpoint and raises `Stopped`. where: the placement, if not the one that the unit's
-    choice names. warn: told when checkpoints can't be written, which does not end the training.
+    stop, which writes a checkpoint and raises `Stopped`. warn: told when checkpoints can't be written, which
+    does not end the training. keeper: what keeps weights of the runs; they are then in it.
     """
-    where = where or placement(unit.choice)
+    where, keeper = placement(unit.choice), keeper or Keeper()
     setup = set_up(unit.runs, where)
-    start = _resume(setup, save)
+    start = _resume(setup, save, keeper, warn)
     said = saved = time.perf_counter()
     last, well, gap = start.step, True, every
     for now in train(setup, start):
+        keeper.see(setup, now)
         tick = time.perf_counter()
         if tick - said < BEAT_SECONDS and now.step < setup.fleet.total:
             continue
@@ -76,7 +77,9 @@ def train_unit(
         said, last = tick, now.step
         if save and now.step < setup.fleet.total and (stop or tick - saved > gap):
             begun = clock(where.device)
-            well = _save(setup, now, save, warn if well else None)
+            well = _save(
+                save, checkpoint.dump(setup, now, kept=keeper.so_far()), now.step, warn if well else None
+            )
             saved = time.perf_counter()
             gap = max(every, SAVE_SHARE * (saved - begun))
         if stop and now.step < setup.fleet.total:
@@ -84,14 +87,14 @@ def train_unit(
     return records(setup, now, provenance=provenance(str(where.device), now.seconds, unit))
 
 
-def _save(setup: Setup, now: Progress, save: Path, warn: Callable[[str], None] | None) -> bool:
+def _save(save: Path, data: bytes, step: int, warn: Callable[[str], None] | None) -> bool:
     """Whether the checkpoint could be written: without it the work of this unit is at risk, but not yet
     lost."""
     try:
-        write_atomic(save, checkpoint.dump(setup, now))
+        write_atomic(save, data)
     except UserError as error:
         if warn:
-            warn(f"no checkpoint at step {now.step}, training goes on: {error}")
+            warn(f"no checkpoint at step {step}, training goes on: {error}")
         return False
     return True
 
@@ -109,11 +112,16 @@ def share_checkpoint(store: Store, unit: Unit) -> None:
         whole.unlink(missing_ok=True)
 
 
-def _resume(setup: Setup, save: Path | None) -> Progress:
+def _resume(setup: Setup, save: Path | None, keeper: Keeper, warn: Callable[[str], None]) -> Progress:
     if save is None or not save.exists():
         return begin(setup)
     try:
-        return checkpoint.load(setup, save.read_bytes())
+        data = save.read_bytes()
+        found = checkpoint.load(setup, data)
+        if keeper.resume(found, checkpoint.kept(data) if keeper.series else None):
+            return found
+        warn(f"the checkpoint at step {found.step} holds no {keeper}: the training begins anew")
+        return begin(setup)
     except UserError:
         raise
     except Exception:  # a damaged checkpoint costs the work since the start, not the study

@@ -16,6 +16,7 @@ from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit
 from preheat.store.segment import Writer
 from preheat.store.store import Store
+from preheat.store.weights import Kept, without_weights
 
 # what a worker's pipe raises when the parent is gone
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -25,13 +26,14 @@ class Job(NamedTuple):
     """What whoever trains a unit needs to know.
 
     root: the results folder; imports: the user's files; every: seconds between checkpoints; claims: how its
-    process claims runs in `root`.
+    process claims runs in `root`; kept: the weights that are kept.
     """
 
     root: Path
     imports: tuple[str, ...] = ()
     every: float = 20.0
     claims: Callable[[Path], Claiming] = Claims
+    kept: Kept | None = None
 
 
 class Failure(NamedTuple):
@@ -60,8 +62,8 @@ class _Failed(Exception):
 def attempt(job: Job, unit: Unit, *, say: Callable[..., Any], stop: Callable[[], bool]) -> Failure | None:
     """Claim, train and store one unit; what went wrong, where something did.
 
-    say(kind, **facts): told how it goes: `beat` and `retry` while it does, then one of `done`, `busy` and
-    `stopped`. stop(): asks whether to give up, which writes a checkpoint.
+    say(kind, **facts): told how it goes: `beat`, `retry` and `unkept` while it does, then one of `done`,
+    `busy` and `stopped`. stop(): asks whether to give up, which writes a checkpoint.
     """
     failure = _attempt(job, unit, say, stop)
     if failure and failure.memory:  # only now is the error gone, and what it held
@@ -89,14 +91,16 @@ def _attempt(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], b
 
 def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool]) -> None:
     from preheat.lab.unit import Stopped, train_unit
+    from preheat.lab.weights import keeper, store_trained
 
     claims, store, writer = _tools(job.root, job.claims)
     mine = tuple(r for r in unit.runs if claims.take(r.id))
     done = store.ids(check=True, among=[r.id for r in mine])
+    done -= without_weights(job.root, done, job.kept)
     todo = Unit(tuple(r for r in mine if r.id not in done), unit.choice)
     save = store.checkpoint_path(todo.id) if todo.runs else None
     try:
-        found = []
+        found, kept_by = [], keeper(job.kept)
         if todo.runs:
             found = train_unit(
                 todo,
@@ -104,8 +108,10 @@ def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool
                 beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
                 every=job.every,
                 warn=lambda text: say("retry", text=text),
+                keeper=kept_by,
             )
-            writer.append(found)
+            for text in store_trained(found, writer, store, kept=job.kept, kept_by=kept_by):
+                say("unkept", text=text)
         if save:
             save.unlink(missing_ok=True)
         diverged = sum(r.status.outcome == "diverged" for r in found)

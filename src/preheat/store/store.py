@@ -3,6 +3,7 @@
     <root>/format.json         {"preheat-store": 1}
     <root>/records/            segments, see `preheat.store.segment`
     <root>/checkpoints/        one file per unit of work in progress
+    <root>/weights/            one file per run whose weights are kept, see `preheat.store.weights`
 
 Nothing else is kept: there is no index to go stale and no lock to hang on. Why this format:
 `docs/decisions.md`.

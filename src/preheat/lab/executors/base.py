@@ -30,10 +30,11 @@ class Event(NamedTuple):
 
     beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were
     recorded as failed. busy: another process has some of the runs. retry: what failed is tried again: a unit,
-    in halves where memory ran out, or a checkpoint that could not be written.
+    in halves where memory ran out, or a checkpoint that could not be written. unkept: a run trained again for
+    its weights has other losses than its record.
     """
 
-    kind: Literal["beat", "done", "failed", "busy", "retry"]
+    kind: Literal["beat", "done", "failed", "busy", "retry", "unkept"]
     unit: Unit
     run_steps: int = 0
     runs: int = 0

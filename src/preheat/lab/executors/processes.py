@@ -131,7 +131,7 @@ def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: Queue) -> Iterator[E
         hand.process.join(1)
         text = f"the worker process died (exit code {hand.process.exitcode})"
         kind, facts = "error", {"failure": Failure(text, unit, broken=True)}
-    if kind in ("beat", "retry"):  # it goes on
+    if kind in ("beat", "retry", "unkept"):  # it goes on
         yield Event(kind, unit, **facts)
         return
     hand.unit = None

@@ -29,6 +29,7 @@ from preheat.store.segment import Head
 from preheat.store.store import Store
 from preheat.studies.regimes import original_metrics as told
 from preheat.studies.regimes.original_analyzer import WarmupAnalyzer, in_folder
+from preheat.studies.regimes.original_weights import write_best_models
 
 Json = dict[str, Any]
 LETTERS = {"epochs": "w", "steps": "u"}
@@ -84,9 +85,12 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
         kept = {r.run_id for rows in chosen(tabulate(results), trained).values() for r, _ in rows}
     places = _places(study) if any(e.error for e in planned) else {}
     apart = {e.protocol: [other for other in planned if other.protocol == e.protocol] for e in planned}
+    checkpoints: list[tuple[str, Path]] = []
     for protocol, mine in apart.items():
         own = folder / protocol if len(apart) > 1 and protocol == "preheat" else folder
         _write(mine, store, own, kept=kept, places=places)
+        checkpoints += [(e.run_id, own / "checkpoints" / e.name) for e in mine if e.trained]
+    write_best_models(study, store.root, checkpoints)
     return folder / "all_results.json"
 
 
