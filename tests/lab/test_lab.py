@@ -531,7 +531,7 @@ def test_kill_9_in_the_middle_of_a_study_changes_no_record_and_no_byte_of_the_re
     )
     assert set(map(len, attempts(root, study).values())) == {1} and not saved()
     assert contents(root, study) == contents(whole, study)
-    pages = [write(r, study.name).read_bytes() for r in (root, whole)]
+    pages = [write(r, study.name)[0].read_bytes() for r in (root, whole)]
     assert pages[0] == pages[1] and b"</html>" in pages[0]
 
 

@@ -50,8 +50,8 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 where runs failed, 2 for the user's mistakes, 130 for
-    Ctrl-C."""
+    """Run the command line; returns the exit code: 0, 1 where runs or chapters failed, 2 for the user's
+    mistakes, 130 for Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _print_anything()

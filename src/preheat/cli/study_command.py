@@ -89,7 +89,8 @@ def span(text: str) -> tuple[int, int | None]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, train, report. 0: all runs have records; 1: some could not be trained; 130: stopped."""
+    """Plan, train, report. 0: all runs have records; 1: some could not be trained, or a chapter of the report
+    raised; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
     study, points = asked(args)
@@ -117,11 +118,12 @@ def run(args: argparse.Namespace) -> int:
     if failures is None:
         return 130
     print(probe_cost(runs, args.results), end="")
+    lacking = 0
     if not args.no_report:
-        from preheat.cli.report_command import write
+        from preheat.cli.report_command import told, write
 
-        print(f"report: {write(args.results, study.name)}")
-    return 1 if failures else 0
+        lacking = told(*write(args.results, study.name))
+    return 1 if failures else lacking
 
 
 def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:
