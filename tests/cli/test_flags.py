@@ -147,6 +147,8 @@ def test_an_originals_command_line_is_a_study_and_its_files(tmp_path):
         ("--mode week", "needs the week"),
         ("--week 1", "--week is of --mode week, got --mode all"),
         ("--mode week --week 1 --end 3", "--end is of --mode range"),
+        ("--mode range --start 5 --end 2", "below --end, got --start 5 --end 2: write"),
+        ("--mode range --start -5", "--start must be at least 0 and below --end, got --start -5: write"),
     ):
         with pytest.raises(UserError, match=rule):
             meant(line)
@@ -159,6 +161,12 @@ def test_an_original_is_listed_and_an_unknown_one_names_the_nearest(capsys):
     for line in ("original data-regime", "original data-regime --mode test"):
         assert cli.main(shlex.split(line)) == 2
         assert "unknown original 'data-regime': did you mean 'data-regimes'" in capsys.readouterr().err
+
+
+def test_what_an_original_says_itself_is_not_set_to_something_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["original", "data-regimes", "--set", "protocol=preheat", "--dry-run"]) == 2
+    assert "protocol is what original 'data-regimes' says itself" in capsys.readouterr().err
 
 
 SMALL = (

@@ -176,8 +176,8 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
         first, last = args.span
         if first >= len(declared) or (last or 0) > len(declared):
             raise UserError(
-                f"--range must lie within 0:{len(declared)}, the settings declared here, got "
-                f"{first}:{last or ''}"
+                f"a range must lie within 0:{len(declared)}, the settings declared here, got "
+                f"{first}:{last or ''}: write 0:{len(declared)}"
             )
         declared = declared[first:last]
     return distinct(declared)[: args.limit]
