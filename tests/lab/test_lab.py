@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from preheat.cli import main as cli
 from preheat.cli.report_command import write
+from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.registry import TASKS, import_file
 from preheat.core.run import Run
@@ -250,6 +251,8 @@ def test_a_studys_records_are_those_of_its_runs_trained_alone_and_nothing_is_tra
         )
         assert "fleet of" in stored.provenance["placement"]
     assert do(study, tmp_path) == []
+    with pytest.raises(UserError, match="asks for the metric 'acuracy', which task"):
+        plan(replace(study, metric="acuracy"), study.points(), tmp_path, How())
     assert set(map(len, attempts(tmp_path, study).values())) == {1}
     assert not any(store.checkpoints.iterdir())
 
