@@ -158,7 +158,7 @@ def _seeds(table: Table) -> str:
         return f"{_named(judging)} chose the {what} and {judge} it too {n}: nothing is concluded."
     return (
         f"{_named(judging)} {judge} on the test set {n}; nothing had to be chosen. Settings are compared on "
-        "the test set itself, so read the highest of them with its interval and its best set."
+        "the test set itself, so read the best of them with its interval and its best set."
     )
 
 
