@@ -19,8 +19,8 @@ from preheat.core.registry import ORIGINALS
 PASSED = ("pairs", "dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
 INTERRUPTED = 130
 EXAMPLES = """examples:
-  preheat original data-regimes --mode test --dry-run
-  preheat original data-regimes --mode week --week 1 --output ./results
+  preheat original PROJECT --help
+  preheat original PROJECT --dry-run
 """
 
 

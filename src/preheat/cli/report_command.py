@@ -22,10 +22,10 @@ from preheat.core.spec import Spec
 
 PAGE = "html"
 EXAMPLES = """examples:
-  preheat report regimes
-  preheat report regimes --results /data/results
-  preheat report my_study --import my_task.py --out ./page
-  preheat report regimes --chapter edge --chapter curves:runs=[3f2a9c]
+  preheat report STUDY
+  preheat report STUDY --results /data/results
+  preheat report STUDY --import my_task.py --out ./page
+  preheat report STUDY --chapter edge --chapter curves:runs=[3f2a9c]
 """
 
 

@@ -8,10 +8,12 @@ was stopped, and adding seeds trains only what is new.
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from preheat.cli.again import again
@@ -28,7 +30,7 @@ from preheat.cli.options import (
 )
 from preheat.cli.progress import Bar
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
-from preheat.cli.subject import given, marks
+from preheat.cli.subject import given, known_flags, marks
 from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
@@ -37,11 +39,10 @@ from preheat.core.study import Point, Study, distinct
 
 KIND = "study"
 EXAMPLES = """examples:
-  preheat study regimes                      the whole study, about 3 minutes on 2 cores
-  preheat study regimes --dry-run            what it would train: runs, fleets, memory, time
-  preheat study regimes --part small --seeds 3
-  preheat study regimes --task all           155 experiments on three sets of images: a GPU's work
-  preheat study regimes --task cifar10 --part test
+  preheat list studies
+  preheat study STUDY --help                 its question, its options and its parts
+  preheat study STUDY --dry-run              what it would train: runs, fleets, memory, time
+  preheat study STUDY --seeds 3
   preheat study my_study.yaml --import my_task.py
 """
 LONGEST = 120  # characters of a folder's name
@@ -76,6 +77,19 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     placement(parser)
+
+
+def about(name: str) -> str:
+    """What the help says of a registered study: its description, what --set and --part take."""
+    made = STUDIES[name]
+    flagged = {one.name for one in known_flags(KIND, name)}
+    free = [f.name for f in fields(made) if f.name not in flagged] if is_dataclass(made) else []
+    said = [f"study {name!r}:\n{inspect.getdoc(made)}\n"]
+    said += [f"options for --set: {', '.join(free)}\n"] if free else []
+    with suppress(UserError):  # one that needs an option has no parts of its own
+        if parts := build(KIND, Spec(name)).study().parts:
+            said.append(f"parts for --part, as it stands without options: {', '.join(parts)}\n")
+    return "\n".join(said)
 
 
 def span(text: str) -> tuple[int, int | None]:
@@ -195,6 +209,7 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
     """Train the plan's units under a progress bar; the number of failed runs, or None if stopped."""
     from preheat.lab.study import carry_out
 
+    told: Counter[tuple[str, str, str]] = Counter()
     bar = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units))
     events = carry_out(made, args.results, how)
     with closing(events):
@@ -202,7 +217,9 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             for event in events:
                 if event.kind in ("retry", "failed"):
                     others = " and others" if len(event.unit.runs) > 1 else ""
-                    bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
+                    told[said := (event.kind, others, event.text)] += 1
+                    if told[said] == 1:
+                        bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
                 failed = event.runs if event.kind == "failed" else 0
                 bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
         except KeyboardInterrupt:
@@ -211,4 +228,7 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             return None
     if bar.runs:
         bar.end()
+    for (kind, _, text), runs in told.items():
+        if kind == "failed" and runs > 1:
+            bar.note(f"failed: {runs:,} runs for the same reason: {text}")
     return bar.failed
