@@ -15,6 +15,7 @@ from preheat.cli import original_command, run_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
+from preheat.lab.workers import Event
 from preheat.store.store import Store
 
 MINE = '''
@@ -49,12 +50,10 @@ class Question:
 def mine(tmp_path, monkeypatch):
     """A folder with a file that registers a task and a study, which are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    before = {r: dict(r._objects) for r in (TASKS, STUDIES)}
     Path("flags_of_mine.py").write_text(MINE)
     yield "--import flags_of_mine.py"
-    for registry, objects in before.items():
-        registry._objects.clear()
-        registry._objects.update(objects)
+    for registry, name in ((TASKS, "my_bowl"), (STUDIES, "my_question")):
+        registry._objects.pop(name, None)
 
 
 def parsed(line: str) -> argparse.Namespace:
@@ -147,6 +146,8 @@ def test_an_originals_command_line_is_a_study_and_its_files(tmp_path):
         ("--mode week", "needs the week"),
         ("--week 1", "--week is of --mode week, got --mode all"),
         ("--mode week --week 1 --end 3", "--end is of --mode range"),
+        ("--mode range --start 5 --end 2", "below --end, got --start 5 --end 2: write"),
+        ("--mode range --start -5", "--start must be at least 0 and below --end, got --start -5: write"),
     ):
         with pytest.raises(UserError, match=rule):
             meant(line)
@@ -159,6 +160,23 @@ def test_an_original_is_listed_and_an_unknown_one_names_the_nearest(capsys):
     for line in ("original data-regime", "original data-regime --mode test"):
         assert cli.main(shlex.split(line)) == 2
         assert "unknown original 'data-regime': did you mean 'data-regimes'" in capsys.readouterr().err
+
+
+def test_what_an_original_says_itself_is_not_set_to_something_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["original", "data-regimes", "--set", "protocol=preheat", "--dry-run"]) == 2
+    assert "protocol is what original 'data-regimes' says itself" in capsys.readouterr().err
+
+
+def test_a_reason_for_which_many_runs_failed_is_told_once_with_their_number(monkeypatch, capsys):
+    unit = argparse.Namespace(runs=("a run",), run_steps=1)
+    events = [Event("failed", unit, runs=1, text=text) for text in ("why", "why", "other", "why")]
+    monkeypatch.setattr("preheat.lab.study.carry_out", lambda *_: (e for e in events))
+    made = argparse.Namespace(units=[e.unit for e in events])
+    assert study_command._train(made, argparse.Namespace(results="."), None) == 4
+    said = capsys.readouterr().err
+    assert said.count(": why\n") == 2 and "failed: 3 runs for the same reason: why" in said
+    assert said.count(": other\n") == 1
 
 
 SMALL = (

@@ -65,7 +65,7 @@ class Effect:
 class BestSet:
     """The treatments that can't be told from the best one, at 95 % over all sets of the report together.
 
-    `leader` has the highest mean.
+    `leader` has the best mean.
     """
 
     panel: str

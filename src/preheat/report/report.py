@@ -22,7 +22,8 @@ from preheat.report.runs import flat_runs
 
 @dataclass(frozen=True)
 class Report:
-    """A study's report as data. sure: how sure it is, line by line; notes: limits and surprises."""
+    """A study's report as data. sure: how sure it is, line by line; notes: limits and surprises; failed:
+    chapters that raised, one line each, which are also notes."""
 
     results: Results
     counts: Counts
@@ -31,6 +32,7 @@ class Report:
     sure: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     table: Table | None = None
+    failed: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """For `summary.json`: the study, the answer, what every chapter found; runs and curves are tables."""
@@ -85,9 +87,8 @@ def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any
         *notes(table, unread=found.unread),
         *found.notes,
     )
-    return Report(
-        results, counts(table), _answer(table, found), found.chapters, tuple(_sure(table)), told, table
-    )
+    head = (results, counts(table), _answer(table, found), found.chapters)
+    return Report(*head, sure=tuple(_sure(table)), notes=told, table=table, failed=found.failed)
 
 
 def _nothing(run_id: str) -> Any:
@@ -157,7 +158,7 @@ def _seeds(table: Table) -> str:
         return f"{_named(judging)} chose the {what} and {judge} it too {n}: nothing is concluded."
     return (
         f"{_named(judging)} {judge} on the test set {n}; nothing had to be chosen. Settings are compared on "
-        "the test set itself, so read the highest of them with its interval and its best set."
+        "the test set itself, so read the best of them with its interval and its best set."
     )
 
 

@@ -12,7 +12,7 @@ from preheat.analysis.naming import base_of, heads, panel_name, rate_of, row_lab
 from preheat.analysis.table import Table
 from preheat.analysis.words import human, p_text
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count
+from preheat.core.words import count, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import dot, number, of_panel, place, present, treatment_dot
 from preheat.report.chapters.edge_advice import near
@@ -25,7 +25,10 @@ HEAD = (
     "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, "
     "from, up to: "
 )
-BOUND = "more than a quarter of the seeds are censored, so only a bound is known."
+BOUND = (
+    "more than a quarter of the seeds are censored, so only a bound is known. A seed's edge is known to the "
+    "grid's step only, so a limit can lie below the highest value though every seed trained at it."
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _tiles(found: Edges, table: Table) -> tuple[Tile, ...]:
     if alike:
         moves = found.edges_pooled
     together = f", all {values_of(table)} together" if alike and len(table.conditions) > 1 else ""
-    text = f"comparisons in which the edge of stability surely moves{together}"
+    text = f"{many(len(moves), 'comparison')} in which the edge of stability surely moves{together}"
     return (Tile(f"{sum(m.sure for m in moves)} of {len(moves)}", text),) if moves else ()
 
 

@@ -28,7 +28,7 @@ NAMES = {
     "learning_rate": "learning rate",
 }
 BANDS = {
-    "hessian_trace": "Mean over seeds; band: the estimate's standard error.",
+    "hessian_trace": "Mean over seeds; band: the estimate's standard error; a single point has none drawn.",
     "learning_rate": "As scheduled.",
 }
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from preheat.core.words import count, listed
+from preheat.stats.estimates import ALPHA
 
 FULL = {"cifar100": 500}  # examples per class that there are; summaries of the study's own code don't say so
 EXACT = 7  # points of which every order is tried
@@ -177,14 +178,16 @@ def _order(rows: Sequence[Summary]) -> Json:
     found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
     way = f"gets {'longer' if (rho or 0) > 0 else 'shorter'} as the data grow"
-    if rho is None:
-        told = "no rank correlation: it needs three data sizes and two different best warmups"
-    else:
-        told = f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
+    told = "no rank correlation: it needs three data sizes and two different best warmups"
+    exact = None if rho is None or len(best) > EXACT else _exact(x, y, rho)
+    p_value = None if found is None else float(found.pvalue)
+    p = p_value if exact is None else exact
+    if p is not None:
+        told = f"the best warmup {way}" if p < ALPHA else f"no trend is shown (p = {p:.2g})"
     return {
         "correlation": rho,
-        "p_value": None if found is None else float(found.pvalue),
-        "exact_p_value": None if rho is None or len(best) > EXACT else _exact(x, y, rho),
+        "p_value": p_value,
+        "exact_p_value": exact,
         "conclusion": told,
         "dataset": dataset,
         "n": len(best),

@@ -32,6 +32,7 @@ RANDOM = (
 )
 NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
 ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."
+P_OF = {"H2": "that the warmups differ at all and b is above that of random choices, the larger of the two"}
 BEST = (
     "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
     "updates is best."
@@ -94,7 +95,7 @@ class UpdatesChapter(Chapter):
             "\n".join(lead),
             plates=plates,
             tables=tuple(t for t in made if t.rows),
-            cards=tuple(card(h, u) for h in found.hypotheses_in_updates),
+            cards=tuple(card(h, u, p_of=P_OF.get(h.code, "")) for h in found.hypotheses_in_updates),
         )
 
 
