@@ -4,7 +4,7 @@ steps."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ class Probes(Chapter):
     def each(self, record: Record, row: Row) -> Measured | None:
         scalars: dict[str, Points] = {}
         indexed: dict[str, dict[str, Points]] = {}
-        metrics = evaluated(record)
+        metrics = evaluated((*record.trace, *row.summary))
         for name, series in record.trace.items():
             whole, dot, index = name.partition(".")
             if name in metrics or (points := progress(series, row)) is None:
@@ -119,10 +119,10 @@ class Probes(Chapter):
         )
 
 
-def evaluated(record: Record) -> set[str]:
+def evaluated(names: Iterable[str]) -> set[str]:
     """The series of a run that are its loss and its metrics, by split; others are a probe's, whatever their
-    names."""
-    told = (n.partition("_") for n in (*record.trace, *record.summary))
+    names. names: all that the run recorded."""
+    told = (n.partition("_") for n in names)
     known = {metric for split, _, metric in told if split in ("validation", "chance")}
     return {f"{split}_{metric}" for split in SPLITS for metric in known | {"loss"}}
 
