@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from preheat.cli import main as cli
-from preheat.cli import original_command, run_command, study_command
+from preheat.cli import original_command, report_command, run_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
@@ -120,6 +121,37 @@ def test_a_flag_that_would_hide_one_of_the_commands_own_raises_at_registration()
         kinds["study"].register("s")(Twice)
     assert kinds["study"].names() == []
     assert flags("probe", Task) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "default", "rule"),
+    [
+        (
+            "-h",
+            1,
+            """two dashes and a word, got '-h' for one_thing of study 's': write option("--one-thing")""",
+        ),
+        ("tune", 1, "two dashes and a word, got 'tune'"),
+        ("--a b", 1, "two dashes and a word"),
+        ("--z", True, """begins with --no-, got '--z': write option("--no-one-thing")"""),
+    ],
+)
+def test_a_flag_that_is_none_raises_at_registration(flag, default, rule):
+    @dataclass(frozen=True)
+    class Asked:
+        """A study."""
+
+        one_thing: bool = option(flag, default=default)
+
+    with pytest.raises(UserError, match=re.escape(rule)):
+        Registry("study", "X", "preheat.probes").register("s")(Asked)
+
+
+@pytest.mark.parametrize("run", ["123456", "012345", "12e456", "1234e5", "3f2a9c", "0x12", "null"])
+def test_the_digits_of_a_run_stay_as_they_are_typed(run):
+    for word in (f"curves:runs=[{run}]", f"curves:runs={run}", f"curves:runs=['{run}']"):
+        assert report_command._chapter(word).options == {"runs": [run]}
+    assert report_command._chapter(f"curves:runs=[a,{run}]").options == {"runs": ["a", run]}
 
 
 def test_the_flags_that_may_not_be_hidden_are_all_the_commands_have():

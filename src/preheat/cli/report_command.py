@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from preheat.cli.options import read_imports
 from preheat.cli.stored import arguments as stored
@@ -86,7 +86,9 @@ def _chapter(word: str) -> Spec:
     from preheat.cli.schedules import word_options
 
     name, colon, text = word.partition(":")
-    return Spec(CHAPTERS.check(name), word_options(word, text) if colon else {})
+    types = get_type_hints(CHAPTERS[CHAPTERS.check(name)])
+    texts = [option for option, said in types.items() if said == tuple[str, ...]]
+    return Spec(name, word_options(word, text, texts) if colon else {})
 
 
 def write(

@@ -7,7 +7,7 @@ and `compare` read them alike.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -144,8 +144,9 @@ def schedule_spec(word: str) -> Spec:
     return Spec(SCHEDULES.check(name), word_options(word, text) if colon else {})
 
 
-def word_options(word: str, text: str) -> dict[str, Any]:
-    """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML."""
+def word_options(word: str, text: str, texts: Collection[str] = ()) -> dict[str, Any]:
+    """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML; of those
+    in `texts` as [texts] that stay as they are."""
     out: dict[str, Any] = {}
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
@@ -154,8 +155,17 @@ def word_options(word: str, text: str) -> dict[str, Any]:
             raise UserError(f"options are option=value, got {pair!r} in {word!r}: {write}")
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")
-        out[key] = value(given)
+        out[key] = _texts(given) if key in texts else value(given)
     return out
+
+
+def _texts(given: str) -> list[str]:
+    """
+    >>> _texts("[12e4, '007']"), _texts("12e4"), _texts("[]")
+    (['12e4', '007'], ['12e4'], [])
+    """
+    inside = given.removeprefix("[").removesuffix("]")
+    return [part.strip().strip("'\"") for part in inside.split(",") if part.strip()]
 
 
 def _parts(word: str, text: str) -> list[str]:

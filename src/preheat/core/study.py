@@ -240,6 +240,6 @@ def _told_apart(points: list[Point]) -> None:
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again."""
+    again. Its chapters always stand in it, which tells it from those of before there were any."""
     rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names} for p in points]
-    return dict(plain({"study": study, "points": rows}))
+    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))

@@ -14,9 +14,10 @@ from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table
 from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, human
+from preheat.core.canon import known
 from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Written, read
-from preheat.report.data import cleaned, found_json, found_tables
+from preheat.report.data import found_json, found_tables
 from preheat.report.runs import flat_runs
 
 
@@ -35,7 +36,8 @@ class Report:
     failed: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """For `summary.json`: the study, the answer, what every chapter found; runs and curves are tables."""
+        """For `summary.json`: the study, the answer, what every chapter found; runs and points of
+        curves are tables."""
         study, t = self.results.study, self.table
         seeds = t.seeds if t else study.seeds
         head = {
@@ -62,7 +64,7 @@ class Report:
         made = [(c.name, name, rows) for c in self.chapters for name, rows in found_tables(c.found).items()]
         names = ["runs", *(name for _, name, _ in made)]
         out = {name if names.count(name) == 1 else f"{chapter}_{name}": rows for chapter, name, rows in made}
-        return {**out, "runs": [cleaned(dict(row)) for row in flat_runs(self.results)]}
+        return {**out, "runs": [known(dict(row)) for row in flat_runs(self.results)]}
 
 
 def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any] = ()) -> Report:

@@ -134,5 +134,5 @@ def _shares(table: Table, found: LostRuns, panel: str, *, name: str, label: str)
         panel,
         value=lambda n: 100 * n[0] / n[1],
         text=lambda n: f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}",
-        bar=(label, 0.0, top),
+        bar=(label, 0.0, top, "%"),
     )

@@ -60,7 +60,7 @@ def draw_heat(data: Heat) -> Figure:
     edges = [low + (high - low) * k / 24 for k in range(25)]
     scale = ScalarMappable(BoundaryNorm(edges, 24), cmap.resampled(24))
     bar = figure.colorbar(scale, ax=axes, spacing="proportional", aspect=26, pad=0.03)
-    bar.set_label("%" if data.bar_label.endswith("(%)") else "")
+    bar.set_label(data.unit)
     marks = [v for v in MaxNLocator(6).tick_values(low, high) if low <= v <= high]
     bar.set_ticks(marks, labels=told_apart(marks))
     bar.ax.minorticks_off()
