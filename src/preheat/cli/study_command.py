@@ -14,9 +14,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from preheat.cli.again import again
 from preheat.cli.options import (
     SUFFIXES,
+    again,
     common,
     data_folder,
     placement,

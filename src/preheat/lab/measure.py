@@ -106,7 +106,11 @@ def choose(
     if first.heavy and mode == "auto":
         mode = "single"
     sizes = _sizes(
-        len(largest), most=max(1, memory // base.run_bytes), jobs=jobs, mode=mode, tried=_tried(device)
+        len(largest),
+        most=max(1, memory // base.run_bytes),
+        jobs=jobs,
+        mode=mode,
+        tried=SIZES if device == "cpu" else GPU_SIZES,
     )
     found: list[Choice] = []
     for choice in _candidates(sizes, base, _convolves(first.run)):
@@ -145,11 +149,6 @@ def _fast_enough(wall: float, spent: float) -> bool:
     (True, False)
     """
     return (wall - START_SECONDS - TRACE_SECONDS) / 2 < spent
-
-
-def _tried(device: str) -> tuple[int, ...]:
-    """Fleet sizes to try: on a GPU small ones too, since one run of a large model may fill it."""
-    return SIZES if device == "cpu" else GPU_SIZES
 
 
 def _sizes(runs: int, *, most: int, jobs: int, mode: str, tried: Sequence[int] = SIZES) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.analysis.words import LEVEL, MINUS, Units, brief, capital
 from preheat.stats.estimates import (
-    ALPHA,
     Array,
+    Estimate,
     Moments,
+    below_alpha,
     holm,
     interval,
     moments,
@@ -23,10 +24,32 @@ from preheat.stats.estimates import (
     p_different,
     rounding,
 )
-from preheat.studies.regimes.findings import FittedRule, RuleScore
 from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.picks import favourites
 from preheat.studies.regimes.surface import Surface, lines, surfaces
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its
+    interval."""
+
+    name: str
+    formula: str
+    regret: Estimate
+    picks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FittedRule:
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out
+    conditions."""
+
+    panel: str
+    intercept: Estimate
+    slope: Estimate
+    scores: tuple[RuleScore, ...]
+    text: str
 
 
 class RuleFit(NamedTuple):
@@ -52,10 +75,10 @@ def rules(table: Table) -> tuple[FittedRule, ...]:
     slopes = holm([p_different(f.slope) for f in fits])
     scored = [(i, name, m) for i, f in enumerate(fits) for name, m in f.regrets.items()]
     low = holm([p_above(Moments(table.study.margin - m.mean, m.sd, m.n)) for _, _, m in scored])
-    fine = [(i, name) for (i, name, _), p in zip(scored, low, strict=True) if p is not None and p < ALPHA]
+    fine = [(i, name) for (i, name, _), p in zip(scored, low, strict=True) if below_alpha(p)]
     out = []
     for i, (f, p) in enumerate(zip(fits, slopes, strict=True)):
-        said = _text(table, f, sure=p is not None and p < ALPHA, fine=[name for k, name in fine if k == i])
+        said = _text(table, f, sure=below_alpha(p), fine=[name for k, name in fine if k == i])
         out.append(replace(f.rule, text=capital(f"{within(table, f.rule.panel)} {said}".strip())))
     return tuple(out)
 
