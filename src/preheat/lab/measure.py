@@ -105,13 +105,8 @@ def choose(
 
     if first.heavy and mode == "auto":
         mode = "single"
-    sizes = _sizes(
-        len(largest),
-        most=max(1, memory // base.run_bytes),
-        jobs=jobs,
-        mode=mode,
-        tried=SIZES if device == "cpu" else GPU_SIZES,
-    )
+    tried, most = SIZES if device == "cpu" else GPU_SIZES, max(1, memory // base.run_bytes)
+    sizes = _sizes(len(largest), most=most, jobs=jobs, mode=mode, tried=tried)
     found: list[Choice] = []
     for choice in _candidates(sizes, base, _convolves(first.run)):
         begun = time.perf_counter()

@@ -1,9 +1,8 @@
 """A model: from the shape of an image and the number of classes to a network.
 
-Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options. Its `network(channels, size, classes)` gives a freshly initialised network from
-x [B, channels, size, size] to logits [B, classes]; one that does not take every image size also has
-`check(size)`, which raises.
-
+Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options.
+Its `network(channels, size, classes)` gives a freshly initialised network from x [B, channels, size, size] to
+logits [B, classes]; a model that does not take every image size also has `check(size)`, which raises.
 Networks are trained alone, under `torch.func.vmap` and traced, so they draw nothing in `forward` (no
 dropout), change no tensor in place and look at no value. Models must not import torch when they are imported.
 """

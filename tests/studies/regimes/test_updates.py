@@ -13,7 +13,7 @@ from fake_results import results
 
 from preheat.analysis.tabulate import tabulate
 from preheat.stats.estimates import t_quantile
-from preheat.studies.regimes.updates import updates
+from preheat.studies.regimes.updates import UpdatesFound, updates
 from preheat.studies.regimes.updates_hypotheses import _lead
 from preheat.studies.regimes.warmup_grid import Exponent
 
