@@ -151,7 +151,7 @@ def _is_recipe(name: str) -> bool:
         return False
 
 
-def word_options(word: str, text: str, texts: Collection[str] = ()) -> dict[str, Any]:
+def word_options(word: str, text: str, *, texts: Collection[str] = ()) -> dict[str, Any]:
     """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML; of those
     in `texts` as [texts] that stay as they are."""
     out: dict[str, Any] = {}

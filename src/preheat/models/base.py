@@ -1,16 +1,28 @@
 """A model: from the shape of an image and the number of classes to a network.
 
 Its file registers a frozen dataclass, `@MODELS.register("resnet18")`, whose fields are the model's options.
-Its `network(channels, size, classes)` gives a freshly initialised network from x [B, channels, size, size] to
-logits [B, classes]; a model that does not take every image size also has `check(size)`, which raises.
 Networks are trained alone, under `torch.func.vmap` and traced, so they draw nothing in `forward` (no
 dropout), change no tensor in place and look at no value. Models must not import torch when they are imported.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Model(Protocol):
+    """What a task asks of a model. A model that does not take every image size also has `check(size)`, which
+    raises."""
+
+    def network(self, channels: int, size: int, classes: int) -> nn.Module:
+        """A freshly initialised network: x [B, channels, size, size] -> logits [B, C]."""
+        ...
 
 
 def at_least_one(model: str, **numbers: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -100,7 +100,7 @@ def _fit(table: Table, s: Surface) -> RuleFit:
         "fitted rule": (fits, fitted),
         "the original rule": (
             "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
-            _each(s, piecewise),
+            np.array([piecewise(float(n)) for n in s.sizes]),
         ),
         "always 5%": ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
@@ -112,18 +112,11 @@ def _fit(table: Table, s: Surface) -> RuleFit:
         name: moments((reference - interpolated(s, picks)).mean(axis=0), floor)
         for name, (_, picks) in tried.items()
     }
-    scores = tuple(
-        RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
-    )
+    named = {
+        n: {k: round(v, 4) for k, v in zip(s.labels, x.tolist(), strict=True)} for n, (_, x) in tried.items()
+    }
+    scores = tuple(RuleScore(n, text, interval(lost[n]), named[n]) for n, (text, _) in tried.items())
     return RuleFit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
-
-
-def _each(s: Surface, rule: Callable[[float], float]) -> Array:
-    return np.array([rule(float(n)) for n in s.sizes])
-
-
-def _named(s: Surface, picks: Array) -> Mapping[str, float]:
-    return {name: round(float(v), 4) for name, v in zip(s.labels, picks, strict=True)}
 
 
 def held_out(s: Surface) -> tuple[Array, bool]:
