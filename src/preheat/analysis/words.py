@@ -92,7 +92,7 @@ class Units:
         text = self.amount(e.mean, unit)
         if e.lo is None or e.hi is None:
             return text
-        ends = [_bare(self.amount(v, unit)) for v in (e.lo, e.hi)]
+        ends = [self.amount(v, unit).partition(GAP)[0] for v in (e.lo, e.hi)]
         return f"{text} ({LEVEL} {range_text(*ends)})"
 
     def label(self) -> str:
@@ -102,10 +102,6 @@ class Units:
     def difference_label(self, other: str) -> str:
         """An axis label for the difference to `other`."""
         return f"{human(self.metric)} minus that with {other}" + (f" ({self.step})" if self.step else "")
-
-
-def _bare(text: str) -> str:
-    return text.partition(GAP)[0]
 
 
 def tidy(text: str) -> str:

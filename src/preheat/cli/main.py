@@ -9,8 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from preheat.cli.again import again
-from preheat.cli.options import joined
+from preheat.cli.options import again, joined
 from preheat.cli.parsers import build
 from preheat.core.errors import UserError, nearest
 from preheat.core.registry import TASKS

@@ -88,7 +88,7 @@ def _chapter(word: str) -> Spec:
     name, colon, text = word.partition(":")
     types = get_type_hints(CHAPTERS[CHAPTERS.check(name)])
     texts = [option for option, said in types.items() if said == tuple[str, ...]]
-    return Spec(name, word_options(word, text, texts) if colon else {})
+    return Spec(name, word_options(word, text, texts=texts) if colon else {})
 
 
 def write(

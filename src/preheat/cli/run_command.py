@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
-from preheat.cli.again import again
 from preheat.cli.options import (
     SUFFIXES,
+    again,
     common,
     data_folder,
     device,

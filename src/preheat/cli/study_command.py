@@ -16,9 +16,9 @@ from contextlib import closing, suppress
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from preheat.cli.again import again
 from preheat.cli.options import (
     SUFFIXES,
+    again,
     common,
     data_folder,
     placement,

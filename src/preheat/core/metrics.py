@@ -69,8 +69,7 @@ def metric(name: str) -> Metric:
 
 def share(name: str, goal: Goal = "max", *, worst: float | None = None) -> Metric:
     """A share of the examples: it reads in percent, and a difference of two in points."""
-    points = {"step": "points", "one_step": "point", "digits": ".1f"}
-    return Metric(name, goal, scale=100.0, unit="%", worst=worst, **points)
+    return Metric(name, goal, 100.0, "%", step="points", one_step="point", digits=".1f", worst=worst)
 
 
 for _one in (

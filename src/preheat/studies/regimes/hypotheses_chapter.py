@@ -13,9 +13,9 @@ from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdic
 from preheat.report.chapters.common import difference, dot, number
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
-from preheat.studies.regimes.findings import FittedRule, Hypothesis
 from preheat.studies.regimes.hypotheses import hypotheses
-from preheat.studies.regimes.rules import rules
+from preheat.studies.regimes.rules import FittedRule, rules
+from preheat.studies.regimes.verdicts import Hypothesis
 
 MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
 

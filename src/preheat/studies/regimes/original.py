@@ -19,6 +19,7 @@ from preheat.stats.estimates import ALPHA
 
 FULL = {"cifar100": 500}  # examples per class that there are; summaries of the study's own code don't say so
 EXACT = 7  # points of which every order is tried
+PIECEWISE = "5 epochs from 1000 examples per class; examples per class // 200, at least 1, from 100; else 1"
 Key = TypeVar("Key", bound=Hashable)
 Json = dict[str, Any]
 
@@ -116,17 +117,12 @@ def rule(best: Sequence[Optimum]) -> Json:
     errors = [abs(b.optimal_warmup - piecewise(b.examples_per_class)) for b in best]
     return {
         "linear": line,
-        "piecewise": {"rule": piecewise_text(), "mae": float(np.mean(errors)) if errors else None},
+        "piecewise": {"rule": PIECEWISE, "mae": float(np.mean(errors)) if errors else None},
         "points": [{**b._asdict(), "piecewise_warmup": piecewise(b.examples_per_class)} for b in best],
         "n": len(best),
         "note": f"{count(len(best), 'data size')}; each best warmup is the highest of several noisy means, "
         "so the line has more uncertainty than R2 tells",
     }
-
-
-def piecewise_text() -> str:
-    """The fixed rule in words."""
-    return "5 epochs from 1000 examples per class; examples per class // 200, at least 1, from 100; else 1"
 
 
 def hypotheses(rows: Sequence[Summary]) -> Json:
