@@ -44,7 +44,7 @@ class Run:
     also: numbers of the optimizer that move with a schedule; its own value is then not used.
         `{beta1: {schedule: linear, at_zero: 0.95, at_peak: 0.85}}`
     rate_rule: a registered rule that multiplies the scheduled rate by what it sees in training, null for
-        none. `{name: polyak}`
+        none. `null`
 
     In Python a schedule is the schedule or its JSON, a length `epochs(20)` or its text, something named
     `spec(name, **options)`, its name or its JSON, and `also` holds `Between(schedule, at_zero, at_peak)`. A

@@ -116,9 +116,8 @@ class Study:
         rule = self.parts[part]
         if isinstance(rule, tuple):
             return self.placed(rule)
-        return [
-            p for p in self.placed(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())
-        ]
+        places = ((p, {**p.axes, "seed": p.seed}) for p in self.placed(self.grid))
+        return [p for p, at in places if all(among(at.get(path), kept) for path, kept in rule.items())]
 
     def placed(self, blocks: Iterable[Block]) -> list[Point]:
         """The settings of `blocks`, each with its seeds innermost, as points of this study."""
@@ -178,10 +177,6 @@ def _blocks(data: Iterable[Mapping[str, Any]]) -> tuple[Block, ...]:
 
 def _bare(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     return tuple(replace(b, seeds=()) for b in blocks)
-
-
-def _at(point: Point, path: str) -> Any:
-    return point.seed if path == "seed" else point.axes.get(path)
 
 
 def _named(name: str, seed: int, seeds: int) -> tuple[str, ...]:
@@ -262,13 +257,13 @@ def _told_apart(points: list[Point]) -> None:
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again."""
+    again. Its chapters always stand in it, which tells it from those of before there were any."""
     rows = [
         {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
         | ({"stage": p.stage} if p.stage else {})
         for p in points
     ]
-    return dict(plain({"study": study, "points": rows}))
+    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
 
 
 def _check_named(what: str, some: Iterable[Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
+from preheat.core.metrics import SPLITS
 from preheat.core.registry import EXECUTORS
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
@@ -110,7 +111,8 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     missing run are measured and cut, each by itself: so a study that was stopped in a stage continues there.
     """
     there = exists(root) or root.is_file()
-    done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
+    store = Store.open(root, create=False) if there else None
+    done = frozenset(store.ids(check=True)) if store else frozenset[str]()
     again = frozenset(without_weights(root, done & {p.run.id for p in points}, how.kept(study))) - set(tried)
     done = (done - again) | frozenset(tried)
     saved = folder(root, study) / "plan.json"
@@ -118,6 +120,9 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     known = {name: c for name, c in before.items() if _readable(c)}
     batches = [b for b in _batches(points) if any(r.id not in done for r in b)]
     if not batches:
+        runs = [p.run for p in points]
+        if store and not _measured(study.metric, runs, store):
+            _check_metric(study, runs)
         return Todo(study, points, done, [], {}, known)
     devices = offered(how.device)
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
@@ -180,6 +185,12 @@ def _fastest(
     if "cpu" in devices and not (trained and heavy(runs)):
         found.append(measured("cpu"))
     return min(found, key=lambda one: one[0])[1]
+
+
+def _measured(metric: str, runs: Sequence[Run], store: Store) -> bool:
+    """Whether a run's record holds the metric: then the tasks, which load torch, need not be asked."""
+    ids, names = {r.id for r in runs}, {f"{split}_{metric}" for split in SPLITS}
+    return any(head.id in ids and names & set(head.summary) for head in store.heads())
 
 
 def _check_metric(study: Study, runs: Sequence[Run]) -> None:

@@ -8,6 +8,7 @@ missing, and its next lines are indented.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -110,10 +111,13 @@ def _instead(kinds: Sequence[Any], value: Any) -> str:
         return ""
     if bool in kinds and value.lower() in _TRUTHS:
         return f" -- write {_TRUTHS[value.lower()]}"
+    if not {int, float} & set(kinds):
+        return ""
     try:
-        return f" -- write {float(value):g} without quotes" if {int, float} & set(kinds) else ""
+        number = float(value)
     except ValueError:
         return ""
+    return f" -- write {number:g} without quotes" if math.isfinite(number) else " -- write a finite number"
 
 
 def type_faults(hint: Any, value: Any, at: At) -> Iterator[Fault]:
@@ -144,7 +148,7 @@ def key_faults(of: type, data: Mapping[str, Any], at: At) -> Iterator[Fault]:
             yield from type_faults(known[name].hint, value, (*at, name))
     for name, key in known.items():
         if key.default is MISSING and not key.left_out and name not in data:
-            yield Fault((*at, name), f"is needed and missing -- write {name}: ...")
+            yield Fault((*at, name), f"is needed and missing -- write {name}: {key.example or '...'}")
 
 
 def refused(of: type, name: str, *, value: Any, beside: Mapping[str, Any]) -> str:

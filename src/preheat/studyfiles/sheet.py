@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from preheat.core.canon import canonical
 from preheat.core.errors import UserError
 from preheat.core.grid import Block, get, label
 from preheat.core.run import Run
+from preheat.core.spec import as_spec, build
 from preheat.core.study import Study
 from preheat.studyfiles.entries import (
     FileBlock,
@@ -26,7 +28,7 @@ from preheat.studyfiles.entries import (
     twice,
     varied,
 )
-from preheat.studyfiles.faults import At, Fault, Faulty, rule, show
+from preheat.studyfiles.faults import At, Fault, Faulty, rule, show, why
 from preheat.studyfiles.keys import key_faults, refused
 from preheat.studyfiles.runs import MOST_RUNS, beside_rates, blame, run_failure, run_faults, settings_of
 from preheat.studyfiles.settings import entry_faults, key_place
@@ -84,12 +86,25 @@ def _raise(faults: Sequence[Fault]) -> None:
 # -------------------------------------------------------------
 
 
+def _installed(kind: str, some: Any) -> Iterator[Fault]:
+    """Names of a list that are not registered, and options that they do not have."""
+    for i, one in enumerate(some if isinstance(some, list) else []):
+        if isinstance(one, str | Mapping) and (text := why(partial(_build, kind, one))):
+            yield Fault((f"{kind}s", i), text)
+
+
+def _build(kind: str, one: Any) -> Any:
+    return build(kind, as_spec(one, kind))
+
+
 def _key_faults(data: Mapping[str, Any]) -> Iterator[Fault]:
     """Keys and plain values: of their types, and in range as the study itself says."""
     found = list(key_faults(Study, {k: v for k, v in data.items() if k != "seeds"}, ()))
     yield from found
     if text := _seeds_fault(data.get("seeds", 1)):
         yield Fault(("seeds",), text)
+    for kind in ("chapter", "stage"):
+        yield from _installed(kind, data.get(f"{kind}s"))
     wrong = {f.at[0] for f in found}
     bare = {"name": "a", "question": "a", "grid": (Block(),)}
     for key in [k for k in data if k not in wrong and (k not in _MADE or data[k] == [])]:
