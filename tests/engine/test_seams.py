@@ -3,6 +3,7 @@ inputs, a ranking measure over chunks, an average that is evaluated, two halves 
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 
@@ -12,17 +13,22 @@ import torch
 from torch import nn
 from trainings import a_run, bitwise, finish, same_trace
 
+from preheat.analysis.results import collect, read_index
 from preheat.core.errors import UserError
+from preheat.core.grid import Block
 from preheat.core.lengths import length
 from preheat.core.registry import OPTIMIZERS, PROBES, RATE_RULES, TASKS
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
+from preheat.core.study import Study, index_json
 from preheat.engine import checkpoint
 from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.optim.base import Optimizer, RateRule
 from preheat.probes.base import Probe
+from preheat.report.report import report
+from preheat.store.store import Store
 from preheat.tasks.base import Classification, Data, Networked
 from preheat.tasks.grouped import Grouped
 from preheat.tasks.network import Network, uniform
@@ -443,3 +449,34 @@ def test_outputs_that_would_be_broadcast_are_refused():
     batch = {n: t[:4].float() for n, t in task.data().train.items()}
     with pytest.raises(ValueError, match="must have the shape of y"):
         task.loss(params, buffers, {**batch, "y": torch.zeros(4, 3)})
+
+
+def test_a_page_shows_the_rates_that_were_used(tmp_path):
+    fixed = {
+        "task": "two",
+        "optimizer": "sgd",
+        "length": 9,
+        "batch_size": 10,
+        "peak_lr": 2.0,
+        "schedule": "constant",
+    }
+    study = Study(
+        *(
+            "ruled",
+            "Does it matter?",
+            (Block({"rate_rule": (None, {"name": "polyak", "floor": 0.1})}),),
+            fixed,
+        ),
+        **{"metric": "loss", "seeds": (0, 1), "scientific": ("rate_rule",), "treatment": "rate_rule"},
+    )
+    store, points = Store.open(tmp_path), study.points()
+    with store.writer() as writer:
+        writer.append([finish([p.run], single())[2][0] for p in points])
+    read = collect(*read_index(json.loads(json.dumps(index_json(study, points)))), store.heads())
+    made = report(read, store.load)
+    rates: dict[str, list[float]] = {}
+    for row in made.tables()["curves"]:
+        if row["what"] == "learning_rate":
+            rates.setdefault(row["treatment"], []).append(row["y"])
+    scheduled, used = rates.values()
+    assert set(scheduled) == {2.0} and min(used) < 2.0

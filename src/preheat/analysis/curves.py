@@ -87,9 +87,9 @@ def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -
 
 def rate_lines(run: Run, row: Row) -> Points | None:
     """The factor of the peak rate as the updates of a run saw it, over its progress; None without its
-    length."""
+    length, and where a rate rule decided, whose rates are in the record."""
     steps = total(row)
-    if not steps:
+    if not steps or run.rate_rule is not None:
         return None
     at = np.unique(np.linspace(0, steps - 1, min(MOST_POINTS, steps)).round().astype(np.int64))
     factor = run.factor_over(steps, row.summary.get("steps_per_epoch"))(at)

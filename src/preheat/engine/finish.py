@@ -70,11 +70,11 @@ def _record(
 
 
 def _series(end: Progress, r: int, last: int, kind: str) -> dict[str, Series]:
-    """Everything measured up to step `last`, by name; test metrics are in the summary only."""
+    """Everything measured up to step `last`, by name; the test metrics of the end are in the summary only."""
     out: dict[str, Series] = {}
     for k, values in end.measured:
         for name, value in values.items():
-            if k <= last and not name.startswith("test_"):
+            if k <= last and not (k == end.step and name.startswith("test_")):
                 series = out.setdefault(name, Series(array("q"), array(kind)))
                 series.steps.append(k)
                 series.values.append(_pick(value, r))

@@ -8,7 +8,8 @@ dropout), change no tensor in place and look at no value. Models must not import
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 class Model(ABC):
-    """What a task asks of a model: a frozen dataclass whose fields are the model's options."""
+    """What a task asks of a model: a frozen dataclass whose fields are the model's options.
+
+    small: options that make it quick to train on 8 x 8 images, for tests.
+    """
+
+    small: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
     def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:

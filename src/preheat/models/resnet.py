@@ -10,8 +10,9 @@ those two after torchvision has initialised, as do most scripts that adapt a tor
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.registry import MODELS
 from preheat.models.base import Model, at_least_one, square
@@ -29,6 +30,8 @@ class ResNet18(Model):
     width: channels of the first stage, doubled in each of the next three. 11,220,132 parameters with 100
     classes, 11,173,449 with 9.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 4}
 
     width: int = 64
 
@@ -50,6 +53,8 @@ class ResNet34(Model):
     width: channels of the first stage, doubled in each of the next three.
     """
 
+    small: ClassVar[Mapping[str, Any]] = {"width": 2}
+
     width: int = 64
 
     def __post_init__(self) -> None:
@@ -70,6 +75,8 @@ class ResNet50(Model):
     width: inner channels of the first stage, doubled in each of the next three; a stage gives four times as
     many. The stride of 2 is in a block's 3 x 3 convolution, as in torchvision ("v1.5").
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 2}
 
     width: int = 64
 

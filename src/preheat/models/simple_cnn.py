@@ -3,8 +3,9 @@ arXiv 2407.15200)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS
@@ -23,6 +24,8 @@ class SimpleCNN(Model):
     layer; torch's default initialisation. width: channels; hidden: units of the first linear layer. Images
     must be 8 x 8 or larger.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "hidden": 8}
 
     width: int = 128
     hidden: int = 512

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS
@@ -26,6 +27,8 @@ class SimpleViT(Model):
     and positions, else torch's defaults. Every layer is drawn anew: torch's TransformerEncoder, which
     those use, starts all its layers from one draw. patch must divide the image's size, heads must divide dim.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"patch": 2, "dim": 8, "depth": 2, "heads": 2}
 
     patch: int = 4
     dim: int = 192

@@ -11,9 +11,10 @@ mean and deviation, a task here by the set's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.registry import MODELS
 from preheat.models.base import Model, at_least_one, square
@@ -33,6 +34,8 @@ class WideResNet16(Model):
     width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the
     next two.
     """
+
+    small: ClassVar[Mapping[str, Any]] = {"width": 4, "widen": 2}
 
     width: int = 16
     widen: int = 4

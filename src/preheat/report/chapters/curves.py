@@ -27,6 +27,7 @@ from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import MOST_POINTS, rounded
 
 FACTOR, RATE, LOSS = "learning_rate_factor", "learning_rate", "train_loss"
+USED = f"train_{RATE}"  # recorded where a rate rule decided
 
 
 class Followed(NamedTuple):
@@ -72,12 +73,12 @@ class Curves(Chapter):
 
     def find(self, table: Table, seen: Seen) -> CurvesFound | None:
         metric = table.study.metric
-        names = f"validation_{metric}", f"train_{metric}", LOSS
+        names = {n: n for n in (f"validation_{metric}", f"train_{metric}", LOSS)} | {USED: RATE}
         curves: list[MeanCurve] = []
         rates: list[MeanCurve] = []
         against: list[MeanCurve] = []
         for at, some in chosen(table, seen).items():
-            lines = [{n: s.lines[n] for n in names if n in s.lines} for _, s in some]
+            lines = [{shown: s.lines[n] for n, shown in names.items() if n in s.lines} for _, s in some]
             made = mean_curves(table, at, sorted(lines, key=len, reverse=True))
             row, first = some[0]
             factor = rate_lines(first.run, row)

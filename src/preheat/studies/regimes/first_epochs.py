@@ -73,7 +73,7 @@ def early_curves(table: Table, at: Place, some: Sequence[tuple[Row, Opening]]) -
     for what in PROBED:
         lines = [o.lines for _, o in some if what in o.lines]
         out += [probed_curve(table.labels(at), what, lines)] if lines else []
-    if out:
+    if out and some[0][1].run.rate_rule is None:
         x = np.array(max(out, key=lambda c: (c.x[-1], len(c.x))).x)
         y = rounded(_rate(*some[0], x))
         out.append(MeanCurve(*table.labels(at), RATE, rounded(x), y, y, y, 1))

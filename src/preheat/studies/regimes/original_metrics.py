@@ -125,7 +125,12 @@ def mean(values: Sequence[Value]) -> Value:
 
 
 def rates(run: Run, size: RunSpan, steps: Sequence[int]) -> list[float]:
-    """The learning rates of updates."""
+    """The learning rates of updates. Errors: UserError where a rate rule decided on them."""
+    if run.rate_rule is not None:
+        raise UserError(
+            f"the original's files tell the scheduled rates, and run {run.id} follows the rate rule "
+            f"{run.rate_rule}: export a study without one"
+        )
     factor = run.factor_over(size.total, size.per_epoch)
     return [float(x) for x in run.peak_lr * factor(np.asarray(steps, dtype=np.int64))]
 
