@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from preheat.lab.worker import _tools, work
-from preheat.lab.workers import Event
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -19,11 +17,13 @@ from preheat.core.record import Record, Series, Status
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
 from preheat.engine.keys import generator
-from preheat.lab import study as lab
+from preheat.lab.executors.base import Event
+from preheat.lab.executors.processes import Processes
 from preheat.lab.plan import Choice, Unit
 from preheat.lab.train import train
 from preheat.lab.unit import Stopped, train_unit
 from preheat.lab.weights import keeper, parted
+from preheat.lab.work import _tools, attempt
 from preheat.store.store import Store
 from preheat.store.weights import Kept, weights_path, without_weights
 from preheat.studyfiles.reader import read_study
@@ -58,20 +58,16 @@ BEST = Kept("best", "loss", "min")
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(lab, "execute", in_this_process)
+    monkeypatch.setattr(Processes, "execute", in_this_process)
     _tools.cache_clear()  # it holds the files of the folder "results" of the test before
 
 
-def in_this_process(units, job, jobs):
+def in_this_process(self, units, job, *, workers):
     """The executor, without the processes."""
     for unit in units:
         said: list[Event] = []
-        work(
-            job,
-            unit,
-            lambda kind, unit=unit, said=said, **facts: said.append(Event(kind, unit, **facts)),
-            lambda: 0,
-        )
+        say = lambda kind, unit=unit, said=said, **facts: said.append(Event(kind, unit, **facts))
+        assert attempt(job, unit, say=say, stop=lambda: False) is None
         yield from said
 
 
@@ -102,7 +98,9 @@ def test_a_run_keeps_weights_beside_its_record_and_is_trained_again_only_for_the
         with safe_open(weights_path(root, RUN.id, kept), "pt") as file:
             assert file.metadata() == {"run": RUN.id, "kept": str(kept), "step": str(step), "format": "pt"}
     task = build("task", RUN.task)
-    loss = task.metrics(load_file(weights_path(root, RUN.id, BEST)), {}, task.data().validation)["loss"]
+    loss = task.metrics(
+        task.statistics(load_file(weights_path(root, RUN.id, BEST)), {}, task.data().validation)
+    )["loss"]
     assert float(loss) == pytest.approx(min(losses.values), rel=1e-6)
     code, text = asked(capsys, "results", "--prune-weights")
     assert code == 0 and re.search("removed 2 files of weights, [1-9][0-9]* bytes; the records stay", text)
@@ -163,13 +161,8 @@ def evaluated(run: Run, weights: dict[str, torch.Tensor]) -> float:
     params, buffers = task.init(generator(0, "init"))
     data = task.data().validation
     assert weights.keys() == {*params, *buffers}
-    return float(
-        task.metrics(
-            weights,
-            {n: weights[n] for n in buffers},
-            {n: t.float() if t.is_floating_point() else t for n, t in data.items()},
-        )["accuracy"]
-    )
+    batch = {n: t.float() if t.is_floating_point() else t for n, t in data.items()}
+    return float(task.metrics(task.statistics(weights, {n: weights[n] for n in buffers}, batch))["accuracy"])
 
 
 def test_a_study_whose_record_has_other_losses_says_so_and_ends(capsys):

@@ -14,7 +14,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
 from preheat.core.registry import EXECUTORS, import_file
 from preheat.lab.claims import Claims
@@ -28,9 +27,7 @@ from preheat.lab.work import GONE, Failure, Job, attempt
 class Processes:
     """Worker processes on this machine."""
 
-    def claims(self, root: Path) -> Claims:
-        """Locks on the bytes of a file of `root`."""
-        return Claims(root)
+    claims = Claims  # locks on the bytes of a file of the results folder
 
     def execute(self, units: Sequence[Unit], job: Job, *, workers: int) -> Generator[Event, None, None]:
         """Train `units` on `workers` processes."""
