@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
+from preheat.core.progress import Bar
 from preheat.core.registry import EXECUTORS
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
@@ -197,6 +198,28 @@ def _readable(entry: Any) -> bool:
         return False
     names = set(entry["choice"])
     return set(Choice._fields) - set(Choice._field_defaults) <= names <= set(Choice._fields)
+
+
+def follow(made: Todo, root: Path, how: How, *, again: str) -> int:
+    """Carry out a plan under a progress bar; the number of runs that failed.
+
+    again: what continues it, told when Ctrl-C stops it, which is raised once every unit has its checkpoint.
+    """
+    bar = Bar(_count(made.units), sum(u.run_steps for u in made.units))
+    with closing(carry_out(made, root, how)) as events:
+        try:
+            for event in events:
+                if event.kind in ("retry", "failed"):
+                    others = " and others" if len(event.unit.runs) > 1 else ""
+                    bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
+                failed = event.runs if event.kind == "failed" else 0
+                bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
+        except KeyboardInterrupt:
+            bar.note(f"stopped: what was trained is kept. To continue: {again}")
+            raise
+    if bar.runs:
+        bar.end()
+    return bar.failed
 
 
 def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
