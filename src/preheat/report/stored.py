@@ -9,6 +9,7 @@ from typing import Any
 from preheat.analysis.results import collect, read_index
 from preheat.report.report import Report, provenance, report
 from preheat.report.write import write_report
+from preheat.store.blobs import read_json
 from preheat.store.store import Store
 
 
@@ -25,3 +26,8 @@ def write_stored(
     wanted = {run_id for _, _, run_id in points}
     about = provenance([h.provenance for h in heads if h.id in wanted])
     return made, write_report(made, folder, provenance=about)
+
+
+def reported(root: Path, name: str) -> tuple[Report, Path]:
+    """Write the report of the study `name` of the results folder `root`; the report and its page's path."""
+    return write_stored(read_json(root / name / "study.json"), Store.open(root, create=False), root / name)
