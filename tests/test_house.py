@@ -42,7 +42,7 @@ tasks      : core                                                         : nump
 probes     : core                                                         : (torch)
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
 adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax)
-api        : core (lab analysis report tasks)                             :
+api        : core (lab analysis report studyfiles store)                  :
 data       : core (engine lab analysis report tasks)                      : (torch)
 lab        : core schedules store engine                                  : torch numpy safetensors
 advisor    : core lab analysis probes                                     : torch
@@ -60,8 +60,8 @@ def dotted(path: Path) -> str:
 
 
 def floor(path: Path) -> str:
-    parts = path.relative_to(SOURCE).parts
-    return parts[0] if len(parts) > 1 else "preheat"
+    first = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "preheat" if first.startswith("__") else first
 
 
 MODULES = {dotted(path): path for path in sorted(SOURCE.rglob("*.py"))}

@@ -13,6 +13,7 @@ from typing import Any
 
 # module: its public names; those of preheat.schedules come beside them
 _NAMES = {
+    "preheat.api": "run_study",
     "preheat.core.errors": "UserError",
     "preheat.core.grid": "Block",
     "preheat.core.lengths": "Length epochs fraction length steps",

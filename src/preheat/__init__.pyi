@@ -1,5 +1,6 @@
 """The public names of `preheat`, for type checkers; a test compares them with those at run time."""
 
+from preheat.api import run_study as run_study
 from preheat.core.errors import UserError as UserError
 from preheat.core.grid import Block as Block
 from preheat.core.lengths import Length as Length

@@ -24,9 +24,9 @@ import pytest
 
 from preheat.cli import main as cli
 from preheat.cli import run_command
-from preheat.cli.progress import Bar
 from preheat.cli.schedules import schedule_words
 from preheat.core.canon import digest
+from preheat.core.progress import Bar
 from preheat.core.record import Record, Series, Status
 from preheat.core.registry import STUDIES
 from preheat.core.run import Run

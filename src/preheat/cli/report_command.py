@@ -99,14 +99,8 @@ def write(
 
     chapters: in place of the study's own.
     """
-    from preheat.analysis.results import collect, read_index
-    from preheat.report.report import provenance, report
-    from preheat.report.write import write_report
+    from preheat.report.stored import write_stored
 
     data, store = index_and_store(root, name)
-    study, points = read_index(data)
-    heads = store.heads()
-    made = report(collect(study, points, heads), store.load, chapters=chapters)
-    wanted = {run_id for _, _, run_id in points}
-    about = provenance([h.provenance for h in heads if h.id in wanted])
-    return write_report(made, out or root / name, provenance=about), made.failed
+    made, page = write_stored(data, store, out or root / name, chapters=chapters)
+    return page, made.failed

@@ -27,11 +27,11 @@ from preheat.cli.options import (
     settings,
     use_data,
 )
-from preheat.cli.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.cli.schedules import HELP, in_options, schedule_spec
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
+from preheat.core.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.core.record import Record
 from preheat.core.registry import OPTIMIZERS, TASKS
 from preheat.core.run import Precision, Run

@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
 
 from preheat.cli.options import (
     SUFFIXES,
@@ -29,13 +27,10 @@ from preheat.cli.options import (
     settings,
     use_data,
 )
-from preheat.cli.progress import Bar
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
 from preheat.cli.subject import given, known_flags, marks
-from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
-from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct
 
@@ -47,7 +42,6 @@ EXAMPLES = """examples:
   preheat study STUDY --seeds 3
   preheat study my_study.yaml --import my_task.py
 """
-LONGEST = 120  # characters of a folder's name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
     use_data(args)
     study, first = asked(args)
     from preheat.analysis.stages import Asked, staged
+    from preheat.lab.follow import follow
+    from preheat.lab.origins import prepare
     from preheat.lab.study import How, plans
 
     how = How(
@@ -122,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         imports=files,
         keep_weights=args.keep_weights,
     )
-    _prepare([p.run for p in first], args)
+    prepare([p.run for p in first], args.results, dry=args.dry_run)
     print(
         f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
         "timed) ..."
@@ -132,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
 
     def wanted() -> Asked:
         found = staged(study, first, args.results)
-        _prepare([p.run for p in found.points if p.stage], args)
+        prepare([p.run for p in found.points if p.stage], args.results, dry=args.dry_run)
         return found
 
     for made in plans(study, wanted, args.results, how):
@@ -140,10 +136,10 @@ def run(args: argparse.Namespace) -> int:
         if args.dry_run:
             print(gpu_hours([p.run for p in made.points]), end="")
             return 0
-        failed = _train(made, args, how)
-        if failed is None:
+        try:
+            failures += follow(made, args.results, how, again=again())
+        except KeyboardInterrupt:
             return 130
-        failures += failed
     print(probe_cost([p.run for p in made.points], args.results), end="")
     lacking = 0
     if not args.no_report:
@@ -153,25 +149,13 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else lacking
 
 
-def _prepare(runs: Sequence[Run], args: argparse.Namespace) -> None:
-    """See to the folder and the data of `runs`, before any record is taken for one of theirs and anything is
-    measured."""
-    from preheat.lab.origins import get_ready, same_data
-    from preheat.store.store import Store
-
-    same_data(runs, args.results)
-    if not args.dry_run:
-        Store.open(args.results)  # a folder that can't be written is told before anything is measured
-    get_ready(runs, args.results, fetch=not args.dry_run)
-
-
 def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:
     """The study under the name of its folder, and the points that are wanted of it."""
     study = declared(args)
     points = chosen(study, args)
     if args.span or args.limit:  # these runs only
         study = replace(study, stages=())
-    return under_its_name(_with_its_seeds(study, points), args), points
+    return under_its_name(study.with_seeds_of(points), args), points
 
 
 def declared(args: argparse.Namespace) -> Study:
@@ -206,8 +190,7 @@ def under_its_name(study: Study, args: argparse.Namespace) -> Study:
         said.append(f"seeds{args.seeds}")
     if args.limit:
         said.append(f"limit{args.limit}")
-    name = "-".join([study.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", word).strip("-") for word in said)])
-    return replace(study, name=name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(said)[:8]}")
+    return study.called(said)
 
 
 def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
@@ -230,34 +213,3 @@ def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
     used = {p.seed for p in points}
     seeds = tuple(s for s in study.seeds if s in used)
     return study if study.choosing or study.stages or not seeds else replace(study, seeds=seeds)
-
-
-def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
-    """Train the plan's units under a progress bar; the number of runs that failed or whose weights could not
-    be kept, or None if stopped."""
-    from preheat.lab.study import carry_out
-
-    bar, unkept = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units)), 0
-    told: Counter[tuple[str, str, str]] = Counter()
-    events = carry_out(made, args.results, how)
-    with closing(events):
-        try:
-            for event in events:
-                unkept += event.kind == "unkept"
-                if event.kind in ("retry", "failed", "unkept"):
-                    others = " and others" if len(event.unit.runs) > 1 else ""
-                    told[said := (event.kind, others, event.text)] += 1
-                    if told[said] == 1:
-                        bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
-                failed = event.runs if event.kind == "failed" else 0
-                bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
-        except KeyboardInterrupt:
-            bar.note(f"stopped: what was trained is kept. To continue: {again()}")
-            events.close()
-            return None
-    if bar.runs:
-        bar.end()
-    for (kind, _, text), runs in told.items():
-        if kind == "failed" and runs > 1:
-            bar.note(f"failed: {runs:,} runs for the same reason: {text}")
-    return bar.failed + unkept

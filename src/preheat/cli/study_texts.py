@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preheat.cli.progress import clock
+from preheat.core.progress import clock
 from preheat.core.run import Run
 from preheat.core.study import Point
 from preheat.core.words import count, listed

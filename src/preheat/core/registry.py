@@ -19,7 +19,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -211,6 +211,7 @@ def import_file(path: str | Path) -> None:
         raise UserError(f"--import needs a Python file (name.py), got {str(path)!r}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _reading.append(str(path))
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
@@ -218,6 +219,54 @@ def import_file(path: str | Path) -> None:
         if isinstance(error, UserError) or not isinstance(error, Exception | SystemExit):
             raise
         raise UserError(f"--import {path}: {type(error).__name__}: {error}") from error
+    finally:
+        _reading.pop()
+
+
+_reading: list[str] = []  # the files that are being imported
+
+
+def only_when_run(what: str) -> None:
+    """Errors: UserError where `what` is called by a file that is imported for what it registers."""
+    if _reading:
+        raise UserError(
+            f"a file that is imported for what it registers must not call {what}, got {_reading[-1]}, which "
+            'calls it when it is read: write the call below if __name__ == "__main__":'
+        )
+
+
+def importable(data: Any) -> dict[str, str]:
+    """{module: what another process imports of it} of what is not preheat's own and `data`, runs as JSON,
+    names.
+
+    A file, or a module's name; "" where there is neither: a session or a notebook registered it.
+    """
+    said = [(name, e.module) for r in _ALL for name, e in r._said.items() if name in r._objects]
+    foreign = {(name, module) for name, module in said if not module.startswith("preheat.")}
+    words = _words(data) if foreign else frozenset()
+    return {module: _source(module) for name, module in sorted(foreign) if name in words}
+
+
+def _words(data: Any) -> frozenset[str]:
+    if isinstance(data, str):
+        return frozenset((data,))
+    parts = data.values() if isinstance(data, Mapping) else data
+    return frozenset().union(*map(_words, parts)) if isinstance(parts, Iterable) else frozenset()
+
+
+def _source(module: str) -> str:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module == "__main__" or module.startswith("preheat_user_"):
+        return str(file or "")
+    return module if file else ""
+
+
+def import_again(source: str) -> None:
+    """Import what `importable` says, or a user's file."""
+    if source.endswith(".py"):
+        import_file(source)
+    else:
+        importlib.import_module(source)
 
 
 TASKS = Registry("task", "TASKS", "preheat.tasks")

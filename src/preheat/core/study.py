@@ -8,11 +8,12 @@ no number in a report was picked for being high.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from preheat.core.canon import canonical, plain
+from preheat.core.canon import canonical, digest, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
@@ -148,6 +149,20 @@ class Study:
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=tuple(range(n)), choosing=choosing, grid=_bare(self.grid), parts=parts)
 
+    def with_seeds_of(self, points: Iterable[Point]) -> Study:
+        """The study with those of its seeds that the points have, where no seed has the role of choosing and
+        no stage needs the others."""
+        used = {p.seed for p in points}
+        seeds = tuple(s for s in self.seeds if s in used)
+        return self if self.choosing or self.stages or not seeds else replace(self, seeds=seeds)
+
+    def called(self, said: Sequence[str]) -> Study:
+        """The study under a name that says what was changed: a smaller version never replaces the whole one's
+        report."""
+        name = "-".join([self.name, *(re.sub(r"[^A-Za-z0-9_]+", "-", word).strip("-") for word in said)])
+        short = name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(said)[:8]}"
+        return replace(self, name=short)
+
     def runs(self) -> list[Run]:
         """Every run of the study that is known beforehand."""
         return [p.run for p in self.points()]
@@ -201,6 +216,7 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
+LONGEST = 120  # characters of a study's name that is made
 _LATER = ("notes", "chapters", "claims", "stages")
 RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import gc
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from preheat.core.errors import UserError
 
@@ -54,6 +55,19 @@ def _reason(there: int) -> str:
     except (RuntimeError, AssertionError) as error:
         return f"it says: {str(error).splitlines()[0]}"
     return "it finds none"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch computes on one thread inside, as in each of several workers, and then on as many as before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def room(device: str, workers: int) -> int:

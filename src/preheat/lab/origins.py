@@ -19,6 +19,15 @@ from preheat.store.folder import exists
 from preheat.store.store import Store
 
 
+def prepare(runs: Sequence[Run], root: Path, *, dry: bool = False) -> None:
+    """See to the folder and the data of `runs`, before any record is taken for one of theirs and anything is
+    measured. dry: nothing is made or fetched."""
+    same_data(runs, root)
+    if not dry:
+        Store.open(root)  # a folder that can't be written is told before anything is measured
+    get_ready(runs, root, fetch=not dry)
+
+
 def same_data(runs: Sequence[Run], root: Path) -> None:
     """See to it that the data at hand are those of the records in `root`, for each task of `runs` that trains
     on such.

@@ -8,16 +8,16 @@ import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
 from preheat.core.metrics import SPLITS
-from preheat.core.registry import EXECUTORS
+from preheat.core.registry import EXECUTORS, importable
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
-from preheat.lab.devices import offered, room
+from preheat.lab.devices import offered, one_thread, room
 from preheat.lab.executors.base import Event, Executor
 from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
 from preheat.lab.work import Job
@@ -94,6 +94,11 @@ class Todo(NamedTuple):
         return next((u.choice.device for u in self.units), "cpu")
 
     @property
+    def sources(self) -> Collection[str]:
+        """What a process must import to train the units; "" is what it can't import."""
+        return importable([r.json() for u in self.units for r in u.runs]).values()
+
+    @property
     def memory(self) -> int:
         """Bytes of the largest unit."""
         return max((len(u.runs) * u.choice.run_bytes for u in self.units), default=0)
@@ -127,8 +132,9 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     devices = offered(how.device)
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
     runs = [r for batch in batches for r in batch]
-    chosen = _fastest(runs, known, how, devices)
-    _check_metric(study, runs)
+    with one_thread():
+        chosen = _fastest(runs, known, how, devices)
+        _check_metric(study, runs)
     todo = [u for batch in batches for u in units(batch, lambda run: chosen[run.stack_key], done=done)]
     return Todo(study, points, done, todo, chosen, known, again=again)
 
@@ -220,6 +226,13 @@ def _readable(entry: Any) -> bool:
     return set(Choice._fields) - set(Choice._field_defaults) <= names <= set(Choice._fields)
 
 
+def here(made: Todo, how: How) -> How:
+    """How to train a plan from Python: in this process where it has one unit or one worker on a CPU, or where
+    only this process knows what the runs name."""
+    alone = made.device == "cpu" and (how.workers == 1 or len(made.units) == 1)
+    return replace(how, executor="thread") if alone or "" in made.sources else how
+
+
 def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     """Train a plan's units; what other processes are training is waited for. Closing the iterator stops
     cleanly."""
@@ -229,7 +242,8 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
-    job = Job(root, how.imports, how.checkpoint_seconds, executor.claims, how.kept(made.study))
+    imports = (*how.imports, *filter(None, made.sources))
+    job = Job(root, imports, how.checkpoint_seconds, executor.claims, how.kept(made.study))
     over: set[str] = set()
     workers = how.workers_on(made.device)
     with closing(executor.claims(root)) as claims:

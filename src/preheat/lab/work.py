@@ -128,6 +128,14 @@ def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool
             claims.drop(run.id)
 
 
+def let_go(job: Job) -> None:
+    """Close what this process keeps for the units of a job, where it lives on without them."""
+    claims, _, writer = _tools(job.root, job.claims)
+    claims.close()
+    writer.close()
+    _tools.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _tools(root: Path, claim: Callable[[Path], Claiming]) -> tuple[Claiming, Store, Writer]:
     """This process's claims, store and writer, kept: claims die with their file, and a writer owns a

@@ -14,7 +14,7 @@ from preheat.analysis.words import slug
 from preheat.core.canon import known
 from preheat.core.errors import UserError
 from preheat.report.page import render
-from preheat.report.plates import Drawn, apart, paint
+from preheat.report.plates import Drawn, Plate, apart, paint
 from preheat.report.report import Report
 from preheat.store.blobs import write_atomic
 
@@ -53,11 +53,16 @@ def write_report(report: Report, folder: Path, *, provenance: Mapping[str, str])
 
 def _drawn(report: Report) -> dict[str, list[Drawn]]:
     """Every chapter's figures; names are unique over the page."""
-    plates = [(c.name, p) for c in report.chapters for p in c.shown.plates]
     out: dict[str, list[Drawn]] = {}
-    for (chapter, _), plate in zip(plates, apart([p for _, p in plates]), strict=True):
+    for chapter, plate in plates(report):
         out.setdefault(chapter, []).append(paint(plate))
     return out
+
+
+def plates(report: Report) -> list[tuple[str, Plate]]:
+    """(chapter, plate) of every figure, under the name of its files."""
+    made = [(c.name, p) for c in report.chapters for p in c.shown.plates]
+    return [(c, p) for (c, _), p in zip(made, apart([p for _, p in made]), strict=True)]
 
 
 PAIRS = {"figures": (".png", ".svg"), "tables": (".csv", ".json")}

@@ -494,10 +494,10 @@ def test_a_studys_name_says_what_was_changed():
 
 def test_a_part_with_fewer_seeds_is_a_study_of_those():
     study = regimes()
-    assert study_command._with_its_seeds(study, study.part("week1")).seeds == (42,)
-    assert study_command._with_its_seeds(study, study.part("week2")).seeds == (123, 456)
+    assert study.with_seeds_of(study.part("week1")).seeds == (42,)
+    assert study.with_seeds_of(study.part("week2")).seeds == (123, 456)
     tuned = regimes(tune_lr=True, tasks=["cifar10"])
-    assert study_command._with_its_seeds(tuned, tuned.declared()[:1]).seeds == (0, 1, 42, 123, 456)
+    assert tuned.with_seeds_of(tuned.declared()[:1]).seeds == (0, 1, 42, 123, 456)
 
 
 def test_data_are_asked_for_before_anything_is_measured_and_only_for_what_is_to_train(monkeypatch, tmp_path):

@@ -10,12 +10,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 
-from preheat.core.registry import EXECUTORS, import_file
+from preheat.core.errors import UserError
+from preheat.core.registry import EXECUTORS, import_again
 from preheat.lab.claims import Claims
 from preheat.lab.executors.base import Event, Queue
 from preheat.lab.plan import Unit
@@ -51,8 +54,12 @@ def live(pipe: Connection, job: Job) -> None:
     import torch
 
     torch.set_num_threads(1)
-    for file in job.imports:
-        import_file(file)
+    wrong = ""
+    try:
+        for one in job.imports:
+            import_again(one)
+    except UserError as error:
+        wrong = str(error)
 
     def say(kind: str, **facts: object) -> None:
         pipe.send((kind, facts))
@@ -62,7 +69,8 @@ def live(pipe: Connection, job: Job) -> None:
 
     with suppress(*GONE):
         while (unit := pipe.recv()) is not None:
-            if failure := attempt(job, unit, say=say, stop=asked):
+            mended = Failure(wrong, unit, user=True) if wrong else None
+            if failure := mended or attempt(job, unit, say=say, stop=asked):
                 say("error", failure=failure)
                 if failure.broken:
                     return
@@ -75,7 +83,7 @@ class _Hand:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=live, args=(theirs, job), daemon=True)
-        with _one_thread(), _no_interrupt():
+        with _one_thread(), _no_interrupt(), _no_main():
             self.process.start()
         theirs.close()
         self.unit: Unit | None = None
@@ -117,6 +125,18 @@ def _no_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A spawned process begins by running the main script again, which may be what started it: a job says
+    what its workers import, and there is no script for them to see."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _hear(hand: _Hand, hands: list[_Hand], job: Job, queue: Queue) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""Progress on a terminal (one line, redrawn) or in a log (a line now and then)."""
+"""Progress on a terminal or in a notebook (one line, redrawn) or in a log (a line now and then)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ class Bar:
     and time left."""
 
     def __init__(self, runs: int, work: int, out: TextIO | None = None) -> None:
-        self.runs, self.work, self.out = runs, max(work, 1), out or sys.stderr
-        self.terminal = self.out.isatty()
+        self.out = out or (sys.stdout if _notebook(sys.stdout) else sys.stderr)  # a notebook's stderr is red
+        self.runs, self.work = runs, max(work, 1)
+        self.terminal = _notebook(self.out) or self.out.isatty()
+        # a notebook knows no code that clears a line: what was longer is written over
+        self.wipe, self.width = ("\r", 100) if _notebook(self.out) else ("\r\033[K", 0)
         self.done = self.taken = self.diverged = self.failed = 0
         self.begun = self.said = time.monotonic()
         self.first: tuple[float, int] | None = (
@@ -35,14 +38,14 @@ class Bar:
 
     def note(self, text: str) -> None:
         """A line of its own."""
-        self.out.write(f"\r\033[K{text}\n" if self.terminal else f"{text}\n")
+        self.out.write(f"{self.wipe if self.terminal else ''}{text.ljust(self.width)}\n")
         self.out.flush()
 
     def draw(self) -> None:
         """Draw now."""
         self.said = time.monotonic()
         text = self.text(self.said - self.begun)
-        self.out.write(f"\r\033[K{text}" if self.terminal else f"{text}\n")
+        self.out.write(f"{self.wipe}{text.ljust(self.width)}" if self.terminal else f"{text}\n")
         self.out.flush()
 
     def text(self, seconds: float) -> str:
@@ -68,6 +71,10 @@ class Bar:
         self.draw()
         if self.terminal:
             self.out.write("\n")
+
+
+def _notebook(out: TextIO) -> bool:
+    return type(out).__module__.startswith("ipykernel.")
 
 
 def rounded(rate: float) -> str:

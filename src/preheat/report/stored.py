@@ -1,0 +1,33 @@
+"""The report of a study whose records are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from preheat.analysis.results import collect, read_index
+from preheat.report.report import Report, provenance, report
+from preheat.report.write import write_report
+from preheat.store.blobs import read_json
+from preheat.store.store import Store
+
+
+def write_stored(
+    data: Any, store: Store, folder: Path, *, chapters: Sequence[Any] = ()
+) -> tuple[Report, Path]:
+    """Analyse and write into `folder`; the report and its page's path.
+
+    data: what study.json holds. chapters: in place of the study's own.
+    """
+    study, points = read_index(data)
+    heads = store.heads()
+    made = report(collect(study, points, heads), store.load, chapters=chapters)
+    wanted = {run_id for _, _, run_id in points}
+    about = provenance([h.provenance for h in heads if h.id in wanted])
+    return made, write_report(made, folder, provenance=about)
+
+
+def reported(root: Path, name: str) -> tuple[Report, Path]:
+    """Write the report of the study `name` of the results folder `root`; the report and its page's path."""
+    return write_stored(read_json(root / name / "study.json"), Store.open(root, create=False), root / name)
