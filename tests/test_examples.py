@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -74,3 +75,25 @@ def test_a_chapter_that_raises_is_named_and_the_page_is_written(trained, tmp_pat
     assert f"preheat: {said}\n" in capsys.readouterr().err
     summary = json.loads((tmp_path / "page" / "summary.json").read_text())
     assert list(summary["chapters"]) == ["metric"] and said in summary["notes"]
+
+
+def test_the_notebook_runs_and_every_cell_shows_something(tmp_path, monkeypatch):
+    """Its cells in order, as a kernel runs them: the value of a last expression is shown."""
+    monkeypatch.chdir(tmp_path)
+    book = json.loads((FILE.parent / "study.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    names: dict[str, object] = {"__name__": "notebook"}
+    shown = []
+    for cell in cells:
+        *before, last = ast.parse(cell).body
+        assert isinstance(last, ast.Expr), cell
+        exec(compile(ast.Module(before, []), "study.ipynb", "exec"), names)
+        shown.append(eval(compile(ast.Expression(last.value), "study.ipynb", "eval"), names))
+    result, *figures, rows, path = shown
+    assert "18 runs" in "".join(book["cells"][0]["source"]) and len(result.table()) == 18
+    assert result.answer.split(".")[0] in result._repr_html_() and path.is_file()
+    assert all(
+        f._repr_html_().startswith("<figure><img src=") and f._repr_png_()[1:4] == b"PNG" for f in figures
+    )
+    assert len(figures) == 2 and [row[0] for row in rows] == ["0", "2ep"]
+    assert all(not cell["outputs"] for cell in book["cells"] if cell["cell_type"] == "code")

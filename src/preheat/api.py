@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -37,15 +37,16 @@ KIND = "study"
 class Figure:
     """A figure of a report, drawn: a notebook shows it.
 
-    png, svg: bytes, the same as in the report's folder. caption: what its marks mean.
+    png, svg: bytes, the same as in the report's folder. caption: what its marks mean. text: the figure in
+    words.
     """
 
     name: str
     title: str
     caption: str
-    text: str
-    png: bytes
-    svg: bytes
+    text: str = field(repr=False)
+    png: bytes = field(repr=False)
+    svg: bytes = field(repr=False)
 
     def save(self, path: str | Path) -> Path:
         """Write it as `path` says: name.png or name.svg."""
@@ -156,8 +157,8 @@ def run_study(
 
     study: a declaration; a registered name, with options as spec("name", option=...); or a study file's path.
     part, seeds: a named part of it, and seeds 0 to seeds - 1, as `preheat study --part --seeds`. jobs: worker
-    processes, one a core where it is 0; 1 trains in this process, and so does a study of what only this
-    session knows (a notebook that registers a task), or with one thing to do. device: auto, cpu, cuda or
+    processes, one a core where it is 0. What takes seconds is trained in this process, and so is what only
+    this session knows, such as a task that a notebook registers. device: auto, cpu, cuda or
     cuda:1.
 
     Nothing is trained twice, and Ctrl-C keeps what was trained: the same call goes on from there. A run that

@@ -255,18 +255,20 @@ def _words(data: Any) -> frozenset[str]:
 
 
 def _source(module: str) -> str:
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = str(getattr(sys.modules.get(module), "__file__", None) or "")
     if module == "__main__" or module.startswith("preheat_user_"):
-        return str(file or "")
+        return file if Path(file).is_file() else ""  # <stdin> is none
     return module if file else ""
 
 
 def import_again(source: str) -> None:
     """Import what `importable` says, or a user's file."""
     if source.endswith(".py"):
-        import_file(source)
-    else:
+        return import_file(source)
+    try:
         importlib.import_module(source)
+    except Exception as error:
+        raise UserError(f"a worker can't import {source}: {type(error).__name__}: {error}") from error
 
 
 TASKS = Registry("task", "TASKS", "preheat.tasks")

@@ -19,7 +19,7 @@ from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.devices import offered, one_thread, room
 from preheat.lab.executors.base import Event, Executor
-from preheat.lab.plan import Choice, Unit, fits, total_seconds, units
+from preheat.lab.plan import START_SECONDS, Choice, Unit, fits, total_seconds, units
 from preheat.lab.work import Job
 from preheat.store.blobs import read_json, write_atomic
 from preheat.store.folder import exists
@@ -227,9 +227,10 @@ def _readable(entry: Any) -> bool:
 
 
 def here(made: Todo, how: How) -> How:
-    """How to train a plan from Python: in this process where it has one unit or one worker on a CPU, or where
-    only this process knows what the runs name."""
-    alone = made.device == "cpu" and (how.workers == 1 or len(made.units) == 1)
+    """How to train a plan from Python: in this process where, on a CPU, workers would cost more time than they
+    save, and where only this process knows what the runs name."""
+    saved = made.seconds(1) - made.seconds(how.workers)
+    alone = made.device == "cpu" and saved < START_SECONDS
     return replace(how, executor="thread") if alone or "" in made.sources else how
 
 
