@@ -20,8 +20,9 @@ from preheat.core.registry import TASKS, import_file
 from preheat.lab import study as lab
 from preheat.lab import unit
 from preheat.lab.executors.processes import live
+from preheat.lab.follow import follow
 from preheat.lab.plan import Choice, Unit
-from preheat.lab.study import How, Todo, follow, here
+from preheat.lab.study import How, Todo, here
 from preheat.lab.work import Job
 from preheat.store.store import Store
 from preheat.tasks.quadratic import Quadratic
@@ -61,7 +62,7 @@ def test_the_result_has_answer_tables_figures_and_page(result):
     beside = result.path.parent / "figures" / f"{figure.name}.png"
     assert figure._repr_png_() == beside.read_bytes() and "base64," in figure._repr_html_()
     assert figure.save(result.path.parent / "mine.svg").read_bytes() == figure.svg
-    with pytest.raises(UserError, match="write mine.png"):
+    with pytest.raises(UserError, match=r"write mine.png"):
         figure.save("mine.pdf")
     with pytest.raises(UserError, match="unknown figure 'los': did you mean 'loss'"):
         result.plot("los")
