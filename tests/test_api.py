@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import signal
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import Pipe
+from multiprocessing.spawn import get_preparation_data
 from types import ModuleType
 
 import pytest
@@ -19,7 +21,7 @@ from preheat.core.progress import Bar
 from preheat.core.registry import TASKS, import_file
 from preheat.lab import study as lab
 from preheat.lab import unit
-from preheat.lab.executors.processes import live
+from preheat.lab.executors.processes import _no_main, live
 from preheat.lab.plan import Choice, Unit
 from preheat.lab.study import How, Todo, follow, here
 from preheat.lab.work import Job
@@ -61,7 +63,7 @@ def test_the_result_has_answer_tables_figures_and_page(result):
     beside = result.path.parent / "figures" / f"{figure.name}.png"
     assert figure._repr_png_() == beside.read_bytes() and "base64," in figure._repr_html_()
     assert figure.save(result.path.parent / "mine.svg").read_bytes() == figure.svg
-    with pytest.raises(UserError, match="write mine.png"):
+    with pytest.raises(UserError, match=r"write mine\.png"):
         figure.save("mine.pdf")
     with pytest.raises(UserError, match="unknown figure 'los': did you mean 'loss'"):
         result.plot("los")
@@ -163,19 +165,27 @@ class OfAScript(Quadratic):
 
 
 def test_workers_see_no_main_script_and_import_what_the_runs_name(tmp_path, monkeypatch):
-    """A script is not run again by the workers it starts, which read the file of the task alone."""
-    main, file, script = ModuleType("__main__"), tmp_path / "its_task.py", tmp_path / "script.py"
-    script.write_text(f"open({str(tmp_path / 'again')!r}, 'w')\nrun_study('regimes')")
-    file.write_text(UNGUARDED)
-    main.__file__ = str(script)
+    """What spawn tells a new process names no script, which may be what started it; the job names the task's file."""
+    main = ModuleType("__main__")
+    main.__file__ = str(tmp_path / "script.py")
     monkeypatch.setitem(sys.modules, "__main__", main)
+    assert get_preparation_data("worker")["init_main_from_path"] == main.__file__
+    with _no_main():
+        told = get_preparation_data("worker")
+    assert (
+        not {"init_main_from_path", "init_main_from_name"} & told.keys() and sys.modules["__main__"] is main
+    )
+    (tmp_path / "its_task.py").write_text(UNGUARDED)
     monkeypatch.setattr(TASKS, "_objects", dict(TASKS._objects))
     monkeypatch.setattr(TASKS, "_said", dict(TASKS._said))
-    import_file(file)
+    import_file(tmp_path / "its_task.py")
     made = todo(a_study(task="of_a_script"))
-    assert follow(made, tmp_path, How(jobs=1, executor="processes"), again="") == 0
-    assert {h.status.outcome for h in Store.open(tmp_path, create=False).heads()} == {"done"}
-    assert not (tmp_path / "again").exists() and sys.modules["__main__"] is main
+    with closing(carry_out(made, tmp_path / "results", How(executor="thread"))) as events:
+        jobs = next(events).unit, events.gi_frame.f_locals["job"]
+    assert jobs == (
+        made.units[0],
+        Job(tmp_path / "results", (str(tmp_path / "its_task.py"),), 20.0, jobs[1].claims),
+    )
 
 
 def test_a_file_that_runs_a_study_when_it_is_read_is_told_what_to_write(tmp_path, monkeypatch):

@@ -229,8 +229,8 @@ def follow(made: Todo, root: Path, how: How, *, again: str) -> int:
 
 
 def here(made: Todo, how: How) -> How:
-    """How to train a plan from Python: in this process where, on a CPU, workers would cost more time than they
-    save, and where only this process knows what the runs name."""
+    """How to train a plan from Python: in this process where, on a CPU, workers would cost more time than
+    they save, and where only this process knows what the runs name."""
     saved = made.seconds(1) - made.seconds(how.workers)
     alone = made.device == "cpu" and saved < START_SECONDS
     return replace(how, executor="thread") if alone or "" in made.sources else how
