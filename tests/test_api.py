@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.spawn import get_preparation_data
@@ -22,6 +21,7 @@ from preheat.core.registry import TASKS, import_file
 from preheat.lab import study as lab
 from preheat.lab import unit
 from preheat.lab.executors.processes import _no_main, live
+from preheat.lab.executors.thread import InThread
 from preheat.lab.plan import Choice, Unit
 from preheat.lab.study import How, Todo, follow, here
 from preheat.lab.work import Job
@@ -88,15 +88,15 @@ def test_nothing_is_trained_twice(result, monkeypatch):
 
 
 def test_a_registered_study_has_the_folder_that_the_command_gives_it():
+    options = {"tasks": ("cifar10",), "sizes": (20,), "epochs": 60}
     for words, declared in (
-        ("regimes", _declared("regimes", "", None)),
         ("regimes --part small --seeds 3", _declared("regimes", "small", 3)),
         (
-            "regimes --task cifar10 --set epochs=2",
-            _declared(spec("regimes", task="cifar10", epochs=2), "", None),
+            "regimes --task cifar10 --set sizes=[20] --set epochs=60",
+            _declared(spec("regimes", **options), "", None),
         ),
     ):
-        args = cli.build("study", "regimes").parse_args(words.split())
+        args = cli.build("study", words.split()).parse_args(words.split())
         assert declared == study_command.asked(args), words
     with pytest.raises(UserError, match="did you mean 'regimes'"):
         run_study("regime")
@@ -111,7 +111,7 @@ def test_a_registered_study_has_the_folder_that_the_command_gives_it():
 def test_a_thread_stops_with_a_checkpoint_and_goes_on_to_the_same_record(tmp_path, monkeypatch):
     """Ctrl-C in the main thread: what is being trained writes a checkpoint first; the next call resumes it."""
     monkeypatch.setattr(unit, "BEAT_SECONDS", 0.0)
-    study, how = a_study(length=200), How(executor="thread")
+    study, how = a_study(length=60), How(executor="thread")
     add = Bar.add
 
     def interrupted(bar, **facts):
@@ -180,12 +180,15 @@ def test_workers_see_no_main_script_and_import_what_the_runs_name(tmp_path, monk
     monkeypatch.setattr(TASKS, "_said", dict(TASKS._said))
     import_file(tmp_path / "its_task.py")
     made = todo(a_study(task="of_a_script"))
-    with closing(carry_out(made, tmp_path / "results", How(executor="thread"))) as events:
-        jobs = next(events).unit, events.gi_frame.f_locals["job"]
-    assert jobs == (
-        made.units[0],
-        Job(tmp_path / "results", (str(tmp_path / "its_task.py"),), 20.0, jobs[1].claims),
-    )
+    jobs, execute = [], InThread.execute
+
+    def seen(self, units, job, *, workers):
+        jobs.append(job)
+        return execute(self, units, job, workers=workers)
+
+    monkeypatch.setattr(InThread, "execute", seen)
+    assert follow(made, tmp_path / "results", How(executor="thread"), again="") == 0
+    assert [job.imports for job in jobs] == [(str(tmp_path / "its_task.py"),)]
 
 
 def test_a_file_that_runs_a_study_when_it_is_read_is_told_what_to_write(tmp_path, monkeypatch):
