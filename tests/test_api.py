@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from multiprocessing import Pipe
+from multiprocessing.spawn import get_preparation_data
 from types import ModuleType
 
 import pytest
@@ -19,7 +20,8 @@ from preheat.core.progress import Bar
 from preheat.core.registry import TASKS, import_file
 from preheat.lab import study as lab
 from preheat.lab import unit
-from preheat.lab.executors.processes import live
+from preheat.lab.executors.processes import _no_main, live
+from preheat.lab.executors.thread import InThread
 from preheat.lab.follow import follow
 from preheat.lab.plan import Choice, Unit
 from preheat.lab.study import How, Todo, here
@@ -62,7 +64,7 @@ def test_the_result_has_answer_tables_figures_and_page(result):
     beside = result.path.parent / "figures" / f"{figure.name}.png"
     assert figure._repr_png_() == beside.read_bytes() and "base64," in figure._repr_html_()
     assert figure.save(result.path.parent / "mine.svg").read_bytes() == figure.svg
-    with pytest.raises(UserError, match=r"write mine.png"):
+    with pytest.raises(UserError, match=r"write mine\.png"):
         figure.save("mine.pdf")
     with pytest.raises(UserError, match="unknown figure 'los': did you mean 'loss'"):
         result.plot("los")
@@ -87,15 +89,15 @@ def test_nothing_is_trained_twice(result, monkeypatch):
 
 
 def test_a_registered_study_has_the_folder_that_the_command_gives_it():
+    options = {"tasks": ("cifar10",), "sizes": (20,), "epochs": 60}
     for words, declared in (
-        ("regimes", _declared("regimes", "", None)),
         ("regimes --part small --seeds 3", _declared("regimes", "small", 3)),
         (
-            "regimes --task cifar10 --set epochs=2",
-            _declared(spec("regimes", task="cifar10", epochs=2), "", None),
+            "regimes --task cifar10 --set sizes=[20] --set epochs=60",
+            _declared(spec("regimes", **options), "", None),
         ),
     ):
-        args = cli.build("study", "regimes").parse_args(words.split())
+        args = cli.build("study", words.split()).parse_args(words.split())
         assert declared == study_command.asked(args), words
     with pytest.raises(UserError, match="did you mean 'regimes'"):
         run_study("regime")
@@ -110,7 +112,7 @@ def test_a_registered_study_has_the_folder_that_the_command_gives_it():
 def test_a_thread_stops_with_a_checkpoint_and_goes_on_to_the_same_record(tmp_path, monkeypatch):
     """Ctrl-C in the main thread: what is being trained writes a checkpoint first; the next call resumes it."""
     monkeypatch.setattr(unit, "BEAT_SECONDS", 0.0)
-    study, how = a_study(length=200), How(executor="thread")
+    study, how = a_study(length=60), How(executor="thread")
     add = Bar.add
 
     def interrupted(bar, **facts):
@@ -164,19 +166,30 @@ class OfAScript(Quadratic):
 
 
 def test_workers_see_no_main_script_and_import_what_the_runs_name(tmp_path, monkeypatch):
-    """A script is not run again by the workers it starts, which read the file of the task alone."""
-    main, file, script = ModuleType("__main__"), tmp_path / "its_task.py", tmp_path / "script.py"
-    script.write_text(f"open({str(tmp_path / 'again')!r}, 'w')\nrun_study('regimes')")
-    file.write_text(UNGUARDED)
-    main.__file__ = str(script)
+    """What spawn tells a new process names no script, which may be what started it; the job names the task's file."""
+    main = ModuleType("__main__")
+    main.__file__ = str(tmp_path / "script.py")
     monkeypatch.setitem(sys.modules, "__main__", main)
+    assert get_preparation_data("worker")["init_main_from_path"] == main.__file__
+    with _no_main():
+        told = get_preparation_data("worker")
+    assert (
+        not {"init_main_from_path", "init_main_from_name"} & told.keys() and sys.modules["__main__"] is main
+    )
+    (tmp_path / "its_task.py").write_text(UNGUARDED)
     monkeypatch.setattr(TASKS, "_objects", dict(TASKS._objects))
     monkeypatch.setattr(TASKS, "_said", dict(TASKS._said))
-    import_file(file)
+    import_file(tmp_path / "its_task.py")
     made = todo(a_study(task="of_a_script"))
-    assert follow(made, tmp_path, How(jobs=1, executor="processes"), again="") == 0
-    assert {h.status.outcome for h in Store.open(tmp_path, create=False).heads()} == {"done"}
-    assert not (tmp_path / "again").exists() and sys.modules["__main__"] is main
+    jobs, execute = [], InThread.execute
+
+    def seen(self, units, job, *, workers):
+        jobs.append(job)
+        return execute(self, units, job, workers=workers)
+
+    monkeypatch.setattr(InThread, "execute", seen)
+    assert follow(made, tmp_path / "results", How(executor="thread"), again="") == 0
+    assert [job.imports for job in jobs] == [(str(tmp_path / "its_task.py"),)]
 
 
 def test_a_file_that_runs_a_study_when_it_is_read_is_told_what_to_write(tmp_path, monkeypatch):
