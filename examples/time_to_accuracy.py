@@ -90,7 +90,7 @@ class TimeToAccuracy(Chapter):
             for s in found.times
         )
         sure = [s.treatment for s in found.times if s.p_adjusted is not None and s.p_adjusted < ALPHA]
-        says = f"no {what} is shown to change when {percent} accuracy is reached."
+        says = f"no length of {what} is shown to change when {percent} accuracy is reached."
         if sure:
             names = listed([treatment_name(table, name) for name in sure])
             says = f"{percent} accuracy is surely reached at another time with {names}."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from preheat.cli.main import main
+from preheat.core.registry import CHAPTERS
 
 FILE = Path(__file__).parents[1] / "examples" / "time_to_accuracy.py"
 
@@ -48,3 +49,28 @@ def test_the_report_is_written_again_with_other_options_and_elsewhere(trained, t
     summary = json.loads((tmp_path / "page" / "summary.json").read_text())
     assert list(summary["chapters"]) == ["time_to_accuracy"]
     assert summary["chapters"]["time_to_accuracy"]["level"] == 0.3
+
+
+BOOM = """
+from dataclasses import dataclass
+from preheat.core.registry import CHAPTERS
+from preheat.report.chapter import Chapter
+
+@CHAPTERS.register("boom")
+@dataclass(frozen=True)
+class Boom(Chapter):
+    "Raises."
+    def find(self, table, seen):
+        return 1 / 0
+"""
+
+
+def test_a_chapter_that_raises_is_named_and_the_page_is_written(trained, tmp_path, capsys, monkeypatch):
+    (tmp_path / "boom.py").write_text(BOOM)
+    monkeypatch.setattr(CHAPTERS, "_objects", dict(CHAPTERS._objects))
+    words = ["report", "when", "--import", str(tmp_path / "boom.py"), "--results", str(trained)]
+    assert main([*words, "--out", str(tmp_path / "page"), "--chapter", "boom", "--chapter", "metric"]) == 1
+    said = "chapter 'boom' failed in find: ZeroDivisionError: division by zero (boom.py, line 11)"
+    assert f"preheat: {said}\n" in capsys.readouterr().err
+    summary = json.loads((tmp_path / "page" / "summary.json").read_text())
+    assert list(summary["chapters"]) == ["metric"] and said in summary["notes"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 from fake_results import study
 
+from preheat.analysis import results
 from preheat.analysis.results import collect, read_index
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.record import Status
-from preheat.core.study import index_json
+from preheat.core.study import Study, index_json
 
 
 class Head(NamedTuple):
@@ -50,3 +52,33 @@ def test_collect_and_the_index() -> None:
     for broken in ({}, [], {"study": of.json()}, {"study": of.json(), "points": [{"axes": 3}]}):
         with pytest.raises(UserError, match=r"study\.json"):
             read_index(broken)
+
+
+def test_a_study_without_chapters_is_asked_of_nobody_and_a_broken_one_has_no_say(monkeypatch: Any) -> None:
+    """Of before there were chapters, the declaration is the study's that knows it, whichever can't be loaded."""
+    asked = []
+
+    class Mine:
+        """A study."""
+
+        @staticmethod
+        def adopt(declared: Study) -> Study | None:
+            asked.append(declared.name)
+            return replace(declared, chapters=("mine",)) if declared.name == "mine-5" else None
+
+    class Studies:
+        def names(self) -> list[str]:
+            return ["broken", "mine"]
+
+        def __getitem__(self, name: str) -> Any:
+            if name == "broken":
+                raise ImportError("no module named gone")
+            return Mine
+
+    monkeypatch.setattr(results, "STUDIES", Studies())
+    new = json.loads(json.dumps(index_json(study(name="mine-5"), [])))
+    assert read_index(new)[0].chapters == () and not asked and new["study"]["chapters"] == []
+    old = {**new, "study": {k: v for k, v in new["study"].items() if k != "chapters"}}
+    assert read_index(old)[0].chapters == ("mine",)
+    assert read_index({**old, "study": {**old["study"], "name": "other"}})[0].chapters == ()
+    assert asked == ["mine-5", "other"]

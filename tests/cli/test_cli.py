@@ -257,6 +257,9 @@ def test_results_lists_records_in_the_order_of_writing(two, capsys):
         (done, "done", "0.5"),
         (diverged, "diverged", "1e+30"),
     ]
+    summary = Store.open(root, create=False).load(done).summary
+    assert float(table[0]["test_loss"]) == summary["test_loss"] and table[1]["test_loss"] == ""
+    assert {"validation_loss", "test_loss"} <= set(table[0]) and "test" not in table[0]
 
 
 def test_results_shows_one_record_and_its_trace(two, capsys):
@@ -274,6 +277,7 @@ def test_results_shows_one_record_and_its_trace(two, capsys):
     assert cli.main(["results", done, "--trace", "train_los", "--results", str(root)]) == 2
     assert "train_loss" in capsys.readouterr().err
     assert cli.main(["results", "zzz", "--results", str(root)]) == 2
+    assert "an id must begin one record, 'zzz' begins none" in capsys.readouterr().err
 
 
 def test_results_shows_records_of_what_is_not_imported_here_and_of_damaged_traces(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from preheat.cli import main as cli
-from preheat.cli import original_command, run_command, study_command
+from preheat.cli import original_command, report_command, run_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
+from preheat.lab.workers import Event
 from preheat.store.store import Store
 
 MINE = '''
@@ -49,12 +51,10 @@ class Question:
 def mine(tmp_path, monkeypatch):
     """A folder with a file that registers a task and a study, which are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    before = {r: dict(r._objects) for r in (TASKS, STUDIES)}
     Path("flags_of_mine.py").write_text(MINE)
     yield "--import flags_of_mine.py"
-    for registry, objects in before.items():
-        registry._objects.clear()
-        registry._objects.update(objects)
+    for registry, name in ((TASKS, "my_bowl"), (STUDIES, "my_question")):
+        registry._objects.pop(name, None)
 
 
 def parsed(line: str) -> argparse.Namespace:
@@ -123,6 +123,37 @@ def test_a_flag_that_would_hide_one_of_the_commands_own_raises_at_registration()
     assert flags("probe", Task) == []
 
 
+@pytest.mark.parametrize(
+    ("flag", "default", "rule"),
+    [
+        (
+            "-h",
+            1,
+            """two dashes and a word, got '-h' for one_thing of study 's': write option("--one-thing")""",
+        ),
+        ("tune", 1, "two dashes and a word, got 'tune'"),
+        ("--a b", 1, "two dashes and a word"),
+        ("--z", True, """begins with --no-, got '--z': write option("--no-one-thing")"""),
+    ],
+)
+def test_a_flag_that_is_none_raises_at_registration(flag, default, rule):
+    @dataclass(frozen=True)
+    class Asked:
+        """A study."""
+
+        one_thing: bool = option(flag, default=default)
+
+    with pytest.raises(UserError, match=re.escape(rule)):
+        Registry("study", "X", "preheat.probes").register("s")(Asked)
+
+
+@pytest.mark.parametrize("run", ["123456", "012345", "12e456", "1234e5", "3f2a9c", "0x12", "null"])
+def test_the_digits_of_a_run_stay_as_they_are_typed(run):
+    for word in (f"curves:runs=[{run}]", f"curves:runs={run}", f"curves:runs=['{run}']"):
+        assert report_command._chapter(word).options == {"runs": [run]}
+    assert report_command._chapter(f"curves:runs=[a,{run}]").options == {"runs": ["a", run]}
+
+
 def test_the_flags_that_may_not_be_hidden_are_all_the_commands_have():
     for kind, module in (("task", run_command), ("study", study_command)):
         parser = argparse.ArgumentParser()
@@ -147,6 +178,8 @@ def test_an_originals_command_line_is_a_study_and_its_files(tmp_path):
         ("--mode week", "needs the week"),
         ("--week 1", "--week is of --mode week, got --mode all"),
         ("--mode week --week 1 --end 3", "--end is of --mode range"),
+        ("--mode range --start 5 --end 2", "below --end, got --start 5 --end 2: write"),
+        ("--mode range --start -5", "--start must be at least 0 and below --end, got --start -5: write"),
     ):
         with pytest.raises(UserError, match=rule):
             meant(line)
@@ -159,6 +192,23 @@ def test_an_original_is_listed_and_an_unknown_one_names_the_nearest(capsys):
     for line in ("original data-regime", "original data-regime --mode test"):
         assert cli.main(shlex.split(line)) == 2
         assert "unknown original 'data-regime': did you mean 'data-regimes'" in capsys.readouterr().err
+
+
+def test_what_an_original_says_itself_is_not_set_to_something_else(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["original", "data-regimes", "--set", "protocol=preheat", "--dry-run"]) == 2
+    assert "protocol is what original 'data-regimes' says itself" in capsys.readouterr().err
+
+
+def test_a_reason_for_which_many_runs_failed_is_told_once_with_their_number(monkeypatch, capsys):
+    unit = argparse.Namespace(runs=("a run",), run_steps=1)
+    events = [Event("failed", unit, runs=1, text=text) for text in ("why", "why", "other", "why")]
+    monkeypatch.setattr("preheat.lab.study.carry_out", lambda *_: (e for e in events))
+    made = argparse.Namespace(units=[e.unit for e in events])
+    assert study_command._train(made, argparse.Namespace(results="."), None) == 4
+    said = capsys.readouterr().err
+    assert said.count(": why\n") == 2 and "failed: 3 runs for the same reason: why" in said
+    assert said.count(": other\n") == 1
 
 
 SMALL = (

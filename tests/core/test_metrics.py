@@ -2,6 +2,7 @@
 
 import pytest
 
+from preheat.analysis.words import Units
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.metrics import Metric, metric, register_metric
@@ -61,3 +62,13 @@ def test_a_second_default_raises():
     assert kinds.default == "one" and kinds.label("one") == "The One"
     with pytest.raises(UserError, match="'one' is already"):
         kinds.register("two", default=True)(thing)
+
+
+def test_a_metric_is_written_in_its_own_digits_and_steps():
+    told = {"unit": "\N{PER MILLE SIGN}", "step": "indices", "one_step": "index"}
+    mine = register_metric(Metric("metric_of_digits", scale=1000.0, digits=".2f", **told))
+    units = Units.of(f"test_{mine.name}")
+    assert units.value(0.0123456) == "12.35\N{NO-BREAK SPACE}\N{PER MILLE SIGN}"
+    assert units.margin(0.001).endswith("index") and units.margin(0.002).endswith("indices")
+    with pytest.raises(UserError, match="digits of metric 'm' must be a number's format, got '3 places'"):
+        Metric("m", digits="3 places")

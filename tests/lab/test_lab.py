@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from preheat.cli import main as cli
 from preheat.cli.report_command import write
+from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.registry import TASKS, import_file
 from preheat.core.run import Run
@@ -250,6 +251,8 @@ def test_a_studys_records_are_those_of_its_runs_trained_alone_and_nothing_is_tra
         )
         assert "fleet of" in stored.provenance["placement"]
     assert do(study, tmp_path) == []
+    with pytest.raises(UserError, match="asks for the metric 'acuracy', which task"):
+        plan(replace(study, metric="acuracy"), study.points(), tmp_path, How())
     assert set(map(len, attempts(tmp_path, study).values())) == {1}
     assert not any(store.checkpoints.iterdir())
 
@@ -531,7 +534,7 @@ def test_kill_9_in_the_middle_of_a_study_changes_no_record_and_no_byte_of_the_re
     )
     assert set(map(len, attempts(root, study).values())) == {1} and not saved()
     assert contents(root, study) == contents(whole, study)
-    pages = [write(r, study.name).read_bytes() for r in (root, whole)]
+    pages = [write(r, study.name)[0].read_bytes() for r in (root, whole)]
     assert pages[0] == pages[1] and b"</html>" in pages[0]
 
 

@@ -27,7 +27,7 @@ from preheat.engine.placement import single
 from preheat.lab import devices, measure, timing, unit, worker, workers
 from preheat.lab import study as lab
 from preheat.lab.devices import broken, offered, out_of_memory, room
-from preheat.lab.flops import row_flops, step_flops, study_flops
+from preheat.lab.flops import row_flops, study_flops
 from preheat.lab.plan import Choice, Unit, halves, total_seconds, units
 from preheat.lab.study import How, Todo, carry_out, plan
 from preheat.lab.train import train
@@ -538,7 +538,7 @@ def test_what_a_worker_warns_of_reaches_the_log_and_the_unit_goes_on(tmp_path, m
 def test_operations_of_a_small_network_are_those_of_its_matrix_products():
     (run,) = (Run(task="digits", optimizer="sgd", length="2ep", evaluate="1ep"),)
     layers = 2 * (64 * 64 + 64 * 64 + 64 * 10)
-    assert step_flops(run) == 32 * (3 * layers - 2 * 64 * 64), (
+    assert row_flops(run).training * 32 == 32 * (3 * layers - 2 * 64 * 64), (
         "forward, and backward twice that but for the first layer's input"
     )
     evaluated = 3 * 370 + 427  # before epochs 1 and 2, at the end, and the test set

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -112,6 +112,48 @@ def test_a_chapter_that_is_not_installed_is_a_note(study):
     made = report(results, load, chapters=("metric", "not_here"))
     assert [c.name for c in made.chapters] == ["metric"]
     assert any("'not_here' is not installed" in note for note in made.notes)
+
+
+class Broken(Chapter):
+    """Raises, or gives what no chapter may, at one of its steps."""
+
+    at = ""
+
+    def each(self, record, row):
+        return 1 // (self.at != "each")
+
+    def find(self, table, seen):
+        return "found" if self.at == "text" else Empty(1 // (self.at != "find"))
+
+    def show(self, found, table):
+        return "shown" if self.at == "str" else Shown("Broken", str(1 // (self.at != "show")))
+
+
+@dataclass(frozen=True)
+class Empty:
+    n: int
+
+
+DIVIDED = "ZeroDivisionError: "
+BROKEN = {
+    "each": ("each", DIVIDED),
+    "find": ("find", DIVIDED),
+    "show": ("show", DIVIDED),
+    "text": ("find", "it gave 'found', not a frozen dataclass"),
+    "str": ("show", "it gave 'shown', not a Shown"),
+}
+
+
+@pytest.mark.parametrize("at", BROKEN)
+def test_a_chapter_that_raises_is_a_note_and_the_others_are_written(study, at, monkeypatch):
+    made = dataclass(frozen=True)(type("Boom", (Broken,), {"at": at, "__module__": __name__}))
+    monkeypatch.setattr(CHAPTERS, "_objects", {**CHAPTERS._objects, f"boom_{at}": made})
+    told = report(*study, chapters=(f"boom_{at}", "metric"))
+    step, why = BROKEN[at]
+    assert [c.name for c in told.chapters] == ["metric"] and len(told.failed) == 1
+    assert told.failed[0].startswith(f"chapter 'boom_{at}' failed in {step}: {why}")
+    assert told.failed[0] in told.notes and not any("Nothing to say" in note for note in told.notes)
+    assert why != DIVIDED or "(test_chapters.py, line " in told.failed[0]
 
 
 def test_a_chapter_that_is_named_twice_is_refused(study):

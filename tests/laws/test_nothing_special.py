@@ -4,6 +4,7 @@ no option of one, is a text in a folder that is for all of them."""
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import get_args
@@ -64,7 +65,34 @@ def test_a_general_folder_names_nothing_special(folder):
     assert not wrong, "\n".join(wrong)
 
 
+ENGLISH = (
+    "digits",
+    "quadratic",
+)  # names that are words too: looked for only where a command or an option names one
+BEFORE = r"(?:preheat \w+|--\w[\w-]*|\b(?:task|model|optimizer|study)s?:?|=)\s*"
+
+
+def inside(text: str) -> list[str]:
+    """The registered names within a text, such as an example of the help."""
+    names = [name for registry in SPECIAL for name in registry.shipped()]
+    plain = [n for n in names if n not in ENGLISH and re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", text)]
+    return plain + [n for n in ENGLISH if re.search(rf"{BEFORE}{n}\b", text)]
+
+
+@pytest.mark.parametrize("folder", GENERAL)
+def test_a_text_of_a_general_folder_has_no_registered_name_inside(folder):
+    wrong = [
+        f"{path.relative_to(SRC)}:{node.lineno}: {name!r} in {node.value[:60]!r}"
+        for path in sorted((SRC / folder).rglob("*.py"))
+        for node in texts(ast.parse(path.read_text(encoding="utf-8")))
+        for name in inside(node.value)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_special_words_are_found():
+    assert inside("preheat run digits --optimizer sgd") == ["sgd", "digits"]
+    assert not inside("the first digits of the id, and a quadratic bound")
     words = special()
     assert {*TASKS._shipped, *OPTIMIZERS._shipped, *MODELS._shipped, *STUDIES._shipped} <= set(words)
     assert "examples_per_class" in words and "momentum" in words and "peak_lr" not in words

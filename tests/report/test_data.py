@@ -86,13 +86,48 @@ def test_a_table_inside_a_table_is_one_of_its_own_with_its_place() -> None:
     ]
 
 
-def test_points_of_a_curve_are_rows_and_not_in_the_summary() -> None:
+def test_points_of_a_curve_are_rows_and_all_else_of_it_is_in_the_summary() -> None:
     found = Found((), (Line("1ep", (0.0, 0.5), (1.0, math.inf), 3),))
     assert found_tables(found)["lines"] == [
         {"treatment": "1ep", "x": 0.0, "y": 1.0, "n": 3},
         {"treatment": "1ep", "x": 0.5, "y": None, "n": 3},
     ]
-    assert set(found_json(found)) == {"settings", "share", "names"}
+    assert found_json(found)["lines"] == [{"treatment": "1ep", "n": 3}]
+
+
+@dataclass(frozen=True)
+class Range:
+    low: float
+    mean: Estimate
+
+
+@dataclass(frozen=True)
+class Survival:
+    name: str
+    names: tuple[str, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    range: Range
+    level: Estimate | None
+    others: tuple[Estimate, ...] = ()
+
+
+def test_only_what_is_declared_as_points_is_spread_over_them() -> None:
+    """Two names beside two points are not a name a point; empty estimates and an inner dataclass are columns."""
+    one = Survival("a", ("b", "c"), (0.0, 1.0), (1.0, 0.5), Range(0.1, LEVEL), None)
+
+    @dataclass(frozen=True)
+    class Times:
+        times: tuple[Survival, ...]
+
+    inside = {"range_low": 0.1, "range_mean": 0.5, "range_mean_lo": 0.25, "range_mean_hi": 0.75}
+    rest = {**inside, "range_mean_n": 4, "level": None, "level_lo": None, "level_hi": None, "level_n": 0}
+    assert found_tables(Times((one,)))["times"] == [
+        {"name": "a", "names": "b c", "x": x, "y": y, **rest, "others": ""}
+        for x, y in ((0.0, 1.0), (1.0, 0.5))
+    ]
+    (told,) = found_json(Times((one,)))["times"]
+    assert set(told) == {"name", "names", "range", "level", "others"} and told["names"] == ["b", "c"]
 
 
 def test_points_inside_an_item_keep_its_place_in_every_row() -> None:

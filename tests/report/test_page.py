@@ -20,8 +20,8 @@ from preheat.report.drawing import style
 from preheat.report.page import _tiles
 from preheat.report.report import Report
 from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Hypothesis
 from preheat.studies.regimes.hypotheses_chapter import card
+from preheat.studies.regimes.verdicts import Hypothesis
 
 
 @pytest.fixture(scope="module")

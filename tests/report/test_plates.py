@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from preheat.report.chapter import Shown
 from preheat.report.chapters.edge import ALL
 from preheat.report.drawing import style
 from preheat.report.drawing.figures import draw
-from preheat.report.drawing.shapes import Dots, Facets, Heat, Lines, Matrix
+from preheat.report.drawing.shapes import Dot, Dots, Facets, Heat, Lines, Matrix
 from preheat.report.plates import Plate, apart, describe, paint
 from preheat.report.report import Report
 from preheat.stats.estimates import Estimate
@@ -225,3 +226,22 @@ def test_a_figure_is_the_same_whatever_layout_the_users_settings_ask_for(
     for key in ("figure.autolayout", "figure.constrained_layout.use"):
         with rc_context({key: True}):
             assert paint(heat).png == usual
+
+
+def test_marks_of_small_numbers_neither_touch_nor_repeat() -> None:
+    rows = ("5 examples per class", "10 examples per class")
+    small = (
+        Dot(rows[0], "a", 0, -0.0012, -0.0022, 0.0003, 5),
+        Dot(rows[1], "a", 0, 0.0002, -0.0011, 0.0019, 5),
+    )
+    cells = ((0.07452, 0.07461), (0.0746, 0.0745))
+    texts = (("a", "b"), ("c", "d"))
+    with style.drawing():
+        dots = draw(Dots(rows, "", "loss minus that with no warmup", small))
+        dots.draw_without_rendering()
+        boxes = [t.get_window_extent() for t in dots.axes[0].get_xticklabels() if t.get_text()]
+        inside = [b for b in boxes if dots.axes[0].bbox.x0 <= (b.x0 + b.x1) / 2 <= dots.axes[0].bbox.x1]
+        heat = draw(Heat(("a", "b"), ("x", "y"), "", "", "loss", cells, texts, 0.0745, 0.07461))
+        bar = [t.get_text() for t in heat.axes[1].get_yticklabels()]
+    assert len(inside) > 2 and all(a.x1 + 4 < b.x0 for a, b in pairwise(inside))
+    assert len(bar) > 2 and len({*bar}) == len(bar)

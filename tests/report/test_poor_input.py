@@ -14,7 +14,7 @@ from analysed import Analysed, analyse
 from fake_results import noisy, results, study
 
 from preheat.analysis.results import Results, Row
-from preheat.report.data import cleaned
+from preheat.core.canon import known
 
 
 def outcomes(kind: str, share: float = 1.0) -> Any:
@@ -122,7 +122,7 @@ def test_poor_input_never_crashes_and_never_claims(name: str) -> None:
     assert f.answer.endswith(".") and "nan" not in " ".join(
         [f.answer, *f.notes, *(h.text for h in f.hypotheses)]
     )
-    json.dumps(cleaned(f.report.summary()), allow_nan=False)
+    json.dumps(known(f.report.summary()), allow_nan=False)
     for rows in f.report.tables().values():
         assert len({tuple(r) for r in rows}) <= 1, "rows of one table have one header"
     assert f.counts.planned == len(POOR[name].rows) == len(f.runs)

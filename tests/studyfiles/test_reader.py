@@ -318,11 +318,17 @@ ONE = [  # (what replaces a part of SMALL, the line of the error, the error)
         "clip_norm: '0.5'",
         "fixed.clip_norm: must be a number (got '0.5') -- write 0.5 without quotes",
     ),
+    ("length: 10ep", "clip_norm: nan", "clip_norm: must be a number (got 'nan') -- write a finite number"),
+    ("[0, 2ep]", "[0, 2ep, {epochs: 2}]", "s.yaml:3: grid[0].product.schedule.warmup[2]: must be different"),
     ("length: 10ep", "clip_norm: true", "fixed.clip_norm: must be a number (got True)"),
     ("length: 10ep", "seed: 1", "fixed.seed: seeds are an axis of their own -- write seeds:"),
     ("length: 10ep", "task: 5", "fixed.task: task must be a name or a name with options (got 5)"),
     ("length: 10ep", "task: digts", "fixed.task: unknown task (got 'digts') -- did you mean 'digits'?"),
-    ("length: 10ep", "task: zzzzz", "fixed.task: unknown task (got 'zzzzz') -- known: {tasks}"),
+    (
+        "length: 10ep",
+        "task: zzzzz",
+        "fixed.task: unknown task (got 'zzzzz') -- known: {tasks}; import the file that",
+    ),
     (
         "length: 10ep",
         "task: {name: digits, examples: 5}",
@@ -524,6 +530,11 @@ ROLES = [
     ("margin: 0", "s.yaml:4: margin: must be > 0 (got 0)"),
     ("name: my study", "s.yaml:4: name: must be letters, digits, - and _ (got 'my study')"),
     ("name: 5", "s.yaml:4: name: must be a text (got 5)"),
+    (
+        "chapters: [metric, egde]",
+        "s.yaml:4: chapters[1]: unknown chapter (got 'egde') -- did you mean 'edge'?",
+    ),
+    ("chapters: [{name: curves, rnus: []}]", "unknown option of chapter 'curves' (got 'rnus') -- did you"),
     ("gird: 5", "s.yaml:4: gird: unknown key (got 'gird') -- did you mean 'grid'?"),
 ]
 

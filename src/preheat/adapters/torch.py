@@ -1,4 +1,4 @@
-"""A schedule as a PyTorch `LRScheduler` whose state is one integer.
+"""A schedule as a PyTorch `LRScheduler` whose state is one integer, and a hash that only warns.
 
 The rate of group i is always peak_i times the factor of the update at hand: nothing is accumulated, so
 building, loading and stepping in any order give the same rates, and a resumed run goes on to the last digit.

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from preheat.analysis.effects import Place, places
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
 from preheat.stats.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
-from preheat.stats.estimates import ALPHA, Array, Estimate, holm
+from preheat.stats.estimates import Array, Estimate, below_alpha, holm
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Edge:
     @property
     def sure(self) -> bool:
         """Whether the edge surely moves, at 95 % after correction."""
-        return self.p_adjusted is not None and self.p_adjusted < ALPHA
+        return below_alpha(self.p_adjusted)
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class Pooled:
     @property
     def sure(self) -> bool:
         """Whether the edge surely moves, at 95 % after correction."""
-        return self.p_adjusted is not None and self.p_adjusted < ALPHA
+        return below_alpha(self.p_adjusted)
 
     @property
     def depends(self) -> bool:
         """Whether the move surely depends on the condition, at 95 % after correction."""
-        return self.change_p_adjusted is not None and self.change_p_adjusted < ALPHA
+        return below_alpha(self.change_p_adjusted)
 
 
 class SeedEdges(NamedTuple):

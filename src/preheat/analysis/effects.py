@@ -15,6 +15,7 @@ from preheat.stats.estimates import (
     ALPHA,
     Estimate,
     Moments,
+    below_alpha,
     holm,
     interval,
     moments,
@@ -65,7 +66,7 @@ class Effect:
 class BestSet:
     """The treatments that can't be told from the best one, at 95 % over all sets of the report together.
 
-    `leader` has the highest mean.
+    `leader` has the best mean.
     """
 
     panel: str
@@ -147,9 +148,9 @@ def _verdict(table: Table, at: Place, m: Moments, differs: float | None, same: f
     finished = table.at_chosen(table.state == DONE, table.judges)[p, c, [t, table.base]]
     if table.biased or not (finished == 1).any():
         return "not decided"
-    if differs is not None and differs < ALPHA:
+    if below_alpha(differs):
         return "better" if table.sign * m.mean > 0 else "worse"
-    return "equivalent" if same is not None and same < ALPHA else "not decided"
+    return "equivalent" if below_alpha(same) else "not decided"
 
 
 def best_sets(table: Table) -> tuple[BestSet, ...]:
@@ -167,11 +168,7 @@ def best_sets(table: Table) -> tuple[BestSet, ...]:
         (p, c, t, other) for (p, c), known in sets.items() for t in known for other in known if t != other
     ]
     adjusted = holm([_p_better(table, (p, c, other), t) for p, c, t, other in pairs])
-    beaten = {
-        at[:3]
-        for at, p in zip(pairs, adjusted, strict=True)
-        if p is not None and p < ALPHA and not table.biased
-    }
+    beaten = {at[:3] for at, p in zip(pairs, adjusted, strict=True) if below_alpha(p) and not table.biased}
     out = []
     for (p, c), known in sets.items():
         means = [table.sign * float(np.nanmean(table.judged[p, c, t])) for t in known]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from preheat.analysis.table import Table, number
 from preheat.analysis.words import GAP, human
 from preheat.core.lengths import length
+from preheat.core.run import Run
 from preheat.core.words import listed
 
 MOST = 4
+TASK = fields(Run)[0].name  # one trains in it, and with everything else of a run
 
 
 def treatment_name(table: Table, label: str) -> str:
@@ -50,7 +53,7 @@ def panel_name(table: Table, label: str) -> str:
 def within(table: Table, panel: str) -> str:
     """Where something holds, as a clause: `in digits, SGD`, `with SGD`; empty for the only panel."""
     paths = list(table.panels.values[0]) if len(table.panels) else []
-    alone = len(paths) == 1 and not paths[0].startswith("task")
+    alone = len(paths) == 1 and paths[0].partition(".")[0] != TASK
     name = panel_name(table, panel)
     word = "with" if alone else "in"
     return f"{word} {name}" if name else ""

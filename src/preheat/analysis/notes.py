@@ -102,7 +102,8 @@ def _run_notes(table: Table) -> list[str]:
         left = "They are left out, and count as the worst where a nuisance is chosen."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
     if table.step >= 5e-5 and u.unit:
-        steps = u.margin(table.step)
+        small = table.step < 5e-4  # a difference would read as 0.0
+        steps = u.margin(table.step) if small else u.difference(table.step, sign=False)
         out.append(
             f"Test {human(table.study.metric)} moves in steps of {steps}; standard deviations are at least "
             "what this rounding makes."

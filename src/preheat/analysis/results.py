@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from preheat.core.errors import UserError
 from preheat.core.registry import STUDIES
@@ -67,7 +68,11 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
 
 
 def _adopted(study: Study) -> Study:
-    """A declaration without chapters; one from before there were chapters gets those of the study it is
-    of."""
-    claims = (getattr(STUDIES[name], "adopt", None) for name in STUDIES.names())
-    return next((found for adopt in claims if adopt and (found := adopt(study)) is not None), study)
+    """A declaration from before there were chapters with those of the study it is of; the one that it is
+    named after is asked first."""
+    for name in sorted(STUDIES.names(), key=lambda n: not f"{study.name}-".startswith(f"{n}-")):
+        with suppress(Exception):  # a study that can't be loaded has no say in another
+            adopt = getattr(STUDIES[name], "adopt", None)
+            if adopt and (found := adopt(study)) is not None:
+                return cast(Study, found)
+    return study

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preheat.analysis.results import Results, Row
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Axis, Table, number
-from preheat.core.canon import canonical
+from preheat.core.canon import canonical, finite
 from preheat.core.grid import label
 from preheat.core.metrics import metric
 from preheat.core.registry import REGISTRIES
@@ -121,12 +121,11 @@ def _fill(
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
         for part, array in scores.items():
-            array[at] = (
-                _finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else np.nan
-            )
+            score = finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else None
+            array[at] = np.nan if score is None else score
         for name, array in lengths.items():
-            known = _finite(row.summary.get(name))
-            array[at[:3]] = known if np.isfinite(known) else array[at[:3]]
+            known = finite(row.summary.get(name))
+            array[at[:3]] = array[at[:3]] if known is None else known
     chance = _chance(study, rows, where, seen=np.stack(list(scores.values())))
     state[(state == DIVERGED) & _foreign(state)] = LOST
     lost = (state == DIVERGED) | (state == DONE)
@@ -158,10 +157,6 @@ def _foreign(state: NDArray[np.int8]) -> NDArray[np.bool_]:
     return np.asarray(lacks)
 
 
-def _finite(value: Any) -> float:
-    return float(value) if number(value) and np.isfinite(value) else np.nan
-
-
 def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]], *, seen: Array) -> Array:
     """[P, C, T, V, S]: the score of a model that learnt nothing, as the module says; NaN where no run is
     planned.
@@ -173,7 +168,7 @@ def _chance(study: Study, rows: Sequence[Row], where: Sequence[tuple[int, ...]],
     own, planned = np.full(seen.shape[1:], np.nan), np.zeros(seen.shape[1:], dtype=bool)
     for row, at in zip(rows, where, strict=True):
         planned[at] = True
-        own[at] = next((v for k in keys if np.isfinite(v := _finite(row.summary.get(k)))), np.nan)
+        own[at] = next((v for k in keys if (v := finite(row.summary.get(k))) is not None), np.nan)
     for part in (*own, own):
         part[np.isnan(part)] = _worst(study, part)
     unknown = _worst(study, seen) if worst is None or study.goal == "min" else worst

@@ -39,19 +39,21 @@ class Units:
     scale: float
     unit: str
     step: str
+    one_step: str
+    digits: str
 
     @classmethod
     def of(cls, name: str) -> Units:
         """Those of a metric, or of a series of it such as validation_accuracy."""
         known = metric(name)
-        return cls(name, known.scale, known.unit, known.step)
+        return cls(name, known.scale, known.unit, known.step, known.one_step or known.step, known.digits)
 
     def number(self, x: float | None, *, sign: bool = False) -> str:
         """The number alone, in the metric's scale."""
         if x is None or not math.isfinite(x):
             return NONE
         scaled = x * self.scale
-        return tidy(f"{scaled:{'+' if sign else ''}{'.1f' if self.scale == 100 else '.3g'}}")
+        return tidy(f"{scaled:{'+' if sign else ''}{self.digits}}")
 
     def value(self, x: float | None) -> str:
         """A level of the metric."""
@@ -68,7 +70,7 @@ class Units:
         ('1\\xa0point', '0.1')
         """
         text = brief(x * self.scale)
-        return _with(text, self.step[:-1] if text == "1" else self.step)
+        return _with(text, self.one_step if text == "1" else self.step)
 
     def amount(self, x: float, unit: str, *, sign: bool = True) -> str:
         """A number in `unit`; the metric and its square read as on the page.
@@ -81,7 +83,7 @@ class Units:
             return self.difference(x, sign=sign)
         if unit == f"{self.metric} squared":
             text = brief(x * self.scale**2, 2)
-            step = self.step[:-1] if text == "1" else self.step
+            step = self.one_step if text == "1" else self.step
             return _with(text, f"{step or self.metric} squared")
         return _with(brief(x), unit)
 
@@ -90,7 +92,7 @@ class Units:
         text = self.amount(e.mean, unit)
         if e.lo is None or e.hi is None:
             return text
-        ends = [_bare(self.amount(v, unit)) for v in (e.lo, e.hi)]
+        ends = [self.amount(v, unit).partition(GAP)[0] for v in (e.lo, e.hi)]
         return f"{text} ({LEVEL} {range_text(*ends)})"
 
     def label(self) -> str:
@@ -100,10 +102,6 @@ class Units:
     def difference_label(self, other: str) -> str:
         """An axis label for the difference to `other`."""
         return f"{human(self.metric)} minus that with {other}" + (f" ({self.step})" if self.step else "")
-
-
-def _bare(text: str) -> str:
-    return text.partition(GAP)[0]
 
 
 def tidy(text: str) -> str:

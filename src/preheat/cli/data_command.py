@@ -10,12 +10,12 @@ from preheat.core.errors import UserError, explain
 
 PER_CLASS = 500
 EXAMPLES = """examples:
-  preheat data                                       what is there
-  preheat data cifar10 pathmnist                     fetch what is missing, check the checksums
+  preheat data                                what is there, and how the sets are called
+  preheat data NAME OTHER                     fetch what is missing, check the checksums
   preheat data all --data /big/disk
-  preheat data cifar10 --imitate --per-class 100     images to try with, made here, in CIFAR-10's format
+  preheat data NAME --imitate --per-class 100     images to try with, made here, in the official format
 
-Imitated images are not CIFAR-10's, and train only with source=local: docs/data.md.
+Imitated images are not the official ones, and train only with source=local: docs/data.md.
 """
 
 
@@ -25,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help="cifar10, cifar100, pathmnist, or all (default: show what is there)",
+        help="a set as preheat data calls it, or all (default: show what is there)",
     )
     data_folder(parser)
     parser.add_argument(
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     if args.per_class is not None and not args.imitate:
         raise UserError("--per-class is for imitated images: add --imitate")
     if args.imitate and not names:
-        raise UserError("--imitate needs the set to imitate: write preheat data cifar10 --imitate")
+        raise UserError(f"--imitate needs the set to imitate: write preheat data {min(SETS)} --imitate")
     for name in names:
         if args.imitate:
             imitate(name, args.per_class or PER_CLASS)

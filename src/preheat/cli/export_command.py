@@ -11,8 +11,8 @@ from preheat.cli.stored import index_and_store, located
 from preheat.core.registry import EXPORTERS
 
 EXAMPLES = """examples:
-  preheat export regimes-all-test --to original
-  preheat export regimes-all-test --to original --out ./analysis_results
+  preheat export STUDY --to FORMAT
+  preheat export STUDY --to FORMAT --out ./analysis_results
 """
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from preheat.cli.options import imports, read_imports
 from preheat.core.errors import unknown
-from preheat.core.registry import REGISTRIES
+from preheat.core.registry import MODELS, REGISTRIES
 
 EXAMPLES = """examples:
   preheat list
@@ -45,3 +45,5 @@ def run(args: argparse.Namespace) -> None:
             print(f"{heading}:")
             for name, line in lines.items():
                 print(f"  {name:<{width}}  {line}")
+            if heading == plural(MODELS.kind):
+                print("  (a task may have models of its own beside these: preheat run TASK --help)")

@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from preheat.cli.again import again
-from preheat.cli.options import joined
+from preheat.cli.options import again, joined
 from preheat.cli.parsers import build
 from preheat.core.errors import UserError, nearest
+from preheat.core.registry import TASKS
 
 COMMANDS = {
     "study": "train every run of a study and write its report",
@@ -23,7 +23,7 @@ COMMANDS = {
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
     "compare": "compare schedules without training: budgets, falls, bounds",
-    "data": "show, fetch or imitate the image sets: CIFAR-10, CIFAR-100, PathMNIST",
+    "data": "show, fetch or imitate the image sets",
     "list": "show the tasks, schedules, optimizers, probes and studies that exist",
 }
 INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it
@@ -31,13 +31,13 @@ matter here?
 
 commands:
 """
-EXAMPLES = """
+EXAMPLES = f"""
 examples:
-  preheat study regimes                       warmup at five data sizes: train, analyse, report
-  preheat run digits --schedule cosine --warmup 5ep --epochs 50
+  preheat list studies
+  preheat study STUDY                         train, analyse, report; --dry-run says what it would train
+  preheat run {TASKS.default} --schedule cosine --warmup 5ep --epochs 50
   preheat plot cosine wsd --warmup 5% --out two.png
   preheat list schedules
-  preheat data all                            fetch CIFAR-10, CIFAR-100 and PathMNIST
 
 A length is 500 (steps), 5ep (epochs) or 5% (of the run). `preheat COMMAND --help` says more.
 """
@@ -50,8 +50,8 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 where runs failed, 2 for the user's mistakes, 130 for
-    Ctrl-C."""
+    """Run the command line; returns the exit code: 0, 1 where runs or chapters failed, 2 for the user's
+    mistakes, 130 for Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
         _print_anything()

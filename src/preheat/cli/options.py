@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,11 @@ def joined(words: Sequence[str]) -> list[str]:
         else:
             out.append(word)
     return out
+
+
+def again() -> str:
+    """The command line that was given: what to write to go on after a stop."""
+    return shlex.join(["preheat", *sys.argv[1:]])
 
 
 def folder(text: str) -> Path:

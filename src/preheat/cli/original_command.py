@@ -9,16 +9,18 @@ import argparse
 
 from preheat.cli import study_command
 from preheat.cli.export_command import export
-from preheat.cli.options import data_folder, folder, imports, placement, settable
+from preheat.cli.options import data_folder, folder, imports, placement, settable, settings
 from preheat.cli.parsers import build
+from preheat.cli.subject import given
+from preheat.core.errors import UserError
 from preheat.core.originals import Original
 from preheat.core.registry import ORIGINALS
 
 PASSED = ("pairs", "dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
 INTERRUPTED = 130
 EXAMPLES = """examples:
-  preheat original data-regimes --mode test --dry-run
-  preheat original data-regimes --mode week --week 1 --output ./results
+  preheat original PROJECT --help
+  preheat original PROJECT --dry-run
 """
 
 
@@ -53,9 +55,20 @@ def run(args: argparse.Namespace) -> int:
     asked = build("study", words).parse_args(words)
     for name in PASSED:
         setattr(asked, name, getattr(args, name))
+    _check(asked, args.project)
     code = study_command.run(asked)
     if code != INTERRUPTED and not args.dry_run:
         study, _ = study_command.asked(asked)
         print(f"{meant.to}: {export(root, study.name, meant.to, meant.out)}")
         print(f"its report: preheat report {study.name} --results {root}")
     return code
+
+
+def _check(asked: argparse.Namespace, project: str) -> None:
+    """What the project itself says is not set to something else, whose files would not be the project's."""
+    said = {one.name for one, _ in given(asked, "study", asked.study)}
+    for name in (n for n in settings(asked.pairs) if n in said):
+        raise UserError(
+            f"{name} is what original {project!r} says itself, got --set {name}=...: leave it out, or write "
+            f"preheat study {asked.study} --set {name}=..."
+        )

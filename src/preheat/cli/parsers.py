@@ -59,6 +59,8 @@ def build(command: str, words: Sequence[str] = ()) -> Parser:
     name = subject(own, words, kind)
     add_flags(parser, kind, name)
     known = REGISTRIES[kind].names()
+    if name in known and hasattr(module, "about") and {"-h", "--help"} & {*words}:
+        parser.epilog = module.about(name)
     if name and name not in known:
         parser.hint = f"; {unknown(kind, name, known)}"
     if name.endswith(SUFFIXES):

@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from preheat.cli.options import common, positive
@@ -26,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("id", nargs="?", metavar="ID", help="a record's id or its first digits")
     parser.add_argument("--trace", metavar="NAME", help="print one measured series of the record as CSV")
-    parser.add_argument("--csv", action="store_true", help="print the list as CSV")
+    parser.add_argument("--csv", action="store_true", help="print the list as CSV, what was measured in full")
     parser.add_argument(
         "--last", metavar="N", type=positive, default=20, help="how many records (default: 20)"
     )
@@ -53,16 +54,32 @@ def run(args: argparse.Namespace) -> None:
         _one(store, args)
         return
     heads = sorted(store.heads(), key=lambda h: (h.place.heads.name, h.place.line))  # in the order of writing
-    rows = [_row(h) for h in (heads if args.all else heads[-args.last :])]
+    chosen = heads if args.all else heads[-args.last :]
     if args.csv:
-        out = csv.DictWriter(sys.stdout, list(_COLUMNS))
-        out.writeheader()
-        out.writerows(rows)
+        _csv(chosen)
         return
+    rows = [_row(h) for h in chosen]
     widths = {c: max([len(c), *(len(r[c]) for r in rows)]) for c in _COLUMNS}
     for row in [{c: c for c in _COLUMNS}, *rows]:
         print("  ".join(row[c].ljust(widths[c]) for c in _COLUMNS).rstrip())
     print(f"{len(rows)} of {len(heads)} records in {args.results}")
+
+
+def _csv(heads: Sequence[Any]) -> None:
+    """The list as CSV: what was measured in a column for each metric of each split, in full."""
+    measured = sorted({k for h in heads for k in h.summary if k.startswith(_SPLITS)}, key=_order)
+    out = csv.DictWriter(sys.stdout, [*_COLUMNS[:-2], *measured])
+    out.writeheader()
+    for head in heads:
+        told = {k: v for k, v in _row(head).items() if k not in _COLUMNS[-2:]}
+        out.writerow({**told, **{k: head.summary.get(k) for k in measured}})
+
+
+_SPLITS = ("validation_", "test_")
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return name.startswith(_SPLITS[1]), name
 
 
 _COLUMNS = (
@@ -116,8 +133,9 @@ def _found(store: Any, start: str) -> Any:
     if len(found) != 1:
         match = nearest(start, heads)
         raise UserError(
-            f"no single record begins with {start!r}: {len(found)} do"
-            + (f"; did you mean {match}?" if match else "")
+            f"an id must begin one record, {start!r} begins {len(found) or 'none'}"
+            + (": write more of it" if found else "")
+            + (f"; did you mean {match}?" if match and not found else "")
         )
     return heads[found[0]]
 

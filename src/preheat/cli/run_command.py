@@ -6,6 +6,7 @@ The options of a task are flags too: preheat run TASK --help shows them.
 from __future__ import annotations
 
 import argparse
+import inspect
 import signal
 import sys
 import time
@@ -13,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, get_args
 
-from preheat.cli.again import again
 from preheat.cli.options import (
     SUFFIXES,
+    again,
     common,
     data_folder,
     device,
@@ -32,7 +33,7 @@ from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.record import Record
-from preheat.core.registry import OPTIMIZERS
+from preheat.core.registry import OPTIMIZERS, TASKS
 from preheat.core.run import Precision, Run
 from preheat.core.spec import build
 
@@ -42,13 +43,12 @@ if TYPE_CHECKING:
     from preheat.store.weights import Kept
 
 KIND = "task"
-EXAMPLES = """examples:
-  preheat run digits --optimizer adamw --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
-  preheat run digits --schedule wsd:warmup=5%,cooldown=20% --epochs 20
-  preheat run digits --optimizer sgd --set optimizer.momentum=0.9 --peak-lr 0.1 --model cnn
-  preheat run quadratic --optimizer sgd --peak-lr 2.5 --steps 100
-  preheat run digits --probe grad_norm --probe distance --epochs 10
-  preheat run cifar10 --optimizer sgd --peak-lr 0.1 --batch-size 128 --precision bf16 --device cuda
+EXAMPLES = f"""examples:
+  preheat run TASK --optimizer {OPTIMIZERS.default} --peak-lr 1e-3 --schedule cosine --warmup 5ep --epochs 50
+  preheat run TASK --schedule wsd:warmup=5%,cooldown=20% --epochs 20
+  preheat run TASK --set optimizer.OPTION=VALUE --peak-lr 0.1
+  preheat run TASK --probe grad_norm --probe distance --epochs 10
+  preheat run TASK --batch-size 128 --precision bf16 --device cuda
 """
 
 
@@ -59,6 +59,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TASK",
         help="a task (see preheat list tasks), or a .yaml, .toml or .json file with the whole run",
     )
+
+
+def about(name: str) -> str:
+    """What the help says of a task: its description, which names models of its own, and the examples."""
+    return f"task {name!r}:\n{inspect.getdoc(TASKS[name])}\n\n{EXAMPLES}"
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,9 @@ and `compare` read them alike.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.cli.options import number, positive, settings, value
@@ -24,8 +25,6 @@ HELP = (
     "a name (see preheat list schedules), with options as in wsd:cooldown=20%%,final=0.1, or @FILE (YAML, "
     "TOML or JSON)"
 )
-# what gives a schedule in Python and has no name in the registry
-RECIPES = "data_regimes delayed_generalization hyperboliclr refined resnet50_imagenet torch_one_cycle"
 _PAIRS = {"]": "[", ")": "(", "}": "{"}
 # what messages of the library tell to give, and the options that give it
 _OPTIONS = {
@@ -136,7 +135,7 @@ def schedule_spec(word: str) -> Spec:
 
         return read_schedule(word[1:])
     name, colon, text = word.partition(":")
-    if name in RECIPES.split():
+    if _is_recipe(name):
         raise UserError(
             f"a command line takes registered schedules and files, got {name!r}, a function of Python: save "
             "the .json() of the schedule that it gives as mine.json and write @mine.json"
@@ -144,8 +143,17 @@ def schedule_spec(word: str) -> Spec:
     return Spec(SCHEDULES.check(name), word_options(word, text) if colon else {})
 
 
-def word_options(word: str, text: str) -> dict[str, Any]:
-    """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML."""
+def _is_recipe(name: str) -> bool:
+    """Whether it is a function that gives a schedule and has no name in the registry."""
+    try:
+        return hasattr(import_module(f"preheat.schedules.recipes.{name}"), name)
+    except ImportError:
+        return False
+
+
+def word_options(word: str, text: str, *, texts: Collection[str] = ()) -> dict[str, Any]:
+    """The options after the colon of a word such as wsd:cooldown=20%,final=0.1, values read as YAML; of those
+    in `texts` as [texts] that stay as they are."""
     out: dict[str, Any] = {}
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
@@ -154,8 +162,17 @@ def word_options(word: str, text: str) -> dict[str, Any]:
             raise UserError(f"options are option=value, got {pair!r} in {word!r}: {write}")
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")
-        out[key] = value(given)
+        out[key] = _texts(given) if key in texts else value(given)
     return out
+
+
+def _texts(given: str) -> list[str]:
+    """
+    >>> _texts("[12e4, '007']"), _texts("12e4"), _texts("[]")
+    (['12e4', '007'], ['12e4'], [])
+    """
+    inside = given.removeprefix("[").removesuffix("]")
+    return [part.strip().strip("'\"") for part in inside.split(",") if part.strip()]
 
 
 def _parts(word: str, text: str) -> list[str]:

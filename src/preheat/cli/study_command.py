@@ -8,15 +8,17 @@ was stopped, and adding seeds trains only what is new.
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from preheat.cli.again import again
 from preheat.cli.options import (
     SUFFIXES,
+    again,
     common,
     data_folder,
     keep_weights,
@@ -29,7 +31,7 @@ from preheat.cli.options import (
 )
 from preheat.cli.progress import Bar
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
-from preheat.cli.subject import given, marks
+from preheat.cli.subject import given, known_flags, marks
 from preheat.core.canon import digest
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import STUDIES
@@ -38,11 +40,10 @@ from preheat.core.study import Point, Study, distinct
 
 KIND = "study"
 EXAMPLES = """examples:
-  preheat study regimes                      the whole study, about 3 minutes on 2 cores
-  preheat study regimes --dry-run            what it would train: runs, fleets, memory, time
-  preheat study regimes --part small --seeds 3
-  preheat study regimes --task all           155 experiments on three sets of images: a GPU's work
-  preheat study regimes --task cifar10 --part test
+  preheat list studies
+  preheat study STUDY --help                 its question, its options and its parts
+  preheat study STUDY --dry-run              what it would train: runs, fleets, memory, time
+  preheat study STUDY --seeds 3
   preheat study my_study.yaml --import my_task.py
 """
 LONGEST = 120  # characters of a folder's name
@@ -80,6 +81,19 @@ def options(parser: argparse.ArgumentParser) -> None:
     placement(parser)
 
 
+def about(name: str) -> str:
+    """What the help says of a registered study: its description, what --set and --part take."""
+    made = STUDIES[name]
+    flagged = {one.name for one in known_flags(KIND, name)}
+    free = [f.name for f in fields(made) if f.name not in flagged] if is_dataclass(made) else []
+    said = [f"study {name!r}:\n{inspect.getdoc(made)}\n"]
+    said += [f"options for --set: {', '.join(free)}\n"] if free else []
+    with suppress(UserError):  # one that needs an option has no parts of its own
+        if parts := build(KIND, Spec(name)).study().parts:
+            said.append(f"parts for --part, as it stands without options: {', '.join(parts)}\n")
+    return "\n".join(said)
+
+
 def span(text: str) -> tuple[int, int | None]:
     """The numbers of `A:B`, either of which may be left out."""
     found = re.fullmatch(r"(\d*):(\d*)", text.strip())
@@ -91,7 +105,8 @@ def span(text: str) -> tuple[int, int | None]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, train, report. 0: all runs have records; 1: some could not be trained; 130: stopped."""
+    """Plan, train, report. 0: all runs have records; 1: some could not be trained, or a chapter of the report
+    raised; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
     study, points = asked(args)
@@ -126,11 +141,12 @@ def run(args: argparse.Namespace) -> int:
     if failures is None:
         return 130
     print(probe_cost(runs, args.results), end="")
+    lacking = 0
     if not args.no_report:
-        from preheat.cli.report_command import write
+        from preheat.cli.report_command import told, write
 
-        print(f"report: {write(args.results, study.name)}")
-    return 1 if failures else 0
+        lacking = told(*write(args.results, study.name))
+    return 1 if failures else lacking
 
 
 def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:
@@ -183,8 +199,8 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
         first, last = args.span
         if first >= len(declared) or (last or 0) > len(declared):
             raise UserError(
-                f"--range must lie within 0:{len(declared)}, the settings declared here, got "
-                f"{first}:{last or ''}"
+                f"a range must lie within 0:{len(declared)}, the settings declared here, got "
+                f"{first}:{last or ''}: write 0:{len(declared)}"
             )
         declared = declared[first:last]
     return distinct(declared)[: args.limit]
@@ -203,15 +219,17 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
     be kept, or None if stopped."""
     from preheat.lab.study import carry_out
 
-    bar, unkept = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units)), 0
+    told: Counter[tuple[str, str, str]] = Counter()
+    bar = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units))
     events = carry_out(made, args.results, how)
     with closing(events):
         try:
             for event in events:
-                unkept += event.kind == "unkept"
                 if event.kind in ("retry", "failed", "unkept"):
                     others = " and others" if len(event.unit.runs) > 1 else ""
-                    bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
+                    told[said := (event.kind, others, event.text)] += 1
+                    if told[said] == 1:
+                        bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
                 failed = event.runs if event.kind == "failed" else 0
                 bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
         except KeyboardInterrupt:
@@ -220,4 +238,7 @@ def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
             return None
     if bar.runs:
         bar.end()
-    return bar.failed + unkept
+    for (kind, _, text), runs in told.items():
+        if kind == "failed" and runs > 1:
+            bar.note(f"failed: {runs:,} runs for the same reason: {text}")
+    return bar.failed + sum(n for (kind, *_), n in told.items() if kind == "unkept")

@@ -19,14 +19,15 @@ SPLITS = ("train", "validation", "test")  # a series is called SPLIT_METRIC
 @dataclass(frozen=True)
 class Metric:
     """goal: whether more or less of it is better. A value is written times `scale`, in the format `digits`,
-    with `unit`; a difference of two in steps of `step` (the plural noun: points). worst: the value of a model
-    that learnt nothing, where that holds for every task, else None."""
+    with `unit`; a difference of two in steps of `step` (points), one is a `one_step` (point; as `step` where
+    left out). worst: the value of a model that learnt nothing, where that holds for every task."""
 
     name: str
     goal: Goal = "max"
     scale: float = 1.0
     unit: str = ""
     step: str = ""
+    one_step: str = ""
     digits: str = ".3g"
     worst: float | None = None
 
@@ -35,6 +36,13 @@ class Metric:
             raise unknown("goal", self.goal, ("max", "min"))
         if not self.scale > 0:
             raise UserError(f"scale of metric {self.name!r} must be above 0, got {self.scale!r}")
+        try:
+            format(0.5, self.digits)
+        except ValueError as error:
+            raise UserError(
+                f"digits of metric {self.name!r} must be a number's format, got {self.digits!r}: write "
+                ".3g or .1f"
+            ) from error
 
 
 _KNOWN: dict[str, Metric] = {}
@@ -51,8 +59,8 @@ def metric(name: str) -> Metric:
     """The metric of a name or of a series; one that nobody registered is written as it is, and more is
     better.
 
-    >>> metric("validation_accuracy").unit, metric("train_loss").goal, metric("my_score")
-    ('%', 'min', Metric(name='my_score', goal='max', scale=1.0, unit='', step='', digits='.3g', worst=None))
+    >>> metric("validation_accuracy").unit, metric("train_loss").goal, metric("my_score").goal
+    ('%', 'min', 'max')
     """
     split, _, rest = name.partition("_")
     own = rest if name not in _KNOWN and rest and split in SPLITS else name
@@ -61,7 +69,7 @@ def metric(name: str) -> Metric:
 
 def share(name: str, goal: Goal = "max", *, worst: float | None = None) -> Metric:
     """A share of the examples: it reads in percent, and a difference of two in points."""
-    return Metric(name, goal, scale=100.0, unit="%", step="points", digits=".1f", worst=worst)
+    return Metric(name, goal, 100.0, "%", step="points", one_step="point", digits=".1f", worst=worst)
 
 
 for _one in (

@@ -6,6 +6,7 @@ flags of `preheat study NAME`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_origin
@@ -31,7 +32,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
 
 def option(flag: str = "", *, help: str = "", default: Any = MISSING, default_factory: Any = MISSING) -> Any:
     """A dataclass field that is a flag on the command line. flag: such as --tune-lr; made of the field's name
-    where it is left out.
+    where it is left out, with --no- before it for a bool that is True.
 
     >>> @dataclass(frozen=True)
     ... class Mine:
@@ -79,8 +80,8 @@ def _flags(kind: str, made: Any) -> Iterator[Flag]:
     for one in fields(made):
         if one.init and (kind == "task" or "flag" in one.metadata):
             shape = _kind(one)
-            bare = one.metadata.get("flag") or f"--{one.name}"
-            flag = f"--no-{one.name}" if shape == "switch" and one.default is True else bare
+            off = shape == "switch" and one.default is True
+            flag = one.metadata.get("flag") or f"--{'no-' if off else ''}{one.name}"
             yield Flag(one.name, flag.replace("_", "-"), shape, one.metadata.get("help", ""), one.default)
 
 
@@ -95,13 +96,25 @@ def _kind(one: Field[Any]) -> Kind:
 
 
 def check_flags(kind: str, name: str, made: Any) -> None:
-    """Errors: UserError where a field's flag would hide one of the command's own, or two fields have one."""
+    """Errors: UserError where a field's flag is none, would hide one of the command's own, or two fields have
+    one."""
     seen: dict[str, str] = {}
     for one in flags(kind, made):
+        word, off = one.name.replace("_", "-"), one.kind == "switch" and one.default is True
+        if not re.fullmatch(r"--[^\s=]+", one.flag):
+            raise UserError(
+                f"the flag of an option is two dashes and a word, got {one.flag!r} for {one.name} of {kind} "
+                f'{name!r}: write option("--{word}")'
+            )
+        if off and not one.flag.startswith("--no-"):
+            raise UserError(
+                f"option {one.name} of {kind} {name!r} is on unless its flag is given, which begins with "
+                f'--no-, got {one.flag!r}: write option("--no-{word}"), or leave the flag out'
+            )
         if one.flag.removeprefix("--") in OWN[kind]:
             raise UserError(
                 f"option {one.name} of {kind} {name!r} would hide {one.flag}, a flag of the command itself: "
-                f'give the field another name, or write option("--my-{one.name.replace("_", "-")}")'
+                f'give the field another name, or write option("--my-{word}")'
             )
         other = seen.setdefault(one.flag, one.name)
         if other != one.name:

@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from preheat.core.errors import UserError, unknown
+from preheat.core.errors import UserError, nearest, unknown
 from preheat.core.options import check_flags
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -138,8 +138,12 @@ class Registry:
     def check(self, name: object) -> str:
         """`name` itself, or the error with the nearest match and the list."""
         if name not in self.names():
-            raise unknown(self.kind, name, self.names())
+            raise UserError(f"{unknown(self.kind, name, self.names())}{self.yours(name)}")
         return str(name)
+
+    def yours(self, name: object) -> str:
+        """How a name that is near to none becomes known, as the end of an error."""
+        return "" if nearest(name, self.names()) else "; import the file that registers yours: --import FILE"
 
     def __getitem__(self, name: str) -> Any:
         self.check(name)

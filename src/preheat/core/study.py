@@ -95,9 +95,8 @@ class Study:
         rule = self.parts[part]
         if isinstance(rule, tuple):
             return list(self._each(rule))
-        return [
-            p for p in self._each(self.grid) if all(among(_at(p, path), kept) for path, kept in rule.items())
-        ]
+        places = ((p, {**p.axes, "seed": p.seed}) for p in self._each(self.grid))
+        return [p for p, at in places if all(among(at.get(path), kept) for path, kept in rule.items())]
 
     def _each(self, blocks: Iterable[Block]) -> Iterator[Point]:
         for block in blocks:
@@ -155,10 +154,6 @@ def _blocks(data: Iterable[Mapping[str, Any]]) -> tuple[Block, ...]:
 
 def _bare(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     return tuple(replace(b, seeds=()) for b in blocks)
-
-
-def _at(point: Point, path: str) -> Any:
-    return point.seed if path == "seed" else point.axes.get(path)
 
 
 def _named(name: str, seed: int, seeds: int) -> tuple[str, ...]:
@@ -240,6 +235,6 @@ def _told_apart(points: list[Point]) -> None:
 
 def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again."""
+    again. Its chapters always stand in it, which tells it from those of before there were any."""
     rows = [{"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names} for p in points]
-    return dict(plain({"study": study, "points": rows}))
+    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))

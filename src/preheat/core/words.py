@@ -11,7 +11,16 @@ def count(n: int, noun: str) -> str:
     >>> count(1, "run"), count(1750, "run")
     ('1 run', '1,750 runs')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {many(n, noun)}"
+
+
+def many(n: int, noun: str) -> str:
+    """A noun for so many.
+
+    >>> many(1, "run"), many(0, "run")
+    ('run', 'runs')
+    """
+    return noun if n == 1 else f"{noun}s"
 
 
 def listed(items: Iterable[object]) -> str:

@@ -32,12 +32,6 @@ class RowFlops(NamedTuple):
     evaluation: float
 
 
-def step_flops(run: Run) -> float:
-    """Operations of one training step of one run, forward and backward: counted on two rows, scaled to the
-    batch."""
-    return row_flops(run).training * run.batch_size
-
-
 def study_flops(runs: Sequence[Run]) -> float:
     """Operations of training all runs and of their evaluations, the last and the one on the test set among
     them."""

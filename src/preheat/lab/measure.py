@@ -105,9 +105,8 @@ def choose(
 
     if first.heavy and mode == "auto":
         mode = "single"
-    sizes = _sizes(
-        len(largest), most=max(1, memory // base.run_bytes), jobs=jobs, mode=mode, tried=_tried(device)
-    )
+    tried, most = SIZES if device == "cpu" else GPU_SIZES, max(1, memory // base.run_bytes)
+    sizes = _sizes(len(largest), most=most, jobs=jobs, mode=mode, tried=tried)
     found: list[Choice] = []
     for choice in _candidates(sizes, base, _convolves(first.run)):
         begun = time.perf_counter()
@@ -145,11 +144,6 @@ def _fast_enough(wall: float, spent: float) -> bool:
     (True, False)
     """
     return (wall - START_SECONDS - TRACE_SECONDS) / 2 < spent
-
-
-def _tried(device: str) -> tuple[int, ...]:
-    """Fleet sizes to try: on a GPU small ones too, since one run of a large model may fill it."""
-    return SIZES if device == "cpu" else GPU_SIZES
 
 
 def _sizes(runs: int, *, most: int, jobs: int, mode: str, tried: Sequence[int] = SIZES) -> list[int]:

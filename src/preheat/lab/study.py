@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.core.errors import UserError, explain
+from preheat.core.metrics import SPLITS
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
 from preheat.lab.claims import Claims
@@ -102,7 +103,8 @@ def folder(root: Path, study: Study) -> Path:
 def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     """Plan what is missing. The folder is read, not written; measured choices of an earlier plan are kept."""
     there = exists(root) or root.is_file()
-    done = frozenset(Store.open(root, create=False).ids(check=True)) if there else frozenset[str]()
+    store = Store.open(root, create=False) if there else None
+    done = frozenset(store.ids(check=True)) if store else frozenset[str]()
     runs = [p.run for p in points]
     again = frozenset(without_weights(root, done & {r.id for r in runs}, how.kept(study)))
     done -= again
@@ -110,6 +112,8 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How) -> Todo:
     before = read_json(saved) if saved.exists() else {}
     known = {name: c for name, c in before.items() if _readable(c)}
     if all(r.id in done for r in runs):
+        if store and not _measured(study.metric, runs, store):
+            _check_metric(study, runs)
         return Todo(study, points, done, [], {}, known)
     devices = offered(how.device)
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
@@ -146,6 +150,12 @@ def _fastest(
     if "cpu" in devices and not (trained and heavy(runs)):
         found.append(measured("cpu"))
     return min(found, key=lambda one: one[0])[1]
+
+
+def _measured(metric: str, runs: Sequence[Run], store: Store) -> bool:
+    """Whether a run's record holds the metric: then the tasks, which load torch, need not be asked."""
+    ids, names = {r.id for r in runs}, {f"{split}_{metric}" for split in SPLITS}
+    return any(head.id in ids and names & set(head.summary) for head in store.heads())
 
 
 def _check_metric(study: Study, runs: Sequence[Run]) -> None:

@@ -8,13 +8,15 @@ A study names its chapters in order; page, navigation, summary and tables are ma
 else knows them. A chapter is three pure functions. `each` is called once for every trained record, so that a
 trace is read once, however many chapters look at it. `find` knows no words: what it gives is data, goes into
 `summary.json` and the tables as it is, and does not depend on which other chapters there are. `show` computes
-nothing.
+nothing. A chapter that raises is left out, with a note on the page; the others are written.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.analysis.effects import Difference
@@ -108,12 +110,13 @@ class Written:
 
 
 class Read(NamedTuple):
-    """The chapters that have something to say, what can't be shown and why, and how many traces can't be
-    read."""
+    """The chapters that have something to say, what can't be shown and why, how many traces can't be read,
+    and which chapters raised what."""
 
     chapters: tuple[Written, ...] = ()
     notes: tuple[str, ...] = ()
     unread: int = 0
+    failed: tuple[str, ...] = ()
 
 
 def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
@@ -138,6 +141,31 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
 def read(chapters: Sequence[Any], table: Table, rows: Iterable[Row], load: Callable[[str], Record]) -> Read:
     """Every chapter's findings. load: one record with its trace, by run id; each is loaded once."""
     made, notes = named(chapters)
+    failed: dict[str, str] = {}
+    seen, unread = _seen(made, rows, load, failed)
+    found: dict[str, Any] = {}
+    for name in (n for n in made if n not in failed):
+        one = _called(failed, name, "find", made[name].find, table, seen[name])
+        if one is not None and (isinstance(one, type) or not is_dataclass(one)):
+            failed[name] = (
+                f"chapter {name!r} failed in find: it gave {one!r:.60}, not a frozen dataclass or None"
+            )
+        found[name] = one
+    shown: dict[str, Any] = {}
+    for name in (n for n, f in found.items() if f is not None and n not in failed):
+        shown[name] = _called(failed, name, "show", made[name].show, found[name], table)
+        if name not in failed and not isinstance(shown[name], Shown):
+            failed[name] = f"chapter {name!r} failed in show: it gave {shown[name]!r:.60}, not a Shown"
+    written = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
+    silent = [n.replace("_", " ") for n, f in found.items() if f is None and n not in failed]
+    notes += [f"Nothing to say here on: {', '.join(silent)}."] if silent else []
+    return Read(written, (*notes, *failed.values()), unread, tuple(failed.values()))
+
+
+def _seen(
+    made: dict[str, Any], rows: Iterable[Row], load: Callable[[str], Record], failed: dict[str, str]
+) -> tuple[dict[str, list[tuple[Row, Any]]], int]:
+    """What `each` of every chapter gave, by row, and how many traces can't be read."""
     seen: dict[str, list[tuple[Row, Any]]] = {name: [] for name in made}
     looking = {name: c for name, c in made.items() if getattr(type(c), "each", None) is not Chapter.each}
     unread = 0
@@ -150,13 +178,26 @@ def read(chapters: Sequence[Any], table: Table, rows: Iterable[Row], load: Calla
             unread += 1
             continue
         for name, chapter in looking.items():
-            if (small := chapter.each(record, row)) is not None:
+            small = None if name in failed else _called(failed, name, "each", chapter.each, record, row)
+            if small is not None:
                 seen[name].append((row, small))
-    found = {name: chapter.find(table, seen[name]) for name, chapter in made.items()}
-    written = tuple(Written(n, f, made[n].show(f, table)) for n, f in found.items() if f is not None)
-    silent = [n.replace("_", " ") for n, f in found.items() if f is None]
-    notes += [f"Nothing to say here on: {', '.join(silent)}."] if silent else []
-    return Read(written, tuple(notes), unread)
+    return seen, unread
+
+
+def _called(failed: dict[str, str], name: str, step: str, call: Callable[..., Any], *given: Any) -> Any:
+    """What a function of a chapter gives; None where it raises, which `failed` then tells. A `UserError` is
+    the reader's to mend and ends the report."""
+    try:
+        return call(*given)
+    except UserError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(at.filename).name}, line {at.lineno}"
+        said = ": ".join(part for part in (type(error).__name__, text) if part)
+        failed[name] = f"chapter {name!r} failed in {step}: {said} ({where})"
+        return None
 
 
 def verdict(text: Difference | str, more: int | None) -> str:

@@ -4,46 +4,58 @@ chapter.
 A field of a Found that is a tuple of dataclasses becomes a table of its name. In it an estimate becomes the
 columns x, x_lo, x_hi and x_n (and x_bound where any is a bound), other sequences and mappings are joined by
 spaces. A field of an item that is itself a tuple of dataclasses becomes the table `<field>_<inner field>`,
-and an item with a field `x` becomes one row a point.
+one that is a dataclass the columns `<field>_<inner field>`. An item with a field `x: tuple[float, ...]`
+becomes one row a point, in which every field declared so has the point's number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
+from preheat.core.canon import known
 from preheat.stats.estimates import Estimate
 
 Flat = dict[str, Any]
 PLACE = ("panel", "condition", "treatment")
 _ABSENT = Estimate(math.nan, None, None, 0)
-
-
-def cleaned(value: Any) -> Any:
-    """JSON data, in which a number that is not finite is null."""
-    if isinstance(value, Mapping):
-        return {str(k): cleaned(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [cleaned(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+_NUMBERS = tuple[float, ...]
 
 
 def found_json(found: Any) -> dict[str, Any]:
-    """Every field as JSON data, but those that hold points of curves: these are tables."""
-    kept = {f.name: getattr(found, f.name) for f in fields(found)}
-    return {name: cleaned(_plain(value)) for name, value in kept.items() if not _points(value)}
+    """Every field as JSON data; of what has points, all but these, which are tables."""
+    return {name: known(_plain(value)) for name, value in _values(found).items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if not _item(value):
+        return value
+    return {name: _plain(v) for name, v in _values(value).items() if name not in _series(value.__class__)}
 
 
-def _points(value: Any) -> bool:
-    return isinstance(value, tuple) and any(hasattr(v, "x") for v in value)
+def _item(value: object) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+@cache
+def _types(made: Any) -> Mapping[str, Any]:
+    with suppress(NameError):  # the texts, of a class whose types are not its module's
+        return get_type_hints(made)
+    return {f.name: f.type for f in fields(made)}
+
+
+@cache
+def _series(made: Any) -> frozenset[str]:
+    """The fields that hold a number for each point: those declared as x is, tuple[float, ...]; none without
+    x."""
+    names = {name for name, said in _types(made).items() if said in (_NUMBERS, str(_NUMBERS))}
+    return frozenset(names if "x" in names else ())
 
 
 def found_tables(found: Any) -> dict[str, list[Flat]]:
@@ -51,27 +63,30 @@ def found_tables(found: Any) -> dict[str, list[Flat]]:
     out: dict[str, list[Flat]] = {}
     for field in fields(found):
         items = getattr(found, field.name)
-        if isinstance(items, tuple) and all(map(is_dataclass, items)):
+        if isinstance(items, tuple) and all(map(_item, items)):
             _table(out, field.name, [({}, item) for item in items])
     return out
 
 
 def _table(out: dict[str, list[Flat]], name: str, items: Sequence[tuple[Flat, Any]]) -> None:
     """The rows of one table, and those of the tables inside it. items: (the texts around, item)."""
-    values = [_values(item) for _, item in items]
-    every = [pair for own in values for pair in own.items()]
-    inner = tuple(dict.fromkeys(k for k, v in every if isinstance(v, tuple) and v and is_dataclass(v[0])))
+    found = [_values(item) for _, item in items]
+    every = [pair for own in found for pair in own.items()]
+    inner = tuple(dict.fromkeys(k for k, v in every if isinstance(v, tuple) and v and _item(v[0])))
     bounds = any(isinstance(v, Estimate) and v.bound != "exact" for _, v in every)
     rows: list[Flat] = []
     out[name] = rows
     inside: dict[str, list[tuple[Flat, Any]]] = {k: [] for k in inner}
-    for (place, item), own in zip(items, values, strict=True):
+    for (place, item), own in zip(items, found, strict=True):
         outer = {k: v for k, v in own.items() if k not in inner}
-        whole = isinstance(outer.get("x"), tuple)
-        rows += [{**place, **r} for r in (_unrolled(outer) if whole else [_flat(item, outer, bounds=bounds)])]
+        series = {k: v for k in _series(item.__class__) if len(v := outer[k]) == len(outer["x"])}
+        points = zip(*series.values(), strict=True) if series else [()]
+        for point in points:
+            at = {**outer, **dict(zip(series, point, strict=True))}
+            rows.append({**place, **_flat(item, at, bounds=bounds)})
         around = {**place, **{k: v for k, v in outer.items() if k in PLACE}}
         for k in inner:
-            inside[k] += [(around, v) for v in own[k]]
+            inside[k] += [(around, v) for v in own[k] or ()]
     for k, some in inside.items():
         _table(out, f"{name}_{k}", some)
 
@@ -80,32 +95,28 @@ def _values(item: Any) -> Flat:
     return {f.name: getattr(item, f.name) for f in fields(item)}
 
 
-def _unrolled(values: Flat) -> Iterator[Flat]:
-    """A row for each point of x."""
-    n = len(values["x"])
-    long = {k for k, v in values.items() if isinstance(v, tuple) and len(v) == n}
-    for i in range(n):
-        yield {k: cleaned(v[i]) if k in long else cleaned(v) for k, v in values.items()}
-
-
 def _flat(item: Any, values: Flat, *, bounds: bool) -> Flat:
-    types = {f.name: str(f.type) for f in fields(item)}
     out: Flat = {}
     for name, value in values.items():
-        if "Estimate" in types[name]:
+        if isinstance(value, Estimate) or (
+            value is None and Estimate in get_args(_types(item.__class__).get(name))
+        ):
             e = _ABSENT if value is None else value
             out |= {
-                name: cleaned(e.mean),
-                f"{name}_lo": cleaned(e.lo),
-                f"{name}_hi": cleaned(e.hi),
+                name: known(e.mean),
+                f"{name}_lo": known(e.lo),
+                f"{name}_hi": known(e.hi),
                 f"{name}_n": e.n,
             }
             if bounds:
                 out[f"{name}_bound"] = None if value is None else e.bound
+        elif _item(value):
+            inner = _flat(value, _values(value), bounds=bounds)
+            out |= {f"{name}_{k}": v for k, v in inner.items()}
         elif isinstance(value, Mapping):
             out[name] = " ".join(f"{k}={v}" for k, v in value.items())
         elif isinstance(value, tuple):
             out[name] = " ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value)
         else:
-            out[name] = cleaned(value)
+            out[name] = known(value)
     return out

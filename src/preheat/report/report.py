@@ -14,15 +14,17 @@ from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table
 from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, human
+from preheat.core.canon import known
 from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Written, read
-from preheat.report.data import cleaned, found_json, found_tables
+from preheat.report.data import found_json, found_tables
 from preheat.report.runs import flat_runs
 
 
 @dataclass(frozen=True)
 class Report:
-    """A study's report as data. sure: how sure it is, line by line; notes: limits and surprises."""
+    """A study's report as data. sure: how sure it is, line by line; notes: limits and surprises; failed:
+    chapters that raised, one line each, which are also notes."""
 
     results: Results
     counts: Counts
@@ -31,9 +33,11 @@ class Report:
     sure: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     table: Table | None = None
+    failed: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """For `summary.json`: the study, the answer, what every chapter found; runs and curves are tables."""
+        """For `summary.json`: the study, the answer, what every chapter found; runs and points of
+        curves are tables."""
         study, t = self.results.study, self.table
         seeds = t.seeds if t else study.seeds
         head = {
@@ -60,7 +64,7 @@ class Report:
         made = [(c.name, name, rows) for c in self.chapters for name, rows in found_tables(c.found).items()]
         names = ["runs", *(name for _, name, _ in made)]
         out = {name if names.count(name) == 1 else f"{chapter}_{name}": rows for chapter, name, rows in made}
-        return {**out, "runs": [cleaned(dict(row)) for row in flat_runs(self.results)]}
+        return {**out, "runs": [known(dict(row)) for row in flat_runs(self.results)]}
 
 
 def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any] = ()) -> Report:
@@ -85,9 +89,8 @@ def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any
         *notes(table, unread=found.unread),
         *found.notes,
     )
-    return Report(
-        results, counts(table), _answer(table, found), found.chapters, tuple(_sure(table)), told, table
-    )
+    head = (results, counts(table), _answer(table, found), found.chapters)
+    return Report(*head, sure=tuple(_sure(table)), notes=told, table=table, failed=found.failed)
 
 
 def _nothing(run_id: str) -> Any:
@@ -157,7 +160,7 @@ def _seeds(table: Table) -> str:
         return f"{_named(judging)} chose the {what} and {judge} it too {n}: nothing is concluded."
     return (
         f"{_named(judging)} {judge} on the test set {n}; nothing had to be chosen. Settings are compared on "
-        "the test set itself, so read the highest of them with its interval and its best set."
+        "the test set itself, so read the best of them with its interval and its best set."
     )
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from preheat.analysis.words import slug
-from preheat.core.canon import plain
+from preheat.core.canon import known
 from preheat.core.errors import UserError
-from preheat.report.data import cleaned
 from preheat.report.page import render
 from preheat.report.plates import Drawn, apart, paint
 from preheat.report.report import Report
@@ -105,9 +104,9 @@ def to_csv(rows: Lines) -> bytes:
 
 
 def _field(value: Any) -> Any:
-    kept = cleaned(value)
-    return json.dumps(plain(kept), sort_keys=True) if isinstance(value, Mapping | list | tuple) else kept
+    kept = known(value)
+    return json.dumps(kept, sort_keys=True) if isinstance(value, Mapping | list | tuple) else kept
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(plain(cleaned(value)), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(known(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

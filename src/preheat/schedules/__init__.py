@@ -11,40 +11,21 @@ dataclass, a `Named` or another `Rule`.
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
-from preheat.core.registry import SCHEDULES
-
-# module: its public names that are no registered schedules
-_OTHERS = {
-    "preheat.core.lengths": "Length epochs fraction length steps",
-    "preheat.core.levels": "Level Rate rate",
-    "preheat.schedules.curves": "CURVES",
-    "preheat.schedules.pieces": "Piece Pieces",
-    "preheat.schedules.recipes.data_regimes": "data_regimes",
-    "preheat.schedules.recipes.delayed_generalization": "delayed_generalization",
-    "preheat.schedules.recipes.hyperboliclr": "hyperboliclr",
-    "preheat.schedules.recipes.recipe": "Recipe",
-    "preheat.schedules.recipes.refined": "refined",
-    "preheat.schedules.recipes.resnet50_imagenet": "resnet50_imagenet",
-    "preheat.schedules.recipes.rules_of_thumb": "noam_peak scaled_rate untuned_period",
-    "preheat.schedules.recipes.torch_one_cycle": "torch_one_cycle",
-    "preheat.schedules.resolved": "Boundary Resolved",
-    "preheat.schedules.rule": "Rule",
-}
-_HOMES = {name: home for home, names in _OTHERS.items() for name in names.split()}
+# {public name: its module}, from the file beside this that type checkers read
+_STUB = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+_HOMES = {name: home for home, name in re.findall(r"^from (\S+) import (\w+)", _STUB, re.MULTILINE)}
 
 
 def __getattr__(name: str) -> Any:
     """Each is imported when first used: who needs a cosine waits for no spline."""
-    if name == "__all__":
-        value: Any = sorted({*_HOMES, *SCHEDULES.shipped()} - {"pieces"})  # the class of these is Pieces
-    else:
-        home = _HOMES.get(name) or SCHEDULES.shipped().get(name)
-        if home is None or name == "pieces":
-            raise AttributeError(f"module 'preheat.schedules' has no attribute {name!r}")
-        value = getattr(import_module(home), name)
+    if name != "__all__" and name not in _HOMES:
+        raise AttributeError(f"module 'preheat.schedules' has no attribute {name!r}")
+    value = sorted(_HOMES) if name == "__all__" else getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from preheat.core import grid
 from preheat.core.canon import canonical
+from preheat.core.errors import UserError
 from preheat.core.grid import Setting, put
+from preheat.core.lengths import length
 from preheat.core.registry import REGISTRIES
 from preheat.core.run import Run
 from preheat.studyfiles.faults import At, Fault, rule, worded
@@ -103,6 +105,12 @@ def block_faults(b: FileBlock) -> Iterator[Fault]:
         if not isinstance(e.value, list) or not e.value:
             hint = "" if e.value in ([], {}, None) else f" -- write [{e.value}]"
             yield Fault(e.at, rule("needs a list with at least one value", e.value) + hint)
+    for e in (e for e in b.product if isinstance(e.value, list)):
+        each = [_one_way(one) for one in e.value]
+        for i in (i for i, one in enumerate(each) if one in each[:i]):
+            yield Fault(
+                (*e.at, i), rule("must be different values", e.value[i]) + " -- write each value once"
+            )
     sizes = {e.path: len(e.value) for e in b.zip if isinstance(e.value, list)}
     if len(set(sizes.values())) > 1:
         yield Fault(
@@ -110,6 +118,14 @@ def block_faults(b: FileBlock) -> Iterator[Fault]:
         )
     for point in b.points or [[]]:
         yield from twice([*b.fixed, *b.product, *b.zip, *point])
+
+
+def _one_way(value: Any) -> str:
+    """A value in one writing: 1ep and {epochs: 1} are the same length."""
+    try:
+        return repr(length(value) if isinstance(value, str | Mapping) else value)
+    except UserError:
+        return repr(value)
 
 
 def twice(entries: Sequence[FileEntry]) -> Iterator[Fault]:

@@ -3,6 +3,7 @@ words."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -24,6 +25,7 @@ from preheat.core.grid import Block
 from preheat.core.lengths import PATTERN, Length, length
 from preheat.core.registry import OPTIMIZERS, REGISTRIES, SCHEDULES, TASKS
 from preheat.core.run import Precision, Run
+from preheat.core.spec import as_spec, build
 from preheat.core.study import Study
 from preheat.studyfiles.faults import At, Fault, rule, show, worded
 
@@ -78,6 +80,12 @@ def _seeds(value: Any) -> Any:
     return value
 
 
+def _chapter(value: Any) -> Any:
+    """A chapter that is installed, with options that it has."""
+    build("chapter", as_spec(value, "chapter"))
+    return value
+
+
 Whole = Annotated[Any, AfterValidator(_span), WithJsonSchema(_LENGTH)]
 Distance = Annotated[Any, AfterValidator(_distance), WithJsonSchema(_LENGTH)]
 Seeds = Annotated[Any, AfterValidator(_seeds), WithJsonSchema({"type": ["integer", "array"]})]
@@ -88,6 +96,7 @@ Task = Annotated[Any, WithJsonSchema({"named": "task"})]
 Optimizer = Annotated[Any, WithJsonSchema({"named": "optimizer"})]
 Schedule = Annotated[Any, WithJsonSchema({"named": "schedule"})]
 Probe = Annotated[Any, WithJsonSchema({"named": "probe"})]
+Chapter = Annotated[Any, AfterValidator(_chapter), WithJsonSchema({"named": "chapter"})]
 Lists = Annotated[
     dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["array", "object"]}})
 ]
@@ -144,7 +153,7 @@ _STUDY: dict[str, tuple[Any, str]] = {
     "margin": (Positive, "the smallest difference of the metric that matters"),
     "parts": (dict[str, Lists], "named smaller versions: {name: {path: [values kept]}}"),
     "notes": (list[str], "what a reader of the report must be told"),
-    "chapters": (list[Any], "what the report holds, in order: names, or {name: ..., option: ...}"),
+    "chapters": (list[Chapter], "what the report holds, in order: names, or {name: ..., option: ...}"),
     "claims": (dict[str, Any], "what the report may call sure"),
 }
 StudyForm = _form(
@@ -194,6 +203,7 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must be letters, digits, - and _",
 }
+_EXAMPLES = {"grid": "[{product: {schedule.warmup: [0, 5ep]}}]"}
 _TRUTHS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -224,7 +234,8 @@ def sentence(error: ErrorDetails) -> str:
         known = BlockForm.model_fields if error["loc"][0] == "grid" else StudyForm.model_fields
         return rule("unknown key", error["loc"][-1], choices=known)
     if kind == "missing":
-        return f"is needed and missing -- write {error['loc'][-1]}: ..."
+        key = str(error["loc"][-1])
+        return f"is needed and missing -- write {key}: {_EXAMPLES.get(key, '...')}"
     if kind == "literal_error":
         choices = re.findall(r"'([^']*)'", context["expected"])
         return rule(
@@ -248,7 +259,10 @@ def _instead(kind: str, value: Any) -> str:
         return f" -- write {_TRUTHS[value.lower()]}"
     if kind in ("float_type", "int_type"):
         try:
-            return f" -- write {float(value):g} without quotes"
+            number = float(value)
         except ValueError:
             return ""
+        return (
+            f" -- write {number:g} without quotes" if math.isfinite(number) else " -- write a finite number"
+        )
     return ""

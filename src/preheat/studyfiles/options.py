@@ -23,7 +23,9 @@ from preheat.studyfiles.form import sentence, some
 def name_fault(kind: str, name: Any) -> str:
     """What is wrong with a registered name, or ""."""
     registry = REGISTRIES[kind]
-    return "" if name in registry.names() else rule(f"unknown {kind}", name, choices=registry.names())
+    if name in registry.names():
+        return ""
+    return rule(f"unknown {kind}", name, choices=registry.names()) + registry.yours(name)
 
 
 def options(kind: str, name: str) -> Mapping[str, inspect.Parameter]:

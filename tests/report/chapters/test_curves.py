@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fake_reports import EPOCHS, PER_EPOCH, full, plates
+from fake_reports import EPOCHS, PER_EPOCH, few, full, plates
 from reported import found
 
+from preheat.analysis.curves import MeanCurve
 from preheat.core.errors import UserError
-from preheat.report.chapters.curves import LOSS, RATE
+from preheat.core.metrics import Metric, register_metric
+from preheat.report.chapters.curves import LOSS, RATE, _single_plates
 from preheat.report.chapters.facets import facets
 from preheat.report.drawing.shapes import Facets, Lines
 from preheat.report.report import Report
@@ -91,6 +93,23 @@ def test_a_single_run_is_drawn_by_the_first_digits_of_its_id() -> None:
     both = drawn[f"run-{row.run_id}-accuracy"].data
     assert isinstance(both, Lines) and both.y_label == "accuracy (%)"
     assert {line.name for line in both.lines} == {"training accuracy", "validation accuracy"}
+
+
+@pytest.mark.parametrize(("unit", "scale", "low"), [("%", 1.0, 12.0), ("\N{PER MILLE SIGN}", 1000.0, 0.5)])
+def test_a_single_run_and_means_are_drawn_in_the_metrics_own_scale(
+    unit: str, scale: float, low: float
+) -> None:
+    mine = register_metric(Metric(f"drawn_by_{scale:g}", "min", scale=scale, unit=unit))
+    given = few()
+    row = given.results.rows[0]
+    what = f"validation_{mine.name}"
+    curve = MeanCurve("", "", row.run_id, what, (0.0, 1.0), (low, low), (low, low), (low, low), 1)
+    made = given.report("metric").table
+    assert made is not None
+    one, many = _single_plates([curve])[0].data, facets(made, [curve])
+    assert isinstance(one, Lines) and many is not None
+    assert one.lines[0].y == many.parts[0].lines[0].y == (scale * low, scale * low)
+    assert f"({unit})" in one.y_label
 
 
 @pytest.mark.parametrize(("prefix", "said"), [("zz", "no trained run"), ("", "1040 runs")])

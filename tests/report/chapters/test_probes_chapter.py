@@ -93,6 +93,14 @@ def test_a_users_own_probe_is_drawn_whatever_its_values(low: float) -> None:
             draw(plate.data).draw_without_rendering()
 
 
+def test_an_unlucky_name_of_a_users_probe_is_drawn() -> None:
+    """What looks like a split's series or a standard error, but is none."""
+    own = {name: series((0, 20, 40), (0.5, 0.2, 0.9)) for name in ("train_snr", "test_thing", "noise_se")}
+    kept = {name: series((0, 20, 40), (0.5, 0.2, 0.9)) for name in ("train_accuracy", "validation_accuracy")}
+    made = with_trace(few(), **own, **kept, train_loss=series((0, 1), (2.0, 1.0))).report("probes")
+    assert set(plates(made)) == {"probe-train-snr", "probe-test-thing", "probe-noise-se"}
+
+
 def test_what_is_drawn_elsewhere_can_be_left_out() -> None:
     made = full(("sgd",)).report({"name": "probes", "but": ["grad_norm"]})
     assert {c.what for c in found(made, "probes", "probes")} == {"trace"}

@@ -38,7 +38,8 @@ def a_study(*points, **changes):
     return Study(**{**said, **changes})
 
 
-W0, W1 = ({"schedule.warmup": {"epochs": w}} for w in (0, 1))
+PATH = "schedule.warmup"
+W0, W1 = ({PATH: {"epochs": w}} for w in (0, 1))
 
 
 def series(values):
@@ -368,6 +369,10 @@ def test_what_can_not_be_written_is_refused(tmp_path):
     bare = a_study({"schedule": {"name": "radam"}}, scientific=("schedule",), treatment="schedule")
     with pytest.raises(UserError, match="schedule 'radam' of run"):
         write(tmp_path / "bare", bare, [a_record(bare.runs()[0])])
+    bowl = a_study(W1, fixed={**FIXED, "task": "quadratic"}, grid=(Block(points=[W1]),), scientific=(PATH,))
+    with pytest.raises(UserError, match=r"task .quadratic. of run .* does not"):
+        write(tmp_path / "bowl", bowl, [a_record(run, chance_accuracy=None) for run in bowl.runs()])
+    assert not (tmp_path / "bare" / "out").exists() and not (tmp_path / "bowl" / "out").exists()
     (tmp_path / "file").write_text("")
     store = Store.open(tmp_path / "twice" / "results")
     with store.writer() as writer:

@@ -417,8 +417,8 @@ def test_a_range_counts_the_declared_settings_as_the_original_does():
 
 
 WRONG = {
-    "--range 0:156": "--range must lie within 0:155, the settings declared here, got 0:156",
-    "--range 155:": "--range must lie within 0:155, the settings declared here, got 155:",
+    "--range 0:156": "a range must lie within 0:155, the settings declared here, got 0:156",
+    "--range 155:": "a range must lie within 0:155, the settings declared here, got 155:",
     "--range 5:5": "must be A:B with A below B, such as 0:25, got '5:5'",
     "--range 5": "must be A:B with A below B, such as 0:25, got '5'",
     "--part week4": "did you mean 'week3'? Known: test, week1, week2, week3",

@@ -31,8 +31,9 @@ from preheat.analysis.results import Results, Row
 from preheat.core.record import Series
 from preheat.report.report import Report, report
 from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Gap, Milestone
+from preheat.studies.regimes.first_epochs import Milestone
 from preheat.studies.regimes.grid import REPORTED
+from preheat.studies.regimes.protocols import Gap
 
 NEW = ("updates", "protocols", "first_epochs")
 GAP = "\N{NO-BREAK SPACE}"

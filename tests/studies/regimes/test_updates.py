@@ -13,9 +13,9 @@ from fake_results import results
 
 from preheat.analysis.tabulate import tabulate
 from preheat.stats.estimates import t_quantile
-from preheat.studies.regimes.findings import Exponent, Updates
-from preheat.studies.regimes.updates import updates
+from preheat.studies.regimes.updates import UpdatesFound, updates
 from preheat.studies.regimes.updates_hypotheses import _lead
+from preheat.studies.regimes.warmup_grid import Exponent
 
 
 def exponents(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[Exponent]:
@@ -36,7 +36,8 @@ def test_every_warmup_is_told_in_updates_epochs_and_as_a_share_of_the_run() -> N
     found = updates(tabulate(regimes(hill(lambda n: None), seeds=2)))
     assert found is not None
     told = {
-        (x.condition, x.treatment): (x.updates, round(x.epochs, 4), round(x.share, 6)) for x in found.lengths
+        (x.condition, x.treatment): (x.updates, round(x.epochs, 4), round(x.share, 6))
+        for x in found.warmup_lengths
     }
     assert told["5000", "5ep"] == (1955, 5, 0.05)
     assert told["50", "5ep"] == (20, 5, 0.05)
@@ -83,12 +84,12 @@ def test_one_seed_is_a_description_and_a_warmup_in_both_units_counts_by_its_upda
     assert found is not None
     (e,) = found.exponents
     assert (e.updates, e.epochs, e.b.lo, e.p_choices) == ("not decided", "not decided", None, None)
-    at_50 = next(f for f in found.favourites if f.condition == "50")
+    at_50 = next(f for f in found.best_updates if f.condition == "50")
     assert [at_50.best.mean, at_50.shortest, at_50.longest] == pytest.approx([40, 4, 320])
-    assert [h.verdict for h in found.hypotheses] == ["not decided"] * 2
+    assert [h.verdict for h in found.hypotheses_in_updates] == ["not decided"] * 2
 
 
-def panels(count: int, **how: Any) -> Updates:
+def panels(count: int, **how: Any) -> UpdatesFound:
     """The same study under several names of its task."""
     made = [regimes(hill(lambda n: 5.0 * PER_EPOCH[n], **how), **{TASK: f"t{i}"}) for i in range(count)]
     found = updates(tabulate(joined(*made)))
@@ -138,7 +139,7 @@ def test_hypotheses_in_updates() -> None:
 def restated(score: Any, warmups: Any = IN_BOTH) -> Any:
     found = updates(tabulate(regimes(score, warmups)))
     assert found is not None
-    return found.hypotheses
+    return found.hypotheses_in_updates
 
 
 def test_incomplete_panels_and_other_studies() -> None:
@@ -149,10 +150,17 @@ def test_incomplete_panels_and_other_studies() -> None:
         r for r in given.rows if r.axes[WARMUP]["epochs"] in ((0, 1, 5) if r.axes[SIZE] == 50 else (0, 5, 20))
     ]
     found = updates(tabulate(replace(given, rows=tuple(kept))))
-    assert found is not None and len(found.favourites) == 5 and round(found.favourites[0].longest, 9) == 20
+    assert (
+        found is not None and len(found.best_updates) == 5 and round(found.best_updates[0].longest, 9) == 20
+    )
     single = [r for r in given.rows if r.axes[WARMUP]["epochs"] in (0, 5)]
     lone = updates(tabulate(replace(given, rows=tuple(single))))
-    assert lone is not None and not lone.exponents and not lone.hypotheses and len(lone.lengths) == 10
+    assert (
+        lone is not None
+        and not lone.exponents
+        and not lone.hypotheses_in_updates
+        and len(lone.warmup_lengths) == 10
+    )
     assert (
         updates(
             tabulate(results(np.full((1, 1, 2, 1, 2), 0.5), panels=("sgd",), sizes=("a",), warmups=(0, 1)))

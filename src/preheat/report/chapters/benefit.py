@@ -11,7 +11,7 @@ from preheat.analysis.naming import base_of, choices, heads, rate_of, row_label
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count
+from preheat.core.words import count, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile, verdict
 from preheat.report.chapters.common import difference, of_panel, place, present, treatment_dot
 from preheat.report.drawing.shapes import Dots
@@ -112,11 +112,14 @@ def _tile(table: Table, some: Sequence[Effect]) -> Tile:
     """The comparisons that can be judged, and how many can't."""
     judged = decidable(some)
     if not judged:
-        return Tile(f"{len(some)}", "comparisons, none of two seeds or more: described only")
+        return Tile(
+            f"{len(some)}", f"{many(len(some), 'comparison')}, none of two seeds or more: described only"
+        )
     at = f", each at its best {rate_of(table)}" if table.study.nuisance else ""
     what = f"the {human(table.study.metric)} is surely better than with {base_of(table)}"
+    noun = many(len(judged), "comparison")
     more = "".join(f"; {said.rstrip('.')}" for said in described(some))
-    return Tile(f"{_counts(judged)['better']} of {len(judged)}", f"comparisons in which {what}{at}{more}")
+    return Tile(f"{_counts(judged)['better']} of {len(judged)}", f"{noun} in which {what}{at}{more}")
 
 
 def _says(table: Table, some: Sequence[Effect]) -> list[str]:
@@ -159,7 +162,8 @@ def _verdicts(table: Table, known: Sequence[Effect]) -> str:
     of = f"of {len(known)} comparisons with {base}"
     either = f"none {of} is surely better or worse"
     if n["better"] + n["worse"]:
-        either = f"{of} {n['better']} are surely better and {n['worse']} worse"
+        are = "is" if n["better"] == 1 else "are"
+        either = f"{of} {n['better']} {are} surely better and {n['worse']} worse"
     return f"{either} ({n['equivalent']} equivalent within {margin}, {n['not decided']} not decided)."
 
 
@@ -171,6 +175,6 @@ def _advice(table: Table, some: Sequence[Effect]) -> tuple[str, ...]:
     at = f"at a tuned {rate_of(table)} " if table.study.nuisance else ""
     what, differ = f"the {choices(table)}", sum(e.verdict in ("better", "worse") for e in tested)
     if differ:
-        return (f"{at}{what} surely matters in {differ} of {len(tested)} comparisons",)
+        return (f"{at}{what} surely matters in {differ} of {count(len(tested), 'comparison')}",)
     alike = all(e.verdict == "equivalent" for e in decidable(some))
     return (f"{at}{what} hardly matters" if alike else f"{at}{what} was not shown to matter",)

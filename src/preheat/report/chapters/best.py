@@ -42,11 +42,11 @@ class Best(Chapter):
         )
         if not table.study.choosing:
             lead += (
-                " No seed chose beforehand: the highest mean is the highest on the test set, and no result "
-                "by itself."
+                " No seed chose beforehand: the best mean is the best on the test set, and no result by "
+                "itself."
             )
         rows = tuple((*place(table, b), ", ".join(b.members), b.leader, str(b.n)) for b in found.best)
-        columns = (*heads(table)[:2], "can't be told apart", "highest mean", "n")
+        columns = (*heads(table)[:2], "can't be told apart", "best mean", "n")
         return Shown(
             f"Which {human(table.study.treatment)} to use",
             lead,
@@ -54,7 +54,7 @@ class Best(Chapter):
                 table,
                 "best",
                 lambda panel: _matrix(table, found, panel),
-                caption=f"Rings can't be told from the highest mean ({LEVEL}).",
+                caption=f"Rings can't be told from the best mean ({LEVEL}).",
             ),
             tables=(Rows("Best sets", columns, rows),),
             short="What to use",

@@ -79,10 +79,10 @@ def heat(
     *,
     value: Callable[[Value], float],
     text: Callable[[Value], str],
-    bar: tuple[str, float, float],
+    bar: tuple[str, float, float, str],
 ) -> Heat | None:
-    """A heat map, condition by treatment, of what a panel's settings have. bar: its label and the colours'
-    ends."""
+    """A heat map, condition by treatment, of what a panel's settings have. bar: its label, the colours'
+    ends and their unit."""
     conditions, treatments = (
         [x for x in labels if any(p == panel and (c, t)[k] == x for p, c, t in found)]
         for k, labels in enumerate((table.conditions.labels, table.treatments.labels))

@@ -13,7 +13,7 @@ from preheat.analysis.curves import MeanCurve, Points, chosen, mean_curve, mean_
 from preheat.analysis.naming import panel_name, rate_of
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
-from preheat.analysis.words import capital, human
+from preheat.analysis.words import Units, capital, human
 from preheat.core.errors import UserError
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
@@ -181,9 +181,9 @@ def _single_plates(runs: Sequence[MeanCurve]) -> list[Plate]:
         groups.setdefault((k.treatment, k.what.partition("_")[2] if k.what != RATE else RATE), []).append(k)
     for (run, what), some in groups.items():
         whole = [(k, [100 * v for v in finite(k.x)]) for k in some]
-        scale = 100.0 if axis(some[0].what).endswith("(%)") else 1.0
+        unit = Units.of(some[0].what).scale
         lines = tuple(
-            Line(human(k.what), i, tuple(x), tuple(scale * v for v in finite(k.y)))
+            Line(human(k.what), i, tuple(x), tuple(unit * v for v in finite(k.y)))
             for i, (k, x) in enumerate(whole)
         )
         label = axis(some[0].what) if len(some) == 1 else axis(what)

@@ -8,15 +8,27 @@ from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.edges import Edge, Pooled, edges, pooled
-from preheat.analysis.naming import base_of, heads, panel_name, rate_of, row_label, values_of
+from preheat.analysis.naming import (
+    MOST,
+    at_conditions,
+    base_of,
+    choices,
+    heads,
+    panel_name,
+    rate_of,
+    row_label,
+    treatment_name,
+    values_of,
+    within,
+)
 from preheat.analysis.table import Table
 from preheat.analysis.words import human, p_text
+from preheat.core.lengths import length
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count
+from preheat.core.words import count, listed, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import dot, number, of_panel, place, present, treatment_dot
-from preheat.report.chapters.edge_advice import near
-from preheat.report.chapters.edge_words import edge_sentences
+from preheat.report.chapters.edge_words import Panel, edge_sentences, panels, sure_conditions
 from preheat.report.drawing.shapes import Dot, Dots, Line, Lines
 from preheat.report.plates import by_panel
 
@@ -25,7 +37,10 @@ HEAD = (
     "The edge with 95 % intervals. Censored: the seed trained at every value or at none. At least, at most, "
     "from, up to: "
 )
-BOUND = "more than a quarter of the seeds are censored, so only a bound is known."
+BOUND = (
+    "more than a quarter of the seeds are censored, so only a bound is known. A seed's edge is known to the "
+    "grid's step only, so a limit can lie below the highest value though every seed trained at it."
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def _tiles(found: Edges, table: Table) -> tuple[Tile, ...]:
     if alike:
         moves = found.edges_pooled
     together = f", all {values_of(table)} together" if alike and len(table.conditions) > 1 else ""
-    text = f"comparisons in which the edge of stability surely moves{together}"
+    text = f"{many(len(moves), 'comparison')} in which the edge of stability surely moves{together}"
     return (Tile(f"{sum(m.sure for m in moves)} of {len(moves)}", text),) if moves else ()
 
 
@@ -224,3 +239,44 @@ def _together(table: Table, found: Edges, panel: str) -> tuple[Dot, ...]:
         for p in of_panel(found.edges_pooled, panel)
         if 0 < p.ratio.mean < math.inf
     )
+
+
+def near(table: Table, pooled: Sequence[Pooled], edges: Sequence[Edge]) -> tuple[str, ...]:
+    """What to do near the edge, as far as tests support it; none where nothing was tested."""
+    if all(r.ratio.n < 2 for r in pooled) or len(table.treatments) < 2:
+        return ()
+    places = [text for p in panels(table, pooled, edges) if (text := _advice(table, p))]
+    if not places:
+        return (f"no {choices(table)} was shown to allow a higher {rate_of(table)}",)
+    return (f"if you train near the edge, set the {human(table.study.treatment)} {listed(places)}",)
+
+
+def _advice(table: Table, panel: Panel) -> str:
+    """Where and with which treatments the edge surely rises; empty where it does not."""
+    ups = [e for e, r in panel.singles if r.mean > 1]
+    if panel.kind == "moves":
+        names = [r.treatment for r in panel.pooled if r.sure and r.ratio.mean > 1]
+        what = f"({_which(table, names)})" if names else ""
+        return " ".join(x for x in (within(table, panel.name), what) if x) if names else ""
+    if not ups:
+        return ""
+    at = [c for c in sure_conditions(table, panel) if any(e.condition == c for e in ups)]
+    if len(at) > MOST:
+        every = list(dict.fromkeys(e.treatment for e in ups))
+        which = [f"{at_conditions(table, at)} ({_which(table, every)})"]
+    else:
+        best = [_which(table, [e.treatment for e in ups if e.condition == c], short=c != at[0]) for c in at]
+        which = [f"{at_conditions(table, [c], bare=c != at[0])} ({b})" for c, b in zip(at, best, strict=True)]
+    return f"{within(table, panel.name)} {listed(which)}".strip()
+
+
+def _which(table: Table, names: Sequence[str], *, short: bool = False) -> str:
+    """The shortest length that raises the edge; of other treatments all that do. short: without the verb."""
+    labels = table.treatments.labels
+    ranked = sorted(names, key=labels.index)
+    if not table.lengths:
+        return listed([treatment_name(table, name) for name in ranked[:MOST]])
+    sizes = {name: length(v) for name, v in zip(labels, table.treatments.values, strict=True)}
+    if len({v.unit for v in sizes.values() if v}) == 1:
+        ranked.sort(key=lambda name: float(sizes[name].value))
+    return treatment_name(table, ranked[0]) + ("" if short else " is enough to raise it")

@@ -45,7 +45,7 @@ def facets(
         lines = tuple(line(table, k, more=said[k.treatment], percent=x == PROGRESS) for k in mine)
         title = f"{row_label(table)}: {condition}" if condition and row_label(table) else condition
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
-    low = _bottom(parts) if x == PROGRESS else None
+    low = _bottom(parts) if x == PROGRESS and Units.of(some[0].what).unit else None
     return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
 
 
@@ -60,13 +60,12 @@ def even(some: Sequence[str], most: int) -> list[str]:
 
 
 def _bottom(parts: Sequence[Lines]) -> float | None:
-    """Where y begins, if most of its range is spent on the first tenth of curves in percent; None for
-    automatic."""
+    """Where y begins, if most of its range is spent on the first tenth; None for automatic."""
     points = [
         (x, v) for p in parts for k in p.lines for x, v in zip(k.x, k.y, strict=True) if math.isfinite(v)
     ]
     rest, every = [v for x, v in points if x >= 10], [v for _, v in points]
-    if not rest or "(%)" not in parts[0].y_label or min(rest) - min(every) < (max(every) - min(every)) / 3:
+    if not rest or min(rest) - min(every) < (max(every) - min(every)) / 3:
         return None
     return min(rest) - 0.08 * (max(rest) - min(rest))
 
@@ -113,7 +112,7 @@ def line(table: Table, k: MeanCurve, *, more: str = "", percent: bool = True) ->
 
 
 def scale(some: Sequence[MeanCurve]) -> str:
-    """A log y axis for what can only be above 0 and ranges widely, but no metric in percent."""
+    """A log y axis for what can only be above 0 and ranges widely, but no metric with a unit."""
     y = [v for k in some for v in k.y if math.isfinite(v)]
     wide = bool(y) and min(y) > 0 and max(y) / min(y) > WIDE
     return "y" if wide and not Units.of(some[0].what).unit else ""

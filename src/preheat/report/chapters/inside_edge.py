@@ -12,7 +12,7 @@ from preheat.analysis.naming import choices, heads, rate_of, row_label, row_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import NONE, Units, brief, human
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count
+from preheat.core.words import count, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import across, difference, dot, of_panel, place, present
 from preheat.report.drawing.shapes import Dot, Dots
@@ -93,7 +93,7 @@ def _tiles(table: Table, some: Sequence[Inside]) -> tuple[Tile, ...]:
     inside = " inside the edge" if varied else ""
     kept, where = (well, " well inside the edge") if well else (tested, inside)
     text = (
-        f"settings{where} in which all are equivalent within "
+        f"{many(len(kept), 'setting')}{where} in which all are equivalent within "
         f"{Units.of(table.study.metric).margin(table.study.margin)}"
     )
     return (Tile(f"{sum(i.equivalent for i in kept)} of {len(kept)}", text),) if tested else ()

@@ -108,7 +108,7 @@ def _plates(table: Table, found: Cells) -> tuple[Plate, ...]:
         return f"{u.number(e.mean)}\n" + (f"n = {e.n}" if width is None else f"±{u.number(width)}")
 
     def make(panel: str) -> Heat | None:
-        bar = u.label(), min(every), max(every)
+        bar = u.label(), min(every), max(every), u.unit
         return heat(table, at, panel, value=lambda e: e.mean * u.scale, text=text, bar=bar)
 
     caption = "Mean, and half the 95 % interval below it."

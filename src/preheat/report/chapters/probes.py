@@ -4,7 +4,7 @@ steps."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -74,9 +74,10 @@ class Probes(Chapter):
     def each(self, record: Record, row: Row) -> Measured | None:
         scalars: dict[str, Points] = {}
         indexed: dict[str, dict[str, Points]] = {}
+        metrics = evaluated((*record.trace, *row.summary))
         for name, series in record.trace.items():
             whole, dot, index = name.partition(".")
-            if name.partition("_")[0] in SPLITS or (points := progress(series, row)) is None:
+            if name in metrics or (points := progress(series, row)) is None:
                 continue
             if dot:
                 indexed.setdefault(whole, {})[index] = points
@@ -90,8 +91,10 @@ class Probes(Chapter):
         for at, some in chosen(table, seen).items():
             measured = [m for _, m in some]
             labels = table.labels(at)
-            for name in dict.fromkeys(n for m in measured for n in m.scalars):
-                if not name.endswith(ERROR) and name not in self.but:
+            names = dict.fromkeys(n for m in measured for n in m.scalars)
+            for name in names:
+                error = name.endswith(ERROR) and name.removesuffix(ERROR) in names
+                if not error and name not in self.but:
                     curves.append(
                         probed_curve(labels, name, [m.scalars for m in measured if name in m.scalars])
                     )
@@ -114,6 +117,14 @@ class Probes(Chapter):
         return Shown(
             "What the probes measured", "At the chosen settings.", plates=tuple(plates), short="Probes"
         )
+
+
+def evaluated(names: Iterable[str]) -> set[str]:
+    """The series of a run that are its loss and its metrics, by split; others are a probe's, whatever their
+    names. names: all that the run recorded."""
+    told = (n.partition("_") for n in names)
+    known = {metric for split, _, metric in told if split in ("validation", "chance")}
+    return {f"{split}_{metric}" for split in SPLITS for metric in known | {"loss"}}
 
 
 def _layers(labels: tuple[str, str, str], name: str, some: list[Mapping[str, Points]]) -> list[LayerCurve]:

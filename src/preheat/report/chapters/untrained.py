@@ -22,8 +22,8 @@ from preheat.report.plates import Plate, by_panel
 class Lost:
     """A setting's runs with a result: those that did not train, and those of them that diverged.
 
-    A run did not train if it diverged, or ended below halfway from chance to the best: it has no NaN but
-    learnt next to nothing. Without a numeric nuisance that was varied only divergence is known.
+    A run did not train if it diverged, or finished less than halfway from chance to the best. Without a
+    numeric nuisance that was varied only divergence is known.
     """
 
     panel: str
@@ -36,7 +36,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class LostRuns:
-    """Every setting; edge: whether runs that learnt nothing without diverging are known."""
+    """Every setting; edge: whether runs that finished and did not train are known."""
 
     settings: tuple[Lost, ...]
     edge: bool
@@ -70,7 +70,7 @@ class Untrained(Chapter):
         if found.edge:
             lead = (
                 f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
-                f"finite), {lost - gone:,} finished below halfway from chance to the best mean "
+                f"finite), {lost - gone:,} finished less than halfway from chance to the best mean "
                 f"{human(table.study.metric)} of their data. {kept}"
             )
         rows = tuple(
@@ -90,9 +90,14 @@ class Untrained(Chapter):
             lead,
             plates=_plates(table, found),
             tables=(Rows("Every setting", columns, rows),),
-            tiles=(Tile(f"{stuck:,}", "runs finished and had learnt next to nothing"),) if stuck else (),
+            tiles=(Tile(f"{stuck:,}", _stuck(table, stuck)),) if stuck else (),
             short="Not trained",
         )
+
+
+def _stuck(table: Table, runs: int) -> str:
+    what = "run finished" if runs == 1 else "runs finished"
+    return f"{what} less than halfway from chance to the best mean {human(table.study.metric)}"
 
 
 def _plates(table: Table, found: LostRuns) -> tuple[Plate, ...]:
@@ -129,5 +134,5 @@ def _shares(table: Table, found: LostRuns, panel: str, *, name: str, label: str)
         panel,
         value=lambda n: 100 * n[0] / n[1],
         text=lambda n: f"{100 * n[0] / n[1]:.0f} %\n{n[0]}/{n[1]}",
-        bar=(label, 0.0, top),
+        bar=(label, 0.0, top, "%"),
     )

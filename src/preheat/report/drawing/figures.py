@@ -12,7 +12,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from preheat.analysis.words import TIMES, brief, folded, short
-from preheat.report.drawing.grids import WIDTH, draw_heat, draw_matrix, draw_mesh, log_marks, tall
+from preheat.report.drawing.grids import (
+    WIDTH,
+    draw_heat,
+    draw_matrix,
+    draw_mesh,
+    log_marks,
+    room_between,
+    tall,
+)
 from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, new_figure, series
 
@@ -216,6 +224,8 @@ def _dot_axes(axes: Axes, data: Dots) -> None:
         _factor_axis(axes, data)
     if data.span is not None:
         axes.set_xlim(*data.span)
+    if not data.log:
+        room_between(axes)
 
 
 def _factor_axis(axes: Axes, data: Dots) -> None:

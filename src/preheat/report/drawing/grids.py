@@ -25,6 +25,7 @@ from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
 WIDTH = 4.9
 COLOURS = "cividis"
 MOST_NAMES = 36  # of a mesh's rows; of more every second or third has its name
+LETTERS, GAP_LETTERS = 42, 2  # of the marks below a figure of that width, and between two of them
 LEVELS = 24  # of a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
 
 
@@ -59,13 +60,34 @@ def draw_heat(data: Heat) -> Figure:
     edges = [low + (high - low) * k / 24 for k in range(25)]
     scale = ScalarMappable(BoundaryNorm(edges, 24), cmap.resampled(24))
     bar = figure.colorbar(scale, ax=axes, spacing="proportional", aspect=26, pad=0.03)
-    bar.set_label("%" if data.bar_label.endswith("(%)") else "")
+    bar.set_label(data.unit)
     marks = [v for v in MaxNLocator(6).tick_values(low, high) if low <= v <= high]
-    bar.set_ticks(marks, labels=[brief(v) for v in marks])
+    bar.set_ticks(marks, labels=told_apart(marks))
     bar.ax.minorticks_off()
     bar.ax.grid(False)
     bar.outline.set_visible(False)
     return figure
+
+
+def told_apart(marks: Sequence[float]) -> list[str]:
+    """Marks as texts, with as many digits as tell each from its neighbour.
+
+    >>> told_apart([0.07455, 0.0746, 0.07465]), told_apart([10.0, 20.0])
+    (['0.07455', '0.0746', '0.07465'], ['10', '20'])
+    """
+    each = ([brief(v, digits) for v in marks] for digits in range(3, 9))
+    return next((texts for texts in each if len({*texts}) == len(marks)), [f"{v:g}" for v in marks])
+
+
+def room_between(axes: Axes) -> None:
+    """Fewer marks on the x axis, where their texts would run into each other."""
+    for most in (7, 6, 5, 4, 3, 2):
+        low, high = axes.get_xlim()
+        marks = [v for v in axes.get_xticks() if low <= v <= high]
+        texts = axes.xaxis.get_major_formatter().format_ticks(marks)
+        if sum(len(text) + GAP_LETTERS for text in texts) <= LETTERS:
+            return
+        axes.xaxis.set_major_locator(MaxNLocator(most))
 
 
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
@@ -110,7 +132,7 @@ def draw_matrix(data: Matrix) -> Figure:
     ]
     figure.legend(
         handles,
-        ["highest mean", "can't be told from it", "not in the set"],
+        ["best mean", "can't be told from it", "not in the set"],
         loc="outside upper center",
         ncols=3,
         handletextpad=0.3,

@@ -93,7 +93,7 @@ class Dots:
 @dataclass(frozen=True)
 class Heat:
     """A value and a text for every row and column; None where there is no data. low, high: the colours'
-    ends."""
+    ends, in `unit`."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -104,6 +104,7 @@ class Heat:
     texts: tuple[tuple[str, ...], ...]
     low: float
     high: float
+    unit: str = ""
 
 
 @dataclass(frozen=True)

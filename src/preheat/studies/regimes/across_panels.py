@@ -11,9 +11,8 @@ import numpy as np
 
 from preheat.core.grid import label
 from preheat.stats.estimates import PILOT, Array, Estimate, interval, moments, p_different
-from preheat.studies.regimes.findings import Hypothesis
 from preheat.studies.regimes.surface import Surface, optimizer
-from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undecided
+from preheat.studies.regimes.verdicts import Claim, Hypothesis, both_ways, concluded, undecided
 
 TASK_PATHS = ("task", "task.name")
 _TWO_TASKS = (

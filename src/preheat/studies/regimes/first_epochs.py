@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,26 @@ from preheat.analysis.table import Table
 from preheat.core.record import Record, Series
 from preheat.core.run import Run
 from preheat.stats.averaging import rounded, thin
-from preheat.studies.regimes.findings import Milestone
 
 PROBED = ("grad_norm", "distance", "hessian_trace")
 RATE = "learning_rate"
 LAST_EPOCH = 10.0
 EPOCHS = (1.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """What a probe measured at an epoch: the mean over n seeds and the band that its curve has."""
+
+    panel: str
+    condition: str
+    treatment: str
+    what: str
+    epoch: float
+    mean: float
+    lo: float
+    hi: float
+    n: int
 
 
 class Opening(NamedTuple):

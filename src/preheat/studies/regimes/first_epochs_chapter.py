@@ -18,8 +18,7 @@ from preheat.report.chapters.common import of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.drawing.shapes import Facets
 from preheat.report.plates import by_panel
-from preheat.studies.regimes.findings import Milestone
-from preheat.studies.regimes.first_epochs import RATE, Opening, early_curves, milestones, opening
+from preheat.studies.regimes.first_epochs import RATE, Milestone, Opening, early_curves, milestones, opening
 
 NAMES = {
     "grad_norm": "gradient norm",
@@ -28,7 +27,7 @@ NAMES = {
     "learning_rate": "learning rate",
 }
 BANDS = {
-    "hessian_trace": "Mean over seeds; band: the estimate's standard error.",
+    "hessian_trace": "Mean over seeds; band: the estimate's standard error; a single point has none drawn.",
     "learning_rate": "As scheduled.",
 }
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"

@@ -25,9 +25,8 @@ from preheat.stats.estimates import (
     rounding,
 )
 from preheat.studies.regimes.across_panels import replicates, sensitivity
-from preheat.studies.regimes.findings import Hypothesis
 from preheat.studies.regimes.surface import Surface, asks_for_warmup, lines, optimizer, surfaces
-from preheat.studies.regimes.verdicts import Claim, both_ways, concluded, undecided
+from preheat.studies.regimes.verdicts import Claim, Hypothesis, both_ways, concluded, undecided
 
 _SLOPE = "epochs per doubling of the data"
 

@@ -13,17 +13,20 @@ from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdic
 from preheat.report.chapters.common import difference, dot, number
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
-from preheat.studies.regimes.findings import FittedRule, Hypothesis
 from preheat.studies.regimes.hypotheses import hypotheses
-from preheat.studies.regimes.rules import rules
+from preheat.studies.regimes.rules import FittedRule, rules
+from preheat.studies.regimes.verdicts import Hypothesis
 
 MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
 
 
-def card(h: Hypothesis, u: Units) -> ClaimCard:
-    """A hypothesis with its effect and p in one line, as it would be cited."""
+def card(h: Hypothesis, u: Units, *, p_of: str = "") -> ClaimCard:
+    """A hypothesis with its effect and p in one line, as it would be cited. p_of: what the p is of, where
+    that is not the effect alone."""
     effect = "no estimate" if h.effect is None else u.estimate(h.effect, h.unit)
-    parts = [effect, p_text(h.p), f"n{GAP}={GAP}{h.effect.n}" if h.effect else ""]
+    p = f"{p_text(h.p)} {p_of}".strip() if p_text(h.p) else ""
+    parts = [effect, f"n{GAP}={GAP}{h.effect.n}" if h.effect else ""]
+    parts.insert(len(parts) if p_of else 1, p)
     said = verdict(h.verdict, h.more_seeds)
     cited = ", ".join(p for p in parts if p)
     return ClaimCard(

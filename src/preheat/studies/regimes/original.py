@@ -15,9 +15,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from preheat.core.words import count, listed
+from preheat.stats.estimates import ALPHA
 
 FULL = {"cifar100": 500}  # examples per class that there are; summaries of the study's own code don't say so
 EXACT = 7  # points of which every order is tried
+PIECEWISE = "5 epochs from 1000 examples per class; examples per class // 200, at least 1, from 100; else 1"
 Key = TypeVar("Key", bound=Hashable)
 Json = dict[str, Any]
 
@@ -115,17 +117,12 @@ def rule(best: Sequence[Optimum]) -> Json:
     errors = [abs(b.optimal_warmup - piecewise(b.examples_per_class)) for b in best]
     return {
         "linear": line,
-        "piecewise": {"rule": piecewise_text(), "mae": float(np.mean(errors)) if errors else None},
+        "piecewise": {"rule": PIECEWISE, "mae": float(np.mean(errors)) if errors else None},
         "points": [{**b._asdict(), "piecewise_warmup": piecewise(b.examples_per_class)} for b in best],
         "n": len(best),
         "note": f"{count(len(best), 'data size')}; each best warmup is the highest of several noisy means, "
         "so the line has more uncertainty than R2 tells",
     }
-
-
-def piecewise_text() -> str:
-    """The fixed rule in words."""
-    return "5 epochs from 1000 examples per class; examples per class // 200, at least 1, from 100; else 1"
 
 
 def hypotheses(rows: Sequence[Summary]) -> Json:
@@ -177,14 +174,16 @@ def _order(rows: Sequence[Summary]) -> Json:
     found: Any = spearmanr(x, y) if len(best) > 2 and len(set(y)) > 1 else None
     rho = None if found is None else float(found.statistic)
     way = f"gets {'longer' if (rho or 0) > 0 else 'shorter'} as the data grow"
-    if rho is None:
-        told = "no rank correlation: it needs three data sizes and two different best warmups"
-    else:
-        told = f"the best warmup {way if rho else 'has no rank correlation with the data size'}"
+    told = "no rank correlation: it needs three data sizes and two different best warmups"
+    exact = None if rho is None or len(best) > EXACT else _exact(x, y, rho)
+    p_value = None if found is None else float(found.pvalue)
+    p = p_value if exact is None else exact
+    if p is not None:
+        told = f"the best warmup {way}" if p < ALPHA else f"no trend is shown (p = {p:.2g})"
     return {
         "correlation": rho,
-        "p_value": None if found is None else float(found.pvalue),
-        "exact_p_value": None if rho is None or len(best) > EXACT else _exact(x, y, rho),
+        "p_value": p_value,
+        "exact_p_value": exact,
         "conclusion": told,
         "dataset": dataset,
         "n": len(best),

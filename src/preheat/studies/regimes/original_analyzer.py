@@ -140,6 +140,7 @@ def heat(rows: Sequence[Summary]) -> Heat:
         texts=tuple(tuple("" if v is None else f"{v:.1f}" for v in row) for row in values),
         low=min(known),
         high=max(known),
+        unit="%",
     )
 
 

@@ -51,3 +51,7 @@ def _check(args: argparse.Namespace) -> None:
     for name, mode in (("week", "week"), ("start", "range"), ("end", "range")):
         if getattr(args, name) is not None and args.mode != mode:
             raise UserError(f"--{name} is of --mode {mode}, got --mode {args.mode}: write --mode {mode}")
+    first, end = args.start or 0, args.end
+    if first < 0 or (end is not None and end <= first):
+        got = f"--start {first}" + ("" if end is None else f" --end {end}")
+        raise UserError(f"--start must be at least 0 and below --end, got {got}: write --start 0 --end 25")

@@ -68,7 +68,7 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
     They are written into `folder`, which gives the path of its all_results.json. data: what study.json holds.
     A study of both protocols has the original's in `folder` and preheat's in `folder/preheat`, so that no
     mean mixes them. Errors: UserError where no run is trained, a name can't be a folder's, a schedule has no
-    warmup, the disk is full.
+    warmup, a task no number of examples per class: nothing is written then; and where the disk is full.
     """
     study, index = read_index(data)
     heads = {h.id: h for h in store.heads()}
@@ -78,6 +78,8 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
             f"no run of study {study.name!r} has been trained, so there is nothing to write: run the study "
             "first"
         )
+    for head in (e.head for e in planned if e.trained and e.head is not None):
+        _check(head)
     kept = {run_id for _, _, run_id in index}
     if study.nuisance:
         results = collect(study, index, heads.values())
@@ -92,6 +94,17 @@ def write_original_files(data: Any, store: Store, folder: Path) -> Path:
         checkpoints += [(e.run_id, own / "checkpoints" / e.name) for e in mine if e.trained]
     write_best_models(study, store.root, checkpoints)
     return folder / "all_results.json"
+
+
+def _check(head: Head) -> None:
+    """A record tells what every summary holds."""
+    run = head.run()
+    told.warmup_steps(run, told.span(head))
+    if told.per_class(run, _classes(head)) is None:
+        raise UserError(
+            "the original's files say how many examples per class a run trains on, which task "
+            f"{run.task.name!r} of run {run.id} does not: write its report instead, with preheat report"
+        )
 
 
 def experiments(
@@ -278,7 +291,7 @@ def _config(record: Record, summary: Json) -> Json:
     }
 
 
-def _classes(record: Record) -> int | None:
+def _classes(record: Record | Head) -> int | None:
     """The number of classes, from the accuracy of a guess."""
     chance = record.summary.get("chance_accuracy")
     return round(1 / chance) if chance else None

@@ -15,6 +15,7 @@ from preheat.core.lengths import Sizes, length
 from preheat.core.record import Record, Trace
 from preheat.core.run import Run
 from preheat.core.spec import build
+from preheat.store.segment import Head
 
 Json = dict[str, Any]
 Value = float | None
@@ -38,7 +39,7 @@ class RunSpan(NamedTuple):
         return min((epoch + 1) * self.per_epoch, self.total)
 
 
-def span(record: Record) -> RunSpan:
+def span(record: Record | Head) -> RunSpan:
     """The sizes of a trained run. Errors: UserError for a record without them."""
     total, per_epoch = (record.summary.get(k) for k in ("total_steps", "steps_per_epoch"))
     if not total or not per_epoch:

@@ -10,6 +10,7 @@ the images held out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,48 @@ from preheat.analysis.results import Row
 from preheat.analysis.table import DONE, UNPLANNED, Table, number
 from preheat.core.record import Record
 from preheat.stats.estimates import Array, Estimate, interval, moments, rounding
-from preheat.studies.regimes.findings import Gap, Optimism
 from preheat.studies.regimes.surface import SELECTION, selects
+
+
+@dataclass(frozen=True)
+class Optimism:
+    """Best over the epochs minus the last epoch, on the split that `selection` names, all treatments of a
+    condition together.
+
+    over: what the interval is over, "seeds" (each the mean over its treatments) or, with one seed,
+    "settings". runs: how many. best, last: means.
+    """
+
+    panel: str
+    condition: str
+    selection: str
+    best: float
+    last: float
+    optimism: Estimate
+    over: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The original's number (best over epochs on the test split) minus the honest one (its value at the end).
+
+    Paired by treatment and seed; gap = optimism + rest, where optimism is best minus last of the
+    original protocol. panel: of the original protocol; condition: "5000 / 4500" where the two protocols'
+    whole pools differ. over, runs: as in `Optimism`, of pairs of which both runs finished; dropped: how many
+    did not.
+    """
+
+    panel: str
+    condition: str
+    best: float
+    honest: float
+    gap: Estimate
+    optimism: Estimate
+    rest: Estimate
+    over: str
+    runs: int
+    dropped: int = 0
 
 
 class Finish(NamedTuple):

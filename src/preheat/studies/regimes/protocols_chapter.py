@@ -16,8 +16,16 @@ from preheat.report.chapters.common import across, difference, dot, of_panel
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
 from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Gap, Optimism
-from preheat.studies.regimes.protocols import Finish, chose_on_test, finish, gaps, optimism, readings
+from preheat.studies.regimes.protocols import (
+    Finish,
+    Gap,
+    Optimism,
+    chose_on_test,
+    finish,
+    gaps,
+    optimism,
+    readings,
+)
 
 BOTH = "--protocol both"
 TESTED = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.analysis.words import LEVEL, MINUS, Units, brief, capital
 from preheat.stats.estimates import (
-    ALPHA,
     Array,
+    Estimate,
     Moments,
+    below_alpha,
     holm,
     interval,
     moments,
@@ -23,10 +24,32 @@ from preheat.stats.estimates import (
     p_different,
     rounding,
 )
-from preheat.studies.regimes.findings import FittedRule, RuleScore
 from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.picks import favourites
 from preheat.studies.regimes.surface import Surface, lines, surfaces
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """A rule's mean shortfall to the best treatment on held-out conditions (regret, in the metric), with its
+    interval."""
+
+    name: str
+    formula: str
+    regret: Estimate
+    picks: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FittedRule:
+    """The fitted rule warmup = a + b log2(condition), with intervals, and its comparison on held-out
+    conditions."""
+
+    panel: str
+    intercept: Estimate
+    slope: Estimate
+    scores: tuple[RuleScore, ...]
+    text: str
 
 
 class RuleFit(NamedTuple):
@@ -52,10 +75,10 @@ def rules(table: Table) -> tuple[FittedRule, ...]:
     slopes = holm([p_different(f.slope) for f in fits])
     scored = [(i, name, m) for i, f in enumerate(fits) for name, m in f.regrets.items()]
     low = holm([p_above(Moments(table.study.margin - m.mean, m.sd, m.n)) for _, _, m in scored])
-    fine = [(i, name) for (i, name, _), p in zip(scored, low, strict=True) if p is not None and p < ALPHA]
+    fine = [(i, name) for (i, name, _), p in zip(scored, low, strict=True) if below_alpha(p)]
     out = []
     for i, (f, p) in enumerate(zip(fits, slopes, strict=True)):
-        said = _text(table, f, sure=p is not None and p < ALPHA, fine=[name for k, name in fine if k == i])
+        said = _text(table, f, sure=below_alpha(p), fine=[name for k, name in fine if k == i])
         out.append(replace(f.rule, text=capital(f"{within(table, f.rule.panel)} {said}".strip())))
     return tuple(out)
 
@@ -77,7 +100,7 @@ def _fit(table: Table, s: Surface) -> RuleFit:
         "fitted rule": (fits, fitted),
         "the original rule": (
             "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
-            _each(s, piecewise),
+            np.array([piecewise(float(n)) for n in s.sizes]),
         ),
         "always 5%": ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
@@ -89,18 +112,11 @@ def _fit(table: Table, s: Surface) -> RuleFit:
         name: moments((reference - interpolated(s, picks)).mean(axis=0), floor)
         for name, (_, picks) in tried.items()
     }
-    scores = tuple(
-        RuleScore(name, text, interval(lost[name]), _named(s, picks)) for name, (text, picks) in tried.items()
-    )
+    named = {
+        n: {k: round(v, 4) for k, v in zip(s.labels, x.tolist(), strict=True)} for n, (_, x) in tried.items()
+    }
+    scores = tuple(RuleScore(n, text, interval(lost[n]), named[n]) for n, (text, _) in tried.items())
     return RuleFit(FittedRule(s.panel, intercept, slope, scores, ""), change, lost, beyond)
-
-
-def _each(s: Surface, rule: Callable[[float], float]) -> Array:
-    return np.array([rule(float(n)) for n in s.sizes])
-
-
-def _named(s: Surface, picks: Array) -> Mapping[str, float]:
-    return {name: round(float(v), 4) for name, v in zip(s.labels, picks, strict=True)}
 
 
 def held_out(s: Surface) -> tuple[Array, bool]:

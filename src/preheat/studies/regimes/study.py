@@ -86,7 +86,9 @@ class Regimes:
     seeds: int | None = None
     choosing: int | None = None
     protocol: str = option(
-        "--protocol", default="preheat", help="of the image sets: how runs are chosen and reported"
+        "--protocol",
+        default="preheat",
+        help="of the image sets, how runs are chosen and reported: preheat (default), original or both",
     )
     tune_lr: bool = option(
         "--tune-lr", default=False, help="choose the peak rate for each setting, on seeds of their own"

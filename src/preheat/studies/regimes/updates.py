@@ -16,7 +16,7 @@ choices, because
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,11 +25,13 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import brief
 from preheat.core.words import listed
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
-from preheat.studies.regimes.findings import Exclusion, Exponent, Favourite, Hypothesis, Updates, WarmupLength
 from preheat.studies.regimes.picks import favourites, open_widths, shares
 from preheat.studies.regimes.surface import optimizer
 from preheat.studies.regimes.updates_hypotheses import one_length, shrinks
+from preheat.studies.regimes.verdicts import Hypothesis
 from preheat.studies.regimes.warmup_grid import (
+    Exclusion,
+    Exponent,
     WarmupGrid,
     chance,
     p_choices,
@@ -42,6 +44,43 @@ from preheat.studies.regimes.warmup_grid import (
 MOST_AT_END = 0.5
 
 
+@dataclass(frozen=True)
+class WarmupLength:
+    """A setting's warmup in three units: updates, epochs, and the share of the run (0 to 1)."""
+
+    panel: str
+    condition: str
+    treatment: str
+    updates: float
+    epochs: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Favourite:
+    """The best warmup above none at one size, in updates: the geometric mean over judging seeds.
+
+    shortest, longest: of the grid at this size.
+    """
+
+    panel: str
+    condition: str
+    per_epoch: float
+    best: Estimate
+    shortest: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class UpdatesFound:
+    """Warmups in updates, what is best in updates, and H1 and H2 stated in updates for one panel."""
+
+    warmup_lengths: tuple[WarmupLength, ...]
+    best_updates: tuple[Favourite, ...]
+    exponents: tuple[Exponent, ...]
+    hypotheses_in_updates: tuple[Hypothesis, ...]
+
+
 class UpdatesFit(NamedTuple):
     """A grid with its exponents: over seeds, of a fixed number of epochs, and of permuted choices."""
 
@@ -52,7 +91,7 @@ class UpdatesFit(NamedTuple):
     p: float | None
 
 
-def updates(table: Table) -> Updates | None:
+def updates(table: Table) -> UpdatesFound | None:
     """Everything on epochs and updates; None where the study is of something else, or no record tells its
     steps.
 
@@ -71,7 +110,7 @@ def updates(table: Table) -> Updates | None:
     stated: tuple[Hypothesis, ...] = ()
     if fits:
         stated = (one_length(fair, fits[home].grid), shrinks(table, fits[home].b, made[home]))
-    return Updates(
+    return UpdatesFound(
         _lengths(table, known), tuple(x for f in fits for x in _favourites(f.grid)), tuple(made), stated
     )
 

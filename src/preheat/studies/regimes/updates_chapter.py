@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +16,9 @@ from preheat.report.chapters.common import number, of_panel
 from preheat.report.drawing.shapes import Line, Lines
 from preheat.report.plates import by_panel
 from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.findings import Exponent, Favourite, Hypothesis, WarmupLength
 from preheat.studies.regimes.hypotheses_chapter import card
-from preheat.studies.regimes.updates import common_updates, updates
+from preheat.studies.regimes.updates import UpdatesFound, common_updates, updates
+from preheat.studies.regimes.warmup_grid import Exponent
 
 LEAD = (
     "A warmup of some epochs holds the fewer updates the fewer the data, so a study in epochs mixes the two. "
@@ -32,22 +33,11 @@ RANDOM = (
 )
 NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
 ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."
+P_OF = {"H2": "that the warmups differ at all and b is above that of random choices, the larger of the two"}
 BEST = (
     "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
     "updates is best."
 )
-
-
-@dataclass(frozen=True)
-class UpdatesFound:
-    """Warmups in updates, what is best in updates, H1 and H2 stated in updates, and the benefits that are
-    drawn."""
-
-    warmup_lengths: tuple[WarmupLength, ...]
-    best_updates: tuple[Favourite, ...]
-    exponents: tuple[Exponent, ...]
-    hypotheses_in_updates: tuple[Hypothesis, ...]
-    benefits: tuple[Effect, ...]
 
 
 @CHAPTERS.register("updates")
@@ -56,12 +46,7 @@ class UpdatesChapter(Chapter):
     """Whether the best warmup is a number of epochs or of updates, as far as the grid can tell."""
 
     def find(self, table: Table, seen: Seen) -> UpdatesFound | None:
-        made = updates(table)
-        if made is None:
-            return None
-        return UpdatesFound(
-            made.lengths, made.favourites, made.exponents, made.hypotheses, effects(table.claimed)
-        )
+        return updates(table)
 
     def show(self, found: UpdatesFound, table: Table) -> Shown:
         lead = [LEAD, *([RANDOM, *_said(found, table)] if found.exponents else [NOTHING])]
@@ -69,6 +54,7 @@ class UpdatesChapter(Chapter):
         made = (_exponents(found, table), _grid(found, table), _best(found, table), _lengths(found, table))
         u = Units.of(table.study.metric)
         means = "Means over judging seeds, a line for each data size."
+        gains = effects(table.claimed)  # the benefit chapter's
         plates = (
             *by_panel(
                 table,
@@ -83,7 +69,7 @@ class UpdatesChapter(Chapter):
                 for plate in by_panel(
                     table,
                     f"by-{unit}",
-                    partial(against, table, found, unit),
+                    partial(against, table, found, gains, unit),
                     group=f"By warmup in {unit}",
                     caption=means,
                 )
@@ -94,7 +80,7 @@ class UpdatesChapter(Chapter):
             "\n".join(lead),
             plates=plates,
             tables=tuple(t for t in made if t.rows),
-            cards=tuple(card(h, u) for h in found.hypotheses_in_updates),
+            cards=tuple(card(h, u, p_of=P_OF.get(h.code, "")) for h in found.hypotheses_in_updates),
         )
 
 
@@ -171,13 +157,15 @@ def _lengths(found: UpdatesFound, table: Table) -> Rows:
     return Rows("Every setting's warmup", (*heads(table), "updates", "epochs", "share of the run"), rows)
 
 
-def against(table: Table, found: UpdatesFound, unit: str, panel: str) -> Lines | None:
+def against(
+    table: Table, found: UpdatesFound, gains: Sequence[Effect], unit: str, panel: str
+) -> Lines | None:
     """The benefit over no warmup against the warmup in `unit`, a line for each data size; equal warmups are
     averaged."""
     if not of_panel(found.best_updates, panel):
         return None
     u = Units.of(table.study.metric)
-    mine = of_panel(found.benefits, panel)
+    mine = of_panel(gains, panel)
     gain = {(e.condition, e.treatment): e.estimate.mean * u.scale for e in mine if e.estimate.n}
     lines = []
     for k, condition in enumerate(table.conditions.labels):

@@ -8,9 +8,8 @@ from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, capital
 from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, interval, moments, p_above, rounding
-from preheat.studies.regimes.findings import Exponent, Hypothesis, Verdict
-from preheat.studies.regimes.verdicts import judge
-from preheat.studies.regimes.warmup_grid import WarmupGrid
+from preheat.studies.regimes.verdicts import Hypothesis, Verdict, judge
+from preheat.studies.regimes.warmup_grid import Exponent, WarmupGrid
 
 SMALLEST = 0.3
 _H1 = "The benefit of one and the same number of updates of warmup peaks at intermediate data sizes."

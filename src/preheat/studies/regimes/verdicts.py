@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from preheat.analysis.words import Units, capital
 from preheat.stats.estimates import ALPHA, Estimate, Moments, more_seeds
-from preheat.studies.regimes.findings import Hypothesis, Verdict
 
 STATEMENTS = {
     "H1": "The benefit of warmup peaks at intermediate data sizes.",
@@ -17,6 +17,27 @@ STATEMENTS = {
 }
 
 _NOT_SUCH = "No such effect of the size that matters; the opposite is not excluded."
+Verdict = Literal["supported", "contradicted", "not decided"]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of the study's hypotheses as a test: an effect in `unit` with an interval, and what follows from
+    it.
+
+    p: two-sided, as the interval is, so that supported means p < 0.05 and an effect above 0.
+    text: what the effect, its interval and the verdict do not say by themselves.
+    """
+
+    code: str
+    statement: str
+    how: str
+    effect: Estimate | None
+    unit: str
+    p: float | None
+    verdict: Verdict
+    more_seeds: int | None
+    text: str
 
 
 @dataclass(frozen=True)

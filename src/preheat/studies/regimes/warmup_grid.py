@@ -8,7 +8,8 @@ the same ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,39 @@ from preheat.analysis.naming import within
 from preheat.analysis.table import Table
 from preheat.core.errors import UserError
 from preheat.core.lengths import length
-from preheat.stats.estimates import Array
+from preheat.stats.estimates import Array, Estimate
 from preheat.studies.regimes.picks import shares
 from preheat.studies.regimes.surface import asks_for_warmup, finished
 
 DRAWS = 2000
+Exclusion = Literal["excluded", "not excluded", "not decided", "out of reach"]
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """b of best updates ~ size^b, over judging seeds.
+
+    epochs_b: what b is under a fixed number of epochs (about 1). low, high: the least and largest b that
+    picks from the grid can give. chance, chance_lo, chance_hi: mean and central 95 % of b where the choice at
+    each size is random. p_choices: of "the warmups above none do not differ", Holm's over panels.
+    at_shortest, at_longest: the share of picks at the grid's ends. updates, epochs: whether a fixed number of
+    them is excluded as the best; text: why, in words.
+    """
+
+    panel: str
+    b: Estimate
+    epochs_b: float
+    low: float
+    high: float
+    chance: float
+    chance_lo: float
+    chance_hi: float
+    p_choices: float | None
+    at_shortest: float
+    at_longest: float
+    updates: Exclusion
+    epochs: Exclusion
+    text: str
 
 
 class WarmupGrid(NamedTuple):
