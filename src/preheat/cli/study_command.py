@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 
@@ -205,45 +204,3 @@ def chosen(study: Study, args: argparse.Namespace) -> list[Point]:
             )
         declared = declared[first:last]
     return distinct(declared)[: args.limit]
-
-
-def _with_its_seeds(study: Study, points: Sequence[Point]) -> Study:
-    """The study with those of its seeds that the chosen points have, where no seed has the role of
-    choosing and no stage needs the others."""
-    used = {p.seed for p in points}
-    seeds = tuple(s for s in study.seeds if s in used)
-<<<<<<< HEAD
-    return study if study.choosing or study.stages or not seeds else replace(study, seeds=seeds)
-=======
-    return study if study.choosing or not seeds else replace(study, seeds=seeds)
-
-
-def _train(made: Any, args: argparse.Namespace, how: Any) -> int | None:
-    """Train the plan's units under a progress bar; the number of runs that failed or whose weights could not
-    be kept, or None if stopped."""
-    from preheat.lab.study import carry_out
-
-    told: Counter[tuple[str, str, str]] = Counter()
-    bar = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units))
-    events = carry_out(made, args.results, how)
-    with closing(events):
-        try:
-            for event in events:
-                if event.kind in ("retry", "failed", "unkept"):
-                    others = " and others" if len(event.unit.runs) > 1 else ""
-                    told[said := (event.kind, others, event.text)] += 1
-                    if told[said] == 1:
-                        bar.note(f"{event.kind}: {event.unit.runs[0]}{others}: {event.text}")
-                failed = event.runs if event.kind == "failed" else 0
-                bar.add(work=event.run_steps, runs=event.runs, diverged=event.diverged, failed=failed)
-        except KeyboardInterrupt:
-            bar.note(f"stopped: what was trained is kept. To continue: {again()}")
-            events.close()
-            return None
-    if bar.runs:
-        bar.end()
-    for (kind, _, text), runs in told.items():
-        if kind == "failed" and runs > 1:
-            bar.note(f"failed: {runs:,} runs for the same reason: {text}")
-    return bar.failed + sum(n for (kind, *_), n in told.items() if kind == "unkept")
->>>>>>> weights
