@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from preheat.lab.workers import Event
 
 from preheat.cli import main as cli
 from preheat.cli import original_command, report_command, run_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
+from preheat.lab.executors.base import Event
 from preheat.store.store import Store
 
 MINE = '''
@@ -203,7 +203,7 @@ def test_what_an_original_says_itself_is_not_set_to_something_else(tmp_path, mon
 def test_a_reason_for_which_many_runs_failed_is_told_once_with_their_number(monkeypatch, capsys):
     unit = argparse.Namespace(runs=("a run",), run_steps=1)
     events = [Event("failed", unit, runs=1, text=text) for text in ("why", "why", "other", "why")]
-    monkeypatch.setattr("preheat.lab.study.carry_out", lambda *_: (e for e in events))
+    monkeypatch.setattr("preheat.lab.follow.carry_out", lambda *_: (e for e in events))
     made = argparse.Namespace(units=[e.unit for e in events])
     assert study_command._train(made, argparse.Namespace(results="."), None) == 4
     said = capsys.readouterr().err

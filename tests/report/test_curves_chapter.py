@@ -40,6 +40,7 @@ def test_curves_are_the_mean_over_judging_seeds() -> None:
             {
                 "task": Spec("digits"),
                 "peak_lr": 0.1,
+                "rate_rule": None,
                 "factor_over": Factor(row.axes["schedule.warmup"]["epochs"]).resolve,
             },
         )
@@ -71,6 +72,7 @@ def test_a_damaged_trace_is_left_out_of_the_curves_and_said() -> None:
             {
                 "task": Spec("digits"),
                 "peak_lr": 0.1,
+                "rate_rule": None,
                 "factor_over": Factor(rows[run_id].axes["schedule.warmup"]["epochs"]).resolve,
             },
         )

@@ -109,14 +109,7 @@ def run(args: argparse.Namespace) -> int:
     from preheat.lab.origins import prepare
     from preheat.lab.study import How, plans
 
-    how = How(
-        jobs=args.jobs,
-        device=args.device,
-        mode=args.placement,
-        compile=args.compile,
-        imports=files,
-        keep_weights=args.keep_weights,
-    )
+    how = How(**_how(args), imports=files)
     prepare([p.run for p in first], args.results, dry=args.dry_run)
     print(
         f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
@@ -146,6 +139,11 @@ def run(args: argparse.Namespace) -> int:
 
         lacking = told(*write(args.results, study.name))
     return 1 if failures else lacking
+
+
+def _how(args: argparse.Namespace) -> dict[str, Any]:
+    told = {"jobs": args.jobs, "device": args.device, "mode": args.placement, "compile": args.compile}
+    return {**told, "keep_weights": args.keep_weights}
 
 
 def asked(args: argparse.Namespace) -> tuple[Study, list[Point]]:

@@ -13,31 +13,20 @@ drawing a schedule or reading records never loads torch. Third parties come by e
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from preheat.core.discovery import Registered, described, registered
 from preheat.core.errors import UserError, nearest, unknown
 from preheat.core.options import check_flags
 
 T = TypeVar("T", bound=Callable[..., Any])
-
-
-class Registered(NamedTuple):
-    """Where a name is registered (a module to import), its one-line description, what it is called on a page,
-    and whether it is taken where no name is given."""
-
-    module: str
-    line: str
-    label: str = ""
-    default: bool = False
 
 
 class Registry:
@@ -81,7 +70,7 @@ class Registry:
                 raise UserError(f"{self.kind} {name!r} can't be the default: {self.default!r} is already")
             check_flags(self.kind, name, obj)
             self._objects[name] = obj
-            self._said[name] = Registered(obj.__module__, _described(inspect.getdoc(obj)), label, default)
+            self._said[name] = Registered(obj.__module__, described(inspect.getdoc(obj)), label, default)
             return obj
 
         return add
@@ -96,7 +85,7 @@ class Registry:
             home = Path(spec.submodule_search_locations[0])
             for path in sorted(home.rglob("*.py")):
                 module = ".".join((package, *path.relative_to(home).with_suffix("").parts))
-                for name, entry in _registered(path.read_text(encoding="utf-8"), self.variable, module):
+                for name, entry in registered(path.read_text(encoding="utf-8"), self.variable, module):
                     assert name not in found, f"{self.kind} {name!r} twice: {found[name].module} and {module}"
                     found[name] = entry
         return found
@@ -165,34 +154,6 @@ class Registry:
         if missing:
             raise UserError(f"{self.kind} {name!r} needs {', '.join(missing)}: write {missing[0]}=...")
         return made(**options)
-
-
-def _described(docstring: str | None) -> str:
-    """The first sentence of a docstring."""
-    first = " ".join((docstring or "").split("\n\n")[0].split())
-    found = re.match(r".*?[.?](?= [A-Z]|$)", first)
-    return found[0] if found else first
-
-
-def _registered(source: str, variable: str, module: str) -> list[tuple[str, Registered]]:
-    """(name, Registered) of every `@VARIABLE.register("name", ...)` in a source text."""
-    out: list[tuple[str, Registered]] = []
-    if f"@{variable}.register" not in source:
-        return out
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
-            continue
-        for mark in node.decorator_list:
-            call = mark if isinstance(mark, ast.Call) else None
-            if (
-                call
-                and ast.unparse(call.func) == f"{variable}.register"
-                and isinstance(call.args[0], ast.Constant)
-            ):
-                line = _described(ast.get_docstring(node))
-                said = {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg}
-                out.append((str(call.args[0].value), Registered(module, line, **said)))
-    return out
 
 
 def import_file(path: str | Path) -> None:
