@@ -17,6 +17,7 @@ from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
 from preheat.lab.executors.base import Event
+from preheat.lab.follow import follow
 from preheat.store.store import Store
 
 MINE = '''
@@ -205,7 +206,7 @@ def test_a_reason_for_which_many_runs_failed_is_told_once_with_their_number(monk
     events = [Event("failed", unit, runs=1, text=text) for text in ("why", "why", "other", "why")]
     monkeypatch.setattr("preheat.lab.follow.carry_out", lambda *_: (e for e in events))
     made = argparse.Namespace(units=[e.unit for e in events])
-    assert study_command._train(made, argparse.Namespace(results="."), None) == 4
+    assert follow(made, Path("."), None, again="again") == 4
     said = capsys.readouterr().err
     assert said.count(": why\n") == 2 and "failed: 3 runs for the same reason: why" in said
     assert said.count(": other\n") == 1

@@ -12,6 +12,7 @@ import inspect
 import re
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from preheat.cli.options import (
     SUFFIXES,
