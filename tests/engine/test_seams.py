@@ -314,14 +314,21 @@ class Halves:
 
     def __init__(self) -> None:
         self.meet, self.given = threading.Barrier(2, timeout=60), [None, None]
+        self.turn = threading.Lock()
+
+    def wait(self):
+        """A module can't be called functionally by two threads at once: one computes while the other waits."""
+        self.turn.release()
+        self.meet.wait()
+        self.turn.acquire()
 
     def joined(self, rank, scale):
         def join(tensors):
             self.given[rank] = tensors
-            self.meet.wait()
+            self.wait()
             one, other = self.given
             out = torch.utils._pytree.tree_map(lambda a, b: (a + b) * scale, one, other)
-            self.meet.wait()
+            self.wait()
             return out
 
         return join
@@ -330,6 +337,10 @@ class Halves:
         ends = [None, None]
 
         def work(rank):
+            with self.turn:
+                halved(rank)
+
+        def halved(rank):
             where = single()._replace(mean=self.joined(rank, 0.5), sum=self.joined(rank, 1.0))
             setup = set_up([run], where)
             half = run.batch_size // 2
