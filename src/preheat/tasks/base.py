@@ -195,9 +195,12 @@ class Classification(Networked):
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Sums over the examples: of the cross entropy, of those that are right, and of all."""
+        return self.scored(self.called(params, buffers, batch, training=False)[0], batch["y"])
+
+    def scored(self, logits: Tensor, y: Tensor) -> Tensors:
+        """The `statistics` of logits [B, C] and labels [B]."""
         from torch.nn.functional import cross_entropy
 
-        logits, y = self.called(params, buffers, batch, training=False)[0], batch["y"]
         right = (logits.argmax(-1) == y).to(logits.dtype)
         loss = cross_entropy(logits, y, reduction="sum")
         return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}

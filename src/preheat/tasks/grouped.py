@@ -63,8 +63,7 @@ class Grouped(Classification):
 
         if not self.robust:
             return super().loss(params, buffers, batch)
-        own = {n: b for n, b in buffers.items() if n != WEIGHTS}
-        logits, fresh = self.called(params, own, batch, training=True)
+        logits, fresh = self.called(params, buffers, batch, training=True)
         each = cross_entropy(logits, batch["y"], reduction="none")
         of = self._of(batch["g"], each)
         count, summed = total(of.sum(0)).clamp(min=1), of.T @ each
@@ -74,12 +73,11 @@ class Grouped(Classification):
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Those of a classifier; by group those that are right, and all: [G]."""
-        own = {n: b for n, b in buffers.items() if n != WEIGHTS}
-        logits, _ = self.called(params, own, batch, training=False)
+        logits, _ = self.called(params, buffers, batch, training=False)
         right = (logits.argmax(-1) == batch["y"]).to(logits.dtype)
         of = self._of(batch["g"], right)
         return {
-            **super().statistics(params, own, batch),
+            **self.scored(logits, batch["y"]),
             "group_right": of.T @ right,
             "group_examples": of.sum(0),
         }

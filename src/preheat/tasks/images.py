@@ -172,13 +172,12 @@ class Images(Classification):
         arXiv 1710.09412."""
         from torch.nn.functional import cross_entropy
 
-        fresh = {n: b for n, b in buffers.items() if n != WATCHED}
         x, y = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch["y"]
         share, other = batch.get("mix"), y
         if share is not None:
             partner = batch["partner"].argsort()
             x, other = _blend(share[:, None, None, None], x, x[partner]), y[partner]
-        logits, fresh = self.called(params, fresh, {**batch, "x": x}, training=True)
+        logits, fresh = self.called(params, buffers, {**batch, "x": x}, training=True)
 
         def scored(score: Callable[[Tensor], Tensor]) -> Tensor:
             return (score(y) if share is None else _blend(share, score(y), score(other))).mean()
@@ -189,8 +188,9 @@ class Images(Classification):
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Those of a classifier, of the images as they are."""
-        known = {n: b for n, b in buffers.items() if n != WATCHED}
-        return super().statistics(params, known, {**batch, "x": normalised(batch["x"], self.about(), params)})
+        return super().statistics(
+            params, buffers, {**batch, "x": normalised(batch["x"], self.about(), params)}
+        )
 
 
 def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Network:
         """{"dropout": int64 scalar} for an update's batch; {} where the module has no dropout."""
         import torch
 
-        if not drops(_skeleton(self, True)):
+        if not _drops(self):
             return {}
         return {KEY: torch.randint(2**62, (), generator=generator)}
 
@@ -65,16 +65,15 @@ class Network:
         key: Tensor | None = None,
     ) -> tuple[Any, Tensors]:
         """(what the module gives, at least float32; new buffers, the same ones outside training). key: the
-        number that `noise` drew, in training."""
+        number that `noise` drew, in training. Buffers that are not the module's are passed on as they are."""
         import torch
         from torch.func import functional_call
 
-        fresh = {n: b.clone() for n, b in buffers.items()} if training else buffers
-        skeleton = _skeleton(self, training)
+        own = {n: buffers[n].clone() if training else buffers[n] for n in _buffer_names(self)}
         with keyed(key):
-            out = functional_call(skeleton, {**params, **fresh}, inputs)
+            out = functional_call(_skeleton(self, training), {**params, **own}, inputs)
         half = isinstance(out, torch.Tensor) and out.dtype == torch.bfloat16
-        return (out.float() if half else out), fresh
+        return (out.float() if half else out), {**buffers, **own}
 
 
 @lru_cache(maxsize=64)
@@ -86,12 +85,19 @@ def _skeleton(network: Network, training: bool) -> Any:
         return network.make().train(training)
 
 
-def drops(module: nn.Module) -> bool:
-    """Whether a layer of the module is one of torch's dropout layers, at a rate above 0."""
+@lru_cache(maxsize=64)
+def _buffer_names(network: Network) -> tuple[str, ...]:
+    return tuple(n for n, _ in _skeleton(network, True).named_buffers())
+
+
+@lru_cache(maxsize=64)
+def _drops(network: Network) -> bool:
+    """Whether a layer is one of torch's dropout layers, at a rate above 0: looked at once, not at every
+    update."""
     from torch import nn
 
     kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-    return any(isinstance(m, kinds) and m.p > 0 for m in module.modules())
+    return any(isinstance(m, kinds) and m.p > 0 for m in _skeleton(network, True).modules())
 
 
 @contextmanager
