@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preheat.core.errors import UserError, unknown
-from preheat.core.options import flags
+from preheat.core.options import flags, marks
 from preheat.core.progress import Bar
 from preheat.core.registry import STUDIES, only_when_run
 from preheat.core.spec import Spec, as_spec, build
@@ -212,14 +212,9 @@ def _made(study: Study | Spec | str | Path) -> tuple[Study, list[str]]:
 def _marks(study: Spec) -> list[str]:
     """What the folder's name says of a study's options: the same as where the command gives them."""
     known = {one.name: one for one in flags(KIND, STUDIES[study.name])}
-    given = [(known.get(name), name, value) for name, value in study.options.items()]
-    several = [m for one, _, value in given if one and one.several for m in one.mark(value)]
-    pairs = [f"{name}={value}" for one, name, value in given if not one]
-    return [
-        *several,
-        *pairs,
-        *(m for one, _, value in given if one and not one.several for m in one.mark(value)),
-    ]
+    given = [(known[name], value) for name, value in study.options.items() if name in known]
+    pairs = [f"{name}={value}" for name, value in study.options.items() if name not in known]
+    return [*marks(given, several=True), *pairs, *marks(given, several=False)]
 
 
 def _train(study: Study, first: list[Point], root: Path, how: Any) -> None:

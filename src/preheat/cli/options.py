@@ -129,8 +129,8 @@ def joined(words: Sequence[str]) -> list[str]:
     """Words of a command line with negative values bound to their options, which argparse else takes for
     options.
 
-    >>> joined(["digits", "--peak-lr", "-1e-3", "--seed", "3"])
-    ['digits', '--peak-lr=-1e-3', '--seed', '3']
+    >>> joined(["mine", "--peak-lr", "-1e-3", "--seed", "3"])
+    ['mine', '--peak-lr=-1e-3', '--seed', '3']
     """
     out: list[str] = []
     for word in words:

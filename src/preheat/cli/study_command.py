@@ -28,8 +28,9 @@ from preheat.cli.options import (
     use_data,
 )
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
-from preheat.cli.subject import given, known_flags, marks
+from preheat.cli.subject import given, known_flags
 from preheat.core.errors import UserError, unknown
+from preheat.core.options import marks
 from preheat.core.registry import STUDIES
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct

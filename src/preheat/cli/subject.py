@@ -63,9 +63,3 @@ def _read(one: Flag, text: Any) -> Any:
     if one.kind == "value":
         return value(text)
     return [value(word) for word in text] if one.kind == "values" else text
-
-
-def marks(some: Sequence[tuple[Flag, Any]], *, several: bool) -> list[str]:
-    """What the name of a results folder says of the flags that are given: those that may be given several
-    times, or the others."""
-    return [mark for one, text in some if one.several is several for mark in one.mark(text)]

@@ -97,8 +97,8 @@ def among(value: Any, allowed: Any) -> bool:
 def get(setting: Mapping[str, Any], path: str, *, default: Any = None) -> Any:
     """The value at a dotted path.
 
-    >>> get({"task": {"name": "digits"}}, "task.name")
-    'digits'
+    >>> get({"task": {"name": "mine"}}, "task.name")
+    'mine'
     """
     here: Any = setting
     for part in path.split("."):

@@ -7,7 +7,7 @@ flags of `preheat study NAME`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_origin
 
@@ -69,6 +69,12 @@ class Flag:
             return [str(v) for v in given]
         word = self.flag.removeprefix("--")
         return [word if self.kind == "switch" else f"{word}-{given}"]
+
+
+def marks(some: Iterable[tuple[Flag, Any]], *, several: bool) -> list[str]:
+    """What the name of a results folder says of the flags that are given: those that may be given several
+    times, or the others."""
+    return [mark for one, value in some if one.several is several for mark in one.mark(value)]
 
 
 def flags(kind: str, made: Any) -> list[Flag]:

@@ -7,7 +7,7 @@ record need not be run again, wherever it ran.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import InitVar, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -102,8 +102,12 @@ class Run:
     def json(self) -> dict[str, Any]:
         """The run as JSON data, with the format's version; `also` and `rate_rule` only where there is one, so
         that older ids stay."""
-        names = [f.name for f in fields(self) if f.name not in _WHERE_GIVEN or getattr(self, f.name)]
-        return {"format": FORMAT, **{n: plain(getattr(self, n)) for n in names}}
+        return {"format": FORMAT, **self._told()}
+
+    def _told(self, but: Collection[str] = ()) -> dict[str, Any]:
+        """{field: its JSON}, but of some, and of those that are told only where they are given."""
+        names = [f.name for f in fields(self) if f.name not in but]
+        return {n: plain(v) for n in names if (v := getattr(self, n)) or n not in _WHERE_GIVEN}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], trusted: bool = False) -> Run:
@@ -179,10 +183,8 @@ class Run:
     def stack_key(self) -> str:
         """Runs with equal keys can share a fleet: only rates, seeds and the optimizer's numbers differ."""
         shape = {k: v for k, v in self.optimizer.options.items() if not isinstance(v, float)}
-        rest = {k: v for k, v in self.json().items() if k not in _FREE}
-        return digest(
-            {**rest, "optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None}
-        )
+        kind = {"optimizer": self.optimizer.name, "shape": shape, "clip": self.clip_norm is None}
+        return digest({**self._told(_FREE), **kind})
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -192,7 +194,7 @@ class Run:
         return f"{kind} peak {self.peak_lr:g} {self.length} seed {self.seed}"
 
 
-_FREE = {"format", "optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
+_FREE = {"optimizer", "schedule", "peak_lr", "seed", "clip_norm", "also"}
 _WHERE_GIVEN = {"also", "rate_rule"}
 
 

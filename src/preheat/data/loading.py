@@ -105,12 +105,13 @@ class _Part:
 
     def __getitem__(self, asked: Rows) -> Tensors:
         from preheat.engine.keys import generator
+        from preheat.engine.prepare import cast
 
         step, rows = asked
         batch = {name: t[rows] for name, t in self.data.items()}
         if self.seed is not None:
             batch |= self.task.noise(generator(self.seed, "noise", index=step), len(rows)) or {}
-        return {n: t.to(self.kind) if t.is_floating_point() else t for n, t in batch.items()}
+        return {n: cast(t, self.kind) for n, t in batch.items()}
 
 
 class _Shuffled:
@@ -127,14 +128,10 @@ class _Shuffled:
         return math.ceil(len(self.subset) / self.size)
 
     def __iter__(self) -> Iterator[Rows]:
-        import torch
-
-        from preheat.engine.keys import generator
+        from preheat.engine.batches import permutation
 
         epoch, self.epoch = self.epoch, self.epoch + 1
-        rows = self.subset[
-            torch.randperm(len(self.subset), generator=generator(self.seed, "order", index=epoch))
-        ]
+        rows = self.subset[permutation(len(self.subset), self.seed, epoch)]
         for i in range(len(self)):
             yield epoch * len(self) + i, rows[i * self.size : (i + 1) * self.size]
 

@@ -40,14 +40,16 @@ def resident(fleet: Fleet) -> Batches:
 
 def order(fleet: Fleet, epoch: int) -> Tensor:
     """[R, N]: the training rows in the order of this epoch, a permutation drawn by each run's seed."""
-    shuffled = {
-        s: torch.randperm(fleet.subset.shape[-1], generator=generator(s, "order", index=epoch))
-        for s in {r.seed for r in fleet.runs}
-    }
+    shuffled = {s: permutation(fleet.subset.shape[-1], s, epoch) for s in {r.seed for r in fleet.runs}}
     if fleet.subset.dim() == 1:
         return fleet.subset[sent(shuffled[fleet.runs[0].seed], fleet.subset.device)]
     rows = torch.stack([shuffled[r.seed] for r in fleet.runs])
     return fleet.subset.gather(1, sent(rows, fleet.subset.device))
+
+
+def permutation(count: int, seed: int, epoch: int) -> Tensor:
+    """[count]: the order of the training rows in an epoch, drawn by the run's seed."""
+    return torch.randperm(count, generator=generator(seed, "order", index=epoch))
 
 
 def noise(fleet: Fleet, step: int, batch: int) -> Tensors:

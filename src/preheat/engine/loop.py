@@ -85,7 +85,7 @@ def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     )
     return Setup(
         fleet,
-        _functions(first.task, shape, first.rate_rule, (first.clip_norm is not None, first.precision, where)),
+        _functions(first.task, shape, first.rate_rule, first.clip_norm is not None, first.precision, where),
         resident(fleet),
         frozenset(due(first.evaluate, fleet.total, fleet.per_epoch)),
         [measuring(p, fleet, where) for p in first.probes],
@@ -94,11 +94,10 @@ def set_up(runs: Sequence[Run], where: Placement) -> Setup:
 
 @lru_cache(maxsize=32)
 def _functions(
-    task: Spec, optimizer: Spec, rule: Spec | None, how: tuple[bool, Precision, Placement]
+    task: Spec, optimizer: Spec, rule: Spec | None, clip: bool, precision: Precision, where: Placement
 ) -> Functions:
     """The functions of one kind of run; kept, so that a graph is traced once a process and not once a
     fleet."""
-    clip, precision, where = how
     made: Task = build("task", task)
     own: Loss = made.loss if made.mean_loss else partial(made.loss, total=where.sum)  # type: ignore[call-arg]
     loss = computed(own, precision, where)

@@ -98,8 +98,18 @@ def _listened(
     assert kind.rule is not None and kind.plain is not None
     state, batch, hyper = given
     moment = Moment(
-        *(state.params, state.buffers, batch, grads, state.params, {}, hyper["lr"], value, {}, kind.plain),
-        *(state.opt, hyper),
+        params=state.params,
+        buffers=state.buffers,
+        batch=batch,
+        grads=grads,
+        after=state.params,
+        start={},
+        lr=hyper["lr"],
+        loss=value,
+        drawn={},
+        function=kind.plain,
+        opt=state.opt,
+        hyper=hyper,
     )
 
     def loss_on_batch(params: Tensors) -> Tensor:

@@ -96,7 +96,7 @@ class Todo(NamedTuple):
     @property
     def sources(self) -> Collection[str]:
         """What a process must import to train the units; "" is what it can't import."""
-        return importable([r.json() for u in self.units for r in u.runs]).values()
+        return importable(r.json() for u in self.units for r in u.runs).values()
 
     @property
     def memory(self) -> int:

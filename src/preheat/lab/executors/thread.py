@@ -10,7 +10,6 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,9 +26,7 @@ from preheat.lab.work import Failure, Job, attempt, let_go
 class InThread:
     """One unit after the other in a thread of this process."""
 
-    def claims(self, root: Path) -> Claims:
-        """Locks on the bytes of a file of `root`."""
-        return Claims(root)
+    claims = Claims  # locks on the bytes of a file of the results folder
 
     def execute(self, units: Sequence[Unit], job: Job, *, workers: int) -> Generator[Event, None, None]:
         """Train `units`, whatever `workers` is."""
