@@ -109,7 +109,7 @@ def _cell(table: Table, at: Place) -> Cell:
     )
 
 
-def difference(table: Table, at: Place, other: int) -> Moments:
+def paired_difference(table: Table, at: Place, other: int) -> Moments:
     """Treatment `at` minus treatment `other` of the same panel and condition, paired by judging seed."""
     p, c, t = at
     return moments(table.judged[p, c, t] - table.judged[p, c, other], rounding(table.step, 2))
@@ -125,7 +125,7 @@ def effects(table: Table) -> tuple[Effect, ...]:
     spots = [
         at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
     ]
-    pairs = [difference(table, at, table.base) for at in spots]
+    pairs = [paired_difference(table, at, table.base) for at in spots]
     unequal = [p_different(m) for m in pairs]
     adjusted = holm(unequal)
     equal = holm([p_equivalent(m, table.study.margin) for m in pairs])
@@ -185,7 +185,7 @@ def _known(table: Table, p: int, c: int) -> list[int]:
 
 def _p_better(table: Table, at: Place, other: int) -> float | None:
     """One-sided p of "treatment `at` is not better than `other`"."""
-    m = difference(table, at, other)
+    m = paired_difference(table, at, other)
     return p_above(Moments(table.sign * m.mean, m.sd, m.n))
 
 

@@ -79,7 +79,7 @@ def found(files: Files) -> list[Path]:
     places = [root / files.file]
     if files.unpacked:
         places.append(root / files.unpacked)
-        if root.resolve().name == files.unpacked or _whole(files, root):
+        if root.resolve().name == files.unpacked or _complete(files, root):
             places.append(root)
     try:
         return [p for p in places if p.exists()]
@@ -107,14 +107,14 @@ def _ready(name: str, source: str) -> Path:
         if not places:
             raise UserError(_missing(files))
         return places[0]
-    places = [p for p in places if not p.is_dir() or _whole(files, p)] or [fetch(files, folder())]
+    places = [p for p in places if not p.is_dir() or _complete(files, p)] or [fetch(files, folder())]
     for path in places:
         if official(files, path):
             return path
     raise UserError(_unofficial(files, places[0]))
 
 
-def _whole(files: Files, path: Path) -> bool:
+def _complete(files: Files, path: Path) -> bool:
     return all((path / name).is_file() for name in files.members)
 
 

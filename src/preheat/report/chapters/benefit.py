@@ -13,7 +13,7 @@ from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile, verdict
-from preheat.report.chapters.common import difference, of_panel, place, present, treatment_dot
+from preheat.report.chapters.common import difference_text, of_panel, place, present, treatment_dot
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
 
@@ -44,7 +44,7 @@ class Benefit(Chapter):
         rows = tuple(
             (
                 *place(table, e),
-                difference(e.estimate, u),
+                difference_text(e.estimate, u),
                 p_text(e.p_adjusted),
                 str(e.estimate.n),
                 verdict(e.verdict, e.more_seeds),

@@ -31,7 +31,7 @@ def level(e: Estimate, u: Units) -> str:
     )
 
 
-def difference(e: Estimate, u: Units) -> str:
+def difference_text(e: Estimate, u: Units) -> str:
     """A difference with its interval."""
     inside = (
         f" ({words.range_text(u.number(e.lo, sign=True), u.number(e.hi, sign=True))})"

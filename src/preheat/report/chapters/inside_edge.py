@@ -14,7 +14,7 @@ from preheat.analysis.words import NONE, Units, brief, human
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count, many
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
-from preheat.report.chapters.common import across, difference, dot, of_panel, place, present
+from preheat.report.chapters.common import across, difference_text, dot, of_panel, place, present
 from preheat.report.drawing.shapes import Dot, Dots
 from preheat.report.plates import by_panel
 
@@ -79,7 +79,7 @@ def _row(table: Table, i: Inside, u: Units) -> tuple[str, ...]:
     return (
         *place(table, i),
         brief(i.value) + (" (above half of the edge)" if i.value is not None and not i.well else ""),
-        difference(i.widest, u) if i.widest else NONE,
+        difference_text(i.widest, u) if i.widest else NONE,
         u.difference(i.seed_sd, sign=False),
         "yes" if i.equivalent else "not shown",
         i.text,

@@ -10,7 +10,7 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, brief, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdict
-from preheat.report.chapters.common import difference, dot, number
+from preheat.report.chapters.common import difference_text, dot, number
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
 from preheat.studies.regimes.hypotheses import hypotheses
@@ -93,7 +93,7 @@ def _scores(found: Rules, table: Table) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
             panel_name(table, r.panel),
-            *(s.name, s.formula, difference(s.regret, u), str(s.regret.n)),
+            *(s.name, s.formula, difference_text(s.regret, u), str(s.regret.n)),
             ", ".join(f"{k}: {brief(v)}" for k, v in s.picks.items()),
         )
         for r in found.rules

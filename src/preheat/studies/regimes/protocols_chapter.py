@@ -12,7 +12,7 @@ from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count, listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
-from preheat.report.chapters.common import across, difference, dot, of_panel
+from preheat.report.chapters.common import across, difference_text, dot, of_panel
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
 from preheat.stats.estimates import Estimate
@@ -149,7 +149,7 @@ def _gaps(found: ProtocolsFound, table: Table) -> Rows:
     rows = tuple(
         (
             *(panel_name(table, g.panel), g.condition, u.value(g.best), u.value(g.honest)),
-            *(difference(e, u) for e in (g.gap, g.optimism, g.rest)),
+            *(difference_text(e, u) for e in (g.gap, g.optimism, g.rest)),
             *(_over(g.gap, g.over), str(g.runs)),
         )
         for g in found.protocols
@@ -170,7 +170,7 @@ def _optimism(found: ProtocolsFound, table: Table) -> Rows:
                 u.value(o.best),
                 u.value(o.last),
             ),
-            *(difference(o.optimism, u), _over(o.optimism, o.over), str(o.runs)),
+            *(difference_text(o.optimism, u), _over(o.optimism, o.over), str(o.runs)),
         )
         for o in found.optimism
     )

@@ -131,7 +131,7 @@ def _common(found: UpdatesFound, e: Exponent) -> str:
 def _best(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, x.panel), x.condition, f"{x.per_epoch:,.0f}", _whole(x.best)),
+            *(panel_name(table, x.panel), x.condition, f"{x.per_epoch:,.0f}", _updates(x.best)),
             *(range_text(f"{x.shortest:,.0f}", f"{x.longest:,.0f}"), str(x.best.n)),
         )
         for x in found.best_updates
@@ -140,7 +140,7 @@ def _best(found: UpdatesFound, table: Table) -> Rows:
     return Rows("The best warmup above none, geometric mean over judging seeds", columns, rows)
 
 
-def _whole(e: Estimate) -> str:
+def _updates(e: Estimate) -> str:
     """A number of updates; one that no digit of is known is not written out."""
     inside = limits(e, lambda v: f"{v:,.0f}" if v < 1e6 else "any number")
     return f"{e.mean:,.0f}" + (f" ({inside})" if inside else "")
