@@ -25,6 +25,7 @@ from preheat.engine import checkpoint
 from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
+from preheat.lab.measure import signature
 from preheat.optim.base import Optimizer, RateRule
 from preheat.probes.base import Probe
 from preheat.report.report import report
@@ -491,3 +492,8 @@ def test_a_page_shows_the_rates_that_were_used(tmp_path):
             rates.setdefault(row["treatment"], []).append(row["y"])
     scheduled, used = rates.values()
     assert set(scheduled) == {2.0} and min(used) < 2.0
+
+
+def test_the_planner_measures_a_rule_apart():
+    rates = [a_small(rate_rule=spec("polyak", floor=floor)) for floor in (0.1, 0.2)]
+    assert signature(rates[0]) == signature(rates[1]) != signature(a_small())

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.run import Run
-from preheat.core.spec import build
+from preheat.core.spec import Spec, build
 from preheat.engine.loop import begin, evaluate, set_up
 from preheat.engine.placement import Placement, fleet, single
 from preheat.lab.devices import free, offered
@@ -63,16 +63,19 @@ def signature(run: Run) -> str:
     setup = set_up([twin(run, 2)], single())
     shapes = [[str(t.dtype), list(t.shape)] for t in pytree.tree_leaves(setup.fleet.start)]
     batch = [[n, list(t.shape[1:])] for n, t in setup.fleet.train.items()]
-    kind = {k: v for k, v in run.optimizer.options.items() if not isinstance(v, float)}
+    kind, *rule = (_structure(s) for s in (run.optimizer, run.rate_rule) if s is not None)
     rest = [
         run.task.name,
-        run.optimizer.name,
-        kind,
+        *kind,
         run.precision,
         run.clip_norm is None,
         min(run.batch_size, int(build("task", run.task).examples)),
     ]
-    return digest([shapes, batch, rest, []])
+    return digest([shapes, batch, rest, rule])
+
+
+def _structure(spec: Spec) -> tuple[str, dict[str, Any]]:
+    return spec.name, {k: v for k, v in spec.options.items() if not isinstance(v, float)}
 
 
 def metrics(run: Run) -> list[str]:
