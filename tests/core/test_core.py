@@ -260,7 +260,9 @@ def test_study_refuses_what_would_mislead():
     with pytest.raises(UserError, match="treatment must be one of"):
         small_study(treatment="peak_lr")
     for name in ("records", "Checkpoints", "claims", "format"):
-        with pytest.raises(UserError, match="name must not be one of records, checkpoints, claims, format"):
+        with pytest.raises(
+            UserError, match="name must not be one of records, checkpoints, claims, weights, format"
+        ):
             small_study(name=name)
     with pytest.raises(UserError, match="seeds must be different"):
         small_study(seeds=(1, 1))

@@ -388,7 +388,7 @@ def test_dropout_keeps_its_share_scales_and_differs_by_step_seed_and_layer():
     net = Network(lambda: nn.Sequential(nn.Dropout(0.3), nn.Dropout(0.5)))
     x, keys = (
         torch.ones(64, 500, dtype=torch.float64),
-        [net.noise(generator(0, "k", index=i))["dropout"] for i in (0, 1)],
+        [net.noise(generator(0, "k", index=i), 64)["dropout"] for i in (0, 1)],
     )
     a, b = (net({}, {}, x, training=True, key=k)[0] for k in keys)
     assert set(a.unique().tolist()) == {0.0, 1 / 0.7 / 0.5} and not torch.equal(a, b)

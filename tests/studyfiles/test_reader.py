@@ -730,7 +730,10 @@ def test_files_of_other_systems_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["records", "Claims"])
 def test_a_studys_name_may_not_be_one_of_the_stores(tmp_path: Path, name: str) -> None:
     (line,) = told(write(tmp_path, SMALL, f"{name}.yaml"))
-    assert f"{name}.yaml:1: a study's name must not be one of records, checkpoints, claims, format" in line
+    assert (
+        f"{name}.yaml:1: a study's name must not be one of records, checkpoints, claims, weights, format"
+        in line
+    )
     (line,) = told(write(tmp_path, f"\nname: {name}\n{SMALL}"))
     assert line.startswith("s.yaml:2: name: ") and line.endswith(f"(got '{name}') -- write my-study")
 

@@ -236,7 +236,6 @@ class _Line:
 
     def __init__(self, one: Run) -> None:
         self.one, self.terminal, self.said = one, sys.stderr.isatty(), 0.0
-        self.rate = one.factor
 
     def draw(self, now: Progress) -> bool:
         """Draw if it is time to; False."""
@@ -247,7 +246,9 @@ class _Line:
         ):
             self.said, k = clock_now, now.step - 1
             place = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}"
-            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {one.peak_lr * self.rate(k):.3g}"
+            ruled = now.watched.get("learning_rate")  # where a rate rule decides on it
+            rate = one.peak_lr * one.factor(k) if ruled is None else float(ruled[k])
+            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {rate:.3g}"
             sys.stderr.write(f"\r\033[K{text}" if self.terminal else f"{text}\n")
             sys.stderr.flush()
         return False

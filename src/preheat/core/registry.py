@@ -42,6 +42,7 @@ class Registry:
         self.group = group or packages[0]
         self._objects: dict[str, Any] = {}
         self._said: dict[str, Registered] = {}  # what the decorators of `_objects` say
+        self.edition = 0  # how often a name was registered again, as in a notebook
 
     def register(self, name: str, *, label: str = "", default: bool = False) -> Callable[[T], T]:
         """The decorator. A second object under one name raises, and so does a missing docstring.
@@ -69,6 +70,7 @@ class Registry:
             if default and self.default not in ("", name):
                 raise UserError(f"{self.kind} {name!r} can't be the default: {self.default!r} is already")
             check_flags(self.kind, name, obj)
+            self.edition += name in self._said
             self._objects[name] = obj
             self._said[name] = Registered(obj.__module__, described(inspect.getdoc(obj)), label, default)
             return obj
@@ -154,6 +156,11 @@ class Registry:
         if missing:
             raise UserError(f"{self.kind} {name!r} needs {', '.join(missing)}: write {missing[0]}=...")
         return made(**options)
+
+
+def edition() -> int:
+    """A number that is another one after anything was registered again: caches of what is built carry it."""
+    return sum(registry.edition for registry in REGISTRIES.values())
 
 
 def import_file(path: str | Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from preheat.core.between import Between, as_schedule, between
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, unknown
-from preheat.core.lengths import Length, epochs, fraction, is_number, length
+from preheat.core.lengths import Length, epochs, fraction, is_number, length, times_due
 from preheat.core.protocols import ResolvedLike, Schedule
 from preheat.core.registry import SCHEDULES
 from preheat.core.spec import Spec, as_spec, build, complete
@@ -98,6 +98,7 @@ class Run:
             put("rate_rule", complete("rate rule", self.rate_rule))
         _ = self.factor
         _check_also(self)
+        _check_probes(self)
 
     def json(self) -> dict[str, Any]:
         """The run as JSON data, with the format's version; `also` and `rate_rule` only where there is one, so
@@ -249,6 +250,19 @@ def _check_also(run: Run) -> None:
         for end in (one.at_zero, one.at_peak):
             build("optimizer", Spec(run.optimizer.name, {**run.optimizer.options, name: end}))
         run.moving(name, 0)
+
+
+def _check_probes(run: Run) -> None:
+    """Each probe is there once, since its series have its names; and what is measured falls on steps."""
+    names = [p.name for p in run.probes]
+    if twice := [n for n in names if names.count(n) > 1]:
+        raise UserError(f"each probe is named once, got {twice[0]!r} twice: leave one out")
+    total, per_epoch = run.total_steps, run.steps_per_epoch
+    times_due(run.evaluate, total, per_epoch)
+    for probe in (build("probe", p) for p in run.probes):
+        times_due(probe.every, total, per_epoch)
+        if probe.until is not None:
+            probe.until.resolve(total, per_epoch)
 
 
 def _numbers(run: Run) -> None:

@@ -78,11 +78,11 @@ def build(kind: str, one: Spec) -> Any:
         canonical(one)
     except (TypeError, ValueError) as error:
         raise UserError(f"options of {kind} {one.name!r} must be plain finite data: {error}") from error
-    return _built(kind, one)
+    return _built(kind, one, REGISTRIES[kind].edition)
 
 
 @lru_cache(maxsize=4096)
-def _built(kind: str, one: Spec) -> Any:
+def _built(kind: str, one: Spec, edition: int) -> Any:
     registry = REGISTRIES[kind]
     typed = _typed(kind, one.name, registry[one.name], one.options)
     return registry.build(one.name, typed)

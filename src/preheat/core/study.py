@@ -218,7 +218,8 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
 
 LONGEST = 120  # characters of a study's name that is made
 _LATER = ("notes", "chapters", "claims", "stages")
-RESERVED = ("records", "checkpoints", "claims", "format")  # what a results folder holds beside its studies
+# what a results folder holds beside its studies
+RESERVED = ("records", "checkpoints", "claims", "weights", "format")
 
 
 def _check(study: Study) -> None:

@@ -6,7 +6,7 @@ It is a generator. The caller takes as many steps as it likes, looks at what it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import due
+from preheat.core.registry import edition
 from preheat.core.run import Precision, Run
 from preheat.core.spec import Spec, build
 from preheat.engine.batches import Batches, resident
@@ -22,9 +23,9 @@ from preheat.engine.measuring import Measuring, clock, measuring
 from preheat.engine.placement import Placement
 from preheat.engine.precision import computed
 from preheat.engine.prepare import Fleet, prepare
-from preheat.engine.step import Kind, Loss, State, Step, Tensors, gradients, looked_at, make_step
-from preheat.optim.base import Optimizer
-from preheat.tasks.base import Task
+from preheat.engine.step import Kind, State, Step, Tensors, joined_gradients, looked_at, make_step
+from preheat.optim.base import functions
+from preheat.tasks.base import Task, losses
 
 CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
 NUMBERS, FEW = 2**20, 128  # on a CPU: numbers of input evaluated at once, and examples of any size
@@ -80,36 +81,49 @@ class Setup(NamedTuple):
 def set_up(runs: Sequence[Run], where: Placement) -> Setup:
     """Prepare runs of one stack key for training at a placement."""
     fleet, first = prepare(runs, where), runs[0]
-    shape = Spec(
-        first.optimizer.name, {k: v for k, v in first.optimizer.options.items() if not isinstance(v, float)}
-    )
     return Setup(
         fleet,
-        _functions(first.task, shape, first.rate_rule, first.clip_norm is not None, first.precision, where),
+        _functions(_kind(first), where, edition()),
         resident(fleet),
         frozenset(due(first.evaluate, fleet.total, fleet.per_epoch)),
         [measuring(p, fleet, where) for p in first.probes],
     )
 
 
+class _RunKind(NamedTuple):
+    """What the functions of a run depend on."""
+
+    task: Spec
+    optimizer: Spec
+    rule: Spec | None
+    clip: bool
+    precision: Precision
+
+
+def _kind(run: Run) -> _RunKind:
+    options = {k: v for k, v in run.optimizer.options.items() if not isinstance(v, float)}
+    shape = Spec(run.optimizer.name, options)
+    return _RunKind(run.task, shape, run.rate_rule, run.clip_norm is not None, run.precision)
+
+
 @lru_cache(maxsize=32)
-def _functions(
-    task: Spec, optimizer: Spec, rule: Spec | None, clip: bool, precision: Precision, where: Placement
-) -> Functions:
+def _functions(kind: _RunKind, where: Placement, edition: int) -> Functions:
     """The functions of one kind of run; kept, so that a graph is traced once a process and not once a
     fleet."""
+    task, optimizer, rule, clip, precision = kind
     made: Task = build("task", task)
-    own: Loss = made.loss if made.mean_loss else partial(made.loss, total=where.sum)  # type: ignore[call-arg]
+    own, plain = losses(made, where.sum)
     loss = computed(own, precision, where)
-    updates: Optimizer = build("optimizer", optimizer).build()
+    updates = functions(optimizer)
     listens = None if rule is None else build("rate rule", rule)
-    step = make_step(Kind(loss, updates, clip, made.mean_loss, listens, made.plain_loss), where)
+    step = make_step(Kind(loss, updates, clip, made.mean_loss, listens, plain), where)
     statistics = where.rarely(where.lift(computed(made.statistics, precision, where), (0, 0, None)))
     full, rest = where.realise(step), where.rarely(step)
     if where.looks:
         full, rest = looked_at(full), looked_at(rest)
     evaluated, metrics = where.lift(updates.parameters, (0, 0)), where.lift(made.metrics, (0,))
-    return Functions(full, rest, gradients(loss, where), evaluated, statistics, metrics)
+    grads = joined_gradients(loss, where, mean=made.mean_loss)
+    return Functions(full, rest, grads, evaluated, statistics, metrics)
 
 
 def begin(setup: Setup) -> Progress:

@@ -16,6 +16,7 @@ from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet
 from preheat.engine.step import Tensors
 from preheat.probes.base import Moment, Probe
+from preheat.tasks.base import losses
 
 
 class Measuring(NamedTuple):
@@ -31,13 +32,17 @@ class Measuring(NamedTuple):
 def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     """The probe `probe` in a fleet."""
     made: Probe = build("probe", probe)
-    function = fleet.task.plain_loss  # never under autocast
+    _, function = losses(fleet.task, where.sum)  # never under autocast
+    fixed: dict[str, Any] = {
+        "function": function,
+        "joined": where.mean if fleet.task.mean_loss else where.sum,
+    }
 
     def start(tensors: dict[str, Any]) -> Tensors:
-        return made.start(Moment(**tensors, function=function))
+        return made.start(Moment(**tensors, **fixed))
 
     def measure(tensors: dict[str, Any], memory: Tensors) -> tuple[Tensors, Tensors]:
-        return made.measure(Moment(**tensors, function=function), memory)
+        return made.measure(Moment(**tensors, **fixed), memory)
 
     steps = until(due(made.every, fleet.total, fleet.per_epoch), made.until, fleet)
     return Measuring(

@@ -51,19 +51,30 @@ class Given(NamedTuple):
     hyper: Tensors
 
 
-def gradients(loss: Loss, where: Placement) -> Callable[..., Any]:
-    """(params, buffers, batch) -> (grads, (value, buffers)), lifted over runs."""
-    return where.lift(grad_and_value(loss, has_aux=True), (0, 0, 0))
+def joined_gradients(loss: Loss, where: Placement, *, mean: bool) -> Callable[..., Any]:
+    """(params, buffers, batch) -> (grads, (value, buffers)), lifted over runs, of all ranks together.
+
+    Ranks that share a batch average gradients and loss, or add them up where the loss is not a mean; what
+    their buffers hold of it (running statistics, watched numbers) is averaged.
+    """
+    own = where.lift(grad_and_value(loss, has_aux=True), (0, 0, 0))
+    joined = where.mean if mean else where.sum
+
+    def grads_of(params: Tensors, buffers: Tensors, batch: Tensors) -> Any:
+        grads, (value, new) = own(params, buffers, batch)
+        floats = where.mean({n: b for n, b in new.items() if b.is_floating_point()})
+        return joined(grads), (joined(value), {**new, **floats})
+
+    return grads_of
 
 
 def make_step(kind: Kind, where: Placement) -> Step:
     """step(state, batch, hyper, alive) -> (state, value, alive).
 
     hyper: {"lr": [R], "momentum": [R], ...}; value: [R], the batch's loss before the update; alive: [R] bool.
-    Ranks that share a batch average gradients and loss, or add them up where the loss is not a mean. A run
-    whose loss is not finite is dead from then on and keeps the state it had; the others do not notice.
+    A run whose loss is not finite is dead from then on and keeps the state it had; the others do not notice.
     """
-    grads_of = gradients(kind.loss, where)
+    grads_of = joined_gradients(kind.loss, where, mean=kind.mean_loss)
     joined = where.mean if kind.mean_loss else where.sum
 
     def advance(
@@ -83,9 +94,8 @@ def make_step(kind: Kind, where: Placement) -> Step:
 
     def step(state: State, batch: Tensors, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor, Tensor]:
         grads, (value, buffers) = grads_of(state.params, state.buffers, batch)
-        grads, value = where.laid_out(joined(grads)), joined(value)
         given = Given(state, batch if kind.rule else {}, hyper)
-        new, alive = update(grads, value, buffers, given, alive)
+        new, alive = update(where.laid_out(grads), value, buffers, given, alive)
         return new, value, alive
 
     return step

@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 import torch
 from torch.utils import _pytree as pytree
 
-from preheat.core.canon import digest
+from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
@@ -71,7 +72,20 @@ def signature(run: Run) -> str:
         run.clip_norm is None,
         min(run.batch_size, int(build("task", run.task).examples)),
     ]
-    return digest([shapes, batch, rest, rule])
+    return digest([shapes, batch, rest, [*rule, *_costs(run)]])
+
+
+def _costs(run: Run) -> list[dict[str, Any]]:
+    """The options of a run's task that are not at their defaults and do not only say how many examples there
+    are: two networks of equal shapes may take different times. Empty where there are none."""
+    task, found = build("task", run.task), {}
+    for option in fields(task):
+        value = getattr(task, option.name)
+        if value != option.default and option.default is not MISSING:
+            usual = build("task", Spec(run.task.name, {**run.task.options, option.name: option.default}))
+            if usual.examples == task.examples:
+                found[option.name] = plain(value)
+    return [found] if found else []
 
 
 def _structure(spec: Spec) -> tuple[str, dict[str, Any]]:

@@ -1,15 +1,23 @@
 """An optimizer is two pure functions of one run's tensors (optax's form).
 
-Its numbers (momentum, betas, decay) are arguments, so they may differ inside a fleet; what changes the shape
-of the computation (nesterov or not) is an option that is not a float, and splits fleets. An optimizer's file
-registers a frozen dataclass whose fields are the options and whose `build()` gives the functions.
+Its numbers (momentum, betas, decay) are arguments, so they may differ inside a fleet: in `build()` every
+option that is a float reads as NaN, so that a function that takes it from `self` can't be right for one run
+and wrong for another. What changes the shape of the computation (nesterov or not) is an option that is not a
+float, and splits fleets. An optimizer's file registers a frozen dataclass whose fields are the options and
+whose `build()` gives the functions.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.spec import Spec, build
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +48,20 @@ class Optimizer(NamedTuple):
     reference: Callable[[Params], TorchOptimizer] | None = None
 
 
+def functions(one: Spec) -> Optimizer:
+    """The functions of a registered optimizer, with NaN for its float options, as the module says.
+
+    >>> functions(Spec("sgd")).init({})
+    {'momentum': {}}
+    """
+    made = copy(build("optimizer", one))
+    for option in fields(made):
+        if isinstance(getattr(made, option.name), float):
+            object.__setattr__(made, option.name, math.nan)
+    found: Optimizer = made.build()
+    return found
+
+
 Decayed = Literal["all", "matrices"]
 
 
@@ -68,8 +90,6 @@ def torch_groups(named: Params, weight_decay: float, decay_on: Decayed) -> list[
 
 def check_decayed(decay_on: str) -> None:
     """Raise unless it is one of `Decayed`."""
-    from preheat.core.errors import unknown
-
     if decay_on not in get_args(Decayed):
         raise unknown("decay_on", decay_on, get_args(Decayed))
 
@@ -81,8 +101,6 @@ def zeros(params: Params) -> Params:
 
 def in_range(what: str, value: float, low: float, high: float) -> None:
     """Raise unless low <= value < high."""
-    from preheat.core.errors import UserError
-
     if not low <= value < high:
         raise UserError(f"{what} must be at least {low:g} and below {high:g}, got {value:g}")
 

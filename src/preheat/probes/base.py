@@ -24,13 +24,18 @@ Tensors = dict[str, "Tensor"]
 Scalar = Callable[[Tensors, Tensors, Tensors], "Tensor"]
 
 
+def _same(tensors: Any) -> Any:
+    return tensors
+
+
 class Moment(NamedTuple):
     """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the
     update (before it, where a rate rule looks, which decides on the update); opt: the optimizer's state
     before the update; hyper: its numbers, `lr` among them.
 
     drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss,
-    which can be differentiated twice, in the parameters' dtype (never under autocast).
+    which can be differentiated twice, in the parameters' dtype (never under autocast): this process's part
+    of it. joined: what makes the whole of such parts, where several processes share a batch.
     """
 
     params: Tensors
@@ -45,6 +50,7 @@ class Moment(NamedTuple):
     function: Scalar
     opt: dict[str, Any] = {}  # noqa: RUF012
     hyper: Mapping[str, Tensor] = {}
+    joined: Callable[[Any], Any] = _same
 
 
 @dataclass(frozen=True)

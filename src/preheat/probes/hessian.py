@@ -29,7 +29,7 @@ def hessian(moment: Moment, batch: Tensors) -> Callable[[Tensors], Tensors]:
     def product(v: Tensors) -> Tensors:
         with torch.no_grad():  # else the product would keep a graph of its own, for third derivatives
             (found,) = pull(v)
-        out: Tensors = found
+        out: Tensors = moment.joined(found)
         return out
 
     return product

@@ -78,7 +78,8 @@ def prune(root: Path, run_id: str = "") -> tuple[int, int]:
 
     Errors: UserError where a file can't be removed.
     """
-    files = sorted((root / FOLDER).glob(f"{run_id or '*'}.*{SUFFIX}"))
+    one = re.compile(rf"{run_id or '[0-9a-f]{16}'}\.({'|'.join(get_args(Which))})\b.*{re.escape(SUFFIX)}")
+    files = sorted(f for f in (root / FOLDER).glob(f"*{SUFFIX}") if one.fullmatch(f.name))
     sizes = [f.stat().st_size for f in files]
     for file in files:
         try:

@@ -161,9 +161,10 @@ def _json(text: str, found: LineMap) -> Any:
     except ValueError as error:
         raise BadSyntax(1, "a number has too many digits") from error
     paired = _PAIRS.sub(lambda escape: json.loads(f'"{escape[0]}"') if escape[1] else escape[0], text)
-    return _yaml(paired.replace("\t", " "), found, sound=True)
+    return _yaml(paired.replace("\t", " ").translate(_RAW), found, sound=True)
 
 
+_RAW = {c: f"\\u{c:04x}" for c in (0x7F, 0x85, 0x2028, 0x2029)}  # a text of JSON may hold them as they are
 _PAIRS = re.compile(r"\\(?:(u[dD][89abAB]..)\\u[dD][c-fC-F]..|.)")  # that YAML would read as two characters
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
@@ -96,9 +98,10 @@ class Task(ABC):
         """Random numbers of one update, merged into its batch; None where training draws none."""
         return None
 
-    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
-        """The loss for second derivatives, scalar: without kernels that have none."""
-        return self.loss(params, buffers, batch)[0]
+    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors, **total: Any) -> Tensor:
+        """The loss for second derivatives, scalar: without kernels that have none. It takes `total` where the
+        loss does."""
+        return self.loss(params, buffers, batch, **total)[0]
 
     def chance(self) -> dict[str, float]:
         """The metrics of a model that has learnt nothing, where that is known."""
@@ -133,6 +136,14 @@ class Task(ABC):
         return self
 
 
+def losses(task: Task, total: Callable[[Tensor], Tensor]) -> tuple[Callable[..., Any], Callable[..., Tensor]]:
+    """The task's `loss` and `plain_loss` of (params, buffers, batch); total: what adds up over processes."""
+    if task.mean_loss:
+        return task.loss, task.plain_loss
+    loss: Callable[..., Any] = task.loss
+    return partial(loss, total=total), partial(task.plain_loss, total=total)
+
+
 class Networked(Task):
     """A task whose loss is of what one `nn.Module` gives, BatchNorm and dropout included.
 
@@ -155,8 +166,8 @@ class Networked(Task):
         return self.net.init(generator)
 
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
-        """The number that keys dropout, where the network has some."""
-        return self.net.noise(generator) or None
+        """The numbers that key dropout, where the network has some."""
+        return self.net.noise(generator, batch) or None
 
     def called(
         self, params: Tensors, buffers: Tensors, batch: Tensors, *, training: bool
@@ -165,13 +176,13 @@ class Networked(Task):
         given = [batch[name] for name in self.inputs]
         return self.net(params, buffers, *given, training=training, key=batch.get(KEY))
 
-    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensor:
+    def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors, **total: Any) -> Tensor:
         """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels
         have none."""
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         with sdpa_kernel(SDPBackend.MATH):
-            return self.loss(params, buffers, batch)[0]
+            return self.loss(params, buffers, batch, **total)[0]
 
 
 class Classification(Networked):

@@ -165,7 +165,7 @@ class Images(Classification):
 
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
         drawn = draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup)
-        return {**drawn, **self.net.noise(generator)} or None
+        return {**drawn, **self.net.noise(generator, batch)} or None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner),

@@ -20,9 +20,10 @@ class Network:
     """A module that `make` builds, called with any tensors as its parameters and any number of inputs.
 
     Its own weights are never used. `nn.Dropout` layers, and `torch.nn.functional.dropout`, take their masks
-    from a number in the batch, which `noise` draws: so a run sees the same masks alone, in a fleet and
-    resumed. A mask is a hash of that number, of how many were drawn before it in the call, and of the place
-    in the tensor.
+    from numbers in the batch, one for each example, which `noise` draws: so a run sees the same masks alone,
+    in a fleet, resumed, and where a batch is divided. A mask is a hash of its example's number, of how many
+    were drawn before it in the call, and of the place in the example. Where the first axis of what is dropped
+    is no multiple of the batch, the first example's number is that of all.
 
     >>> import torch
     >>> from torch import nn
@@ -48,13 +49,13 @@ class Network:
         params = {n: p.detach().clone() for n, p in net.named_parameters()}
         return params, {n: b.detach().clone() for n, b in net.named_buffers()}
 
-    def noise(self, generator: Generator) -> Tensors:
-        """{"dropout": int64 scalar} for an update's batch; {} where the module has no dropout."""
+    def noise(self, generator: Generator, batch: int) -> Tensors:
+        """{"dropout": [B] int64} for an update's batch; {} where the module has no dropout."""
         import torch
 
         if not _drops(self):
             return {}
-        return {KEY: torch.randint(2**62, (), generator=generator)}
+        return {KEY: torch.randint(2**62, (batch,), generator=generator)}
 
     def __call__(
         self,
@@ -65,7 +66,7 @@ class Network:
         key: Tensor | None = None,
     ) -> tuple[Any, Tensors]:
         """(what the module gives, at least float32; new buffers, the same ones outside training). key: the
-        number that `noise` drew, in training. Buffers that are not the module's are passed on as they are."""
+        numbers that `noise` drew, in training. Buffers that are not the module's are passed on."""
         import torch
         from torch.func import functional_call
 
@@ -82,6 +83,7 @@ def _skeleton(network: Network, training: bool) -> Any:
     import torch
 
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # a tensor that is neither a parameter nor a buffer is the same in every process
         return network.make().train(training)
 
 
@@ -92,12 +94,25 @@ def _buffer_names(network: Network) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _drops(network: Network) -> bool:
-    """Whether a layer is one of torch's dropout layers, at a rate above 0: looked at once, not at every
-    update."""
+    """Whether a layer is one of torch's dropout layers, at a rate above 0, or a module's own `forward` names
+    dropout: looked at once, not at every update."""
     from torch import nn
 
     kinds = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-    return any(isinstance(m, kinds) and m.p > 0 for m in _skeleton(network, True).modules())
+    return any(
+        m.p > 0 if isinstance(m, kinds) else _names_dropout(type(m))
+        for m in _skeleton(network, True).modules()
+    )
+
+
+def _names_dropout(made: type) -> bool:
+    """Whether the code of a module's `forward`, unless it is torch's, calls something by a name with dropout
+    in it."""
+    code = getattr(getattr(made, "forward", None), "__code__", None)
+    if made.__module__.startswith("torch.") or code is None:
+        return False
+    words = (w for const in code.co_consts if isinstance(const, tuple) for w in const)
+    return any("dropout" in str(word) for word in (*code.co_names, *words))
 
 
 @contextmanager
@@ -113,21 +128,36 @@ def keyed(key: Tensor | None) -> Iterator[None]:
 def uniform(key: Tensor, place: int, like: Tensor) -> Tensor:
     """[like's shape] in [0, 1), float32: 24 bits of the splitmix64 hash of (key, place, entry).
 
+    key: [B], one for each of the B equal parts of the first axis, or a scalar: one for all.
+
     G. Steele, D. Lea, C. Flood, OOPSLA 2014, doi 10.1145/2660193.2660195.
 
     >>> import torch
-    >>> u = uniform(torch.tensor(3), 0, torch.empty(1000, 100))
+    >>> u = uniform(torch.arange(500), 0, torch.empty(1000, 100))
     >>> u.shape, abs(float(u.mean()) - 0.5) < 0.01
     (torch.Size([1000, 100]), True)
+    >>> torch.equal(uniform(torch.arange(250, 500), 0, torch.empty(500, 100)), u[500:])
+    True
     """
     import torch
 
-    entries = torch.arange(like.numel(), device=like.device).reshape(like.shape)
-    bits = _mixed(_mixed(key + place * _GOLDEN) + entries * _GOLDEN)
+    parts = len(key) if key.dim() and like.dim() and len(like) % len(key) == 0 else 1
+    entries = torch.arange(like.numel() // parts, device=like.device)
+    keys = (key if parts > 1 else key.flatten()[:1]) + _wrapped(place * _GOLDEN)
+    bits = _mixed(_mixed(keys)[:, None] + entries * _GOLDEN).reshape(like.shape)
     return (bits.bitwise_right_shift(40) & 0xFFFFFF).to(torch.float32) * 2.0**-24
 
 
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
+
+
+def _wrapped(number: int) -> int:
+    """The number as int64 holds it.
+
+    >>> _wrapped(2**63), _wrapped(-1)
+    (-9223372036854775808, -1)
+    """
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _mixed(x: Tensor) -> Tensor:

@@ -47,6 +47,6 @@ def shaped(out: Tensor, y: Tensor) -> Tensor:
     """
     if out.shape == y.shape:
         return out
-    if out.numel() == y.numel() and out.squeeze(-1).shape == y.squeeze(-1).shape:
+    if out.shape == (*y.shape, 1) or (*out.shape, 1) == y.shape:
         return out.reshape(y.shape)
     raise ValueError(f"a network's output must have the shape of y, {list(y.shape)}, got {list(out.shape)}")
