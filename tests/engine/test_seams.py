@@ -360,14 +360,23 @@ class Halves:
         return ends
 
 
-@pytest.mark.parametrize("task", ["worst", spec("worst", robust=0.5)], ids=["mean", "sum"])
+@pytest.mark.parametrize(
+    "task", ["worst", spec("worst", robust=0.5), spec("two", rate=0.4)], ids=["mean", "sum", "dropout"]
+)
 def test_two_halves_of_every_batch_equal_the_whole(task):
-    run = a_small(task=task, batch_size=12, length="6")
+    """What the probes see of the whole batch, too."""
+    probes = [spec("grad_norm", every=2), spec("hessian_trace", every=3, examples=12)]
+    run = a_small(task=task, batch_size=12, length="6", probes=probes)
     whole = finish([run], single())[1]
     for half in Halves().train(run):
         torch.testing.assert_close(half.losses, whole.losses, rtol=1e-10, atol=1e-12)
         for name, p in whole.state.params.items():
             torch.testing.assert_close(half.state.params[name], p, rtol=1e-10, atol=1e-12)
+        assert {k for k, _ in half.measured} >= {0, 2, 3, 4}
+        for k, values in half.measured:
+            for name, value in values.items():
+                known = next(v[name] for at, v in whole.measured if at == k and name in v)
+                torch.testing.assert_close(value, known, rtol=1e-9, atol=1e-11)
 
 
 def test_probes_and_evaluations_spaced_by_decades():
@@ -439,7 +448,7 @@ class Wrong(Networked):
 
 @pytest.mark.parametrize(
     "how,said",
-    [("builds", r"builds a network in its loss \(Linear\)"), ("draws", "draws random numbers in its loss")],
+    [("builds", r"builds a network in its loss \(Linear\)"), ("draws", "in its loss draws random numbers")],
 )
 def test_a_network_built_in_the_loss_is_told_apart_from_random_numbers(how, said):
     TASKS.register("wrong")(Wrong)

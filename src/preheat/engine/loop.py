@@ -15,10 +15,12 @@ from torch import Tensor
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import due
+from preheat.core.metrics import SPLITS
 from preheat.core.registry import edition
 from preheat.core.run import Precision, Run
 from preheat.core.spec import Spec, build
 from preheat.engine.batches import Batches, resident
+from preheat.engine.checks import Watch, drawing_nothing, scalars
 from preheat.engine.measuring import Measuring, clock, measuring
 from preheat.engine.placement import Placement
 from preheat.engine.precision import computed
@@ -205,11 +207,20 @@ def _measure(setup: Setup, now: Progress, update: tuple[State, Tensors, Tensors]
     found: Tensors = {}
     for i, probe in probes:
         here = {**moment, "drawn": probe.draw(k)}
-        memory = now.memory[i] if i in now.memory else probe.start(here)
-        values, now.memory[i] = probe.measure(here, memory)
+        name = fleet.runs[0].probes[i].name
+        watch = Watch(name, (now.state, after, batch, fleet.start), fleet.rates.shape[:-1])
+        with drawing_nothing(f"probe {name!r}", "take them from moment.drawn, which its draw() fills"):
+            memory = now.memory[i] if i in now.memory else probe.start(here)
+            values, now.memory[i] = probe.measure(here, memory)
+        watch.check(values, found, recorded)
         found |= values
     now.measured.append((k, found))
     return clock(fleet.rates.device) - begun
+
+
+def recorded(name: str) -> bool:
+    """Whether a series of that name is the record's own."""
+    return name.startswith(tuple(f"{split}_" for split in SPLITS))
 
 
 def at_once(data: Tensors, runs: int) -> int:
@@ -238,4 +249,9 @@ def evaluate(setup: Setup, state: State, part: str) -> Tensors:
             found.setdefault(name, []).append(value)
     each, axis = setup.fleet.task.each, setup.fleet.rates.dim() - 1
     whole = {n: torch.cat(t, axis) if n in each else sum(t[1:], start=t[0]) for n, t in found.items()}
-    return {f"{part}_{name}": value for name, value in setup.do.metrics(whole).items()}
+    measured = setup.do.metrics(whole)
+    for name, value in measured.items():
+        scalars(
+            f"metrics of task {setup.fleet.runs[0].task.name!r}", name, value, setup.fleet.rates.shape[:-1]
+        )
+    return {f"{part}_{name}": value for name, value in measured.items()}

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils import _pytree as pytree
 
 from preheat.core.canon import digest
@@ -17,12 +16,13 @@ from preheat.core.errors import UserError
 from preheat.core.registry import edition
 from preheat.core.run import Run
 from preheat.core.spec import Spec, build
+from preheat.engine.checks import check_optimizer, check_task, checked_data
 from preheat.engine.keys import generator
 from preheat.engine.placement import Placement
 from preheat.engine.precision import DTYPES
 from preheat.engine.step import State, Tensors
 from preheat.optim.base import RateRule, functions
-from preheat.tasks.base import Task, losses
+from preheat.tasks.base import Task
 
 
 class Fleet(NamedTuple):
@@ -72,7 +72,7 @@ def prepare(runs: Sequence[Run], where: Placement) -> Fleet:
     origin = task.origin()
     stamp = digest(origin)
     train, validation, test = _on_device(_data(first.task, stamp, edition()), dtype, where.device)
-    _draws_nothing(first.task, stamp, min(first.batch_size, 8), edition())
+    _checked(first.task, stamp, min(first.batch_size, 8), edition())
     start = _start(runs, task, join)
     start = start._replace(params=where.laid_out(start.params), opt=where.laid_out(start.opt))
     return Fleet(
@@ -100,50 +100,9 @@ def rates(run: Run) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _draws_nothing(spec: Spec, stamp: str, count: int, edition: int) -> None:
-    """A loss, and what is evaluated, must not draw from the global generator: the run would differ from
-    itself, alone, in a fleet and resumed.
-
-    Looked at once for a task, on `count` rows, with a seed of its own: the seed of a run may be one that
-    can't be trained.
-    """
-    task: Task = build("task", spec)
-    params, buffers = task.init(generator(0, "check"))
-    kind = next(iter(params.values())).dtype
-    rows = task.subset(generator(0, "check"))[:count]
-    batch = {n: t[rows] for n, t in _data(spec, stamp, edition)[0].items()} | (
-        task.noise(generator(0, "check"), len(rows)) or {}
-    )
-    built: list[str] = []
-    watch = register_module_parameter_registration_hook(
-        lambda module, name, _: built.append(type(module).__name__)
-    )
-    given = {n: cast(t, kind) for n, t in batch.items()}
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), watch:
-        before = torch.get_rng_state()
-        losses(task, lambda t: t)[0](params, buffers, given)
-        drawn = not torch.equal(before, torch.get_rng_state())
-        task.statistics(params, buffers, given)
-        evaluated = not torch.equal(before, torch.get_rng_state())
-    if not evaluated:
-        return
-    where = "loss" if drawn else "statistics"
-    if built:
-        raise UserError(
-            f"task {spec.name!r} builds a network in its {where} ({built[0]}), so it would be another one at "
-            "every step: give it by network(), or call it as preheat.tasks.network.Network does"
-        )
-    if not drawn:
-        raise UserError(
-            f"task {spec.name!r} draws random numbers where it is evaluated, so a metric would not repeat "
-            "itself: dropout must be off then, as nn.Dropout is; write "
-            "torch.nn.functional.dropout(x, p, self.training)"
-        )
-    raise UserError(
-        f"task {spec.name!r} draws random numbers in its loss, so a run would not repeat itself: write "
-        "dropout as nn.Dropout in a network that preheat.tasks.network.Network calls, and draw all else in "
-        "the task's noise(generator, batch), which is keyed by seed and step"
-    )
+def _checked(task: Spec, stamp: str, count: int, edition: int) -> None:
+    """Looked at once for a task."""
+    check_task(task.name, build("task", task), _data(task, stamp, edition), count)
 
 
 def _path(run: Run, name: str) -> np.ndarray:
@@ -171,6 +130,7 @@ def _joiner(where: Placement, dtype: torch.dtype) -> Callable[[list[Any]], Any]:
 
 def _start(runs: Sequence[Run], task: Task, join: Callable[[list[Any]], Any]) -> State:
     drawn = {s: task.init(generator(s, "init")) for s in {r.seed for r in runs}}
+    check_optimizer(runs[0].optimizer, drawn[runs[0].seed][0])
     optimizer = functions(runs[0].optimizer)
     states = [
         State(*drawn[r.seed], optimizer.init(drawn[r.seed][0]), _rule(r, drawn[r.seed][0])) for r in runs
@@ -191,7 +151,7 @@ def _data(task: Spec, stamp: str, edition: int) -> Any:
     """The task's data on the CPU. stamp: of where they come from, so that other files of the same task are
     read anew; edition: so is a task that is registered again."""
     made = build("task", task)
-    data = made.data()
+    data = checked_data(task.name, made)
     if digest(made.origin()) != stamp:
         raise UserError(
             f"the data of task {task.name!r} must not change while they are read, and they did: start again"

@@ -212,6 +212,10 @@ class Classification(Networked):
         """The `statistics` of logits [B, C] and labels [B]."""
         from torch.nn.functional import cross_entropy
 
+        if logits.shape != (len(y), self.classes):
+            raise ValueError(
+                f"a network's output must be [B, classes], {[len(y), self.classes]}, got {list(logits.shape)}"
+            )
         right = (logits.argmax(-1) == y).to(logits.dtype)
         loss = cross_entropy(logits, y, reduction="sum")
         return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}
