@@ -10,7 +10,7 @@ import pytest
 
 from preheat import Run, spec, train
 from preheat.cli.main import main
-from preheat.core.registry import REGISTRIES, import_file
+from preheat.core.registry import EXPORTERS, REGISTRIES, import_file
 from preheat.core.spec import build
 
 PAGE = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
@@ -81,10 +81,21 @@ def test_a_probe_and_a_rate_rule(shown):
     assert len(record.trace["train_learning_rate"].values) == 4 and "turning.0.weight" in record.trace
 
 
-def test_a_study_with_its_chapter_and_an_exporter(shown, tmp_path, capsys):
+def test_a_study_with_its_chapter_and_an_exporter(shown, tmp_path, capsys, monkeypatch):
     file = shown("A study, a chapter of its own, an exporter")
     there = ["--import", str(file), "--results", str(tmp_path / "r")]
     assert main(["study", "short_question", *there, "--jobs", "1", "--compile", "off"]) == 0
     assert "4 runs, the longest of 10 updates." in (tmp_path / "r/short_question/report.html").read_text()
     assert main(["export", "short_question", "--to", "ids", *there]) == 0
     assert len((tmp_path / "r/short_question/ids/ids.txt").read_text().split()) == 4
+    for given, text in (
+        (lambda data, store, folder: folder.is_dir() and store.nothing, "failed in export: AttributeError: "),
+        (lambda data, store, folder: None, "must give the path to begin with, got None"),
+        (lambda store: "", "must take (data, store, folder), in this order, got (store)"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setitem(EXPORTERS._objects, "ids", given)
+            words = ["export", "short_question", "--to", "ids", *there, "--out", str(tmp_path / "new")]
+            assert main(words) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"preheat: exporter 'ids' {text}")

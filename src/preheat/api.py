@@ -102,11 +102,11 @@ class StudyResult:
         rows = self.table(name)
         try:
             pandas = import_module("pandas")
-        except ImportError as error:
+        except ImportError:
             raise UserError(
                 f"frame({name!r}) needs pandas, which is not installed: pip install pandas, or take "
                 f"table({name!r}), the same rows as a list"
-            ) from error
+            ) from None
         return pandas.DataFrame(rows)
 
     @property

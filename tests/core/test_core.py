@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from preheat.core.errors import UserError, nearest
 from preheat.core.grid import Block, get
 from preheat.core.lengths import epochs, fraction, length, steps
-from preheat.core.registry import REGISTRIES, TASKS, import_file
+from preheat.core.registry import MODELS, REGISTRIES, TASKS, import_file
 from preheat.core.run import Run
-from preheat.core.spec import spec
+from preheat.core.spec import build, spec
 from preheat.core.study import Study, index_json
+from preheat.models.base import Model
 
 QUADRATIC = spec("quadratic")
 
@@ -330,3 +331,15 @@ def test_a_field_that_hides_a_tasks_method_is_refused():
 
         class Loud(Classification):
             noise: float = 0.1
+
+
+def test_a_class_that_lacks_what_its_kind_must_have_is_told_so(monkeypatch):
+    monkeypatch.setattr(MODELS, "_objects", dict(MODELS._objects))
+    monkeypatch.setattr(MODELS, "_said", dict(MODELS._said))
+
+    @MODELS.register("half_made")
+    class HalfMade(Model):
+        """A model without its network."""
+
+    with pytest.raises(UserError, match=r"model 'half_made' must have network: write network in .*HalfMade"):
+        build("model", spec("half_made"))

@@ -148,6 +148,8 @@ def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it
     assert all(new.startswith(old) for new, old in zip(contents(), before, strict=True))
     assert [len(Store.open(root).attempts(r.id)) for r in runs] == [1] * 4
     assert "4 have records, 0 to train." in asked(capsys, *study, "--keep-weights", "best")[1]
+    other = weights_path(root, "0" * 16, kept)
+    other.write_bytes(b"of another study")
     assert asked(capsys, "results", runs[0].id, "--prune-weights")[0] == 0
     assert without_weights(root, [r.id for r in runs], kept) == {runs[0].id}
     ours = load_file(found[1])
@@ -155,6 +157,9 @@ def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it
     assert accuracy == pytest.approx(
         max(Store.open(root).load(runs[1].id).trace["validation_accuracy"].values)
     )
+    code, text = asked(capsys, "results", "small", "--prune-weights")
+    assert code == 0 and "removed 3 files" in text and [*other.parent.iterdir()] == [other]
+    assert asked(capsys, "results", "smal", "--prune-weights")[0] == 2
 
 
 def evaluated(run: Run, weights: dict[str, torch.Tensor]) -> float:
