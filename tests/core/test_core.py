@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preheat.analysis.results import read_index
 from preheat.core.errors import UserError, nearest
 from preheat.core.grid import Block, get
 from preheat.core.lengths import epochs, fraction, length, steps
@@ -343,3 +344,23 @@ def test_a_class_that_lacks_what_its_kind_must_have_is_told_so(monkeypatch):
 
     with pytest.raises(UserError, match=r"model 'half_made' must have network: write network in .*HalfMade"):
         build("model", spec("half_made"))
+
+
+@pytest.mark.parametrize(
+    "said, told",
+    [
+        ({"condition": "schedule.warmup"}, "condition must be another path than treatment"),
+        ({"claims": {"asid": {}}}, "unknown key of claims 'asid': did you mean 'aside'?"),
+        (
+            {"claims": {"aside": {"task.selection": "test"}}},
+            "paths with lists of values, got .*: write aside:",
+        ),
+        ({"claims": {"aside": ["test"]}}, "paths with lists of values, got"),
+    ],
+)
+def test_what_had_no_effect_is_an_error_now_and_read_of_an_older_study(said, told):
+    with pytest.raises(UserError, match=told):
+        small_study(**said)
+    old = index_json(small_study(), small_study().points())
+    again, _ = read_index({**old, "study": {**old["study"], **said}})
+    assert again.json() in (small_study().json(), small_study(claims={"aside": {}}).json())
