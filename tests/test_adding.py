@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from preheat import Run, spec, train
+from preheat.analysis.stages import staged
 from preheat.cli.main import main
 from preheat.core.registry import EXPORTERS, REGISTRIES, import_file
 from preheat.core.spec import build
+from preheat.store.store import Store
 
 PAGE = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
 SHOWN = dict(re.findall(r"^### (An? [^\n]*)\n\n```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
@@ -43,7 +45,11 @@ def small(**changes):
 def test_every_kind_has_its_file():
     assert set(TITLES) == {
         *("A schedule", "A task", "A model", "An optimizer"),
-        *("A probe with memory, a rate that listens", "A study, a chapter of its own, an exporter"),
+        *(
+            "A probe with memory, a rate that listens",
+            "A study, a chapter of its own, an exporter",
+            "A stage",
+        ),
     }
 
 
@@ -99,3 +105,17 @@ def test_a_study_with_its_chapter_and_an_exporter(shown, tmp_path, capsys, monke
             assert main(words) == 2
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith(f"preheat: exporter 'ids' {text}")
+
+
+def test_a_stage(shown, tmp_path):
+    shown(TITLES["A stage"])
+    root = tmp_path / "results"
+    study = build("study", spec("two_rounds")).study()
+    first = study.points()
+    assert staged(study, first, root) == (first, 4)
+    records = {p.run.id: train(p.run) for p in first}
+    with Store.open(root).writer() as writer:
+        writer.append(list(records.values()))
+    best = sorted(first, key=lambda p: records[p.run.id].summary["validation_loss"])[:2]
+    asked = staged(study, first, root).points[4:]
+    assert {p.run.id for p in asked} == {p.run.but(seed=seed).id for p in best for seed in (1, 2)}

@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   preheat results 3f2a9c                one record: its run, its summary (the first digits of the id do)
   preheat results 3f2a9c --trace train_loss > loss.csv
   preheat results --prune-weights       remove all kept weights; the records stay
-  preheat results STUDY --prune-weights     those of a study's runs
+  preheat results NAME --prune-weights  those of the runs of the study NAME
 """
 
 
