@@ -19,6 +19,7 @@ from preheat.core.grid import Block
 from preheat.core.registry import EXECUTORS, STAGES, STUDIES
 from preheat.core.study import Study, index_json
 from preheat.lab import measure, unit
+from preheat.lab import study as lab
 from preheat.lab.plan import Choice
 from preheat.lab.study import How, carry_out, plans
 from preheat.lab.train import train
@@ -277,3 +278,10 @@ def test_a_study_without_stages_is_declared_and_stored_as_before():
     assert Study.from_json(plain).json() == plain and Study.from_json(more).json() == more
     rows = index_json(a_study(), a_study().points())["points"]
     assert all(set(row) == {"axes", "seed", "run", "names"} for row in rows)
+
+
+def test_a_metric_that_no_task_measures_is_told_before_anything_is_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(lab, "_fastest", None)
+    study = a_study(metric="los", goal="min", stages=())
+    with pytest.raises(UserError, match="asks for the metric 'los', .* it measures loss; write metric: loss"):
+        lab.plan(study, study.points(), tmp_path, How(device="cpu"))
