@@ -283,5 +283,7 @@ def test_a_study_without_stages_is_declared_and_stored_as_before():
 def test_a_metric_that_no_task_measures_is_told_before_anything_is_timed(tmp_path, monkeypatch):
     monkeypatch.setattr(lab, "_fastest", None)
     study = a_study(metric="los", goal="min", stages=())
-    with pytest.raises(UserError, match="asks for the metric 'los', .* it measures loss; write metric: loss"):
+    with pytest.raises(
+        UserError, match=r"asks for the metric 'los', .* it measures loss; write metric: loss"
+    ):
         lab.plan(study, study.points(), tmp_path, How(device="cpu"))
