@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from preheat import Run, spec, train
+from preheat.analysis.stages import staged
 from preheat.cli.main import main
-from preheat.core.registry import REGISTRIES, import_file
+from preheat.core.registry import EXPORTERS, REGISTRIES, import_file
 from preheat.core.spec import build
+from preheat.store.store import Store
 
 PAGE = (Path(__file__).parents[1] / "docs" / "design.md").read_text(encoding="utf-8")
 SHOWN = dict(re.findall(r"^### (An? [^\n]*)\n\n```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
@@ -43,7 +45,11 @@ def small(**changes):
 def test_every_kind_has_its_file():
     assert set(TITLES) == {
         *("A schedule", "A task", "A model", "An optimizer"),
-        *("A probe with memory, a rate that listens", "A study, a chapter of its own, an exporter"),
+        *(
+            "A probe with memory, a rate that listens",
+            "A study, a chapter of its own, an exporter",
+            "A stage",
+        ),
     }
 
 
@@ -81,10 +87,35 @@ def test_a_probe_and_a_rate_rule(shown):
     assert len(record.trace["train_learning_rate"].values) == 4 and "turning.0.weight" in record.trace
 
 
-def test_a_study_with_its_chapter_and_an_exporter(shown, tmp_path, capsys):
+def test_a_study_with_its_chapter_and_an_exporter(shown, tmp_path, capsys, monkeypatch):
     file = shown("A study, a chapter of its own, an exporter")
     there = ["--import", str(file), "--results", str(tmp_path / "r")]
     assert main(["study", "short_question", *there, "--jobs", "1", "--compile", "off"]) == 0
     assert "4 runs, the longest of 10 updates." in (tmp_path / "r/short_question/report.html").read_text()
     assert main(["export", "short_question", "--to", "ids", *there]) == 0
     assert len((tmp_path / "r/short_question/ids/ids.txt").read_text().split()) == 4
+    for given, text in (
+        (lambda data, store, folder: folder.is_dir() and store.nothing, "failed in export: AttributeError: "),
+        (lambda data, store, folder: None, "must give the path to begin with, got None"),
+        (lambda store: "", "must take (data, store, folder), in this order, got (store)"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setitem(EXPORTERS._objects, "ids", given)
+            words = ["export", "short_question", "--to", "ids", *there, "--out", str(tmp_path / "new")]
+            assert main(words) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"preheat: exporter 'ids' {text}")
+
+
+def test_a_stage(shown, tmp_path):
+    shown(TITLES["A stage"])
+    root = tmp_path / "results"
+    study = build("study", spec("two_rounds")).study()
+    first = study.points()
+    assert staged(study, first, root) == (first, 4)
+    records = {p.run.id: train(p.run) for p in first}
+    with Store.open(root).writer() as writer:
+        writer.append(list(records.values()))
+    best = sorted(first, key=lambda p: records[p.run.id].summary["validation_loss"])[:2]
+    asked = staged(study, first, root).points[4:]
+    assert {p.run.id for p in asked} == {p.run.but(seed=seed).id for p in best for seed in (1, 2)}

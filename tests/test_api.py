@@ -20,6 +20,7 @@ from preheat.core.progress import Bar
 from preheat.core.registry import TASKS, import_file
 from preheat.lab import study as lab
 from preheat.lab import unit
+from preheat.lab.devices import offered
 from preheat.lab.executors.processes import _no_main, live
 from preheat.lab.executors.thread import InThread
 from preheat.lab.follow import follow
@@ -74,8 +75,9 @@ def test_the_result_has_answer_tables_figures_and_page(result):
 
 def test_a_frame_is_made_where_pandas_is_and_else_says_what_to_do(result, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match=r"pip install pandas, or take table\('runs'\)"):
+    with pytest.raises(UserError, match=r"pip install pandas, or take table\('runs'\)") as caught:
         result.frame()
+    assert caught.value.__suppress_context__
     pandas = ModuleType("pandas")
     pandas.DataFrame = lambda rows: ("frame", rows)
     monkeypatch.setitem(sys.modules, "pandas", pandas)
@@ -105,6 +107,15 @@ def test_a_registered_study_has_the_folder_that_the_command_gives_it():
         run_study(Spec("regimes", {"epoch": 2}))
     with pytest.raises(UserError, match="seeds must be a whole number above 0"):
         run_study("regimes", seeds=0)
+    for wrong in ("two", 1.5, True, [0, "1"]):
+        with pytest.raises(
+            UserError, match=r"or a list of seeds, got .*: write seeds=3, or seeds=\[0, 1, 2\]"
+        ):
+            run_study(a_study(), seeds=wrong)
+    study, points = _declared(a_study(), "", [3, 5, 4])
+    assert study.name == "rates-seeds3-5-4" and [p.seed for p in points] == [3, 5, 4] * 2
+    with pytest.raises(UserError, match="got 'gpu': write cpu, as in device=\"cpu\""):
+        offered("gpu")
     with pytest.raises(UserError, match=r"nowhere\.yaml"):
         run_study("nowhere.yaml")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -102,11 +102,11 @@ class StudyResult:
         rows = self.table(name)
         try:
             pandas = import_module("pandas")
-        except ImportError as error:
+        except ImportError:
             raise UserError(
                 f"frame({name!r}) needs pandas, which is not installed: pip install pandas, or take "
                 f"table({name!r}), the same rows as a list"
-            ) from error
+            ) from None
         return pandas.DataFrame(rows)
 
     @property
@@ -148,7 +148,7 @@ def run_study(
     study: Study | Spec | str | Path,
     *,
     part: str = "",
-    seeds: int | None = None,
+    seeds: int | Sequence[int] | None = None,
     results: str | Path = "results",
     jobs: int = 0,
     device: str = "auto",
@@ -156,10 +156,10 @@ def run_study(
     """Train every run of a study that has no record in the folder `results`, write its report and give both.
 
     study: a declaration; a registered name, with options as spec("name", option=...); or a study file's path.
-    part, seeds: a named part of it, and seeds 0 to seeds - 1, as `preheat study --part --seeds`. jobs: worker
-    processes, one a core where it is 0. What takes seconds is trained in this process, and so is what only
-    this session knows, such as a task that a notebook registers. device: auto, cpu, cuda or
-    cuda:1.
+    part, seeds: a named part of it, and seeds 0 to seeds - 1, as `preheat study --part --seeds`, or a list of
+    seeds. jobs: worker processes, one a core where it is 0. What takes seconds is trained in this process,
+    and so is what only this session knows, such as a task that a notebook registers. device: auto, cpu, cuda
+    or cuda:1.
 
     Nothing is trained twice, and Ctrl-C keeps what was trained: the same call goes on from there. A run that
     fails is recorded so, and the answer says how many did. Errors: UserError for what can't be declared or
@@ -185,16 +185,29 @@ def run_study(
     return StudyResult(*reported(root, asked.name))
 
 
-def _declared(study: Study | Spec | str | Path, part: str, seeds: int | None) -> tuple[Study, list[Point]]:
+def _declared(
+    study: Study | Spec | str | Path, part: str, seeds: int | Sequence[int] | None
+) -> tuple[Study, list[Point]]:
     """The study under the name of its folder, and the points that are wanted of it."""
     made, said = _made(study)
     if seeds is not None:
-        if seeds < 1:
-            raise UserError(f"seeds must be a whole number above 0, got {seeds!r}: write seeds=3")
-        made = made.with_seeds(seeds)
-    said += [*([part] if part else []), *([f"seeds{seeds}"] if seeds else [])]
+        made = made.with_seeds(_checked(seeds))
+    said += [part] if part else []
+    if seeds is not None:
+        said.append(f"seeds{seeds if isinstance(seeds, int) else '-'.join(map(str, seeds))}")
     points = made.part(part) if part else made.points()
     return made.with_seeds_of(points).called(said), points
+
+
+def _checked(seeds: int | Sequence[int]) -> int | Sequence[int]:
+    """Errors: UserError where it is neither a number of seeds nor a list of seeds."""
+    listed = isinstance(seeds, list | tuple | range) and all(type(seed) is int for seed in seeds)
+    if listed or (type(seeds) is int and seeds > 0):
+        return seeds
+    raise UserError(
+        f"seeds must be a whole number above 0, or a list of seeds, got {seeds!r}: write seeds=3, or "
+        "seeds=[0, 1, 2]"
+    )
 
 
 def _made(study: Study | Spec | str | Path) -> tuple[Study, list[str]]:

@@ -352,7 +352,7 @@ WRONG = {
     "study regimes --results ' '": "argument --results: must be a folder's name, got ' ': write . for",
     "study x.yaml": "x.yaml: a folder, where a file is needed",
     "run x.yaml": "x.yaml: a folder, where a file is needed",
-    "study claims.toml": "claims.toml:1: a study's name must not be one of records, checkpoints, claims, "
+    "study claims.toml": "claims.toml:1: a study's name must not be one of records, checkpoints, claims, weights, "
     "format",
 }
 

@@ -16,6 +16,7 @@ from preheat.cli import original_command, report_command, run_command, study_com
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
+from preheat.core.run import Run
 from preheat.lab.executors.base import Event
 from preheat.lab.follow import follow
 from preheat.store.store import Store
@@ -68,6 +69,15 @@ def test_a_tasks_fields_are_flags_of_run_also_those_of_an_imported_file(mine):
         return run_command.declared(parsed(line)).task
 
     assert task("run digits --examples-per-class 20").options["examples_per_class"] == 20
+    probed = "run digits --probe grad_norm:every=10/decade,layers=true --probe distance"
+    said = [{"name": "grad_norm", "every": "10/decade", "layers": True}, "distance"]
+    assert run_command.declared(parsed(probed)) == Run(probes=said)
+    for wrong, told in (
+        ("grad_norm:every", "write grad_norm:option=value"),
+        ("gradnorm", "did you mean 'grad"),
+    ):
+        with pytest.raises(UserError, match=told):
+            task(f"run digits --probe {wrong}")
     assert task("run --model cnn digits --examples-per-class 20").options["model"] == "cnn"
     bowl = task(f"run my_bowl {mine} --noisy --no-smooth --label 5 --dim 3")
     assert bowl.options == {**task(f"run my_bowl {mine}").options, **bowl.options}

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preheat.analysis.results import read_index
 from preheat.core.errors import UserError, nearest
 from preheat.core.grid import Block, get
 from preheat.core.lengths import epochs, fraction, length, steps
-from preheat.core.registry import REGISTRIES, TASKS, import_file
+from preheat.core.registry import MODELS, REGISTRIES, TASKS, import_file
 from preheat.core.run import Run
-from preheat.core.spec import spec
+from preheat.core.spec import build, spec
 from preheat.core.study import Study, index_json
+from preheat.models.base import Model
 
 QUADRATIC = spec("quadratic")
 
@@ -330,3 +332,35 @@ def test_a_field_that_hides_a_tasks_method_is_refused():
 
         class Loud(Classification):
             noise: float = 0.1
+
+
+def test_a_class_that_lacks_what_its_kind_must_have_is_told_so(monkeypatch):
+    monkeypatch.setattr(MODELS, "_objects", dict(MODELS._objects))
+    monkeypatch.setattr(MODELS, "_said", dict(MODELS._said))
+
+    @MODELS.register("half_made")
+    class HalfMade(Model):
+        """A model without its network."""
+
+    with pytest.raises(UserError, match=r"model 'half_made' must have network: write network in .*HalfMade"):
+        build("model", spec("half_made"))
+
+
+@pytest.mark.parametrize(
+    "said, told",
+    [
+        ({"condition": "schedule.warmup"}, "condition must be another path than treatment"),
+        ({"claims": {"asid": {}}}, "unknown key of claims 'asid': did you mean 'aside'?"),
+        (
+            {"claims": {"aside": {"task.selection": "test"}}},
+            "paths with lists of values, got .*: write aside:",
+        ),
+        ({"claims": {"aside": ["test"]}}, "paths with lists of values, got"),
+    ],
+)
+def test_what_had_no_effect_is_an_error_now_and_read_of_an_older_study(said, told):
+    with pytest.raises(UserError, match=told):
+        small_study(**said)
+    old = index_json(small_study(), small_study().points())
+    again, _ = read_index({**old, "study": {**old["study"], **said}})
+    assert again.json() in (small_study().json(), small_study(claims={"aside": {}}).json())

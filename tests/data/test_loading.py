@@ -73,6 +73,9 @@ def test_epochs_differ_and_can_be_gone_back_to():
         ({"task": "digit"}, "did you mean 'digits'"),
         ({"task": "digits", "batch_size": 5000}, r"1 to the number of training examples \(1000\), got 5000"),
         ({"task": "digits", "batch_size": True}, "got True"),
+        ({"task": "digits", "seed": -1}, "seed must be a whole number >= 0, got -1"),
+        ({"task": "digits", "seed": 1.5}, "seed must be a whole number >= 0, got 1.5"),
+        ({"task": "digits", "workers": -1}, "workers must be a whole number >= 0, got -1"),
         ({"task": "digits", "precision": "float16"}, "unknown precision 'float16'"),
     ],
 )

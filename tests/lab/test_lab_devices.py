@@ -89,21 +89,21 @@ def test_auto_offers_what_there_is(two_gpus):
         ("cuda:1",),
     ]
     assert room("cuda", 2) == 40 << 30 and room("cpu", 2) == room("cpu", 1) // 2
-    with pytest.raises(UserError, match="it finds 2: write --device cuda:0 to cuda:1"):
+    with pytest.raises(UserError, match="it finds 2: write cuda:0 to cuda:1"):
         offered("cuda:2")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
 def test_without_a_gpu_auto_is_the_cpu_and_a_gpu_is_refused(tmp_path, capsys):
     assert offered("auto") == ("cpu",)
-    with pytest.raises(UserError, match=r"needs a GPU that torch can use.*: write --device cpu"):
+    with pytest.raises(UserError, match=r"needs a GPU that torch can use.*: write cpu"):
         offered("cuda")
     with pytest.raises(UserError, match="a device is auto, cpu, cuda or cuda:1"):
         offered("gpu")
     words = ["digits", "--device", "cuda", "--results", str(tmp_path / "results")]
     for command in (["run", *words, "--epochs", "1"], ["study", "regimes", *words[1:], "--limit", "1"]):
         assert cli.main(command) == 2
-        assert "--device cuda needs a GPU" in capsys.readouterr().err
+        assert "the device cuda needs a GPU" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("faster", ["cpu", "cuda"])

@@ -19,6 +19,7 @@ from preheat.core.grid import Block
 from preheat.core.registry import EXECUTORS, STAGES, STUDIES
 from preheat.core.study import Study, index_json
 from preheat.lab import measure, unit
+from preheat.lab import study as lab
 from preheat.lab.plan import Choice
 from preheat.lab.study import How, carry_out, plans
 from preheat.lab.train import train
@@ -227,12 +228,26 @@ def test_what_a_stage_may_not_do_is_said(tmp_path, monkeypatch):
     go_on(study, tmp_path)
     monkeypatch.setattr(BestAgain, "most", lambda self, study: 1)
     with pytest.raises(
-        UserError, match=r"at most as many runs as its most\(\) says, got 3 more from best_again"
+        UserError, match=r"its most\(\) says, got 4 from stage 'best_again', whose most\(\) says 1: let"
     ):
         staged(study, study.points(), tmp_path)
-    monkeypatch.setattr(BestAgain, "most", lambda self, study: None)
-    with pytest.raises(UserError, match="0 or more, got None from best_again"):
-        staged(study, study.points(), tmp_path)
+    monkeypatch.setattr(BestAgain, "most", lambda self, study: 9)
+    for given, said in (
+        (None, "must give points in more, .* got None: return table.study.placed"),
+        ([1], "must give points in more, .* got 1: return"),
+        ((1 / 0 for _ in "1"), "failed in more: ZeroDivisionError: division by zero .test_stages.py, line"),
+    ):
+        monkeypatch.setattr(BestAgain, "more", lambda self, table, points, given=given: given)
+        with pytest.raises(UserError, match=f"stage 'best_again' {said}"):
+            staged(study, study.points(), tmp_path)
+    nowhere = tmp_path / "none"
+    for most in (None, 1.5, True, -1):
+        monkeypatch.setattr(BestAgain, "most", lambda self, study, most=most: most)
+        with pytest.raises(UserError, match=f"'best_again' must give a whole number .* got {most}: return"):
+            staged(study, study.points(), nowhere)
+    monkeypatch.delattr(BestAgain, "most")
+    with pytest.raises(UserError, match=r"'best_again' must have most\(study\): write def most\(self, study"):
+        staged(study, study.points(), nowhere)
     with pytest.raises(UserError, match="did you mean 'best_again'"):
         staged(a_study(stages=("best_agian",)), study.points(), tmp_path)
     with pytest.raises(UserError, match=r"a stage is a name or \{name: ...*got 3: write stages: \[name\]"):
@@ -263,3 +278,12 @@ def test_a_study_without_stages_is_declared_and_stored_as_before():
     assert Study.from_json(plain).json() == plain and Study.from_json(more).json() == more
     rows = index_json(a_study(), a_study().points())["points"]
     assert all(set(row) == {"axes", "seed", "run", "names"} for row in rows)
+
+
+def test_a_metric_that_no_task_measures_is_told_before_anything_is_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(lab, "_fastest", None)
+    study = a_study(metric="los", goal="min", stages=())
+    with pytest.raises(
+        UserError, match=r"asks for the metric 'los', .* it measures loss; write metric: loss"
+    ):
+        lab.plan(study, study.points(), tmp_path, How(device="cpu"))

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from preheat.cli import main as cli
+from preheat.cli import study_texts
 from preheat.core.record import Record, Series, Status
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
@@ -53,6 +54,8 @@ grid: [{product: {schedule.warmup: [{epochs: 0}, {epochs: 1}], peak_lr: [0.1]}}]
 seeds: [0, 1]
 """
 BEST = Kept("best", "loss", "min")
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+DOCUMENTED = re.search(r"^## Kept weights\n.*?^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[1]
 
 
 @pytest.fixture(autouse=True)
@@ -127,12 +130,16 @@ def test_of_a_record_with_other_losses_no_weights_are_kept(capsys):
     assert parted(record, train(RUN)) == parted(diverged, diverged) == ""
 
 
-def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it(capsys):
+def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it(capsys, monkeypatch):
     Path("small.yaml").write_text(STUDY)
     study = ["study", "small.yaml", "--no-report", "--jobs", "1", "--compile", "off"]
     runs = read_study("small.yaml").runs()
     assert asked(capsys, *study, "--limit", "2", "--name", "small")[0] == 0
     before, root = contents(), Path("results")
+    with monkeypatch.context() as patch:
+        patch.setattr(study_texts, "NAMED", 1)
+        text = asked(capsys, *study, "--dry-run", "--keep-weights", "best")[1]
+    assert re.search("with a record already: [0-9a-f]{16} and 1 more\n", text)
     text = asked(capsys, *study, "--dry-run", "--keep-weights", "best")[1]
     had = [r.id for r in runs if r.id in Store.open(root).ids()]
     files, size = re.search(
@@ -148,6 +155,8 @@ def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it
     assert all(new.startswith(old) for new, old in zip(contents(), before, strict=True))
     assert [len(Store.open(root).attempts(r.id)) for r in runs] == [1] * 4
     assert "4 have records, 0 to train." in asked(capsys, *study, "--keep-weights", "best")[1]
+    other = weights_path(root, "0" * 16, kept)
+    other.write_bytes(b"of another study")
     assert asked(capsys, "results", runs[0].id, "--prune-weights")[0] == 0
     assert without_weights(root, [r.id for r in runs], kept) == {runs[0].id}
     ours = load_file(found[1])
@@ -155,12 +164,19 @@ def test_a_study_says_what_it_will_keep_and_trains_its_records_again_only_for_it
     assert accuracy == pytest.approx(
         max(Store.open(root).load(runs[1].id).trace["validation_accuracy"].values)
     )
+    loaded: dict = {}
+    exec(DOCUMENTED.replace("ID.final", f"{runs[1].id}.best-max-accuracy").replace("ID", runs[1].id), loaded)
+    right = loaded["logits"].argmax(1) == loaded["task"].data().test["y"]
+    assert float(right.float().mean()) == pytest.approx(evaluated(runs[1], ours, "test"))
+    code, text = asked(capsys, "results", "small", "--prune-weights")
+    assert code == 0 and "removed 3 files" in text and [*other.parent.iterdir()] == [other]
+    assert asked(capsys, "results", "smal", "--prune-weights")[0] == 2
 
 
-def evaluated(run: Run, weights: dict[str, torch.Tensor]) -> float:
+def evaluated(run: Run, weights: dict[str, torch.Tensor], part: str = "validation") -> float:
     task = build("task", run.task)
     params, buffers = task.init(generator(0, "init"))
-    data = task.data().validation
+    data = getattr(task.data(), part)
     assert weights.keys() == {*params, *buffers}
     batch = {n: t.float() if t.is_floating_point() else t for n, t in data.items()}
     return float(task.metrics(task.statistics(weights, {n: weights[n] for n in buffers}, batch))["accuracy"])

@@ -628,11 +628,13 @@ def test_a_folder_of_which_only_the_format_is_lost_is_mended(tmp_path: Path) -> 
 
 
 def test_no_study_may_have_the_name_of_what_a_store_keeps(tmp_path: Path) -> None:
-    from preheat.core.study import RESERVED
+    from preheat.core.saying import RESERVED
     from preheat.lab.claims import Claims
+    from preheat.store.weights import weights_folder
 
     filled(tmp_path)
     Claims(tmp_path).close()
+    weights_folder(tmp_path)
     assert {p.stem for p in tmp_path.iterdir()} == set(RESERVED)
 
 

@@ -521,6 +521,11 @@ ROLES = [
         "s.yaml:5: condition: must be one of the scientific paths (got 'peak_lr')",
     ),
     ("condition: length", "s.yaml:4: condition: must be one of the scientific paths"),
+    (
+        "condition: schedule.warmup",
+        "s.yaml:4: condition: must be another path than treatment (got 'schedule.warmup' for both)",
+    ),
+    ("claims: {asid: {}}", "s.yaml:4: claims: unknown key of claims (got 'asid') -- did you mean 'aside'?"),
     ("baseline: 3ep", "s.yaml:4: baseline: must be a value of schedule.warmup: 0, 2ep (got '3ep')"),
     (
         "parts: {one: {peak_lrr: [0.1]}}",

@@ -55,7 +55,7 @@ def _row(axes: dict[str, Any], seed: int, run_id: str, head: Head | None) -> Row
 def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]:
     """The study and its index from the data that `core.study.index_json` made."""
     try:
-        study = Study.from_json(data["study"])
+        study = Study.from_json(_allowed(data["study"]))
         study = study if "chapters" in data["study"] else _adopted(study)
         return study, [(dict(p["axes"]), int(p["seed"]), str(p["run"])) for p in data["points"]]
     except UserError:
@@ -65,6 +65,17 @@ def read_index(data: Any) -> tuple[Study, list[tuple[dict[str, Any], int, str]]]
             f"study.json must hold a study and its points, this one does not ({type(error).__name__}: "
             f"{error}): run the study's command again, which writes it anew and trains nothing twice"
         ) from error
+
+
+def _allowed(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A declaration without what earlier versions let pass and had no use for."""
+    new = dict(said)
+    if new.get("condition") == new.get("treatment"):
+        new.pop("condition", None)
+    aside = new.pop("claims", {}).get("aside")
+    if isinstance(aside, Mapping):
+        new["claims"] = {"aside": {path: some for path, some in aside.items() if isinstance(some, list)}}
+    return new
 
 
 def _adopted(study: Study) -> Study:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -32,7 +33,7 @@ import numpy as np
 from preheat.analysis.results import collect
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
-from preheat.core.errors import UserError
+from preheat.core.errors import UserError, called
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Point, Study, distinct
 from preheat.store.folder import exists
@@ -67,41 +68,60 @@ def staged(study: Study, first: Sequence[Point], root: Path) -> Asked:
     """The first points and those of the stages whose earlier runs all have a record in `root`, done, diverged
     or failed.
 
-    Errors: UserError where a stage is not registered, or asks for more than its `most`.
+    Errors: UserError where a stage is not registered, raises, gives something else than points and a number
+    of runs, or asks for more than its `most`.
     """
     points, most = list(first), 0
-    stages = [(spec, build("stage", spec)) for spec in (as_spec(one, "stage") for one in study.stages)]
+    stages = [_made(as_spec(one, "stage"), study) for one in study.stages]
     known = {h.id: h for h in Store.open(root, create=False).heads()} if stages and exists(root) else {}
-    for spec, stage in stages:
-        left = _most(spec, stage, study)
+    for name, stage, allowed in stages:
+        left = allowed
         while complete := all(p.run.id in known for p in points):
-            new = _batch(stage, study, points, known)
+            new = _batch(name, stage, study, points, known)
             if not new:
                 break
             left -= len(new)
             if left < 0:
                 raise UserError(
-                    f"a stage asks for at most as many runs as its most() says, got {-left} more from "
-                    f"{spec}: let most() count them"
+                    f"a stage asks for at most as many runs as its most() says, got {allowed - left} from "
+                    f"{name}, whose most() says {allowed}: let most() count them all"
                 )
             points = distinct([*points, *new])
         most += 0 if complete else left
     return Asked(points, most)
 
 
-def _most(spec: Spec, stage: Stage, study: Study) -> int:
-    most = stage.most(study)
-    if not isinstance(most, int) or most < 0:
-        raise UserError(f"most() of a stage is a number of runs, 0 or more, got {most!r} from {spec}")
-    return most
+def _made(spec: Spec, study: Study) -> tuple[str, Stage, int]:
+    """What a stage is called in errors, the stage, and how many runs it may ask for."""
+    stage, name = build("stage", spec), f"stage {spec.name!r}"
+    for method in ("more(table, points)", "most(study)"):
+        if not callable(getattr(stage, method.partition("(")[0], None)):
+            raise UserError(f"{name} must have {method}: write def {method.replace('(', '(self, ')}")
+    most = called(name, "most", lambda: stage.most(study))
+    if not isinstance(most, Integral) or isinstance(most, bool) or int(most) < 0:
+        raise UserError(
+            f"{name} must give a whole number of runs, 0 or more, in most, got {most!r:.60}: return how many "
+            "runs its batches hold, all together"
+        )
+    return name, stage, int(most)
 
 
-def _batch(stage: Stage, study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> list[Point]:
+def _batch(
+    name: str, stage: Stage, study: Study, points: Sequence[Point], known: Mapping[str, Head]
+) -> list[Point]:
     """What a stage asks for that was not asked for before."""
     have = {p.run.id for p in points}
     number = max(p.stage for p in points) + 1
-    batch = distinct(stage.more(_seen(study, points, known), tuple(points)))
-    return [p._replace(stage=number) for p in batch if p.run.id not in have]
+    table = _seen(study, points, known)
+    given = called(name, "more", lambda: stage.more(table, tuple(points)))
+    batch = called(name, "more", lambda: list(given)) if isinstance(given, Iterable) else [given]
+    for one in batch:
+        if not isinstance(one, Point):
+            raise UserError(
+                f"{name} must give points in more, () for no more, got {one!r:.60}: return "
+                "table.study.placed(blocks), or point.again(seed) of some"
+            )
+    return [p._replace(stage=number) for p in distinct(batch) if p.run.id not in have]
 
 
 def _seen(study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> Table:

@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   preheat results 3f2a9c                one record: its run, its summary (the first digits of the id do)
   preheat results 3f2a9c --trace train_loss > loss.csv
   preheat results --prune-weights       remove all kept weights; the records stay
+  preheat results NAME --prune-weights  those of the runs of the study NAME
 """
 
 
@@ -33,7 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="every record")
     parser.add_argument(
-        "--prune-weights", action="store_true", help="remove the kept weights, of the record ID or of all"
+        "--prune-weights",
+        action="store_true",
+        help="remove the kept weights: of the record ID, of the study of this name, or of all",
     )
     common(parser)
 
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     for bad in store.damage():
         print(f"note: {bad}", file=sys.stderr)
     if args.prune_weights:
-        files, size = prune(store.root, _found(store, args.id).id if args.id else "")
+        files, size = prune(store.root, _ids(store, args.id) if args.id else None)
         print(f"removed {count(files, 'file')} of weights, {size:,} bytes; the records stay")
         return
     if args.id:
@@ -124,6 +127,16 @@ def _row(head: Any) -> dict[str, str]:
         "outcome": head.status.outcome,
         **shown,
     }
+
+
+def _ids(store: Any, name: str) -> set[str]:
+    """The runs of the study of this name, else the one record whose id begins so."""
+    from preheat.store.blobs import read_json
+
+    index = store.root / name / "study.json"
+    if not index.is_file():
+        return {_found(store, name).id}
+    return {p["run"] for p in read_json(index)["points"]}
 
 
 def _found(store: Any, start: str) -> Any:

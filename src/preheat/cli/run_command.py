@@ -27,13 +27,13 @@ from preheat.cli.options import (
     settings,
     use_data,
 )
-from preheat.cli.schedules import HELP, in_options, schedule_spec
+from preheat.cli.schedules import HELP, in_options, schedule_spec, word_spec
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
 from preheat.core.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
 from preheat.core.record import Record
-from preheat.core.registry import OPTIMIZERS, TASKS
+from preheat.core.registry import OPTIMIZERS, PROBES, TASKS
 from preheat.core.run import Precision, Run
 from preheat.core.spec import build
 
@@ -87,11 +87,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--evaluate", metavar="LENGTH", help="the distance between evaluations (default: 5%%)")
     add(
         "--probe",
-        metavar="NAME",
+        metavar="PROBE",
         action="append",
         default=[],
         dest="probes",
-        help="measure this while training (repeatable)",
+        help="measure this while training: a name (see preheat list probes), with options as in "
+        "NAME:every=10/decade (repeatable)",
     )
     settable(parser, "any other option, such as optimizer.momentum=0.9", pair="PATH=VALUE")
     device(parser)
@@ -143,7 +144,7 @@ def declared(args: argparse.Namespace) -> Run:
     if schedule := _schedule(args):
         said["schedule"] = schedule
     if args.probes:
-        said["probes"] = args.probes
+        said["probes"] = [word_spec(word, PROBES).json() for word in args.probes]
     over = settings(args.pairs)
     if args.task.endswith(SUFFIXES):
         from preheat.studyfiles.reader import read_run

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.cli.options import number, positive, settings, value
 from preheat.core.errors import UserError
-from preheat.core.registry import SCHEDULES
+from preheat.core.registry import SCHEDULES, Registry
 from preheat.core.run import MOST_STEPS
 from preheat.core.spec import Spec, build
 
@@ -134,13 +134,19 @@ def schedule_spec(word: str) -> Spec:
         from preheat.studyfiles.reader import read_schedule
 
         return read_schedule(word[1:])
-    name, colon, text = word.partition(":")
+    name = word.partition(":")[0]
     if _is_recipe(name):
         raise UserError(
             f"a command line takes registered schedules and files, got {name!r}, a function of Python: save "
             "the .json() of the schedule that it gives as mine.json and write @mine.json"
         )
-    return Spec(SCHEDULES.check(name), word_options(word, text) if colon else {})
+    return word_spec(word, SCHEDULES)
+
+
+def word_spec(word: str, known: Registry) -> Spec:
+    """What a word says that names something of a registry: `name` or `name:option=value,option=value`."""
+    name, colon, text = word.partition(":")
+    return Spec(known.check(name), word_options(word, text) if colon else {})
 
 
 def _is_recipe(name: str) -> bool:
@@ -158,7 +164,7 @@ def word_options(word: str, text: str, *, texts: Collection[str] = ()) -> dict[s
     for pair in _parts(word, text):
         key, equals, given = (part.strip() for part in pair.partition("="))
         if not key or not equals or not given:
-            write = "write wsd:cooldown=20%,final=0.1"
+            write = f"write {word.partition(':')[0]}:option=value,option=value"
             raise UserError(f"options are option=value, got {pair!r} in {word!r}: {write}")
         if key in out:
             raise UserError(f"each option is given once, got {key} twice in {word!r}: leave one out")

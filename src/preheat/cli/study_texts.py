@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from preheat.lab.study import How, Todo
 
 SUSTAINED = 1e14  # operations a second of a large GPU in bf16: what the projected hours assume
-NAMED = 10  # runs named one by one
+NAMED = 5  # runs named one by one
 LEAST = 1e14  # operations of a study that is worth a GPU's name
 
 

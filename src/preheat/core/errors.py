@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -61,3 +65,21 @@ def explain(what: str, path: Path, error: OSError) -> UserError:
             f"cannot {what} in {path}: it may not be changed ({reason}): name a folder that you may write to"
         )
     return UserError(f"cannot {what} in {path}: {reason}")
+
+
+def called(what: str, step: str, call: Callable[[], T]) -> T:
+    """What `call` gives. Errors: UserError where it raises, which says of what, in which step, and where.
+
+    >>> called("stage 'best'", "most", lambda: 1 + 1)
+    2
+    """
+    try:
+        return call()
+    except UserError:
+        raise
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())
+        said = ": ".join(part for part in (type(error).__name__, text) if part)
+        where = f"{Path(at.filename).name}, line {at.lineno}"
+        raise UserError(f"{what} failed in {step}: {said} ({where})") from error

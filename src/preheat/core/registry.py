@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from preheat.core.discovery import Registered, described, registered
 from preheat.core.errors import UserError, nearest, unknown
 from preheat.core.options import check_flags
+from preheat.core.words import listed
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -146,8 +147,16 @@ class Registry:
         return self._objects[name]
 
     def build(self, name: str, options: Mapping[str, Any]) -> Any:
-        """What is registered under `name`, called with `options`; an unknown option names the nearest."""
+        """What is registered under `name`, called with `options`; an unknown option names the nearest.
+
+        Errors: UserError, too, for a class that lacks a method of its kind.
+        """
         made = self[name]
+        if lacking := sorted(getattr(made, "__abstractmethods__", ())):
+            raise UserError(
+                f"{self.kind} {name!r} must have {listed(lacking)}: write {', '.join(lacking)} in "
+                f"{made.__qualname__}"
+            )
         known = {p.name: p for p in inspect.signature(made).parameters.values()}
         for key in options:
             if key not in known:
@@ -248,7 +257,7 @@ STUDIES = Registry("study", "STUDIES", "preheat.studies")
 MODELS = Registry("model", "MODELS", "preheat.models")
 # what a report says about one matter: see `preheat.report.chapter`
 CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", group="preheat.chapters")
-# a study's records in other people's files: exporter(index, store, folder) -> the path to name
+# a study's records in other people's files: exporter(index, store, folder, which is there) -> path to name
 EXPORTERS = Registry("exporter", "EXPORTERS", "preheat.studies", "preheat.report", group="preheat.exporters")
 # an original project's own command line: see `preheat.core.originals`
 ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")

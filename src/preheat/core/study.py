@@ -18,6 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
+from preheat.core.saying import check_claims, check_name, check_named
 
 
 class Point(NamedTuple):
@@ -69,7 +70,8 @@ class Study:
     chapters: what the report holds, in order: names, or {name: ..., option: ...}; none for the standard ones.
         `[edge, {name: probes, but: [distance]}]`
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
-    claims: what the report may call sure. `{aside: {task.selection: [test]}}`
+    claims: what the report may call sure; one key, aside: paths with lists of values whose panels count in no
+        claim where the same panel was run without that value too. `{aside: {task.selection: [test]}}`
     """
 
     name: str
@@ -142,12 +144,14 @@ class Study:
         """The points of a named part."""
         return distinct(self.declared(name))
 
-    def with_seeds(self, n: int) -> Study:
-        """The same question on the seeds 0 to n - 1; at most a third of them choose, and at least one where
-        any did."""
+    def with_seeds(self, seeds: int | Sequence[int]) -> Study:
+        """The same question on these seeds, or 0 to n - 1; at most a third of them choose, and at least one
+        where any did."""
+        some = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+        n = len(some)
         choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
-        return replace(self, seeds=tuple(range(n)), choosing=choosing, grid=_bare(self.grid), parts=parts)
+        return replace(self, seeds=some, choosing=choosing, grid=_bare(self.grid), parts=parts)
 
     def with_seeds_of(self, points: Iterable[Point]) -> Study:
         """The study with those of its seeds that the points have, where no seed has the role of choosing and
@@ -218,18 +222,10 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
 
 LONGEST = 120  # characters of a study's name that is made
 _LATER = ("notes", "chapters", "claims", "stages")
-# what a results folder holds beside its studies
-RESERVED = ("records", "checkpoints", "claims", "weights", "format")
 
 
 def _check(study: Study) -> None:
-    if not study.name or not all(c.isalnum() or c in "-_" for c in study.name):
-        raise UserError(f"a study's name is letters, digits, - and _, got {study.name!r}: write my-study")
-    if study.name.casefold() in RESERVED:
-        raise UserError(
-            f"a study's name must not be one of {', '.join(RESERVED)}, which a results folder keeps for "
-            f"itself, got {study.name!r}: write my-study"
-        )
+    check_name(study.name)
     if not study.grid:
         raise UserError(f"study {study.name!r} has no grid: write at least one block")
     if not study.seeds or len(set(study.seeds)) != len(study.seeds):
@@ -242,12 +238,18 @@ def _check(study: Study) -> None:
         raise UserError(
             f"condition must be one of scientific {list(study.scientific)}, got {study.condition!r}"
         )
+    if study.condition == study.treatment:
+        raise UserError(
+            f"condition must be another path than treatment, got {study.condition!r} for both: write the "
+            "path that the effect may depend on, or leave condition out"
+        )
+    check_claims(study.claims)
     if not 0 <= study.choosing < max(len(study.seeds), 1):
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
         )
-    _check_named("chapter", study.chapters)
-    _check_named("stage", study.stages)
+    check_named("chapter", study.chapters)
+    check_named("stage", study.stages)
     if not study.metric:
         raise UserError("metric must be a name, got '': write accuracy")
     if study.goal not in ("max", "min"):
@@ -281,11 +283,3 @@ def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
         for p in points
     ]
     return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
-
-
-def _check_named(what: str, some: Iterable[Any]) -> None:
-    for one in some:
-        if not isinstance(one, str) and not (isinstance(one, Mapping) and "name" in one):
-            raise UserError(
-                f"a {what} is a name or {{name: ..., option: ...}}, got {one!r}: write {what}s: [name]"
-            )

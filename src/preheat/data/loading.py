@@ -49,8 +49,8 @@ def loaders(
     evaluates them validation and test batches have another size. Without a seed, one is drawn by torch's own
     generator. Validation and test come in the order of the data.
 
-    Errors: UserError for an unknown task, precision or option, and a batch size that is not 1 to the number
-    of training examples.
+    Errors: UserError for an unknown task, precision or option, a batch size that is not 1 to the number of
+    training examples, and a seed or a number of workers that is not a whole number >= 0.
 
     >>> train, validation, test = loaders("digits", batch_size=20, seed=0)
     >>> batch = next(iter(train))
@@ -69,6 +69,9 @@ def loaders(
     made = task if isinstance(task, Task) else _built(task)
     if precision not in get_args(Precision):
         raise unknown("precision", precision, get_args(Precision))
+    for what, number in (("seed", 0 if seed is None else seed), ("workers", workers)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise UserError(f"{what} must be a whole number >= 0, got {number!r}")
     made.ready()
     seed = int(torch.randint(2**31, ())) if seed is None else seed
     train, *others = made.data()

@@ -26,7 +26,8 @@ def offered(asked: str) -> tuple[str, ...]:
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", asked)
     if not found:
         raise UserError(
-            f"a device is auto, cpu, cuda or cuda:1 (a GPU's number), got {asked!r}: write --device cpu"
+            f"a device is auto, cpu, cuda or cuda:1 (a GPU's number), got {asked!r}: write cpu, as in "
+            'device="cpu" or --device cpu'
         )
     if asked == "cpu":
         return ("cpu",)
@@ -39,7 +40,7 @@ def offered(asked: str) -> tuple[str, ...]:
         last = f" to cuda:{there - 1}" if there > 1 else ""
         other = f"cuda:0{last}" if there else "cpu"
         raise UserError(
-            f"--device {asked} needs a GPU that torch can use, and {_reason(there)}: write --device {other}"
+            f"the device {asked} needs a GPU that torch can use, and {_reason(there)}: write {other}"
         )
     return (asked,)
 

@@ -133,8 +133,8 @@ def plan(study: Study, points: Sequence[Point], root: Path, how: How, *, tried: 
     known = {name: c for name, c in known.items() if _still_fits(Choice(**c["choice"]), how, devices)}
     runs = [r for batch in batches for r in batch]
     with one_thread():
+        _check_metric(study, runs)  # before anything is timed
         chosen = _fastest(runs, known, how, devices)
-        _check_metric(study, runs)
     todo = [u for batch in batches for u in units(batch, lambda run: chosen[run.stack_key], done=done)]
     return Todo(study, points, done, todo, chosen, known, again=again)
 

@@ -9,7 +9,7 @@ They are no part of a run or its record: they can be removed, and trained again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -73,13 +73,14 @@ def weights_folder(root: Path) -> Path:
     return folder
 
 
-def prune(root: Path, run_id: str = "") -> tuple[int, int]:
-    """Remove the weights of all runs, or of one: (how many files, their bytes). The records stay.
+def prune(root: Path, ids: Collection[str] | None = None) -> tuple[int, int]:
+    """Remove the weights of all runs, or of those in `ids`: (how many files, their bytes). The records stay.
 
     Errors: UserError where a file can't be removed.
     """
-    one = re.compile(rf"{run_id or '[0-9a-f]{16}'}\.({'|'.join(get_args(Which))})\b.*{re.escape(SUFFIX)}")
-    files = sorted(f for f in (root / FOLDER).glob(f"*{SUFFIX}") if one.fullmatch(f.name))
+    ours = re.compile(rf"([0-9a-f]{{16}})\.({'|'.join(get_args(Which))})\b.*{re.escape(SUFFIX)}")
+    there = [(f, ours.fullmatch(f.name)) for f in sorted((root / FOLDER).glob(f"*{SUFFIX}"))]
+    files = [f for f, found in there if found and (ids is None or found[1] in ids)]
     sizes = [f.stat().st_size for f in files]
     for file in files:
         try:

@@ -247,6 +247,8 @@ def _value_faults(
         if roles[name] and roles[name] not in scientific:
             rest = f"{list(scientific)} (got {roles[name]!r})"
             yield Fault((name,), f"must be one of the scientific paths {rest}")
+    if roles["condition"] == treatment:
+        yield Fault(("condition",), f"must be another path than treatment (got {treatment!r} for both)")
     baseline, mine = data.get("baseline"), labels.get(treatment, [])
     if baseline is not None and label(baseline) not in mine:
         known = f"must be a value of {treatment}: {', '.join(mine)}"
