@@ -285,7 +285,7 @@ class Fragile(Quadratic):
         return super().init(generator)
 
     def noise(self, generator, batch):
-        time.sleep(self.pause)
+        time.sleep(self.pause * float(os.environ.get("SLOWER", "1")))
         return super().noise(generator, batch)
 '''
 STUDY_FILE = """
@@ -485,9 +485,9 @@ def begun(files: Files, whole: Path, root: Path) -> subprocess.Popen:
     return launch([sys.executable, str(files.script), str(files.study), str(root), str(files.task)])
 
 
-def launch(command: list[str]) -> subprocess.Popen:
+def launch(command: list[str], **env: str) -> subprocess.Popen:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **env}
     return subprocess.Popen(command, **pipes, text=True, start_new_session=True, env=env)
 
 
@@ -558,7 +558,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_finishes(files, whole, tmp_pa
     study = read_study(files.study)
     root = chosen(tmp_path / "stopped", study, FLEET)
     words = command(files, files.study, root)
-    process = launch([sys.executable, "-m", "preheat", *words])
+    process = launch([sys.executable, "-m", "preheat", *words], SLOWER="5")
     first = units(study.runs(), lambda run: FLEET)[0].runs[0].id
     wait_until(lambda: locked(root / "claims") or process.poll() is not None, "no worker began")
     time.sleep(0.3)

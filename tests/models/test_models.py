@@ -18,7 +18,7 @@ from preheat.core.run import Run
 from preheat.core.spec import build, spec
 from preheat.engine.keys import generator
 from preheat.engine.placement import fleet, single
-from preheat.engine.step import gradients
+from preheat.engine.step import joined_gradients
 from preheat.tasks.digits import Digits
 
 TINY = {name: dict(MODELS[name].small) for name in MODELS.names()}
@@ -60,11 +60,12 @@ def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs
     starts = [[doubled(part) for part in made.init(generator(s, "init"))] for s in range(2)]
     batches = [{n: t[s::100] for n, t in doubled(made.data().train).items()} for s in range(2)]
     alone = [
-        gradients(made.loss, single())(*start, batch) for start, batch in zip(starts, batches, strict=True)
+        joined_gradients(made.loss, single(), mean=True)(*start, batch)
+        for start, batch in zip(starts, batches, strict=True)
     ]
     stacked = [stack(parts) for parts in zip(*starts, strict=True)] + [stack(batches)]
     for where in (fleet(), fleet("traced")):
-        grads, (values, buffers) = where.realise(gradients(made.loss, where))(*stacked)
+        grads, (values, buffers) = where.realise(joined_gradients(made.loss, where, mean=True))(*stacked)
         for r, (one, (value, after)) in enumerate(alone):
             torch.testing.assert_close(values[r], value, rtol=1e-10, atol=0)
             size = max(float(g.abs().max()) for g in one.values())
