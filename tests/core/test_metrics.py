@@ -36,7 +36,10 @@ def test_a_studys_goal_is_its_metrics_where_it_gives_none():
 
 
 def test_chapters_and_claims_are_in_the_json_only_where_they_are_given():
-    bare, full = Study("s", "q", GRID), Study("s", "q", GRID, chapters=("a", {"name": "b"}), claims={"x": 1})
+    bare, full = (
+        Study("s", "q", GRID),
+        Study("s", "q", GRID, chapters=("a", {"name": "b"}), claims={"aside": {"seed": [1]}}),
+    )
     assert not {"chapters", "claims"} & set(bare.json())
     assert Study.from_json(full.json()).json() == full.json() and full.json()["chapters"] == [
         "a",

@@ -166,7 +166,7 @@ WRONG = {
     "evaluated": ({"task": spec("odd", how="evaluated")}, "in its statistics draws random numbers"),
     "nan": (
         {"task": spec("odd", how="nan")},
-        "train data of task 'odd' must be finite numbers, got others in 'y'",
+        "train data of task 'odd' must be finite numbers, got others in 'y', first in row 0",
     ),
     "short": (
         {"task": spec("odd", how="short")},

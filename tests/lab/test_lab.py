@@ -285,7 +285,7 @@ class Fragile(Quadratic):
         return super().init(generator)
 
     def noise(self, generator, batch):
-        time.sleep(self.pause * float(os.environ.get("SLOWER", "1")))
+        time.sleep(self.pause)
         return super().noise(generator, batch)
 '''
 STUDY_FILE = """
@@ -485,10 +485,12 @@ def begun(files: Files, whole: Path, root: Path) -> subprocess.Popen:
     return launch([sys.executable, str(files.script), str(files.study), str(root), str(files.task)])
 
 
-def launch(command: list[str], **env: str) -> subprocess.Popen:
+def launch(command: list[str]) -> subprocess.Popen:
+    """In a process group of its own, which hears Ctrl-C even where a shell's background job does not."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **env}
-    return subprocess.Popen(command, **pipes, text=True, start_new_session=True, env=env)
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    group = {"start_new_session": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, **pipes, text=True, env=env, **group)
 
 
 def go(process: subprocess.Popen) -> None:
@@ -558,7 +560,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_finishes(files, whole, tmp_pa
     study = read_study(files.study)
     root = chosen(tmp_path / "stopped", study, FLEET)
     words = command(files, files.study, root)
-    process = launch([sys.executable, "-m", "preheat", *words], SLOWER="5")
+    process = launch([sys.executable, "-m", "preheat", *words])
     first = units(study.runs(), lambda run: FLEET)[0].runs[0].id
     wait_until(lambda: locked(root / "claims") or process.poll() is not None, "no worker began")
     time.sleep(0.3)

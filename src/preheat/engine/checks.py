@@ -68,8 +68,8 @@ def checked_data(name: str, task: Task) -> Data:
         for n, t in tensors.items():
             if t.is_floating_point() and not bool(torch.isfinite(t).all()):
                 raise UserError(
-                    f"the {part} data of task {name!r} must be finite numbers, got others in {n!r}: leave "
-                    "such examples out, or fill them"
+                    f"the {part} data of task {name!r} must be finite numbers, got others in {n!r}, first "
+                    f"in row {_bad_row(t)}: leave such examples out, or fill them"
                 )
     rows = len(next(iter(data[0].values())))
     found = task.subset(generator(0, "check"))
@@ -79,6 +79,11 @@ def checked_data(name: str, task: Task) -> Data:
             f"examples must be at most {rows}"
         )
     return data
+
+
+def _bad_row(t: Tensor) -> int:
+    """The first row, counted from 0, with a number that is not finite."""
+    return int((~torch.isfinite(t)).reshape(len(t), -1).any(1).nonzero()[0])
 
 
 def check_task(name: str, task: Task, data: Data, count: int) -> None:
