@@ -1,34 +1,36 @@
 """The edge of stability: up to which value of a numeric nuisance (the peak rate) training works.
 
-A run *trained* if it finished and its validation score is above halfway between chance and the best mean
-validation score of its panel and condition. Per seed the edge lies between the highest value below the first
-failure and that failure, at their geometric mean; values too low to train at all, below the first that
+Which runs trained is judged by the training loss, halfway from chance to the best (`preheat.analysis.training`); the
+edge where 90 % of the way is asked for stands beside it. Per seed the edge lies between the highest value below
+the first failure and that failure, at their geometric mean; values too low to train at all, below the first that
 trained, are no failures. A seed that trained at every value, or at none, is censored and counts with the end
 of its grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more
 than a quarter of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in
 log2) only, so its standard deviation is at least g / sqrt(12).
 
-Nothing is chosen here, so all seeds are used.
-
-Three families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and
-treatment, all conditions together), which answer whether a treatment moves the edge at all; whether each of
-them depends on the condition; and the ratios of single conditions.
+Nothing is chosen here. What is claimed: that a treatment raises the edge, all conditions together (the family
+`edge`); at a single condition (`edge_at`); and that its ratio grows with the condition (`edge_change`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.effects import Place, places
+from preheat.analysis.effects import Place, places, untested
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
-from preheat.stats.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
-from preheat.stats.estimates import Array, Estimate, below_alpha, holm
+from preheat.analysis.training import HALFWAY, NEARLY, trained
+from preheat.stats.bounds import Bounded, Parts, combined, dependence, mean_weights
+from preheat.stats.claims import Claim
+from preheat.stats.estimates import Array, Estimate, p_equivalent
+from preheat.stats.moderated import moderated
+
+MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,10 @@ class EdgePoint:
 class Edge:
     """The edge of stability in the numeric nuisance: the highest value at which training still works.
 
-    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every
-    value or at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by
-    seed; None for the baseline. Where more than a quarter of the seeds are censored to one side, an estimate
-    is a bound (`Estimate.bound`). p_adjusted: Holm's over all ratios of the report; None where a bound leaves
-    the direction open.
+    edge: in the nuisance's own unit, the geometric mean over seeds; nearly: where 90 % of the way to the best is
+    asked for; censored: how many seeds trained at every value or at none. ratio: edge over the baseline
+    treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline. Where more than a quarter
+    of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
     """
 
     panel: str
@@ -58,46 +59,45 @@ class Edge:
     treatment: str
     points: tuple[EdgePoint, ...]
     edge: Estimate
+    nearly: Estimate
     censored: int
     ratio: Estimate | None
-    p_adjusted: float | None
-
-    @property
-    def sure(self) -> bool:
-        """Whether the edge surely moves, at 95 % after correction."""
-        return below_alpha(self.p_adjusted)
 
 
 @dataclass(frozen=True)
 class Pooled:
     """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in
-    log2.
-
-    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family
-    of their own. change: the factor by which the ratio changes with each doubling of a numeric condition;
-    None for other conditions. change_p, change_p_adjusted: of "the ratio does not depend on the condition",
-    Holm's over these alone.
-    """
+    log2. nearly: the same where 90 % of the way to the best is asked for. change: the factor by which the ratio
+    changes with each doubling of a numeric condition; None for other conditions."""
 
     panel: str
     treatment: str
     baseline: str
     ratio: Estimate
-    p: float | None
-    p_adjusted: float | None
-    change: Estimate | None = None
-    change_p: float | None = None
-    change_p_adjusted: float | None = None
+    nearly: Estimate | None
+    change: Estimate | None
 
-    @property
-    def sure(self) -> bool:
-        """Whether the edge surely moves, at 95 % after correction."""
-        return below_alpha(self.p_adjusted)
 
-    @property
-    def depends(self) -> bool:
-        """Whether the move surely depends on the condition, at 95 % after correction."""
-        return below_alpha(self.change_p_adjusted)
+@dataclass(frozen=True)
+class Distance:
+    """How many times the tuned rate lies below the edge, without treatment (the baseline), over conditions and
+    seeds: the median, the least and the most."""
+
+    panel: str
+    median: float
+    least: float
+    most: float
+    n: int
+
+
+@dataclass(frozen=True)
+class EdgesFound:
+    """The edge of every setting, over all conditions together, and how far the tuned rates lie from it."""
+
+    edges: tuple[Edge, ...]
+    edges_pooled: tuple[Pooled, ...]
+    distances: tuple[Distance, ...]
+    claims: tuple[Claim, ...]
 
 
 class SeedEdges(NamedTuple):
@@ -109,17 +109,6 @@ class SeedEdges(NamedTuple):
     log2: Array
     width: Array
     side: NDArray[np.int64]
-
-
-def trained(table: Table) -> NDArray[np.bool_]:
-    """[P, C, T, V, S]: which runs trained, as the module says."""
-    scores = table.sign * table.validation
-    known = np.isfinite(scores)
-    count = known.sum(axis=-1)
-    mean = np.where(count > 0, np.where(known, scores, 0.0).sum(axis=-1) / np.maximum(count, 1), -np.inf)
-    best = mean.max(axis=(2, 3))[..., None, None, None]
-    halfway = (table.sign * table.chance + best) / 2
-    return np.asarray((table.state == DONE) & known & (scores > halfway) & np.isfinite(halfway))
 
 
 def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, int]:
@@ -174,38 +163,80 @@ def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
     return Parts(ratio, mine.width**2 + base.width**2, least, most)
 
 
-def edges(table: Table) -> tuple[Edge, ...]:
-    """The edge of every setting, and its ratio to the baseline's; p values adjusted by Holm over all
-    ratios."""
+class _Known(NamedTuple):
+    """Every setting's edges by seed, at one threshold."""
+
+    table: Table
+    good: NDArray[np.bool_]
+    at: dict[Place, SeedEdges]
+
+    @classmethod
+    def of(cls, table: Table, share: float) -> _Known:
+        good = trained(table, share)
+        return cls(table, good, {at: seed_edges(table, good, at) for at in places(table)})
+
+    def ratio(self, at: Place) -> Bounded | None:
+        """To the baseline's; None where it has none, and for the baseline itself."""
+        base = (at[0], at[1], self.table.base)
+        if at[2] == self.table.base or base not in self.at:
+            return None
+        parts = ratio_parts([(self.at[at], self.at[base])])
+        return combined(parts, mean_weights(parts))
+
+
+def found_edges(table: Table) -> EdgesFound | None:
+    """All that is said of the edge; None without a numeric nuisance that was varied."""
     if table.numeric is None:
-        return ()
-    good = trained(table)
-    spots = list(places(table))
-    found = {at: seed_edges(table, good, at) for at in spots}
-    ratios = [
-        _ratio(found[at], found.get((at[0], at[1], table.base))) if at[2] != table.base else None
-        for at in spots
-    ]
-    return tuple(
-        Edge(
-            panel=table.panels.labels[at[0]],
-            condition=table.conditions.labels[at[1]],
-            treatment=table.treatments.labels[at[2]],
-            points=_points(table, good, at),
-            edge=factor(_level(found[at]).estimate),
-            censored=int((found[at].side != 0).sum()),
-            ratio=None if b is None else factor(b.estimate),
-            p_adjusted=p,
-        )
-        for at, b, p in zip(spots, ratios, corrected(ratios), strict=True)
+        return None
+    half, nearly = _Known.of(table, HALFWAY), _Known.of(table, NEARLY)
+    ratios = _moderated({at: b for at in half.at if (b := half.ratio(at)) is not None})
+    single = tuple(_edge(half, nearly, at, ratios.get(at)) for at in half.at)
+    together, claims = _together(half, nearly)
+    if len(table.conditions) > 1:
+        claims += [
+            _claim("edge_at", "/".join(("edge", *table.labels(at))), table.labels(at), b, table)
+            for at, b in ratios.items()
+        ]
+    return EdgesFound(single, tuple(together), tuple(_distances(half)), tuple(claims))
+
+
+def _moderated(some: dict[Place, Bounded]) -> dict[Place, Bounded]:
+    """A family's ratios with what it says of each one's spread."""
+    shrunk = moderated([b.moments for b in some.values()])
+    return {at: b._replace(moments=m) for (at, b), m in zip(some.items(), shrunk, strict=True)}
+
+
+def _edge(half: _Known, nearly: _Known, at: Place, ratio: Bounded | None) -> Edge:
+    table = half.table
+    return Edge(
+        *table.labels(at),
+        points=_points(table, half.good, at),
+        edge=factor(_level(half.at[at]).estimate),
+        nearly=factor(_level(nearly.at[at]).estimate),
+        censored=int((half.at[at].side != 0).sum()),
+        ratio=None if ratio is None else factor(ratio.estimate),
     )
 
 
-def _ratio(mine: SeedEdges, base: SeedEdges | None) -> Bounded | None:
-    if base is None:
-        return None
-    parts = ratio_parts([(mine, base)])
-    return combined(parts, mean_weights(parts))
+def _claim(family: str, name: str, at: tuple[str, str, str], b: Bounded, table: Table) -> Claim:
+    """That a ratio is above 1. One without a p counts as 1, so that being censored makes no other surer."""
+    m, exact = b.moments, b.bound == "exact"
+    tested = m.n > 1
+    base = table.treatments.labels[table.base]
+    return Claim(
+        name,
+        family,
+        at,
+        factor(b.estimate),
+        (1.0 if b.p is None else b.p) if tested else None,
+        p_equivalent(m, MARGIN) if exact and tested else None,
+        MARGIN,
+        "times",
+        ((m,),) if m.n else (),
+        factor=True,
+        rests=((at[0], at[1], at[2]), (at[0], at[1], base)),
+        why=untested(table, m.n),
+    )
 
 
 def factor(e: Estimate) -> Estimate:
@@ -227,46 +258,43 @@ def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint
     return tuple(out)
 
 
-def pooled(table: Table) -> tuple[Pooled, ...]:
-    """The pooled ratio of every panel and treatment to the baseline, and whether it depends on the condition.
-
-    p values of either question are adjusted by Holm over all of it. Only seeds with a known ratio count.
-    """
-    if table.numeric is None:
-        return ()
-    good = trained(table)
+def _together(half: _Known, nearly: _Known) -> tuple[list[Pooled], list[Claim]]:
+    """Every panel's treatments, all conditions together, and whether the ratio depends on the condition."""
+    table = half.table
     spots = [
         (p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base
     ]
-    made = {at: x for at in spots if (x := _parts(table, good, at)) is not None}
-    ratios = [combined(parts, mean_weights(parts)) for parts, _ in made.values()]
-    changes = [dependence(parts, x) for parts, x in made.values()]
-    moved, depends = corrected([*ratios]), holm([p for _, p in changes])
-    panels, names = table.panels.labels, table.treatments.labels
-    return tuple(
-        Pooled(
-            panels[p],
-            names[t],
-            names[table.base],
-            factor(b.estimate),
-            b.p,
-            q,
-            slope and factor(slope),
-            change,
-            r,
+    made = {(p, 0, t): x for p, t in spots if (x := _parts(half, p, t)) is not None}
+    ratios = _moderated({at: combined(parts, mean_weights(parts)) for at, (parts, _) in made.items()})
+    out, claims, changes = [], [], []
+    for at, b in ratios.items():
+        panel, treatment = table.panels.labels[at[0]], table.treatments.labels[at[2]]
+        slope, p = dependence(*made[at])
+        strict = _parts(nearly, at[0], at[2])
+        out.append(
+            Pooled(
+                *(panel, treatment, table.treatments.labels[table.base], factor(b.estimate)),
+                strict and factor(combined(strict[0], mean_weights(strict[0])).estimate),
+                slope and factor(slope.estimate),
+            )
         )
-        for (p, t), b, q, (slope, change), r in zip(made, ratios, moved, changes, depends, strict=True)
-    )
+        claims.append(_claim("edge", f"edge/{panel}/{treatment}", (panel, "", treatment), b, table))
+        if p is not None:
+            one = slope or b._replace(moments=b.moments._replace(mean=0.0))
+            name = f"edge_change/{panel}/{treatment}"
+            change = _claim("edge_change", name, (panel, "", treatment), one, table)
+            parts = change.parts if slope else ()
+            changes.append(replace(change, p=p, p_same=None, parts=parts))
+    return out, [*claims, *changes]
 
 
-def _parts(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> tuple[Parts, Array | None] | None:
+def _parts(known: _Known, panel: int, treatment: int) -> tuple[Parts, Array | None] | None:
     """A treatment's ratios in every condition, and log2 of the conditions where they are numbers above 0."""
-    panel, treatment = at
+    table = known.table
     pairs, conditions = [], []
     for c in range(len(table.conditions)):
-        spots = [(panel, c, treatment), (panel, c, table.base)]
-        if all(table.planned[spot].any() for spot in spots):
-            mine, base = (seed_edges(table, good, spot) for spot in spots)
+        mine, base = (known.at.get((panel, c, t)) for t in (treatment, table.base))
+        if mine is not None and base is not None:
             pairs.append((mine, base))
             conditions.append(table.conditions.values[c])
     parts = ratio_parts(pairs) if pairs else None
@@ -274,3 +302,19 @@ def _parts(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> tuple[
         return None
     numeric = all(number(v) and v > 0 for v in conditions)
     return parts, np.log2(np.array(conditions, dtype=np.float64)) if numeric else None
+
+
+def _distances(half: _Known) -> list[Distance]:
+    table, out = half.table, []
+    rates = np.log2(np.asarray(table.numeric))
+    for p, panel in enumerate(table.panels.labels):
+        found = [
+            e.log2 - np.where(table.picks[at] >= 0, rates[np.maximum(table.picks[at], 0)], np.nan)
+            for at, e in half.at.items()
+            if at[0] == p and at[2] == table.base
+        ]
+        far = np.concatenate(found) if found else np.zeros(0)
+        far = np.exp2(far[np.isfinite(far)])
+        if len(far):
+            out.append(Distance(panel, float(np.median(far)), float(far.min()), float(far.max()), len(far)))
+    return out

@@ -1,38 +1,29 @@
-"""Settings at their chosen nuisance, their effects against the baseline, and what can't be told from the
-best."""
+"""Settings at each seed's own nuisance, and what every treatment changes against the baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
+from preheat.analysis.training import trained
 from preheat.core.grid import label
-from preheat.stats.estimates import (
-    ALPHA,
-    Estimate,
-    Moments,
-    below_alpha,
-    holm,
-    interval,
-    moments,
-    more_seeds,
-    p_above,
-    p_different,
-    p_equivalent,
-    rounding,
-)
-
-Difference = Literal["better", "worse", "equivalent", "not decided"]
+from preheat.stats.claims import Claim, claim
+from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above, rounding
+from preheat.stats.moderated import moderated
+from preheat.stats.shares import Share, share
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One scientific setting at its chosen nuisance (peak rate), judged on the seeds that did not choose
-    it."""
+    """One scientific setting, each seed at the nuisance (peak rate) that it chose.
+
+    chosen: {nuisance: the values that were chosen, and by how many seeds}. values: the seeds with a number.
+    lost: how many of the tuned runs did not train, with its exact interval; survivors: the mean of those that did.
+    failed: of all its runs, how many diverged or failed.
+    """
 
     panel: str
     condition: str
@@ -40,40 +31,38 @@ class Cell:
     chosen: Mapping[str, str]
     values: tuple[float, ...]
     estimate: Estimate
+    lost: Share
+    survivors: Estimate
     diverged: int
     runs: int
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Treatment minus baseline, paired by seed. p is adjusted (Holm) over all effects of the report.
-
-    more_seeds: about how many more judging seeds would decide it, where it is not decided; else None.
-    """
+    """Treatment minus baseline at one condition, paired by seed, each at its own nuisance; 95 % intervals."""
 
     panel: str
     condition: str
     treatment: str
     baseline: str
     estimate: Estimate
-    p: float | None
-    p_adjusted: float | None
-    verdict: Difference
-    more_seeds: int | None
 
 
 @dataclass(frozen=True)
-class BestSet:
-    """The treatments that can't be told from the best one, at 95 % over all sets of the report together.
+class MainEffect:
+    """Treatment minus baseline, the mean over the conditions of a panel, paired by seed; 95 % intervals.
 
-    `leader` has the best mean.
+    tuned: of the score at each seed's own nuisance. over_rates: of the mean score over the rates, where a numeric
+    nuisance was varied; sensitivity: of Wortsman's learning-rate sensitivity there, below 0 where the treatment
+    makes the rate matter less.
     """
 
     panel: str
-    condition: str
-    leader: str
-    members: tuple[str, ...]
-    n: int
+    treatment: str
+    baseline: str
+    tuned: Estimate
+    over_rates: Estimate | None
+    sensitivity: Estimate | None
 
 
 Place = tuple[int, int, int]
@@ -85,110 +74,204 @@ def places(table: Table) -> Iterator[Place]:
         yield int(p), int(c), int(t)
 
 
+def untested(table: Table, n: int) -> str:
+    """Why nothing is concluded of n seeds, if so."""
+    if table.biased:
+        return "later runs were asked for by what these seeds had scored"
+    if n < 2:
+        return "one seed: a description, not a conclusion" if n else "no result yet"
+    return ""
+
+
 def cells(table: Table) -> tuple[Cell, ...]:
-    """Every setting at its chosen nuisance. values: the judging seeds with a number. diverged, runs: of all
-    its runs."""
-    return tuple(_cell(table, at) for at in places(table))
+    """Every setting. diverged, runs: of all its runs, whatever the nuisance."""
+    good = table.picked(trained(table))
+    return tuple(_cell(table, at, good[at]) for at in places(table))
 
 
-def _cell(table: Table, at: Place) -> Cell:
-    p, c, t = at
-    values = table.judged[at][np.isfinite(table.judged[at])]
-    best = int(table.chosen[at])
-    chosen = {} if best < 0 else {k: label(v) for k, v in table.nuisances.values[best].items()}
-    state = table.state[at]
+def _cell(table: Table, at: Place, good: Array) -> Cell:
+    scores = table.judged[at]
+    known = np.isfinite(scores)
+    kept = known & (good == 1)
+    state, floor = table.state[at], rounding(table.step, 1)
     return Cell(
-        panel=table.panels.labels[p],
-        condition=table.conditions.labels[c],
-        treatment=table.treatments.labels[t],
-        chosen=chosen,
-        values=tuple(values.tolist()),
-        estimate=interval(moments(values, rounding(table.step, 1))),
+        *table.labels(at),
+        chosen=_chosen(table, at),
+        values=tuple(scores[known].tolist()),
+        estimate=interval(moments(scores[known], floor)),
+        lost=share(int((known & ~kept).sum()), int(known.sum())),
+        survivors=interval(moments(scores[kept], floor)),
         diverged=int((state == DIVERGED).sum()),
         runs=int(np.isin(state, (DONE, DIVERGED, FAILED)).sum()),
     )
 
 
-def paired_difference(table: Table, at: Place, other: int) -> Moments:
-    """Treatment `at` minus treatment `other` of the same panel and condition, paired by judging seed."""
+def _chosen(table: Table, at: Place) -> dict[str, str]:
+    """{nuisance: "0.1 (5), 0.2 (3)"}: what the seeds chose; the number of seeds where they differ."""
+    picks = table.picks[at]
+    found, counts = np.unique(picks[picks >= 0], return_counts=True)
+    out = {}
+    for path in table.study.nuisance:
+        texts = [label(table.nuisances.values[v][path]) for v in found]
+        told = [f"{t} ({n})" for t, n in zip(texts, counts, strict=True)] if len(found) > 1 else texts
+        out[path] = ", ".join(told)
+    return out
+
+
+def difference(table: Table, values: Array, at: Place, other: int) -> Array:
+    """[S]: treatment `at` minus treatment `other` of the same panel and condition, of values [P, C, T, S]."""
     p, c, t = at
-    return moments(table.judged[p, c, t] - table.judged[p, c, other], rounding(table.step, 2))
+    return np.asarray(values[p, c, t] - values[p, c, other])
 
 
-def effects(table: Table) -> tuple[Effect, ...]:
-    """Every treatment against the baseline.
-
-    better, worse: p (paired t, two-sided), adjusted by Holm over all effects, is below 0.05.
-    equivalent: so is the p of the equivalence test, adjusted in the same way.
-    Nothing is decided where the nuisance was chosen on the same seeds, or where all runs of both diverged.
-    """
+def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
+    """Every treatment against the baseline at every condition, and the claims that it is better (`benefit`)."""
+    base = table.treatments.labels[table.base]
     spots = [
         at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
     ]
-    pairs = [paired_difference(table, at, table.base) for at in spots]
-    unequal = [p_different(m) for m in pairs]
-    adjusted = holm(unequal)
-    equal = holm([p_equivalent(m, table.study.margin) for m in pairs])
-    level = ALPHA / max(1, sum(m.n > 1 for m in pairs))
-    out = []
-    for at, m, p, differs, same in zip(spots, pairs, unequal, adjusted, equal, strict=True):
-        verdict = _verdict(table, at, m, differs, same)
-        goals = [(abs(m.mean), level / 2), (table.study.margin - abs(m.mean), level)]
-        more = more_seeds(m, goals) if verdict == "not decided" and m.n and not table.biased else None
-        out.append(
-            Effect(
-                *table.labels(at), table.treatments.labels[table.base], interval(m), p, differs, verdict, more
-            )
-        )
-    return tuple(out)
-
-
-def _verdict(table: Table, at: Place, m: Moments, differs: float | None, same: float | None) -> Difference:
-    p, c, t = at
-    finished = table.at_chosen(table.state == DONE, table.judges)[p, c, [t, table.base]]
-    if table.biased or not (finished == 1).any():
-        return "not decided"
-    if below_alpha(differs):
-        return "better" if table.sign * m.mean > 0 else "worse"
-    return "equivalent" if below_alpha(same) else "not decided"
-
-
-def best_sets(table: Table) -> tuple[BestSet, ...]:
-    """Multiple comparisons with the best (Hsu 1981), paired by seed, in each panel and condition.
-
-    A treatment is dropped if another is better by a one-sided paired t test, adjusted by Holm over every
-    ordered pair of treatments of every set in the report. So with at least 95 % no set of the whole report
-    has lost a best treatment. Treatments without a judged run are not shown, nor a set where only one has
-    any. Nothing is dropped where the nuisance was chosen on the same seeds.
-    """
-    sets = {
-        (p, c): known for p, c in np.ndindex(table.judged.shape[:2]) if len(known := _known(table, p, c)) > 1
-    }
     pairs = [
-        (p, c, t, other) for (p, c), known in sets.items() for t in known for other in known if t != other
+        moments(difference(table, table.judged, at, table.base), rounding(table.step, 2)) for at in spots
     ]
-    adjusted = holm([_p_better(table, (p, c, other), t) for p, c, t, other in pairs])
-    beaten = {at[:3] for at, p in zip(pairs, adjusted, strict=True) if below_alpha(p) and not table.biased}
-    out = []
-    for (p, c), known in sets.items():
-        means = [table.sign * float(np.nanmean(table.judged[p, c, t])) for t in known]
-        members = tuple(table.treatments.labels[t] for t in known if (p, c, t) not in beaten)
-        leader = table.treatments.labels[known[int(np.argmax(means))]]
-        n = int(np.isfinite(table.judged[p, c, known]).all(axis=0).sum())
-        out.append(BestSet(table.panels.labels[p], table.conditions.labels[c], leader, members, n))
-    return tuple(out)
+    made = tuple(Effect(*table.labels(at), base, interval(m)) for at, m in zip(spots, pairs, strict=True))
+    claims = [
+        _better(table, "benefit", "/".join(("benefit", *table.labels(at))), table.labels(at), m, (at[:2],))
+        for at, m in zip(spots, moderated(pairs), strict=True)
+        if _finished(table, at)
+    ]
+    return made, claims
 
 
-def _known(table: Table, p: int, c: int) -> list[int]:
-    return [int(t) for t in np.flatnonzero(np.isfinite(table.judged[p, c]).any(axis=-1))]
+def _finished(table: Table, at: Place) -> bool:
+    """Whether any tuned run of either finished: between diverged runs all is equal."""
+    p, c, t = at
+    return bool((table.picked(table.state == DONE)[p, c, [t, table.base]] == 1).any())
 
 
-def _p_better(table: Table, at: Place, other: int) -> float | None:
-    """One-sided p of "treatment `at` is not better than `other`"."""
-    m = paired_difference(table, at, other)
-    return p_above(Moments(table.sign * m.mean, m.sd, m.n))
+def _better(
+    table: Table,
+    family: str,
+    name: str,
+    at: tuple[str, str, str],
+    m: Moments,
+    where: Sequence[tuple[int, int]],
+) -> Claim:
+    """The claim that a treatment is better than the baseline; where: the panels and conditions it rests on."""
+    good = m._replace(mean=table.sign * m.mean)
+    made = claim(name, family, good, at=at, margin=table.study.margin, unit=table.study.metric, plans=True)
+    base = table.treatments.labels[table.base]
+    rests = tuple(
+        (table.panels.labels[p], table.conditions.labels[c], t) for p, c in where for t in (at[2], base)
+    )
+    return replace(made, rests=rests, why=untested(table, m.n))
 
 
-def decidable(effects: Sequence[Effect]) -> list[Effect]:
-    """The comparisons that can be judged: those of two seeds or more."""
-    return [e for e in effects if e.estimate.n > 1]
+def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:
+    """Every panel's treatments against the baseline, all conditions together: the family `main`.
+
+    Per seed the mean over the conditions at which both are planned; a seed that lacks one of them is left out.
+    """
+    spots = [
+        (p, t, both)
+        for p in range(len(table.panels))
+        for t in range(len(table.treatments))
+        if t != table.base and (both := _both(table, p, t))
+    ]
+    measures = {"tuned": table.judged, "over_rates": table.rated}
+    found: dict[str, list[Moments]] = {}
+    claims: list[Claim] = []
+    for name, values in measures.items():
+        if values is None:
+            continue
+        found[name] = [_mean_over(table, values, spot) for spot in spots]
+        for (p, t, both), m in zip(spots, moderated(found[name]), strict=True):
+            at = (table.panels.labels[p], "", table.treatments.labels[t])
+            if m.n:
+                claims.append(
+                    _better(table, "main", f"{name}/{at[0]}/{at[2]}", at, m, [(p, c) for c in both])
+                )
+    rated, moved = found.get("over_rates"), table.sensitivity
+    made = tuple(
+        MainEffect(
+            *(table.panels.labels[p], table.treatments.labels[t], table.treatments.labels[table.base]),
+            interval(found["tuned"][i]),
+            interval(rated[i]) if rated else None,
+            None if moved is None else interval(_mean_over(table, moved, (p, t, both))),
+        )
+        for i, (p, t, both) in enumerate(spots)
+    )
+    return made, claims
+
+
+def _both(table: Table, p: int, t: int) -> list[int]:
+    """The conditions of a panel at which a treatment and the baseline are planned."""
+    planned = table.planned[p].any(axis=-1)
+    return [int(c) for c in np.flatnonzero(planned[:, t] & planned[:, table.base])]
+
+
+def _mean_over(table: Table, values: Array, spot: tuple[int, int, list[int]]) -> Moments:
+    p, t, both = spot
+    each = values[p, both, t] - values[p, both, table.base]
+    return moments(each.mean(axis=0), rounding(table.step, 2) / len(both) ** 0.5)
+
+
+@dataclass(frozen=True)
+class BestSet:
+    """The treatments that can't be told from the best one, all conditions of a panel together. `leader` has the
+    best mean."""
+
+    panel: str
+    leader: str
+    treatments: tuple[str, ...]
+    n: int
+
+
+def best_sets(table: Table) -> tuple[tuple[BestSet, ...], list[Claim]]:
+    """Multiple comparisons with the best (Hsu 1981), paired by seed, the mean over the conditions.
+
+    One claim (the family `best`) for every ordered pair of treatments: that the first is better. A treatment of
+    which another is shown to be better leaves the set.
+    """
+    out, claims = [], []
+    for p, panel in enumerate(table.panels.labels):
+        planned = table.planned[p].any(axis=-1)
+        used = [int(t) for t in np.flatnonzero(planned.any(axis=0))]
+        both = np.flatnonzero(planned[:, used].all(axis=1)) if used else np.zeros(0, int)
+        means = table.judged[p][np.ix_(both, used)].mean(axis=0) if len(both) else np.zeros((0, 0))
+        whole = np.isfinite(means).all(axis=0) if means.size else np.zeros(0, bool)
+        if len(used) < 2 or not whole.any():
+            continue
+        names = [table.treatments.labels[t] for t in used]
+        order = table.sign * means[:, whole].mean(axis=1)
+        out.append(BestSet(panel, names[int(order.argmax())], tuple(names), int(whole.sum())))
+        rests = [(int(p), int(c)) for c in both]
+        claims += _pairs(table, panel, dict(zip(names, means[:, whole], strict=True)), rests)
+    shrunk = moderated([c.parts[0][0] for c in claims])
+    return tuple(out), [_one_sided(c, m) for c, m in zip(claims, shrunk, strict=True)]
+
+
+def _pairs(
+    table: Table, panel: str, means: Mapping[str, Array], where: Sequence[tuple[int, int]]
+) -> list[Claim]:
+    floor = rounding(table.step, 2) / len(where) ** 0.5
+    return [
+        replace(
+            _better(
+                table,
+                "best",
+                f"best/{panel}/{a}/{b}",
+                (panel, "", a),
+                moments(means[a] - means[b], floor),
+                where,
+            ),
+            plans=False,
+        )
+        for a in means
+        for b in means
+        if a != b
+    ]
+
+
+def _one_sided(c: Claim, m: Moments) -> Claim:
+    """That one is better than another is asked for both orders, each one-sided."""
+    return replace(c, p=p_above(m), p_same=None, parts=((m,),))

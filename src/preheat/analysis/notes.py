@@ -62,28 +62,17 @@ def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
 
 def _seed_notes(table: Table) -> list[str]:
     out = []
-    judging = len(table.seeds[table.judges])
-    if judging == 1:
+    n = len(table.seeds)
+    if n == 1:
+        out.append("One seed gives a description, not a conclusion: there are no intervals and no verdicts.")
+    elif n < 5:
+        out.append(f"With {n} seeds intervals are wide; more seeds say more.")
+    if table.biased:
         out.append(
-            "One judging seed gives a description, not a conclusion: there are no intervals and no verdicts."
+            "Later runs were asked for by what the reported seeds had scored (choosing is 0), so the numbers of "
+            "those that did well are biased towards the good side, and no verdicts are given. Set choosing to 1 "
+            "or more."
         )
-    elif judging < 5:
-        out.append(f"With {judging} judging seeds intervals are wide; more seeds say more.")
-    if table.biased and table.study.stages:
-        out.append(
-            "Later runs were chosen by the seeds that are reported (choosing is 0), so the numbers of those "
-            "that did well are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
-            "more."
-        )
-    elif table.biased:
-        out.append(
-            "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the "
-            "chosen value are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
-            "more."
-        )
-    if table.study.choosing == 1 and bool((table.planned.sum(axis=-1) > 1).any()):
-        what = listed([human(n) for n in table.study.nuisance])
-        out.append(f"One seed alone chose the {what}: the choice is noisy and can make a setting look bad.")
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):
         out.append(
@@ -105,7 +94,7 @@ def _run_notes(table: Table) -> list[str]:
             f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out."
         )
     if n.missing:
-        left = "They are left out, and count as the worst where a nuisance is chosen."
+        left = "They are left out."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
     if table.step >= 5e-5 and u.unit:
         small = table.step < 5e-4  # a difference would read as 0.0

@@ -1,9 +1,9 @@
 """A `Study`: a question, and the runs that are needed to answer it, known beforehand but for those of stages.
 
 Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance*
-ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. The
-first seeds choose the nuisances by a validation metric; the others are reported on the test metric, so that
-no number in a report was picked for being high.
+ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. Each
+seed chooses its own nuisances by the validation metric and reports the test metric, so that no number in a report
+was picked for being high, and the luck of choosing is in the spread over seeds.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Study:
         does not list; an option that only tells optimizers apart does not count. `[schedule.warmup]`
     nuisance: paths that are tuned before comparing; a varied rate is one only if it is listed. `[peak_lr]`
     seeds: those of every setting, an axis of their own; in a file also how many, 5 for 0 to 4. `[0, 1, 2]`
-    choosing: how many of the seeds, the first ones, choose the nuisances; the others are reported. Left out
-        of a file: a third of them, at least one; without nuisances none. `2`
+    choosing: of a study with stages, how many of the seeds, the first ones, the stages look at; they are not
+        reported. Of another study it is ignored, with a note: each seed chooses its own nuisances. `0`
     treatment: the scientific path whose values are compared. Left out of a file: schedule.warmup if it is
         scientific, else the first that is. `schedule.warmup`
     condition: the scientific path that the effect may depend on, "" for none. Left out of a file: the first
@@ -99,6 +99,10 @@ class Study:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "goal", self.goal or metric(self.metric).goal)
         _check(self)
+        if self.choosing and not self.stages:
+            note = SPLIT.format(n=self.choosing)
+            object.__setattr__(self, "notes", (*(n for n in self.notes if n != note), note))
+            object.__setattr__(self, "choosing", 0)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -149,7 +153,7 @@ class Study:
         where any did."""
         some = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
         n = len(some)
-        choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
+        choosing = min(self.choosing, n - 1)
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=some, choosing=choosing, grid=_bare(self.grid), parts=parts)
 
@@ -220,6 +224,10 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
+SPLIT = (
+    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its own, "
+    "and all are reported."
+)
 LONGEST = 120  # characters of a study's name that is made
 _LATER = ("notes", "chapters", "claims", "stages")
 

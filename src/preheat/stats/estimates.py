@@ -47,11 +47,18 @@ class Estimate:
 
 
 class Moments(NamedTuple):
-    """Mean and standard deviation (n - 1 in the denominator) of n values; sd is NaN for n < 2."""
+    """Mean and standard deviation of n values, the latter on `df` degrees of freedom: n - 1 where none are
+    told; NaN for n < 2."""
 
     mean: float
     sd: float
     n: int
+    told: float | None = None
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of sd."""
+        return float(self.n - 1) if self.told is None else self.told
 
     @property
     def error(self) -> float:
@@ -63,7 +70,7 @@ def moments(values: Iterable[float] | Array, floor: float = 0.0) -> Moments:
     """Mean, standard deviation and number of the finite values; the deviation is at least `floor`.
 
     >>> moments([1.0, 3.0, float("nan")])
-    Moments(mean=2.0, sd=1.4142135623730951, n=2)
+    Moments(mean=2.0, sd=1.4142135623730951, n=2, told=None)
     """
     x = np.asarray(list(values) if not isinstance(values, np.ndarray) else values, dtype=np.float64)
     x = x[np.isfinite(x)]
@@ -116,11 +123,18 @@ def range_quantile(level: float, k: int, df: int) -> float:
     return float(studentized_range.ppf(level, k, df))
 
 
+def range_tail(q: float, k: int, df: int) -> float:
+    """P(Q > q) for Tukey's studentized range of k means with df degrees of freedom."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.sf(q, k, df))
+
+
 def interval(m: Moments, level: float = 1 - ALPHA) -> Estimate:
     """mean -+ t sd / sqrt(n) (Student); without limits for n < 2."""
     if m.n < 2:
         return Estimate(m.mean, None, None, m.n)
-    half = float(t_quantile(0.5 + level / 2, m.n - 1)) * m.error
+    half = float(t_quantile(0.5 + level / 2, m.df)) * m.error
     return Estimate(m.mean, m.mean - half, m.mean + half, m.n)
 
 
@@ -128,14 +142,14 @@ def p_above(m: Moments, null: float = 0.0) -> float | None:
     """One-sided p of "the mean is not above `null`"; None for n < 2; 1 where nothing varies."""
     if m.n < 2:
         return None
-    return 1.0 if m.sd == 0 else t_tail((m.mean - null) / m.error, m.n - 1)
+    return 1.0 if m.sd == 0 else t_tail((m.mean - null) / m.error, m.df)
 
 
 def p_different(m: Moments) -> float | None:
     """Two-sided p of "the mean is 0" (Student)."""
     if m.n < 2:
         return None
-    return 1.0 if m.sd == 0 else min(1.0, 2 * t_tail(abs(m.mean) / m.error, m.n - 1))
+    return 1.0 if m.sd == 0 else min(1.0, 2 * t_tail(abs(m.mean) / m.error, m.df))
 
 
 def p_equivalent(m: Moments, margin: float) -> float | None:
@@ -146,7 +160,7 @@ def p_equivalent(m: Moments, margin: float) -> float | None:
     """
     if m.n < 2:
         return None
-    return 1.0 if m.sd == 0 else t_tail((margin - abs(m.mean)) / m.error, m.n - 1)
+    return 1.0 if m.sd == 0 else t_tail((margin - abs(m.mean)) / m.error, m.df)
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:

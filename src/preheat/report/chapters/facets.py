@@ -88,9 +88,11 @@ def chosen_text(table: Table, k: MeanCurve, here: Sequence[str]) -> str:
         return ""
     p, t = table.panels.labels.index(k.panel), series(table, k.treatment)
     told = dict.fromkeys(
-        table.nuisances.labels[table.chosen[p, c, t]]
+        table.nuisances.labels[v]
         for c, name in enumerate(table.conditions.labels)
-        if name in here and table.chosen[p, c, t] >= 0
+        if name in here
+        for v in table.picks[p, c, t]
+        if v >= 0
     )
     try:
         ends = sorted(told, key=float)

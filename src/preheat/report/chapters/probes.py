@@ -24,6 +24,7 @@ from preheat.report.chapters.facets import PROGRESS, even, facets
 from preheat.report.drawing.shapes import Mesh
 from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import across, rounded
+from preheat.stats.claims import Verdicts
 
 MOST_MAPS = 4
 MOST_STEPS = 48
@@ -46,7 +47,7 @@ class LayerCurve:
 
 @dataclass(frozen=True)
 class Probed:
-    """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the judging
+    """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the
     seeds."""
 
     probes: tuple[MeanCurve, ...]
@@ -102,7 +103,7 @@ class Probes(Chapter):
                 layers += _layers(labels, name, [m.indexed[name] for m in measured if name in m.indexed])
         return Probed(tuple(curves), tuple(layers)) if curves or layers else None
 
-    def show(self, found: Probed, table: Table) -> Shown:
+    def show(self, found: Probed, verdicts: Verdicts, table: Table) -> Shown:
         plates = []
         for what in dict.fromkeys(c.what for c in found.probes):
             for panel in dict.fromkeys(c.panel for c in found.probes):
@@ -115,7 +116,10 @@ class Probes(Chapter):
             groups.setdefault((k.what, k.panel), []).append(k)
         plates += [_maps(table, some) for some in groups.values()]
         return Shown(
-            "What the probes measured", "At the chosen settings.", plates=tuple(plates), short="Probes"
+            "What the probes measured",
+            "Each seed at the settings that it chose.",
+            plates=tuple(plates),
+            short="Probes",
         )
 
 

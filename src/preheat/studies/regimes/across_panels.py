@@ -1,18 +1,23 @@
-"""Does the pattern replicate on another task (H3), and is AdamW less sensitive to warmup than SGD (H4)?"""
+"""Does the pattern replicate on another task (H3), and does AdamW gain less from warmup than SGD (H4)?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
+from preheat.analysis.edges import MARGIN, ratio_parts, seed_edges
+from preheat.analysis.table import Table
+from preheat.analysis.training import trained
+from preheat.analysis.words import brief
 from preheat.core.grid import label
-from preheat.stats.estimates import PILOT, Array, Estimate, interval, moments, p_different
+from preheat.stats.estimates import Array, Moments, interval, moments, p_different, p_equivalent, rounding
+from preheat.studies.regimes.hypothesis import Stated, Tested
 from preheat.studies.regimes.surface import Surface, optimizer
-from preheat.studies.regimes.verdicts import Claim, Hypothesis, both_ways, concluded, undecided
 
 TASK_PATHS = ("task", "task.name")
 _TWO_TASKS = (
@@ -20,9 +25,6 @@ _TWO_TASKS = (
     "scientific hyperparameters, list two tasks or more in the grid, and run the study again; what is "
     "trained already is not trained twice."
 )
-
-
-_NEITHER = "No difference of the size that matters: neither optimizer is sensitive to warmup here."
 
 
 def _rest(s: Surface, paths: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +55,7 @@ def _part(s: Surface, sizes: Sequence[str], treatments: Sequence[str], seeds: Se
     return s.judged[np.ix_(c, t, k)]
 
 
-def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
+def replicates(found: Sequence[Surface], stated: Stated) -> Tested:
     """H3: per seed the correlation of benefits between tasks, the mean over all pairs of tasks."""
     pairs = [
         (a, b)
@@ -61,32 +63,28 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         if _rest(a, TASK_PATHS) == _rest(b, TASK_PATHS) and _tasks(a) != _tasks(b)
     ]
     if not pairs:
-        return undecided(claim, _TWO_TASKS)
+        return stated.untested(_TWO_TASKS)
     both = [x for a, b in pairs if (x := matched(a, b)) is not None]
     gains = [(_gain(x), _gain(y)) for x, y in both if x.shape[0] * (x.shape[1] - 1) >= 4]
     seeds = min((a.shape[1] for a, _ in gains), default=0)
     if not seeds or len({a.shape[1] for a, _ in gains}) > 1:
-        return undecided(claim, "the tasks need four or more settings and the same judging seeds in common.")
-    r = (
-        np.nanmean([[_correlation(a[:, s], b[:, s]) for s in range(seeds)] for a, b in gains], axis=0)
-        if _vary(gains)
-        else np.array([])
-    )
-    m = moments(r)
-    if not m.n:
-        return undecided(claim, "the benefit does not vary at all.")
-    effect = interval(m)
-    if effect.lo is not None and effect.hi is not None:
-        effect = Estimate(m.mean, max(-1.0, effect.lo), min(1.0, effect.hi), m.n)
+        return stated.untested("the tasks need four or more settings and the same seeds in common.")
+    if not _vary(gains):
+        return stated.untested("the benefit does not vary at all.")
+    r = np.nanmean([[_correlation(a[:, s], b[:, s]) for s in range(seeds)] for a, b in gains], axis=0)
     steady = min(_steadiness(x) for pair in gains for x in pair)
-    if effect.hi is not None and effect.hi < claim.smallest and not steady >= 0.5:
-        repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
-        why = (
-            f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks "
-            "says nothing."
-        )
-        return undecided(claim, why)
-    return concluded(claim, both_ways(claim, m), p_different(m), effect=effect)
+    made = stated.tested(moments(r))
+    if steady >= 0.5:
+        return made
+    repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
+    why = (
+        f"The tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ would say nothing."
+    )
+    return replace(
+        made,
+        hypothesis=replace(made.hypothesis, text=why),
+        claim=replace(made.claim, p_same=None, p=made.claim.p if made.claim.effect.mean > 0 else None),
+    )
 
 
 def _vary(gains: Sequence[tuple[Array, ...]]) -> bool:
@@ -110,68 +108,74 @@ def _steadiness(gain: Array) -> float:
     return float(np.mean(r)) if r else math.nan
 
 
-def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
-    """H4: V = mean over sizes and pairs of different seeds of the covariance over warmups; V(SGD) - V(AdamW).
-
-    Covariances between seeds have the true variance between warmups as their mean, because seeds do not share
-    their noise. Pseudo-values n D - (n - 1) D without seed s give the interval.
-    """
+def sensitivity(table: Table, stated: Stated) -> Tested:
+    """H4: what warmup adds to the mean score over rates, and to the edge, with SGD minus with AdamW."""
+    panels = table.panels.values
     pairs = [
-        both
-        for a in found
-        for b in found
-        if optimizer(a.axes) == "sgd"
-        and optimizer(b.axes) == "adamw"
-        and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
-        if (both := matched(a, b)) is not None
+        (a, b)
+        for a, one in enumerate(panels)
+        for b, other in enumerate(panels)
+        if (optimizer(one), optimizer(other)) == ("sgd", "adamw") and _others(one) == _others(other)
     ]
     if not pairs:
-        return undecided(claim, "it needs panels of SGD and AdamW; add the optimizer to the scientific axes.")
-    n = min(x.shape[2] for x, _ in pairs)
-    if n < 3 or any(x.shape[2] != n for x, _ in pairs):
-        return undecided(
-            claim,
-            f"it needs the same three judging seeds or more in both panels, there are {n}.",
-            more=max(PILOT - n, 1),
+        return stated.untested("it needs panels of SGD and AdamW; add the optimizer to the scientific axes.")
+    if table.rated is None:
+        return stated.untested("it needs several peak rates as a nuisance, over which a mean is taken.")
+    gain = _gains(table, table.sign * table.rated)
+    m = moments(np.mean([gain[a] - gain[b] for a, b in pairs], axis=0), rounding(table.step, 4))
+    moved = _edges_moved(table, pairs)
+    edge, p = interval(moved), p_different(moved)
+    told = f"Warmup raises the edge {brief(2**-edge.mean)} times as far with AdamW as with SGD"
+    if edge.lo is not None and edge.hi is not None:
+        told += f" (95 % interval {brief(2**-edge.hi)} to {brief(2**-edge.lo)})"
+    same = p_equivalent(moved, MARGIN)
+    agree = moved.n > 1 and (moved.mean > 0) == (m.mean > 0)
+    gate = p if agree and p is not None else 1.0
+    made = stated.tested(m, gate=gate, text=f"{told}.")
+    both = None if same is None or made.claim.p_same is None else max(same, made.claim.p_same)
+    return replace(made, claim=replace(made.claim, p_same=both))
+
+
+def _others(panel: Mapping[str, Any]) -> dict[str, str]:
+    return {k: label(v) for k, v in panel.items() if k.split(".")[0] != "optimizer"}
+
+
+def _gains(table: Table, scores: Array) -> Array:
+    """[P, S]: the mean over sizes and warmups of the score minus that without."""
+    both = table.planned.any(axis=-1)
+    with np.errstate(invalid="ignore"):
+        each = scores - scores[:, :, [table.base]]
+    each = np.where((both & both[:, :, [table.base]])[..., None], each, 0.0)
+    count = (both & both[:, :, [table.base]]).sum(axis=(1, 2)) - both[:, :, table.base].sum(axis=1)
+    return np.asarray(each.sum(axis=(1, 2)) / np.maximum(count, 1)[:, None])
+
+
+def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Moments:
+    """Over seeds: log2 of the edge over that without warmup, the mean over sizes and warmups, SGD minus AdamW."""
+    good = trained(table)
+    each = []
+    for p in range(len(table.panels)):
+        spots = [
+            ((p, c, t), (p, c, table.base))
+            for c in range(len(table.conditions))
+            for t in range(len(table.treatments))
+            if t != table.base and table.planned[p, c, t].any() and table.planned[p, c, table.base].any()
+        ]
+        parts = (
+            ratio_parts([tuple(seed_edges(table, good, at) for at in both) for both in spots])
+            if spots
+            else None
         )
-    sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
-    m = moments(_pseudo(sgd - adamw))
-    spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
-    sd = [claim.units.difference(v, sign=False) for v in spread]
-    text = (
-        f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} "
-        "with AdamW."
+        each.append(np.full(len(table.seeds), np.nan) if parts is None else _mean(parts.values))
+    grid = float(np.diff(np.log2(np.asarray(table.numeric))).max(initial=0.0))
+    return moments(
+        np.mean([each[a] - each[b] for a, b in pairs], axis=0), grid / 12**0.5 / len(table.conditions)
     )
-    if all(_little(k, claim.smallest) for k in (sgd, adamw)):
-        claim = replace(claim, nothing=_NEITHER)
-    return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
 
 
-def _little(kernel: Array, smallest: float) -> bool:
-    """Whether a variance between warmups is below the smallest of interest, with its whole interval."""
-    hi = interval(moments(_pseudo(kernel))).hi
-    return hi is not None and hi < smallest
-
-
-def _optimizers(s: Surface) -> tuple[str, ...]:
-    return tuple(p for p in s.axes if p.split(".")[0] == "optimizer")
-
-
-def _kernel(x: Array) -> Array:
-    """[S', S']: covariance over warmups between seeds, the mean over sizes."""
-    d = x - x.mean(axis=1, keepdims=True)
-    return np.asarray(np.einsum("cts,ctr->sr", d, d) / (x.shape[0] * (x.shape[1] - 1)), dtype=np.float64)
-
-
-def _apart(kernel: Array) -> float:
-    """The mean over pairs of different seeds."""
-    n = len(kernel)
-    return float(kernel.sum() - np.trace(kernel)) / (n * (n - 1))
-
-
-def _pseudo(kernel: Array) -> Array:
-    """[S']: the jackknife's pseudo-values of the mean over pairs."""
-    n = len(kernel)
-    whole = _apart(kernel)
-    keep = [np.delete(np.arange(n), s) for s in range(n)]
-    return np.array([n * whole - (n - 1) * _apart(kernel[np.ix_(k, k)]) for k in keep])
+def _mean(values: Array) -> Array:
+    """[S]: over the rows that a seed has, NaN for none."""
+    known = np.isfinite(values)
+    return np.asarray(
+        np.where(known, values, 0.0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+    )

@@ -18,6 +18,7 @@ from preheat.report.chapters.common import of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.drawing.shapes import Facets
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Verdicts
 from preheat.studies.regimes.first_epochs import RATE, Milestone, Opening, early_curves, milestones, opening
 
 NAMES = {
@@ -54,7 +55,7 @@ class FirstEpochs(Chapter):
         curves = tuple(c for at, some in chosen(table, seen).items() for c in early_curves(table, at, some))
         return FirstEpochsFound(curves, milestones(curves)) if curves else None
 
-    def show(self, found: FirstEpochsFound, table: Table) -> Shown:
+    def show(self, found: FirstEpochsFound, verdicts: Verdicts, table: Table) -> Shown:
         sizes = " at the first, middle and last of the sizes" if len(table.conditions) > FEW else ""
         lead = (
             f"What the probes measured during the first ten epochs, at the chosen settings{sizes}; the table "

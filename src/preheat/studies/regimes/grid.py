@@ -108,13 +108,13 @@ def tuned_rows(
     ]
 
 
-def shared_seeds(n: int, choosing: int) -> tuple[int, ...]:
-    """`n` seeds of which the first `choosing` are new and the next are the original's, whose runs are shared.
+def shared_seeds(n: int) -> tuple[int, ...]:
+    """`n` seeds, the original's first, whose runs are shared.
 
-    >>> shared_seeds(5, 2)
-    (0, 1, 42, 123, 456)
+    >>> shared_seeds(5)
+    (42, 123, 456, 0, 1)
     """
-    return tuple(itertools.islice((*range(choosing), *SEEDS, *range(choosing, max(n, choosing))), n))
+    return tuple(itertools.islice((*SEEDS, *range(n)), n))
 
 
 def unfit(task: str, where: str, updates: Iterable[object], total: int) -> str:
@@ -149,12 +149,13 @@ def _seeds(task: str, optimizer: str) -> tuple[int, ...]:
 # what the report says, in order; the first epochs have their own chapter
 REPORTED: tuple[str | Mapping[str, Any], ...] = (
     *(
+        "main",
         "edge",
+        "hypotheses",
         "metric",
         "benefit",
         "best",
         "inside_edge",
-        "hypotheses",
         "updates",
         "protocols",
         "rule",

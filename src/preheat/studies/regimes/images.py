@@ -51,8 +51,7 @@ class ImageGrid:
     """What the study's options come to.
 
     tasks: in the original's order. size: the task's option that `sizes` are of. updates: warmups in updates.
-    rates: those of each optimizer where the rate is tuned, else none. choosing: how many of the seeds choose
-    it.
+    rates: those of each optimizer where the rate is tuned, else none.
     """
 
     tasks: tuple[str, ...]
@@ -64,7 +63,6 @@ class ImageGrid:
     updates: tuple[int, ...]
     rates: Mapping[str, Sequence[float]]
     seeds: tuple[int, ...]
-    choosing: int
     epochs: int
     batch: int
     model: Any
@@ -96,7 +94,6 @@ class ImageGrid:
             ),
             nuisance=("peak_lr",) if self.rates else (),
             seeds=self.seeds,
-            choosing=self.choosing,
             condition=f"task.{self.size}",
             parts=self.parts(rows),
             notes=tuple(self.notes(rows)),

@@ -15,6 +15,7 @@ from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.chapters.common import across, difference_text, dot, of_panel
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Verdicts
 from preheat.stats.estimates import Estimate
 from preheat.studies.regimes.protocols import (
     Finish,
@@ -75,7 +76,7 @@ class Protocols(Chapter):
             return None
         return ProtocolsFound(made, gaps(table, read), tested, claimed, len(table.twins))
 
-    def show(self, found: ProtocolsFound, table: Table) -> Shown:
+    def show(self, found: ProtocolsFound, verdicts: Verdicts, table: Table) -> Shown:
         over = "Lines: 95 % intervals, over seeds where there are two or more, else over treatments."
         return Shown(
             "Protocols: what choosing on the test split adds",

@@ -26,11 +26,11 @@ SELECTION = "task.selection"
 
 @dataclass(frozen=True)
 class Surface:
-    """One panel. sizes [C] ascend; warmup [C, T] in epochs; judged [C, T, S'], choosing [C, T, S'']: signed
-    scores.
+    """One panel. sizes [C] ascend; warmup [C, T] in epochs; judged, validation [C, T, S]: signed test and
+    validation scores.
 
-    Scores are at the chosen nuisance, higher is better, and only seeds with every score are kept.
-    place: the panel in a sentence. axes: the panel's {path: value}. seeds: the judging ones kept. labels,
+    Scores are at the nuisance that each seed chose, higher is better, and only seeds with every score are kept.
+    place: the panel in a sentence. axes: the panel's {path: value}. seeds: those kept. labels,
     names: sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of
     a run.
     """
@@ -44,13 +44,13 @@ class Surface:
     names: tuple[str, ...]
     warmup: Array
     judged: Array
-    choosing: Array
+    validation: Array
     base: int
     epochs: Array
 
     @property
     def n(self) -> int:
-        """Judging seeds."""
+        """Seeds."""
         return int(self.judged.shape[2])
 
     @property
@@ -79,7 +79,7 @@ def asks_for_warmup(table: Table) -> bool:
 def surfaces(table: Table) -> tuple[Surface, ...]:
     """One for each panel that has at least two sizes and two treatments in every combination.
 
-    A panel of which fewer than half of the judged runs finished is left out: between diverged runs all is
+    A panel of which fewer than half of the tuned runs finished is left out: between diverged runs all is
     equal.
     """
     if not asks_for_warmup(table):
@@ -105,30 +105,29 @@ def _surface(table: Table, p: int) -> Surface | None:
         return None
     order = np.argsort(warmup[0], kind="stable")
     treatments, grid = treatments[order], np.ix_(sizes, treatments[order])
-    judged, choosing = table.sign * table.judged[p][grid], table.sign * table.choosing[p][grid]
+    judged, validation = (
+        table.sign * scores[p][grid] for scores in (table.judged, table.picked(table.validation))
+    )
     whole = np.isfinite(judged).all(axis=(0, 1))
     return Surface(
         panel=table.panels.labels[p],
         place=within(table, table.panels.labels[p]),
         axes=table.panels.values[p],
-        seeds=tuple(s for s, kept in zip(table.seeds[table.judges], whole, strict=True) if kept),
+        seeds=tuple(s for s, kept in zip(table.seeds, whole, strict=True) if kept),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),
         labels=tuple(table.conditions.labels[c] for c in sizes),
         names=tuple(table.treatments.labels[t] for t in treatments),
         warmup=warmup[:, order],
         judged=judged[..., whole],
-        choosing=choosing[..., np.isfinite(choosing).all(axis=(0, 1))],
+        validation=validation[..., whole],
         base=int(np.flatnonzero(treatments == table.base)[0]),
         epochs=np.array([total / per_epoch for total, per_epoch in runs]),
     )
 
 
 def finished(table: Table, p: int) -> Array:
-    """[C, T]: the share of one panel's judged runs that finished, at the chosen nuisance; 0 where none is
-    planned."""
-    done, planned = (
-        table.at_chosen(a, table.judges)[p] for a in (table.state == DONE, table.state != UNPLANNED)
-    )
+    """[C, T]: the share of one panel's tuned runs that finished; 0 where none is planned."""
+    done, planned = (table.picked(a)[p] for a in (table.state == DONE, table.state != UNPLANNED))
     counts = (planned == 1).sum(axis=-1)
     return np.asarray((done == 1).sum(axis=-1) / np.maximum(counts, 1), dtype=np.float64)
 

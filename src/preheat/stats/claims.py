@@ -1,0 +1,281 @@
+"""What is claimed of an effect, and the one verdict on it.
+
+A claim says "the effect is above 0", of which two things can be wrong: there is no effect (`p`), or it is at
+least the smallest size that matters, one way or the other (`p_same`). Claims are judged together: those of
+the *primary* families share one budget of alpha by Holm, and every other family, which is *exploratory*, has
+one of its own. At most one of the two null hypotheses of a claim is true, and each kind is corrected over all
+claims of its set, so with at least 1 - alpha no difference is called shown that is not there, and with at
+least 1 - alpha none is called absent that is as large as the margin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from preheat.stats.estimates import (
+    ALPHA,
+    Bound,
+    Estimate,
+    Moments,
+    holm,
+    interval,
+    more_seeds,
+    p_different,
+    p_equivalent,
+    range_quantile,
+    range_tail,
+    t_tail,
+)
+
+
+class Verdict(StrEnum):
+    """The only words for a claim."""
+
+    SUPPORTED = "supported"
+    OPPOSITE = "the opposite is shown"
+    SAME = "no difference of this size"
+    OPEN = "not decided"
+
+
+Place = tuple[str, str, str]
+
+
+class Spread(NamedTuple):
+    """The range of k means, each with standard error `error` on `df` degrees of freedom, over n seeds."""
+
+    range: float
+    error: float
+    k: int
+    df: int
+    n: int
+
+    @property
+    def mean(self) -> float:
+        """The range."""
+        return self.range
+
+    def within(self, level: float) -> Estimate:
+        """range -+ q error with Tukey's q(level; k, df), cut at 0: it holds whichever two are the extreme ones."""
+        half = range_quantile(level, self.k, self.df) * self.error if self.error > 0 else 0.0
+        return Estimate(self.range, max(0.0, self.range - half), self.range + half, self.n)
+
+    @property
+    def p(self) -> float:
+        """Of "all means are equal"; 1 where nothing varies."""
+        return range_tail(self.range / self.error, self.k, self.df) if self.error > 0 else 1.0
+
+    def p_same(self, margin: float) -> float:
+        """Of "two means differ by the margin or more": every pair must pass, so pairs need no correction."""
+        error = self.error * math.sqrt(2)
+        return t_tail((margin - self.range) / error, self.df) if error > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim with its raw numbers.
+
+    name: its own on the page. at: (panel, condition, treatment), "" for all together. effect: in `unit`, with
+    an uncorrected 95 % interval. margin: the smallest effect that matters, as the effect is counted. parts:
+    what an interval at another level is made of: the effect is the largest over rows of the smallest within a
+    row, most often of a single one; in log2 where it is a factor. rests: the settings whose runs it rests on.
+    plans: whether "about n more seeds" was found to hold for such a claim. why: what is missing, where it
+    can't be tested.
+    """
+
+    name: str
+    family: str
+    at: Place
+    effect: Estimate
+    p: float | None
+    p_same: float | None
+    margin: float
+    unit: str = ""
+    parts: tuple[tuple[Moments | Spread, ...], ...] = field(default=(), repr=False)
+    factor: bool = False
+    rests: tuple[Place, ...] = field(default=(), repr=False)
+    plans: bool = False
+    why: str = ""
+
+    def within(self, level: float) -> Estimate:
+        """The effect with its interval at `level`."""
+        return (
+            spanned(self.parts, level, self.effect.bound, factor=self.factor) if self.parts else self.effect
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim's verdict. effect: with the interval that belongs to the verdict, at `level`; p, p_same:
+    corrected."""
+
+    name: str
+    family: str
+    primary: bool
+    at: Place
+    verdict: Verdict
+    effect: Estimate
+    level: float
+    p: float | None
+    p_same: float | None
+    margin: float
+    unit: str
+    more_seeds: int | None
+    why: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether an effect is shown, either way."""
+        return self.verdict in (Verdict.SUPPORTED, Verdict.OPPOSITE)
+
+
+Verdicts = Mapping[str, Judged]
+
+
+def spanned(
+    parts: Sequence[Sequence[Moments | Spread]],
+    level: float = 1 - ALPHA,
+    bound: Bound = "exact",
+    *,
+    factor: bool = False,
+) -> Estimate:
+    """max over rows of min within a row, and limits that hold for it: each row's level is corrected for their
+    number (Bonferroni), and of a row's limits the smaller one holds, whichever of its parts is the smaller.
+
+    >>> one = Moments(1.0, 2.0, 4)
+    >>> spanned([[one]]) == interval(one)
+    True
+    """
+    rows = [[_limits(m, 1 - (1 - level) / len(parts)) for m in row] for row in parts]
+    mean: float = max(min(e.mean for e in row) for row in rows)
+    limits: list[float | None] = []
+    for side in ("lo", "hi"):
+        ends = [[getattr(e, side) for e in row] for row in rows]
+        known = all(v is not None for row in ends for v in row)
+        limits.append(max(min(row) for row in ends) if known else None)
+    lo = limits[0] if bound in ("exact", "at least") else None
+    hi = limits[1] if bound in ("exact", "at most") else None
+    if factor:
+        mean, lo, hi = (None if v is None else _doubled(v) for v in (mean, lo, hi))  # type: ignore[assignment]
+    return Estimate(mean, lo, hi, min(m.n for row in parts for m in row), bound)
+
+
+def _limits(part: Moments | Spread, level: float) -> Estimate:
+    return part.within(level) if isinstance(part, Spread) else interval(part, level)
+
+
+def _doubled(log2: float) -> float:
+    return float(np.exp2(min(log2, 1000.0)))
+
+
+def claim(
+    name: str, family: str, m: Moments, *, at: Place, margin: float, unit: str = "", plans: bool = False
+) -> Claim:
+    """The claim that a mean is above 0, by Student's t."""
+    return Claim(
+        name,
+        family,
+        at,
+        interval(m),
+        p_different(m),
+        p_equivalent(m, margin),
+        margin,
+        unit,
+        ((m,),) if m.n else (),
+        plans=plans,
+        why="" if m.n > 1 else ("one seed: a description, not a conclusion" if m.n else "no result yet"),
+    )
+
+
+def judge(
+    claims: Sequence[Claim], primary: Sequence[str], *, alpha: float = ALPHA, later: float = ALPHA
+) -> dict[str, Judged]:
+    """{name: verdict}. primary: the families that share one budget. later: the alpha of the next look, by
+    which "about n more seeds" is planned.
+
+    >>> near, far = (claim(n, "a", Moments(m, 1.0, 9), at=("", "", ""), margin=1.0) for n, m in (("x", 0.1), ("y", 4)))
+    >>> [v.verdict.value for v in judge([near, far], ["a"]).values()]
+    ['no difference of this size', 'supported']
+    """
+    names = [c.name for c in claims]
+    assert len(set(names)) == len(names), "a claim's name is its own"
+    sets: dict[str, list[Claim]] = {}
+    for c in claims:
+        sets.setdefault("" if c.family in primary else f"/{c.family}", []).append(c)
+    found: dict[str, Judged] = {}
+    for kind, some in sets.items():
+        found |= {v.name: v for v in _judged(some, alpha, later, primary=not kind)}
+    return {name: found[name] for name in names}
+
+
+def _judged(some: Sequence[Claim], alpha: float, later: float, *, primary: bool) -> list[Judged]:
+    tested = [c if not c.why else replace(c, p=None, p_same=None) for c in some]
+    differ, same = holm([c.p for c in tested]), holm([c.p_same for c in tested])
+    count = max(1, sum(c.p is not None for c in tested))
+    return [
+        _one(c, (p, q), alpha, (later, count), primary=primary)
+        for c, p, q in zip(tested, differ, same, strict=True)
+    ]
+
+
+def _one(
+    c: Claim,
+    corrected: tuple[float | None, float | None],
+    alpha: float,
+    plan: tuple[float, int],
+    *,
+    primary: bool,
+) -> Judged:
+    p, q = corrected
+    verdict = Verdict.OPEN
+    if q is not None and q < alpha:
+        verdict = Verdict.SAME
+    elif p is not None and p < alpha:
+        verdict = Verdict.SUPPORTED if _sign(c) >= 0 else Verdict.OPPOSITE
+    level = 1 - alpha * _ratio(c.p, p)
+    if verdict is Verdict.SAME:
+        level = 1 - 2 * alpha * _ratio(c.p_same, q)
+    more = _more(c, *plan) if verdict is Verdict.OPEN and c.plans else None
+    return Judged(
+        *(c.name, c.family, primary, c.at, verdict, c.within(level), level),
+        *(p, q, c.margin, c.unit, more, c.why),
+    )
+
+
+def _sign(c: Claim) -> float:
+    mean = c.effect.mean
+    return math.log2(mean) if c.factor and mean > 0 else mean
+
+
+def _ratio(raw: float | None, corrected: float | None) -> float:
+    """By how much a correction makes alpha smaller; 1 without one."""
+    return 1.0 if not raw or not corrected else raw / corrected
+
+
+def _more(c: Claim, alpha: float, count: int) -> int | None:
+    """About how many more seeds would decide, at the next look's alpha."""
+    if len(c.parts) != 1 or len(c.parts[0]) != 1:
+        return None
+    m = c.parts[0][0]
+    if isinstance(m, Spread):
+        return None
+    level = alpha / count
+    return more_seeds(m, [(abs(m.mean), level / 2), (c.margin - abs(m.mean), level)])
+
+
+LOOK = 0.8  # the share of what is left of alpha that a look spends
+
+
+def budget(look: int, alpha: float = ALPHA) -> float:
+    """What the look number `look` (0 for the first) may spend of alpha: 4/5 of it, then 4/5 of the rest, so
+    that all looks together never spend more than alpha.
+
+    >>> [round(budget(k), 4) for k in range(3)]
+    [0.04, 0.008, 0.0016]
+    """
+    return alpha * LOOK * (1 - LOOK) ** look

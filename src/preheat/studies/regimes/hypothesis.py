@@ -1,0 +1,140 @@
+"""One of the study's hypotheses: its statement, how it is tested, and the claim that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from preheat.analysis.words import GAP, Units, capital, p_text
+from preheat.report.chapter import ClaimCard, verdict
+from preheat.stats.claims import Claim, Judged, Verdict, Verdicts, spanned
+from preheat.stats.estimates import Estimate, Moments, p_above, p_different, p_equivalent
+
+MARKS = {
+    Verdict.SUPPORTED: "\N{CHECK MARK}",
+    Verdict.OPPOSITE: "\N{BALLOT X}",
+    Verdict.SAME: "\N{ALMOST EQUAL TO}",
+    Verdict.OPEN: "?",
+}
+NOTHING = Estimate(float("nan"), None, None, 0)
+Leads = Sequence[tuple[Moments, ...]]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A hypothesis as "the effect is above 0". claim: the name of its claim; text: what its numbers do not say."""
+
+    code: str
+    statement: str
+    how: str
+    claim: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A hypothesis with its claim."""
+
+    hypothesis: Hypothesis
+    claim: Claim = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What is stated before anything is tested. family: of its claim; smallest: the smallest effect of interest,
+    in `unit`."""
+
+    code: str
+    statement: str
+    how: str
+    family: str
+    unit: str
+    smallest: float
+
+    @property
+    def name(self) -> str:
+        """The claim's name."""
+        return f"{self.family}/{self.code}"
+
+    def tested(
+        self, m: Moments, *, gate: float = 0.0, panel: str = "", text: str = "", why: str = ""
+    ) -> Tested:
+        """By a t test over seeds. gate: the p of what must hold as well, of which the larger one counts."""
+        p = p_different(m)
+        parts = ((m,),) if m.n else ()
+        both = None if p is None else max(p, gate)
+        return self.claimed(parts, (both, p_equivalent(m, self.smallest)), panel=panel, text=text, why=why)
+
+    def claimed(
+        self,
+        parts: Leads,
+        ps: tuple[float | None, float | None],
+        *,
+        panel: str = "",
+        text: str = "",
+        why: str = "",
+    ) -> Tested:
+        """parts, ps: as a `Claim` has them, ps with p_same."""
+        effect = spanned(parts) if parts else NOTHING
+        n = effect.n
+        why = why or ("" if n > 1 else "one seed: a description, not a conclusion" if n else "no result yet")
+        claim = Claim(
+            *(self.name, self.family, (panel, "", ""), effect, *ps, self.smallest, self.unit, tuple(parts)),
+            why=why,
+        )
+        return Tested(Hypothesis(self.code, self.statement, self.how, self.name, text), claim)
+
+    def untested(self, why: str) -> Tested:
+        """One that the study at hand can't test, and what to run instead."""
+        claim = Claim(
+            self.name, self.family, ("", "", ""), NOTHING, None, None, self.smallest, self.unit, why=why
+        )
+        return Tested(Hypothesis(self.code, self.statement, self.how, self.name, capital(why)), claim)
+
+    def peak(self, leads: Leads, *, panel: str = "", text: str = "") -> Tested:
+        """That some row has all its leads above 0: an intersection-union test within a row, Bonferroni over rows.
+
+        The opposite, and that no row's smallest lead is of the size that matters, takes one lead of every row to be
+        shown below: Bonferroni within a row, and all rows at once.
+        """
+        if any(m.n < 2 for row in leads for m in row):
+            return self.claimed(leads, (None, None), panel=panel, text=text)
+        above = min(1.0, len(leads) * min(max(_above(m) for m in row) for row in leads))
+        low, small = (
+            max(min(1.0, len(row) * min(_above(_less(m, at)) for m in row)) for row in leads)
+            for at in (0.0, self.smallest)
+        )
+        up = spanned(leads).mean > 0
+        return self.claimed(leads, (min(1.0, 2 * (above if up else low)), small), panel=panel, text=text)
+
+
+def _less(m: Moments, at: float) -> Moments:
+    return m._replace(mean=at - m.mean)
+
+
+def _above(m: Moments) -> float:
+    p = p_above(m)
+    assert p is not None
+    return p
+
+
+def card(h: Hypothesis, verdicts: Verdicts, u: Units) -> ClaimCard:
+    """A hypothesis with its effect and p in one line, as it would be cited."""
+    v = verdicts[h.claim]
+    effect = "no estimate" if not v.effect.n else _estimate(v, u)
+    parts = [effect, p_text(v.p), f"n{GAP}={GAP}{v.effect.n}" if v.effect.n else ""]
+    cited = ", ".join(p for p in parts if p)
+    state = str(v.verdict).replace(" ", "-")
+    return ClaimCard(h.code, h.statement, state, MARKS[v.verdict], _said(h, v), cited, h.how, h.text)
+
+
+def _said(h: Hypothesis, v: Judged) -> str:
+    return str(v.verdict) if v.why and capital(v.why) == h.text else verdict(v)
+
+
+def _estimate(v: Judged, u: Units) -> str:
+    e, text = v.effect, u.amount(v.effect.mean, v.unit)
+    if e.lo is None or e.hi is None:
+        return text
+    ends = [u.amount(x, v.unit).partition(GAP)[0] for x in (e.lo, e.hi)]
+    return f"{text} ({100 * v.level:.3g} % interval {ends[0]} to {ends[1]})"
