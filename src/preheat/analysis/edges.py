@@ -1,12 +1,12 @@
 """The edge of stability: up to which value of a numeric nuisance (the peak rate) training works.
 
-Which runs trained is judged by the training loss, halfway from chance to the best (`preheat.analysis.training`); the
-edge where 90 % of the way is asked for stands beside it. Per seed the edge lies between the highest value below
-the first failure and that failure, at their geometric mean; values too low to train at all, below the first that
-trained, are no failures. A seed that trained at every value, or at none, is censored and counts with the end
-of its grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more
-than a quarter of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in
-log2) only, so its standard deviation is at least g / sqrt(12).
+Which runs trained is judged by the training loss, halfway from chance to the best
+(`preheat.analysis.training`); the edge where 90 % of the way is asked for stands beside it. Per seed the edge
+lies between the highest value below the first failure and that failure, at their geometric mean; values too
+low to train at all, below the first that trained, are no failures. A seed that trained at every value, or at
+none, is censored and counts with the end of its grid; a ratio leaves out the seeds where both edges are
+censored at one end; what is censored in more than a quarter of the seeds is given as a bound (see `bounds`).
+The edge is known to the grid's step g (in log2) only, so its standard deviation is at least g / sqrt(12).
 
 Nothing is chosen here. What is claimed: that a treatment raises the edge, all conditions together (the family
 `edge`); at a single condition (`edge_at`); and that its ratio grows with the condition (`edge_change`).
@@ -14,8 +14,6 @@ Nothing is chosen here. What is claimed: that a treatment raises the edge, all c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.effects import Place, places, untested
-from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
+from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, seed_edges
+from preheat.analysis.table import DIVERGED, DONE, UNPLANNED, Table, number
 from preheat.analysis.training import HALFWAY, NEARLY, trained
 from preheat.stats.bounds import Bounded, Parts, combined, dependence, mean_weights
 from preheat.stats.claims import Claim
@@ -48,10 +47,10 @@ class EdgePoint:
 class Edge:
     """The edge of stability in the numeric nuisance: the highest value at which training still works.
 
-    edge: in the nuisance's own unit, the geometric mean over seeds; nearly: where 90 % of the way to the best is
-    asked for; censored: how many seeds trained at every value or at none. ratio: edge over the baseline
-    treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline. Where more than a quarter
-    of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
+    edge: in the nuisance's own unit, the geometric mean over seeds; nearly: where 90 % of the way to the best
+    is asked for; censored: how many seeds trained at every value or at none. ratio: edge over the baseline
+    treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline. Where more than a
+    quarter of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
     """
 
     panel: str
@@ -67,8 +66,8 @@ class Edge:
 @dataclass(frozen=True)
 class Pooled:
     """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in
-    log2. nearly: the same where 90 % of the way to the best is asked for. change: the factor by which the ratio
-    changes with each doubling of a numeric condition; None for other conditions."""
+    log2. nearly: the same where 90 % of the way to the best is asked for. change: the factor by which the
+    ratio changes with each doubling of a numeric condition; None for other conditions."""
 
     panel: str
     treatment: str
@@ -79,9 +78,9 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class Distance:
-    """How many times the tuned rate lies below the edge, without treatment (the baseline), over conditions and
-    seeds: the median, the least and the most."""
+class Below:
+    """How many times the tuned rate lies below the edge, without treatment (the baseline), over conditions
+    and seeds: the median, the least and the most."""
 
     panel: str
     median: float
@@ -96,71 +95,8 @@ class EdgesFound:
 
     edges: tuple[Edge, ...]
     edges_pooled: tuple[Pooled, ...]
-    distances: tuple[Distance, ...]
+    distances: tuple[Below, ...]
     claims: tuple[Claim, ...]
-
-
-class SeedEdges(NamedTuple):
-    """Per seed: log2 of the edge (NaN where unknown), the width of its bracket in log2, and its side.
-
-    side: 1 where the edge lies beyond the top of the grid, -1 below its bottom, 0 inside.
-    """
-
-    log2: Array
-    width: Array
-    side: NDArray[np.int64]
-
-
-def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, int]:
-    """(log2 of the edge, width of its bracket in log2, side as in `SeedEdges`) of one seed; `values` ascend.
-
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, False]))
-    (3.0, 2.0, 0)
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, True]))
-    (4.0, 2.0, 1)
-    """
-    logs = np.log2(values)
-    end = float(np.diff(logs).max(initial=0.0))
-    if not good.any():
-        return float(logs[0]), end, -1
-    first = int(good.argmax())
-    fails = np.flatnonzero(~good[first:])
-    if not len(fails):
-        return float(logs[-1]), end, 1
-    stop = first + int(fails[0])
-    return float(logs[stop - 1] + logs[stop]) / 2, float(logs[stop] - logs[stop - 1]), 0
-
-
-def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
-    """The edge of every seed of one setting; runs without a result are passed over."""
-    values = np.asarray(table.numeric)
-    out = []
-    for s in range(len(table.seeds)):
-        state = table.state[at][:, s]
-        known = (state == DONE) | (state == DIVERGED)
-        missing = bool(
-            np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all()
-        )
-        lost = missing or known.sum() < 2
-        out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
-    log2, width, side = zip(*out, strict=True)
-    return SeedEdges(np.array(log2), np.array(width), np.array(side))
-
-
-def _level(e: SeedEdges) -> Bounded:
-    parts = Parts(e.log2[None], e.width[None] ** 2, (e.side > 0)[None], (e.side < 0)[None])
-    return combined(parts, mean_weights(parts))
-
-
-def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
-    """For (edge, baseline's edge) of each condition: log2 of the ratio. Two beyond the same end of one grid
-    say nothing."""
-    mine = SeedEdges(*(np.array(x) for x in zip(*(m for m, _ in pairs), strict=True)))
-    base = SeedEdges(*(np.array(x) for x in zip(*(b for _, b in pairs), strict=True)))
-    hidden = (mine.side != 0) & (mine.side == base.side) & (mine.log2 == base.log2)
-    ratio = np.where(hidden, math.nan, mine.log2 - base.log2)
-    least, most = (mine.side > 0) | (base.side < 0), (mine.side < 0) | (base.side > 0)
-    return Parts(ratio, mine.width**2 + base.width**2, least, most)
 
 
 class _Known(NamedTuple):
@@ -211,8 +147,8 @@ def _edge(half: _Known, nearly: _Known, at: Place, ratio: Bounded | None) -> Edg
     return Edge(
         *table.labels(at),
         points=_points(table, half.good, at),
-        edge=factor(_level(half.at[at]).estimate),
-        nearly=factor(_level(nearly.at[at]).estimate),
+        edge=factor(level_of(half.at[at]).estimate),
+        nearly=factor(level_of(nearly.at[at]).estimate),
         censored=int((half.at[at].side != 0).sum()),
         ratio=None if ratio is None else factor(ratio.estimate),
     )
@@ -221,15 +157,15 @@ def _edge(half: _Known, nearly: _Known, at: Place, ratio: Bounded | None) -> Edg
 def _claim(family: str, name: str, at: tuple[str, str, str], b: Bounded, table: Table) -> Claim:
     """That a ratio is above 1. One without a p counts as 1, so that being censored makes no other surer."""
     m, exact = b.moments, b.bound == "exact"
-    tested = m.n > 1
+    p = 1.0 if b.p is None else b.p
     base = table.treatments.labels[table.base]
     return Claim(
         name,
         family,
         at,
         factor(b.estimate),
-        (1.0 if b.p is None else b.p) if tested else None,
-        p_equivalent(m, MARGIN) if exact and tested else None,
+        p if m.n > 1 else None,
+        p_equivalent(m, MARGIN) if exact else None,
         MARGIN,
         "times",
         ((m,),) if m.n else (),
@@ -304,7 +240,7 @@ def _parts(known: _Known, panel: int, treatment: int) -> tuple[Parts, Array | No
     return parts, np.log2(np.array(conditions, dtype=np.float64)) if numeric else None
 
 
-def _distances(half: _Known) -> list[Distance]:
+def _distances(half: _Known) -> list[Below]:
     table, out = half.table, []
     rates = np.log2(np.asarray(table.numeric))
     for p, panel in enumerate(table.panels.labels):
@@ -316,5 +252,5 @@ def _distances(half: _Known) -> list[Distance]:
         far = np.concatenate(found) if found else np.zeros(0)
         far = np.exp2(far[np.isfinite(far)])
         if len(far):
-            out.append(Distance(panel, float(np.median(far)), float(far.min()), float(far.max()), len(far)))
+            out.append(Below(panel, float(np.median(far)), float(far.min()), float(far.max()), len(far)))
     return out

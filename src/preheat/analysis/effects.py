@@ -10,7 +10,7 @@ import numpy as np
 from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
 from preheat.analysis.training import trained
 from preheat.core.grid import label
-from preheat.stats.claims import Claim, claim
+from preheat.stats.claims import Claim, few, mean_claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above, rounding
 from preheat.stats.moderated import moderated
 from preheat.stats.shares import Share, share
@@ -21,8 +21,8 @@ class Cell:
     """One scientific setting, each seed at the nuisance (peak rate) that it chose.
 
     chosen: {nuisance: the values that were chosen, and by how many seeds}. values: the seeds with a number.
-    lost: how many of the tuned runs did not train, with its exact interval; survivors: the mean of those that did.
-    failed: of all its runs, how many diverged or failed.
+    lost: how many of the tuned runs did not train, with its exact interval; survivors: the mean of those that
+    did. failed: of all its runs, how many diverged or failed.
     """
 
     panel: str
@@ -52,9 +52,9 @@ class Effect:
 class MainEffect:
     """Treatment minus baseline, the mean over the conditions of a panel, paired by seed; 95 % intervals.
 
-    tuned: of the score at each seed's own nuisance. over_rates: of the mean score over the rates, where a numeric
-    nuisance was varied; sensitivity: of Wortsman's learning-rate sensitivity there, below 0 where the treatment
-    makes the rate matter less.
+    tuned: of the score at each seed's own nuisance. over_rates: of the mean score over the rates, where a
+    numeric nuisance was varied; sensitivity: of Wortsman's learning-rate sensitivity there, below 0 where the
+    treatment makes the rate matter less.
     """
 
     panel: str
@@ -76,11 +76,7 @@ def places(table: Table) -> Iterator[Place]:
 
 def untested(table: Table, n: int) -> str:
     """Why nothing is concluded of n seeds, if so."""
-    if table.biased:
-        return "later runs were asked for by what these seeds had scored"
-    if n < 2:
-        return "one seed: a description, not a conclusion" if n else "no result yet"
-    return ""
+    return "later runs were asked for by what these seeds had scored" if table.biased else few(n)
 
 
 def cells(table: Table) -> tuple[Cell, ...]:
@@ -125,7 +121,8 @@ def difference(table: Table, values: Array, at: Place, other: int) -> Array:
 
 
 def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
-    """Every treatment against the baseline at every condition, and the claims that it is better (`benefit`)."""
+    """Every treatment against the baseline at every condition, and the claims that it is better
+    (`benefit`)."""
     base = table.treatments.labels[table.base]
     spots = [
         at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
@@ -156,20 +153,22 @@ def _better(
     m: Moments,
     where: Sequence[tuple[int, int]],
 ) -> Claim:
-    """The claim that a treatment is better than the baseline; where: the panels and conditions it rests on."""
+    """The claim that a treatment is better than the baseline; where: the panels and conditions it rests
+    on."""
     good = m._replace(mean=table.sign * m.mean)
-    made = claim(name, family, good, at=at, margin=table.study.margin, unit=table.study.metric, plans=True)
+    made = mean_claim(name, family, good, at=at, margin=table.study.margin, unit=table.study.metric)
     base = table.treatments.labels[table.base]
     rests = tuple(
         (table.panels.labels[p], table.conditions.labels[c], t) for p, c in where for t in (at[2], base)
     )
-    return replace(made, rests=rests, why=untested(table, m.n))
+    return replace(made, rests=rests, why=untested(table, m.n), plans=True)
 
 
 def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:
     """Every panel's treatments against the baseline, all conditions together: the family `main`.
 
-    Per seed the mean over the conditions at which both are planned; a seed that lacks one of them is left out.
+    Per seed the mean over the conditions at which both are planned; a seed that lacks one of them is left
+    out.
     """
     spots = [
         (p, t, both)
@@ -217,8 +216,8 @@ def _mean_over(table: Table, values: Array, spot: tuple[int, int, list[int]]) ->
 
 @dataclass(frozen=True)
 class BestSet:
-    """The treatments that can't be told from the best one, all conditions of a panel together. `leader` has the
-    best mean."""
+    """The treatments that can't be told from the best one, all conditions of a panel together. `leader` has
+    the best mean."""
 
     panel: str
     leader: str
@@ -229,49 +228,47 @@ class BestSet:
 def best_sets(table: Table) -> tuple[tuple[BestSet, ...], list[Claim]]:
     """Multiple comparisons with the best (Hsu 1981), paired by seed, the mean over the conditions.
 
-    One claim (the family `best`) for every ordered pair of treatments: that the first is better. A treatment of
-    which another is shown to be better leaves the set.
+    One claim (the family `best`) for every ordered pair of treatments: that the first is better. A treatment
+    of which another is shown to be better leaves the set.
     """
-    out, claims = [], []
+    out, pairs = [], list[tuple[str, str, str, Moments, list[tuple[int, int]]]]()
     for p, panel in enumerate(table.panels.labels):
-        planned = table.planned[p].any(axis=-1)
-        used = [int(t) for t in np.flatnonzero(planned.any(axis=0))]
-        both = np.flatnonzero(planned[:, used].all(axis=1)) if used else np.zeros(0, int)
-        means = table.judged[p][np.ix_(both, used)].mean(axis=0) if len(both) else np.zeros((0, 0))
-        whole = np.isfinite(means).all(axis=0) if means.size else np.zeros(0, bool)
-        if len(used) < 2 or not whole.any():
+        planned = np.asarray(table.planned[p].any(axis=-1))
+        used = np.flatnonzero(planned.any(axis=0))
+        both = np.flatnonzero(planned[:, used].all(axis=1))
+        if len(used) < 2 or not len(both):
             continue
-        names = [table.treatments.labels[t] for t in used]
-        order = table.sign * means[:, whole].mean(axis=1)
-        out.append(BestSet(panel, names[int(order.argmax())], tuple(names), int(whole.sum())))
-        rests = [(int(p), int(c)) for c in both]
-        claims += _pairs(table, panel, dict(zip(names, means[:, whole], strict=True)), rests)
-    shrunk = moderated([c.parts[0][0] for c in claims])
-    return tuple(out), [_one_sided(c, m) for c, m in zip(claims, shrunk, strict=True)]
+        means = table.sign * table.judged[p][np.ix_(both, used)].mean(axis=0)
+        whole = np.isfinite(means).all(axis=0)
+        if not whole.any():
+            continue
+        names, kept = [table.treatments.labels[t] for t in used], means[:, whole]
+        out.append(BestSet(panel, names[int(kept.mean(axis=1).argmax())], tuple(names), int(whole.sum())))
+        floor, where = rounding(table.step, 2) / len(both) ** 0.5, [(p, int(c)) for c in both]
+        for i, a in enumerate(names):
+            for j, b in enumerate(names[:i]):
+                pairs.append((panel, a, b, moments(kept[i] - kept[j], floor), where))
+    return tuple(out), _pair_claims(table, pairs)
 
 
-def _pairs(
-    table: Table, panel: str, means: Mapping[str, Array], where: Sequence[tuple[int, int]]
+def _pair_claims(
+    table: Table, pairs: Sequence[tuple[str, str, str, Moments, list[tuple[int, int]]]]
 ) -> list[Claim]:
-    floor = rounding(table.step, 2) / len(where) ** 0.5
-    return [
-        replace(
-            _better(
-                table,
-                "best",
-                f"best/{panel}/{a}/{b}",
-                (panel, "", a),
-                moments(means[a] - means[b], floor),
-                where,
-            ),
-            plans=False,
+    """Both orders of every pair, one-sided."""
+    out = []
+    shrunk = moderated([m for _, _, _, m, _ in pairs])
+    for (panel, a, b, _, where), m in zip(pairs, shrunk, strict=True):
+        rests = tuple(
+            (table.panels.labels[p], table.conditions.labels[c], t) for p, c in where for t in (a, b)
         )
-        for a in means
-        for b in means
-        if a != b
-    ]
-
-
-def _one_sided(c: Claim, m: Moments) -> Claim:
-    """That one is better than another is asked for both orders, each one-sided."""
-    return replace(c, p=p_above(m), p_same=None, parts=((m,),))
+        for one, other, mean in ((a, b, m.mean), (b, a, -m.mean)):
+            turned = m._replace(mean=mean)
+            made = mean_claim(
+                *(f"best/{panel}/{one}/{other}", "best", turned),
+                at=(panel, "", one),
+                margin=table.study.margin,
+                unit=table.study.metric,
+            )
+            why = untested(table, m.n)
+            out.append(replace(made, p=p_above(turned), p_same=None, rests=rests, why=why))
+    return out

@@ -69,8 +69,10 @@ def _seed_notes(table: Table) -> list[str]:
         out.append(f"With {n} seeds intervals are wide; more seeds say more.")
     if table.biased:
         out.append(
-            "Later runs were asked for by what the reported seeds had scored (choosing is 0), so the numbers of "
-            "those that did well are biased towards the good side, and no verdicts are given. Set choosing to 1 "
+            "Later runs were asked for by what the reported seeds had scored (choosing is 0), so the numbers "
+            "of "
+            "those that did well are biased towards the good side, and no verdicts are given. Set choosing "
+            "to 1 "
             "or more."
         )
     named = table.study.baseline

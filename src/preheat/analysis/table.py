@@ -8,8 +8,8 @@ losing its bad runs. failed or missing, or done without this metric (its task ha
 which is never chosen and left out where numbers are reported.
 
 Every seed tunes itself: it takes the nuisance that is best on its own validation set and reports its own test
-score there. So choosing is repeated with every seed, and the spread over seeds holds its luck (Bouthillier et al.
-2021, arXiv 2103.03098).
+score there. So choosing is repeated with every seed, and the spread over seeds holds its luck (Bouthillier et
+al. 2021, arXiv 2103.03098).
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Table:
     state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged
     among such. validation, test: scores as the module says, NaN where unknown. train: the training loss over
     the last epoch, NaN where a run did not finish; start: that of a model that learnt nothing, NaN where no
-    run tells. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where no run tells. others: the metrics of
-    done runs without this one.
+    run tells. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where
+    no run tells. others: the metrics of done runs without this one.
     """
 
     study: Study
@@ -118,8 +118,8 @@ class Table:
 
     @cached_property
     def picks(self) -> NDArray[np.int64]:
-        """[P, C, T, S]: the nuisance with each seed's best validation score, -1 for none. Ties go to the lower
-        value, which is farther from the edge."""
+        """[P, C, T, S]: the nuisance with each seed's best validation score, -1 for none. Ties go to the
+        lower value, which is farther from the edge."""
         known = np.isfinite(self.validation)
         scores = np.where(known, np.round(self.sign * np.nan_to_num(self.validation), 12), -np.inf)
         return np.where(known.any(axis=3), scores.argmax(axis=3), -1)
@@ -153,7 +153,7 @@ class Table:
             return None
         values, out = np.asarray(self.numeric), np.full(self.judged.shape, np.nan)
         for p, c in np.ndindex(out.shape[:2]):
-            used = self.planned[p, c].any(axis=-1)
+            used = np.asarray(self.planned[p, c].any(axis=-1))
             shared = np.flatnonzero(self.planned[p, c][used].all(axis=0)) if used.any() else np.zeros(0, int)
             if len(shared) > 1:
                 scores, chance = (np.moveaxis(x[p, c][:, shared], 1, -1) for x in (self.test, self.chance))

@@ -23,8 +23,8 @@ CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSIN
 
 
 def tabulate(results: Results) -> Table:
-    """The table of a study's results; every axis in the study's order, numeric nuisances ascending. The seeds that
-    stages look at are not in it."""
+    """The table of a study's results; every axis in the study's order, numeric nuisances ascending. The seeds
+    that stages look at are not in it."""
     study = results.study
     looked = set(study.seeds[: study.choosing])
     rows = [r for r in results.rows if r.seed not in looked]
@@ -149,7 +149,8 @@ def _fill(
 
 
 def _loss_by_chance(row: Row) -> float:
-    """The loss of a model that learnt nothing: what the task says, else -log of its share of right answers."""
+    """The loss of a model that learnt nothing: what the task says, else -log of its share of right
+    answers."""
     told, right = (finite(row.summary.get(f"chance_{name}")) for name in ("loss", "accuracy"))
     if told is not None:
         return told

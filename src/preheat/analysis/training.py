@@ -1,11 +1,11 @@
 """Which runs trained: judged by the training loss, so that a setting that fits well and generalises badly has
 trained.
 
-The training loss is put on a scale that rises with what was learnt. Where the study's metric is a share of the
-examples, the loss is read as a mean of -log(probability of the right answer), and the scale is exp(-loss), that
-probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses range over decades, or
--loss where some are not above 0. A run trained if it finished and lies beyond a share of the way from chance to
-the best mean of its panel and condition: halfway, or 90 %.
+The training loss is put on a scale that rises with what was learnt. Where the study's metric is a share of
+the examples, the loss is read as a mean of -log(probability of the right answer), and the scale is
+exp(-loss), that probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses
+range over decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
+of the way from chance to the best mean of its panel and condition: halfway, or 90 %.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ HALFWAY, NEARLY = 0.5, 0.9
 
 
 def progress(table: Table) -> Array:
-    """[P, C, T, V, S]: how far training went from chance, 0, to the best mean of its panel and condition, 1; NaN
-    for a run that did not finish, or where chance is not known."""
+    """[P, C, T, V, S]: how far training went from chance, 0, to the best mean of its panel and condition, 1;
+    NaN for a run that did not finish, or where chance is not known."""
     learnt, chance = _scaled(table)
     known = np.isfinite(learnt)
     count = known.sum(axis=-1)
@@ -39,8 +39,8 @@ def trained(table: Table, share: float = HALFWAY) -> NDArray[np.bool_]:
 
 
 def overfitted(table: Table) -> NDArray[np.bool_]:
-    """[P, C, T, V, S]: which runs trained, and score on the validation set less than halfway from chance to the
-    best mean there."""
+    """[P, C, T, V, S]: which runs trained, and score on the validation set less than halfway from chance to
+    the best mean there."""
     scores = table.sign * table.validation
     known = np.isfinite(scores)
     count = np.maximum(known.sum(axis=-1), 1)

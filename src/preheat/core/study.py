@@ -2,8 +2,8 @@
 
 Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance*
 ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. Each
-seed chooses its own nuisances by the validation metric and reports the test metric, so that no number in a report
-was picked for being high, and the luck of choosing is in the spread over seeds.
+seed chooses its own nuisances by the validation metric and reports the test metric, so that no number in a
+report was picked for being high, and the luck of choosing is in the spread over seeds.
 """
 
 from __future__ import annotations
@@ -225,7 +225,8 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
 
 
 SPLIT = (
-    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its own, "
+    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
+    "own, "
     "and all are reported."
 )
 LONGEST = 120  # characters of a study's name that is made

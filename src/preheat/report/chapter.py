@@ -7,9 +7,10 @@
 A study names its chapters in order; page, navigation, summary and tables are made from that list, and nothing
 else knows them. A chapter is three pure functions. `each` is called once for every trained record, so that a
 trace is read once, however many chapters look at it. `find` knows no words: what it gives is data, goes into
-`summary.json` and the tables as it is, and does not depend on which other chapters there are. What it has in a
-field `claims` is judged with the claims of all chapters together, so that one page has one budget of error and
-one verdict for a claim. `show` gets these verdicts, and computes nothing. A chapter that raises is left out, with a note on the page; the others are written.
+`summary.json` and the tables as it is, and does not depend on which other chapters there are. What it has in
+a field `claims` is judged with the claims of all chapters together, so that one page has one budget of error
+and one verdict for a claim. `show` gets these verdicts, and computes nothing. A chapter that raises is left
+out, with a note on the page; the others are written.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Tile(NamedTuple):
 
 
 class Say(NamedTuple):
-    """A sentence that may stand in the answer, of at most 25 words. rank: the lower, the earlier; the answer has
-    the first three. What it claims is what primary verdicts say."""
+    """A sentence that may stand in the answer, of at most 25 words. rank: the lower, the earlier; the answer
+    has the first three. What it claims is what primary verdicts say."""
 
     text: str
     rank: int = 5
@@ -82,8 +83,8 @@ class Say(NamedTuple):
 class Shown(NamedTuple):
     """A chapter as it is read.
 
-    lead: paragraphs, a line each. says: for the answer; caution: what must be known before it. short: its word in
-    the navigation, the title where empty. notes: limits.
+    lead: paragraphs, a line each. says: for the answer; caution: what must be known before it. short: its
+    word in the navigation, the title where empty. notes: limits.
     """
 
     title: str
@@ -106,8 +107,8 @@ class Chapter:
         return None
 
     def find(self, table: Table, seen: Seen) -> Any:
-        """A frozen dataclass: what was found, as data; `claims` in it are judged. None: nothing to say. seen: what
-        `each` gave, by row."""
+        """A frozen dataclass: what was found, as data; `claims` in it are judged. None: nothing to say. seen:
+        what `each` gave, by row."""
         raise AssertionError("a chapter has find(table, seen)")
 
     def show(self, found: Any, verdicts: Verdicts, table: Table) -> Shown:
@@ -163,8 +164,8 @@ def read(
     load: Callable[[str], Record],
     look: int = 0,
 ) -> Read:
-    """Every chapter's findings. load: one record with its trace, by run id; each is loaded once. look: how often
-    the study's verdicts were looked at before, on fewer runs."""
+    """Every chapter's findings. load: one record with its trace, by run id; each is loaded once. look: how
+    often the study's verdicts were looked at before, on fewer runs."""
     made, notes = named(chapters)
     failed: dict[str, str] = {}
     seen, unread = _seen(made, rows, load, failed)
@@ -192,8 +193,8 @@ def read(
 
 
 def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list[Claim]:
-    """All that is claimed. What rests on runs that have no record yet is not judged: to look while they come in
-    would be to look many times."""
+    """All that is claimed. What rests on runs that have no record yet is not judged: to look while they come
+    in would be to look many times."""
     labels = {table.labels(at) for at, runs in _settings(table).items() if runs}
     out: dict[str, Claim] = {}
     for name, one in found.items():

@@ -38,7 +38,8 @@ def found_json(found: Any) -> dict[str, Any]:
 def verdicts_json(
     verdicts: Verdicts, claims: Sequence[Claim], results: Results, table: Table | None
 ) -> list[dict[str, Any]]:
-    """Every verdict with its raw p and the runs it rests on: their numbers in the table of runs, counted from 0."""
+    """Every verdict with its raw p and the runs it rests on: their numbers in the table of runs, counted from
+    0."""
     if table is None:
         return []
     numbers: dict[tuple[str, ...], list[int]] = {}

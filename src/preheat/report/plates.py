@@ -18,8 +18,8 @@ from preheat.report.drawing.style import drawing, inline_svg, light_svg, png, sv
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure to be drawn. group: the small heading above it; name: its files' name; title: its panel. front: it
-    carries the answer, and the first three such figures of a page stand below it."""
+    """A figure to be drawn. group: the small heading above it; name: its files' name; title: its panel.
+    front: it carries the answer, and the first three such figures of a page stand below it."""
 
     group: str
     name: str

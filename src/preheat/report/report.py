@@ -28,9 +28,9 @@ SENTENCES = 3
 
 @dataclass(frozen=True)
 class Report:
-    """A study's report as data. says: the answer's sentences; sure: how sure it is, line by line; notes: limits
-    and surprises; failed: chapters that raised, one line each, which are also notes; look: how often its verdicts
-    were looked at before."""
+    """A study's report as data. says: the answer's sentences; sure: how sure it is, line by line; notes:
+    limits and surprises; failed: chapters that raised, one line each, which are also notes; look: how often
+    its verdicts were looked at before."""
 
     results: Results
     counts: Counts
@@ -50,8 +50,8 @@ class Report:
         return " ".join(self.says)
 
     def summary(self) -> dict[str, Any]:
-        """For `summary.json`: the study, the answer, what every chapter found, and every verdict once; runs and
-        points of curves are tables."""
+        """For `summary.json`: the study, the answer, what every chapter found, and every verdict once; runs
+        and points of curves are tables."""
         study, t = self.results.study, self.table
         head = {
             k: getattr(study, k)
@@ -152,12 +152,14 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
     if primary:
         decided = sum(v.verdict is not Verdict.OPEN for v in primary)
         out.append(
-            f"{count(len(primary), 'primary claim')} share an error budget of {100 * budget(look):.2g} % (Holm); "
+            f"{count(len(primary), 'primary claim')} share an error budget of {100 * budget(look):.2g} % "
+            "(Holm); "
             f"{decided} {'is' if decided == 1 else 'are'} decided, {_seeds(table)}."
         )
     if look:
         out.append(
-            f"This is look {look + 1} at this study: earlier looks have spent their part of the 5 %, so it has "
+            f"This is look {look + 1} at this study: earlier looks have spent their part of the 5 %, so it "
+            "has "
             f"{100 * budget(look):.2g} %."
         )
     out.append(_tuning(table))
@@ -165,7 +167,8 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
         out.append("One seed gives a description, not a conclusion.")
     else:
         out.append(
-            "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. What is "
+            "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. "
+            "What is "
             "called exploratory has a budget of its own for each family and does not feed the answer."
         )
     n = counts(table)
@@ -190,7 +193,8 @@ def _tuning(table: Table) -> str:
     what = " and ".join(human(path) for path in table.study.nuisance)
     if table.tuned:
         return (
-            f"{seeds}: each chooses its own {what} by its validation {metric} and reports its test {metric} there, so "
+            f"{seeds}: each chooses its own {what} by its validation {metric} and reports its test {metric} "
+            "there, so "
             "no number was picked for being high on the test set."
         )
     return f"{seeds}: each reports its test {metric}; nothing had to be chosen."

@@ -61,7 +61,8 @@ class Spread(NamedTuple):
         return self.range
 
     def within(self, level: float) -> Estimate:
-        """range -+ q error with Tukey's q(level; k, df), cut at 0: it holds whichever two are the extreme ones."""
+        """range -+ q error with Tukey's q(level; k, df), cut at 0: it holds whichever two are the extreme
+        ones."""
         half = range_quantile(level, self.k, self.df) * self.error if self.error > 0 else 0.0
         return Estimate(self.range, max(0.0, self.range - half), self.range + half, self.n)
 
@@ -105,7 +106,9 @@ class Claim:
     def within(self, level: float) -> Estimate:
         """The effect with its interval at `level`."""
         return (
-            spanned(self.parts, level, self.effect.bound, factor=self.factor) if self.parts else self.effect
+            spanned(self.parts, level, bound=self.effect.bound, factor=self.factor)
+            if self.parts
+            else self.effect
         )
 
 
@@ -140,8 +143,8 @@ Verdicts = Mapping[str, Judged]
 def spanned(
     parts: Sequence[Sequence[Moments | Spread]],
     level: float = 1 - ALPHA,
-    bound: Bound = "exact",
     *,
+    bound: Bound = "exact",
     factor: bool = False,
 ) -> Estimate:
     """max over rows of min within a row, and limits that hold for it: each row's level is corrected for their
@@ -173,23 +176,18 @@ def _doubled(log2: float) -> float:
     return float(np.exp2(min(log2, 1000.0)))
 
 
-def claim(
-    name: str, family: str, m: Moments, *, at: Place, margin: float, unit: str = "", plans: bool = False
-) -> Claim:
+def few(n: int) -> str:
+    """Why n seeds can't show anything, if so."""
+    if n > 1:
+        return ""
+    return "one seed: a description, not a conclusion" if n else "no result yet"
+
+
+def mean_claim(name: str, family: str, m: Moments, *, at: Place, margin: float, unit: str = "") -> Claim:
     """The claim that a mean is above 0, by Student's t."""
-    return Claim(
-        name,
-        family,
-        at,
-        interval(m),
-        p_different(m),
-        p_equivalent(m, margin),
-        margin,
-        unit,
-        ((m,),) if m.n else (),
-        plans=plans,
-        why="" if m.n > 1 else ("one seed: a description, not a conclusion" if m.n else "no result yet"),
-    )
+    parts = ((m,),) if m.n else ()
+    ps = p_different(m), p_equivalent(m, margin)
+    return Claim(name, family, at, interval(m), *ps, margin, unit, parts, why=few(m.n))
 
 
 def judge(
@@ -198,8 +196,8 @@ def judge(
     """{name: verdict}. primary: the families that share one budget. later: the alpha of the next look, by
     which "about n more seeds" is planned.
 
-    >>> near, far = (claim(n, "a", Moments(m, 1.0, 9), at=("", "", ""), margin=1.0) for n, m in (("x", 0.1), ("y", 4)))
-    >>> [v.verdict.value for v in judge([near, far], ["a"]).values()]
+    >>> two = [mean_claim(f"{m}", "a", Moments(m, 1.0, 9), at=("", "", ""), margin=1.0) for m in (0.1, 4)]
+    >>> [v.verdict.value for v in judge(two, ["a"]).values()]
     ['no difference of this size', 'supported']
     """
     names = [c.name for c in claims]

@@ -1,14 +1,15 @@
 """Moderated t: comparisons of one family lend each other their spread (Smyth 2004, as limma's `eBayes`).
 
-Eight seeds say little of a standard deviation, and a family of eight comparisons with eight seeds each says more:
-its variances are shrunk towards their common value s0^2, which counts as much as d0 degrees of freedom. With
-s_i^2 on d_i degrees of freedom, z = log s^2 and e = z - digamma(d / 2) + log(d / 2):
+Eight seeds say little of a standard deviation, and a family of eight comparisons with eight seeds each says
+more: its variances are shrunk towards their common value s0^2, which counts as much as d0 degrees of freedom.
+With s_i^2 on d_i degrees of freedom, z = log s^2 and e = z - digamma(d / 2) + log(d / 2):
 
     trigamma(d0 / 2) = var(e) - mean(trigamma(d / 2)), d0 is infinite where that is not above 0
     log s0^2 = mean(e) + digamma(d0 / 2) - log(d0 / 2)
     s~^2 = (d0 s0^2 + d s^2) / (d0 + d), on min(d0 + d, sum of d) degrees of freedom
 
-G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004) 3, doi 10.2202/1544-6115.1027.
+G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004) 3, doi
+10.2202/1544-6115.1027.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from preheat.stats.estimates import Array
 
 
 def mean_over_rates(rates: Array, scores: Array) -> Array:
-    """[...]: the mean of scores [..., V] over log rate, integral of score d(log rate) / range, by the trapezoid
-    rule; NaN where a score is unknown.
+    """[...]: the mean of scores [..., V] over log rate, integral of score d(log rate) / range, by the
+    trapezoid rule; NaN where a score is unknown.
 
     Nothing is chosen, so nothing is biased: it is high where a setting trains well at many rates. rates [V]
     ascend; at least two.
@@ -22,8 +22,8 @@ def mean_over_rates(rates: Array, scores: Array) -> Array:
 
 
 def sensitivity(rates: Array, losses: Array, start: Array) -> Array:
-    """[...]: the learning-rate sensitivity E[min(l, l0) - l*] of losses [..., V]: by how much the mean over log
-    rate, of losses that count at most as much as `start`, is above the best one.
+    """[...]: the learning-rate sensitivity E[min(l, l0) - l*] of losses [..., V]: by how much the mean over
+    log rate, of losses that count at most as much as `start`, is above the best one.
 
     Wortsman et al. 2023, *Small-scale proxies for large-scale Transformer training instabilities*, arXiv
     2309.14322. It chooses the best rate on the scores that it reports, so it describes; it is no test.

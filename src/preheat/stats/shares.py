@@ -17,11 +17,11 @@ class Share:
     hi: float | None
 
 
-def share(k: int, n: int, level: float = 1 - ALPHA) -> Share:
+def share(k: int, n: int, *, level: float = 1 - ALPHA) -> Share:
     """Clopper and Pearson 1934: the shares that k of n would not reject, one side at a time.
 
-    >>> share(0, 8).hi, share(8, 8).lo
-    (0.36941664755281937, 0.6305833524471806)
+    >>> f"{share(0, 8).hi:.4f} {share(8, 8).lo:.4f}"
+    '0.3694 0.6306'
     """
     if not 0 <= k <= n:
         raise ValueError(f"a share needs 0 <= k <= n, got {k} of {n}")

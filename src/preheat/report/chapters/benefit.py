@@ -14,10 +14,11 @@ from preheat.core.registry import CHAPTERS
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, of_panel, place, present, treatment_dot
-from preheat.report.chapters.main import turned
+from preheat.report.chapters.main import CORRECTED, turned
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
+from preheat.stats.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class Benefit(Chapter):
         )
         columns = (*heads(table), f"minus {base} (interval)", "p, corrected", "verdict", "n")
         margin = u.margin(table.study.margin)
-        band = f"Lines: intervals corrected as the verdicts are. Filled: an effect is shown. Grey band: within {margin}."
+        band = f"{CORRECTED} Grey band: within {margin}."
         return Shown(
             f"Benefit over {base}, setting by setting",
-            f"{tally(list(at.values()))} Exploratory: these comparisons have a budget of error of their own and do not "
+            f"{tally(list(at.values()))} Exploratory: these comparisons have a budget of error of their own "
+            "and do not "
             f"feed the answer. {better} is better.",
             plates=by_panel(table, "benefit", lambda panel: _dots(table, at, panel), caption=band),
             tables=(Rows("Every comparison", columns, rows),),
@@ -60,7 +62,7 @@ class Benefit(Chapter):
         )
 
 
-def _shown(table: Table, e: Effect, v: Judged | None):  # type: ignore[no-untyped-def]
+def _shown(table: Table, e: Effect, v: Judged | None) -> Estimate:
     if v is None:
         return e.estimate
     return turned(v.effect) if table.sign < 0 else v.effect
@@ -74,14 +76,9 @@ def _dots(table: Table, found: dict[Effect, Judged | None], panel: str) -> Dots 
     """Each treatment minus the baseline with its interval, and the band of the margin."""
     u = Units.of(table.study.metric)
     dots = tuple(
-        treatment_dot(
-            table,
-            e,
-            _shown(table, e, found[e]),
-            scale=u.scale,
-            filled=bool(found[e] and found[e].differs),  # type: ignore[union-attr]
-        )
+        treatment_dot(table, e, _shown(table, e, v), scale=u.scale, filled=v is not None and v.differs)
         for e in of_panel(found, panel)
+        for v in [found[e]]
         if math.isfinite(e.estimate.mean)
     )
     band = table.study.margin * u.scale

@@ -37,7 +37,8 @@ class Best(Chapter):
         many = f", all {values_of(table)} together" if len(table.conditions) > 1 else ""
         lead = (
             f"Any member of a set is a sound choice{many}: the data do not tell it apart from the best one "
-            "(exploratory, one budget over all pairs). A set of all says that nothing was shown to matter here."
+            "(exploratory, one budget over all pairs). A set of all says that nothing was shown to matter "
+            "here."
         )
         rows = tuple(
             (panel_name(table, b.panel), ", ".join(kept[b.panel]), b.leader, str(b.n)) for b in found.best

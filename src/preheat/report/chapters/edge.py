@@ -20,7 +20,8 @@ from preheat.report.plates import Plate, by_panel
 from preheat.stats.claims import Judged, Verdicts
 
 HEAD = (
-    "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the way. "
+    "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the "
+    "way. "
     "Censored: the seed trained at every value or at none. At least, at most, from, up to: "
 )
 BOUND = (
@@ -41,44 +42,42 @@ class EdgeOfStability(Chapter):
     def show(self, found: EdgesFound, verdicts: Verdicts, table: Table) -> Shown:
         rate = rate_of(table)
         lead = (
-            f"The edge is the highest {rate} at which training still works: its training loss comes halfway from "
+            f"The edge is the highest {rate} at which training still works: its training loss comes halfway "
+            "from "
             f"chance to the best.{_distances(found, table)} Every run counts, also those that diverged."
-        )
-        pooled = [v for v in verdicts.values() if v.family == "edge"]
-        front = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
-        plates = (
-            *(
-                (Plate("How far the edge moves", "edge-moves", "", intervals_of(front), front, front=True),)
-                if front
-                else ()
-            ),
-            *by_panel(
-                table,
-                "edge",
-                lambda panel: _trained(table, found, panel),
-                group="Share of runs that trained",
-                caption="All conditions and seeds together.",
-            ),
-            *(
-                by_panel(
-                    table,
-                    "edge-ratio",
-                    lambda panel: _ratios(table, found, verdicts, panel),
-                    group=f"By {human(table.study.condition)}",
-                    caption="Lines: 95 % intervals over seeds, uncorrected. Filled: an effect is shown (exploratory).",
-                )
-                if len(table.conditions) > 1
-                else ()
-            ),
         )
         return Shown(
             f"The edge of stability: what {human(table.study.treatment)} moves",
             lead,
-            plates=plates,
+            plates=_plates(found, verdicts, table),
             tables=(*_pooled_rows(found, verdicts, table), _rows(found, verdicts, table)),
             short="Edge",
             notes=_censored(found),
         )
+
+
+def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]:
+    pooled = [v for v in verdicts.values() if v.family == "edge"]
+    moves = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
+    out: tuple[Plate, ...] = ()
+    if moves:
+        out = (Plate("How far the edge moves", "edge-moves", "", intervals_of(moves), moves, front=True),)
+    out += by_panel(
+        table,
+        "edge",
+        lambda panel: _trained(table, found, panel),
+        group="Share of runs that trained",
+        caption="All conditions and seeds together.",
+    )
+    if len(table.conditions) < 2:
+        return out
+    return out + by_panel(
+        table,
+        "edge-ratio",
+        lambda panel: _ratios(table, found, verdicts, panel),
+        group=f"By {human(table.study.condition)}",
+        caption="Lines: 95 % intervals over seeds, uncorrected. Filled: an effect is shown (exploratory).",
+    )
 
 
 def _distances(found: EdgesFound, table: Table) -> str:

@@ -32,8 +32,8 @@ class MainFound:
 @CHAPTERS.register("main")
 @dataclass(frozen=True)
 class MainEffects(Chapter):
-    """Every treatment against the baseline over all conditions: at each seed's own nuisance, and as the mean over
-    all values of it."""
+    """Every treatment against the baseline over all conditions: at each seed's own nuisance, and as the mean
+    over all values of it."""
 
     def find(self, table: Table, seen: Seen) -> MainFound | None:
         made, claims = main_effects(table.claimed)
@@ -45,12 +45,14 @@ class MainEffects(Chapter):
         lead = f"Each comparison is with {base_of(kept)}, the mean{over}, paired by seed."
         if table.study.nuisance:
             lead += (
-                f" Every seed chooses its own {rate_of(table)} on its validation set and reports its test set, so "
+                f" Every seed chooses its own {rate_of(table)} on its validation set and reports its test "
+                "set, so "
                 "the luck of choosing is in the intervals."
             )
         if table.rated is not None:
             lead += (
-                f" The mean over all {rate_of(table)}s weighs each factor of two alike and chooses nothing: it says "
+                f" The mean over all {rate_of(table)}s weighs each factor of two alike and chooses nothing: "
+                "it says "
                 "what happens to somebody who can't tune."
             )
         plates = [_plate(kept, verdicts, *one) for one in _measures(kept)]
@@ -96,14 +98,12 @@ def _plate(table: Table, verdicts: Verdicts, measure: str, heading: str) -> Plat
     return Plate(heading, file_name("main", measure), "", caption, data, front=True)
 
 
+CORRECTED = "Lines: intervals corrected as the verdicts are. Filled: an effect is shown."
+
+
 def intervals_of(data: Dots) -> str:
     """What a dot's line and its filling mean."""
-    known = any(d.lo is not None or d.hi is not None for d in data.dots)
-    return (
-        "Lines: intervals corrected as the verdicts are. Filled: an effect is shown."
-        if known
-        else "One seed."
-    )
+    return CORRECTED if any(d.lo is not None or d.hi is not None for d in data.dots) else "One seed."
 
 
 def panel_dots(
@@ -131,7 +131,8 @@ def _dot(row: str, index: int, v: Judged, scale: float) -> Dot:
 
 
 def turned(e: Estimate) -> Estimate:
-    """The estimate of the opposite difference: a claim counts better as above 0, also where less is better."""
+    """The estimate of the opposite difference: a claim counts better as above 0, also where less is
+    better."""
     lo, hi = (None if v is None else -v for v in (e.hi, e.lo))
     return Estimate(-e.mean, lo, hi, e.n, e.bound)
 
@@ -155,7 +156,8 @@ def _rows(table: Table, found: MainFound, verdicts: Verdicts, u: Units) -> Rows:
     )
     kept = columns if any(r[-1] for r in rows) else columns[:-1]
     caption = (
-        "Every comparison, all conditions together. Rate sensitivity, E[min(l, l0) - l*] (Wortsman et al. 2023): "
+        "Every comparison, all conditions together. Rate sensitivity, E[min(l, l0) - l*] (Wortsman et al. "
+        "2023): "
         "below 0 the rate matters less than with the baseline; it picks the best rate, so it describes only."
     )
     return Rows(caption, kept, tuple(r[: len(kept)] for r in rows))

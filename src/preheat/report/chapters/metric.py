@@ -24,8 +24,8 @@ from preheat.stats.estimates import Estimate
 
 @dataclass(frozen=True)
 class Cells:
-    """Every planned setting, each seed at the nuisance that it chose; at_end: of how many settings most seeds chose
-    an end of the grid."""
+    """Every planned setting, each seed at the nuisance that it chose; at_end: of how many settings most seeds
+    chose an end of the grid."""
 
     cells: tuple[Cell, ...]
     at_end: int
@@ -34,8 +34,8 @@ class Cells:
 @CHAPTERS.register("metric")
 @dataclass(frozen=True)
 class MetricChapter(Chapter):
-    """The test metric of every setting at its tuned nuisance, with its interval over seeds, and how many of the
-    tuned runs did not train."""
+    """The test metric of every setting at its tuned nuisance, with its interval over seeds, and how many of
+    the tuned runs did not train."""
 
     def find(self, table: Table, seen: Seen) -> Cells | None:
         made = cells(table)
@@ -56,7 +56,8 @@ class MetricChapter(Chapter):
         at = f", each seed at the {rate_of(table)} that it chose" if table.study.nuisance else ""
         better = "Higher" if table.study.goal == "max" else "Lower"
         lead = (
-            f"Each cell is one setting{at}: {seeds}. {better} is better. A run that failed to train counts; the "
+            f"Each cell is one setting{at}: {seeds}. {better} is better. A run that failed to train counts; "
+            "the "
             "table has the mean of those that did not fail beside it."
         )
         return said._replace(lead=lead, plates=_plates(table, found), tables=(_rows(table, found),))
@@ -119,6 +120,10 @@ def _plates(table: Table, found: Cells) -> tuple[Plate, ...]:
     return by_panel(table, human(table.study.metric), make, caption=caption) if every else ()
 
 
+def _lost(c: Cell, u: Units) -> tuple[str, str]:
+    return f"{c.lost.k} of {c.lost.n}", level(c.survivors, u) if c.survivors.n else NONE
+
+
 def _rows(table: Table, found: Cells) -> Rows:
     u = Units.of(table.study.metric)
     chosen = tuple(dict.fromkeys(k for c in found.cells for k in c.chosen))
@@ -126,11 +131,7 @@ def _rows(table: Table, found: Cells) -> Rows:
     rows = tuple(
         (
             *(*place(table, c), level(c.estimate, u), str(c.estimate.n)),
-            *(
-                (f"{c.lost.k} of {c.lost.n}", level(c.survivors, u) if c.survivors.n else NONE)
-                if failed
-                else ()
-            ),
+            *(_lost(c, u) if failed else ()),
             *(c.chosen.get(k, "") for k in chosen),
         )
         for c in found.cells

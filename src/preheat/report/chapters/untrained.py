@@ -24,8 +24,8 @@ from preheat.stats.shares import Share, share
 
 @dataclass(frozen=True)
 class Lost:
-    """A setting's runs with a result, at every nuisance: those that did not train, those of them that diverged,
-    and those that trained and overfitted."""
+    """A setting's runs with a result, at every nuisance: those that did not train, those of them that
+    diverged, and those that trained and overfitted."""
 
     panel: str
     condition: str
@@ -61,43 +61,39 @@ class Untrained(Chapter):
     def show(self, found: LostRuns, verdicts: Verdicts, table: Table) -> Shown:
         runs, lost = (sum(getattr(x.untrained, k) for x in found.settings) for k in ("n", "k"))
         gone, over = (sum(getattr(x, k) for x in found.settings) for k in ("diverged", "overfitted"))
-        stuck = lost - gone
         lead = (
-            f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not finite), "
-            f"{stuck:,} finished with a training loss less than halfway from chance to the best of their data. "
-            "Such a run is never left out; a diverged one scores as a model that learnt nothing."
+            f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
+            "finite), "
+            f"{lost - gone:,} finished with a training loss less than halfway from chance to the best of "
+            "their "
+            "data. Such a run is never left out; a diverged one scores as a model that learnt nothing."
         )
         if over:
-            what = human(table.study.metric)
             lead += (
-                f" {over:,} trained and overfitted: their training loss is good, their validation {what} less than "
-                "halfway from chance to the best."
+                f" {over:,} trained and overfitted: their training loss is good, their validation "
+                f"{human(table.study.metric)} less than halfway from chance to the best."
             )
-        rows = tuple(
-            (
-                *place(table, x),
-                f"{x.untrained.k} of {x.untrained.n}",
-                _interval(x.untrained),
-                str(x.diverged),
-                str(x.overfitted),
-            )
-            for x in found.settings
-        )
-        columns = (
-            *heads(table),
-            *("did not train", "share, 95 % interval (exact)", "of these diverged", "trained and overfitted"),
-        )
-        kept = columns if over else columns[:-1]
+        tile = Tile(f"{lost:,}", f"of {count(runs, 'run')} did not train; {gone:,} diverged")
         return Shown(
             "Runs that did not train",
             lead,
             plates=_plates(table, found),
-            tables=(Rows("Every setting", kept, tuple(r[: len(kept)] for r in rows)),),
-            tiles=(Tile(f"{lost:,}", f"of {count(runs, 'run')} did not train; {gone:,} diverged"),)
-            if lost
-            else (),
+            tables=(_rows(table, found, over=bool(over)),),
+            tiles=(tile,) if lost else (),
             short="Not trained",
         )
+
+
+def _rows(table: Table, found: LostRuns, *, over: bool) -> Rows:
+    columns: tuple[str, ...] = (*heads(table), "did not train", "share, 95 % interval (exact)", "of these diverged")
+    rows: list[tuple[str, ...]] = [
+        (*place(table, x), f"{x.untrained.k} of {x.untrained.n}", _interval(x.untrained), str(x.diverged))
+        for x in found.settings
+    ]
+    if over:
+        columns = (*columns, "trained and overfitted")
+        rows = [(*row, str(x.overfitted)) for row, x in zip(rows, found.settings, strict=True)]
+    return Rows("Every setting", columns, tuple(rows))
 
 
 def _interval(s: Share) -> str:

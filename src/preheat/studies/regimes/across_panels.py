@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from preheat.analysis.edges import MARGIN, ratio_parts, seed_edges
+from preheat.analysis.edges import MARGIN
+from preheat.analysis.seed_edges import ratio_parts, seed_edges
 from preheat.analysis.table import Table
 from preheat.analysis.training import trained
 from preheat.analysis.words import brief
@@ -142,16 +143,18 @@ def _others(panel: Mapping[str, Any]) -> dict[str, str]:
 
 def _gains(table: Table, scores: Array) -> Array:
     """[P, S]: the mean over sizes and warmups of the score minus that without."""
-    both = table.planned.any(axis=-1)
+    planned = np.asarray(table.planned.any(axis=-1))
+    both = planned & planned[:, :, [table.base]]
     with np.errstate(invalid="ignore"):
         each = scores - scores[:, :, [table.base]]
-    each = np.where((both & both[:, :, [table.base]])[..., None], each, 0.0)
-    count = (both & both[:, :, [table.base]]).sum(axis=(1, 2)) - both[:, :, table.base].sum(axis=1)
+    each = np.where(both[..., None], each, 0.0)
+    count = both.sum(axis=(1, 2)) - both[:, :, table.base].sum(axis=1)
     return np.asarray(each.sum(axis=(1, 2)) / np.maximum(count, 1)[:, None])
 
 
 def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Moments:
-    """Over seeds: log2 of the edge over that without warmup, the mean over sizes and warmups, SGD minus AdamW."""
+    """Over seeds: log2 of the edge over that without warmup, the mean over sizes and warmups, SGD minus
+    AdamW."""
     good = trained(table)
     each = []
     for p in range(len(table.panels)):
@@ -161,11 +164,8 @@ def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Moments:
             for t in range(len(table.treatments))
             if t != table.base and table.planned[p, c, t].any() and table.planned[p, c, table.base].any()
         ]
-        parts = (
-            ratio_parts([tuple(seed_edges(table, good, at) for at in both) for both in spots])
-            if spots
-            else None
-        )
+        pairs_of = [(seed_edges(table, good, a), seed_edges(table, good, b)) for a, b in spots]
+        parts = ratio_parts(pairs_of) if pairs_of else None
         each.append(np.full(len(table.seeds), np.nan) if parts is None else _mean(parts.values))
     grid = float(np.diff(np.log2(np.asarray(table.numeric))).max(initial=0.0))
     return moments(

@@ -1,8 +1,8 @@
 """The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
 
 They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
-the first panel with SGD, else the first panel. Every seed is at the peak rate that it chose itself, and where the
-best warmup is meant, at the one that it chose itself on its validation set.
+the first panel with SGD, else the first panel. Every seed is at the peak rate that it chose itself, and where
+the best warmup is meant, at the one that it chose itself on its validation set.
 """
 
 from __future__ import annotations
@@ -31,25 +31,33 @@ STATEMENTS = {
 }
 HOW = {
     "H1": (
-        "In each size every seed takes the warmup (above none) that is best on its validation set, and its test score "
+        "In each size every seed takes the warmup (above none) that is best on its validation set, and its "
+        "test score "
         "is compared with no warmup. At some interior size the benefit must exceed that at both end sizes "
-        "(intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is the lead over the "
+        "(intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is the lead "
+        "over the "
         "nearer end."
     ),
     "H2": (
-        "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a two-sided t "
-        "test over seeds; and the warmups must differ at all (permutation test), since else the best one is chance. "
+        "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
+        "two-sided t "
+        "test over seeds; and the warmups must differ at all (permutation test), since else the best one is "
+        "chance. "
         "The smallest slope of interest is the grid's finest step over the whole range of sizes."
     ),
     "H3": (
-        "For every seed the correlation between two tasks of the benefit over data size and warmup, then a two-sided "
+        "For every seed the correlation between two tasks of the benefit over data size and warmup, then a "
+        "two-sided "
         "t test. That it is below 0.3 counts only where each task's own pattern repeats from seed to seed "
         "(correlation 0.5 or more)."
     ),
     "H4": (
-        "What any warmup adds to the mean score over rates, SGD minus AdamW, and by how much it raises the edge of "
-        "stability, SGD over AdamW, both the mean over warmups and sizes for every seed; two-sided t tests, of which "
-        "the larger p counts. The effect is that of the mean over rates. Below 0: AdamW gains more from warmup."
+        "What any warmup adds to the mean score over rates, SGD minus AdamW, and by how much it raises the "
+        "edge of "
+        "stability, SGD over AdamW, both the mean over warmups and sizes for every seed; two-sided t tests, "
+        "of which "
+        "the larger p counts. The effect is that of the mean over rates. Below 0: AdamW gains more from "
+        "warmup."
     ),
 }
 
@@ -98,8 +106,8 @@ def _obstacle(table: Table, found: Sequence[Surface]) -> str:
 
 
 def benefit(s: Surface) -> Array:
-    """[C, S]: the test score minus that without warmup, of the warmup above none that each seed likes best on its
-    validation set; ties go to the shorter one."""
+    """[C, S]: the test score minus that without warmup, of the warmup above none that each seed likes best on
+    its validation set; ties go to the shorter one."""
     others = np.delete(np.arange(len(s.names)), s.base)
     liked = others[np.round(s.validation[:, others], 12).argmax(axis=1)]
     taken = np.take_along_axis(s.judged, liked[:, None, :], axis=1)[:, 0]

@@ -11,6 +11,7 @@ from preheat.analysis.words import Units, brief, human
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, dot, number
+from preheat.report.chapters.main import CORRECTED
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
 from preheat.stats.claims import Claim, Verdicts
@@ -81,13 +82,15 @@ class RuleChapter(Chapter):
             Rows(f"{what} = a + b log2({over}), 95 % intervals", ("panel", "a", "b", "n"), fit, folded=False),
             Rows("Rules on sizes that the fit has not seen", columns, _scores(found, verdicts, table)),
             Rows(
-                f"What they pick for each {over}, and the shortfall to what other seeds like best (95 % interval)",
+                f"What they pick for each {over}, and the shortfall to what other seeds like best (95 % "
+                "interval)",
                 ("panel", "rule", "picks", "shortfall"),
                 _picks(found, table),
             ),
         )
         lead = (
-            f"Rules are compared with {ALWAYS} of the run and with the original's, paired by seed, on sizes left out "
+            f"Rules are compared with {ALWAYS} of the run and with the original's, paired by seed, on sizes "
+            "left out "
             "of the fit (exploratory). Whether b is above 0 is H2."
         )
         if any(r.beyond for r in found.rules):
@@ -139,9 +142,7 @@ def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]
         if dots:
             rows = tuple(d.row for d in dots)
             made.append((r.panel, Dots(rows, "", label, dots, band=table.study.margin * u.scale)))
-    caption = (
-        "Lines: intervals corrected as the verdicts are. Filled: an effect is shown. Grey band: the margin."
-    )
+    caption = f"{CORRECTED} Grey band: the margin."
     return tuple(
         Plate("", file_name("rule", p), panel_name(table, p), caption, d)
         for (p, _), d in zip(made, shared([d for _, d in made]), strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from preheat.analysis.words import GAP, Units, capital, p_text
 from preheat.report.chapter import ClaimCard, verdict
-from preheat.stats.claims import Claim, Judged, Verdict, Verdicts, spanned
+from preheat.stats.claims import Claim, Judged, Verdict, Verdicts, few, spanned
 from preheat.stats.estimates import Estimate, Moments, p_above, p_different, p_equivalent
 
 MARKS = {
@@ -22,7 +22,8 @@ Leads = Sequence[tuple[Moments, ...]]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A hypothesis as "the effect is above 0". claim: the name of its claim; text: what its numbers do not say."""
+    """A hypothesis as "the effect is above 0". claim: the name of its claim; text: what its numbers do not
+    say."""
 
     code: str
     statement: str
@@ -41,8 +42,8 @@ class Tested:
 
 @dataclass(frozen=True)
 class Stated:
-    """What is stated before anything is tested. family: of its claim; smallest: the smallest effect of interest,
-    in `unit`."""
+    """What is stated before anything is tested. family: of its claim; smallest: the smallest effect of
+    interest, in `unit`."""
 
     code: str
     statement: str
@@ -76,11 +77,9 @@ class Stated:
     ) -> Tested:
         """parts, ps: as a `Claim` has them, ps with p_same."""
         effect = spanned(parts) if parts else NOTHING
-        n = effect.n
-        why = why or ("" if n > 1 else "one seed: a description, not a conclusion" if n else "no result yet")
         claim = Claim(
             *(self.name, self.family, (panel, "", ""), effect, *ps, self.smallest, self.unit, tuple(parts)),
-            why=why,
+            why=why or few(effect.n),
         )
         return Tested(Hypothesis(self.code, self.statement, self.how, self.name, text), claim)
 
@@ -92,10 +91,11 @@ class Stated:
         return Tested(Hypothesis(self.code, self.statement, self.how, self.name, capital(why)), claim)
 
     def peak(self, leads: Leads, *, panel: str = "", text: str = "") -> Tested:
-        """That some row has all its leads above 0: an intersection-union test within a row, Bonferroni over rows.
+        """That some row has all its leads above 0: an intersection-union test within a row, Bonferroni over
+        rows.
 
-        The opposite, and that no row's smallest lead is of the size that matters, takes one lead of every row to be
-        shown below: Bonferroni within a row, and all rows at once.
+        The opposite, and that no row's smallest lead is of the size that matters, takes one lead of every row
+        to be shown below: Bonferroni within a row, and all rows at once.
         """
         if any(m.n < 2 for row in leads for m in row):
             return self.claimed(leads, (None, None), panel=panel, text=text)

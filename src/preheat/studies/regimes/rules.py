@@ -11,8 +11,8 @@ import numpy as np
 from preheat.analysis.effects import untested
 from preheat.analysis.table import Table
 from preheat.analysis.words import MINUS, brief
-from preheat.stats.claims import Claim, claim
-from preheat.stats.estimates import Array, Estimate, interval, moments, rounding
+from preheat.stats.claims import Claim, mean_claim
+from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, rounding
 from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.picks import favourites
 from preheat.studies.regimes.surface import Surface, lines, surfaces
@@ -20,8 +20,8 @@ from preheat.studies.regimes.surface import Surface, lines, surfaces
 
 @dataclass(frozen=True)
 class RuleScore:
-    """A rule on held-out conditions: its mean shortfall to the treatment that other seeds like best (regret), and
-    its gain over `ALWAYS`, None for that itself; in the metric, with 95 % intervals."""
+    """A rule on held-out conditions: its mean shortfall to the treatment that other seeds like best (regret),
+    and its gain over `ALWAYS`, None for that itself; in the metric, with 95 % intervals."""
 
     name: str
     formula: str
@@ -46,8 +46,9 @@ ALWAYS, ORIGINAL, FITTED = "always 5%", "the original rule", "fitted rule"
 
 
 def rules(table: Table) -> tuple[tuple[FittedRule, ...], list[Claim]]:
-    """One for each panel with three data sizes or more, and the claims (the family `rules`) that a rule is better
-    than `ALWAYS`, and the fitted one than the original's; paired by seed, on sizes that the fit has not seen."""
+    """One for each panel with three data sizes or more, and the claims (the family `rules`) that a rule is
+    better than `ALWAYS`, and the fitted one than the original's; paired by seed, on sizes that the fit has
+    not seen."""
     fits = [_fit(table, s) for s in surfaces(table) if len(s.sizes) >= 3 and s.n > 0]
     return tuple(f for f, _ in fits), [c for _, claims in fits for c in claims]
 
@@ -58,49 +59,44 @@ def _fit(table: Table, s: Surface) -> tuple[FittedRule, list[Claim]]:
     intercept = interval(moments(a, floor * float(np.abs(s.doublings).mean())))
     slope = interval(moments(b, floor))
     fitted, beyond = held_out(s)
+    tried = _tried(s, fitted, intercept, slope)
+    reference, floor = best_score(s), rounding(table.step, 2) / math.sqrt(len(s.sizes))
+    got = {name: interpolated(s, picks) for name, (_, picks) in tried.items()}
+    pairs = [*((name, ALWAYS) for name in got if name != ALWAYS), (FITTED, ORIGINAL)]
+    won = {(name, other): moments((got[name] - got[other]).mean(axis=0), floor) for name, other in pairs}
+    scores = tuple(
+        RuleScore(
+            *(name, formula, interval(moments((reference - got[name]).mean(axis=0), floor))),
+            interval(won[name, ALWAYS]) if name != ALWAYS else None,
+            {k: round(v, 4) for k, v in zip(s.labels, picks.tolist(), strict=True)},
+        )
+        for name, (formula, picks) in tried.items()
+    )
+    claims = [_better(table, s.panel, f"{name}/{other}", m) for (name, other), m in won.items()]
+    return FittedRule(s.panel, intercept, slope, scores, beyond), claims
+
+
+def _tried(s: Surface, fitted: Array, intercept: Estimate, slope: Estimate) -> dict[str, tuple[str, Array]]:
+    """{rule: (its formula, its picks [C] in epochs)}; without those that a run has no length for."""
     sign = MINUS if slope.mean < 0 else "+"
     fits = (
         f"{brief(intercept.mean)} {sign} {brief(abs(slope.mean))} log2(n) epochs; at each size from a fit on "
         "the others"
     )
-    tried: dict[str, tuple[str, Array]] = {
+    original = "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1"
+    tried = {
         FITTED: (fits, fitted),
-        ORIGINAL: (
-            "5 epochs from 1000 examples per class on, max(1, n // 200) from 100 on, else 1",
-            np.array([piecewise(float(n)) for n in s.sizes]),
-        ),
+        ORIGINAL: (original, np.array([piecewise(float(n)) for n in s.sizes])),
         ALWAYS: ("5 % of the run", 0.05 * s.epochs),
         "no warmup": ("0 epochs", np.zeros(len(s.sizes))),
     }
-    tried = {name: (formula, picks) for name, (formula, picks) in tried.items() if np.isfinite(picks).all()}
-    reference, floor = best_score(s), rounding(table.step, 2) / math.sqrt(len(s.sizes))
-    got = {name: interpolated(s, picks) for name, (_, picks) in tried.items()}
-    lost = {name: moments((reference - x).mean(axis=0), floor) for name, x in got.items()}
-    won = {
-        (name, other): moments((got[name] - got[other]).mean(axis=0), floor)
-        for name, other in ((n, ALWAYS) for n in got if n != ALWAYS)
-    }
-    won |= {(FITTED, ORIGINAL): moments((got[FITTED] - got[ORIGINAL]).mean(axis=0), floor)}
-    named = {
-        n: {k: round(v, 4) for k, v in zip(s.labels, x.tolist(), strict=True)} for n, (_, x) in tried.items()
-    }
-    scores = tuple(
-        RuleScore(n, text, interval(lost[n]), interval(won[n, ALWAYS]) if n != ALWAYS else None, named[n])
-        for n, (text, _) in tried.items()
-    )
-    claims = [
-        replace(
-            claim(
-                *(f"rules/{s.panel}/{name}/{other}", "rules", m),
-                at=(s.panel, "", ""),
-                margin=table.study.margin,
-                unit=table.study.metric,
-            ),
-            why=untested(table, m.n),
-        )
-        for (name, other), m in won.items()
-    ]
-    return FittedRule(s.panel, intercept, slope, scores, beyond), claims
+    return {name: (formula, picks) for name, (formula, picks) in tried.items() if np.isfinite(picks).all()}
+
+
+def _better(table: Table, panel: str, name: str, m: Moments) -> Claim:
+    at, margin = (panel, "", ""), table.study.margin
+    made = mean_claim(f"rules/{panel}/{name}", "rules", m, at=at, margin=margin, unit=table.study.metric)
+    return replace(made, why=untested(table, m.n))
 
 
 def held_out(s: Surface) -> tuple[Array, bool]:
@@ -124,8 +120,8 @@ def interpolated(s: Surface, picks: Array) -> Array:
 
 
 def best_score(s: Surface) -> Array:
-    """[C, S]: the score of the treatment that the other seeds like best, so that the best is not picked for its
-    luck; a rule's regret may come out below 0. It describes: all seeds share most of the others."""
+    """[C, S]: the score of the treatment that the other seeds like best, so that the best is not picked for
+    its luck; a rule's regret may come out below 0. It describes: all seeds share most of the others."""
     if s.n < 2:
         return np.full((len(s.sizes), s.n), np.nan)
     rest = (s.judged.sum(axis=2, keepdims=True) - s.judged) / (s.n - 1)

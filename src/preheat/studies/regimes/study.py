@@ -62,9 +62,9 @@ class Regimes:
     in "epochs", "updates" or "both". model: a name or {name: ..., width: ...}; precision: of the runs. Of the
     three alone: protocol "preheat" (choose on validation images, report the test images), "original" (the
     test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every
-    cell has 5 seeds, and each chooses its own; regimes "per_class" or "total" (sizes count all images); source of the
-    images; no_probes, or probe_every (updates) and probe_until (a length). Source: Agrawal 2025, *Learning
-    Rate Warmup Across Data Regimes*, its hypotheses H1 to H4.
+    cell has 5 seeds, and each chooses its own; regimes "per_class" or "total" (sizes count all images);
+    source of the images; no_probes, or probe_every (updates) and probe_until (a length). Source: Agrawal
+    2025, *Learning Rate Warmup Across Data Regimes*, its hypotheses H1 to H4.
     """
 
     tasks: tuple[str, ...] = option(

@@ -29,10 +29,9 @@ class Surface:
     """One panel. sizes [C] ascend; warmup [C, T] in epochs; judged, validation [C, T, S]: signed test and
     validation scores.
 
-    Scores are at the nuisance that each seed chose, higher is better, and only seeds with every score are kept.
-    place: the panel in a sentence. axes: the panel's {path: value}. seeds: those kept. labels,
-    names: sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of
-    a run.
+    Scores are at the nuisance that each seed chose, higher is better, and only seeds with every score are
+    kept. place: the panel in a sentence. axes: the panel's {path: value}. seeds: those kept. labels, names:
+    sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of a run.
     """
 
     panel: str

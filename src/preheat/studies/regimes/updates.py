@@ -7,7 +7,8 @@ random from the same epochs at each size give 1. So that one of the two is not
 the best is claimed (the family `updates`) only if
 
 1. the warmups above none differ (`p_choices`): else the choices are noise;
-2. b is beyond both that exponent and the one of random choices, because noise moves b from the one towards the
+2. b is beyond both that exponent and the one of random choices, because noise moves b from the one towards
+the
    other;
 3. it was in reach: some number of updates (epochs) lies within the grid at every size;
 4. at most half of the picks lie at one end of the grid, beyond which the best may be anywhere.
@@ -170,8 +171,8 @@ def _exponent(f: UpdatesFit) -> Exponent:
 
 
 def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
-    """That a fixed number of updates, and of epochs, is not the best: b lies beyond both its exponent and that of
-    random choices."""
+    """That a fixed number of updates, and of epochs, is not the best: b lies beyond both its exponent and
+    that of random choices."""
     in_updates, in_epochs = f.grid.updates, f.grid.updates - np.log2(f.grid.per_epoch)[:, None]
     targets = {"updates": (0.0, in_updates), "epochs": (f.epochs_b, in_epochs)}
     return [

@@ -110,7 +110,8 @@ def _exponents(found: UpdatesFound, verdicts: Verdicts, table: Table) -> Rows:
         "p, warmups differ (raw)",
     )
     caption = (
-        "b of best updates ~ size^b; noise moves it towards b of random choices. The verdicts (exploratory) are on: "
+        "b of best updates ~ size^b; noise moves it towards b of random choices. The verdicts (exploratory) "
+        "are on: "
         "a fixed number is not the best"
     )
     return Rows(caption, columns, tuple(rows), folded=False)

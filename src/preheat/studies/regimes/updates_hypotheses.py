@@ -23,7 +23,8 @@ _HOW1 = (
 )
 _HOW2 = (
     "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random "
-    "choices. Supported only if b is above 0 and above the exponent of random choices, and the warmups differ; "
+    "choices. Supported only if b is above 0 and above the exponent of random choices, and the warmups "
+    "differ; "
     f"below {SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of "
     "random choices, it is too little to matter."
 )
