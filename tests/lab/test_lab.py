@@ -489,8 +489,9 @@ def launch(command: list[str]) -> subprocess.Popen:
     """In a process group of its own, which hears Ctrl-C even where a shell's background job does not."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    group = {"start_new_session": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    return subprocess.Popen(command, **pipes, text=True, env=env, **group)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return subprocess.Popen(command, **pipes, text=True, start_new_session=True, env=env)
 
 
 def go(process: subprocess.Popen) -> None:
