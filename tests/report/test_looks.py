@@ -62,7 +62,7 @@ def test_looks_stay_when_a_study_is_planned_again_and_changes_are_told(tmp_path)
     assert made["looks"] == before["looks"]
     assert changed(made) == ["The margin was changed from 0.01 to 0.002 after the first run."]
     assert "changed" not in kept(before, before) and changed(
-        index_json(again, again.points(), made)
+        index_json(again, again.points(), before=made)
     ) == changed(made)
 
 

@@ -19,7 +19,7 @@ from preheat.stats.estimates import moments, smallest_found
 from preheat.store.segment import Head
 
 
-class Family(NamedTuple):
+class Comparisons(NamedTuple):
     """A family's comparisons and the standard deviation between seeds of one of them."""
 
     claims: int
@@ -52,14 +52,16 @@ def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head]) -> st
     return f"{text}, if differences vary between seeds {why}."
 
 
-def _families(table: Table) -> tuple[Family, Family]:
+def _families(table: Table) -> tuple[Comparisons, Comparisons]:
     """Of the primary comparisons, and of those at single conditions: with a rate to tune, three measures each
     (at the tuned rate, over all rates, the edge)."""
     pairs = len(table.panels) * (len(table.treatments) - 1)
     each = [v for v in _spreads(table) if math.isfinite(v)]
     sd = math.sqrt(sum(v * v for v in each) / len(each)) if each else table.study.margin
     many = len(table.conditions)
-    return Family(pairs * (3 if table.numeric else 1), sd / math.sqrt(many)), Family(pairs * many, sd)
+    return Comparisons(pairs * (3 if table.numeric else 1), sd / math.sqrt(many)), Comparisons(
+        pairs * many, sd
+    )
 
 
 def _spreads(table: Table) -> list[float]:
