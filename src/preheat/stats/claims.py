@@ -221,8 +221,8 @@ class Corrected(NamedTuple):
 
 def corrected(ps: Sequence[float | None], alpha: float) -> list[Corrected]:
     """Holm's p values, and for every claim the level 1 - alpha / k, of which the interval excludes the null
-    exactly where the claim is shown: k is m - rank for one that is shown, and what is left after those for the
-    others. 1 - alpha where nothing was tested.
+    exactly where the claim is shown: k is m - rank for one that is shown, and what is left after those for
+    the others. 1 - alpha where nothing was tested.
 
     >>> [(c.shown, round(c.level, 4)) for c in corrected([0.001, 0.04, None], 0.05)]
     [(True, 0.975), (True, 0.95), (False, 0.95)]
