@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fake_results import noisy, results, study
 
+from preheat.analysis.effects import cells
 from preheat.analysis.edges import found_edges
 from preheat.analysis.results import Results
 from preheat.analysis.table import Table
@@ -70,17 +71,17 @@ def test_a_run_that_did_not_finish_has_not_trained_and_where_all_are_alike_none_
 
 
 def test_a_setting_that_fits_well_and_generalises_badly_has_trained_and_overfitted() -> None:
-    """As `overfitting_regression`: at high rates the training loss is the lowest and the validation loss above
-    that of the mean of all examples."""
-    train = np.array([0.5, 0.2, 0.05, 0.02])[:, None] * (1 + 0.1 * np.arange(4))
-    validation = np.array([0.55, 0.6, 0.95, 1.6])[:, None] * (1 + 0.02 * np.arange(4))
-    table = made(train, validation[None, None, None], metric="loss", chance=1.0)
-    good, over = trained(table)[0, 0, 0], overfitted(table)[0, 0, 0]
-    assert good[2:].all() and over[2:].all(), "the highest rates train best and score worst"
-    assert not over[:2].any(), "what scores well has not overfitted"
+    """As `overfitting_regression`, with its numbers: the higher the rate the lower the training loss, and the
+    validation loss is lowest at the lowest rate."""
+    train = np.array([0.466, 0.372, 0.254, 0.198])[:, None] * (1 + 0.01 * np.arange(4))
+    validation = np.array([0.433, 0.481, 0.61, 0.761])[:, None] * (1 + 0.01 * np.arange(4))
+    table = made(train, validation, metric="loss", chance=1.0)
+    assert (table.picks == 0).all() and trained(table).all(), "also the setting that is best has trained"
+    assert trained(table, NEARLY).all(), "though halfway to the lowest training loss is 0.445, which the best setting misses"
+    assert overfitted(table)[0, 0, 0].sum(axis=-1).tolist() == [0, 0, 0, 4]
+    assert cells(table)[0].lost.k == 0 and cells(table)[0].survivors.n == 4
     found = found_edges(table)
-    assert found is not None and found.edges[0].edge.mean >= 0.4, "so the edge is not below them"
-    assert (table.picks == 0).all(), "and every seed chooses by validation"
+    assert found is not None and found.edges[0].edge.mean == pytest.approx(0.8), "the end of the grid"
 
 
 def test_progress_does_not_depend_on_the_order_of_the_settings() -> None:
