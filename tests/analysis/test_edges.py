@@ -91,9 +91,7 @@ def test_pooled_edges_are_the_mean_over_conditions_and_their_claims_are_those_of
     grid's step, then t tests on moments whose spreads are shrunk together."""
     shift = np.array([[0.0, 1.0, 0.5], [0.0, 0.0, 0.2]])[None]
     log2 = moved(shift, spread=0.5, seed=2)
-    table = tabulate(
-        results(scores(log2), panels=("sgd",), sizes=(50, 5), warmups=WARMUPS[:3], rates=RATES)
-    )
+    table = tabulate(results(scores(log2), panels=("sgd",), sizes=(50, 5), warmups=WARMUPS[:3], rates=RATES))
     edge = np.array([[seed_edges(table, trained(table), (0, c, t)).log2 for t in range(3)] for c in range(2)])
     floor = math.sqrt(2 * 2 * 0.5**2 / 4 / 12)  # two brackets of half an octave in each of two conditions
     raw = [moments((edge[:, t] - edge[:, 0]).mean(axis=0), floor) for t in (1, 2)]
@@ -158,7 +156,9 @@ def test_a_ratio_with_many_censored_edges_is_a_bound(
         assert claim.effect.bound == bound
         assert (claim.effect.lo is not None) == (bound in ("exact", "at least"))
         assert (claim.effect.hi is not None) == (bound in ("exact", "at most"))
-        assert claim.p is not None and (claim.p < 1.0) == tested, "tested only where the mean is on the open side"
+        assert claim.p is not None and (claim.p < 1.0) == tested, (
+            "tested only where the mean is on the open side"
+        )
         assert (claim.p_same is not None) == (bound == "exact"), "a bound can't show that nothing moves"
     assert found.edges[1].ratio is not None and found.edges[1].ratio.bound == bound
 

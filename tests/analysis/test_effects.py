@@ -40,7 +40,9 @@ def test_a_cell_tells_what_was_chosen_how_many_were_lost_and_the_mean_of_the_res
     outcome = np.full(test.shape, "done", dtype="U8")
     outcome[0, 0, 1, 0, 5] = "diverged"
     first, second = cells(tabulate(results(validation, test, outcome=outcome, rates=(0.1, 0.2))))
-    assert first.chosen == {"peak_lr": "0.1 (3), 0.2 (5)"} and second.chosen == {"peak_lr": "0.1 (2), 0.2 (6)"}
+    assert first.chosen == {"peak_lr": "0.1 (3), 0.2 (5)"} and second.chosen == {
+        "peak_lr": "0.1 (2), 0.2 (6)"
+    }
     assert (first.lost.k, first.lost.n, second.lost.k, second.lost.n) == (0, 8, 0, 8)
     assert second.estimate.mean == pytest.approx(0.9) and second.runs == 16 and second.diverged == 1
     lost = cells(tabulate(results(1 - validation + 0.5, test, outcome=outcome, rates=(0.1, 0.2))))[1]

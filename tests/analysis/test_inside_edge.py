@@ -34,7 +34,9 @@ def test_inside_compares_at_half_of_the_highest_rate_where_all_trained() -> None
     )
     assert all(i.well for i in found) and len(claims) == len(found)
     alone, _ = insides(tabulate(results(score[..., 1:, :], rates=RATES[1:])))
-    assert alone[0].value == RATES[1] and not alone[0].well, "no rate of this grid is at most half of the highest that trained"
+    assert alone[0].value == RATES[1] and not alone[0].well, (
+        "no rate of this grid is at most half of the highest that trained"
+    )
     assert found[0].widest is not None and found[0].seed_sd == pytest.approx(0.01, rel=0.5)
     lost, none = insides(tabulate(results(np.full((1, 1, 2, 2, 3), 0.1))))
     assert lost[0].value is None and lost[0].widest is None and not none, "nothing trained anywhere"
@@ -55,7 +57,7 @@ def test_the_claim_is_tukeys_of_a_two_way_table() -> None:
     assert claim.family == "inside" and claim.rests == tuple(
         ("sgd", "100", w) for w in ("0ep", "1ep", "5ep", "10ep")
     )
-    turned, (same,) = insides(replace(table, study=replace(table.study, goal="min")))
+    _, (same,) = insides(replace(table, study=replace(table.study, goal="min")))
     assert same.p == claim.p and same.effect == claim.effect, "which one is better is not claimed"
 
 

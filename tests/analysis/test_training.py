@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fake_results import noisy, results, study
 
-from preheat.analysis.effects import cells
 from preheat.analysis.edges import found_edges
+from preheat.analysis.effects import cells
 from preheat.analysis.results import Results
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
@@ -77,7 +77,9 @@ def test_a_setting_that_fits_well_and_generalises_badly_has_trained_and_overfitt
     validation = np.array([0.433, 0.481, 0.61, 0.761])[:, None] * (1 + 0.01 * np.arange(4))
     table = made(train, validation, metric="loss", chance=1.0)
     assert (table.picks == 0).all() and trained(table).all(), "also the setting that is best has trained"
-    assert trained(table, NEARLY).all(), "though halfway to the lowest training loss is 0.445, which the best setting misses"
+    assert trained(table, NEARLY).all(), (
+        "though halfway to the lowest training loss is 0.445, which the best setting misses"
+    )
     assert overfitted(table)[0, 0, 0].sum(axis=-1).tolist() == [0, 0, 0, 4]
     assert cells(table)[0].lost.k == 0 and cells(table)[0].survivors.n == 4
     found = found_edges(table)
