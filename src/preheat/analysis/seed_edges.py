@@ -9,7 +9,6 @@ both edges are censored at one end.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.effects import Place
-from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table
+from preheat.analysis.table import DIVERGED, DONE, Table
 from preheat.stats.bounds import Bounded, Parts, combined, mean_weights
 from preheat.stats.estimates import Array
 
@@ -33,40 +32,39 @@ class SeedEdges(NamedTuple):
     side: NDArray[np.int64]
 
 
-def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, int]:
-    """(log2 of the edge, width of its bracket in log2, side as in `SeedEdges`) of one seed; `values` ascend.
+def brackets(logs: Array, known: NDArray[np.bool_], good: NDArray[np.bool_]) -> SeedEdges:
+    """The edges of seeds whose runs at `logs` [V], ascending, have a result (known [V, S]) and trained
+    (good).
 
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, False]))
-    (3.0, 2.0, 0)
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, True]))
-    (4.0, 2.0, 1)
+    >>> known = np.ones((3, 2), dtype=bool)
+    >>> good = np.array([[True, True], [True, True], [False, True]])
+    >>> log2, width, side = brackets(np.array([0.0, 2.0, 4.0]), known, good)
+    >>> log2.tolist(), width.tolist(), side.tolist()
+    ([3.0, 4.0], [2.0, 2.0], [0, 1])
     """
-    logs = np.log2(values)
-    end = float(np.diff(logs).max(initial=0.0))
-    if not good.any():
-        return float(logs[0]), end, -1
-    first = int(good.argmax())
-    fails = np.flatnonzero(~good[first:])
-    if not len(fails):
-        return float(logs[-1]), end, 1
-    stop = first + int(fails[0])
-    return float(logs[stop - 1] + logs[stop]) / 2, float(logs[stop] - logs[stop - 1]), 0
+    each = np.arange(len(logs))[:, None]
+    seen = np.maximum.accumulate(np.where(known, each, -1), axis=0)
+    before = np.vstack([np.full((1, known.shape[1]), -1), seen[:-1]])
+    gaps = np.where(known & (before >= 0), logs[:, None] - logs[before], 0.0)
+    fine, bad = known & good, known & ~good
+    bad = bad & (each > fine.argmax(axis=0)) & fine.any(axis=0)
+    stop = bad.argmax(axis=0)
+    high, low = logs[stop], logs[np.take_along_axis(before, stop[None], axis=0)[0]]
+    inside, end = bad.any(axis=0), gaps.max(axis=0, initial=0.0)
+    side = np.where(inside, 0, np.where(fine.any(axis=0), 1, -1))
+    ends = np.where(side > 0, logs[seen[-1]], logs[known.argmax(axis=0)])
+    log2, width = np.where(inside, (high + low) / 2, ends), np.where(inside, high - low, end)
+    lost = known.sum(axis=0) < 2
+    return SeedEdges(
+        np.where(lost, np.nan, log2), np.where(lost, np.nan, width), np.where(lost, 0, side).astype(np.int64)
+    )
 
 
 def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
-    """The edge of every seed of one setting; runs without a result are passed over."""
-    values = np.asarray(table.numeric)
-    out = []
-    for s in range(len(table.seeds)):
-        state = table.state[at][:, s]
-        known = (state == DONE) | (state == DIVERGED)
-        missing = bool(
-            np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all()
-        )
-        lost = missing or known.sum() < 2
-        out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
-    log2, width, side = zip(*out, strict=True)
-    return SeedEdges(np.array(log2), np.array(width), np.array(side))
+    """The edge of every seed of one setting; runs without a result are passed over, and a seed with fewer
+    than two has none."""
+    state = table.state[at]
+    return brackets(np.log2(np.asarray(table.numeric)), (state == DONE) | (state == DIVERGED), good[at])
 
 
 def level_of(e: SeedEdges) -> Bounded:
@@ -81,6 +79,6 @@ def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
     mine = SeedEdges(*(np.array(x) for x in zip(*(m for m, _ in pairs), strict=True)))
     base = SeedEdges(*(np.array(x) for x in zip(*(b for _, b in pairs), strict=True)))
     hidden = (mine.side != 0) & (mine.side == base.side) & (mine.log2 == base.log2)
-    ratio = np.where(hidden, math.nan, mine.log2 - base.log2)
+    ratio = np.where(hidden, np.nan, mine.log2 - base.log2)
     least, most = (mine.side > 0) | (base.side < 0), (mine.side < 0) | (base.side > 0)
     return Parts(ratio, mine.width**2 + base.width**2, least, most)

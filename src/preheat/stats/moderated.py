@@ -5,7 +5,7 @@ more: its variances are shrunk towards their common value s0^2, which counts as 
 With s_i^2 on d_i degrees of freedom, z = log s^2 and e = z - digamma(d / 2) + log(d / 2):
 
     trigamma(d0 / 2) = var(e) - mean(trigamma(d / 2)), d0 is infinite where that is not above 0
-    log s0^2 = mean(e) + digamma(d0 / 2) - log(d0 / 2)
+    log s0^2 = mean(e) + digamma(d0 / 2) - log(d0 / 2); s0^2 = mean(s^2) where d0 is infinite
     s~^2 = (d0 s0^2 + d s^2) / (d0 + d), on min(d0 + d, sum of d) degrees of freedom
 
 G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004) 3, doi
@@ -45,7 +45,7 @@ def prior(variances: Array, df: Array) -> Prior:
     e = np.log(s2) - digamma(d / 2) + np.log(d / 2)
     spread = float(e.var(ddof=1) - polygamma(1, d / 2).mean())
     if spread <= 0:
-        return Prior(float(np.exp(e.mean())), math.inf)
+        return Prior(float(s2.mean()), math.inf)
     d0 = 2 * trigamma_inverse(spread)
     return Prior(float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))), d0)
 

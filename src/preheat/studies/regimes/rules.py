@@ -13,6 +13,7 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import MINUS, brief
 from preheat.stats.claims import Claim, mean_claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, rounding
+from preheat.studies.regimes.hypothesis import settings_of
 from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.picks import favourites
 from preheat.studies.regimes.surface import Surface, lines, surfaces
@@ -96,7 +97,7 @@ def _tried(s: Surface, fitted: Array, intercept: Estimate, slope: Estimate) -> d
 def _better(table: Table, panel: str, name: str, m: Moments) -> Claim:
     at, margin = (panel, "", ""), table.study.margin
     made = mean_claim(f"rules/{panel}/{name}", "rules", m, at=at, margin=margin, unit=table.study.metric)
-    return replace(made, why=untested(table, m.n))
+    return replace(made, why=untested(table, m.n), rests=settings_of(table, panel))
 
 
 def held_out(s: Surface) -> tuple[Array, bool]:
