@@ -1,8 +1,8 @@
 """Does what a report claims hold? Whole reports of simulated studies whose truth is known.
 
-    python benchmarks/claims.py                                      the full form, on 2 cores
+    python benchmarks/claims.py                                      the full form: about 40 minutes on 2 cores
     python benchmarks/claims.py --nulls 60 --planted 40 --seeds 8    a few minutes
-    python benchmarks/claims.py --quick                              20 seconds: what the test runs
+    python benchmarks/claims.py --quick                              what the test runs: 15 seconds
 
 Every report is `find` of all chapters of the study `regimes` and the verdicts on all their claims together;
 only the drawing is left out, and the chapters that read traces. `worlds.py` says how results are made and
@@ -150,12 +150,13 @@ def covered(found: dict[str, Any], claims: dict[str, Claim], world: World) -> di
     return {what: (sum(some), len(some)) for what, some in held.items()}
 
 
-def simulated(cases: Sequence[Case], looks: int, workers: int) -> list[Told]:
-    """All cases, by `workers` processes."""
+def simulated(cases: Sequence[Case], looks: int, workers: int = 1) -> list[Told]:
+    """All cases, by `workers` processes; where something is planted with one more look at most."""
+    given = [(c, min(looks, 1) if c.at else looks) for c in cases]
     if workers < 2:
-        return [user(c, looks) for c in cases]
+        return [user(*one) for one in given]
     with get_context("spawn").Pool(workers) as pool:
-        return pool.starmap(user, [(c, looks) for c in cases], chunksize=4)
+        return pool.starmap(user, given, chunksize=4)
 
 
 def text(k: int, n: int) -> str:
@@ -240,8 +241,8 @@ def cases_of(options: argparse.Namespace) -> tuple[list[Case], list[Case]]:
 
 
 def quick() -> argparse.Namespace:
-    """The options of the quick form: 8 seeds, 12 nulls of each kind, one more look."""
-    return argparse.Namespace(nulls=12, planted=12, seeds=[8], kinds=list(KINDS), cells=[0.02], looks=1)
+    """The options of the quick form: 8 seeds, 8 nulls of each kind, one more look."""
+    return argparse.Namespace(nulls=8, planted=8, seeds=[8], kinds=list(KINDS), cells=[0.02], looks=1)
 
 
 def main() -> None:
