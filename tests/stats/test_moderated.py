@@ -23,7 +23,7 @@ def test_it_is_limmas(case: str) -> None:
     made = prior(np.array([m.sd**2 for m in some]), np.array([m.df for m in some]))
     assert made.df == pytest.approx(float(told["df_prior"][0]), rel=1e-8)
     assert made.variance == pytest.approx(told["s2_prior"][0], rel=1e-8)
-    shrunk = moderated(some)
+    shrunk = moderated(some, math.inf)
     assert [m.sd**2 for m in shrunk] == pytest.approx(told["s2_post"], rel=1e-8)
     assert [m.df for m in shrunk] == pytest.approx(told["df_total"], rel=1e-8)
     assert [m.mean / m.error for m in shrunk] == pytest.approx(told["t"], rel=1e-8)
@@ -51,6 +51,15 @@ def test_means_stay_and_spreads_move_together() -> None:
     assert min(m.sd for m in made) > min(m.sd for m in some)
     order = np.argsort([m.sd for m in some])
     assert (np.diff(np.array([m.sd for m in made])[order]) > 0).all()
+
+
+def test_the_prior_counts_at_most_as_much_as_the_comparison() -> None:
+    some = [moments(row) for row in LIMMA["infinite"]["x"]]
+    made = moderated(some)
+    middle = np.mean([m.sd**2 for m in some])
+    assert [m.sd**2 for m in made] == pytest.approx([(m.sd**2 + middle) / 2 for m in some], rel=1e-12)
+    assert [m.df for m in made] == [14.0] * len(some)
+    assert all(m.df == 8 for m in moderated([Moments(0.0, 1.0, 5), Moments(0.0, 1.0, 5)], 2.0))
 
 
 def test_what_has_no_spread_stays_and_lends_none() -> None:

@@ -8,6 +8,10 @@ With s_i^2 on d_i degrees of freedom, z = log s^2 and e = z - digamma(d / 2) + l
     log s0^2 = mean(e) + digamma(d0 / 2) - log(d0 / 2); s0^2 = mean(s^2) where d0 is infinite
     s~^2 = (d0 s0^2 + d s^2) / (d0 + d), on min(d0 + d, sum of d) degrees of freedom
 
+Comparisons with one baseline share its luck, so their variances agree better than those of strangers, and the
+prior looks surer than it is. So it counts at most as much as the comparison itself, d0 <= d: see
+docs/statistics.md for what that is worth.
+
 G. K. Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004) 3, doi
 10.2202/1544-6115.1027.
 """
@@ -72,15 +76,18 @@ def trigamma_inverse(x: float) -> float:
     return y
 
 
-def moderated(some: Sequence[Moments]) -> list[Moments]:
+def moderated(some: Sequence[Moments], most: float = 1.0) -> list[Moments]:
     """The same moments with shrunk standard deviations and their degrees of freedom; those of fewer than two
-    values stay."""
+    values stay.
+
+    most: the prior counts at most this many times a comparison's own degrees of freedom; limma has no limit.
+    """
     sd, df = (np.array([getattr(m, name) for m in some], dtype=np.float64) for name in ("sd", "df"))
     said = prior(np.where(np.isfinite(sd), sd, 0.0) ** 2, np.where(np.isfinite(sd), df, 0.0))
     if not said.df:
         return list(some)
     pooled = float(df[np.isfinite(sd) & (sd > 0)].sum())
-    return [m if not m.sd > 0 else _shrunk(m, said, pooled) for m in some]
+    return [_shrunk(m, said._replace(df=min(said.df, most * m.df)), pooled) if m.sd > 0 else m for m in some]
 
 
 def _shrunk(m: Moments, said: Prior, pooled: float) -> Moments:
