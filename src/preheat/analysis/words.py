@@ -27,7 +27,8 @@ LONG = {
 
 @dataclass(frozen=True)
 class Units:
-    """How a metric is written: times `scale`, in `unit`; a difference of two in `step`.
+    """How a metric is written: times `scale`, in `unit`; a difference of two in `step`; ends: where
+    an axis of it ends, as it is written.
 
     >>> Units.of("accuracy").value(0.9134), Units.of("accuracy").difference(-0.004)
     ('91.3\\xa0%', '−0.4\\xa0points')
@@ -41,12 +42,15 @@ class Units:
     step: str
     one_step: str
     digits: str
+    ends: tuple[float | None, float | None] = (None, None)
 
     @classmethod
     def of(cls, name: str) -> Units:
         """Those of a metric, or of a series of it such as validation_accuracy."""
         known = metric(name)
-        return cls(name, known.scale, known.unit, known.step, known.one_step or known.step, known.digits)
+        low, high = (None if v is None else v * known.scale for v in known.ends)
+        steps = known.step, known.one_step or known.step
+        return cls(name, known.scale, known.unit, *steps, known.digits, (low, high))
 
     def number(self, x: float | None, *, sign: bool = False) -> str:
         """The number alone, in the metric's scale."""

@@ -67,7 +67,7 @@ def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate,
         "edge",
         lambda panel: _trained(table, found, panel),
         group="Share of runs that trained",
-        caption="All conditions and seeds together.",
+        caption="All conditions and seeds together: counts of runs, so without an interval.",
     )
     if len(table.conditions) < 2:
         return out
@@ -182,7 +182,10 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
         return None
     ticks = tuple(sorted({x for line in lines for x in line.x}))
     log = "x" if min(ticks) > 0 and len(ticks) > 1 else ""
-    return Lines(rate_of(table), "runs that trained (%)", tuple(lines), ticks=ticks, log=log, markers=True)
+    return Lines(
+        *(rate_of(table), "runs that trained (%)", tuple(lines)),
+        **{"ticks": ticks, "log": log, "markers": True, "bottom": 0.0, "ends": (0.0, 100.0)},
+    )
 
 
 def _ratios(table: Table, found: EdgesFound, verdicts: Verdicts, panel: str) -> Dots | None:

@@ -46,7 +46,8 @@ def facets(
         title = f"{row_label(table)}: {condition}" if condition and row_label(table) else condition
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
     low = _bottom(parts) if x == PROGRESS and Units.of(some[0].what).unit else None
-    return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
+    ends = Units.of(some[0].what).ends
+    return Facets(tuple(replace(p, bottom=low, ends=ends) for p in parts)) if parts else None
 
 
 def even(some: Sequence[str], most: int) -> list[str]:

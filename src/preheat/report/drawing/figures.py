@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ from preheat.report.drawing.grids import (
     tall,
 )
 from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
-from preheat.report.drawing.style import DASHES, LIGHT, MARKERS, new_figure, series
+from preheat.report.drawing.style import DASHED, LIGHT, marker, new_figure, series
 
 FACTORS = (
     1.0,
@@ -69,7 +69,7 @@ def draw_lines(data: Lines) -> Figure:
     _marks(axes, data, most=6)
     axes.set_xlabel(data.x_label)
     axes.set_ylabel(data.y_label)
-    _legend(figure, [(line.name, line.index) for line in data.lines], markers=data.markers)
+    _legend(figure, [(line.name, line.index) for line in data.lines])
     return figure
 
 
@@ -78,48 +78,65 @@ def draw_facets(data: Facets) -> Figure:
     n = len(data.parts)
     columns = 1 if n == 1 else 2
     rows = -(-n // columns)
-    figure = new_figure(WIDTH, 0.9 + (2.6 if n == 1 else 1.55 * rows))
+    figure = new_figure(WIDTH, 1.0 + (2.6 if n == 1 else 1.6 * rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for place, part in zip(grid.flat, data.parts, strict=False):
         _lines(place, part)
-        place.set_title(short(part.title, 30), fontsize=9.5)
+        place.set_title(short(part.title, 28))
     _marks(grid[0][0], data.parts[0], most=4)
     for place in grid.flat[n:]:
         place.set_visible(False)
     if n % columns:
         grid[rows - 2][columns - 1].tick_params(labelbottom=True)
-    figure.supxlabel(data.parts[0].x_label, fontsize=10)
-    figure.supylabel(data.parts[0].y_label, fontsize=10)
+    figure.supxlabel(data.parts[0].x_label, fontsize=11)
+    figure.supylabel(data.parts[0].y_label, fontsize=11)
     names = {line.name: line.index for part in data.parts for line in part.lines}
-    _legend(figure, sorted(names.items(), key=lambda item: item[1]), markers=False)
+    _legend(figure, in_order(names))
     return figure
+
+
+def in_order(names: Mapping[str, int]) -> list[tuple[str, int]]:
+    """(name, index): treatments in their order, then what is none."""
+    return sorted(names.items(), key=lambda item: (item[1] < 0, abs(item[1])))
+
+
+def _open(i: int) -> dict[str, Any]:
+    """An open mark: no effect is shown."""
+    return {"marker": marker(i), "markerfacecolor": LIGHT["paper"], "markeredgewidth": 1.2, "markersize": 5}
 
 
 def _lines(axes: Axes, data: Lines) -> None:
     for line in data.lines:
         colour = series(line.index)
-        look: dict[str, Any] = {"color": colour, "linestyle": DASHES[line.index % 8]}
-        if data.markers or len(line.x) == 1:
-            look |= {
-                "marker": MARKERS[line.index % 8],
-                "markeredgecolor": LIGHT["paper"],
-                "markeredgewidth": 0.5,
-            }
+        look: dict[str, Any] = {"color": colour, **_open(line.index), "clip_on": not data.markers}
+        if not data.markers and len(line.x) > 1:  # of many points a few are marked, of each line others
+            look["markevery"] = (0.04 + 0.035 * (abs(line.index) % 8), 0.3)
         axes.plot(line.x, line.y, **look)
         if line.lo and len(line.x) > 1:
             floor = min((v for v in line.y if v > 0), default=1.0) / 2
             lo = [max(v, floor) for v in line.lo] if "y" in data.log else line.lo
             axes.fill_between(line.x, lo, line.hi, color=colour, alpha=0.13, linewidth=0)
+    if data.zero is not None:
+        axes.axhline(data.zero, color=LIGHT["muted"], linewidth=1.2, linestyle=DASHED)
     if "y" in data.log:
         axes.set_yscale("log")
     if "x" in data.log:
         axes.set_xscale("log")
     if data.bottom is not None:
         axes.set_ylim(bottom=data.bottom)
+    _end(axes, data)
     if data.ticks:
         _ticks(axes, data.ticks)
-        if "y" not in data.log:
-            axes.set_ylim(-4, 104)
+
+
+def _end(axes: Axes, data: Lines) -> None:
+    """An axis ends where what it shows ends."""
+    low, high = axes.get_ylim()
+    least, most = data.ends
+    low = low if least is None else max(low, least)
+    high = high if most is None else min(high, most)
+    if low < high:
+        axes.set_ylim(low, high)
 
 
 def _marks(axes: Axes, data: Lines, *, most: int) -> None:
@@ -142,7 +159,7 @@ def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
 
 def draw_dots(data: Dots) -> Figure:
     """A row for each group; within it a dot and an interval for each series, one below the other."""
-    names = {d.name: d.index for d in sorted(data.dots, key=lambda d: d.index)}
+    names = dict(in_order({d.name: d.index for d in data.dots}))
     own_rows = all(d.row == d.name for d in data.dots)
     lanes = {name: 0 if own_rows else k for k, name in enumerate(names)}
     height = max(lanes.values()) + 1
@@ -159,7 +176,7 @@ def draw_dots(data: Dots) -> Figure:
         axes.plot(
             [d.mean],
             [y],
-            MARKERS[d.index % 8],
+            marker(d.index),
             color=colour,
             markerfacecolor=face,
             markersize=5,
@@ -167,7 +184,7 @@ def draw_dots(data: Dots) -> Figure:
         )
     _dot_axes(axes, data)
     if not own_rows:
-        _legend(figure, list(names.items()), markers=True, line=False)
+        _legend(figure, list(names.items()), line=False)
     return figure
 
 
@@ -206,7 +223,7 @@ def _arrows(
 
 
 def _dot_axes(axes: Axes, data: Dots) -> None:
-    axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
+    axes.set_yticks(range(len(data.rows)), [folded(r, 20) for r in data.rows])
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -219,7 +236,7 @@ def _dot_axes(axes: Axes, data: Dots) -> None:
             0 if data.positive else -data.band, data.band, color=LIGHT["muted"], alpha=0.16, linewidth=0
         )
     if data.zero is not None:
-        axes.axvline(data.zero, color=LIGHT["muted"], linewidth=1.2)
+        axes.axvline(data.zero, color=LIGHT["muted"], linewidth=1.2, linestyle=DASHED)
     if data.log:
         _factor_axis(axes, data)
     if data.span is not None:
@@ -243,27 +260,19 @@ def _factor_axis(axes: Axes, data: Dots) -> None:
     axes.set_xticks(sorted(marks), [f"{TIMES}{brief(v)}" for v in sorted(marks)])
 
 
-def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, markers: bool, line: bool = True) -> None:
+def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, line: bool = True) -> None:
     if len(names) < 2:
         return
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=series(i),
-            linestyle=DASHES[i % 8] if line else "none",
-            marker=MARKERS[i % 8] if markers else "",
-            markersize=5,
-        )
-        for _, i in names
-    ]
+    solid = "-" if line else "none"
+    handles = [Line2D([], [], color=series(i), linestyle=solid, **_open(i)) for _, i in names]
     labels = [" " + short(name, 34) if name.startswith("_") else short(name, 34) for name, _ in names]
-    columns = max(1, min(len(names), int(58 // (max(map(len, labels)) + 7))))
+    columns = max(1, min(len(names), int(50 // (max(map(len, labels)) + (6 if line else 4)))))
     figure.legend(
         handles,
         labels,
         loc="outside upper center",
         ncols=columns,
-        handlelength=2.4 if line else 1.0,
-        columnspacing=1.2,
+        handlelength=2.0 if line else 0.8,
+        handletextpad=0.4,
+        columnspacing=1.0,
     )

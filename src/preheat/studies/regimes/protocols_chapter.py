@@ -195,14 +195,14 @@ def _dots(table: Table, found: ProtocolsFound, panel: str) -> Dots | None:
     s = Units.of(table.study.metric).scale
     best = "best minus last epoch"
     dots = [
-        dot(g.condition, name, k, e, scale=s)
+        dot(g.condition, name, -1 - k, e, scale=s)
         for g in of_panel(found.protocols, panel)
         for k, (name, e) in enumerate(
             (("original minus honest", g.gap), (best, g.optimism), ("the rest", g.rest))
         )
     ]
     if not found.protocols:
-        dots = [dot(o.condition, best, 1, o.optimism, scale=s) for o in of_panel(found.optimism, panel)]
+        dots = [dot(o.condition, best, -2, o.optimism, scale=s) for o in of_panel(found.optimism, panel)]
     if not dots:
         return None
     rows = tuple(dict.fromkeys(d.row for d in dots))

@@ -59,7 +59,7 @@ class UpdatesChapter(Chapter):
             _lengths(found, table),
         )
         u = Units.of(table.study.metric)
-        means = "Means over seeds, a line for each data size."
+        means = "Means over seeds, a line for each data size; their intervals are in the chapter of settings."
         gains = gain_means(table.claimed)
         plates = (
             *by_panel(
@@ -187,9 +187,9 @@ def against(table: Table, found: UpdatesFound, gains: Gains, unit: str, panel: s
             if (gain := gains.get((panel, condition, x.treatment))) is not None:
                 points.setdefault(round(getattr(x, unit), 9), []).append(gain * u.scale)
         if points:
-            lines.append(Line(condition, k, tuple(points), tuple(sum(y) / len(y) for y in points.values())))
+            lines.append(Line(condition, -1 - k, tuple(points), tuple(sum(y) / len(y) for y in points.values())))
     label = u.difference_label(base_of(table))
-    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True) if lines else None
+    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True, zero=0.0) if lines else None
 
 
 def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
@@ -206,8 +206,8 @@ def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
             for some in ends
         )
     lines = (
-        Line("best of the seeds", 1, x, tuple(m.best.mean for m in mine), *band),
-        Line("shortest of the grid", 0, x, tuple(m.shortest for m in mine)),
-        Line("longest of the grid", 5, x, tuple(m.longest for m in mine)),
+        Line("best of the seeds", -1, x, tuple(m.best.mean for m in mine), *band),
+        Line("shortest of the grid", -3, x, tuple(m.shortest for m in mine)),
+        Line("longest of the grid", -5, x, tuple(m.longest for m in mine)),
     )
     return Lines(row_label(table), "warmup (updates)", lines, ticks=tuple(sorted(x)), log="xy", markers=True)
