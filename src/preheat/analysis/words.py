@@ -126,8 +126,15 @@ def _with(number: str, unit: str) -> str:
 
 
 def brief(x: float | None, digits: int = 3) -> str:
-    """A number without a unit, `digits` significant."""
-    return NONE if x is None or not math.isfinite(x) else tidy(f"{x:.{digits}g}")
+    """A number without a unit, `digits` significant.
+
+    >>> brief(0.01234), brief(174.2, 2), brief(1.74e7)
+    ('0.0123', '170', '1.74e+07')
+    """
+    if x is None or not math.isfinite(x):
+        return NONE
+    text = f"{x:.{digits}g}"
+    return tidy(f"{float(text):.0f}" if "e+" in text and abs(x) < 1e6 else text)
 
 
 def range_text(lo: str, hi: str) -> str:

@@ -42,3 +42,15 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
+
+
+def check_labels(labels: Mapping[str, Any]) -> None:
+    """Errors: UserError for what is not {path: {text of a value: what it is called}}."""
+    for path, some in labels.items():
+        if not isinstance(some, Mapping) or not all(
+            isinstance(x, str) for pair in some.items() for x in pair
+        ):
+            raise UserError(
+                f"labels of {path} must be texts by the text of a value, got {some!r}: write labels: "
+                f'{{{path}: {{"0.1": usual}}}}'
+            )

@@ -99,15 +99,21 @@ def _map(table: Table, found: dict[Effect, Judged | None], panel: str) -> Heat |
     panels."""
     u = Units.of(table.study.metric)
     at = {
-        (e.panel, e.condition, e.treatment): (_shown(table, e, v), v is not None and v.verdict is not Verdict.OPEN)
+        (e.panel, e.condition, e.treatment): (
+            _shown(table, e, v),
+            v is not None and v.verdict is not Verdict.OPEN,
+        )
         for e, v in found.items()
         if math.isfinite(e.estimate.mean)
     }
-    reach = max((abs(e.mean) for e, _ in at.values()), default=0.0) * u.scale
+    reach = max((abs(e.mean) for e, _ in at.values()), default=0.0)
+    reach = max(reach, table.study.margin) * u.scale  # what is too small to matter stays pale
 
     def text(cell: tuple[Estimate, bool]) -> str:
         width = half(cell[0])
-        return f"{u.number(cell[0].mean, sign=True)}\n" + ("n = 1" if width is None else f"±{u.number(width)}")
+        return f"{u.number(cell[0].mean, sign=True)}\n" + (
+            "n = 1" if width is None else f"±{u.number(width)}"
+        )
 
     bar = f"difference in {human(table.study.metric)}", -reach, reach, u.step
     made = heat(table, at, panel, value=lambda c: c[0].mean * u.scale, text=text, bar=bar)

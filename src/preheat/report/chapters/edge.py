@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.edges import EdgesFound, found_edges
-from preheat.analysis.naming import base_of, heads, panel_name, rate_of, row_label, values_of, within
+from preheat.analysis.naming import (
+    base_of,
+    heads,
+    panel_name,
+    rate_of,
+    row_label,
+    treatment_name,
+    values_of,
+    within,
+)
 from preheat.analysis.table import Table
 from preheat.analysis.words import human, p_text
 from preheat.core.registry import CHAPTERS
@@ -59,9 +68,9 @@ class EdgeOfStability(Chapter):
 def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]:
     pooled = [v for v in verdicts.values() if v.family == "edge"]
     moves = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
-    out: tuple[Plate, ...] = ()
+    heading, out = f"The highest {rate_of(table)} that trains", tuple[Plate, ...]()
     if moves:
-        out = (Plate("How far the edge moves", "edge-moves", "", intervals_of(moves), moves, front=True),)
+        out = (Plate(heading, "edge-moves", "", intervals_of(moves), moves, front=True),)
     out += by_panel(
         table,
         "edge",
@@ -177,7 +186,14 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
     for i, name in enumerate(table.treatments.labels):
         at = sorted((v, g, r) for v, (g, r) in sums.get(name, {}).items() if r > 0)
         if at:
-            lines.append(Line(name, i, tuple(v for v, _, _ in at), tuple(100 * g / r for _, g, r in at)))
+            lines.append(
+                Line(
+                    treatment_name(table, name),
+                    i,
+                    tuple(v for v, _, _ in at),
+                    tuple(100 * g / r for _, g, r in at),
+                )
+            )
     if not lines:
         return None
     ticks = tuple(sorted({x for line in lines for x in line.x}))

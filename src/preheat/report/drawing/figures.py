@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator
 
 from preheat.analysis.words import TIMES, brief, folded, short
 from preheat.report.drawing.grids import (
+    LETTERS,
     WIDTH,
     draw_heat,
     draw_matrix,
@@ -66,9 +67,10 @@ def draw_lines(data: Lines) -> Figure:
     figure = new_figure(WIDTH, 3.5)
     axes = figure.subplots()
     _lines(axes, data)
+    _end(axes, data)
     _marks(axes, data, most=6)
     axes.set_xlabel(data.x_label)
-    axes.set_ylabel(data.y_label)
+    axes.set_ylabel(folded(data.y_label, 30))
     _legend(figure, [(line.name, line.index) for line in data.lines])
     return figure
 
@@ -83,6 +85,7 @@ def draw_facets(data: Facets) -> Figure:
     for place, part in zip(grid.flat, data.parts, strict=False):
         _lines(place, part)
         place.set_title(short(part.title, 28))
+    _end(grid[0][0], data.parts[0])
     _marks(grid[0][0], data.parts[0], most=4)
     for place in grid.flat[n:]:
         place.set_visible(False)
@@ -122,20 +125,18 @@ def _lines(axes: Axes, data: Lines) -> None:
         axes.set_yscale("log")
     if "x" in data.log:
         axes.set_xscale("log")
-    if data.bottom is not None:
-        axes.set_ylim(bottom=data.bottom)
-    _end(axes, data)
     if data.ticks:
         _ticks(axes, data.ticks)
 
 
 def _end(axes: Axes, data: Lines) -> None:
-    """An axis ends where what it shows ends."""
+    """An axis ends where what it shows ends; after all is drawn."""
     low, high = axes.get_ylim()
+    low = low if data.bottom is None else data.bottom
     least, most = data.ends
     low = low if least is None else max(low, least)
     high = high if most is None else min(high, most)
-    if low < high:
+    if low < high and (least, most, data.bottom) != (None, None, None):
         axes.set_ylim(low, high)
 
 
@@ -150,11 +151,16 @@ def _marks(axes: Axes, data: Lines, *, most: int) -> None:
 
 
 def _ticks(axes: Axes, ticks: Sequence[float]) -> None:
-    """At most nine marked values, each as it was declared."""
-    every = -(-len(ticks) // 9)
-    shown = ticks[::every]
+    """Marked values as they were declared, those that leave room between their texts; all are grid lines."""
+    log = axes.get_xscale() == "log"
+    at = [math.log(v) if log else v for v in ticks]
+    apart = (at[-1] - at[0]) * (2 + max(len(f"{v:g}") for v in ticks)) / LETTERS
+    shown: list[int] = []
+    for k in (len(at) - 1, *range(len(at) - 1)):
+        if all(abs(at[k] - at[j]) >= apart for j in shown):
+            shown.append(k)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(shown, [f"{v:g}" for v in shown], rotation=35 if len(shown) > 6 else 0)
+    axes.set_xticks(ticks, [f"{v:g}" if k in shown else "" for k, v in enumerate(ticks)])
 
 
 def draw_dots(data: Dots) -> Figure:
@@ -229,7 +235,7 @@ def _dot_axes(axes: Axes, data: Dots) -> None:
     axes.grid(False, axis="y")
     for k in range(1, len(data.rows)):
         axes.axhline(k - 0.5, color=LIGHT["line"], linewidth=0.7)
-    axes.set_xlabel(data.x_label)
+    axes.set_xlabel(folded(data.x_label, 44))
     axes.set_ylabel(data.row_label)
     if data.band is not None:
         axes.axvspan(
@@ -266,10 +272,12 @@ def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, line: bool = Tr
     solid = "-" if line else "none"
     handles = [Line2D([], [], color=series(i), linestyle=solid, **_open(i)) for _, i in names]
     labels = [" " + short(name, 34) if name.startswith("_") else short(name, 34) for name, _ in names]
-    columns = max(1, min(len(names), int(50 // (max(map(len, labels)) + (6 if line else 4)))))
+    n, widths = len(names), [len(label) + (6 if line else 4) for label in labels]
+    columns = n if sum(widths) <= 52 else max(1, min(n, 50 // max(widths)))
+    by_row = [k for c in range(columns) for k in range(c, n, columns)]  # filled down, but read along
     figure.legend(
-        handles,
-        labels,
+        [handles[k] for k in by_row],
+        [labels[k] for k in by_row],
         loc="outside upper center",
         ncols=columns,
         handlelength=2.0 if line else 0.8,

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from preheat.analysis.words import brief, folded, short
+from preheat.analysis.words import GAP, brief, folded, short
 from preheat.report.drawing.shapes import Heat, Matrix, Mesh
 from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
 
@@ -26,7 +26,10 @@ WIDTH = 4.9
 COLOURS = "cividis"
 MOST_NAMES = 36  # of a mesh's rows; of more every second or third has its name
 LETTERS, GAP_LETTERS = 37, 2  # of the marks below a figure of that width, and between two of them
-STRONGEST, FADED = 0.62, 0.2  # how much of the colour the largest difference has, and an undecided one of that
+STRONGEST, FADED = (
+    0.62,
+    0.2,
+)  # how much of the colour the largest difference has, and an undecided one of that
 LEVELS = 24  # of a bar's and a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
 
 
@@ -62,7 +65,9 @@ def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> None
     """A cell; a frame where something is decided."""
     (j, i), w, h = at, 0.47, 0.46
     corners = [j - w, j + w, j + w, j - w], [i - h, i - h, i + h, i + h]
-    axes.fill(*corners, facecolor=colour, edgecolor=LIGHT["ink"] if framed else "none", linewidth=1.1 * framed)
+    axes.fill(
+        *corners, facecolor=colour, edgecolor=LIGHT["ink"] if framed else "none", linewidth=1.1 * framed
+    )
 
 
 def _levels(data: Heat) -> Callable[[float, bool], Look]:
@@ -127,20 +132,22 @@ def told_apart(marks: Sequence[float]) -> list[str]:
 def room_between(axes: Axes) -> None:
     """Fewer marks on the x axis, where their texts would run into each other."""
     for most in (7, 6, 5, 4, 3, 2):
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
         low, high = axes.get_xlim()
         marks = [v for v in axes.get_xticks() if low <= v <= high]
         texts = axes.xaxis.get_major_formatter().format_ticks(marks)
         if sum(len(text) + GAP_LETTERS for text in texts) <= LETTERS:
             return
-        axes.xaxis.set_major_locator(MaxNLocator(most))
 
 
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
     axes.set_xlim(-0.5, len(data.columns) - 0.5)
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
+    names = [c.replace(GAP, " ") for c in data.columns]
+    width = max(8, min(12, max(len(word) for c in names for word in c.split() or [c])))
     axes.set_xticks(
         range(len(data.columns)),
-        [folded(c, 12) for c in data.columns],
+        [folded(c, width) for c in names],
         rotation=35 if len(data.columns) > 8 else 0,
     )
     axes.set_yticks(range(len(data.rows)), [folded(r, 20) for r in data.rows])

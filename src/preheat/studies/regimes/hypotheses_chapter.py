@@ -135,7 +135,7 @@ def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]
     for r in found.rules:
         known = [(s, verdicts.get(f"rules/{r.panel}/{s.name}/{ALWAYS}")) for s in r.scores]
         dots = tuple(
-            dot(s.name, s.name, -1, v.effect, scale=u.scale, filled=v.differs)
+            dot(s.name, (s.name, -1), v.effect, scale=u.scale, filled=v.differs)
             for s, v in known
             if v is not None and math.isfinite(v.effect.mean)
         )
