@@ -21,7 +21,6 @@ from preheat.report.plates import by_panel
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
 from preheat.stats.estimates import Estimate
 
-
 MAP, DOTS = "All at a glance", "With intervals"
 
 

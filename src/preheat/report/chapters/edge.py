@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preheat.analysis import words
 from preheat.analysis.edges import EdgesFound, found_edges
@@ -198,10 +198,8 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
         return None
     ticks = tuple(sorted({x for line in lines for x in line.x}))
     log = "x" if min(ticks) > 0 and len(ticks) > 1 else ""
-    return Lines(
-        *(rate_of(table), "runs that trained (%)", tuple(lines)),
-        **{"ticks": ticks, "log": log, "markers": True, "bottom": 0.0, "ends": (0.0, 100.0)},
-    )
+    made = Lines(rate_of(table), "runs that trained (%)", tuple(lines), ticks=ticks, log=log, markers=True)
+    return replace(made, bottom=0.0, ends=(0.0, 100.0))
 
 
 def _ratios(table: Table, found: EdgesFound, verdicts: Verdicts, panel: str) -> Dots | None:

@@ -95,11 +95,8 @@ def _dots(table: Table, found: dict[Inside, Judged | None], panel: str) -> Dots 
             dots.append(dot(row, (name, -1), widest, scale=u.scale, filled=v is not None and v.differs))
             if i.seed_sd is not None:
                 sd = i.seed_sd * u.scale
-                spread = Dot(
-                    *(row, "standard deviation over seeds", -3),
-                    *(sd, None, None, widest.n, False),
-                )
-                dots.append(spread)
+                spread = "standard deviation over seeds"
+                dots.append(Dot(row, spread, -3, sd, None, None, widest.n, filled=False))
     if not dots:
         return None
     band = table.study.margin * u.scale

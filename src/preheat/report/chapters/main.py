@@ -94,7 +94,12 @@ def _plate(table: Table, verdicts: Verdicts, measure: str, heading: str) -> Plat
     if data is None:
         return None
     margin = u.margin(table.study.margin)
-    caption = f"{intervals_of(data)} Grey band: within {margin}, too little to matter."
+    better = "Right" if table.sign > 0 else "Left"
+    caption = (
+        f"{better} of the dashed line: better. {intervals_of(data)} Grey band: within {margin}, too little "
+        "to "
+        "matter."
+    )
     return Plate(heading, file_name("main", measure), "", caption, data, front=True)
 
 

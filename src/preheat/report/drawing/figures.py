@@ -19,6 +19,7 @@ from preheat.report.drawing.grids import (
     draw_matrix,
     draw_mesh,
     log_marks,
+    narrow,
     room_between,
     tall,
 )
@@ -80,11 +81,12 @@ def draw_facets(data: Facets) -> Figure:
     n = len(data.parts)
     columns = 1 if n == 1 else 2
     rows = -(-n // columns)
-    figure = new_figure(WIDTH, 1.0 + (2.6 if n == 1 else 1.6 * rows))
+    lines = max(folded(part.title, 26, most=2).count("\n") for part in data.parts)
+    figure = new_figure(WIDTH, 1.0 + (2.6 if n == 1 else (1.6 + 0.18 * lines) * rows))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for place, part in zip(grid.flat, data.parts, strict=False):
         _lines(place, part)
-        place.set_title(short(part.title, 28))
+        place.set_title(folded(part.title, 26, most=2))
     _end(grid[0][0], data.parts[0])
     _marks(grid[0][0], data.parts[0], most=4)
     for place in grid.flat[n:]:
@@ -223,13 +225,13 @@ def _arrows(
     if span is None:
         return
     lo, hi, y = place
-    for end, marker, beyond in ((span[0], "<", lo < span[0]), (span[1], ">", hi > span[1])):
+    for end, mark, beyond in ((span[0], "<", lo < span[0]), (span[1], ">", hi > span[1])):
         if beyond:
-            axes.plot([end], [y], marker, color=colour, markersize=4.5, linestyle="none", clip_on=False)
+            axes.plot([end], [y], mark, color=colour, markersize=4.5, linestyle="none", clip_on=False)
 
 
 def _dot_axes(axes: Axes, data: Dots) -> None:
-    axes.set_yticks(range(len(data.rows)), [folded(r, 20) for r in data.rows])
+    axes.set_yticks(range(len(data.rows)), narrow(data.rows, 10, 20))
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -269,7 +271,7 @@ def _factor_axis(axes: Axes, data: Dots) -> None:
 def _legend(figure: Figure, names: Sequence[tuple[str, int]], *, line: bool = True) -> None:
     if len(names) < 2:
         return
-    solid = "-" if line else "none"
+    solid: Any = "-" if line else "none"
     handles = [Line2D([], [], color=series(i), linestyle=solid, **_open(i)) for _, i in names]
     labels = [" " + short(name, 34) if name.startswith("_") else short(name, 34) for name, _ in names]
     n, widths = len(names), [len(label) + (6 if line else 4) for label in labels]

@@ -26,11 +26,9 @@ WIDTH = 4.9
 COLOURS = "cividis"
 MOST_NAMES = 36  # of a mesh's rows; of more every second or third has its name
 LETTERS, GAP_LETTERS = 37, 2  # of the marks below a figure of that width, and between two of them
-STRONGEST, FADED = (
-    0.62,
-    0.2,
-)  # how much of the colour the largest difference has, and an undecided one of that
-LEVELS = 24  # of a bar's and a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
+STRONGEST, FADED = 0.62, 0.2  # how much of its colour the largest difference has, an undecided one of that
+# of a bar's and a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
+LEVELS = 24
 
 
 def tall(height: float, row_label: str) -> float:
@@ -44,7 +42,7 @@ Look = tuple[tuple[float, float, float, float], str]  # a cell's colour and that
 def draw_heat(data: Heat) -> Figure:
     """Cells in colour with their text, and a bar that names the colours."""
     n, m = len(data.rows), len(data.columns)
-    figure = new_figure(max(WIDTH, 1.75 + 0.72 * m), tall(1.25 + 0.56 * n, data.row_label))
+    figure = new_figure(max(WIDTH, 1.75 + 0.63 * m), tall(1.25 + 0.56 * n, data.row_label))
     axes = figure.subplots()
     look = _levels(data) if data.centre is None else _differences(data, data.centre)
     for i, (row, texts) in enumerate(zip(data.values, data.texts, strict=True)):
@@ -66,7 +64,10 @@ def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> None
     (j, i), w, h = at, 0.47, 0.46
     corners = [j - w, j + w, j + w, j - w], [i - h, i - h, i + h, i + h]
     axes.fill(
-        *corners, facecolor=colour, edgecolor=LIGHT["ink"] if framed else "none", linewidth=1.1 * framed
+        *corners,
+        facecolor=colour,
+        edgecolor=LIGHT["ink"] if framed else "none",
+        linewidth=1.1 if framed else 0.0,
     )
 
 
@@ -82,8 +83,8 @@ def _levels(data: Heat) -> Callable[[float, bool], Look]:
 
 
 def _differences(data: Heat, centre: float) -> Callable[[float, bool], Look]:
-    """Two colours that grow from nothing at the centre: what is better, what is worse; hardly any where nothing
-    is decided. They are the page's own, laid on its ground, so they change with it."""
+    """Two colours that grow from nothing at the centre: what is better, what is worse; hardly any where
+    nothing is decided. They are the page's own, laid on its ground, so they change with it."""
     reach = max(abs(v - centre) for v in _ends(data)) or 1.0
     better, worse = (to_rgb(LIGHT[name]) for name in ("good", "bad"))
 
@@ -140,17 +141,26 @@ def room_between(axes: Axes) -> None:
             return
 
 
+def narrow(names: Sequence[str], least: int, most: int) -> list[str]:
+    """Names in lines as long as their longest word, within these ends.
+
+    >>> narrow(["1 epoch", "20 epochs"], 6, 12)
+    ['1\\nepoch', '20\\nepochs']
+    """
+    plain = [name.replace(GAP, " ") for name in names]
+    longest = max((len(word) for name in plain for word in name.split()), default=least)
+    return [folded(name, max(least, min(most, longest))) for name in plain]
+
+
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
     axes.set_xlim(-0.5, len(data.columns) - 0.5)
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
-    names = [c.replace(GAP, " ") for c in data.columns]
-    width = max(8, min(12, max(len(word) for c in names for word in c.split() or [c])))
     axes.set_xticks(
         range(len(data.columns)),
-        [folded(c, width) for c in names],
+        narrow(data.columns, 6, 12),
         rotation=35 if len(data.columns) > 8 else 0,
     )
-    axes.set_yticks(range(len(data.rows)), [folded(r, 20) for r in data.rows])
+    axes.set_yticks(range(len(data.rows)), narrow(data.rows, 10, 20))
     axes.set_xlabel(data.column_label)
     axes.set_ylabel(data.row_label)
     axes.tick_params(length=0)
@@ -181,7 +191,7 @@ def draw_matrix(data: Matrix) -> Figure:
             if column not in members:
                 axes.plot([j], [i], **point)
     leads = tuple(Line2D([], [], **ring, markersize=size) for size in (10, 4.5))
-    handles = [leads, Line2D([], [], **ring, markersize=10), Line2D([], [], **point)]
+    handles: list[Any] = [leads, Line2D([], [], **ring, markersize=10), Line2D([], [], **point)]
     figure.legend(
         handles,
         ["best mean", "not told apart", "shown to be worse"],

@@ -3,8 +3,8 @@
 A figure is drawn once, in the light colours. In the page those become CSS variables, so that the drawing
 reads well in light and in dark; no two of the palette's light colours are equal. Series colours follow Okabe
 and Ito (2008), moved a little for contrast on white and on near black; the mark repeats what the colour says.
-A colour is a treatment's in every figure, and violet is what is no treatment; a filled mark is an effect that is
-shown; a dashed line is no difference.
+A colour is a treatment's in every figure, and violet is what is no treatment; a filled mark is an effect that
+is shown; a dashed line is no difference.
 """
 
 from __future__ import annotations
