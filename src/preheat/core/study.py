@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
-from preheat.core.saying import check_claims, check_labels, check_name, check_named
+from preheat.core.saying import check_claims, check_labels, check_name, check_named, kept
 
 
 class Point(NamedTuple):
@@ -72,8 +72,7 @@ class Study:
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
     claims: what the report may call sure; one key, aside: paths with lists of values whose panels count in no
         claim where the same panel was run without that value too. `{aside: {task.selection: [test]}}`
-    labels: what values of the condition are called, by the path and the value's text; the report shows both.
-        `{peak_lr: {"0.1": usual}}`
+    labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
     """
 
     name: str
@@ -287,12 +286,18 @@ def _told_apart(points: list[Point]) -> None:
             )
 
 
-def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
+def index_json(
+    study: Study, points: Sequence[Point], *, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again. Its chapters always stand in it, which tells it from those of before there were any."""
+    again. Its chapters always stand in it, which tells it from those of before there were any.
+
+    before: what was there earlier, of which `saying.kept` is kept.
+    """
     rows = [
         {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
         | ({"stage": p.stage} if p.stage else {})
         for p in points
     ]
-    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    made = dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    return {**made, **kept(before or {}, made)}
