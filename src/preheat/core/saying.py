@@ -1,4 +1,4 @@
-"""What the simple fields of a study may say: its name, its chapters and stages, its claims."""
+"""What the simple fields of a study may say: its name, its chapters and stages, its claims, its labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from preheat.core.errors import UserError, unknown
 CLAIMS = ("aside",)  # the keys of claims
 # what a results folder holds beside its studies
 RESERVED = ("records", "checkpoints", "claims", "weights", "format")
+
+SPLIT = (
+    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
+    "own, and all are reported."
+)
 
 
 def check_name(name: str) -> None:

@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
-from preheat.core.saying import check_claims, check_labels, check_name, check_named, kept
+from preheat.core.saying import SPLIT, check_claims, check_labels, check_name, check_named, kept
 
 
 class Point(NamedTuple):
@@ -226,11 +226,6 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
-SPLIT = (
-    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
-    "own, "
-    "and all are reported."
-)
 LONGEST = 120  # characters of a study's name that is made
 _LATER = ("notes", "chapters", "claims", "stages", "labels")
 

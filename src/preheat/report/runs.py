@@ -52,7 +52,8 @@ def run_table(rows: Sequence[Mapping[str, Any]], metric: str) -> Markup:
     The metric is in its unit, which the head of its columns names. A column that is empty in every run is
     left out. shorten: {the number of a column: how many letters of it are shown}.
     """
-    columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if v is not None))
+    every = dict.fromkeys(k for row in rows for k in row)
+    columns = [k for k in every if any(row.get(k) is not None for row in rows)]
     units = {c: Units.of(metric) for c in columns if c in (f"validation_{metric}", f"test_{metric}")}
     heads = [words.human(c) for c in columns]
     heads = [h if heads.count(h) == 1 else c for h, c in zip(heads, columns, strict=True)]

@@ -110,8 +110,9 @@ def line(table: Table, k: MeanCurve, *, more: str = "", percent: bool = True) ->
     s, whole = Units.of(k.what).scale, 100 if percent else 1
     y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
     band = () if k.lo == k.hi else (lo, hi)
+    known = k.treatment in table.treatments.labels
     return Line(
-        treatment_name(table, k.treatment) + more,
+        (treatment_name(table, k.treatment) if known else k.treatment) + more,
         series(table, k.treatment),
         tuple(whole * v for v in finite(k.x)),
         y,
