@@ -7,7 +7,6 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_reports import CHAPTERS, empty, few, found, full, small
@@ -168,7 +167,9 @@ def test_a_card_cites_the_effect_and_its_verdict() -> None:
     tested = one.tested(Moments(-1.2, 0.3, 4))
     judged = judge([tested.claim], ["hypotheses"])
     made = card(tested.hypothesis, judged, u)
-    assert made.verdict == "the opposite is shown" and made.effect.startswith("\N{MINUS SIGN}1.2\xa0epochs per")
+    assert made.verdict == "the opposite is shown" and made.effect.startswith(
+        "\N{MINUS SIGN}1.2\xa0epochs per"
+    )
     points = replace(one, unit="accuracy", smallest=0.01).tested(Moments(0.04, 0.01, 4))
     told = card(points.hypothesis, judge([points.claim], ["hypotheses"]), u)
     assert told.verdict == "supported" and told.effect.startswith("+4.0\xa0points (95")
@@ -251,7 +252,9 @@ try {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page's script is not run")
-def test_table_front_figures_and_folded_chapters_in_a_browser(made: Report, whole: Path, tmp_path: Path) -> None:
+def test_table_front_figures_and_folded_chapters_in_a_browser(
+    made: Report, whole: Path, tmp_path: Path
+) -> None:
     page_text = whole.read_text(encoding="utf-8")
     probed = tmp_path / "probe.html"
     probed.write_text(page_text.replace("</body>", PROBE), encoding="utf-8")
