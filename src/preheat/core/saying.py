@@ -1,4 +1,4 @@
-"""What the simple fields of a study may say: its name, its chapters and stages, its claims."""
+"""What the simple fields of a study may say: its name, its chapters and stages, its claims, its labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from preheat.core.errors import UserError, unknown
 CLAIMS = ("aside",)  # the keys of claims
 # what a results folder holds beside its studies
 RESERVED = ("records", "checkpoints", "claims", "weights", "format")
+
+SPLIT = (
+    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
+    "own, and all are reported."
+)
 
 
 def check_name(name: str) -> None:
@@ -42,6 +47,18 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
+
+
+def check_labels(labels: Mapping[str, Any]) -> None:
+    """Errors: UserError for what is not {path: {text of a value: what it is called}}."""
+    for path, some in labels.items():
+        if not isinstance(some, Mapping) or not all(
+            isinstance(x, str) for pair in some.items() for x in pair
+        ):
+            raise UserError(
+                f"labels of {path} must be texts by the text of a value, got {some!r}: write labels: "
+                f'{{{path}: {{"0.1": usual}}}}'
+            )
 
 
 # what the claims of a study rest on: fixed before its first run

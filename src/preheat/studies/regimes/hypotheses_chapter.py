@@ -135,8 +135,8 @@ def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]
     for r in found.rules:
         known = [(s, verdicts.get(f"rules/{r.panel}/{s.name}/{ALWAYS}")) for s in r.scores]
         dots = tuple(
-            dot(s.name, s.name, i, v.effect, scale=u.scale, filled=v.differs)
-            for i, (s, v) in enumerate(known)
+            dot(s.name, (s.name, -1), v.effect, scale=u.scale, filled=v.differs)
+            for s, v in known
             if v is not None and math.isfinite(v.effect.mean)
         )
         if dots:
