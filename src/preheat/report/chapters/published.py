@@ -60,7 +60,7 @@ class Paper:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Compared:
     """A paper's claim beside what was run. here, there: {path: values} of these runs and of the paper's;
     other: the paths at which some run has a value that the paper's have not."""
 
@@ -77,7 +77,7 @@ class Tested:
 class PublishedFound:
     """Every claim, in order."""
 
-    published: tuple[Tested, ...]
+    published: tuple[Compared, ...]
 
 
 @CHAPTERS.register("published")
@@ -123,14 +123,8 @@ class Published(Chapter):
         elif elsewhere:
             lead += f" {elsewhere} of {len(told)} were tested in another setting than their source's."
         columns = (
-            "claim",
-            "source",
-            "its setting",
-            "tested here in",
-            "n",
-            "effect",
-            "p, corrected",
-            "verdict here",
+            *("claim", "stated by", "its setting", "tested here in"),
+            *("n", "effect", "p, corrected", "verdict here"),
         )
         rows = tuple(_row(t, verdicts, table) for t in found.published)
         tables = [Rows("Claims of papers", columns, rows, folded=False)]
@@ -141,14 +135,14 @@ class Published(Chapter):
         return Shown("What was published", lead, tables=tuple(tables), short="Published")
 
 
-def _tested(paper: Paper, have: Mapping[str, Sequence[Any]]) -> Tested:
+def _tested(paper: Paper, have: Mapping[str, Sequence[Any]]) -> Compared:
     theirs = {path: {label(v) for v in some} for path, some in paper.where.items()}
     other = tuple(path for path in theirs if not {label(v) for v in have[path]} <= theirs[path])
     here, there = (
         {path: _values(some) for path, some in each.items() if some}
         for each in ({p: have[p] for p in paper.where}, paper.where)
     )
-    return Tested(*(paper.claim, paper.source, paper.setting, paper.test), here, there, other)
+    return Compared(*(paper.claim, paper.source, paper.setting, paper.test), here, there, other)
 
 
 def _values(some: Iterable[Any]) -> str:
@@ -159,21 +153,22 @@ def _values(some: Iterable[Any]) -> str:
     return listed(map(label, values))
 
 
-def _told(t: Tested, verdicts: Verdicts) -> Judged | None:
+def _told(t: Compared, verdicts: Verdicts) -> Judged | None:
     """The verdict; None where no run tells."""
     v = verdicts.get(t.test)
     return v if v is not None and v.effect.n else None
 
 
-def _row(t: Tested, verdicts: Verdicts, table: Table) -> tuple[str, ...]:
+def _row(t: Compared, verdicts: Verdicts, table: Table) -> tuple[str, ...]:
     v = _told(t, verdicts)
     if v is None:
         return (t.claim, t.source, t.setting, "", "", "", "", UNTESTED)
-    where = "another setting" if t.other else "the source's setting"
+    same = "the source's setting" if t.there else "not said"
+    where = "another setting" if t.other else same
     u = Units.of(table.study.metric)
     effect = u.estimate(v.effect, v.unit).replace("95 %", f"{100 * v.level:.3g} %")
     return (t.claim, t.source, t.setting, where, str(v.effect.n), effect, p_text(v.p), verdict(v))
 
 
-def _differences(t: Tested) -> list[tuple[str, str, str]]:
+def _differences(t: Compared) -> list[tuple[str, str, str]]:
     return [(capital(human(path)), t.here.get(path, "unknown"), t.there[path]) for path in t.other]
