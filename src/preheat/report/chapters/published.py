@@ -146,8 +146,8 @@ def _tested(paper: Paper, have: Mapping[str, Sequence[Any]]) -> Compared:
 
 
 def _values(some: Iterable[Any]) -> str:
-    """All values, or the ends of many numbers; none where runs have nothing at the path."""
-    values = [v for v in some if v is not None]
+    """All values, or the ends of many numbers."""
+    values = ["no such option" if v is None else v for v in some]
     if len(values) > MOST and all(map(is_number, values)):
         return f"{label(min(values))} to {label(max(values))}"
     return listed(map(label, values))
