@@ -1,5 +1,6 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
+PAGE ?= results/regimes/report.html
 
 SIDE_BY_SIDE = -n 2 --dist worksteal
 
@@ -13,7 +14,7 @@ help:
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
 	@echo "make reproduced docs/reproduced.md, written again; FROM=results/regimes trims that report for it first"
-	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md"
+	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md; the README's, of PAGE"
 
 setup:
 	@$(PYTHON) tools/setup_venv.py
@@ -49,6 +50,7 @@ pictures:
 	@$(PYTHON) tools/setup_venv.py dev
 	.venv/bin/python tools/draw_docs.py
 	.venv/bin/python tools/write_docs.py
+	$(if $(wildcard $(PAGE)),.venv/bin/python tools/draw_page.py "$(PAGE)")
 
 reproduced:
 	@$(PYTHON) tools/setup_venv.py dev

@@ -2,8 +2,8 @@
 
     python tools/draw_page.py results/regimes/report.html
 
-Needs `chromium` on the PATH, or its path in CHROMIUM. The picture is 1300 x 900 pixels, its colours reduced so
-that the file stays under 300 kB.
+Needs `chromium` on the PATH, or its path in CHROMIUM. The picture is 1300 x 900 pixels in 256 colours,
+under 300 kB.
 """
 
 from __future__ import annotations
