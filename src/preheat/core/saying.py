@@ -42,3 +42,27 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
+
+
+# what the claims of a study rest on: fixed before its first run
+STATED = ("metric", "goal", "margin", "treatment", "condition", "baseline", "claims")
+
+
+def kept(before: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study's file keeps of an earlier one: its looks, and what of `STATED` was changed, all along.
+
+    >>> old = {"study": {"margin": 0.1}, "looks": [1]}
+    >>> kept(old, {"study": {"margin": 0.2}})
+    {'looks': [1], 'changed': [{'what': 'margin', 'before': 0.1, 'after': 0.2}]}
+    """
+    old, new = before.get("study", {}), made["study"]
+    changed = [
+        *before.get("changed", ()),
+        *(
+            {"what": name, "before": old[name], "after": new.get(name)}
+            for name in STATED
+            if name in old and old[name] != new.get(name)
+        ),
+    ]
+    found = {"looks": before.get("looks"), "changed": changed}
+    return {name: value for name, value in found.items() if value}

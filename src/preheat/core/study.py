@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
-from preheat.core.saying import check_claims, check_name, check_named
+from preheat.core.saying import check_claims, check_name, check_named, kept
 
 
 class Point(NamedTuple):
@@ -283,12 +283,18 @@ def _told_apart(points: list[Point]) -> None:
             )
 
 
-def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
+def index_json(
+    study: Study, points: Sequence[Point], *, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again. Its chapters always stand in it, which tells it from those of before there were any."""
+    again. Its chapters always stand in it, which tells it from those of before there were any.
+
+    before: what was there earlier, of which `saying.kept` is kept.
+    """
     rows = [
         {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
         | ({"stage": p.stage} if p.stage else {})
         for p in points
     ]
-    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    made = dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    return {**made, **kept(before or {}, made)}

@@ -82,12 +82,18 @@ class Report:
 
 
 def report(
-    results: Results, load: Load | None = None, *, chapters: Sequence[Any] = (), look: int = 0
+    results: Results,
+    load: Load | None = None,
+    *,
+    chapters: Sequence[Any] = (),
+    look: int = 0,
+    told: Sequence[str] = (),
 ) -> Report:
     """The report of a study. load: reads one record with its trace, by run id; without it nothing is read of
     traces.
 
-    chapters: in place of the study's own. look: how often the verdicts were looked at before, on fewer runs.
+    chapters: in place of the study's own. look: how often the verdicts were looked at before, on other runs;
+    told: notes that stand before all others.
     """
     if not results.rows:
         text = "The study has no runs, so nothing can be said."
@@ -95,11 +101,12 @@ def report(
     table = tabulate(results)
     lacking = unmeasured(table)
     if lacking and not (table.state == DONE).any():
-        said = (*lacking, *_preliminary(table))
-        return Report(results, counts(table), said, notes=(*results.study.notes, *lacking), table=table)
+        first, limits = (*lacking, *_preliminary(table)), (*told, *results.study.notes, *lacking)
+        return Report(results, counts(table), first, notes=limits, table=table, look=look)
     trained = results.rows if load else ()
     found = read(chapters or results.study.chapters, table, trained, load=load or _nothing, look=look)
-    told = (
+    said = (
+        *told,
         *results.study.notes,
         *(note for c in found.chapters for note in c.shown.notes),
         *notes(table, unread=found.unread),
@@ -108,7 +115,7 @@ def report(
     return Report(
         *(results, counts(table), _answer(table, found), found.chapters),
         sure=tuple(_sure(table, found, look)),
-        notes=told,
+        notes=said,
         table=table,
         failed=found.failed,
         verdicts=found.verdicts,

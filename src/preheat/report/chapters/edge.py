@@ -42,9 +42,9 @@ class EdgeOfStability(Chapter):
     def show(self, found: EdgesFound, verdicts: Verdicts, table: Table) -> Shown:
         rate = rate_of(table)
         lead = (
-            f"The edge is the highest {rate} at which training still works: its training loss comes halfway "
-            "from "
-            f"chance to the best.{_distances(found, table)} Every run counts, also those that diverged."
+            f"The edge is the highest {rate} at which training still works: the training loss, or the "
+            f"validation score, comes halfway from chance to the best.{_distances(found, table)} Every run "
+            "counts, also those that diverged."
         )
         return Shown(
             f"The edge of stability: what {human(table.study.treatment)} moves",
