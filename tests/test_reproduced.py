@@ -1,4 +1,4 @@
-"""docs/reproduced.md is what the tool writes, and what the tool keeps of a report."""
+"""docs/reproduced.md is what the tool writes, and what the README says of results, schedules and authors is so."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from preheat.analysis.results import collect, read_index
+from preheat.analysis.words import GAP, Units
 from preheat.core.errors import UserError
+from preheat.core.registry import SCHEDULES
 from preheat.report.report import report
 from preheat.store.store import Store
 from preheat.studies.regimes.published import PUBLISHED
@@ -67,3 +70,39 @@ def test_a_report_is_trimmed_to_claims_verdicts_and_versions(tool, folder, tmp_p
 def test_a_changed_study_must_say_its_command(tool, folder):
     with pytest.raises(UserError, match="write --command"):
         tool.trimmed(folder)
+
+
+def test_the_readmes_result_is_the_kept_one(tool):
+    """And so are the words of docs/studies/regimes.md on what came out."""
+    told = json.loads((ROOT / "docs" / "reproduced" / "regimes.json").read_text())
+    judged = {v["name"]: v for v in told["verdicts"]}
+    readme, page = ((ROOT / p).read_text() for p in ("README.md", "docs/studies/regimes.md"))
+    assert tool.effect(judged["over_rates/adamw/5ep"], Units.of("accuracy")).replace(GAP, " ") in readme
+    assert f"{sum(v['primary'] for v in judged.values())} primary claims" in readme
+    assert f"{told['counts']['done']:,} runs" in readme and f"{len(told['seeds'])} seeds" in readme
+    tuned = [v["verdict"] for name, v in judged.items() if name.startswith("tuned/")]
+    assert set(tuned) == {"no difference of this size"} and "made a difference of 1 point" in readme
+    gains = [judged[f"over_rates/adamw/{t}"]["effect"]["mean"] for t in ("5ep", "10ep")]
+    assert "gain AdamW {:.1f} and {:.1f} points".format(*(100 * x for x in gains)) in page
+    for name in ("edge/adamw/5ep", "edge/adamw/10ep"):
+        assert judged[name]["verdict"] == "supported" and f"{judged[name]['effect']['mean']:.1f}" == "1.3"
+    assert {judged[f"hypotheses/H{k}"]["verdict"] for k in (1, 2, 4)} == {"not decided"}
+
+
+def test_the_readme_counts_the_schedules():
+    combined = [name for name in SCHEDULES.names() if ".combine." in SCHEDULES[name].__module__]
+    alone = len(SCHEDULES.names()) - len(combined)
+    text = (ROOT / "README.md").read_text()
+    assert f"There are {alone} schedules, and {len(combined)} ways to combine them" in text
+
+
+def test_the_citation_is_read_and_names_what_the_page_of_citations_does():
+    """The keys that CFF 1.2.0 asks for, and no identifier that the page does not have."""
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    page = (ROOT / "docs" / "citations.md").read_text()
+    assert told["cff-version"] == "1.2.0" and {"message", "title", "authors"} <= set(told)
+    assert f'version = "{told["version"]}"' in (ROOT / "pyproject.toml").read_text()
+    assert len(told["references"]) == 5
+    for one in told["references"]:
+        assert {"type", "title", "authors"} <= set(one) and one["title"] in page
+        assert all(i["value"].removeprefix("arXiv:") in page for i in one.get("identifiers", ()))
