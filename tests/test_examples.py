@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_the_notebook_runs_and_every_cell_shows_something(tmp_path, monkeypatch)
         shown.append(eval(compile(ast.Expression(last.value), "study.ipynb", "eval"), names))
     result, *figures, rows, path = shown
     assert "18 runs" in "".join(book["cells"][0]["source"]) and len(result.table()) == 18
-    assert result.answer.split(".")[0] in result._repr_html_() and path.is_file()
+    assert escape(result.answer.split(".")[0]) in result._repr_html_() and path.is_file()
     assert all(
         f._repr_html_().startswith("<figure><img src=") and f._repr_png_()[1:4] == b"PNG" for f in figures
     )

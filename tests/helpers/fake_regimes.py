@@ -90,10 +90,9 @@ def trace(steps: Sequence[int], values: Sequence[float]) -> Series:
 def record(row: Row, **series: Series) -> Trained:
     """What the analysis reads of a record: its task's selection (from the axes), its rate and its traces."""
     task = Spec("cifar10", {"selection": row.axes[SELECTION]} if SELECTION in row.axes else {})
-    return Trained(
-        type("Run", (), {"task": task, "peak_lr": 0.1, "rate_rule": None, "factor_over": Linear().resolve}),
-        series,
-    )
+    said = {"task": task.json(), "peak_lr": 0.1}
+    of = {"task": task, "peak_lr": 0.1, "rate_rule": None, "factor_over": Linear().resolve}
+    return Trained(type("Run", (), {**of, "json": staticmethod(lambda: said)}), series)
 
 
 def seed_noise(*key: float) -> float:

@@ -72,9 +72,11 @@ def _allowed(said: Mapping[str, Any]) -> dict[str, Any]:
     new = dict(said)
     if new.get("condition") == new.get("treatment"):
         new.pop("condition", None)
-    aside = new.pop("claims", {}).get("aside")
+    claims = new.pop("claims", {})
+    aside, primary = claims.get("aside"), claims.get("primary")
+    new["claims"] = {"primary": primary} if isinstance(primary, list) else {}
     if isinstance(aside, Mapping):
-        new["claims"] = {"aside": {path: some for path, some in aside.items() if isinstance(some, list)}}
+        new["claims"]["aside"] = {path: some for path, some in aside.items() if isinstance(some, list)}
     return new
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from preheat.core.errors import UserError, unknown
 
-CLAIMS = ("aside",)  # the keys of claims
+CLAIMS = ("aside", "primary")  # the keys of claims
 # what a results folder holds beside its studies
 RESERVED = ("records", "checkpoints", "claims", "weights", "format")
 
@@ -47,6 +47,9 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
+    primary = claims.get("primary", [])
+    if not isinstance(primary, list | tuple) or not all(isinstance(name, str) for name in primary):
+        raise UserError(f"claims: primary must be a list of families, got {primary!r}: write primary: [main]")
 
 
 def check_labels(labels: Mapping[str, Any]) -> None:

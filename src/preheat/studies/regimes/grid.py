@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from preheat.core.lengths import Length, epochs, steps
 from preheat.core.words import listed
+from preheat.studies.regimes.published import PUBLISHED
 
 IMAGES = ("cifar10", "cifar100", "pathmnist")
 QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
@@ -175,6 +176,7 @@ REPORTED: tuple[str | Mapping[str, Any], ...] = (
         "curves",
     ),
     *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
+    {"name": "published", "claims": PUBLISHED},
 )
 # runs that chose on the test split count in no claim where the same runs were chosen honestly
 CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}

@@ -1,4 +1,4 @@
-"""The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
+"""The four hypotheses of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*; H1 and H2 are tested here.
 
 They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
 the first panel with SGD, else the first panel. Every seed is at the peak rate that it chose itself, and where
