@@ -7,7 +7,10 @@ is left to the figures.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
 
 from preheat.analysis.naming import base_of, choices, rate_of, treatment_name, within
 from preheat.analysis.table import Table
@@ -59,7 +62,7 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
 
 def _of(table: Table, verdicts: Verdicts, measure: str) -> Asked:
     """Those of the claimed panels, in order, that are primary."""
-    there, some, base = table.planned.any(axis=(1, 3)), [], table.base
+    there, some, base = np.asarray(table.planned.any(axis=(1, 3))), [], table.base
     whole = True
     for p, panel in enumerate(table.panels.labels):
         for t, treatment in enumerate(table.treatments.labels):
@@ -175,10 +178,10 @@ def _names(table: Table, some: dict[str, Judged], word: str) -> str:
     if len(labels) > 1 and table.lengths:
         at = [table.treatments.labels.index(t) for t in labels]
         lengths = [length(table.treatments.values[i]) for i in at]
-        rising = all(a.value < b.value for a, b in zip(lengths, lengths[1:], strict=False))
-        if at == list(range(at[0], at[-1] + 1)) and len({x.unit for x in lengths}) == 1 and rising:
-            if lengths[0].value:
-                return f"{names[0].partition(GAP)[0]} to {names[-1]}"
+        rising = all(a.value < b.value for a, b in pairwise(lengths))
+        beside = at == list(range(at[0], at[-1] + 1)) and len({x.unit for x in lengths}) == 1
+        if beside and rising and lengths[0].value:
+            return f"{names[0].partition(GAP)[0]} to {names[-1]}"
     if len(names) > MOST_NAMES:
         every = "every" if word == "and" else "any"
         return f"{every} other {choices(table)}" if len(names) == len(table.treatments) - 1 else ""

@@ -85,7 +85,12 @@ class Untrained(Chapter):
 
 
 def _rows(table: Table, found: LostRuns, *, over: bool) -> Rows:
-    columns: tuple[str, ...] = (*heads(table), "did not train", "share, 95 % interval (exact)", "of these diverged")
+    columns: tuple[str, ...] = (
+        *heads(table),
+        "did not train",
+        "share, 95 % interval (exact)",
+        "of these diverged",
+    )
     rows: list[tuple[str, ...]] = [
         (*place(table, x), f"{x.untrained.k} of {x.untrained.n}", _interval(x.untrained), str(x.diverged))
         for x in found.settings
