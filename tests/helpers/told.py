@@ -56,6 +56,13 @@ def sentences(text: str) -> list[str]:
     return re.findall(r".+?[.](?= [A-Z\d]|$)", text)
 
 
+def within_limits(made: Report) -> None:
+    assert 1 <= len(sentences(plain(made.answer))) <= 3, made.answer
+    for text in sentences(plain(made.answer)):
+        assert len(text.split()) <= 25, text
+        assert text.endswith(".") and not re.search(r"\s\s|\.\.|nan|None|\ba 8| [.,;]", text), text
+
+
 def unknown_numbers(made: Report, texts: tuple[str, ...]) -> list[str]:
     """The numbers in sentences that are not in `summary()`, as they are written there or rounded, nor a count
     of its verdicts, runs or axes."""

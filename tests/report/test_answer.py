@@ -12,7 +12,7 @@ from cases import sampled
 from fake_results import noisy, results, study
 from simulated import RATES as FINE
 from simulated import moved, scores
-from told import named, plain, sentences, unknown_numbers
+from told import named, plain, unknown_numbers, within_limits
 
 from preheat.analysis.naming import base_of
 from preheat.analysis.notes import counts
@@ -113,13 +113,6 @@ def test_simulated_answers_say_what_the_verdicts_say(spec: Any) -> None:
         assert unknown_numbers(made, made.says) == []
         agrees(table, verdicts, [plain(t) for t in told])
         assert table.lengths or not re.match(r"If you tune|.*(highest usable)", told[0]), told
-
-
-def within_limits(made: Report) -> None:
-    assert 1 <= len(sentences(plain(made.answer))) <= 3, made.answer
-    for text in sentences(plain(made.answer)):
-        assert len(text.split()) <= 25, text
-        assert text.endswith(".") and not re.search(r"\s\s|\.\.|nan|None|\ba 8| [.,;]", text), text
 
 
 def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
@@ -228,7 +221,7 @@ def test_one_seed_and_missing_runs_come_with_a_word_of_caution() -> None:
 @pytest.mark.parametrize("name", STUDIES._shipped)
 def test_every_shipped_study_is_answered_within_the_limits(name: str) -> None:
     """Its own runs with scores that nothing changes, and with such that the treatment raises."""
-    asked = STUDIES.build(name, {}).study().with_seeds(3)
+    asked = STUDIES.build(name, {}).study().with_seeds(2)
     rng, points = np.random.default_rng(0), asked.points()
     treatments = [str(p.axes[asked.treatment]) for p in points]
     for gain in (0.0, 0.1):
