@@ -5,7 +5,7 @@
 
 36 runs, about 15 seconds on 2 cores. A run that does not reach the level within its length is censored: its
 time is at least that long. Curves: Kaplan and Meier 1958; comparison: the log-rank test (Mantel 1966) against
-the first warmup. The chapter claims that a warmup is sooner; the page corrects and judges the claims.
+the first warmup. The page corrects its p-values: they are this study's primary claims.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ from preheat.core.words import listed
 from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
 from preheat.report.drawing.shapes import Line, Lines
 from preheat.report.plates import Plate
-from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
+from preheat.stats.claims import Claim, Verdict, Verdicts
 from preheat.stats.estimates import Estimate
-
-FAMILY = "time_to_accuracy"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,6 @@ class Survival:
     y: tuple[float, ...]
     lo: tuple[float, ...]
     hi: tuple[float, ...]
-    claim: str
 
 
 @dataclass(frozen=True)
@@ -76,10 +73,10 @@ class TimeToAccuracy(Chapter):
             groups[table.where[row.run_id][2]].append(small)
         if not all(groups):
             return None
+        data = [_censored(group) for group in groups]
         names = table.treatments.labels
-        times = tuple(map(_survival, names, groups))
-        claims = tuple(_sooner(names[i], groups[0], groups[i]) for i in range(1, len(groups)))
-        return Times(self.level, times, claims)
+        claims = tuple(_earlier(names, groups, data, i) for i in range(1, len(names)))
+        return Times(self.level, tuple(map(_survival, names, groups, data)), claims)
 
     def show(self, found: Times, verdicts: Verdicts, table: Table) -> Shown:
         what, percent = human(table.study.treatment), f"{100 * found.level:g} %"
@@ -90,50 +87,49 @@ class TimeToAccuracy(Chapter):
         caption = "Kaplan-Meier curves; bands: 95 % intervals."
         plate = Plate("", "time-to-accuracy", "", caption, Lines("step", f"runs below {percent} (%)", lines))
         rows = tuple(
-            (treatment_name(table, s.treatment), str(s.runs), str(s.reached), *_judged(verdicts.get(s.claim)))
+            (treatment_name(table, s.treatment), str(s.runs), str(s.reached), *_told(verdicts, s.treatment))
             for s in found.times
         )
-        lead = f"The first evaluation at {percent} or more, against the first {what} (log-rank test)."
-        columns = (what, "runs", "reached", "p, corrected", f"sooner to {percent}")
-        return Shown(
-            *("When it learns", lead, _says(found, verdicts, table, percent)),
-            plates=(plate,),
-            tables=(Rows("Runs", columns, rows, folded=False),),
-        )
+        lead = f"The first evaluation at {percent} or more; p: log-rank against the first {what}."
+        table_of_runs = Rows("Runs", (what, "runs", "reached", "p, corrected", "verdict"), rows, folded=False)
+        says = tuple(Say(text, i) for i, text in enumerate(_says(verdicts, table, percent)))
+        return Shown("When it learns", lead, says=says, plates=(plate,), tables=(table_of_runs,))
 
 
-def _says(found: Times, verdicts: Verdicts, table: Table, percent: str) -> tuple[Say, ...]:
-    """What is shown, for the answer."""
-    told = []
-    for kind, word in ((Verdict.SUPPORTED, "sooner"), (Verdict.OPPOSITE, "later")):
-        some = [s.treatment for s in found.times if s.claim in verdicts and verdicts[s.claim].verdict is kind]
-        names = listed([treatment_name(table, name) for name in some])
-        told += [f"{percent} accuracy is reached {word} with {names} of warmup."] if some else []
-    nothing = (
-        f"No length of {human(table.study.treatment)} is shown to change when {percent} accuracy is reached."
-    )
-    return tuple(Say(text, 0) for text in told or [nothing])
+def _earlier(
+    names: Sequence[str], groups: Sequence[Sequence[tuple[int, bool]]], data: Sequence[CensoredData], i: int
+) -> Claim:
+    """That the level is reached earlier than with the first treatment; the effect is the difference of the
+    mean times, in steps, of which one that was not reached counts as the run's length."""
+    first, mine = (float(np.mean([k for k, _ in group])) for group in (groups[0], groups[i]))
+    effect = Estimate(first - mine, None, None, min(len(groups[0]), len(groups[i])))
+    p = float(logrank(data[0], data[i]).pvalue)
+    return Claim(f"times/{names[i]}", "times", ("", "", names[i]), effect, p, None, 0.0, "steps")
 
 
-def _judged(v: Judged | None) -> tuple[str, str]:
+def _told(verdicts: Verdicts, treatment: str) -> tuple[str, str]:
+    v = verdicts.get(f"times/{treatment}")
     return ("", "") if v is None else (p_text(v.p), verdict(v))
 
 
-def _sooner(name: str, base: Sequence[tuple[int, bool]], group: Sequence[tuple[int, bool]]) -> Claim:
-    """By how many steps a group is sooner, a censored run counted at its length; p: of the log-rank test."""
-    gain = float(np.mean([k for k, _ in base]) - np.mean([k for k, _ in group]))
-    p = float(logrank(_censored(base), _censored(group)).pvalue)
-    effect = Estimate(gain, None, None, min(len(base), len(group)))
-    said = {"p": None if np.isnan(p) else p, "p_same": None, "margin": 0.0, "unit": "steps"}
-    return Claim(f"{FAMILY}/{name}", FAMILY, ("", "", name), effect, **said)
+def _says(verdicts: Verdicts, table: Table, percent: str) -> list[str]:
+    """What is shown, a sentence for each direction."""
+    out = []
+    for kind, when in ((Verdict.SUPPORTED, "earlier"), (Verdict.OPPOSITE, "later")):
+        some = [v.at[2] for v in verdicts.values() if v.family == "times" and v.verdict is kind]
+        if some:
+            names = listed([treatment_name(table, name) for name in some])
+            out.append(f"{percent} accuracy is reached {when} with {names}.")
+    what = human(table.study.treatment)
+    return out or [f"No length of {what} is shown to change when {percent} accuracy is reached."]
 
 
 def _censored(group: Sequence[tuple[int, bool]]) -> CensoredData:
     return CensoredData(uncensored=[k for k, hit in group if hit], right=[k for k, hit in group if not hit])
 
 
-def _survival(name: str, group: Sequence[tuple[int, bool]]) -> Survival:
-    sf = ecdf(_censored(group)).sf
+def _survival(name: str, group: Sequence[tuple[int, bool]], data: CensoredData) -> Survival:
+    sf = ecdf(data).sf
     with (
         warnings.catch_warnings()
     ):  # the interval is undefined where none or all have reached it: from 0 to 1
@@ -144,7 +140,7 @@ def _survival(name: str, group: Sequence[tuple[int, bool]]) -> Survival:
         np.nan_to_num(limits.high.probabilities, nan=1.0),
     )
     x, y, low, high = (tuple(map(float, values)) for values in (sf.quantiles, sf.probabilities, lo, hi))
-    return Survival(name, len(group), sum(hit for _, hit in group), x, y, low, high, f"{FAMILY}/{name}")
+    return Survival(name, len(group), sum(hit for _, hit in group), x, y, low, high)
 
 
 def _steps(x: Sequence[float]) -> tuple[float, ...]:
@@ -170,5 +166,9 @@ class When:
         }
         grid = (Block(product={"schedule.warmup": ["0ep", "2ep", "10ep"]}),)
         question = "When does a small network first reach 80 % accuracy, by the length of the warmup?"
-        told = {"chapters": ("time_to_accuracy", "curves"), "claims": {"primary": [FAMILY]}}
-        return Study("when", question, grid, fixed, seeds=tuple(range(12)), **told)
+        return Study(
+            *("when", question, grid, fixed),
+            seeds=tuple(range(12)),
+            chapters=("time_to_accuracy", "curves"),
+            claims={"primary": ["times"]},
+        )

@@ -25,7 +25,11 @@ def trained(tmp_path_factory):
 
 def test_a_study_with_its_own_chapter_has_a_page_a_summary_and_tables(trained):
     folder = trained / "when"
-    found = json.loads((folder / "summary.json").read_text())["chapters"]["time_to_accuracy"]
+    summary = json.loads((folder / "summary.json").read_text())
+    found = summary["chapters"]["time_to_accuracy"]
+    claimed = [(v["name"], v["primary"], v["raw_p"] <= v["p"]) for v in summary["verdicts"]]
+    assert claimed == [("times/2ep", True, True), ("times/10ep", True, True)]
+    assert summary["answer"] == "No length of warmup is shown to change when 80 % accuracy is reached."
     assert found["level"] == 0.8
     rows = json.loads((folder / "tables" / "times.json").read_text())
     assert {row["treatment"] for row in rows} == {"0ep", "2ep", "10ep"} and all(

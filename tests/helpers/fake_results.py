@@ -19,7 +19,7 @@ RATES = (0.05, 0.1, 0.2, 0.4)
 PANELS = ("sgd", "adamw")
 
 
-def study(*, seeds: int = 8, **changes: Any) -> Study:
+def study(*, seeds: int = 8, choosing: int = 0, **changes: Any) -> Study:
     said: dict[str, Any] = {
         "name": "made-up",
         "question": "Does it matter?",

@@ -73,11 +73,11 @@ def _allowed(said: Mapping[str, Any]) -> dict[str, Any]:
     if new.get("condition") == new.get("treatment"):
         new.pop("condition", None)
     claims = new.pop("claims", {})
-    aside, primary = claims.get("aside"), claims.get("primary")
-    new["claims"] = {"primary": primary} if isinstance(primary, list) else {}
+    kept = {"primary": claims["primary"]} if "primary" in claims else {}
+    aside = claims.get("aside")
     if isinstance(aside, Mapping):
-        new["claims"]["aside"] = {path: some for path, some in aside.items() if isinstance(some, list)}
-    return new
+        kept["aside"] = {path: some for path, some in aside.items() if isinstance(some, list)}
+    return {**new, "claims": kept} if kept else new
 
 
 def _adopted(study: Study) -> Study:

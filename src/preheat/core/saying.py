@@ -38,7 +38,8 @@ def check_named(what: str, some: Iterable[Any]) -> None:
 
 
 def check_claims(claims: Mapping[str, Any]) -> None:
-    """Errors: UserError for a key that there is none of, and for what are no paths with lists of values."""
+    """Errors: UserError for a key that there is none of, where `aside` is no paths with lists of values, and
+    where `primary` is no list of different families."""
     for key in claims:
         if key not in CLAIMS:
             raise unknown("key of claims", key, CLAIMS)
@@ -47,9 +48,16 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
-    primary = claims.get("primary", [])
-    if not isinstance(primary, list | tuple) or not all(isinstance(name, str) for name in primary):
-        raise UserError(f"claims: primary must be a list of families, got {primary!r}: write primary: [main]")
+    primary = claims.get("primary", ("main",))
+    if not isinstance(primary, list | tuple) or not all(isinstance(f, str) and f for f in primary):
+        raise UserError(
+            f"claims: primary must be a list of families of claims, got {primary!r}: write primary: [main]"
+        )
+    if not primary or len(set(primary)) != len(primary):
+        raise UserError(
+            f"claims: primary must be different families, at least one, got {list(primary)}: "
+            "write primary: [main], or leave it out"
+        )
 
 
 def check_labels(labels: Mapping[str, Any]) -> None:

@@ -70,8 +70,10 @@ class Study:
     chapters: what the report holds, in order: names, or {name: ..., option: ...}; none for the standard ones.
         `[edge, {name: probes, but: [distance]}]`
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
-    claims: primary: families of claims that feed the answer; aside: paths with lists of values whose panels
-        count in no claim where the panel was run without too. `{aside: {task.selection: [test]}}`
+    claims: what the report may call sure. aside: paths with lists of values whose panels count in no claim
+        where the same panel was run without that value too. primary: the families of claims that share one
+        budget of error and feed the answer, main, edge and hypotheses where left out; others are edge_at,
+        edge_change, benefit, best, inside, rules, updates, and a chapter's own. `{primary: [main, edge]}`
     labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
     """
 

@@ -139,7 +139,8 @@ def _answer(table: Table, found: Read) -> tuple[str, ...]:
     shown = [c.shown for c in found.chapters]
     first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
     said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
-    return tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
+    told = tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
+    return told or (f"{count(n.done + n.diverged, 'run')} are described; no chapter has an answer in words.",)
 
 
 def _preliminary(table: Table) -> list[str]:

@@ -30,6 +30,12 @@ STATEMENTS = {
     "H3": "The pattern over data size and warmup replicates across tasks.",
     "H4": "AdamW is less sensitive to the length of the warmup than SGD.",
 }
+OPPOSITES = {
+    "H1": "The benefit of warmup does not peak at intermediate data sizes.",
+    "H2": "The best warmup, in epochs, gets longer as the data get fewer.",
+    "H3": "Where warmup helps on one task, it harms on another.",
+    "H4": "AdamW gains more from warmup than SGD.",
+}
 HOW = {
     "H1": (
         "In each size every seed takes the warmup (above none) that is best on its validation set, and its "

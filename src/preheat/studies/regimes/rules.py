@@ -22,7 +22,8 @@ from preheat.studies.regimes.surface import Surface, lines, surfaces
 @dataclass(frozen=True)
 class RuleScore:
     """A rule on held-out conditions: its mean shortfall to the treatment that other seeds like best (regret),
-    and its gain over `ALWAYS`, None for that itself; in the metric, with 95 % intervals."""
+    and its gain over `ALWAYS`, None for that itself and where no run tells its length;
+    in the metric, with 95 % intervals."""
 
     name: str
     formula: str
@@ -64,11 +65,15 @@ def _fit(table: Table, s: Surface) -> tuple[FittedRule, list[Claim]]:
     reference, floor = best_score(s), rounding(table.step, 2) / math.sqrt(len(s.sizes))
     got = {name: interpolated(s, picks) for name, (_, picks) in tried.items()}
     pairs = [*((name, ALWAYS) for name in got if name != ALWAYS), (FITTED, ORIGINAL)]
-    won = {(name, other): moments((got[name] - got[other]).mean(axis=0), floor) for name, other in pairs}
+    won = {
+        (name, other): moments((got[name] - got[other]).mean(axis=0), floor)
+        for name, other in pairs
+        if name in got and other in got
+    }
     scores = tuple(
         RuleScore(
             *(name, formula, interval(moments((reference - got[name]).mean(axis=0), floor))),
-            interval(won[name, ALWAYS]) if name != ALWAYS else None,
+            interval(won[name, ALWAYS]) if (name, ALWAYS) in won else None,
             {k: round(v, 4) for k, v in zip(s.labels, picks.tolist(), strict=True)},
         )
         for name, (formula, picks) in tried.items()
