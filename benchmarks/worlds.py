@@ -126,8 +126,8 @@ def _scores(world: World, beyond: Array, rng: np.random.Generator) -> tuple[Arra
 
 
 def _residuals(world: World, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """AR(1) over the rates, with t tails, of `RESIDUAL`'s deviation (for t on 2.2 degrees of freedom of that of
-    t4)."""
+    """AR(1) over the rates, with t tails, of `RESIDUAL`'s deviation (for t on 2.2 degrees of freedom of that
+    of t4)."""
     df, again = 2.2 if world.kind == "heavy" else 4.0, 0.9 if world.kind == "correlated" else 0.3
     fresh = rng.standard_t(df, shape) / 2**0.5
     out = np.empty(shape)
@@ -168,7 +168,9 @@ def wrong(c: Claim, world: World) -> frozenset[Verdict]:
         return _planted(c, world.gain)
     if c.name == "hypotheses/H1":
         return frozenset({Verdict.SUPPORTED})
-    if world.kind == "shifted" and (c.name == "hypotheses/H4" or what in ("over_rates", "edge", "edge_change")):
+    if world.kind == "shifted" and (
+        c.name == "hypotheses/H4" or what in ("over_rates", "edge", "edge_change")
+    ):
         return _shifted(c, what)
     return BOTH
 

@@ -12,7 +12,6 @@ from preheat.report.looks import changed, looked, question, remember
 from preheat.report.report import report
 from preheat.stats.claims import budget
 
-
 SCORES = {"validation_accuracy": 0.9, "test_accuracy": 0.9, "train_loss": 0.1}
 
 
