@@ -159,10 +159,11 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
     out = []
     if primary:
         decided = sum(v.verdict is not Verdict.OPEN for v in primary)
+        risk = f"{100 * budget(look):.2g}{GAP}%"
         out.append(
-            f"{count(len(primary), 'primary claim')} share an error budget of {100 * budget(look):.2g} % "
-            "(Holm); "
-            f"{decided} {'is' if decided == 1 else 'are'} decided, {_seeds(table)}."
+            f"The {len(primary)} claims behind this answer share a risk of {risk} that any is false; "
+            f"{decided} "
+            f"of them are decided, {_seeds(table)}."
         )
     if look:
         out.append(
@@ -189,11 +190,9 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
 def _seeds(table: Table) -> str:
     each = np.isfinite(table.judged).sum(axis=-1)[table.planned.any(axis=-1)]
     ns = sorted(set(each[each > 0].tolist())) or [len(table.seeds)]
-    return (
-        f"n{GAP}={GAP}{ns[0]}"
-        if len(ns) == 1
-        else f"n{GAP}={GAP}{ns[0]} to {ns[-1]} (not every setting has all)"
-    )
+    if len(ns) == 1:
+        return f"with {count(ns[0], 'seed')} in every setting"
+    return f"with {ns[0]} to {ns[-1]} seeds in a setting"
 
 
 def _tuning(table: Table) -> str:

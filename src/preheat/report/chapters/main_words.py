@@ -26,7 +26,7 @@ Group = list[Judged]
 Pairs = dict[tuple[str, str], Judged]
 
 
-class Compared(NamedTuple):
+class Ranked(NamedTuple):
     """The primary verdicts of one measure. whole: every comparison of the study has one."""
 
     some: Group
@@ -60,7 +60,7 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
     return tuple(Say(text, 2 * rank) for rank, text in enumerate(said) if text)
 
 
-def _of(table: Table, verdicts: Verdicts, measure: str) -> Compared:
+def _of(table: Table, verdicts: Verdicts, measure: str) -> Ranked:
     """Those of the claimed panels, in order, that are primary."""
     there, some, base = np.asarray(table.planned.any(axis=(1, 3))), [], table.base
     whole = True
@@ -71,7 +71,7 @@ def _of(table: Table, verdicts: Verdicts, measure: str) -> Compared:
                 some.append(v)
             elif t != base and there[p, t]:
                 whole = False
-    return Compared(some, whole and bool(some))
+    return Ranked(some, whole and bool(some))
 
 
 def _fitting(*tried: str) -> str:
@@ -91,20 +91,20 @@ def _described(table: Table, tuned: Group) -> tuple[Say, ...]:
     one = max(v.effect.n for v in tuned) == 1
     why = next((v.why for v in tuned if v.why), "")
     end = "One seed is a description, not a conclusion." if one else f"Nothing is concluded: {why}."
-    seen = _fitting(f"Compared with {base}, {what}.", f"Compared with the baseline, {what}.")
+    seen = _fitting(f"Ranked with {base}, {what}.", f"Ranked with the baseline, {what}.")
     return tuple(Say(text, rank) for rank, text in enumerate((seen, _fitting(end))) if text)
 
 
 # What to do
 
 
-def _advice(table: Table, tuned: Compared, rated: Compared, edge: Compared) -> str:
+def _advice(table: Table, tuned: Ranked, rated: Ranked, edge: Ranked) -> str:
     """What to do."""
     rate, what = rate_of(table) if table.tuned else "", choices(table)
     better, worse = tuned.of(Verdict.SUPPORTED), tuned.of(Verdict.OPPOSITE)
     if better or worse:
         return _use(table, better, worse, rated)
-    gains = rated.of(Verdict.SUPPORTED) | edge.of(Verdict.SUPPORTED)
+    gains = rated.of(Verdict.SUPPORTED) or edge.of(Verdict.SUPPORTED)
     losses = rated.of(Verdict.OPPOSITE) | edge.of(Verdict.OPPOSITE)
     safe = _phrase(table, {at: v for at, v in gains.items() if at not in losses}, "or") if rate else ""
     risky = _phrase(table, losses, "or") if rate and not safe else ""
@@ -122,7 +122,7 @@ def _advice(table: Table, tuned: Compared, rated: Compared, edge: Compared) -> s
     return f"These runs do not decide which {what} to use."
 
 
-def _use(table: Table, better: Pairs, worse: Pairs, rated: Compared) -> str:
+def _use(table: Table, better: Pairs, worse: Pairs, rated: Ranked) -> str:
     """Treatments that are shown to be better than the baseline, or worse."""
     base, n = base_of(table), len(table.panels)
     lost = rated.of(Verdict.OPPOSITE)
@@ -214,7 +214,7 @@ def _at_tuned(table: Table) -> str:
     return f"At a tuned {rate_of(table)}, " if table.tuned else ""
 
 
-def _tuned(table: Table, tuned: Compared) -> str:
+def _tuned(table: Table, tuned: Ranked) -> str:
     """How settings compare at a tuned rate."""
     at, size = _at_tuned(table), _margin(table)
     better, worse, same = (tuned.of(k) for k in (Verdict.SUPPORTED, Verdict.OPPOSITE, Verdict.SAME))
@@ -271,7 +271,7 @@ def _size(u: Units, x: float) -> str:
     return brief(x * u.scale, 1) + (f"{GAP}{u.step}" if u.step else "")
 
 
-def _untuned(table: Table, rated: Compared) -> str:
+def _untuned(table: Table, rated: Ranked) -> str:
     """What a treatment does to the mean over the rates."""
     at = f"Averaged over all {rate_of(table)}s tried, "
     better, worse = rated.of(Verdict.SUPPORTED), rated.of(Verdict.OPPOSITE)
@@ -282,7 +282,7 @@ def _untuned(table: Table, rated: Compared) -> str:
     return ""
 
 
-def _edge(table: Table, edge: Compared) -> str:
+def _edge(table: Table, edge: Ranked) -> str:
     """How far a treatment moves the edge."""
     for kind, does in ((Verdict.SUPPORTED, "raised"), (Verdict.OPPOSITE, "lowered")):
         pairs = edge.of(kind)
