@@ -51,8 +51,8 @@ class EdgeOfStability(Chapter):
     def show(self, found: EdgesFound, verdicts: Verdicts, table: Table) -> Shown:
         rate = rate_of(table)
         lead = (
-            f"The edge is the highest {rate} at which training still works: the training loss, or the "
-            f"validation score, comes halfway from chance to the best.{_distances(found, table)} Every run "
+            f"The edge is the highest {rate} at which training still works: the training loss comes halfway "
+            f"from chance to that of the best setting.{_distances(found, table)} Every run "
             "counts, also those that diverged."
         )
         return Shown(

@@ -63,8 +63,8 @@ class Untrained(Chapter):
         gone, over = (sum(getattr(x, k) for x in found.settings) for k in ("diverged", "overfitted"))
         lead = (
             f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
-            f"finite), {lost - gone:,} finished with neither the training loss nor the validation score "
-            "halfway from chance to the best of their data. Such a run is never left out; a diverged one "
+            f"finite), {lost - gone:,} finished with a training loss less than halfway from chance to that "
+            "of the best setting of their data. Such a run is never left out; a diverged one "
             "scores as a model that learnt nothing."
         )
         if over:
