@@ -126,8 +126,8 @@ def _scores(world: World, beyond: Array, rng: np.random.Generator) -> tuple[Arra
 
 
 def _residuals(world: World, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """AR(1) over the rates, with t tails, of `RESIDUAL`'s deviation (for t on 2.2 degrees of freedom of that of
-    t4)."""
+    """AR(1) over the rates, with t tails, of `RESIDUAL`'s deviation (for t on 2.2 degrees of freedom of that
+    of t4)."""
     df, again = 2.2 if world.kind == "heavy" else 4.0, 0.9 if world.kind == "correlated" else 0.3
     fresh = rng.standard_t(df, shape) / 2**0.5
     out = np.empty(shape)

@@ -37,7 +37,9 @@ def verdict(table: Table, code: str) -> Verdict:
 
 @cache
 def two_tasks(seeds: int) -> Table:
-    of = study(seeds=seeds, scientific=("task.examples_per_class", "schedule.warmup", "task.name"), nuisance=())
+    of = study(
+        seeds=seeds, scientific=("task.examples_per_class", "schedule.warmup", "task.name"), nuisance=()
+    )
     shape = (2, 5, 5, 1, seeds)
     return tabulate(results(np.zeros(shape), of=of, tasks=("digits", "other"), rates=(0.1,)))
 
@@ -146,7 +148,11 @@ def test_a_mean_over_rates_that_contradicts_the_edge_decides_nothing() -> None:
 
 def test_edges_beyond_the_grid_leave_h4_to_the_side_that_is_open() -> None:
     """SGD with warmup trained at every rate, so its edge rises at least so far: AdamW gains less at most."""
-    x = scores(np.where(np.arange(3)[None, None, :, None] * np.array([1, 0])[:, None, None, None], 9.0, edges_moved(0, 0)))
+    x = scores(
+        np.where(
+            np.arange(3)[None, None, :, None] * np.array([1, 0])[:, None, None, None], 9.0, edges_moved(0, 0)
+        )
+    )
     claim, text = told(filled(grid(), x, x), "H4")
     assert "at most" in text and claim.p_same is None
     assert judge([claim], ())[claim.name].verdict is Verdict.SUPPORTED

@@ -87,7 +87,9 @@ def test_records_from_before_give_the_same_numbers_where_nobody_chooses(unpacked
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_in_which_the_first_seeds_chose_is_read_with_a_note_and_all_seeds_are_reported(unpacked, name):
+def test_a_study_in_which_the_first_seeds_chose_is_read_with_a_note_and_all_seeds_are_reported(
+    unpacked, name
+):
     data, store, old = opened(unpacked, name)
     chose = data["study"].get("choosing", 0)
     study, points = read_index(data)
@@ -97,7 +99,9 @@ def test_a_study_in_which_the_first_seeds_chose_is_read_with_a_note_and_all_seed
     assert list(table.seeds) == data["study"]["seeds"] and read_index(data)[0] == study
     for cell in old["cells"]:
         axes = table.panels, table.conditions, table.treatments
-        at = tuple(a.labels.index(cell[k]) for a, k in zip(axes, ("panel", "condition", "treatment"), strict=True))
+        at = tuple(
+            a.labels.index(cell[k]) for a, k in zip(axes, ("panel", "condition", "treatment"), strict=True)
+        )
         v = table.nuisances.labels.index(cell["chosen"].get("peak_lr", ""))
         scores = table.test[at][v, chose:]
         assert scores[np.isfinite(scores)].tolist() == cell["values"], "a run scores what it scored"

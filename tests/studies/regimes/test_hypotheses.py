@@ -122,7 +122,9 @@ def test_h2_is_gated_by_a_test_that_the_warmups_differ() -> None:
     gate = p_choices(next(g for g in warmup_grids(table) if g.panel == "sgd"))
     claim = stated_of(table)["H2"].claim
     assert gate is not None and gate > 0.1 and claim.p is not None and claim.p_same is not None
-    assert claim.p >= gate and claim.p_same >= gate, "neither a slope nor its absence, where the best is chance"
+    assert claim.p >= gate and claim.p_same >= gate, (
+        "neither a slope nor its absence, where the best is chance"
+    )
 
 
 def test_a_planted_slope_is_found_and_its_opposite_too() -> None:
@@ -174,7 +176,9 @@ def test_a_slope_is_a_t_test_over_seeds_with_the_larger_p_of_the_gate() -> None:
     for gate in (0.0, 0.4):
         claim = stated.tested(m, gate=gate).claim
         assert claim.effect == interval(m)
-        assert claim.p == max(p_different(m) or 0, gate) and claim.p_same == max(p_equivalent(m, 0.3) or 0, gate)
+        assert claim.p == max(p_different(m) or 0, gate) and claim.p_same == max(
+            p_equivalent(m, 0.3) or 0, gate
+        )
     one = stated.tested(moments([1.0])).claim
     assert (one.p, one.p_same, one.effect.lo) == (None, None, None) and "one seed" in one.why
 

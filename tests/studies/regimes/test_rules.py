@@ -51,9 +51,7 @@ def test_rules_are_compared_by_paired_differences_with_the_plain_one_and_the_ori
     table = tabulate(results(noisy((1, 5, 5, 1, 8), 7), panels=("sgd",), rates=(0.1,)))
     (s,) = surfaces(table)
     (rule,), claims = rules(table)
-    got = {
-        r.name: interpolated(s, np.array([r.picks[label] for label in s.labels])) for r in rule.scores
-    }
+    got = {r.name: interpolated(s, np.array([r.picks[label] for label in s.labels])) for r in rule.scores}
     assert got["no warmup"] == pytest.approx(s.judged[:, s.base])
     pairs = [(a, "always 5%") for a in got if a != "always 5%"] + [("fitted rule", "the original rule")]
     assert [c.name for c in claims] == [f"rules/sgd/{a}/{b}" for a, b in pairs]
