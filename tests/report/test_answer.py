@@ -144,11 +144,16 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
             losses = kind["over_rates"][Verdict.OPPOSITE] | kind["edge"][Verdict.OPPOSITE]
             assert avoid is None or avoid == (losses if "can't" in text else worse), text
         if m := re.search(r"^(?:At a tuned [^,]*, |(Averaged) [^,]*, )?(.*?) (raised|lowered) (.*)", text):
-            measure = "edge" if "highest usable" in text else "over_rates" if m[1] else "tuned"
+            measure = "over_rates" if m[1] else "tuned"
+            measure = "edge" if "highest usable" in text else measure
             improved = (m[3] == "raised") if measure == "edge" else m[3] == up
             some = kind[measure][Verdict.SUPPORTED if improved else Verdict.OPPOSITE]
             pairs = named(table, m[2][:1].lower() + m[2][1:])
             assert pairs is None or pairs == some, text
+            if also := re.search(r", (.*?) (raised|lowered) it by ", m[4]):
+                pairs = named(table, also[1])
+                some = kind[measure][Verdict.SUPPORTED if also[2] == up else Verdict.OPPOSITE]
+                assert also[2] != m[3] and (pairs is None or pairs == some), text
 
 
 def test_studies_of_shapes_of_losses_and_of_lengths_are_answered_in_their_own_words() -> None:

@@ -85,6 +85,12 @@ def row_label(table: Table) -> str:
     return human(table.study.condition) if table.study.condition else ""
 
 
+def panel_head(table: Table) -> str:
+    """What the panels are: `optimizer`, `task and optimizer`."""
+    paths = table.panels.values[0] if len(table.panels) else {}
+    return " and ".join(human(path) for path in paths) or "all"
+
+
 def heads(table: Table) -> tuple[str, str, str]:
-    """The heads of the columns that place a row: panel, condition, treatment."""
-    return "panel", row_label(table) or "condition", human(table.study.treatment)
+    """The heads of the columns that place a row: panel, condition, treatment, in the study's words."""
+    return panel_head(table), row_label(table) or "all", human(table.study.treatment)

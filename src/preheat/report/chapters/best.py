@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preheat.analysis.effects import BestSet, best_sets
-from preheat.analysis.naming import panel_name, treatment_name, values_of
+from preheat.analysis.naming import panel_head, panel_name, treatment_name, values_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import human
 from preheat.core.registry import CHAPTERS
@@ -62,7 +62,7 @@ class Best(Chapter):
             f"Which {human(table.study.treatment)} to use",
             lead,
             plates=(Plate("", "best", "", caption, matrix),),
-            tables=(Rows("Best sets", ("panel", "can't be told apart", "best mean", "n"), rows),),
+            tables=(Rows("Best sets", (panel_head(table), "can't be told apart", "best mean", "n"), rows),),
             short="What to use",
         )
 

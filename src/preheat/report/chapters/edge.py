@@ -10,6 +10,7 @@ from preheat.analysis.edges import EdgesFound, found_edges
 from preheat.analysis.naming import (
     base_of,
     heads,
+    panel_head,
     panel_name,
     rate_of,
     row_label,
@@ -31,10 +32,11 @@ from preheat.stats.claims import Judged, Verdicts
 HEAD = (
     "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the "
     "way. "
-    "Censored: the seed trained at every value or at none. At least, at most, from, up to: "
+    "Without an edge: the seed trained at every value or at none. At least, at most, from, up to: "
 )
 BOUND = (
-    "more than a quarter of the seeds are censored, so only a bound is known. A seed's edge is known to the "
+    "more than a quarter of the seeds are without an edge, so only a bound is known. A seed's edge is known "
+    "to the "
     "grid's step only, so a limit can lie below the highest value though every seed trained at it."
 )
 
@@ -76,7 +78,7 @@ def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate,
         "edge",
         lambda panel: _trained(table, found, panel),
         group="Share of runs that trained",
-        caption="All conditions and seeds together: counts of runs, so without an interval.",
+        caption=f"{_all(table)} together: counts of runs, so without an interval.",
     )
     if len(table.conditions) < 2:
         return out
@@ -87,6 +89,10 @@ def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate,
         group=f"By {human(table.study.condition)}",
         caption="Lines: 95 % intervals over seeds, uncorrected. Filled: an effect is shown (exploratory).",
     )
+
+
+def _all(table: Table) -> str:
+    return f"All {values_of(table)} and seeds" if len(table.conditions) > 1 else "All seeds"
 
 
 def _distances(found: EdgesFound, table: Table) -> str:
@@ -112,7 +118,7 @@ def _censored(found: EdgesFound) -> tuple[str, ...]:
         "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at "
         "most)."
     )
-    return (f"{censored} of {runs} edges are censored: {why}. {bound}",)
+    return (f"{censored} of {runs} edges were not reached: {why}. {bound}",)
 
 
 def _told(v: Judged | None) -> tuple[str, str]:
@@ -139,7 +145,7 @@ def _rows(found: EdgesFound, verdicts: Verdicts, table: Table) -> Rows:
         "times the baseline's",
         "p, corrected",
         "verdict (exploratory)",
-        "censored seeds",
+        "seeds without an edge",
     )
     return Rows(HEAD + BOUND, columns, rows)
 
@@ -157,7 +163,11 @@ def _pooled_rows(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[R
             )
         )
     columns = (
-        *("panel", human(table.study.treatment), f"edge, times that with {base_of(table)} (interval)"),
+        *(
+            panel_head(table),
+            human(table.study.treatment),
+            f"edge, times that with {base_of(table)} (interval)",
+        ),
         *("p, corrected", "verdict", "at 90 %", "per doubling", "p that it grows", "verdict (exploratory)"),
     )
     kept = [i for i in range(len(columns)) if i < 6 or any(r[i] not in ("", words.NONE) for r in rows)]

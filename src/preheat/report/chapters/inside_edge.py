@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from preheat.analysis.inside_edge import Inside, insides
 from preheat.analysis.naming import heads, rate_of, row_label, row_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import NONE, Units, brief, p_text
+from preheat.analysis.words import NONE, Units, brief, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
@@ -47,7 +47,8 @@ class InsideEdge(Chapter):
                 "trained (at that one where there is none so low)"
             )
         lead = (
-            f"Compared {where}: a difference of {margin} between any two treatments is excluded in {same} of "
+            f"Compared {where}: a difference of {margin} between any two choices of "
+            f"{human(table.study.treatment)} is excluded in {same} of "
             f"{count(len(some), 'setting')} (exploratory)."
         )
         columns = (
@@ -63,9 +64,9 @@ class InsideEdge(Chapter):
                 table,
                 "inside",
                 lambda panel: _dots(table, at, panel),
-                caption=f"Grey band: within {margin}. Filled: the treatments were shown to differ.",
+                caption=f"Grey band: within {margin}. Filled: the choices were shown to differ.",
             ),
-            tables=(Rows("Treatments inside the edge", columns, rows),),
+            tables=(Rows("Inside the edge", columns, rows),),
             short="Inside the edge",
         )
 
@@ -90,7 +91,7 @@ def _dots(table: Table, found: dict[Inside, Judged | None], panel: str) -> Dots 
         v = found[i]
         widest = i.widest if v is None else v.effect
         if widest is not None and math.isfinite(widest.mean):
-            name = "widest difference among treatments"
+            name = "widest difference"
             row = row_name(table, i.condition)
             dots.append(dot(row, (name, -1), widest, scale=u.scale, filled=v is not None and v.differs))
             if i.seed_sd is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.effects import MainEffect, main_effects
-from preheat.analysis.naming import base_of, panel_name, rate_of, treatment_name, values_of
+from preheat.analysis.naming import base_of, panel_head, panel_name, rate_of, treatment_name, values_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
@@ -157,12 +157,13 @@ def _rows(table: Table, found: MainFound, verdicts: Verdicts, u: Units) -> Rows:
             )
             rows.append(row)
     columns = (
-        *("panel", human(table.study.treatment), "measure", f"minus {base_of(table)} (interval)"),
+        *(panel_head(table), human(table.study.treatment), "measure", f"minus {base_of(table)} (interval)"),
         *("p, corrected", "n", "verdict", "rate sensitivity (95 % interval)"),
     )
+    over = f", all {values_of(table)} together" if len(table.conditions) > 1 else ""
     kept = columns if any(r[-1] for r in rows) else columns[:-1]
     caption = (
-        "Every comparison, all conditions together. Rate sensitivity, E[min(l, l0) - l*] (Wortsman et al. "
+        f"Every comparison{over}. Rate sensitivity, E[min(l, l0) - l*] (Wortsman et al. "
         "2023): "
         "below 0 the rate matters less than with the baseline; it picks the best rate, so it describes only."
     )

@@ -26,7 +26,7 @@ Group = list[Judged]
 Pairs = dict[tuple[str, str], Judged]
 
 
-class Ranked(NamedTuple):
+class Primary(NamedTuple):
     """The primary verdicts of one measure. whole: every comparison of the study has one."""
 
     some: Group
@@ -60,7 +60,7 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
     return tuple(Say(text, 2 * rank) for rank, text in enumerate(said) if text)
 
 
-def _of(table: Table, verdicts: Verdicts, measure: str) -> Ranked:
+def _of(table: Table, verdicts: Verdicts, measure: str) -> Primary:
     """Those of the claimed panels, in order, that are primary."""
     there, some, base = np.asarray(table.planned.any(axis=(1, 3))), [], table.base
     whole = True
@@ -71,7 +71,7 @@ def _of(table: Table, verdicts: Verdicts, measure: str) -> Ranked:
                 some.append(v)
             elif t != base and there[p, t]:
                 whole = False
-    return Ranked(some, whole and bool(some))
+    return Primary(some, whole and bool(some))
 
 
 def _fitting(*tried: str) -> str:
@@ -98,7 +98,7 @@ def _described(table: Table, tuned: Group) -> tuple[Say, ...]:
 # What to do
 
 
-def _advice(table: Table, tuned: Ranked, rated: Ranked, edge: Ranked) -> str:
+def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
     """What to do."""
     rate, what = rate_of(table) if table.tuned else "", choices(table)
     better, worse = tuned.of(Verdict.SUPPORTED), tuned.of(Verdict.OPPOSITE)
@@ -122,7 +122,7 @@ def _advice(table: Table, tuned: Ranked, rated: Ranked, edge: Ranked) -> str:
     return f"These runs do not decide which {what} to use."
 
 
-def _use(table: Table, better: Pairs, worse: Pairs, rated: Ranked) -> str:
+def _use(table: Table, better: Pairs, worse: Pairs, rated: Primary) -> str:
     """Treatments that are shown to be better than the baseline, or worse."""
     base, n = base_of(table), len(table.panels)
     lost = rated.of(Verdict.OPPOSITE)
@@ -214,7 +214,7 @@ def _at_tuned(table: Table) -> str:
     return f"At a tuned {rate_of(table)}, " if table.tuned else ""
 
 
-def _tuned(table: Table, tuned: Ranked) -> str:
+def _tuned(table: Table, tuned: Primary) -> str:
     """How settings compare at a tuned rate."""
     at, size = _at_tuned(table), _margin(table)
     better, worse, same = (tuned.of(k) for k in (Verdict.SUPPORTED, Verdict.OPPOSITE, Verdict.SAME))
@@ -271,7 +271,7 @@ def _size(u: Units, x: float) -> str:
     return brief(x * u.scale, 1) + (f"{GAP}{u.step}" if u.step else "")
 
 
-def _untuned(table: Table, rated: Ranked) -> str:
+def _untuned(table: Table, rated: Primary) -> str:
     """What a treatment does to the mean over the rates."""
     at = f"Averaged over all {rate_of(table)}s tried, "
     better, worse = rated.of(Verdict.SUPPORTED), rated.of(Verdict.OPPOSITE)
@@ -282,7 +282,7 @@ def _untuned(table: Table, rated: Ranked) -> str:
     return ""
 
 
-def _edge(table: Table, edge: Ranked) -> str:
+def _edge(table: Table, edge: Primary) -> str:
     """How far a treatment moves the edge."""
     for kind, does in ((Verdict.SUPPORTED, "raised"), (Verdict.OPPOSITE, "lowered")):
         pairs = edge.of(kind)

@@ -122,9 +122,13 @@ def sensitivity(table: Table, stated: Stated) -> Tested:
         if (optimizer(one), optimizer(other)) == ("sgd", "adamw") and _others(one) == _others(other)
     ]
     if not pairs:
-        return stated.untested("it needs panels of SGD and AdamW; add the optimizer to the scientific axes.")
+        return stated.untested(
+            "it needs runs with SGD and with AdamW: add the optimizer to the scientific hyperparameters."
+        )
     if table.rated is None:
-        return stated.untested("it needs several peak rates as a nuisance, over which a mean is taken.")
+        return stated.untested(
+            "it needs several peak rates for each setting: list peak_lr as a nuisance hyperparameter."
+        )
     gain = _gains(table, table.sign * table.rated)
     m = moments(np.mean([gain[a] - gain[b] for a, b in pairs], axis=0), rounding(table.step, 4))
     moved = _edges_moved(table, pairs)

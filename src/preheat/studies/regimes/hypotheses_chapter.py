@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from preheat.analysis.naming import panel_name
+from preheat.analysis.naming import panel_head, panel_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, human
 from preheat.core.registry import CHAPTERS
@@ -76,30 +76,24 @@ class RuleChapter(Chapter):
             (panel_name(table, r.panel), number(r.intercept), number(r.slope), str(r.slope.n))
             for r in found.rules
         )
-        columns = (
-            "panel",
-            "rule",
-            "formula",
-            f"minus {ALWAYS}",
-            "verdict",
-            "minus the original rule",
-            "verdict",
-            "n",
-        )
         tables = (
-            Rows(f"{what} = a + b log2({over}), 95 % intervals", ("panel", "a", "b", "n"), fit, folded=False),
-            Rows("Rules on sizes that the fit has not seen", columns, _scores(found, verdicts, table)),
+            Rows(
+                f"{what} = a + b log2({over}), 95 % intervals",
+                (panel_head(table), "a", "b", "n"),
+                fit,
+                folded=False,
+            ),
+            _scores(found, verdicts, table),
             Rows(
                 f"What they pick for each {over}, and the shortfall to what other seeds like best (95 % "
                 "interval)",
-                ("panel", "rule", "picks", "shortfall"),
+                (panel_head(table), "rule", "picks", "shortfall"),
                 _picks(found, table),
             ),
         )
         lead = (
             f"Rules are compared with {ALWAYS} of the run and with the original's, paired by seed, on sizes "
-            "left out "
-            "of the fit (exploratory). Whether b is above 0 is H2."
+            "left out of the fit (exploratory). Whether b is above 0 is H2."
         )
         if any(r.beyond for r in found.rules):
             lead += " Some fitted warmups lay outside the grid and were cut to its ends."
@@ -112,14 +106,16 @@ class RuleChapter(Chapter):
         )
 
 
-def _scores(found: Rules, verdicts: Verdicts, table: Table) -> tuple[tuple[str, ...], ...]:
+def _scores(found: Rules, verdicts: Verdicts, table: Table) -> Rows:
     u, out = Units.of(table.study.metric), []
     for r in found.rules:
         for s in r.scores:
             told = [verdicts.get(f"rules/{r.panel}/{s.name}/{other}") for other in (ALWAYS, ORIGINAL)]
             texts = [("", "") if v is None else (difference_text(v.effect, u), verdict(v)) for v in told]
             out.append((panel_name(table, r.panel), s.name, s.formula, *texts[0], *texts[1], str(s.regret.n)))
-    return tuple(out)
+    compared = f"minus {ALWAYS}", "verdict", "minus the original rule", "verdict"
+    columns = (panel_head(table), "rule", "formula", *compared, "n")
+    return Rows("Rules on sizes that the fit has not seen", columns, tuple(out))
 
 
 def _picks(found: Rules, table: Table) -> tuple[tuple[str, ...], ...]:

@@ -99,7 +99,7 @@ def _notes(found: ProtocolsFound) -> list[str]:
         )
     if found.aside:
         out.append(
-            f"{count(found.aside, 'panel')} with selection test (the original protocol) count in no "
+            f"{count(found.aside, 'combination')} with selection test (the original protocol) count in no "
             "comparison, edge, hypothesis or rule, because each was run with the honest protocol too. They "
             "are in the heat maps, the curves and Protocols."
         )

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from preheat.analysis.effects import difference, places
-from preheat.analysis.naming import base_of, heads, panel_name, row_label, row_name
+from preheat.analysis.naming import base_of, heads, panel_head, panel_name, row_label, row_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, limits, p_text, range_text
 from preheat.core.registry import CHAPTERS
@@ -33,8 +33,8 @@ RANDOM = (
     "towards that exponent: the interval is of the seeds' picks, not of what is best. So neither is called "
     "excluded for an exponent that random choices from this grid share."
 )
-NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a result of each."
-ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."
+NOTHING = "Nothing to estimate: nothing has two sizes with two warmups above none and a result of each."
+ASIDE = "Runs that selected on the test split are left out of this, since all were done without that too."
 BEST = (
     "Geometric mean over seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
     "updates is best."
@@ -103,7 +103,7 @@ def _exponents(found: UpdatesFound, verdicts: Verdicts, table: Table) -> Rows:
         )
     b = ("b of the seeds' picks (95 % interval)", "n", "b of random choices", "b of fixed epochs")
     columns = (
-        "panel",
+        panel_head(table),
         "not a fixed number of updates",
         "not a fixed number of epochs",
         *b,
@@ -122,7 +122,9 @@ def _grid(found: UpdatesFound, table: Table) -> Rows:
         (panel_name(table, e.panel), range_text(brief(e.low), brief(e.high)), _common(found, e))
         for e in found.exponents
     )
-    return Rows("What the grid allows", ("panel", "b of any picks", "updates in reach at every size"), rows)
+    return Rows(
+        "What the grid allows", (panel_head(table), "b of any picks", "updates in reach at every size"), rows
+    )
 
 
 def _common(found: UpdatesFound, e: Exponent) -> str:
