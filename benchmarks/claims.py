@@ -1,14 +1,15 @@
 """Does what a report claims hold? Whole reports of simulated studies whose truth is known.
 
-    python benchmarks/claims.py                                      the full form: about 40 minutes on 2 cores
-    python benchmarks/claims.py --nulls 60 --planted 40 --seeds 8    a few minutes
-    python benchmarks/claims.py --quick                              what the test runs: 15 seconds
+    python benchmarks/claims.py                                      the full form: about 40 minutes on 2
+    cores python benchmarks/claims.py --nulls 60 --planted 40 --seeds 8    a few minutes python
+    benchmarks/claims.py --quick                              what the test runs: 15 seconds
 
 Every report is `find` of all chapters of the study `regimes` and the verdicts on all their claims together;
 only the drawing is left out, and the chapters that read traces. `worlds.py` says how results are made and
 which verdicts are false. After its first look a user follows "about n more seeds" of a claim drawn among
-those that say so (at most 40), adds exactly so many seeds, and looks again, three times at most; every look is
-paid for (`budget`). Printed are tables in Markdown, shares with their exact intervals (Clopper and Pearson).
+those that say so (at most 40), adds exactly so many seeds, and looks again, three times at most; every look
+is paid for (`budget`). Printed are tables in Markdown, shares with their exact intervals (Clopper and
+Pearson).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Case(NamedTuple):
 
     kind: str
     seeds: int
-    index: int
+    number: int
     at: str = ""
     gain: float = 0.0
 
@@ -85,7 +86,7 @@ def look(made: Table, number: int) -> tuple[dict[str, Any], dict[str, Claim], di
 
 def user(case: Case, looks: int = LOOKS) -> Told:
     """One study, its report, and what follows "about n more seeds" of it."""
-    rng = np.random.default_rng([KINDS.index(case.kind), case.seeds, case.index, round(1e4 * case.gain)])
+    rng = np.random.default_rng([KINDS.index(case.kind), case.seeds, case.number, round(1e4 * case.gain)])
     world, planted = _world(case)
     made, told, followed = table(world, case.seeds, rng), Told(case), ""
     for number in range(looks + 1):
@@ -114,7 +115,12 @@ def _world(case: Case) -> tuple[World, str]:
     """The world of a case, and the name of the claim that is true in it."""
     if not case.at:
         return World(case.kind), ""
-    gain, p, s, t = np.zeros(SHAPE[:3]), case.index % 2, case.index // 8 % SHAPE[1], 1 + case.index // 2 % 4
+    gain, p, s, t = (
+        np.zeros(SHAPE[:3]),
+        case.number % 2,
+        case.number // 8 % SHAPE[1],
+        1 + case.number // 2 % 4,
+    )
     gain[p, s if case.at == "cell" else slice(None), t] = case.gain
     panel, size, warmup = table(World(case.kind), 1, np.random.default_rng(0)).labels((p, s, t))
     name = ("benefit", panel, size, warmup) if case.at == "cell" else ("tuned", panel, warmup)

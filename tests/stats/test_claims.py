@@ -88,7 +88,9 @@ def test_an_interval_ends_at_0_exactly_where_p_ends_at_alpha() -> None:
     p = 2 * (p_above(m) or 0.0)
     for others, name in ((0, "alone"), (3, "one of four")):
         claims = [mean_claim("0", "a", m, at=NOWHERE, margin=0.01)]
-        claims += [mean_claim(f"{i + 1}", "a", Moments(0.0, 1.0, 8), at=NOWHERE, margin=0.01) for i in range(others)]
+        claims += [
+            mean_claim(f"{i + 1}", "a", Moments(0.0, 1.0, 8), at=NOWHERE, margin=0.01) for i in range(others)
+        ]
         corrected = p * (others + 1)
         for factor, decided in ((1 - 1e-9, False), (1 + 1e-9, True)):
             v = judge(claims, ("a",), alpha=corrected * factor)["0"]
@@ -104,7 +106,7 @@ def test_no_difference_of_this_size_exactly_where_the_corrected_interval_lies_wi
         claims = [mean_claim(f"{i}", "a", Moments(mean, sd, 8), at=NOWHERE, margin=MARGIN) for i in range(4)]
         same = judge(claims, ("a",))["0"].verdict is Verdict.SAME
         e = interval(Moments(mean, sd, 8), 1 - 2 * 0.05 / 4)
-        assert e.lo is not None and e.hi is not None and same == (-MARGIN < e.lo and e.hi < MARGIN)
+        assert e.lo is not None and e.hi is not None and same == (e.lo > -MARGIN and e.hi < MARGIN)
         seen.add(same)
     assert seen == {True, False}
 
@@ -125,7 +127,10 @@ def test_false_claims_of_a_family_with_looks_are_as_few_as_stated() -> None:
             v.differs
             for k, n in enumerate((8, 16, 24))
             for v in judge(
-                [mean_claim(f"{i}", "a", moments(row[:n]), at=NOWHERE, margin=0.1) for i, row in enumerate(x)],
+                [
+                    mean_claim(f"{i}", "a", moments(row[:n]), at=NOWHERE, margin=0.1)
+                    for i, row in enumerate(x)
+                ],
                 ("a",),
                 alpha=budget(k),
             ).values()
@@ -179,4 +184,6 @@ def test_the_best_row_of_smallest_parts() -> None:
     assert e.lo == max(min(p.lo for p in row) for row in parts)  # type: ignore[type-var]
     assert e.hi == max(min(p.hi for p in row) for row in parts)  # type: ignore[type-var]
     doubled = spanned(((Moments(1.0, 1.0, 9),),), factor=True)
-    assert doubled.mean == 2.0 and doubled.lo == pytest.approx(2 ** (interval(Moments(1.0, 1.0, 9)).lo or 0.0))
+    assert doubled.mean == 2.0 and doubled.lo == pytest.approx(
+        2 ** (interval(Moments(1.0, 1.0, 9)).lo or 0.0)
+    )

@@ -36,7 +36,9 @@ def test_it_keeps_axes_and_what_is_unknown() -> None:
     made = mean_over_rates(rates, scores)
     assert made.shape == (2, 4) and np.argwhere(np.isnan(made)).tolist() == [[1, 2]]
     assert made[0, 0] == pytest.approx((0.5 * 1 + 1.5 * 2) / 3)
-    assert mean_over_rates(3 * rates, scores)[0] == pytest.approx(made[0]), "the unit of the rate is no matter"
+    assert mean_over_rates(3 * rates, scores)[0] == pytest.approx(made[0]), (
+        "the unit of the rate is no matter"
+    )
     assert mean_over_rates(rates, scores + 1)[0] == pytest.approx(made[0] + 1)
 
 

@@ -20,7 +20,9 @@ def test_no_true_share_is_missed_more_often_than_stated() -> None:
     n, limits = 12, [share(k, 12) for k in range(13)]
     for step in range(1, 40):
         p = step / 40
-        held = [k for k, s in enumerate(limits) if s.lo is not None and s.hi is not None and s.lo <= p <= s.hi]
+        held = [
+            k for k, s in enumerate(limits) if s.lo is not None and s.hi is not None and s.lo <= p <= s.hi
+        ]
         assert binom.pmf(held, n, p).sum() >= 0.95
 
 
