@@ -74,9 +74,10 @@ def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> s
     return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
 
 
-def row_name(condition: str) -> str:
-    """A condition as a row's label."""
-    return condition or "all"
+def row_name(table: Table, condition: str) -> str:
+    """A condition as a row's label, with what the study calls it: `5000 (Standard)`."""
+    known = dict(zip(table.conditions.labels, table.conditions.names, strict=False))
+    return known.get(condition, condition) or "all"
 
 
 def row_label(table: Table) -> str:

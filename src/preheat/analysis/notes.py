@@ -42,10 +42,9 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     if not table.others:
         return (f"{head} and no other metric of the test set.",)
     name = next((n for n in table.others if metric(n).unit), table.others[0])
-    advice = (
-        f" Write metric: {name} and goal: {metric(name).goal}." if lacking == done else " They are left out."
-    )
-    return (f"{head}: they measure {listed([human(n) for n in table.others])}.{advice}",)
+    if lacking < done:
+        return (f"{head}, only {human(name)}, and are left out.",)
+    return (f"{head}: write metric: {name} and goal: {metric(name).goal}.",)
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:

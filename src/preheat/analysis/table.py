@@ -15,7 +15,7 @@ al. 2021, arXiv 2103.03098).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -195,7 +195,7 @@ class Table:
             return self
         panels = [p for p in range(len(self.panels)) if p not in self.twins]
         conditions = [int(c) for c in np.flatnonzero(self.planned[panels].any(axis=(0, 2, 3)))]
-        names = ("state", "validation", "test", "train", "start", "chance", "total", "per_epoch")
+        names = [f.name for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
         parts = {name: getattr(self, name)[np.ix_(panels, conditions)] for name in names}
         where = {
             run: (panels.index(at[0]), conditions.index(at[1]), *at[2:])

@@ -33,6 +33,7 @@ def tabulate(results: Results) -> Table:
     conditions = _straight(
         _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
     )
+    conditions = replace(conditions, names=_called(conditions, study.labels.get(study.condition, {})))
     treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
     nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
     seeds = tuple(s for s in dict.fromkeys((*study.seeds, *(r.seed for r in rows))) if s not in looked)
@@ -51,6 +52,12 @@ def tabulate(results: Results) -> Table:
     arrays = _fill(study, rows, list(where.values()), shape)
     made = Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
     return replace(made, where=where)
+
+
+def _called(axis: Axis, said: Mapping[str, str]) -> tuple[str, ...]:
+    """How values read, with what the study calls them: 5000 (Standard)."""
+    names = zip(axis.labels, axis.names, strict=True)
+    return tuple(f"{name} ({said[label]})" if label in said else name for label, name in names)
 
 
 def _bare(axis: Axis) -> Axis:

@@ -5,7 +5,9 @@ The training loss is put on a scale that rises with what was learnt. Where the s
 the examples, the loss is read as a mean of -log(probability of the right answer), and the scale is
 exp(-loss), that probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses
 range over decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
-of the way from chance to the best mean of its panel and condition: halfway, or 90 %.
+of the way from chance to the setting of its panel and condition with the best validation score: halfway, or
+90 %. The lowest training loss is no such level: where the best setting fits less than an overfitted one, that
+would call it a failure.
 """
 
 from __future__ import annotations
@@ -21,15 +23,23 @@ HALFWAY, NEARLY = 0.5, 0.9
 
 
 def progress(table: Table) -> Array:
-    """[P, C, T, V, S]: how far training went from chance, 0, to the best mean of its panel and condition, 1;
-    NaN for a run that did not finish, or where chance is not known."""
+    """[P, C, T, V, S]: how far training went from chance, 0, to the mean of the setting of its panel and
+    condition that validates best, 1; NaN for a run that did not finish, or where chance is not known."""
     learnt, chance = _scaled(table)
-    known = np.isfinite(learnt)
-    count = known.sum(axis=-1)
-    mean = np.where(count > 0, np.where(known, learnt, 0.0).sum(axis=-1) / np.maximum(count, 1), -np.inf)
-    best = mean.max(axis=(2, 3))[..., None, None, None]
+    fits = _means(learnt)
+    scores = np.where(np.isfinite(fits), _means(table.sign * table.validation), -np.inf)
+    where = scores.reshape(*scores.shape[:2], -1).argmax(axis=-1)
+    best = np.take_along_axis(fits.reshape(*fits.shape[:2], -1), where[..., None], axis=-1)
+    best = best[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(best > chance, (learnt - chance) / (best - chance), 0.0 * learnt))
+
+
+def _means(values: Array) -> Array:
+    """[P, C, T, V]: over the seeds that have a value; -inf for none."""
+    known = np.isfinite(values)
+    mean = np.where(known, values, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
+    return np.asarray(np.where(known.any(axis=-1), mean, -np.inf))
 
 
 def trained(table: Table, share: float = HALFWAY) -> NDArray[np.bool_]:
@@ -42,13 +52,10 @@ def overfitted(table: Table) -> NDArray[np.bool_]:
     """[P, C, T, V, S]: which runs trained, and score on the validation set less than halfway from chance to
     the best mean there."""
     scores = table.sign * table.validation
-    known = np.isfinite(scores)
-    count = np.maximum(known.sum(axis=-1), 1)
-    mean = np.where(known.any(axis=-1), np.where(known, scores, 0.0).sum(axis=-1) / count, -np.inf)
-    best = mean.max(axis=(2, 3))[..., None, None, None]
+    best = _means(scores).max(axis=(2, 3))[..., None, None, None]
     with np.errstate(invalid="ignore"):
         low = scores <= (table.sign * table.chance + best) / 2
-    return np.asarray(trained(table) & known & low)
+    return np.asarray(trained(table) & np.isfinite(scores) & low)
 
 
 def _scaled(table: Table) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
-from preheat.core.saying import check_claims, check_name, check_named
+from preheat.core.saying import SPLIT, check_claims, check_labels, check_name, check_named, kept
 
 
 class Point(NamedTuple):
@@ -70,8 +70,11 @@ class Study:
     chapters: what the report holds, in order: names, or {name: ..., option: ...}; none for the standard ones.
         `[edge, {name: probes, but: [distance]}]`
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
-    claims: what the report may call sure; one key, aside: paths with lists of values whose panels count in no
-        claim where the same panel was run without that value too. `{aside: {task.selection: [test]}}`
+    claims: what the report may call sure. aside: paths with lists of values whose panels count in no claim
+        where the same panel was run without that value too. primary: the families of claims that share one
+        budget of error and feed the answer, main, edge and hypotheses where left out; others are edge_at,
+        edge_change, benefit, best, inside, rules, updates, and a chapter's own. `{primary: [main, edge]}`
+    labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
     """
 
     name: str
@@ -93,6 +96,7 @@ class Study:
     chapters: tuple[str | Mapping[str, Any], ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[str | Mapping[str, Any], ...] = ()
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("grid", "scientific", "nuisance", "seeds", "notes", "chapters", "stages"):
@@ -224,13 +228,8 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
     return points
 
 
-SPLIT = (
-    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
-    "own, "
-    "and all are reported."
-)
 LONGEST = 120  # characters of a study's name that is made
-_LATER = ("notes", "chapters", "claims", "stages")
+_LATER = ("notes", "chapters", "claims", "stages", "labels")
 
 
 def _check(study: Study) -> None:
@@ -253,6 +252,7 @@ def _check(study: Study) -> None:
             "path that the effect may depend on, or leave condition out"
         )
     check_claims(study.claims)
+    check_labels(study.labels)
     if not 0 <= study.choosing < max(len(study.seeds), 1):
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
@@ -283,12 +283,18 @@ def _told_apart(points: list[Point]) -> None:
             )
 
 
-def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
+def index_json(
+    study: Study, points: Sequence[Point], *, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again. Its chapters always stand in it, which tells it from those of before there were any."""
+    again. Its chapters always stand in it, which tells it from those of before there were any.
+
+    before: what was there earlier, of which `saying.kept` is kept.
+    """
     rows = [
         {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
         | ({"stage": p.stage} if p.stage else {})
         for p in points
     ]
-    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    made = dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    return {**made, **kept(before or {}, made)}

@@ -30,16 +30,13 @@ from preheat.core.errors import UserError
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.core.spec import as_spec, build
-from preheat.core.words import count
+from preheat.core.words import count, listed
 from preheat.report.plates import Plate
 from preheat.stats.claims import Claim, Judged, Verdicts, budget, judge
 
 STANDARD = ("main", "edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
-PRIMARY = (
-    "main",
-    "edge",
-    "hypotheses",
-)  # the families of claims that feed the answer where a study names none
+# the families of claims that feed the answer where a study names none
+PRIMARY = ("main", "edge", "hypotheses")
 Seen = Sequence[tuple[Row, Any]]
 
 
@@ -179,7 +176,9 @@ def read(
         found[name] = one
     told = {n: f for n, f in found.items() if f is not None and n not in failed}
     claims = _claims(told, table, failed)
-    primary = table.study.claims.get("primary", PRIMARY)
+    asked = tuple(table.study.claims.get("primary", ()))
+    notes += _unclaimed(asked, claims)
+    primary = asked or PRIMARY
     verdicts = judge(claims, primary, alpha=budget(look), later=budget(look + 1))
     shown: dict[str, Any] = {}
     for name in (n for n in told if n not in failed):
@@ -207,6 +206,16 @@ def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list
             lacking = any(place in labels for place in c.rests)
             out[c.name] = replace(c, why=c.why or "runs are missing") if lacking else c
     return list(out.values())
+
+
+def _unclaimed(asked: Sequence[str], claims: Sequence[Claim]) -> list[str]:
+    """That a family is called primary and no chapter claims anything of it."""
+    known = dict.fromkeys(c.family for c in claims)
+    lacking = [f for f in asked if f not in known]
+    if not lacking:
+        return []
+    there = f"what is claimed here: {listed(known)}" if known else "nothing is claimed here"
+    return [f"The study calls {listed(lacking)} primary, and no chapter claims any of it; {there}."]
 
 
 def _settings(table: Table) -> dict[tuple[int, int, int], int]:

@@ -82,12 +82,18 @@ class Report:
 
 
 def report(
-    results: Results, load: Load | None = None, *, chapters: Sequence[Any] = (), look: int = 0
+    results: Results,
+    load: Load | None = None,
+    *,
+    chapters: Sequence[Any] = (),
+    look: int = 0,
+    told: Sequence[str] = (),
 ) -> Report:
     """The report of a study. load: reads one record with its trace, by run id; without it nothing is read of
     traces.
 
-    chapters: in place of the study's own. look: how often the verdicts were looked at before, on fewer runs.
+    chapters: in place of the study's own. look: how often the verdicts were looked at before, on other runs;
+    told: notes that stand before all others.
     """
     if not results.rows:
         text = "The study has no runs, so nothing can be said."
@@ -95,11 +101,12 @@ def report(
     table = tabulate(results)
     lacking = unmeasured(table)
     if lacking and not (table.state == DONE).any():
-        said = (*lacking, *_preliminary(table))
-        return Report(results, counts(table), said, notes=(*results.study.notes, *lacking), table=table)
+        first, limits = (*lacking, *_preliminary(table)), (*told, *results.study.notes, *lacking)
+        return Report(results, counts(table), first, notes=limits, table=table, look=look)
     trained = results.rows if load else ()
     found = read(chapters or results.study.chapters, table, trained, load=load or _nothing, look=look)
-    told = (
+    said = (
+        *told,
         *results.study.notes,
         *(note for c in found.chapters for note in c.shown.notes),
         *notes(table, unread=found.unread),
@@ -108,7 +115,7 @@ def report(
     return Report(
         *(results, counts(table), _answer(table, found), found.chapters),
         sure=tuple(_sure(table, found, look)),
-        notes=told,
+        notes=said,
         table=table,
         failed=found.failed,
         verdicts=found.verdicts,
@@ -132,7 +139,8 @@ def _answer(table: Table, found: Read) -> tuple[str, ...]:
     shown = [c.shown for c in found.chapters]
     first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
     said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
-    return tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
+    told = tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
+    return told or (f"{count(n.done + n.diverged, 'run')} are described; no chapter has an answer in words.",)
 
 
 def _preliminary(table: Table) -> list[str]:
@@ -151,10 +159,11 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
     out = []
     if primary:
         decided = sum(v.verdict is not Verdict.OPEN for v in primary)
+        risk = f"{100 * budget(look):.2g}{GAP}%"
         out.append(
-            f"{count(len(primary), 'primary claim')} share an error budget of {100 * budget(look):.2g} % "
-            "(Holm); "
-            f"{decided} {'is' if decided == 1 else 'are'} decided, {_seeds(table)}."
+            f"The {len(primary)} claims behind this answer share a risk of {risk} that any is false; "
+            f"{decided} "
+            f"of them are decided, {_seeds(table)}."
         )
     if look:
         out.append(
@@ -181,11 +190,9 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
 def _seeds(table: Table) -> str:
     each = np.isfinite(table.judged).sum(axis=-1)[table.planned.any(axis=-1)]
     ns = sorted(set(each[each > 0].tolist())) or [len(table.seeds)]
-    return (
-        f"n{GAP}={GAP}{ns[0]}"
-        if len(ns) == 1
-        else f"n{GAP}={GAP}{ns[0]} to {ns[-1]} (not every setting has all)"
-    )
+    if len(ns) == 1:
+        return f"with {count(ns[0], 'seed')} in every setting"
+    return f"with {ns[0]} to {ns[-1]} seeds in a setting"
 
 
 def _tuning(table: Table) -> str:

@@ -211,48 +211,59 @@ def judge(
     return {name: found[name] for name in names}
 
 
+class Corrected(NamedTuple):
+    """A claim's corrected p, whether it is below alpha, and the level of the interval that goes with it."""
+
+    p: float | None
+    shown: bool
+    level: float
+
+
+def corrected(ps: Sequence[float | None], alpha: float) -> list[Corrected]:
+    """Holm's p values, and for every claim the level 1 - alpha / k, of which the interval excludes the null
+    exactly where the claim is shown: k is m - rank for one that is shown, and what is left after those for
+    the others. 1 - alpha where nothing was tested.
+
+    >>> [(c.shown, round(c.level, 4)) for c in corrected([0.001, 0.04, None], 0.05)]
+    [(True, 0.975), (True, 0.95), (False, 0.95)]
+    """
+    adjusted = holm(ps)
+    known = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    shown = sum(q is not None and q < alpha for q in adjusted)
+    ranks = {i: min(rank, shown) for rank, (_, i) in enumerate(known)}
+    return [
+        Corrected(q, q is not None and q < alpha, 1 - alpha / max(1, len(known) - ranks.get(i, len(known))))
+        for i, q in enumerate(adjusted)
+    ]
+
+
 def _judged(some: Sequence[Claim], alpha: float, later: float, *, primary: bool) -> list[Judged]:
     tested = [c if not c.why else replace(c, p=None, p_same=None) for c in some]
-    differ, same = holm([c.p for c in tested]), holm([c.p_same for c in tested])
+    differ, same = corrected([c.p for c in tested], alpha), corrected([c.p_same for c in tested], alpha)
     count = max(1, sum(c.p is not None for c in tested))
     return [
-        _one(c, (p, q), alpha, (later, count), primary=primary)
+        _one(c, (p, q), primary=primary, plan=(later, count))
         for c, p, q in zip(tested, differ, same, strict=True)
     ]
 
 
-def _one(
-    c: Claim,
-    corrected: tuple[float | None, float | None],
-    alpha: float,
-    plan: tuple[float, int],
-    *,
-    primary: bool,
-) -> Judged:
-    p, q = corrected
-    verdict = Verdict.OPEN
-    if q is not None and q < alpha:
-        verdict = Verdict.SAME
-    elif p is not None and p < alpha:
+def _one(c: Claim, found: tuple[Corrected, Corrected], *, primary: bool, plan: tuple[float, int]) -> Judged:
+    differ, same = found
+    verdict, level = Verdict.OPEN, differ.level
+    if same.shown:  # a two-sided test against both margins at alpha has the interval at 1 - 2 alpha
+        verdict, level = Verdict.SAME, 2 * same.level - 1
+    elif differ.shown:
         verdict = Verdict.SUPPORTED if _sign(c) >= 0 else Verdict.OPPOSITE
-    level = 1 - alpha * _ratio(c.p, p)
-    if verdict is Verdict.SAME:
-        level = 1 - 2 * alpha * _ratio(c.p_same, q)
     more = _more(c, *plan) if verdict is Verdict.OPEN and c.plans else None
     return Judged(
         *(c.name, c.family, primary, c.at, verdict, c.within(level), level),
-        *(p, q, c.margin, c.unit, more, c.why),
+        *(differ.p, same.p, c.margin, c.unit, more, c.why),
     )
 
 
 def _sign(c: Claim) -> float:
     mean = c.effect.mean
     return math.log2(mean) if c.factor and mean > 0 else mean
-
-
-def _ratio(raw: float | None, corrected: float | None) -> float:
-    """By how much a correction makes alpha smaller; 1 without one."""
-    return 1.0 if not raw or not corrected else raw / corrected
 
 
 def _more(c: Claim, alpha: float, count: int) -> int | None:

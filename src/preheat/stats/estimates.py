@@ -223,6 +223,16 @@ def more_seeds(m: Moments, goals: Sequence[tuple[float, float]]) -> int | None:
     return needed
 
 
+def smallest_found(sd: float, n: int, *, level: float) -> float:
+    """The difference that n seeds find with a power of 80 %, two-sided at `level`: (t_(1 - level / 2, n - 1)
+    + 0.84) sd / sqrt(n).
+
+    >>> round(smallest_found(1.0, 16, level=0.05), 2)
+    0.74
+    """
+    return float((t_quantile(1 - level / 2, n - 1) + 0.8416) * sd / math.sqrt(n))
+
+
 @lru_cache(maxsize=256)
 def _reach(level: float, n: int) -> Array:
     """(t_(1 - level, N - 1) + 0.84) / sqrt(N) for N = n + 1 and up: it falls with N."""

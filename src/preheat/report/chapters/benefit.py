@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from preheat.analysis.effects import Effect, effects
 from preheat.analysis.naming import base_of, heads, row_label
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, p_text
+from preheat.analysis.words import Units, half, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
-from preheat.report.chapters.common import difference_text, of_panel, place, present, treatment_dot
+from preheat.report.chapters.common import difference_text, heat, of_panel, place, present, treatment_dot
 from preheat.report.chapters.main import CORRECTED, turned
-from preheat.report.drawing.shapes import Dots
+from preheat.report.drawing.shapes import Dots, Heat
 from preheat.report.plates import by_panel
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
 from preheat.stats.estimates import Estimate
+
+MAP, DOTS = "All at a glance", "With intervals"
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,16 @@ class Benefit(Chapter):
         columns = (*heads(table), f"minus {base} (interval)", "p, corrected", "verdict", "n")
         margin = u.margin(table.study.margin)
         band = f"{CORRECTED} Grey band: within {margin}."
+        cells = f"Half the corrected interval below. Framed: decided ({margin} counts). Pale: not decided."
         return Shown(
             f"Benefit over {base}, setting by setting",
             f"{tally(list(at.values()))} Exploratory: these comparisons have a budget of error of their own "
             "and do not "
             f"feed the answer. {better} is better.",
-            plates=by_panel(table, "benefit", lambda panel: _dots(table, at, panel), caption=band),
+            plates=(
+                *by_panel(table, "benefit-map", partial(_map, table, at), group=MAP, caption=cells),
+                *by_panel(table, "benefit", partial(_dots, table, at), group=DOTS, caption=band),
+            ),
             tables=(Rows("Every comparison", columns, rows),),
             short="Setting by setting",
         )
@@ -84,6 +91,37 @@ def _dots(table: Table, found: dict[Effect, Judged | None], panel: str) -> Dots 
     band = table.study.margin * u.scale
     label = u.difference_label(base_of(table))
     return Dots(present(table, dots), row_label(table), label, dots, band=band) if dots else None
+
+
+def _map(table: Table, found: dict[Effect, Judged | None], panel: str) -> Heat | None:
+    """Condition by treatment, centred on no difference and pale where nothing is decided; colours span all
+    panels."""
+    u = Units.of(table.study.metric)
+    at = {
+        (e.panel, e.condition, e.treatment): (
+            _shown(table, e, v),
+            v is not None and v.verdict is not Verdict.OPEN,
+        )
+        for e, v in found.items()
+        if math.isfinite(e.estimate.mean)
+    }
+    reach = max((abs(e.mean) for e, _ in at.values()), default=0.0)
+    reach = max(reach, table.study.margin) * u.scale  # what is too small to matter stays pale
+
+    def text(cell: tuple[Estimate, bool]) -> str:
+        width = half(cell[0])
+        return f"{u.number(cell[0].mean, sign=True)}\n" + (
+            "n = 1" if width is None else f"±{u.number(width)}"
+        )
+
+    bar = f"difference in {human(table.study.metric)}", -reach, reach, u.step
+    made = heat(table, at, panel, value=lambda c: c[0].mean * u.scale, text=text, bar=bar)
+    if made is None:
+        return None
+    open_ones = heat(table, at, panel, value=lambda c: float(not c[1]), text=str, bar=bar)
+    assert open_ones is not None, "the same cells"
+    faded = tuple(tuple(bool(v) for v in row) for row in open_ones.values)
+    return replace(made, centre=0.0, faded=faded, less=table.sign < 0)
 
 
 def tally(some: Sequence[Judged | None]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preheat.analysis.effects import BestSet, best_sets
-from preheat.analysis.naming import panel_name, values_of
+from preheat.analysis.naming import panel_name, treatment_name, values_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import human
 from preheat.core.registry import CHAPTERS
@@ -43,16 +44,20 @@ class Best(Chapter):
         rows = tuple(
             (panel_name(table, b.panel), ", ".join(kept[b.panel]), b.leader, str(b.n)) for b in found.best
         )
+
+        def named(some: Iterable[str]) -> tuple[str, ...]:
+            return tuple(treatment_name(table, t) for t in some)
+
         matrix = Matrix(
             tuple(panel_name(table, b.panel) or "all" for b in found.best),
-            table.treatments.labels,
+            named(table.treatments.labels),
             "",
             human(table.study.treatment),
-            tuple(kept[b.panel] for b in found.best),
-            tuple(b.leader for b in found.best),
-            tuple(tuple(t for t in table.treatments.labels if t not in b.treatments) for b in found.best),
+            tuple(named(kept[b.panel]) for b in found.best),
+            tuple(treatment_name(table, b.leader) for b in found.best),
+            tuple(named(t for t in table.treatments.labels if t not in b.treatments) for b in found.best),
         )
-        caption = "Rings can't be told from the best mean."
+        caption = "A ring: not told apart from the best mean, at the level of the whole family."
         return Shown(
             f"Which {human(table.study.treatment)} to use",
             lead,

@@ -190,7 +190,7 @@ def _single_plates(runs: Sequence[MeanCurve]) -> list[Plate]:
         whole = [(k, [100 * v for v in finite(k.x)]) for k in some]
         unit = Units.of(some[0].what).scale
         lines = tuple(
-            Line(human(k.what), i, tuple(x), tuple(unit * v for v in finite(k.y)))
+            Line(human(k.what), -1 - i, tuple(x), tuple(unit * v for v in finite(k.y)))
             for i, (k, x) in enumerate(whole)
         )
         label = axis(some[0].what) if len(some) == 1 else axis(what)

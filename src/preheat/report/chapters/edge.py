@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from preheat.analysis import words
 from preheat.analysis.edges import EdgesFound, found_edges
-from preheat.analysis.naming import base_of, heads, panel_name, rate_of, row_label, values_of, within
+from preheat.analysis.naming import (
+    base_of,
+    heads,
+    panel_name,
+    rate_of,
+    row_label,
+    treatment_name,
+    values_of,
+    within,
+)
 from preheat.analysis.table import Table
 from preheat.analysis.words import human, p_text
 from preheat.core.registry import CHAPTERS
@@ -42,9 +51,9 @@ class EdgeOfStability(Chapter):
     def show(self, found: EdgesFound, verdicts: Verdicts, table: Table) -> Shown:
         rate = rate_of(table)
         lead = (
-            f"The edge is the highest {rate} at which training still works: its training loss comes halfway "
-            "from "
-            f"chance to the best.{_distances(found, table)} Every run counts, also those that diverged."
+            f"The edge is the highest {rate} at which training still works: the training loss, or the "
+            f"validation score, comes halfway from chance to the best.{_distances(found, table)} Every run "
+            "counts, also those that diverged."
         )
         return Shown(
             f"The edge of stability: what {human(table.study.treatment)} moves",
@@ -59,15 +68,15 @@ class EdgeOfStability(Chapter):
 def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]:
     pooled = [v for v in verdicts.values() if v.family == "edge"]
     moves = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
-    out: tuple[Plate, ...] = ()
+    heading, out = f"The highest {rate_of(table)} that trains", tuple[Plate, ...]()
     if moves:
-        out = (Plate("How far the edge moves", "edge-moves", "", intervals_of(moves), moves, front=True),)
+        out = (Plate(heading, "edge-moves", "", intervals_of(moves), moves, front=True),)
     out += by_panel(
         table,
         "edge",
         lambda panel: _trained(table, found, panel),
         group="Share of runs that trained",
-        caption="All conditions and seeds together.",
+        caption="All conditions and seeds together: counts of runs, so without an interval.",
     )
     if len(table.conditions) < 2:
         return out
@@ -177,12 +186,20 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
     for i, name in enumerate(table.treatments.labels):
         at = sorted((v, g, r) for v, (g, r) in sums.get(name, {}).items() if r > 0)
         if at:
-            lines.append(Line(name, i, tuple(v for v, _, _ in at), tuple(100 * g / r for _, g, r in at)))
+            lines.append(
+                Line(
+                    treatment_name(table, name),
+                    i,
+                    tuple(v for v, _, _ in at),
+                    tuple(100 * g / r for _, g, r in at),
+                )
+            )
     if not lines:
         return None
     ticks = tuple(sorted({x for line in lines for x in line.x}))
     log = "x" if min(ticks) > 0 and len(ticks) > 1 else ""
-    return Lines(rate_of(table), "runs that trained (%)", tuple(lines), ticks=ticks, log=log, markers=True)
+    made = Lines(rate_of(table), "runs that trained (%)", tuple(lines), ticks=ticks, log=log, markers=True)
+    return replace(made, bottom=0.0, ends=(0.0, 100.0))
 
 
 def _ratios(table: Table, found: EdgesFound, verdicts: Verdicts, panel: str) -> Dots | None:

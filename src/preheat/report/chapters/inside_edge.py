@@ -91,13 +91,12 @@ def _dots(table: Table, found: dict[Inside, Judged | None], panel: str) -> Dots 
         widest = i.widest if v is None else v.effect
         if widest is not None and math.isfinite(widest.mean):
             name = "widest difference among treatments"
-            dots.append(dot(i.condition, name, 1, widest, scale=u.scale, filled=v is not None and v.differs))
+            row = row_name(table, i.condition)
+            dots.append(dot(row, (name, -1), widest, scale=u.scale, filled=v is not None and v.differs))
             if i.seed_sd is not None:
                 sd = i.seed_sd * u.scale
-                spread = Dot(
-                    row_name(i.condition), "standard deviation over seeds", 0, sd, None, None, widest.n
-                )
-                dots.append(spread)
+                spread = "standard deviation over seeds"
+                dots.append(Dot(row, spread, -3, sd, None, None, widest.n, filled=False))
     if not dots:
         return None
     band = table.study.margin * u.scale

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from preheat.analysis import words
 from preheat.analysis.effects import MainEffect, main_effects
-from preheat.analysis.naming import base_of, panel_name, rate_of, values_of
+from preheat.analysis.naming import base_of, panel_name, rate_of, treatment_name, values_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
@@ -94,7 +94,12 @@ def _plate(table: Table, verdicts: Verdicts, measure: str, heading: str) -> Plat
     if data is None:
         return None
     margin = u.margin(table.study.margin)
-    caption = f"{intervals_of(data)} Grey band: within {margin}, too little to matter."
+    better = "Right" if table.sign > 0 else "Left"
+    caption = (
+        f"{better} of the dashed line: better. {intervals_of(data)} Grey band: within {margin}, too little "
+        "to "
+        "matter."
+    )
     return Plate(heading, file_name("main", measure), "", caption, data, front=True)
 
 
@@ -111,7 +116,7 @@ def panel_dots(
 ) -> Dots | None:
     """A row for each panel, a dot for each treatment."""
     dots = [
-        _dot(panel_name(table, v.at[0]) or "all", table.treatments.labels.index(v.at[2]), v, scale)
+        _dot(table, panel_name(table, v.at[0]) or "all", v, scale)
         for v in some
         if math.isfinite(v.effect.mean) and (not factor or v.effect.mean > 0)
     ]
@@ -123,11 +128,12 @@ def panel_dots(
     return Dots(rows, "", label, tuple(dots), band=table.study.margin * abs(scale))
 
 
-def _dot(row: str, index: int, v: Judged, scale: float) -> Dot:
+def _dot(table: Table, row: str, v: Judged, scale: float) -> Dot:
     e = turned(v.effect) if scale < 0 else v.effect
     lo, hi = (None if x is None or not math.isfinite(x) else x * abs(scale) for x in (e.lo, e.hi))
     arrow = {"exact": "", "at least": "right", "at most": "left", "open": "both"}[e.bound]
-    return Dot(row, v.at[2], index, e.mean * abs(scale), lo, hi, e.n, v.differs, arrow)
+    name, index = treatment_name(table, v.at[2]), table.treatments.labels.index(v.at[2])
+    return Dot(row, name, index, e.mean * abs(scale), lo, hi, e.n, v.differs, arrow)
 
 
 def turned(e: Estimate) -> Estimate:

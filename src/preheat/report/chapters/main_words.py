@@ -1,172 +1,299 @@
-"""The answer of a study that compares treatments, from the primary verdicts: what to do, then why."""
+"""The answer of a study that compares treatments, from the primary verdicts: what to do, then why.
+
+Every sentence is tried in full and then shorter, until it has at most 25 words; what does not fit in any form
+is left to the figures.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
 
 from preheat.analysis.naming import base_of, choices, rate_of, treatment_name, within
 from preheat.analysis.table import Table
-from preheat.analysis.words import GAP, Units, brief, human
+from preheat.analysis.words import GAP, Units, brief, capital, human, level
 from preheat.core.lengths import length
 from preheat.core.words import listed
 from preheat.report.chapter import Say
 from preheat.stats.claims import Judged, Verdict, Verdicts
 
 MOST_WORDS = 25
+MOST_NAMES = 3
 Group = list[Judged]
+Pairs = dict[tuple[str, str], Judged]
+
+
+class Ranked(NamedTuple):
+    """The primary verdicts of one measure. whole: every comparison of the study has one."""
+
+    some: Group
+    whole: bool
+
+    def of(self, kind: Verdict) -> Pairs:
+        """{(panel, treatment): verdict} of one kind."""
+        return {(v.at[0], v.at[2]): v for v in self.some if v.verdict is kind}
+
+    @property
+    def alike(self) -> bool:
+        """Whether every comparison is shown to be too small to matter."""
+        return self.whole and all(v.verdict is Verdict.SAME for v in self.some)
 
 
 def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
     """What to do, how tuned settings compare, and what a treatment does where the rate is not tuned."""
     tuned, rated, edge = (_of(table, verdicts, name) for name in ("tuned", "over_rates", "edge"))
-    told = [v for v in tuned if v.effect.n > 1 and not v.why]
-    if not told:
-        return _described(table, tuned)
-    gains = [v for v in (*rated, *edge) if v.verdict is Verdict.SUPPORTED]
-    said = [_advice(table, told, gains), _tuned(table, told), _untuned(table, rated), _edge(table, edge)]
-    return tuple(Say(text, rank) for rank, text in enumerate(said) if text)
+    if not tuned.some:
+        said = [_edge(table, edge)]
+        said += [] if said[0] else [f"The comparisons with {base_of(table)} are exploratory in this study."]
+    elif not any(v.effect.n > 1 and not v.why for v in tuned.some):
+        return _described(table, tuned.some)
+    else:
+        said = [
+            _advice(table, tuned, rated, edge),
+            _tuned(table, tuned),
+            _untuned(table, rated),
+            _edge(table, edge),
+        ]
+    return tuple(Say(text, 2 * rank) for rank, text in enumerate(said) if text)
 
 
-def _of(table: Table, verdicts: Verdicts, measure: str) -> Group:
+def _of(table: Table, verdicts: Verdicts, measure: str) -> Ranked:
     """Those of the claimed panels, in order, that are primary."""
-    names = (f"{measure}/{p}/{t}" for p in table.panels.labels for t in table.treatments.labels)
-    return [v for name in names if (v := verdicts.get(name)) is not None and v.primary]
+    there, some, base = np.asarray(table.planned.any(axis=(1, 3))), [], table.base
+    whole = True
+    for p, panel in enumerate(table.panels.labels):
+        for t, treatment in enumerate(table.treatments.labels):
+            v = verdicts.get(f"{measure}/{panel}/{treatment}")
+            if v is not None and v.primary:
+                some.append(v)
+            elif t != base and there[p, t]:
+                whole = False
+    return Ranked(some, whole and bool(some))
+
+
+def _fitting(*tried: str) -> str:
+    """The first that is a sentence of a readable length; empty where none is."""
+    return next((text for text in tried if text and len(text.split()) <= MOST_WORDS), "")
 
 
 def _described(table: Table, tuned: Group) -> tuple[Say, ...]:
     """Where nothing is tested: what was seen, and why it is no conclusion."""
-    known = [v.effect.mean for v in tuned if v.effect.n]
+    u, base = Units.of(table.study.metric), base_of(table)
+    known = sorted(table.sign * v.effect.mean for v in tuned if v.effect.n)
     if not known:
-        return (Say(f"No comparison with {base_of(table)} has a result.", 0),)
-    u = Units.of(table.study.metric)
-    low, high = sorted({min(known), max(known)})[::1] if min(known) != max(known) else (known[0], known[0])
-    ends = u.difference(low) if low == high else f"{u.number(low, sign=True)} to {u.difference(high)}"
+        return (Say(f"No comparison with {base} has a result.", 0),)
+    ends = list(dict.fromkeys(u.difference(x) for x in (known[0], known[-1])))
+    by = " to ".join([*(e.partition(GAP)[0] for e in ends[:-1]), ends[-1]])
+    what = f"test {human(table.study.metric)} differed by {by}"
+    one = max(v.effect.n for v in tuned) == 1
     why = next((v.why for v in tuned if v.why), "")
-    noun = "better" if table.sign > 0 else "better (less)"
-    return (
-        Say(f"Against {base_of(table)} the test {human(table.study.metric)} is {noun} by {ends}.", 0),
-        Say(f"Nothing is concluded: {why}.", 1),
+    end = "One seed is a description, not a conclusion." if one else f"Nothing is concluded: {why}."
+    seen = _fitting(f"Ranked with {base}, {what}.", f"Ranked with the baseline, {what}.")
+    return tuple(Say(text, rank) for rank, text in enumerate((seen, _fitting(end))) if text)
+
+
+# What to do
+
+
+def _advice(table: Table, tuned: Ranked, rated: Ranked, edge: Ranked) -> str:
+    """What to do."""
+    rate, what = rate_of(table) if table.tuned else "", choices(table)
+    better, worse = tuned.of(Verdict.SUPPORTED), tuned.of(Verdict.OPPOSITE)
+    if better or worse:
+        return _use(table, better, worse, rated)
+    gains = rated.of(Verdict.SUPPORTED) or edge.of(Verdict.SUPPORTED)
+    losses = rated.of(Verdict.OPPOSITE) | edge.of(Verdict.OPPOSITE)
+    safe = _phrase(table, {at: v for at, v in gains.items() if at not in losses}, "or") if rate else ""
+    risky = _phrase(table, losses, "or") if rate and not safe else ""
+    then = (f"use {safe}" if safe else "") or (f"avoid {risky}" if risky else "")
+    if tuned.alike and rate:
+        alone = f"If you tune the {rate}, any {what} will do"
+        if not table.lengths:
+            alone = f"Any {what} will do if you tune the {rate}"
+        return _fitting(f"{alone}; if you can't, {then}." if then else "", f"{alone}.")
+    if tuned.alike:
+        return f"Any {what} will do."
+    if then:
+        told = f"{capital(then)} if you can't tune the {rate}"
+        return _fitting(f"{told}; if you can, these runs don't decide.", f"{told}.")
+    return f"These runs do not decide which {what} to use."
+
+
+def _use(table: Table, better: Pairs, worse: Pairs, rated: Ranked) -> str:
+    """Treatments that are shown to be better than the baseline, or worse."""
+    base, n = base_of(table), len(table.panels)
+    lost = rated.of(Verdict.OPPOSITE)
+    when = f", if you tune the {rate_of(table)}" if any(at in lost for at in better) else ""
+    use, avoid = _phrase(table, better, "or"), _phrase(table, worse, "or")
+    counted = _counted(table, len(better), len(worse))
+    if not better and len(worse) == (len(table.treatments) - 1) * n:
+        return _fitting(f"Use {base}{when}.", counted)
+    if not better:
+        return _fitting(f"Avoid {avoid}." if avoid else "", counted)
+    if not use:
+        return counted
+    also = f"; avoid {avoid}" if avoid else ""
+    return _fitting(
+        f"Use {use} rather than {base}{when}{also}.",
+        f"Use {use} rather than {base}{when}." if not worse or avoid else "",
+        f"Use {use}{when}.",
+        counted,
     )
 
 
-def _panels(table: Table, some: Sequence[str], word: str = "and") -> str:
+def _counted(table: Table, better: int, worse: int) -> str:
+    """Where no choice holds in general."""
+    told = [f"{n} were {word}" for n, word in ((better, "better"), (worse, "worse")) if n]
+    what = human(table.study.treatment)
+    return _fitting(
+        f"Choose the {what} case by case: of the comparisons with {base_of(table)}, {listed(told)}.",
+        f"Choose the {what} case by case: of the comparisons, {listed(told)}.",
+        f"Choose case by case: {listed(told)}.",
+    )
+
+
+# Which treatments, and where
+
+
+def _phrase(table: Table, pairs: Pairs, word: str = "and") -> str:
+    """Treatments with where: 5 to 20 epochs with AdamW. Empty where that is too much for a sentence. word:
+    between the treatments of one place."""
+    groups: dict[str, list[str]] = {}
+    for panel in table.panels.labels:
+        mine = {t: v for (p, t), v in pairs.items() if p == panel}
+        if mine:
+            groups.setdefault(_names(table, mine, word), []).append(panel)
+    if not groups or len(groups) > 2 or "" in groups:
+        return ""
+    return listed([f"{names}{_panels(table, panels)}" for names, panels in groups.items()])
+
+
+def _names(table: Table, some: dict[str, Judged], word: str) -> str:
+    """Treatments; lengths in one unit that lie side by side as a range, "" where they are too many."""
+    labels = [t for t in table.treatments.labels if t in some]
+    names = [treatment_name(table, t) for t in labels]
+    if len(labels) > 1 and table.lengths:
+        at = [table.treatments.labels.index(t) for t in labels]
+        lengths = [length(table.treatments.values[i]) for i in at]
+        rising = all(a.value < b.value for a, b in pairwise(lengths))
+        beside = at == list(range(at[0], at[-1] + 1)) and len({x.unit for x in lengths}) == 1
+        if beside and rising and lengths[0].value:
+            return f"{names[0].partition(GAP)[0]} to {names[-1]}"
+    if len(names) > MOST_NAMES:
+        every = "every" if word == "and" else "any"
+        return f"{every} other {choices(table)}" if len(names) == len(table.treatments) - 1 else ""
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def _panels(table: Table, some: Sequence[str]) -> str:
     """with SGD and AdamW; empty where these are all, or there is only one."""
     every = table.panels.labels
     if len(every) < 2 or set(some) == set(every):
         return ""
-    texts = [within(table, p) for p in every if p in some]
+    if len(some) > 2:
+        return f" in {len(some)} of {len(every)} cases"
+    return f" {_joined(table, some, 'and')}"
+
+
+def _joined(table: Table, some: Sequence[str], word: str) -> str:
+    """with SGD or AdamW: the preposition once where it is the same, and no name has a comma."""
+    texts = [within(table, p) for p in some]
     heads = {t.partition(" ")[0] for t in texts}
-    if len(texts) > 2:
-        return f" in {len(texts)} of {len(every)} cases"
-    names = [texts[0], *(t.partition(" ")[2] if len(heads) == 1 else t for t in texts[1:])]
-    return f" {f' {word} '.join(names)}"
+    bare = len(heads) == 1 and not any("," in t for t in texts)
+    return f" {word} ".join([texts[0], *(t.partition(" ")[2] if bare else t for t in texts[1:])])
 
 
-def _names(table: Table, some: Sequence[str]) -> str:
-    """Treatments; lengths in one unit that lie side by side as a range."""
-    labels = [t for t in table.treatments.labels if t in some]
-    names = [treatment_name(table, t) for t in labels]
-    if table.lengths and len(labels) > 1:
-        units = {
-            length(v).unit
-            for v in (table.treatments.values[table.treatments.labels.index(t)] for t in labels)
-        }
-        places = [table.treatments.labels.index(t) for t in labels]
-        if len(units) == 1 and places == list(range(places[0], places[-1] + 1)):
-            first = names[0].partition(GAP)[0]
-            return f"{first} to {names[-1]}"
-    return listed(names) if len(names) < 4 else f"{len(names)} of {len(table.treatments) - 1} choices"
+# Why
 
 
-def _advice(table: Table, tuned: Group, gains: Group) -> str:
-    """What to do."""
-    rate = rate_of(table)
-    better, worse = (
-        [v for v in tuned if v.verdict is kind] for kind in (Verdict.SUPPORTED, Verdict.OPPOSITE)
-    )
-    alike = all(v.verdict is Verdict.SAME for v in tuned)
-    safe = {(v.at[0], v.at[2]) for v in gains} - {(v.at[0], v.at[2]) for v in worse}
-    use = _use(table, safe)
-    if better:
-        best = _use(table, {(v.at[0], v.at[2]) for v in better})
-        return f"Use {best}." if best else ""
-    if alike:
-        head = (
-            f"If you tune the {rate}, any {choices(table)} will do"
-            if rate
-            else f"Any {choices(table)} will do"
-        )
-        return f"{head}; if you can't, use {use}." if use and rate else f"{head}."
-    if worse:
-        avoid = _use(table, {(v.at[0], v.at[2]) for v in worse})
-        return f"Avoid {avoid}."
-    if use and rate:
-        return f"If you can't tune the {rate}, use {use}."
-    return f"Which {choices(table)} to use is not decided by these runs."
+def _at_tuned(table: Table) -> str:
+    return f"At a tuned {rate_of(table)}, " if table.tuned else ""
 
 
-def _use(table: Table, safe: set[tuple[str, str]]) -> str:
-    """Treatments with where: 5 to 20 epochs with AdamW."""
-    groups: dict[str, list[str]] = {}
-    for panel in table.panels.labels:
-        names = _names(table, [t for t in table.treatments.labels if (panel, t) in safe])
-        if any((panel, t) in safe for t in table.treatments.labels):
-            groups.setdefault(names, []).append(panel)
-    texts = [f"{names}{_panels(table, panels)}" for names, panels in groups.items()]
-    return listed(texts) if len(texts) < 3 else ""
-
-
-def _tuned(table: Table, tuned: Group) -> str:
+def _tuned(table: Table, tuned: Ranked) -> str:
     """How settings compare at a tuned rate."""
-    u = Units.of(table.study.metric)
-    where = f"At a tuned {rate_of(table)}" if table.study.nuisance else "Here"
-    margin = u.margin(table.study.margin)
-    counted = {kind: [v for v in tuned if v.verdict is kind] for kind in Verdict}
-    same, better, worse = (counted[k] for k in (Verdict.SAME, Verdict.SUPPORTED, Verdict.OPPOSITE))
-    if len(same) == len(tuned):
-        return f"{where} no {human(table.study.treatment)} made a difference of {margin}{_each(table)}."
+    at, size = _at_tuned(table), _margin(table)
+    better, worse, same = (tuned.of(k) for k in (Verdict.SUPPORTED, Verdict.OPPOSITE, Verdict.SAME))
+    if tuned.alike:
+        head = f"{at}the {choices(table)} made no difference of {size} or more"
+        return _fitting(f"{head}{_each(table)}.", f"{head}.")
     if better or worse:
-        some = better or worse
-        does = "gained" if better else "lost"
-        return f"{where} {_changed(table, some, does, u.difference)}."
-    n = f"in {len(same)} of {len(tuned)} comparisons" if same else "in no comparison"
-    return f"{where} no difference was shown; one of {margin} is excluded {n}."
+        return _changes(table, better, worse, at)
+    if not same:
+        return _fitting(f"{at}no difference is shown, and none of {size} is excluded.")
+    told = f"one of {size} is excluded in {len(same)} of {len(tuned.some)} comparisons"
+    return _fitting(f"{at}no difference is shown; {told}.")
+
+
+def _margin(table: Table) -> str:
+    """The smallest difference that matters: 1 point, 0.1 in loss."""
+    u = Units.of(table.study.metric)
+    return u.margin(table.study.margin) + ("" if u.step else f" in {human(table.study.metric)}")
 
 
 def _each(table: Table) -> str:
     """, with SGD or AdamW."""
-    texts = [within(table, p) for p in table.panels.labels]
-    if len(texts) != 2:
+    n = len(table.panels)
+    if n < 2:
         return ""
-    head = {t.partition(" ")[0] for t in texts}
-    return f", {texts[0]} or {texts[1].partition(' ')[2] if len(head) == 1 else texts[1]}"
+    return f", {_joined(table, table.panels.labels, 'or')}" if n == 2 else f", in any of {n} cases"
 
 
-def _changed(table: Table, some: Group, does: str, text: Callable[..., str]) -> str:
-    """5 to 20 epochs gained 3.3 to 5.4 points with AdamW."""
-    means = sorted(abs(v.effect.mean) for v in some)
-    low, high = text(means[0], sign=False), text(means[-1], sign=False)
-    size = high if low == high else f"{low.partition(GAP)[0]} to {high}"
-    what = _names(table, list({v.at[2] for v in some}))
-    panels = list(dict.fromkeys(v.at[0] for v in some))
-    return f"{what} {does} {size}{_panels(table, panels)}"
+def _changes(table: Table, better: Pairs, worse: Pairs, at: str) -> str:
+    """5 to 20 epochs with AdamW raised accuracy by 3.3 to 5.4 points, 1 epoch lowered it by 0.3."""
+    up, down = ("raised", "lowered") if table.sign > 0 else ("lowered", "raised")
+    what = human(table.study.metric)
+    told = [
+        (names, f"{does} {{}} by {_sizes(table, pairs)}")
+        for pairs, does in ((better, up), (worse, down))
+        if pairs and (names := _phrase(table, pairs))
+    ]
+    texts = [f"{names} {does.format('it' if i else what)}" for i, (names, does) in enumerate(told)]
+    return _fitting(f"{at}{', '.join(texts)}.", f"{at}{texts[0]}.") if texts else ""
 
 
-def _untuned(table: Table, rated: Group) -> str:
+def _sizes(table: Table, pairs: Pairs) -> str:
+    """3.3 to 5.4 points."""
     u = Units.of(table.study.metric)
-    for kind, does in ((Verdict.SUPPORTED, "gained"), (Verdict.OPPOSITE, "lost")):
-        if some := [v for v in rated if v.verdict is kind]:
-            return f"Over all {rate_of(table)}s tried, {_changed(table, some, does, u.difference)}."
+    means = sorted(abs(v.effect.mean) for v in pairs.values())
+    texts = list(dict.fromkeys(_size(u, x) for x in (means[0], means[-1])))
+    return " to ".join([*(t.partition(GAP)[0] for t in texts[:-1]), texts[-1]])
+
+
+def _size(u: Units, x: float) -> str:
+    """A difference without its sign; a small one by its first digit."""
+    if float(u.number(x)):
+        return u.difference(x, sign=False)
+    return brief(x * u.scale, 1) + (f"{GAP}{u.step}" if u.step else "")
+
+
+def _untuned(table: Table, rated: Ranked) -> str:
+    """What a treatment does to the mean over the rates."""
+    at = f"Averaged over all {rate_of(table)}s tried, "
+    better, worse = rated.of(Verdict.SUPPORTED), rated.of(Verdict.OPPOSITE)
+    if better or worse:
+        return _changes(table, better, worse, at)
+    if rated.alike:
+        return _fitting(f"{at}the {choices(table)} made no difference of {_margin(table)} either.")
     return ""
 
 
-def _edge(table: Table, edge: Group) -> str:
+def _edge(table: Table, edge: Ranked) -> str:
+    """How far a treatment moves the edge."""
     for kind, does in ((Verdict.SUPPORTED, "raised"), (Verdict.OPPOSITE, "lowered")):
-        if some := [v for v in edge if v.verdict is kind]:
-            ends = sorted(v.effect.mean for v in some)
-            size = brief(ends[0], 2) if len(some) == 1 else f"{brief(ends[0], 2)} to {brief(ends[-1], 2)}"
-            what = _names(table, list({v.at[2] for v in some}))
-            panels = list(dict.fromkeys(v.at[0] for v in some))
-            where = _panels(table, panels)
-            return f"{what} {does} the highest usable {rate_of(table)} {size} times{where}."
+        pairs = edge.of(kind)
+        if names := _phrase(table, pairs):
+            head = f"{names} {does} the highest usable {rate_of(table)}"
+            return _fitting(f"{head} to {_factors(pairs)} times that with {base_of(table)}.", f"{head}.")
     return ""
+
+
+def _factors(pairs: Pairs) -> str:
+    """1.2 to at least 3.1."""
+    ends = sorted((v.effect for v in pairs.values()), key=lambda e: e.mean)
+    texts = [level(e, f"{e.mean:.0f}" if e.mean >= 99.5 else brief(e.mean, 2)) for e in (ends[0], ends[-1])]
+    return " to ".join(dict.fromkeys(texts))

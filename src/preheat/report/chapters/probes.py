@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress
-from preheat.analysis.naming import panel_name, row_label, treatment_name
+from preheat.analysis.naming import panel_name, row_label, row_name, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.analysis.words import capital, human
@@ -151,7 +151,10 @@ def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
     none = (math.nan,) * len(x)
     parts = tuple((treatment_name(table, t), tuple(at.get((t, k), none) for k in layers)) for t in treatments)
     log = min(v for k in mine for v in k.y) >= 0
-    n, where = max(k.n for k in mine), f"{capital(row_label(table))}: {condition}. " if condition else ""
+    n, where = (
+        max(k.n for k in mine),
+        f"{capital(row_label(table))}: {row_name(table, condition)}. " if condition else "",
+    )
     caption = (
         f"{where}{'Mean over seeds' if n > 1 else 'One seed'}{'; colours on a log scale' if log else ''}."
     )

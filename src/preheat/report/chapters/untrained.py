@@ -63,10 +63,9 @@ class Untrained(Chapter):
         gone, over = (sum(getattr(x, k) for x in found.settings) for k in ("diverged", "overfitted"))
         lead = (
             f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
-            "finite), "
-            f"{lost - gone:,} finished with a training loss less than halfway from chance to the best of "
-            "their "
-            "data. Such a run is never left out; a diverged one scores as a model that learnt nothing."
+            f"finite), {lost - gone:,} finished with neither the training loss nor the validation score "
+            "halfway from chance to the best of their data. Such a run is never left out; a diverged one "
+            "scores as a model that learnt nothing."
         )
         if over:
             lead += (
@@ -85,7 +84,12 @@ class Untrained(Chapter):
 
 
 def _rows(table: Table, found: LostRuns, *, over: bool) -> Rows:
-    columns: tuple[str, ...] = (*heads(table), "did not train", "share, 95 % interval (exact)", "of these diverged")
+    columns: tuple[str, ...] = (
+        *heads(table),
+        "did not train",
+        "share, 95 % interval (exact)",
+        "of these diverged",
+    )
     rows: list[tuple[str, ...]] = [
         (*place(table, x), f"{x.untrained.k} of {x.untrained.n}", _interval(x.untrained), str(x.diverged))
         for x in found.settings

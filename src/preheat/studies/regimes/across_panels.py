@@ -9,14 +9,17 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preheat.analysis.edges import MARGIN
+from preheat.analysis.effects import places
 from preheat.analysis.seed_edges import ratio_parts, seed_edges
 from preheat.analysis.table import Table
 from preheat.analysis.training import trained
 from preheat.analysis.words import brief
 from preheat.core.grid import label
-from preheat.stats.estimates import Array, Moments, interval, moments, p_different, p_equivalent, rounding
+from preheat.stats.bounds import Bounded, Parts, combined, mean_weights
+from preheat.stats.estimates import Array, moments, p_equivalent, rounding
 from preheat.studies.regimes.hypothesis import Stated, Tested
 from preheat.studies.regimes.surface import Surface, optimizer
 
@@ -125,16 +128,24 @@ def sensitivity(table: Table, stated: Stated) -> Tested:
     gain = _gains(table, table.sign * table.rated)
     m = moments(np.mean([gain[a] - gain[b] for a, b in pairs], axis=0), rounding(table.step, 4))
     moved = _edges_moved(table, pairs)
-    edge, p = interval(moved), p_different(moved)
-    told = f"Warmup raises the edge {brief(2**-edge.mean)} times as far with AdamW as with SGD"
-    if edge.lo is not None and edge.hi is not None:
-        told += f" (95 % interval {brief(2**-edge.hi)} to {brief(2**-edge.lo)})"
-    same = p_equivalent(moved, MARGIN)
-    agree = moved.n > 1 and (moved.mean > 0) == (m.mean > 0)
-    gate = p if agree and p is not None else 1.0
-    made = stated.tested(m, gate=gate, text=f"{told}.")
-    both = None if same is None or made.claim.p_same is None else max(same, made.claim.p_same)
-    return replace(made, claim=replace(made.claim, p_same=both))
+    agree = (moved.moments.mean > 0) == (m.mean > 0)
+    gate = moved.p if agree and moved.p is not None else 1.0
+    made = stated.tested(m, gate=gate, text=_told(moved))
+    ps = p_equivalent(m, stated.smallest), p_equivalent(moved.moments, MARGIN)
+    same = None if ps[0] is None or ps[1] is None or moved.bound != "exact" else max(ps[0], ps[1])
+    return replace(made, claim=replace(made.claim, p_same=same))
+
+
+def _told(moved: Bounded) -> str:
+    """How far the edge moves with AdamW, over how far with SGD."""
+    e = moved.estimate
+    if not e.n:
+        return "No seed tells the edge with both optimizers."
+    turned = {"at least": "at most ", "at most": "at least ", "open": "roughly "}.get(e.bound, "")
+    text = f"Warmup raises the edge {turned}{brief(2**-e.mean)} times as far with AdamW as with SGD"
+    if e.lo is not None and e.hi is not None:
+        text += f" (95 % interval {brief(2**-e.hi)} to {brief(2**-e.lo)})"
+    return f"{text}."
 
 
 def _others(panel: Mapping[str, Any]) -> dict[str, str]:
@@ -152,30 +163,22 @@ def _gains(table: Table, scores: Array) -> Array:
     return np.asarray(each.sum(axis=(1, 2)) / np.maximum(count, 1)[:, None])
 
 
-def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Moments:
+def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Bounded:
     """Over seeds: log2 of the edge over that without warmup, the mean over sizes and warmups, SGD minus
     AdamW."""
     good = trained(table)
-    each = []
-    for p in range(len(table.panels)):
-        spots = [
-            ((p, c, t), (p, c, table.base))
-            for c in range(len(table.conditions))
-            for t in range(len(table.treatments))
-            if t != table.base and table.planned[p, c, t].any() and table.planned[p, c, table.base].any()
-        ]
-        pairs_of = [(seed_edges(table, good, a), seed_edges(table, good, b)) for a, b in spots]
-        parts = ratio_parts(pairs_of) if pairs_of else None
-        each.append(np.full(len(table.seeds), np.nan) if parts is None else _mean(parts.values))
-    grid = float(np.diff(np.log2(np.asarray(table.numeric))).max(initial=0.0))
-    return moments(
-        np.mean([each[a] - each[b] for a, b in pairs], axis=0), grid / 12**0.5 / len(table.conditions)
-    )
+    moved = {p: _ratios(table, good, p) for p in dict.fromkeys(p for pair in pairs for p in pair)}
+    sides = [(moved[p], sign / len(pairs)) for a, b in pairs for p, sign in ((a, 1.0), (b, -1.0))]
+    whole = np.array([np.isfinite(parts.values).any(axis=0) for parts, _ in sides]).all(axis=0)
+    weights = [whole * mean_weights(parts) * share for parts, share in sides]
+    together = Parts(*(np.concatenate(x) for x in zip(*(parts for parts, _ in sides), strict=True)))
+    return combined(together, np.concatenate(weights))
 
 
-def _mean(values: Array) -> Array:
-    """[S]: over the rows that a seed has, NaN for none."""
-    known = np.isfinite(values)
-    return np.asarray(
-        np.where(known, values, 0.0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-    )
+def _ratios(table: Table, good: NDArray[np.bool_], p: int) -> Parts:
+    """One panel's edges over those without warmup, a row for each size and warmup."""
+    spots = [at for at in places(table) if at[0] == p and at[2] != table.base]
+    each = [(at, (p, at[1], table.base)) for at in spots if table.planned[p, at[1], table.base].any()]
+    found = [(seed_edges(table, good, a), seed_edges(table, good, b)) for a, b in each]
+    none = np.full((1, len(table.seeds)), np.nan)
+    return ratio_parts(found) if found else Parts(none, none, np.isfinite(none), np.isfinite(none))

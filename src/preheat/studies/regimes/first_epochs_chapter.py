@@ -105,7 +105,7 @@ def _rows(found: FirstEpochsFound, table: Table) -> Rows:
     places = dict.fromkeys((m.panel, m.condition, m.treatment, m.epoch) for m in found.milestones)
     rows = tuple(
         (
-            *(panel_name(table, p[0]), row_name(p[1]), p[2], brief(p[3])),
+            *(panel_name(table, p[0]), row_name(table, p[1]), p[2], brief(p[3])),
             *(_measured(at.get((*p, w))) for w in whats),
         )
         for p in places

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 from preheat.core.lengths import Length, epochs, steps
 from preheat.core.words import listed
+from preheat.studies.regimes.published import PUBLISHED
 
 IMAGES = ("cifar10", "cifar100", "pathmnist")
 QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
 SIZES = (5000, 1000, 500, 100, 50)
 TOTALS = (50_000, 10_000, 5_000, 1_000, 500)
+# what the original calls its sizes
+NAMES = ("Standard", "Limited", "Low-shot", "Few-shot", "Extreme")
 WARMUPS = (0, 1, 5, 10, 20)
 UPDATES = (0, 20, 80, 400, 2000)
 SEEDS = (42, 123, 456)
@@ -62,6 +65,17 @@ class GridRow(NamedTuple):
         return (
             f"{_WRITTEN.get(self.task, self.task)}_{self.size}{size}_{rise}_{self.optimizer}{rate}_s{{seed}}"
         )
+
+
+def called(path: str, sizes: Iterable[int], *, total: bool = False) -> dict[str, dict[str, str]]:
+    """The original's names of those sizes that are its own, as a study's labels.
+
+    >>> called("task.examples_per_class", (5000, 50, 20))
+    {'task.examples_per_class': {'5000': 'Standard', '50': 'Extreme'}}
+    """
+    own = dict(zip(TOTALS if total else SIZES, NAMES, strict=True))
+    known = {str(size): own[size] for size in sizes if size in own}
+    return {path: known} if known else {}
 
 
 def original_rows(
@@ -162,6 +176,7 @@ REPORTED: tuple[str | Mapping[str, Any], ...] = (
         "curves",
     ),
     *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
+    {"name": "published", "claims": PUBLISHED},
 )
 # runs that chose on the test split count in no claim where the same runs were chosen honestly
 CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}

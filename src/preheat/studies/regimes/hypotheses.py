@@ -1,4 +1,4 @@
-"""The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
+"""The four hypotheses of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*; H1 and H2 are tested here.
 
 They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
 the first panel with SGD, else the first panel. Every seed is at the peak rate that it chose itself, and where
@@ -8,6 +8,7 @@ the best warmup is meant, at the one that it chose itself on its validation set.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital
 from preheat.stats.estimates import Array, interval, moments, rounding
 from preheat.studies.regimes.across_panels import replicates, sensitivity
-from preheat.studies.regimes.hypothesis import Stated, Tested
+from preheat.studies.regimes.hypothesis import Stated, Tested, settings_of
 from preheat.studies.regimes.surface import Surface, asks_for_warmup, lines, optimizer, surfaces
 from preheat.studies.regimes.updates_hypotheses import leads
 from preheat.studies.regimes.warmup_grid import p_choices, warmup_grids
@@ -28,6 +29,12 @@ STATEMENTS = {
     "H2": "The best warmup, in epochs, gets shorter as the data get fewer.",
     "H3": "The pattern over data size and warmup replicates across tasks.",
     "H4": "AdamW is less sensitive to the length of the warmup than SGD.",
+}
+OPPOSITES = {
+    "H1": "The benefit of warmup does not peak at intermediate data sizes.",
+    "H2": "The best warmup, in epochs, gets longer as the data get fewer.",
+    "H3": "Where warmup helps on one task, it harms on another.",
+    "H4": "AdamW gains more from warmup than SGD.",
 }
 HOW = {
     "H1": (
@@ -81,12 +88,13 @@ def hypotheses(table: Table) -> tuple[Tested, ...]:
     }
     if why := _obstacle(table, found):
         return tuple(s.untested(why) for s in stated.values())
-    return (
+    made = (
         _peak(table, found, stated["H1"]),
         _slope(table, found, stated["H2"]),
         replicates(found, stated["H3"]),
         sensitivity(table, stated["H4"]),
     )
+    return tuple(replace(t, claim=replace(t.claim, rests=settings_of(table, t.claim.at[0]))) for t in made)
 
 
 def home(found: Sequence[Surface]) -> Surface:

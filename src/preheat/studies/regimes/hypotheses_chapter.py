@@ -9,13 +9,13 @@ from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, human
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
+from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, dot, number
 from preheat.report.chapters.main import CORRECTED
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
-from preheat.stats.claims import Claim, Verdicts
-from preheat.studies.regimes.hypotheses import hypotheses
+from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
+from preheat.studies.regimes.hypotheses import OPPOSITES, hypotheses
 from preheat.studies.regimes.hypothesis import Hypothesis, card
 from preheat.studies.regimes.rules import ALWAYS, ORIGINAL, FittedRule, rules
 
@@ -42,7 +42,15 @@ class HypothesesChapter(Chapter):
     def show(self, found: HypothesesFound, verdicts: Verdicts, table: Table) -> Shown:
         u = Units.of(table.study.metric)
         cards = tuple(card(h, verdicts, u) for h in found.hypotheses)
-        return Shown("Hypotheses", "Those of the paper, as primary claims.", cards=cards)
+        says = tuple(Say(text, 3) for h in found.hypotheses if (text := _said(verdicts[h.claim], h)))
+        return Shown("Hypotheses", "Those of the paper, as primary claims.", says=says, cards=cards)
+
+
+def _said(v: Judged, h: Hypothesis) -> str:
+    """A hypothesis for the answer, where one way is shown."""
+    if not v.primary or not v.differs:
+        return ""
+    return h.statement if v.verdict is Verdict.SUPPORTED else OPPOSITES[h.code]
 
 
 @dataclass(frozen=True)
@@ -135,8 +143,8 @@ def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]
     for r in found.rules:
         known = [(s, verdicts.get(f"rules/{r.panel}/{s.name}/{ALWAYS}")) for s in r.scores]
         dots = tuple(
-            dot(s.name, s.name, i, v.effect, scale=u.scale, filled=v.differs)
-            for i, (s, v) in enumerate(known)
+            dot(s.name, (s.name, -1), v.effect, scale=u.scale, filled=v.differs)
+            for s, v in known
             if v is not None and math.isfinite(v.effect.mean)
         )
         if dots:

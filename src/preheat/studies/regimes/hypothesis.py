@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from preheat.analysis.effects import places
+from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, capital, p_text
 from preheat.report.chapter import ClaimCard, verdict
-from preheat.stats.claims import Claim, Judged, Verdict, Verdicts, few, spanned
+from preheat.stats.claims import Claim, Judged, Place, Verdict, Verdicts, few, spanned
 from preheat.stats.estimates import Estimate, Moments, p_above, p_different, p_equivalent
 
 MARKS = {
@@ -60,11 +62,11 @@ class Stated:
     def tested(
         self, m: Moments, *, gate: float = 0.0, panel: str = "", text: str = "", why: str = ""
     ) -> Tested:
-        """By a t test over seeds. gate: the p of what must hold as well, of which the larger one counts."""
-        p = p_different(m)
-        parts = ((m,),) if m.n else ()
-        both = None if p is None else max(p, gate)
-        return self.claimed(parts, (both, p_equivalent(m, self.smallest)), panel=panel, text=text, why=why)
+        """By a t test over seeds. gate: the p of what must hold whichever is claimed, of which the larger one
+        counts."""
+        p, same = p_different(m), p_equivalent(m, self.smallest)
+        ps = None if p is None else max(p, gate), None if same is None else max(same, gate)
+        return self.claimed(((m,),) if m.n else (), ps, panel=panel, text=text, why=why)
 
     def claimed(
         self,
@@ -94,28 +96,39 @@ class Stated:
         """That some row has all its leads above 0: an intersection-union test within a row, Bonferroni over
         rows.
 
-        The opposite, and that no row's smallest lead is of the size that matters, takes one lead of every row
-        to be shown below: Bonferroni within a row, and all rows at once.
+        The opposite, that each row has a lead below 0, takes one lead of every row to be shown below:
+        Bonferroni within a row, and all rows at once. That the smallest leads are too small to matter takes
+        both against the margin: below it in every row, and above minus it in some.
         """
         if any(m.n < 2 for row in leads for m in row):
             return self.claimed(leads, (None, None), panel=panel, text=text)
-        above = min(1.0, len(leads) * min(max(_above(m) for m in row) for row in leads))
-        low, small = (
-            max(min(1.0, len(row) * min(_above(_less(m, at)) for m in row)) for row in leads)
-            for at in (0.0, self.smallest)
-        )
-        up = spanned(leads).mean > 0
-        return self.claimed(leads, (min(1.0, 2 * (above if up else low)), small), panel=panel, text=text)
+        p = some_above(leads) if spanned(leads).mean > 0 else none_above(leads)
+        small = max(none_above(leads, self.smallest), some_above(leads, -self.smallest))
+        return self.claimed(leads, (min(1.0, 2 * p), small), panel=panel, text=text)
 
 
-def _less(m: Moments, at: float) -> Moments:
-    return m._replace(mean=at - m.mean)
+def some_above(leads: Leads, null: float = 0.0) -> float:
+    """p of "no row has all its leads above `null`": the largest p within a row, times the number of rows."""
+    return min(1.0, len(leads) * min(max(_above(m, null) for m in row) for row in leads))
 
 
-def _above(m: Moments) -> float:
-    p = p_above(m)
+def none_above(leads: Leads, null: float = 0.0) -> float:
+    """p of "some row has all its leads above `null`": the smallest p within a row times their number, of all
+    rows the largest."""
+    below = [[_above(m._replace(mean=-m.mean), -null) for m in row] for row in leads]
+    return max(min(1.0, len(row) * min(row)) for row in below)
+
+
+def _above(m: Moments, null: float) -> float:
+    p = p_above(m, null)
     assert p is not None
     return p
+
+
+def settings_of(table: Table, panel: str = "") -> tuple[Place, ...]:
+    """The settings of a panel, of all panels where it is "": on whose runs a claim about it rests."""
+    named = [table.labels(at) for at in places(table)]
+    return tuple(at for at in named if panel in ("", at[0]))
 
 
 def card(h: Hypothesis, verdicts: Verdicts, u: Units) -> ClaimCard:

@@ -26,6 +26,7 @@ from preheat.studies.regimes.grid import (
     REPORTED,
     SEEDS,
     GridRow,
+    called,
     fixed,
     one_run,
     original_rows,
@@ -98,6 +99,7 @@ class ImageGrid:
             parts=self.parts(rows),
             notes=tuple(self.notes(rows)),
             chapters=REPORTED,
+            labels=called(f"task.{self.size}", self.sizes, total=self.size != "examples_per_class"),
             claims=CLAIMS,
         )
 

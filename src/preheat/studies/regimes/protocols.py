@@ -1,6 +1,7 @@
 """How far two protocols differ: one reports the best of all epochs on the test split, one its last value.
 
-The first is that of Agrawal 2025, *Warmup across data regimes*: "original" here; the second is called honest.
+The first is that of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*: "original" here; the second is
+called honest.
 
 The best of many noisy numbers is too high, and a split that was used to choose is no test. `optimism` is what
 the choice adds; the rest of the gap between protocols is the schedule (by epoch, a first epoch at rate 0) and

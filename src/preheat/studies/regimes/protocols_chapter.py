@@ -166,7 +166,7 @@ def _optimism(found: ProtocolsFound, table: Table) -> Rows:
         (
             *(
                 panel_name(table, o.panel),
-                row_name(o.condition),
+                row_name(table, o.condition),
                 o.selection,
                 u.value(o.best),
                 u.value(o.last),
@@ -195,14 +195,17 @@ def _dots(table: Table, found: ProtocolsFound, panel: str) -> Dots | None:
     s = Units.of(table.study.metric).scale
     best = "best minus last epoch"
     dots = [
-        dot(g.condition, name, k, e, scale=s)
+        dot(row_name(table, g.condition), (name, -1 - k), e, scale=s)
         for g in of_panel(found.protocols, panel)
         for k, (name, e) in enumerate(
             (("original minus honest", g.gap), (best, g.optimism), ("the rest", g.rest))
         )
     ]
     if not found.protocols:
-        dots = [dot(o.condition, best, 1, o.optimism, scale=s) for o in of_panel(found.optimism, panel)]
+        dots = [
+            dot(row_name(table, o.condition), (best, -2), o.optimism, scale=s)
+            for o in of_panel(found.optimism, panel)
+        ]
     if not dots:
         return None
     rows = tuple(dict.fromkeys(d.row for d in dots))

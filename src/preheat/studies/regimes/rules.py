@@ -13,6 +13,7 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import MINUS, brief
 from preheat.stats.claims import Claim, mean_claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, rounding
+from preheat.studies.regimes.hypothesis import settings_of
 from preheat.studies.regimes.original import piecewise
 from preheat.studies.regimes.picks import favourites
 from preheat.studies.regimes.surface import Surface, lines, surfaces
@@ -21,7 +22,8 @@ from preheat.studies.regimes.surface import Surface, lines, surfaces
 @dataclass(frozen=True)
 class RuleScore:
     """A rule on held-out conditions: its mean shortfall to the treatment that other seeds like best (regret),
-    and its gain over `ALWAYS`, None for that itself; in the metric, with 95 % intervals."""
+    and its gain over `ALWAYS`, None for that itself and where no run tells its length;
+    in the metric, with 95 % intervals."""
 
     name: str
     formula: str
@@ -63,11 +65,15 @@ def _fit(table: Table, s: Surface) -> tuple[FittedRule, list[Claim]]:
     reference, floor = best_score(s), rounding(table.step, 2) / math.sqrt(len(s.sizes))
     got = {name: interpolated(s, picks) for name, (_, picks) in tried.items()}
     pairs = [*((name, ALWAYS) for name in got if name != ALWAYS), (FITTED, ORIGINAL)]
-    won = {(name, other): moments((got[name] - got[other]).mean(axis=0), floor) for name, other in pairs}
+    won = {
+        (name, other): moments((got[name] - got[other]).mean(axis=0), floor)
+        for name, other in pairs
+        if name in got and other in got
+    }
     scores = tuple(
         RuleScore(
             *(name, formula, interval(moments((reference - got[name]).mean(axis=0), floor))),
-            interval(won[name, ALWAYS]) if name != ALWAYS else None,
+            interval(won[name, ALWAYS]) if (name, ALWAYS) in won else None,
             {k: round(v, 4) for k, v in zip(s.labels, picks.tolist(), strict=True)},
         )
         for name, (formula, picks) in tried.items()
@@ -96,7 +102,7 @@ def _tried(s: Surface, fitted: Array, intercept: Estimate, slope: Estimate) -> d
 def _better(table: Table, panel: str, name: str, m: Moments) -> Claim:
     at, margin = (panel, "", ""), table.study.margin
     made = mean_claim(f"rules/{panel}/{name}", "rules", m, at=at, margin=margin, unit=table.study.metric)
-    return replace(made, why=untested(table, m.n))
+    return replace(made, why=untested(table, m.n), rests=settings_of(table, panel))
 
 
 def held_out(s: Surface) -> tuple[Array, bool]:

@@ -27,6 +27,7 @@ from preheat.studies.regimes.grid import (
     REPORTED,
     UPDATES,
     WARMUPS,
+    called,
     fixed,
     one_run,
     unfit,
@@ -180,6 +181,7 @@ class Regimes:
             },
             notes=tuple(self._notes()),
             chapters=REPORTED,
+            labels=called("task.examples_per_class", sizes),
         )
 
     @property

@@ -19,7 +19,7 @@ The p of the claim is the larger one of 1 and 2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ from preheat.analysis.effects import untested
 from preheat.analysis.table import Table
 from preheat.stats.claims import Claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above
-from preheat.studies.regimes.hypothesis import Hypothesis
+from preheat.studies.regimes.hypothesis import Hypothesis, settings_of
 from preheat.studies.regimes.picks import favourites, open_widths, shares
 from preheat.studies.regimes.surface import optimizer
 from preheat.studies.regimes.updates_hypotheses import one_length, shrinks
@@ -109,12 +109,13 @@ def updates(table: Table) -> UpdatesFound | None:
     home = next((i for i, f in enumerate(fits) if optimizer(f.grid.axes) == "sgd"), 0)
     stated = [one_length(fair, fits[home].grid), shrinks(fair, fits[home].b, made[home])] if fits else []
     claims = [c for f, e in zip(fits, made, strict=True) for c in _excluded(fair, f, e)]
+    claims += [replace(t.claim, rests=settings_of(fair, t.claim.at[0])) for t in stated]
     return UpdatesFound(
         _lengths(table, known),
         tuple(x for f in fits for x in _favourites(f.grid)),
         tuple(made),
         tuple(t.hypothesis for t in stated),
-        tuple([*claims, *(t.claim for t in stated)]),
+        tuple(claims),
     )
 
 
@@ -183,6 +184,7 @@ def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
             p_same=None,
             margin=0.0,
             parts=((f.b,),),
+            rests=settings_of(table, e.panel),
             why=untested(table, f.b.n) or _obstacle(f, e, unit, known),
         )
         for unit, (target, known) in targets.items()

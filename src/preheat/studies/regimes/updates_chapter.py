@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from preheat.analysis.effects import difference, places
-from preheat.analysis.naming import base_of, heads, panel_name, row_label
+from preheat.analysis.naming import base_of, heads, panel_name, row_label, row_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, limits, p_text, range_text
 from preheat.core.registry import CHAPTERS
@@ -59,7 +59,7 @@ class UpdatesChapter(Chapter):
             _lengths(found, table),
         )
         u = Units.of(table.study.metric)
-        means = "Means over seeds, a line for each data size."
+        means = "Means over seeds, a line for each data size; their intervals are in the chapter of settings."
         gains = gain_means(table.claimed)
         plates = (
             *by_panel(
@@ -133,7 +133,12 @@ def _common(found: UpdatesFound, e: Exponent) -> str:
 def _best(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, x.panel), x.condition, f"{x.per_epoch:,.0f}", _updates(x.best)),
+            *(
+                panel_name(table, x.panel),
+                row_name(table, x.condition),
+                f"{x.per_epoch:,.0f}",
+                _updates(x.best),
+            ),
             *(range_text(f"{x.shortest:,.0f}", f"{x.longest:,.0f}"), str(x.best.n)),
         )
         for x in found.best_updates
@@ -151,7 +156,7 @@ def _updates(e: Estimate) -> str:
 def _lengths(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, x.panel), x.condition, x.treatment),
+            *(panel_name(table, x.panel), row_name(table, x.condition), x.treatment),
             *(f"{x.updates:,.0f}", brief(x.epochs), f"{100 * x.share:.3g} %"),
         )
         for x in found.warmup_lengths
@@ -187,9 +192,16 @@ def against(table: Table, found: UpdatesFound, gains: Gains, unit: str, panel: s
             if (gain := gains.get((panel, condition, x.treatment))) is not None:
                 points.setdefault(round(getattr(x, unit), 9), []).append(gain * u.scale)
         if points:
-            lines.append(Line(condition, k, tuple(points), tuple(sum(y) / len(y) for y in points.values())))
+            lines.append(
+                Line(
+                    row_name(table, condition),
+                    -1 - k,
+                    tuple(points),
+                    tuple(sum(y) / len(y) for y in points.values()),
+                )
+            )
     label = u.difference_label(base_of(table))
-    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True) if lines else None
+    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True, zero=0.0) if lines else None
 
 
 def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
@@ -206,8 +218,8 @@ def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
             for some in ends
         )
     lines = (
-        Line("best of the seeds", 1, x, tuple(m.best.mean for m in mine), *band),
-        Line("shortest of the grid", 0, x, tuple(m.shortest for m in mine)),
-        Line("longest of the grid", 5, x, tuple(m.longest for m in mine)),
+        Line("best of the seeds", -1, x, tuple(m.best.mean for m in mine), *band),
+        Line("shortest of the grid", -3, x, tuple(m.shortest for m in mine)),
+        Line("longest of the grid", -5, x, tuple(m.longest for m in mine)),
     )
     return Lines(row_label(table), "warmup (updates)", lines, ticks=tuple(sorted(x)), log="xy", markers=True)

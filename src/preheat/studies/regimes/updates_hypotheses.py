@@ -24,9 +24,9 @@ _HOW1 = (
 _HOW2 = (
     "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random "
     "choices. Supported only if b is above 0 and above the exponent of random choices, and the warmups "
-    "differ; "
-    f"below {SMALLEST:g} (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that of "
-    "random choices, it is too little to matter."
+    "differ; the opposite is shown where it is below both. "
+    f"Within {SMALLEST:g} of 0 (a factor of {100**SMALLEST:.0f} in warmup for 100 in data), and below that "
+    "of random choices, it is too little to matter."
 )
 
 
@@ -70,14 +70,15 @@ def leads(gain: Array, floor: float) -> tuple[tuple[Moments, ...], ...]:
 
 
 def shrinks(table: Table, b: Moments, e: Exponent) -> Tested:
-    """H2: b above 0, beyond what random choices from the grid give; too small where it is also below that."""
+    """H2: b beyond 0 and beyond what random choices from the grid give; too small where it is below that."""
     stated = Stated("H2", _H2, _HOW2, FAMILY, "", SMALLEST)
     gate = 1.0 if e.p_choices is None else e.p_choices
     text = f"Tested {within(table, e.panel)}." if e.panel else ""
-    above = p_above(b, max(0.0, e.chance))
-    small = p_above(b._replace(mean=min(SMALLEST, e.chance) - b.mean))
-    ps = (
-        None if above is None else max(gate, min(1.0, 2 * above)),
-        None if small is None else max(gate, small),
-    )
+    turned = b._replace(mean=-b.mean)
+    beyond = p_above(b, max(0.0, e.chance)), p_above(turned, -min(0.0, e.chance))
+    known = *beyond, p_above(turned, -min(SMALLEST, e.chance)), p_above(b, -SMALLEST)
+    found = [p for p in known if p is not None]
+    ps: tuple[float | None, float | None] = (None, None)
+    if len(found) == len(known):
+        ps = max(gate, min(1.0, 2 * min(found[:2]))), max(gate, *found[2:])
     return stated.claimed(((b,),), ps, panel=e.panel, text=text, why=untested(table, b.n))
