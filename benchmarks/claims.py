@@ -49,7 +49,7 @@ class Case(NamedTuple):
 
     kind: str
     seeds: int
-    index: int
+    number: int
     at: str = ""
     gain: float = 0.0
 
@@ -86,7 +86,7 @@ def look(made: Table, number: int) -> tuple[dict[str, Any], dict[str, Claim], di
 
 def user(case: Case, looks: int = LOOKS) -> Told:
     """One study, its report, and what follows "about n more seeds" of it."""
-    rng = np.random.default_rng([KINDS.index(case.kind), case.seeds, case.index, round(1e4 * case.gain)])
+    rng = np.random.default_rng([KINDS.index(case.kind), case.seeds, case.number, round(1e4 * case.gain)])
     world, planted = _world(case)
     made, told, followed = table(world, case.seeds, rng), Told(case), ""
     for number in range(looks + 1):
@@ -115,7 +115,12 @@ def _world(case: Case) -> tuple[World, str]:
     """The world of a case, and the name of the claim that is true in it."""
     if not case.at:
         return World(case.kind), ""
-    gain, p, s, t = np.zeros(SHAPE[:3]), case.index % 2, case.index // 8 % SHAPE[1], 1 + case.index // 2 % 4
+    gain, p, s, t = (
+        np.zeros(SHAPE[:3]),
+        case.number % 2,
+        case.number // 8 % SHAPE[1],
+        1 + case.number // 2 % 4,
+    )
     gain[p, s if case.at == "cell" else slice(None), t] = case.gain
     panel, size, warmup = table(World(case.kind), 1, np.random.default_rng(0)).labels((p, s, t))
     name = ("benefit", panel, size, warmup) if case.at == "cell" else ("tuned", panel, warmup)

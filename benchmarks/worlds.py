@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +71,18 @@ def table(world: World, seeds: int, rng: np.random.Generator) -> Table:
     filled = [np.where(unknown, np.nan, np.where(lost, CHANCE, x)) for x in (validation, test)]
     per_epoch = np.broadcast_to(np.array([10 * s / BATCH for s in SIZES])[:, None], SHAPE[:3])
     start, chance = (np.where(planned, v, np.nan) for v in (-np.log(CHANCE), CHANCE))
-    study, axes = _study(seeds)
+    study, (panels, conditions, treatments, nuisances) = _study(seeds)
     return Table(
-        *(study, *axes, tuple(range(seeds)), state, *filled, train),
+        study=study,
+        panels=panels,
+        conditions=conditions,
+        treatments=treatments,
+        nuisances=nuisances,
+        seeds=tuple(range(seeds)),
+        state=state,
+        validation=filled[0],
+        test=filled[1],
+        train=train,
         start=start,
         total=per_epoch * LENGTH,
         per_epoch=per_epoch,
@@ -147,7 +157,7 @@ def _losses(failed: NDArray[np.bool_], rng: np.random.Generator) -> Array:
 def joined(a: Table, b: Table) -> Table:
     """The study with the seeds of both."""
     names = ("state", "validation", "test", "train", "start", "chance")
-    parts = {n: np.concatenate([getattr(a, n), getattr(b, n)], axis=-1) for n in names}
+    parts: dict[str, Any] = {n: np.concatenate([getattr(a, n), getattr(b, n)], axis=-1) for n in names}
     seeds = len(a.seeds) + len(b.seeds)
     return replace(a, study=_study(seeds)[0], seeds=tuple(range(seeds)), **parts)
 
