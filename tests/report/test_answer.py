@@ -131,7 +131,7 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
             assert worse == there, text
         elif m := re.search(r"[Uu]se (.*?)(?: rather than|; avoid|, if| if you|[.])", text):
             use = named(table, m[1])
-            gains = kind["over_rates"][Verdict.SUPPORTED] | kind["edge"][Verdict.SUPPORTED]
+            gains = kind["over_rates"][Verdict.SUPPORTED] or kind["edge"][Verdict.SUPPORTED]
             losses = kind["over_rates"][Verdict.OPPOSITE] | kind["edge"][Verdict.OPPOSITE]
             if "rather than" in text or better:
                 assert use is None or use == better, text
