@@ -91,7 +91,7 @@ def _described(table: Table, tuned: Group) -> tuple[Say, ...]:
     one = max(v.effect.n for v in tuned) == 1
     why = next((v.why for v in tuned if v.why), "")
     end = "One seed is a description, not a conclusion." if one else f"Nothing is concluded: {why}."
-    seen = _fitting(f"Ranked with {base}, {what}.", f"Ranked with the baseline, {what}.")
+    seen = _fitting(f"Compared with {base}, {what}.", f"Compared with the baseline, {what}.")
     return tuple(Say(text, rank) for rank, text in enumerate((seen, _fitting(end))) if text)
 
 
