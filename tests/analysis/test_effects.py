@@ -124,6 +124,21 @@ def test_main_effects_leave_out_conditions_that_lack_a_treatment_and_seeds_that_
     assert one.over_rates is None and one.sensitivity is None, "one rate only"
 
 
+def test_between_runs_that_did_not_finish_all_is_equal_and_that_is_no_result() -> None:
+    """AdamW diverged everywhere: no difference is called shown to be absent. Where only the treatment trained,
+    the difference is still shown."""
+    outcome = np.full((2, 2, 3, 2, 5), "done", dtype="U8")
+    outcome[1] = "diverged"
+    found = judge(main_effects(tabulate(results(noisy(outcome.shape), outcome=outcome)))[1], ("main",))
+    lost = [v for v in found.values() if v.at[0] == "adamw"]
+    assert len(lost) == 4 and {v.verdict for v in lost} == {Verdict.OPEN}
+    assert {v.why for v in lost} == {"no tuned run finished"}
+    outcome[1, :, 1, 0, 1:3], outcome[1, 0, 1, 0] = "done", "done"
+    found = judge(main_effects(tabulate(results(noisy(outcome.shape), outcome=outcome)))[1], ("main",))
+    assert found["tuned/adamw/1ep"].verdict is Verdict.SUPPORTED and not found["tuned/adamw/1ep"].why
+    assert found["tuned/adamw/1ep"].p_same is None and found["tuned/adamw/5ep"].verdict is Verdict.OPEN
+
+
 # Simulated studies
 
 

@@ -171,7 +171,7 @@ def _claim(family: str, name: str, at: tuple[str, str, str], b: Bounded, table: 
         ((m,),) if m.n else (),
         factor=True,
         rests=((at[0], at[1], at[2]), (at[0], at[1], base)),
-        why=untested(table, m.n),
+        why=untested(table, m.n) if m.n else "no seed tells both edges",
     )
 
 

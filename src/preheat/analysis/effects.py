@@ -66,6 +66,7 @@ class MainEffect:
 
 
 Place = tuple[int, int, int]
+HALF = 0.5
 
 
 def places(table: Table) -> Iterator[Place]:
@@ -134,15 +135,15 @@ def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
     claims = [
         _better(table, "benefit", "/".join(("benefit", *table.labels(at))), table.labels(at), m, (at[:2],))
         for at, m in zip(spots, moderated(pairs), strict=True)
-        if _finished(table, at)
+        if _finished(table, at[2], (at[:2],))
     ]
     return made, claims
 
 
-def _finished(table: Table, at: Place) -> bool:
-    """Whether any tuned run of either finished: between diverged runs all is equal."""
-    p, c, t = at
-    return bool((table.picked(table.state == DONE)[p, c, [t, table.base]] == 1).any())
+def _finished(table: Table, t: int, where: Sequence[tuple[int, int]]) -> float:
+    """The share of the tuned runs of a treatment and of the baseline that finished."""
+    done = np.array([table.finished[p, c, [t, table.base]] for p, c in where])
+    return float((done == 1).sum() / max(1, np.isfinite(done).sum()))
 
 
 def _better(
@@ -153,15 +154,20 @@ def _better(
     m: Moments,
     where: Sequence[tuple[int, int]],
 ) -> Claim:
-    """The claim that a treatment is better than the baseline; where: the panels and conditions it rests
-    on."""
+    """The claim that a treatment is better than the baseline; where: the panels and conditions it rests on.
+
+    Between runs that did not finish all is equal, so where most did not, that is not claimed.
+    """
+    done = _finished(table, table.treatments.labels.index(at[2]), where)
     good = m._replace(mean=table.sign * m.mean)
     made = mean_claim(name, family, good, at=at, margin=table.study.margin, unit=table.study.metric)
     base = table.treatments.labels[table.base]
     rests = tuple(
         (table.panels.labels[p], table.conditions.labels[c], t) for p, c in where for t in (at[2], base)
     )
-    return replace(made, rests=rests, why=untested(table, m.n), plans=True)
+    why = untested(table, m.n) or ("" if done else "no tuned run finished")
+    same = made.p_same if done >= HALF else None
+    return replace(made, rests=rests, p_same=same, why=why, plans=True)
 
 
 def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:

@@ -136,6 +136,11 @@ class Table:
         return self.picked(self.test)
 
     @cached_property
+    def finished(self) -> Array:
+        """[P, C, T, S]: 1 where a seed's tuned run finished, 0 where not, NaN where there is none."""
+        return self.picked(self.state == DONE)
+
+    @cached_property
     def rated(self) -> Array | None:
         """[P, C, T, S]: each seed's mean test score over the rates (`mean_over_rates`), of those that all
         treatments of a panel and condition have; None where no numeric nuisance is varied."""

@@ -39,32 +39,26 @@ OPPOSITES = {
 HOW = {
     "H1": (
         "In each size every seed takes the warmup (above none) that is best on its validation set, and its "
-        "test score "
-        "is compared with no warmup. At some interior size the benefit must exceed that at both end sizes "
-        "(intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is the lead "
-        "over the "
-        "nearer end."
+        "test score is compared with no warmup. At some interior size the benefit must exceed that at both "
+        "end sizes (intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is "
+        "the lead over the nearer end."
     ),
     "H2": (
         "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
-        "two-sided t "
-        "test over seeds; and the warmups must differ at all (permutation test), since else the best one is "
-        "chance. "
-        "The smallest slope of interest is the grid's finest step over the whole range of sizes."
+        "two-sided t test over seeds; and the warmups must differ at all (permutation test), since else the "
+        "best one is chance. Noise in the choices moves the slope towards 0. The smallest slope of interest "
+        "is the grid's finest step over the whole range of sizes."
     ),
     "H3": (
         "For every seed the correlation between two tasks of the benefit over data size and warmup, then a "
-        "two-sided "
-        "t test. That it is below 0.3 counts only where each task's own pattern repeats from seed to seed "
-        "(correlation 0.5 or more)."
+        "two-sided t test. That it is below 0.3 counts only where each task's own pattern repeats from seed "
+        "to seed (correlation 0.5 or more)."
     ),
     "H4": (
         "What any warmup adds to the mean score over rates, SGD minus AdamW, and by how much it raises the "
-        "edge of "
-        "stability, SGD over AdamW, both the mean over warmups and sizes for every seed; two-sided t tests, "
-        "of which "
-        "the larger p counts. The effect is that of the mean over rates. Below 0: AdamW gains more from "
-        "warmup."
+        "edge of stability, SGD over AdamW, both the mean over warmups and sizes for every seed; two-sided t "
+        "tests, of which the larger p counts. The effect is that of the mean over rates. Below 0: AdamW "
+        "gains more from warmup."
     ),
 }
 

@@ -96,7 +96,7 @@ class WarmupAnalyzer:
         line = self.derive_empirical_rule(*pair)["linear"]
         if line["slope"] is None:
             raise UserError(f"a rule needs two data sizes, {' with '.join(pair)} has one: train another")
-        return float(max(0.0, line["intercept"] + line["slope"] * math.log(examples_per_class + 1)))
+        return max(0.0, float(line["intercept"] + line["slope"] * math.log(examples_per_class + 1)))
 
     def test_hypotheses(self) -> dict[str, Any]:
         """{"H1": ..., "H4": ...} as the original defines them, each with its conclusion, n and what it can't
