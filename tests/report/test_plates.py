@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from preheat.analysis.naming import treatment_name
 from preheat.analysis.results import Results
 from preheat.analysis.table import Table
+from preheat.core.errors import UserError
 from preheat.core.registry import CHAPTERS as REGISTERED
 from preheat.report.chapter import Shown
 from preheat.report.drawing import style
@@ -251,6 +252,19 @@ def test_letters_are_eleven_pixels_on_a_narrow_screen(drawn: Mapping[str, Plate]
         across = max(358.0, float(least))
         assert letters * across / float(width) > 10.98, name
         assert float(least) <= 358, f"{name} needs no scrolling"
+
+
+def test_a_condition_is_called_as_the_study_says_in_figures_and_tables() -> None:
+    given = full(("sgd",))
+    of = replace(given.results.study, labels={"task.examples_per_class": {"20": "Twenty"}})
+    said = Made(Results(of, given.results.rows), given.load).report("metric")
+    heat = data(plates(said), "accuracy-sgd")
+    assert heat.rows == ("100", "50", "20 (Twenty)", "10", "5")
+    (rows,) = (t.rows for t in next(c.shown for c in said.chapters).tables)
+    assert {r[1] for r in rows} == set(heat.rows)
+    assert {c.condition for c in found(said, "metric").cells} >= {"20"}, "the data keep the value"
+    with pytest.raises(UserError, match="labels of peak_lr must be texts"):
+        replace(of, labels={"peak_lr": {"0.1": 3}})  # type: ignore[dict-item]
 
 
 def test_drawn_is_the_data(drawn: Mapping[str, Plate]) -> None:

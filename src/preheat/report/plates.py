@@ -49,11 +49,11 @@ def by_panel(
     dots = iter(shared([d for _, d in made if isinstance(d, Dots)]))
     alike = [(panel, next(dots) if isinstance(d, Dots) else d) for panel, d in made]
     return tuple(
-        Plate(group, file_name(name, p), panel_name(table, p), caption + _arrows(d), d) for p, d in alike
+        Plate(group, file_name(name, p), panel_name(table, p), caption + arrows(d), d) for p, d in alike
     )
 
 
-def _arrows(data: Data) -> str:
+def arrows(data: Data) -> str:
     """What the arrows of a figure mean, where it has any."""
     if not isinstance(data, Dots):
         return ""

@@ -26,7 +26,7 @@ from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import number, of_panel, place, present, treatment_dot
 from preheat.report.chapters.main import intervals_of, panel_dots
 from preheat.report.drawing.shapes import Dots, Line, Lines
-from preheat.report.plates import Plate, by_panel
+from preheat.report.plates import Plate, arrows, by_panel
 from preheat.stats.claims import Judged, Verdicts
 
 HEAD = (
@@ -72,7 +72,8 @@ def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate,
     moves = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
     heading, out = f"The highest {rate_of(table)} that trains", tuple[Plate, ...]()
     if moves:
-        out = (Plate(heading, "edge-moves", "", intervals_of(moves), moves, front=True),)
+        caption = f"Right of the dashed line: higher. {intervals_of(moves)}{arrows(moves)}"
+        out = (Plate(heading, "edge-moves", "", caption, moves, front=True),)
     out += by_panel(
         table,
         "edge",
