@@ -137,7 +137,8 @@ class Published(Chapter):
 
 def _tested(paper: Paper, have: Mapping[str, Sequence[Any]]) -> Compared:
     theirs = {path: {label(v) for v in some} for path, some in paper.where.items()}
-    other = tuple(path for path in theirs if not {label(v) for v in have[path]} <= theirs[path])
+    ours = {path: {label(v) for v in have[path]} for path in theirs}
+    other = tuple(path for path, some in ours.items() if not some or not some <= theirs[path])
     here, there = (
         {path: _values(some) for path, some in each.items() if some}
         for each in ({p: have[p] for p in paper.where}, paper.where)
@@ -163,8 +164,9 @@ def _row(t: Compared, verdicts: Verdicts, table: Table) -> tuple[str, ...]:
     v = _told(t, verdicts)
     if v is None:
         return (t.claim, t.source, t.setting, "", "", "", "", UNTESTED)
-    same = "the source's setting" if t.there else "not said"
-    where = "another setting" if t.other else same
+    where = "the source's setting" if t.there else "not said"
+    if t.other:
+        where = "another setting" if all(path in t.here for path in t.other) else "not known"
     u = Units.of(table.study.metric)
     effect = u.estimate(v.effect, v.unit).replace("95 %", f"{100 * v.level:.3g} %")
     return (t.claim, t.source, t.setting, where, str(v.effect.n), effect, p_text(v.p), verdict(v))
