@@ -41,11 +41,17 @@ def test_another_setting_is_told_with_both_values(made_up):
     assert chapter.shown.tables[1].rows == (("Task", "cifar10", "digits"),)
 
 
+def test_runs_that_are_not_read_are_not_said_to_have_the_papers_setting(made_up):
+    made = report(made_up, chapters=("hypotheses", {"name": "published", "claims": [{**ONE, "where": HERE}]}))
+    shown = next(c.shown for c in made.chapters if c.name == "published")
+    assert shown.tables[0].rows[0][5] == "not known" and shown.tables[1].rows[0][1] == "unknown"
+
+
 @pytest.mark.parametrize("test", ["", "hypotheses/H9", "hypotheses/H3"])
 def test_what_was_not_run_is_a_state_without_a_verdict(made_up, test):
     """H3 needs two tasks."""
     _, chapter = told(made_up, {**ONE, "test": test, "where": HERE})
-    assert chapter.shown.tables[0].rows[0][3:] == ("", "", "", "", "not tested here")
+    assert chapter.shown.tables[0].rows[0][1:6] == ("not tested here", "", "", "", "")
 
 
 def test_the_studys_own_claims_are_tested_by_claims_that_it_makes(made_up):

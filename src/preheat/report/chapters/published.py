@@ -123,8 +123,8 @@ class Published(Chapter):
         elif elsewhere:
             lead += f" {elsewhere} of {len(told)} were tested in another setting than their source's."
         columns = (
-            *("claim", "stated by", "its setting", "tested here in"),
-            *("n", "effect", "p, corrected", "verdict here"),
+            *("claim", "verdict here", "n", "effect", "p, corrected"),
+            *("tested here in", "its setting", "stated by"),
         )
         rows = tuple(_row(t, verdicts, table) for t in found.published)
         tables = [Rows("Claims of papers", columns, rows, folded=False)]
@@ -137,7 +137,8 @@ class Published(Chapter):
 
 def _tested(paper: Paper, have: Mapping[str, Sequence[Any]]) -> Compared:
     theirs = {path: {label(v) for v in some} for path, some in paper.where.items()}
-    other = tuple(path for path in theirs if not {label(v) for v in have[path]} <= theirs[path])
+    ours = {path: {label(v) for v in have[path]} for path in theirs}
+    other = tuple(path for path, some in ours.items() if not some or not some <= theirs[path])
     here, there = (
         {path: _values(some) for path, some in each.items() if some}
         for each in ({p: have[p] for p in paper.where}, paper.where)
@@ -162,12 +163,14 @@ def _told(t: Compared, verdicts: Verdicts) -> Judged | None:
 def _row(t: Compared, verdicts: Verdicts, table: Table) -> tuple[str, ...]:
     v = _told(t, verdicts)
     if v is None:
-        return (t.claim, t.source, t.setting, "", "", "", "", UNTESTED)
-    same = "the source's setting" if t.there else "not said"
-    where = "another setting" if t.other else same
+        return (t.claim, UNTESTED, "", "", "", "", t.setting, t.source)
+    where = "the source's setting" if t.there else "not said"
+    if t.other:
+        where = "another setting" if all(path in t.here for path in t.other) else "not known"
     u = Units.of(table.study.metric)
     effect = u.estimate(v.effect, v.unit).replace("95 %", f"{100 * v.level:.3g} %")
-    return (t.claim, t.source, t.setting, where, str(v.effect.n), effect, p_text(v.p), verdict(v))
+    told = verdict(v), str(v.effect.n), effect, p_text(v.p), where
+    return (t.claim, *told, t.setting, t.source)
 
 
 def _differences(t: Compared) -> list[tuple[str, str, str]]:
