@@ -13,10 +13,11 @@ import numpy as np
 from preheat.analysis.curves import Load
 from preheat.analysis.notes import Counts, counts, notes, unmeasured
 from preheat.analysis.results import Results
-from preheat.analysis.table import DONE, Table
+from preheat.analysis.table import DONE, Table, number
 from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, human
-from preheat.core.canon import known
+from preheat.core.canon import canonical, known
+from preheat.core.grid import label
 from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Say, Written, read
 from preheat.report.data import found_json, found_tables, verdicts_json
@@ -24,6 +25,7 @@ from preheat.report.runs import flat_runs
 from preheat.stats.claims import Claim, Verdict, Verdicts, budget
 
 SENTENCES = 3
+MOST_VALUES = 6
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class Report:
     verdicts: Verdicts = field(default_factory=lambda: MappingProxyType({}))
     claims: tuple[Claim, ...] = ()
     look: int = 0
+
+    @property
+    def setting(self) -> str:
+        """What was run, in a line: what all runs share, what they differ in, and their seeds."""
+        if self.table is None:
+            return ""
+        study, axes = self.results.study, dict.fromkeys(a for r in self.results.rows for a in r.axes)
+        same = [f"{human(path)} {label(value)}" for path, value in study.fixed.items()]
+        differ = [f"{human(path)} {_values([r.axes.get(path) for r in self.results.rows])}" for path in axes]
+        return "; ".join([", ".join(same), *differ, count(len(self.table.seeds), "seed")]).strip("; ")
 
     @property
     def answer(self) -> str:
@@ -122,6 +134,15 @@ def report(
         claims=found.claims,
         look=look,
     )
+
+
+def _values(values: Sequence[Any]) -> str:
+    """The different values of an axis: numbers from least to most where they are many, else each."""
+    each = list({canonical(v): v for v in values}.values())
+    if len(each) > MOST_VALUES and all(map(number, each)):
+        return f"{label(min(each))} to {label(max(each))}"
+    told = [label(v) for v in each[:MOST_VALUES]]
+    return ", ".join([*told, "..."] if len(each) > MOST_VALUES else told)
 
 
 def _nothing(run_id: str) -> Any:

@@ -15,7 +15,7 @@ from preheat.core.registry import CHAPTERS
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, heat, of_panel, place, present, treatment_dot
-from preheat.report.chapters.main import CORRECTED, turned
+from preheat.report.chapters.main import CORRECTED, seen
 from preheat.report.drawing.shapes import Dots, Heat
 from preheat.report.plates import by_panel
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
@@ -70,9 +70,7 @@ class Benefit(Chapter):
 
 
 def _shown(table: Table, e: Effect, v: Judged | None) -> Estimate:
-    if v is None:
-        return e.estimate
-    return turned(v.effect) if table.sign < 0 else v.effect
+    return e.estimate if v is None else seen(table, v)
 
 
 def _told(v: Judged | None) -> tuple[str, str]:
@@ -83,7 +81,7 @@ def _dots(table: Table, found: dict[Effect, Judged | None], panel: str) -> Dots 
     """Each treatment minus the baseline with its interval, and the band of the margin."""
     u = Units.of(table.study.metric)
     dots = tuple(
-        treatment_dot(table, e, _shown(table, e, v), scale=u.scale, filled=v is not None and v.differs)
+        treatment_dot(table, e, _shown(table, e, v), scale=u.scale, v=v)
         for e in of_panel(found, panel)
         for v in [found[e]]
         if math.isfinite(e.estimate.mean)

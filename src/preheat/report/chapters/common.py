@@ -11,6 +11,7 @@ from preheat.analysis.naming import panel_name, row_label, row_name, treatment_n
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human
 from preheat.report.drawing.shapes import Dot, Heat
+from preheat.stats.claims import Judged, Verdict
 from preheat.stats.estimates import Estimate
 
 Value = TypeVar("Value")
@@ -49,17 +50,23 @@ def number(e: Estimate | None, times: str = "") -> str:
     return words.level(e, times + words.brief(e.mean)) + (f" ({inside})" if inside else "")
 
 
-def dot(row: str, series: tuple[str, int], e: Estimate, *, scale: float = 1.0, filled: bool = True) -> Dot:
-    """An estimate as a dot of a row. series: its name and its index."""
-    lo, hi = (None if v is None or not math.isfinite(v) else v * scale for v in (e.lo, e.hi))
-    return Dot(row, *series, e.mean * scale, lo, hi, e.n, filled, ARROWS[e.bound])
+def dot(
+    row: str, series: tuple[str, int], e: Estimate, *, scale: float = 1.0, v: Judged | None = None
+) -> Dot:
+    """An estimate as a dot of a row. series: its name and its index; v: what was judged of it."""
+    lo, hi = (None if x is None or not math.isfinite(x) else x * scale for x in (e.lo, e.hi))
+    shown = v is not None and v.differs
+    same = v is not None and v.verdict is Verdict.SAME
+    return Dot(row, *series, e.mean * scale, lo, hi, e.n, shown, ARROWS[e.bound], same)
 
 
-def treatment_dot(table: Table, item: Any, e: Estimate, *, scale: float = 1.0, filled: bool = True) -> Dot:
+def treatment_dot(
+    table: Table, item: Any, e: Estimate, *, scale: float = 1.0, v: Judged | None = None
+) -> Dot:
     """An estimate of a setting as the dot of its treatment in the row of its condition."""
     index = table.treatments.labels.index(item.treatment)
     name = treatment_name(table, item.treatment)
-    return dot(row_name(table, item.condition), (name, index), e, scale=scale, filled=filled)
+    return dot(row_name(table, item.condition), (name, index), e, scale=scale, v=v)
 
 
 def present(table: Table, dots: Iterable[Dot]) -> tuple[str, ...]:

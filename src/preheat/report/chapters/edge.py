@@ -69,7 +69,7 @@ class EdgeOfStability(Chapter):
 
 def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]:
     pooled = [v for v in verdicts.values() if v.family == "edge"]
-    moves = panel_dots(table.claimed, pooled, f"edge, times that with {base_of(table)}", factor=True)
+    moves = panel_dots(table.claimed, pooled, f"times that with {base_of(table)}", factor=True)
     heading, out = f"The highest {rate_of(table)} that trains", tuple[Plate, ...]()
     if moves:
         caption = f"Right of the dashed line: higher. {intervals_of(moves)}{arrows(moves)}"
@@ -216,7 +216,7 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
 def _ratios(table: Table, found: EdgesFound, verdicts: Verdicts, panel: str) -> Dots | None:
     """The edge of each treatment over that of the baseline, as a factor, at each condition."""
     dots = tuple(
-        treatment_dot(table, e, e.ratio, filled=v is not None and v.differs)
+        treatment_dot(table, e, e.ratio, v=v)
         for e in of_panel(found.edges, panel)
         if e.ratio is not None and 0 < e.ratio.mean < math.inf
         for v in [verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment)))]

@@ -93,11 +93,11 @@ def _dots(table: Table, found: dict[Inside, Judged | None], panel: str) -> Dots 
         if widest is not None and math.isfinite(widest.mean):
             name = "widest difference"
             row = row_name(table, i.condition)
-            dots.append(dot(row, (name, -1), widest, scale=u.scale, filled=v is not None and v.differs))
+            dots.append(dot(row, (name, -1), widest, scale=u.scale, v=v))
             if i.seed_sd is not None:
                 sd = i.seed_sd * u.scale
                 spread = "standard deviation over seeds"
-                dots.append(Dot(row, spread, -3, sd, None, None, widest.n, filled=False))
+                dots.append(Dot(row, spread, -3, sd, None, None, widest.n))
     if not dots:
         return None
     band = table.study.margin * u.scale

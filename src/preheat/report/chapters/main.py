@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from preheat.analysis import words
@@ -13,9 +12,9 @@ from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
-from preheat.report.chapters.common import difference_text
+from preheat.report.chapters.common import difference_text, dot
 from preheat.report.chapters.main_words import answer
-from preheat.report.drawing.shapes import Dot, Dots
+from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Claim, Judged, Verdicts
 from preheat.stats.estimates import Estimate
@@ -90,20 +89,25 @@ def judged(table: Table, verdicts: Verdicts, measure: str) -> list[Judged]:
 def _plate(table: Table, verdicts: Verdicts, measure: str, heading: str) -> Plate | None:
     u = Units.of(table.study.metric)
     label = u.difference_label(base_of(table))
-    data = panel_dots(table, judged(table, verdicts, measure), label, scale=table.sign * u.scale)
+    data = panel_dots(table, judged(table, verdicts, measure), label, scale=u.scale)
     if data is None:
         return None
-    margin = u.margin(table.study.margin)
     better = "Right" if table.sign > 0 else "Left"
-    caption = (
-        f"{better} of the dashed line: better. {intervals_of(data)} Grey band: within {margin}, too little "
-        "to "
-        "matter."
-    )
+    caption = f"{better} of the dashed line: better. "
+    if measure == "tuned":
+        caption += (
+            f"{intervals_of(data)} Grey band: within {u.margin(table.study.margin)}, too little to matter."
+        )
+    else:
+        caption += "Marks and band as in the figure before."
     return Plate(heading, file_name("main", measure), "", caption, data, front=True)
 
 
-CORRECTED = "Lines: intervals corrected as the verdicts are. Filled: an effect is shown."
+CORRECTED = (
+    "Filled: a difference is shown. Thick: one that matters is excluded. Hollow and thin: not decided. Lines "
+    "are "
+    "intervals, corrected for the number of claims."
+)
 
 
 def intervals_of(data: Dots) -> str:
@@ -115,8 +119,15 @@ def panel_dots(
     table: Table, some: list[Judged], label: str, *, scale: float = 1.0, factor: bool = False
 ) -> Dots | None:
     """A row for each panel, a dot for each treatment."""
+    labels = table.treatments.labels
     dots = [
-        _dot(table, panel_name(table, v.at[0]) or "all", v, scale)
+        dot(
+            panel_name(table, v.at[0]) or "all",
+            (treatment_name(table, v.at[2]), labels.index(v.at[2])),
+            v.effect if factor else seen(table, v),
+            scale=scale,
+            v=v,
+        )
         for v in some
         if math.isfinite(v.effect.mean) and (not factor or v.effect.mean > 0)
     ]
@@ -125,34 +136,28 @@ def panel_dots(
     rows = tuple(dict.fromkeys(d.row for d in dots))
     if factor:
         return Dots(rows, "", label, tuple(dots), zero=1.0, log=True)
-    return Dots(rows, "", label, tuple(dots), band=table.study.margin * abs(scale))
+    return Dots(rows, "", label, tuple(dots), band=table.study.margin * scale)
 
 
-def _dot(table: Table, row: str, v: Judged, scale: float) -> Dot:
-    e = turned(v.effect) if scale < 0 else v.effect
-    lo, hi = (None if x is None or not math.isfinite(x) else x * abs(scale) for x in (e.lo, e.hi))
-    arrow = {"exact": "", "at least": "right", "at most": "left", "open": "both"}[e.bound]
-    name, index = treatment_name(table, v.at[2]), table.treatments.labels.index(v.at[2])
-    return Dot(row, name, index, e.mean * abs(scale), lo, hi, e.n, v.differs, arrow)
-
-
-def turned(e: Estimate) -> Estimate:
-    """The estimate of the opposite difference: a claim counts better as above 0, also where less is
+def seen(table: Table, v: Judged) -> Estimate:
+    """A judged effect as a difference of the metric: a claim counts better as above 0, also where less is
     better."""
-    lo, hi = (None if v is None else -v for v in (e.hi, e.lo))
+    e = v.effect
+    if table.sign > 0:
+        return e
+    lo, hi = (None if x is None else -x for x in (e.hi, e.lo))
     return Estimate(-e.mean, lo, hi, e.n, e.bound)
 
 
 def _rows(table: Table, found: MainFound, verdicts: Verdicts, u: Units) -> Rows:
     told = {"tuned": "tuned" if table.study.nuisance else "mean", "over_rates": "over all rates"}
-    show: Callable[[Estimate], Estimate] = turned if table.sign < 0 else (lambda e: e)
     moved = {(m.panel, m.treatment): m.sensitivity for m in found.main}
     rows = []
     for measure, text in told.items():
         for v in judged(table, verdicts, measure):
             e = moved[v.at[0], v.at[2]] if measure == "over_rates" else None
             row = (
-                *(panel_name(table, v.at[0]), v.at[2], text, difference_text(show(v.effect), u)),
+                *(panel_name(table, v.at[0]), v.at[2], text, difference_text(seen(table, v), u)),
                 *(p_text(v.p), str(v.effect.n), verdict(v), "" if e is None else difference_text(e, u)),
             )
             rows.append(row)

@@ -110,7 +110,8 @@ def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
     risky = _phrase(table, losses, "or") if rate and not safe else ""
     then = (f"use {safe}" if safe else "") or (f"avoid {risky}" if risky else "")
     if tuned.alike and rate:
-        alone = f"If you tune the {rate}, any {what} will do"
+        none = " or none" if table.lengths else ""
+        alone = f"If you tune the {rate}, any {what}{none} will do"
         if not table.lengths:
             alone = f"Any {what} will do if you tune the {rate}"
         return _fitting(f"{alone}; if you can't, {then}." if then else "", f"{alone}.")

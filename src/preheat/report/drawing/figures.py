@@ -177,7 +177,7 @@ def draw_dots(data: Dots) -> Figure:
         y = data.rows.index(d.row) + ((lanes[d.name] + 0.5) / height - 0.5) * 0.78
         colour = series(d.index)
         lo, hi = (d.mean if v is None else v for v in (d.lo, d.hi))
-        axes.plot([lo, hi], [y, y], color=colour, linewidth=1.3, solid_capstyle="butt")
+        axes.plot([lo, hi], [y, y], color=colour, linewidth=3.4 if d.thick else 1.1, solid_capstyle="butt")
         _arrows(axes, data.span, place=(lo, hi, y), colour=colour)
         _open_ends(axes, d, y=y, colour=colour)
         face = colour if d.filled else LIGHT["paper"]

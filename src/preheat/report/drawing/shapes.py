@@ -53,7 +53,8 @@ class Facets:
 
 @dataclass(frozen=True)
 class Dot:
-    """A mean and its interval in a row. index: as a line's. filled: an effect is shown.
+    """A mean and its interval in a row. index: as a line's. filled: an effect is shown; thick: one of the
+    size that matters is excluded.
 
     arrow: the sides to which the truth may lie farther by an unknown amount, "left", "right", "both" or "".
     """
@@ -65,8 +66,9 @@ class Dot:
     lo: float | None
     hi: float | None
     n: int
-    filled: bool = True
+    filled: bool = False
     arrow: str = ""
+    thick: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from preheat.analysis.words import Units, brief, human
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, dot, number
-from preheat.report.chapters.main import CORRECTED
+from preheat.report.chapters.main import CORRECTED, seen
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
@@ -111,7 +111,9 @@ def _scores(found: Rules, verdicts: Verdicts, table: Table) -> Rows:
     for r in found.rules:
         for s in r.scores:
             told = [verdicts.get(f"rules/{r.panel}/{s.name}/{other}") for other in (ALWAYS, ORIGINAL)]
-            texts = [("", "") if v is None else (difference_text(v.effect, u), verdict(v)) for v in told]
+            texts = [
+                ("", "") if v is None else (difference_text(seen(table, v), u), verdict(v)) for v in told
+            ]
             out.append((panel_name(table, r.panel), s.name, s.formula, *texts[0], *texts[1], str(s.regret.n)))
     compared = f"minus {ALWAYS}", "verdict", "minus the original rule", "verdict"
     columns = (panel_head(table), "rule", "formula", *compared, "n")
@@ -139,7 +141,7 @@ def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]
     for r in found.rules:
         known = [(s, verdicts.get(f"rules/{r.panel}/{s.name}/{ALWAYS}")) for s in r.scores]
         dots = tuple(
-            dot(s.name, (s.name, -1), v.effect, scale=u.scale, filled=v.differs)
+            dot(s.name, (s.name, -1), seen(table, v), scale=u.scale, v=v)
             for s, v in known
             if v is not None and math.isfinite(v.effect.mean)
         )
