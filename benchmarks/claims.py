@@ -1,8 +1,8 @@
 """Does what a report claims hold? Whole reports of simulated studies whose truth is known.
 
-    python benchmarks/claims.py                                      the full form: about 40 minutes on 2
-    cores python benchmarks/claims.py --nulls 60 --planted 40 --seeds 8    a few minutes python
-    benchmarks/claims.py --quick                              what the test runs: 15 seconds
+    python benchmarks/claims.py                                      the full form: 7,800 studies
+    python benchmarks/claims.py --nulls 60 --planted 40 --seeds 8    440 studies
+    python benchmarks/claims.py --quick                              48 studies: what the test runs
 
 Every report is `find` of all chapters of the study `regimes` and the verdicts on all their claims together;
 only the drawing is left out, and the chapters that read traces. `worlds.py` says how results are made and
