@@ -27,6 +27,7 @@ def study(*, seeds: int = 8, choosing: int = 0, **changes: Any) -> Study:
         "scientific": ("task.examples_per_class", "schedule.warmup", "optimizer.name"),
         "nuisance": ("peak_lr",),
         "seeds": tuple(range(seeds)),
+        "choosing": choosing,
         "condition": "task.examples_per_class",
     }
     return Study(**{**said, **changes})

@@ -173,7 +173,7 @@ def test_studies_of_shapes_of_losses_and_of_lengths_are_answered_in_their_own_wo
 
     same, good, bad, open_ = Verdict.SAME, Verdict.SUPPORTED, Verdict.OPPOSITE, Verdict.OPEN
     assert first((2, (0, 5, 10), "accuracy", 3), tuned=same, over_rates=good) == (
-        "If you tune the peak learning rate, any length of warmup will do; if you can't, use 5 to 10 epochs. "
+        "If you tune the peak learning rate, any length of warmup or none will do; if you can't, use 5 to 10 epochs. "
         "At a tuned peak learning rate, the length of warmup made no difference of 1 point or more, with SGD "
         "or AdamW. Averaged over all peak learning rates tried, 5 to 10 epochs raised accuracy by 3.0 points."
     )
@@ -200,7 +200,7 @@ def told_of(score: Any, **axes: Any) -> str:
 
 def test_the_answer_follows_the_data() -> None:
     flat = noisy((2, 5, 3, 4, 8), noise=0.002)
-    assert told_of(flat).startswith("If you tune the peak learning rate, any length of warmup will do. ")
+    assert told_of(flat).startswith("If you tune the peak learning rate, any length of warmup or none will do. ")
     helped = flat.copy()
     helped[1, :, 1:] += 0.03
     assert told_of(helped).startswith("Use 1 to 5 epochs with AdamW rather than no warmup. At a tuned ")

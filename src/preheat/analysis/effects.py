@@ -167,7 +167,7 @@ def _better(
     )
     why = untested(table, m.n) or ("" if done else "no tuned run finished")
     same = made.p_same if done >= HALF else None
-    return replace(made, rests=rests, p_same=same, why=why, plans=True)
+    return replace(made, rests=rests, p_same=same, why=why, plans=family == "benefit")
 
 
 def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:

@@ -33,6 +33,8 @@ def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head]) -> st
     """
     table = tabulate(collect(study, [(p.axes, p.seed, p.run.id) for p in points], heads))
     n = len(table.seeds)
+    if not n or not len(table.conditions):
+        return ""
     if n < 2:
         return "One seed can't show a difference: it describes."
     main, cells = _families(table)

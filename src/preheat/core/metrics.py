@@ -71,8 +71,12 @@ def metric(name: str) -> Metric:
 
 def share(name: str, goal: Goal = "max", *, worst: float | None = None) -> Metric:
     """A share of the examples: it reads in percent, and a difference of two in points."""
-    written = {"step": "points", "one_step": "point", "digits": ".1f"}
-    return Metric(name, goal, 100.0, "%", **written, worst=worst, ends=(0.0, 1.0))
+    return Metric(
+        *(name, goal, 100.0, "%", "points", "point"),
+        digits=".1f",
+        worst=worst,
+        ends=(0.0, 1.0),
+    )
 
 
 for _one in (

@@ -46,9 +46,11 @@ def facets(
         called = row_name(table, condition) if condition else ""
         title = f"{row_label(table)}: {called}" if condition and row_label(table) else called
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
+    if not parts:
+        return None
     low = _bottom(parts) if x == PROGRESS and Units.of(some[0].what).unit else None
     ends = Units.of(some[0].what).ends
-    return Facets(tuple(replace(p, bottom=low, ends=ends) for p in parts)) if parts else None
+    return Facets(tuple(replace(p, bottom=low, ends=ends) for p in parts))
 
 
 def even(some: Sequence[str], most: int) -> list[str]:
