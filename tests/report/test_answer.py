@@ -121,6 +121,7 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
     there = {(p, t) for p in table.panels.labels for t in table.treatments.labels}
     there -= {(p, table.treatments.labels[table.base]) for p in table.panels.labels}
     better, worse = kind["tuned"][Verdict.SUPPORTED], kind["tuned"][Verdict.OPPOSITE]
+    over = kind["over_rates"] if any(kind["over_rates"].values()) else kind["edge"]
     base, up = plain(base_of(table)), "raised" if table.sign > 0 else "lowered"
     for text in told:
         if "will do" in text or re.search("made no difference of .* or more", text):
@@ -131,8 +132,7 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
             assert worse == there, text
         elif m := re.search(r"[Uu]se (.*?)(?: rather than|; avoid|, if| if you|[.])", text):
             use = named(table, m[1])
-            gains = kind["over_rates"][Verdict.SUPPORTED] or kind["edge"][Verdict.SUPPORTED]
-            losses = kind["over_rates"][Verdict.OPPOSITE] | kind["edge"][Verdict.OPPOSITE]
+            gains, losses = (over[k] for k in (Verdict.SUPPORTED, Verdict.OPPOSITE))
             if "rather than" in text or better:
                 assert use is None or use == better, text
             else:
@@ -141,7 +141,7 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
             assert use is None or not use & worse, text
         if m := re.search(r"[Aa]void (.*?)(?: if you|[.])", text):
             avoid = named(table, m[1])
-            losses = kind["over_rates"][Verdict.OPPOSITE] | kind["edge"][Verdict.OPPOSITE]
+            losses = over[Verdict.OPPOSITE]
             assert avoid is None or avoid == (losses if "can't" in text else worse), text
         if m := re.search(r"^(?:At a tuned [^,]*, |(Averaged) [^,]*, )?(.*?) (raised|lowered) (.*)", text):
             measure = "over_rates" if m[1] else "tuned"
@@ -200,7 +200,9 @@ def told_of(score: Any, **axes: Any) -> str:
 
 def test_the_answer_follows_the_data() -> None:
     flat = noisy((2, 5, 3, 4, 8), noise=0.002)
-    assert told_of(flat).startswith("If you tune the peak learning rate, any length of warmup or none will do. ")
+    assert told_of(flat).startswith(
+        "If you tune the peak learning rate, any length of warmup or none will do. "
+    )
     helped = flat.copy()
     helped[1, :, 1:] += 0.03
     assert told_of(helped).startswith("Use 1 to 5 epochs with AdamW rather than no warmup. At a tuned ")

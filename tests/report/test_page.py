@@ -150,7 +150,9 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "The study has no runs, so nothing can be said." in text
     one = write(small().report(), tmp_path / "one").read_text(encoding="utf-8")
     assert "One seed gives a description, not a conclusion." in one and "Lower is better." in one
-    assert "<li>Nothing to say here on: edge, hypotheses, rule.</li>" in one and 'id="edge"' not in one
+    assert (
+        "<li>Nothing to say here on: edge, hypotheses, benefit, rule.</li>" in one and 'id="edge"' not in one
+    )
 
 
 def test_tiles_count_the_runs_and_how_they_ended(made: Report) -> None:

@@ -18,6 +18,7 @@ from preheat.stats.claims import (
     Spread,
     Verdict,
     budget,
+    corrected,
     judge,
     mean_claim,
     spanned,
@@ -39,9 +40,17 @@ def claimed(values: Sequence[tuple[float, float, int, str]]) -> list[Claim]:
     ]
 
 
+def by_hand(pairs: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Shaffer's p of every null: the largest, over the p up to it, of p times the claims with a null still open."""
+    every = sorted((p, i, kind) for i, pair in enumerate(pairs) for kind, p in enumerate(pair))
+    steps = [p * len({i for _, i, _ in every[k:]}) for k, (p, _, _) in enumerate(every)]
+    out = {key[1:]: min(1.0, max(steps[: k + 1])) for k, key in enumerate(every)}
+    return [(out[i, 0], out[i, 1]) for i in range(len(pairs))]
+
+
 @settings(max_examples=60, deadline=None)
 @given(families)
-def test_the_primary_families_share_one_holm_and_each_other_has_its_own(
+def test_the_primary_families_share_one_budget_and_each_other_has_its_own(
     values: list[tuple[float, float, int, str]],
 ) -> None:
     claims = claimed(values)
@@ -49,9 +58,29 @@ def test_the_primary_families_share_one_holm_and_each_other_has_its_own(
     assert list(made) == [c.name for c in claims]
     for some in ("ab", "x", "y"):
         kept = [c for c in claims if c.family in some]
-        for p, q, c in zip(holm([c.p for c in kept]), holm([c.p_same for c in kept]), kept, strict=True):
-            assert made[c.name].p == p and made[c.name].p_same == q
+        for c, (p, q) in zip(kept, by_hand([(c.p or 0.0, c.p_same or 0.0) for c in kept]), strict=True):
+            assert made[c.name].p == pytest.approx(p) and made[c.name].p_same == pytest.approx(q)
             assert made[c.name].primary is (some == "ab")
+
+
+def test_one_kind_of_null_alone_is_corrected_as_by_holm() -> None:
+    ps = [0.03, 0.001, None, 0.2, 0.015]
+    assert [c.p for c, _ in corrected([(p, None) for p in ps], 0.05)] == holm(ps)
+
+
+def test_both_kinds_of_error_together_keep_the_budget() -> None:
+    """Two claims without an effect and with wide spreads, fourteen with effects as large as the margin: anything
+    false, of either kind."""
+    rng, wrong = np.random.default_rng(4), 0
+    for _ in range(800):
+        wide, large = rng.normal(0.0, 3.0, (2, 8)), rng.normal(MARGIN, 0.4, (14, 8))
+        claims = [
+            mean_claim(f"{i}", "a", moments(row), at=NOWHERE, margin=MARGIN)
+            for i, row in enumerate([*wide, *large])
+        ]
+        made = list(judge(claims, ("a",)).values())
+        wrong += any(v.differs for v in made[:2]) or any(v.verdict is Verdict.SAME for v in made[2:])
+    assert 10 <= wrong <= 40 + 3 * 6.2  # 5 % are 40 of 800
 
 
 @settings(max_examples=40, deadline=None)
@@ -91,9 +120,9 @@ def test_an_interval_ends_at_0_exactly_where_p_ends_at_alpha() -> None:
         claims += [
             mean_claim(f"{i + 1}", "a", Moments(0.0, 1.0, 8), at=NOWHERE, margin=0.01) for i in range(others)
         ]
-        corrected = p * (others + 1)
+        limit = p * (others + 1)
         for factor, decided in ((1 - 1e-9, False), (1 + 1e-9, True)):
-            v = judge(claims, ("a",), alpha=corrected * factor)["0"]
+            v = judge(claims, ("a",), alpha=limit * factor)["0"]
             assert v.effect.lo is not None and abs(v.effect.lo) < 1e-6, name
             assert v.differs is decided and (v.effect.lo > 0) is decided
 

@@ -151,7 +151,10 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
 
 def test_a_grid_that_is_not_whole_shows_only_what_was_run(f: Report) -> None:
     heat = plate(f, "metric", "accuracy-adamw-test")
-    assert (heat.rows, heat.columns) == (("5000", "50"), ("no warmup", "5\N{NO-BREAK SPACE}epochs")) and heat.values[0][0] is None
+    assert (heat.rows, heat.columns) == (
+        ("5000", "50"),
+        ("no warmup", "5\N{NO-BREAK SPACE}epochs"),
+    ) and heat.values[0][0] is None
     assert heat.texts[0] == ("\N{EN DASH}", heat.texts[0][1]) and "n = 1" in heat.texts[0][1]
     whole = plate(f, "metric", "accuracy-sgd-test")
     assert len(whole.rows) == len(whole.columns) == 5 and None not in whole.values[0]

@@ -16,20 +16,20 @@ MOST_NAMES = 3
 Pairs = dict[tuple[str, str], Judged]
 
 
-def phrase(table: Table, pairs: Pairs, word: str = "and") -> str:
+def phrase(table: Table, pairs: Pairs, *, word: str = "and") -> str:
     """Treatments with where: 5 to 20 epochs with AdamW. Empty where that is too much for a sentence. word:
     between the treatments of one place."""
     groups: dict[str, list[str]] = {}
     for panel in table.panels.labels:
         mine = {t: v for (p, t), v in pairs.items() if p == panel}
         if mine:
-            groups.setdefault(names(table, mine, word), []).append(panel)
+            groups.setdefault(names_of(table, mine, word), []).append(panel)
     if not groups or len(groups) > 2 or "" in groups:
         return ""
-    return listed([f"{names}{panels(table, panels)}" for names, panels in groups.items()])
+    return listed([f"{names}{where(table, some)}" for names, some in groups.items()])
 
 
-def names(table: Table, some: dict[str, Judged], word: str) -> str:
+def names_of(table: Table, some: dict[str, Judged], word: str) -> str:
     """Treatments; lengths in one unit that lie side by side as a range, "" where they are too many."""
     labels = [t for t in table.treatments.labels if t in some]
     names = [treatment_name(table, t) for t in labels]
@@ -47,7 +47,7 @@ def names(table: Table, some: dict[str, Judged], word: str) -> str:
     return f"{', '.join(first)} {word} {last}" if first else last
 
 
-def panels(table: Table, some: Sequence[str]) -> str:
+def where(table: Table, some: Sequence[str]) -> str:
     """with SGD and AdamW; empty where these are all, or there is only one."""
     every = table.panels.labels
     if len(every) < 2 or set(some) == set(every):

@@ -105,8 +105,8 @@ def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
         return _use(table, better, worse, rated)
     over = rated if rated.some else edge
     gains, losses = over.of(Verdict.SUPPORTED), over.of(Verdict.OPPOSITE)
-    safe = phrase(table, {at: v for at, v in gains.items() if at not in losses}, "or") if rate else ""
-    risky = phrase(table, losses, "or") if rate and not safe else ""
+    safe = phrase(table, {at: v for at, v in gains.items() if at not in losses}, word="or") if rate else ""
+    risky = phrase(table, losses, word="or") if rate and not safe else ""
     then = (f"use {safe}" if safe else "") or (f"avoid {risky}" if risky else "")
     if tuned.alike and rate:
         none = " or none" if table.lengths else ""
@@ -128,7 +128,7 @@ def _use(table: Table, better: Pairs, worse: Pairs, rated: Primary) -> str:
     sure = rated.of(Verdict.SUPPORTED)
     alone = bool(rated.some) and not all(at in sure for at in better)
     when = f", if you tune the {rate_of(table)}" if alone else ""
-    use, avoid = phrase(table, better, "or"), phrase(table, worse, "or")
+    use, avoid = phrase(table, better, word="or"), phrase(table, worse, word="or")
     counted = _counted(table, len(better), len(worse))
     if not better and len(worse) == (len(table.treatments) - 1) * n:
         return _fitting(f"Use {base}{when}.", counted)
