@@ -32,7 +32,7 @@ from preheat.stats.estimates import Estimate
 
 HEAD = (
     "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the "
-    "way. A ratio's interval is corrected as its verdict is. "
+    "way. Where a verdict stands, the ratio's interval is corrected as the verdict is. "
     "Without an edge: the seed trained at every value or at none. At least, at most, from, up to: "
 )
 BOUND = (
@@ -125,10 +125,8 @@ def _censored(found: EdgesFound) -> tuple[str, ...]:
 
 
 def _at(verdicts: Verdicts, e: Edge) -> Judged | None:
-    """What was judged of a setting's ratio to the baseline; with one condition that of all together."""
-    return verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment))) or verdicts.get(
-        f"edge/{e.panel}/{e.treatment}"
-    )
+    """What was judged of a setting's ratio to the baseline."""
+    return verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment)))
 
 
 def _effect(e: Estimate | None, v: Judged | None) -> Estimate | None:
