@@ -11,7 +11,7 @@ from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
 from preheat.analysis.training import trained
 from preheat.core.grid import label
 from preheat.stats.claims import Claim, few, mean_claim
-from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above, rounding
+from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, rounding
 from preheat.stats.moderated import moderated
 from preheat.stats.shares import Share, share
 
@@ -122,8 +122,8 @@ def difference(table: Table, values: Array, at: Place, other: int) -> Array:
 
 
 def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
-    """Every treatment against the baseline at every condition, and the claims that it is better
-    (`benefit`)."""
+    """Every treatment against the baseline at every condition, and the claims that it is better (`benefit`);
+    where there is one condition, the main effect claims it."""
     base = table.treatments.labels[table.base]
     spots = [
         at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
@@ -135,7 +135,7 @@ def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
     claims = [
         _better(table, "benefit", "/".join(("benefit", *table.labels(at))), table.labels(at), m, (at[:2],))
         for at, m in zip(spots, moderated(pairs), strict=True)
-        if _finished(table, at[2], (at[:2],))
+        if _finished(table, at[2], (at[:2],)) and len(_both(table, at[0], at[2])) > 1
     ]
     return made, claims
 
@@ -174,7 +174,7 @@ def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:
     """Every panel's treatments against the baseline, all conditions together: the family `main`.
 
     Per seed the mean over the conditions at which both are planned; a seed that lacks one of them is left
-    out.
+    out. A treatment that is planned at some of the baseline's conditions only is of the family `main_some`.
     """
     spots = [
         (p, t, both)
@@ -192,9 +192,9 @@ def main_effects(table: Table) -> tuple[tuple[MainEffect, ...], list[Claim]]:
         for (p, t, both), m in zip(spots, moderated(found[name]), strict=True):
             at = (table.panels.labels[p], "", table.treatments.labels[t])
             if m.n:
-                claims.append(
-                    _better(table, "main", f"{name}/{at[0]}/{at[2]}", at, m, [(p, c) for c in both])
-                )
+                family = "main" if both == _both(table, p, table.base) else "main_some"
+                where = [(p, c) for c in both]
+                claims.append(_better(table, family, f"{name}/{at[0]}/{at[2]}", at, m, where))
     rated, moved = found.get("over_rates"), table.sensitivity
     made = tuple(
         MainEffect(
@@ -234,8 +234,9 @@ class BestSet:
 def best_sets(table: Table) -> tuple[tuple[BestSet, ...], list[Claim]]:
     """Multiple comparisons with the best (Hsu 1981), paired by seed, the mean over the conditions.
 
-    One claim (the family `best`) for every ordered pair of treatments: that the first is better. A treatment
-    of which another is shown to be better leaves the set.
+    One claim (the family `best`) for every pair of treatments but those with the baseline, which the main
+    effects claim: that the first is better. A treatment of which another is shown to be better leaves the
+    set.
     """
     out, pairs = [], list[tuple[str, str, str, Moments, list[tuple[int, int]]]]()
     for p, panel in enumerate(table.panels.labels):
@@ -253,6 +254,8 @@ def best_sets(table: Table) -> tuple[tuple[BestSet, ...], list[Claim]]:
         floor, where = rounding(table.step, 2) / len(both) ** 0.5, [(p, int(c)) for c in both]
         for i, a in enumerate(names):
             for j, b in enumerate(names[:i]):
+                if table.treatments.labels[table.base] in (a, b):
+                    continue
                 pairs.append((panel, a, b, moments(kept[i] - kept[j], floor), where))
     return tuple(out), _pair_claims(table, pairs)
 
@@ -260,21 +263,13 @@ def best_sets(table: Table) -> tuple[tuple[BestSet, ...], list[Claim]]:
 def _pair_claims(
     table: Table, pairs: Sequence[tuple[str, str, str, Moments, list[tuple[int, int]]]]
 ) -> list[Claim]:
-    """Both orders of every pair, one-sided."""
     out = []
     shrunk = moderated([m for _, _, _, m, _ in pairs])
     for (panel, a, b, _, where), m in zip(pairs, shrunk, strict=True):
+        at, unit = (panel, "", a), table.study.metric
+        made = mean_claim(f"best/{panel}/{a}/{b}", "best", m, at=at, margin=table.study.margin, unit=unit)
         rests = tuple(
             (table.panels.labels[p], table.conditions.labels[c], t) for p, c in where for t in (a, b)
         )
-        for one, other, mean in ((a, b, m.mean), (b, a, -m.mean)):
-            turned = m._replace(mean=mean)
-            made = mean_claim(
-                *(f"best/{panel}/{one}/{other}", "best", turned),
-                at=(panel, "", one),
-                margin=table.study.margin,
-                unit=table.study.metric,
-            )
-            why = untested(table, m.n)
-            out.append(replace(made, p=p_above(turned), p_same=None, rests=rests, why=why))
+        out.append(replace(made, rests=rests, why=untested(table, m.n)))
     return out

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 
-from preheat.analysis.table import Table, number
+from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, human
 from preheat.core.lengths import length
 from preheat.core.run import Run
-from preheat.core.words import listed
 
 MOST = 4
 TASK = fields(Run)[0].name  # one trains in it, and with everything else of a run
@@ -62,16 +60,6 @@ def within(table: Table, panel: str) -> str:
 def values_of(table: Table) -> str:
     """What the conditions are, in the plural."""
     return f"values of {human(table.study.condition)}"
-
-
-def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
-    """At which conditions; bare: it was said before what the numbers are."""
-    if len(some) > MOST:
-        return f"at {len(some)} of {len(table.conditions)} {values_of(table)}"
-    what = human(table.study.condition)
-    if not all(map(number, table.conditions.values)):
-        return f"at {what} {listed(some)}"
-    return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
 
 
 def row_name(table: Table, condition: str) -> str:

@@ -157,7 +157,7 @@ class Study:
         where any did."""
         some = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
         n = len(some)
-        choosing = min(self.choosing, n - 1)
+        choosing = min(self.choosing, max(n // 3, 1)) if n > 1 else 0
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=some, choosing=choosing, grid=_bare(self.grid), parts=parts)
 

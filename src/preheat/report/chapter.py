@@ -36,7 +36,7 @@ from preheat.stats.claims import Claim, Judged, Verdicts, budget, judge
 
 STANDARD = ("main", "edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
 # the families of claims that feed the answer where a study names none
-PRIMARY = ("main", "edge", "hypotheses")
+PRIMARY = ("main", "edge")
 Seen = Sequence[tuple[Row, Any]]
 
 

@@ -176,7 +176,7 @@ def _preliminary(table: Table) -> list[str]:
 
 def _sure(table: Table, found: Read, look: int) -> list[str]:
     """How sure the answer is, in a line; then how that comes about."""
-    primary = [v for v in found.verdicts.values() if v.primary]
+    primary = [v for v in found.verdicts.values() if v.primary and not (v.p is None and v.p_same is None)]
     out = []
     if primary:
         decided = sum(v.verdict is not Verdict.OPEN for v in primary)

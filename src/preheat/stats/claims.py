@@ -3,16 +3,16 @@
 A claim says "the effect is above 0", of which two things can be wrong: there is no effect (`p`), or it is at
 least the smallest size that matters, one way or the other (`p_same`). Claims are judged together: those of
 the *primary* families share one budget of alpha by Holm, and every other family, which is *exploratory*, has
-one of its own. At most one of the two null hypotheses of a claim is true, and each kind is corrected over all
-claims of its set, so with at least 1 - alpha no difference is called shown that is not there, and with at
-least 1 - alpha none is called absent that is as large as the margin.
+one of its own. At most one of the two null hypotheses of a claim is true, which Shaffer's form of
+Holm's correction uses: with at least 1 - alpha nothing false is shown in a set, neither a difference that is
+not there nor the absence of one as large as the margin.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from preheat.stats.estimates import (
     Bound,
     Estimate,
     Moments,
-    holm,
     interval,
     more_seeds,
     p_different,
@@ -219,31 +218,42 @@ class Corrected(NamedTuple):
     level: float
 
 
-def corrected(ps: Sequence[float | None], alpha: float) -> list[Corrected]:
-    """Holm's p values, and for every claim the level 1 - alpha / k, of which the interval excludes the null
-    exactly where the claim is shown: k is m - rank for one that is shown, and what is left after those for
-    the others. 1 - alpha where nothing was tested.
+Pair = tuple[float | None, float | None]
 
-    >>> [(c.shown, round(c.level, 4)) for c in corrected([0.001, 0.04, None], 0.05)]
+
+def corrected(ps: Sequence[Pair], alpha: float) -> list[tuple[Corrected, Corrected]]:
+    """Holm's step-down over both null hypotheses of every claim (p, p_same) with Shaffer's count (1986, doi
+    10.1080/01621459.1986.10478341): at most one of a claim's two is true, so the smallest p is compared with
+    alpha over the number of claims, and this number falls only where all that a claim tests was rejected. So
+    with 1 - alpha nothing false is shown, of either kind. level: 1 - alpha over the number at that step, of
+    which the interval excludes the null exactly where the claim is shown; 1 - alpha where nothing was tested.
+
+    >>> found = corrected([(0.001, None), (0.04, None), (None, None)], 0.05)
+    >>> [(c.shown, round(c.level, 4)) for c, _ in found]
     [(True, 0.975), (True, 0.95), (False, 0.95)]
     """
-    adjusted = holm(ps)
-    known = sorted((p, i) for i, p in enumerate(ps) if p is not None)
-    shown = sum(q is not None and q < alpha for q in adjusted)
-    ranks = {i: min(rank, shown) for rank, (_, i) in enumerate(known)}
-    return [
-        Corrected(q, q is not None and q < alpha, 1 - alpha / max(1, len(known) - ranks.get(i, len(known))))
-        for i, q in enumerate(adjusted)
-    ]
+    nulls = sorted((p, i, kind) for i, pair in enumerate(ps) for kind, p in enumerate(pair) if p is not None)
+    left = {i: sum(p is not None for p in pair) for i, pair in enumerate(ps)}
+    out = {(i, kind): Corrected(None, False, 1 - alpha) for i in range(len(ps)) for kind in (0, 1)}
+    claims, largest, stopped = sum(n > 0 for n in left.values()), 0.0, 0
+    for p, i, kind in nulls:
+        largest = max(largest, min(1.0, claims * p))
+        shown = largest < alpha
+        stopped = stopped or (
+            0 if shown else claims
+        )  # the number at the step that failed is that of all later ones
+        out[i, kind] = Corrected(largest, shown, 1 - alpha / (stopped or claims))
+        left[i] -= 1
+        claims -= left[i] == 0
+    return [(out[i, 0], out[i, 1]) for i in range(len(ps))]
 
 
 def _judged(some: Sequence[Claim], alpha: float, later: float, *, primary: bool) -> list[Judged]:
-    tested = [c if not c.why else replace(c, p=None, p_same=None) for c in some]
-    differ, same = corrected([c.p for c in tested], alpha), corrected([c.p_same for c in tested], alpha)
-    count = max(1, sum(c.p is not None for c in tested))
+    tested: list[Pair] = [(None, None) if c.why else (c.p, c.p_same) for c in some]
+    count = max(1, sum(pair != (None, None) for pair in tested))
     return [
-        _one(c, (p, q), primary=primary, plan=(later, count))
-        for c, p, q in zip(tested, differ, same, strict=True)
+        _one(c, found, primary=primary, plan=(later, count))
+        for c, found in zip(some, corrected(tested, alpha), strict=True)
     ]
 
 

@@ -25,11 +25,6 @@ PILOT = 5
 Bound = Literal["exact", "at least", "at most", "open"]
 
 
-def below_alpha(p: float | None) -> bool:
-    """Whether a p-value, None where nothing was tested, is below 0.05."""
-    return p is not None and p < ALPHA
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A mean over n seeds with its two-sided 95 % interval. n = 1 has no interval (lo = hi = None): a

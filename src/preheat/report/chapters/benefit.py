@@ -38,6 +38,8 @@ class Benefit(Chapter):
     """Every treatment minus the baseline at each condition, paired by seed: exploratory."""
 
     def find(self, table: Table, seen: Seen) -> Effects | None:
+        if len(table.claimed.conditions) < 2:
+            return None  # the main effects say it
         made, claims = effects(table.claimed)
         return Effects(made, tuple(claims)) if made else None
 

@@ -13,7 +13,7 @@ from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.drawing.shapes import Matrix
 from preheat.report.plates import Plate
-from preheat.stats.claims import Claim, Verdicts
+from preheat.stats.claims import Claim, Verdict, Verdicts
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Best(Chapter):
         return BestSets(made, tuple(claims)) if made else None
 
     def show(self, found: BestSets, verdicts: Verdicts, table: Table) -> Shown:
-        kept = {b.panel: members(b, verdicts) for b in found.best}
+        base = table.treatments.labels[table.base]
+        kept = {b.panel: members(b, verdicts, base) for b in found.best}
         many = f", all {values_of(table)} together" if len(table.conditions) > 1 else ""
         lead = (
             f"Any member of a set is a sound choice{many}: the data do not tell it apart from the best one "
@@ -67,13 +68,17 @@ class Best(Chapter):
         )
 
 
-def members(b: BestSet, verdicts: Verdicts) -> tuple[str, ...]:
-    """The treatments that no other one was shown to beat."""
-    return tuple(
-        t
-        for t in b.treatments
-        if not any(
-            (v := verdicts.get(f"best/{b.panel}/{other}/{t}")) is not None and v.differs
-            for other in b.treatments
-        )
-    )
+def members(b: BestSet, verdicts: Verdicts, base: str) -> tuple[str, ...]:
+    """The treatments that no other one was shown to beat; base: the baseline, with which the main effects
+    compare."""
+
+    def beats(one: str, other: str) -> bool:
+        for name, verdict in ((f"{one}/{other}", Verdict.SUPPORTED), (f"{other}/{one}", Verdict.OPPOSITE)):
+            v = verdicts.get(f"best/{b.panel}/{name}")
+            if v is not None and v.verdict is verdict:
+                return True
+        against = one if other == base else other
+        v = verdicts.get(f"tuned/{b.panel}/{against}") if base in (one, other) else None
+        return v is not None and v.verdict is (Verdict.SUPPORTED if other == base else Verdict.OPPOSITE)
+
+    return tuple(t for t in b.treatments if not any(beats(other, t) for other in b.treatments))

@@ -6,24 +6,20 @@ is left to the figures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.naming import base_of, choices, rate_of, treatment_name, within
+from preheat.analysis.naming import base_of, choices, rate_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, brief, capital, human, level
-from preheat.core.lengths import length
 from preheat.core.words import listed
 from preheat.report.chapter import Say
+from preheat.report.chapters.main_names import Pairs, joined, phrase
 from preheat.stats.claims import Judged, Verdict, Verdicts
 
 MOST_WORDS = 25
-MOST_NAMES = 3
 Group = list[Judged]
-Pairs = dict[tuple[str, str], Judged]
 
 
 class Primary(NamedTuple):
@@ -47,14 +43,17 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
     tuned, rated, edge = (_of(table, verdicts, name) for name in ("tuned", "over_rates", "edge"))
     if not tuned.some:
         said = [_edge(table, edge)]
-        said += [] if said[0] else [f"The comparisons with {base_of(table)} are exploratory in this study."]
+        if not said[0]:
+            claimed = any(n.startswith("tuned/") for n in verdicts)
+            end = "are exploratory in this study" if claimed else "have no result yet"
+            said.append(f"The comparisons with {base_of(table)} {end}.")
     elif not any(v.effect.n > 1 and not v.why for v in tuned.some):
         return _described(table, tuned.some)
     else:
         said = [
             _advice(table, tuned, rated, edge),
             _tuned(table, tuned),
-            _untuned(table, rated),
+            _untuned(table, tuned, rated),
             _edge(table, edge),
         ]
     return tuple(Say(text, 2 * rank) for rank, text in enumerate(said) if text)
@@ -104,10 +103,10 @@ def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
     better, worse = tuned.of(Verdict.SUPPORTED), tuned.of(Verdict.OPPOSITE)
     if better or worse:
         return _use(table, better, worse, rated)
-    gains = rated.of(Verdict.SUPPORTED) or edge.of(Verdict.SUPPORTED)
-    losses = rated.of(Verdict.OPPOSITE) | edge.of(Verdict.OPPOSITE)
-    safe = _phrase(table, {at: v for at, v in gains.items() if at not in losses}, "or") if rate else ""
-    risky = _phrase(table, losses, "or") if rate and not safe else ""
+    over = rated if rated.some else edge
+    gains, losses = over.of(Verdict.SUPPORTED), over.of(Verdict.OPPOSITE)
+    safe = phrase(table, {at: v for at, v in gains.items() if at not in losses}, "or") if rate else ""
+    risky = phrase(table, losses, "or") if rate and not safe else ""
     then = (f"use {safe}" if safe else "") or (f"avoid {risky}" if risky else "")
     if tuned.alike and rate:
         none = " or none" if table.lengths else ""
@@ -126,9 +125,10 @@ def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
 def _use(table: Table, better: Pairs, worse: Pairs, rated: Primary) -> str:
     """Treatments that are shown to be better than the baseline, or worse."""
     base, n = base_of(table), len(table.panels)
-    lost = rated.of(Verdict.OPPOSITE)
-    when = f", if you tune the {rate_of(table)}" if any(at in lost for at in better) else ""
-    use, avoid = _phrase(table, better, "or"), _phrase(table, worse, "or")
+    sure = rated.of(Verdict.SUPPORTED)
+    alone = bool(rated.some) and not all(at in sure for at in better)
+    when = f", if you tune the {rate_of(table)}" if alone else ""
+    use, avoid = phrase(table, better, "or"), phrase(table, worse, "or")
     counted = _counted(table, len(better), len(worse))
     if not better and len(worse) == (len(table.treatments) - 1) * n:
         return _fitting(f"Use {base}{when}.", counted)
@@ -156,58 +156,6 @@ def _counted(table: Table, better: int, worse: int) -> str:
     )
 
 
-# Which treatments, and where
-
-
-def _phrase(table: Table, pairs: Pairs, word: str = "and") -> str:
-    """Treatments with where: 5 to 20 epochs with AdamW. Empty where that is too much for a sentence. word:
-    between the treatments of one place."""
-    groups: dict[str, list[str]] = {}
-    for panel in table.panels.labels:
-        mine = {t: v for (p, t), v in pairs.items() if p == panel}
-        if mine:
-            groups.setdefault(_names(table, mine, word), []).append(panel)
-    if not groups or len(groups) > 2 or "" in groups:
-        return ""
-    return listed([f"{names}{_panels(table, panels)}" for names, panels in groups.items()])
-
-
-def _names(table: Table, some: dict[str, Judged], word: str) -> str:
-    """Treatments; lengths in one unit that lie side by side as a range, "" where they are too many."""
-    labels = [t for t in table.treatments.labels if t in some]
-    names = [treatment_name(table, t) for t in labels]
-    if len(labels) > 1 and table.lengths:
-        at = [table.treatments.labels.index(t) for t in labels]
-        lengths = [length(table.treatments.values[i]) for i in at]
-        rising = all(a.value < b.value for a, b in pairwise(lengths))
-        beside = at == list(range(at[0], at[-1] + 1)) and len({x.unit for x in lengths}) == 1
-        if beside and rising and lengths[0].value:
-            return f"{names[0].partition(GAP)[0]} to {names[-1]}"
-    if len(names) > MOST_NAMES:
-        every = "every" if word == "and" else "any"
-        return f"{every} other {choices(table)}" if len(names) == len(table.treatments) - 1 else ""
-    *first, last = names
-    return f"{', '.join(first)} {word} {last}" if first else last
-
-
-def _panels(table: Table, some: Sequence[str]) -> str:
-    """with SGD and AdamW; empty where these are all, or there is only one."""
-    every = table.panels.labels
-    if len(every) < 2 or set(some) == set(every):
-        return ""
-    if len(some) > 2:
-        return f" in {len(some)} of {len(every)} cases"
-    return f" {_joined(table, some, 'and')}"
-
-
-def _joined(table: Table, some: Sequence[str], word: str) -> str:
-    """with SGD or AdamW: the preposition once where it is the same, and no name has a comma."""
-    texts = [within(table, p) for p in some]
-    heads = {t.partition(" ")[0] for t in texts}
-    bare = len(heads) == 1 and not any("," in t for t in texts)
-    return f" {word} ".join([texts[0], *(t.partition(" ")[2] if bare else t for t in texts[1:])])
-
-
 # Why
 
 
@@ -223,7 +171,7 @@ def _tuned(table: Table, tuned: Primary) -> str:
         head = f"{at}the {choices(table)} made no difference of {size} or more"
         return _fitting(f"{head}{_each(table)}.", f"{head}.")
     if better or worse:
-        return _changes(table, better, worse, at)
+        return _changes(table, better, worse, at, lost=_lost(table, better | worse))
     if not same:
         return _fitting(f"{at}no difference is shown, and none of {size} is excluded.")
     told = f"one of {size} is excluded in {len(same)} of {len(tuned.some)} comparisons"
@@ -241,20 +189,30 @@ def _each(table: Table) -> str:
     n = len(table.panels)
     if n < 2:
         return ""
-    return f", {_joined(table, table.panels.labels, 'or')}" if n == 2 else f", in any of {n} cases"
+    return f", {joined(table, table.panels.labels, 'or')}" if n == 2 else f", in any of {n} cases"
 
 
-def _changes(table: Table, better: Pairs, worse: Pairs, at: str) -> str:
+def _changes(table: Table, better: Pairs, worse: Pairs, at: str, *, lost: str = "") -> str:
     """5 to 20 epochs with AdamW raised accuracy by 3.3 to 5.4 points, 1 epoch lowered it by 0.3."""
     up, down = ("raised", "lowered") if table.sign > 0 else ("lowered", "raised")
     what = human(table.study.metric)
     told = [
         (names, f"{does} {{}} by {_sizes(table, pairs)}")
         for pairs, does in ((better, up), (worse, down))
-        if pairs and (names := _phrase(table, pairs))
+        if pairs and (names := phrase(table, pairs))
     ]
     texts = [f"{names} {does.format('it' if i else what)}" for i, (names, does) in enumerate(told)]
-    return _fitting(f"{at}{', '.join(texts)}.", f"{at}{texts[0]}.") if texts else ""
+    return _fitting(f"{at}{', '.join(texts)}{lost}.", f"{at}{texts[0]}{lost}.") if texts else ""
+
+
+def _lost(table: Table, pairs: Pairs) -> str:
+    """; 8 of 40 of these runs failed. Empty where none did: a failed run counts as chance, and moves a mean
+    far."""
+    panels, labels = table.panels.labels, table.treatments.labels
+    done = [table.finished[panels.index(p), :, labels.index(t)] for p, t in pairs]
+    known = np.concatenate([x[np.isfinite(x)] for x in done])
+    failed = int((known != 1).sum())
+    return f"; {failed} of these {len(known)} runs failed" if failed else ""
 
 
 def _sizes(table: Table, pairs: Pairs) -> str:
@@ -272,14 +230,15 @@ def _size(u: Units, x: float) -> str:
     return brief(x * u.scale, 1) + (f"{GAP}{u.step}" if u.step else "")
 
 
-def _untuned(table: Table, rated: Primary) -> str:
+def _untuned(table: Table, tuned: Primary, rated: Primary) -> str:
     """What a treatment does to the mean over the rates."""
     at = f"Averaged over all {rate_of(table)}s tried, "
     better, worse = rated.of(Verdict.SUPPORTED), rated.of(Verdict.OPPOSITE)
     if better or worse:
         return _changes(table, better, worse, at)
     if rated.alike:
-        return _fitting(f"{at}the {choices(table)} made no difference of {_margin(table)} either.")
+        also = " either" if tuned.alike else ""
+        return _fitting(f"{at}the {choices(table)} made no difference of {_margin(table)}{also}.")
     return ""
 
 
@@ -287,7 +246,7 @@ def _edge(table: Table, edge: Primary) -> str:
     """How far a treatment moves the edge."""
     for kind, does in ((Verdict.SUPPORTED, "raised"), (Verdict.OPPOSITE, "lowered")):
         pairs = edge.of(kind)
-        if names := _phrase(table, pairs):
+        if names := phrase(table, pairs):
             head = f"{names} {does} the highest usable {rate_of(table)}"
             return _fitting(f"{head} to {_factors(pairs)} times that with {base_of(table)}.", f"{head}.")
     return ""
