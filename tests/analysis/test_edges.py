@@ -19,7 +19,7 @@ from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
 from preheat.analysis.training import NEARLY, trained
 from preheat.stats.claims import Claim, Verdict, judge
-from preheat.stats.estimates import interval, moments, p_different, p_equivalent
+from preheat.stats.estimates import interval, moments, p_different
 from preheat.stats.moderated import moderated
 
 
@@ -100,7 +100,8 @@ def test_pooled_edges_are_the_mean_over_conditions_and_their_claims_are_those_of
         claim = named(found, f"edge/sgd/{pooled.treatment}")
         assert math.log2(claim.effect.mean) == pytest.approx(m.mean)
         assert claim.p == pytest.approx(p_different(shrunk))
-        assert claim.p_same == pytest.approx(p_equivalent(shrunk, MARGIN)) and claim.margin == MARGIN
+        assert claim.p_same is None and claim.margin == MARGIN, "the grid's step is beyond the margin"
+        assert set(claim.rests) == {("sgd", c, t) for c in ("50", "5") for t in ("0ep", pooled.treatment)}
         low = interval(shrunk).lo
         assert claim.effect.lo == pytest.approx(2**low) if low is not None else False
         assert pooled.ratio == claim.effect and claim.factor and claim.unit == "times"
@@ -159,7 +160,7 @@ def test_a_ratio_with_many_censored_edges_is_a_bound(
         assert claim.p is not None and (claim.p < 1.0) == tested, (
             "tested only where the mean is on the open side"
         )
-        assert (claim.p_same is not None) == (bound == "exact"), "a bound can't show that nothing moves"
+        assert claim.p_same is None, "what is censored can't show that nothing moves"
     assert found.edges[1].ratio is not None and found.edges[1].ratio.bound == bound
 
 
@@ -197,6 +198,39 @@ def test_a_lower_limit_holds_though_the_edge_lies_beyond_the_grid() -> None:
     assert np.mean(held) >= 0.9 and bounds == {("at least", None)}
 
 
+# That nothing moves
+
+
+@pytest.mark.parametrize(
+    ("step", "spread"), [(0.32, 0.05), (0.2, 0.05), (0.15, 0.0), (0.15, 0.05), (0.1, 0.2)]
+)
+def test_edges_that_move_by_the_margin_are_rarely_said_to_stay(step: float, spread: float) -> None:
+    """Seeds that agree share the rounding to the grid, wherever on it their edge lies."""
+    rng, n = np.random.default_rng(3), sampled(100)
+    rates = tuple(2.0 ** np.arange(-6.0, -1.0, step))
+    table = blank((1, 2, 2, len(rates), 8), panels=("sgd",), sizes=(50, 5), warmups=(0, 5), rates=rates)
+    wrong = []
+    for seed in range(n):
+        base = -3.5 + step * rng.random()
+        log2 = base + np.array([0.0, MARGIN + 1e-9])[None, None, :, None] * np.ones((1, 2, 1, 8))
+        x = scores(log2 + spread * rng.standard_normal(log2.shape), rates, seed)
+        found = [c for c in edges_of(filled(table, x, x)).claims if c.family == "edge"]
+        wrong += [v.verdict is Verdict.SAME for v in judge(found, ("edge",)).values()]
+    assert np.mean(wrong) <= slack(0.05, n)
+
+
+def test_on_a_fine_grid_edges_that_stay_are_said_to_and_on_a_coarse_one_never() -> None:
+    for step, said in ((0.08, True), (0.3, False)):
+        rates = tuple(2.0 ** np.arange(-5.0, -2.0, step))
+        x = scores(np.full((1, 2, 2, 8), -3.51), rates)
+        found = edges_of(tabulate(results(x, panels=("sgd",), sizes=(50, 5), warmups=(0, 5), rates=rates)))
+        pooled = judge(found.claims, ("edge",))["edge/sgd/5ep"]
+        assert (pooled.verdict is Verdict.SAME) == said and (pooled.p_same is not None) == said
+        lo, hi = pooled.effect.lo, pooled.effect.hi
+        assert lo is not None and hi is not None
+        assert not said or (lo > 2**-MARGIN and hi < 2**MARGIN), "the interval says so too"
+
+
 # Whether the move depends on the condition
 
 
@@ -229,6 +263,9 @@ def test_a_move_at_few_examples_only_is_said_to_depend(sizes: tuple[Any, ...]) -
         assert change is not None and change.mean == pytest.approx(2.0**slope, rel=0.07)
     else:
         assert change is None
+        for claim in (c for c in found.claims if c.family == "edge_change"):
+            e = claim.effect
+            assert math.isnan(e.mean) and e.lo is None and e.hi is None, "that it depends has no size"
 
 
 # Simulated studies

@@ -42,13 +42,12 @@ def test_inside_compares_at_half_of_the_highest_rate_where_all_trained() -> None
     assert lost[0].value is None and lost[0].widest is None and not none, "nothing trained anywhere"
 
 
-def test_the_claim_is_tukeys_of_a_two_way_table() -> None:
+def test_the_claim_is_tukeys_with_the_widest_pairs_error() -> None:
     x = noisy((1, 1, 4, 2, 6), 3)
     table = tabulate(results(x, rates=(0.1, 0.2)))
     (inside,), (claim,) = insides(table)
     at = x[0, 0, :, 0]
-    rest = at - at.mean(axis=1, keepdims=True) - at.mean(axis=0) + at.mean()
-    df, error = 3 * 5, math.sqrt(float((rest**2).sum()) / 15 / 6)
+    df, error = 5, max(np.std(a - b, ddof=1) for a in at for b in at) / math.sqrt(2 * 6)
     wide = float(np.ptp(at.mean(axis=1)))
     assert inside.value == 0.1 and claim.effect.mean == pytest.approx(wide)
     assert claim.p == pytest.approx(studentized_range.sf(wide / error, 4, df), rel=1e-6)
@@ -80,3 +79,30 @@ def test_the_widest_difference_holds_the_true_range() -> None:
     apart = 0.9 + np.array([0.0, 0.0, 0.0, 0.0, 0.0102])[None, None, :, None, None]
     wrong = [Verdict.SAME in verdicts(simulated(rng, table, apart, 0.003)) for _ in range(sampled(120))]
     assert np.mean(wrong) <= slack(0.05, len(wrong)), "a difference beyond the margin is not called none"
+
+
+@pytest.mark.parametrize(
+    "noise", [(1.5, 0.2, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2, 0.2), (0.6, 0.1, 0.6, 0.1, 0.1)]
+)
+@pytest.mark.parametrize(("far", "wrong"), [(0.0, "supported"), (0.01001, "no difference of this size")])
+def test_unequal_spreads_bring_no_false_verdict(noise: tuple[float, ...], far: float, wrong: str) -> None:
+    """One treatment apart by nothing, or by the margin: the first one, or one that varies little."""
+    rng, n = np.random.default_rng(7), sampled(200)
+    table = blank((1, 2, 5, 1, 8), panels=("sgd",), sizes=(50, 5))
+    for apart in (0, 1):
+        truth = 0.9 + far * (np.arange(5) == apart)[:, None, None]
+        spread = 0.01 * np.array(noise)[:, None, None]
+        seen = [verdicts(simulated(rng, table, truth, spread)) for _ in range(n // 2)]
+        assert np.mean([wrong in some for some in seen]) <= slack(0.05, n // 2)
+
+
+def test_no_difference_is_said_only_where_the_interval_lies_within_the_margin() -> None:
+    rng, table = np.random.default_rng(12), blank((1, 5, 5, 1, 8), panels=("sgd",))
+    said = 0
+    for noise in np.linspace(0.001, 0.012, 30):
+        truth = 0.9 + 0.006 * rng.random((5, 1, 1))
+        for v in judge(insides(simulated(rng, table, truth, noise))[1], ()).values():
+            if v.verdict is Verdict.SAME:
+                said += 1
+                assert v.effect.hi is not None and v.effect.hi <= v.margin
+    assert said > 10

@@ -60,6 +60,18 @@ def test_without_a_known_chance_a_loss_is_measured_from_the_worst_run_and_a_shar
     assert progress(share)[0, 0, 0, :, 0] == pytest.approx([1.0, 0.25])
 
 
+def test_the_worst_run_of_another_panel_says_nothing_of_this_one() -> None:
+    loss = np.array([[0.01, 0.05, 0.5, 1.0], [0.1, 0.2, 0.3, 40.0]])[:, None, None, :, None] * np.ones(
+        (2, 1, 1, 1, 2)
+    )
+    both = tabulate(
+        results(np.full(loss.shape, 0.5), train=loss, of=study(seeds=2, metric="loss", goal="min"))
+    )
+    seen = progress(replace(both, start=np.full_like(both.start, np.nan)))[:, 0, 0, :, 0]
+    for panel, own in zip(seen, loss[:, 0, 0, :, 0], strict=True):
+        assert panel == pytest.approx(np.log(own / own[-1]) / np.log(own[0] / own[-1]))
+
+
 def test_a_run_that_did_not_finish_has_not_trained_and_where_all_are_alike_none_has() -> None:
     outcome = np.full((1, 1, 2, 2, 3), "done", dtype="U8")
     outcome[..., 1, :] = "diverged"

@@ -1,6 +1,7 @@
 """Looks at a question are counted in study.json, across the seeds that a study was run with, and paid for."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from preheat.analysis.results import Results, Row
 from preheat.core.grid import Block
 from preheat.core.saying import kept
 from preheat.core.study import Study, index_json
-from preheat.report.looks import changed, looked, question, remember
+from preheat.report.looks import changed, looked, remember
 from preheat.report.report import report
 from preheat.stats.claims import budget
 
@@ -45,11 +46,44 @@ def test_a_look_is_told_by_the_runs_it_saw(tmp_path):
     assert data["looks"] == [list(first)] and looked(tmp_path, data, results) == first
     more, wider = written(tmp_path, study(6, name="s-seeds6"))
     second = looked(tmp_path, more, wider)
-    assert second.number == 1 and question(more) == question(data)
+    assert second.number == 1, "it has the first one's runs"
     remember(tmp_path, "s-seeds6", second)
     assert looked(tmp_path, data, results).number == 0, "written again, it is the look it was"
-    other, rows = written(tmp_path, study(4, name="other", metric="loss"))
-    assert looked(tmp_path, other, rows).number == 0, "another question"
+    far = Study("far", "q", (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.7]}),)).with_seeds(4)
+    assert looked(tmp_path, *written(tmp_path, far)).number == 0, "other runs"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metric": "loss"},
+        {"goal": "min"},
+        {"margin": 0.002},
+        {"nuisance": ("peak_lr",)},
+        {"claims": {"primary": ["main"]}},
+        {"baseline": {"epochs": 2}},
+        {"seeds": (0, 1, 2)},
+        {"seeds": (2, 3, 4, 5)},
+    ],
+)
+def test_another_measure_or_part_of_the_same_runs_is_a_later_look(tmp_path, changes):
+    base = replace(study(4), grid=(Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.1]}),))
+    remember(tmp_path, "s", looked(tmp_path, *written(tmp_path, base)))
+    other = written(tmp_path, replace(base, name="other", **changes))
+    assert looked(tmp_path, *other).number == 1
+    remember(tmp_path, "other", looked(tmp_path, *other))
+    assert looked(tmp_path, *other).number == 1, "written again"
+    assert looked(tmp_path, *written(tmp_path, replace(base, name="third", margin=0.3))).number == 2
+
+
+def test_few_common_runs_or_other_paths_are_another_question(tmp_path):
+    remember(tmp_path, "s", looked(tmp_path, *written(tmp_path, study(4))))
+    apart = replace(study(4), name="apart", seeds=(3, 4, 5, 6))
+    assert looked(tmp_path, *written(tmp_path, apart)).number == 0
+    paths = replace(study(4), name="paths", scientific=("schedule.warmup", "peak_lr"))
+    assert looked(tmp_path, *written(tmp_path, paths)).number == 0
+    none = written(tmp_path, study(4, name="none"), missing=8)
+    assert looked(tmp_path, *none).number == 0, "without a record nothing is looked at"
 
 
 def test_looks_stay_when_a_study_is_planned_again_and_changes_are_told(tmp_path):
@@ -59,10 +93,42 @@ def test_looks_stay_when_a_study_is_planned_again_and_changes_are_told(tmp_path)
     again = study(6, margin=0.002)
     made = index_json(again, again.points(), before=before)
     assert made["looks"] == before["looks"]
-    assert changed(made) == ["The margin was changed from 0.01 to 0.002 after the first run."]
+    assert changed(made) == ["The margin was changed after the first run: 0.01 -> 0.002."]
     assert "changed" not in kept(before, before) and changed(
         index_json(again, again.points(), before=made)
     ) == changed(made)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        (
+            {},
+            {"claims": {"primary": ["benefit"]}},
+            "The primary claims were {}: the standard ones -> benefit.",
+        ),
+        ({"claims": {"primary": ["main"]}}, {}, "The primary claims were {}: main -> the standard ones."),
+        (
+            {"chapters": ["main", "edge"]},
+            {"chapters": ["main"]},
+            "The chapters were {}: main and edge -> main.",
+        ),
+        ({}, {"chapters": ["main"]}, "The chapters were {}: the standard ones -> main."),
+        ({"nuisance": ["peak_lr"]}, {}, "The nuisance was {}: peak learning rate -> none."),
+        ({}, {"baseline": {"epochs": 2}}, "The baseline was {}: none -> 2ep."),
+        (
+            {"claims": {"aside": {"optimizer.name": ["lion", "sam"]}}},
+            {},
+            "What is left out of the claims was {}: optimizer lion and sam -> nothing.",
+        ),
+    ],
+)
+def test_what_was_changed_after_the_first_run_is_told_in_a_sentence(first, then, said):
+    grid = (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.1], "optimizer.name": ["sgd"]}),)
+    old, new = (Study("s", "q", grid, **some) for some in (first, then))
+    made = index_json(new, new.points(), before=json.loads(json.dumps(index_json(old, old.points()))))
+    assert changed(made) == [said.format("changed after the first run")]
+    assert "changed" not in index_json(old, old.points(), before=index_json(old, old.points()))
 
 
 @pytest.mark.parametrize("look", [0, 1, 2])

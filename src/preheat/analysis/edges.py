@@ -7,6 +7,9 @@ low to train at all, below the first that trained, are no failures. A seed that 
 none, is censored and counts with the end of its grid; a ratio leaves out the seeds where both edges are
 censored at one end; what is censored in more than a quarter of the seeds is given as a bound (see `bounds`).
 The edge is known to the grid's step g (in log2) only, so its standard deviation is at least g / sqrt(12).
+Seeds that agree share this rounding, which can hide a move: "no difference of this size" has to hold with
+the ratio off by as much as the brackets allow (see `seed_edges.rounded`), and is never said on a grid of
+steps of the margin or more, nor where a seed is censored.
 
 Nothing is chosen here. What is claimed: that a treatment raises the edge, all conditions together (the family
 `edge`); at a single condition (`edge_at`); and that its ratio grows with the condition (`edge_change`).
@@ -14,6 +17,8 @@ Nothing is chosen here. What is claimed: that a treatment raises the edge, all c
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.effects import Place, places, untested
-from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, seed_edges
+from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, rounded, seed_edges
 from preheat.analysis.table import DIVERGED, DONE, UNPLANNED, Table, number
 from preheat.analysis.training import HALFWAY, NEARLY, trained
 from preheat.stats.bounds import Bounded, Parts, combined, dependence, mean_weights
 from preheat.stats.claims import Claim
+from preheat.stats.claims import Place as Setting
 from preheat.stats.estimates import Array, Estimate, p_equivalent
 from preheat.stats.moderated import moderated
 
@@ -99,6 +105,20 @@ class EdgesFound:
     claims: tuple[Claim, ...]
 
 
+class _Ratio(NamedTuple):
+    """A ratio in log2, how far the brackets can have moved it, and the settings that it rests on."""
+
+    log2: Bounded
+    off: float
+    rests: tuple[Setting, ...]
+
+    @property
+    def p_same(self) -> float | None:
+        """Of "the edges differ by the margin or more", the ratio being off by the brackets against us."""
+        known = self.log2.least == self.log2.most == 0 and self.off < MARGIN
+        return p_equivalent(self.log2.moments, MARGIN - self.off) if known else None
+
+
 class _Known(NamedTuple):
     """Every setting's edges by seed, at one threshold."""
 
@@ -111,13 +131,17 @@ class _Known(NamedTuple):
         good = trained(table, share)
         return cls(table, good, {at: seed_edges(table, good, at) for at in places(table)})
 
-    def ratio(self, at: Place) -> Bounded | None:
+    def ratio(self, at: Place) -> _Ratio | None:
         """To the baseline's; None where it has none, and for the baseline itself."""
         base = (at[0], at[1], self.table.base)
         if at[2] == self.table.base or base not in self.at:
             return None
-        parts = ratio_parts([(self.at[at], self.at[base])])
-        return combined(parts, mean_weights(parts))
+        return self.mean(ratio_parts([(self.at[at], self.at[base])]), at, (at[1],))
+
+    def mean(self, parts: Parts, at: Place, conditions: Sequence[int]) -> _Ratio:
+        """The mean over conditions, of the panel and treatment of `at`."""
+        rests = [self.table.labels((at[0], c, t)) for c in conditions for t in (at[2], self.table.base)]
+        return _Ratio(combined(parts, mean_weights(parts)), rounded(parts), tuple(rests))
 
 
 def found_edges(table: Table) -> EdgesFound | None:
@@ -130,19 +154,22 @@ def found_edges(table: Table) -> EdgesFound | None:
     together, claims = _together(half, nearly)
     if len(table.conditions) > 1:
         claims += [
-            _claim("edge_at", "/".join(("edge", *table.labels(at))), table.labels(at), b, table)
-            for at, b in ratios.items()
+            _claim("edge_at", "/".join(("edge", *table.labels(at))), table.labels(at), r, table)
+            for at, r in ratios.items()
         ]
     return EdgesFound(single, tuple(together), tuple(_distances(half)), tuple(claims))
 
 
-def _moderated(some: dict[Place, Bounded]) -> dict[Place, Bounded]:
+def _moderated(some: dict[Place, _Ratio]) -> dict[Place, _Ratio]:
     """A family's ratios with what it says of each one's spread."""
-    shrunk = moderated([b.moments for b in some.values()])
-    return {at: b._replace(moments=m) for (at, b), m in zip(some.items(), shrunk, strict=True)}
+    shrunk = moderated([r.log2.moments for r in some.values()])
+    return {
+        at: r._replace(log2=r.log2._replace(moments=m))
+        for (at, r), m in zip(some.items(), shrunk, strict=True)
+    }
 
 
-def _edge(half: _Known, nearly: _Known, at: Place, ratio: Bounded | None) -> Edge:
+def _edge(half: _Known, nearly: _Known, at: Place, ratio: _Ratio | None) -> Edge:
     table = half.table
     return Edge(
         *table.labels(at),
@@ -150,27 +177,22 @@ def _edge(half: _Known, nearly: _Known, at: Place, ratio: Bounded | None) -> Edg
         edge=factor(level_of(half.at[at]).estimate),
         nearly=factor(level_of(nearly.at[at]).estimate),
         censored=int((half.at[at].side != 0).sum()),
-        ratio=None if ratio is None else factor(ratio.estimate),
+        ratio=None if ratio is None else factor(ratio.log2.estimate),
     )
 
 
-def _claim(family: str, name: str, at: tuple[str, str, str], b: Bounded, table: Table) -> Claim:
+def _claim(family: str, name: str, at: Setting, ratio: _Ratio, table: Table) -> Claim:
     """That a ratio is above 1. One without a p counts as 1, so that being censored makes no other surer."""
-    m, exact = b.moments, b.bound == "exact"
-    p = 1.0 if b.p is None else b.p
-    base = table.treatments.labels[table.base]
+    b, m = ratio.log2, ratio.log2.moments
     return Claim(
-        name,
-        family,
-        at,
-        factor(b.estimate),
-        p if m.n > 1 else None,
-        p_equivalent(m, MARGIN) if exact else None,
-        MARGIN,
-        "times",
-        ((m,),) if m.n else (),
+        *(name, family, at, factor(b.estimate)),
+        p=(1.0 if b.p is None else b.p) if m.n > 1 else None,
+        p_same=ratio.p_same,
+        margin=MARGIN,
+        unit="times",
+        parts=((m,),) if m.n else (),
         factor=True,
-        rests=((at[0], at[1], at[2]), (at[0], at[1], base)),
+        rests=ratio.rests,
         why=untested(table, m.n) if m.n else "no seed tells both edges",
     )
 
@@ -201,43 +223,56 @@ def _together(half: _Known, nearly: _Known) -> tuple[list[Pooled], list[Claim]]:
         (p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base
     ]
     made = {(p, 0, t): x for p, t in spots if (x := _parts(half, p, t)) is not None}
-    ratios = _moderated({at: combined(parts, mean_weights(parts)) for at, (parts, _) in made.items()})
+    ratios = _moderated({at: half.mean(x.parts, at, x.conditions) for at, x in made.items()})
     out, claims, changes = [], [], []
-    for at, b in ratios.items():
-        panel, treatment = table.panels.labels[at[0]], table.treatments.labels[at[2]]
-        slope, p = dependence(*made[at])
+    for at, ratio in ratios.items():
+        where = (table.panels.labels[at[0]], "", table.treatments.labels[at[2]])
+        slope, p = dependence(made[at].parts, made[at].numbers)
         strict = _parts(nearly, at[0], at[2])
         out.append(
             Pooled(
-                *(panel, treatment, table.treatments.labels[table.base], factor(b.estimate)),
-                strict and factor(combined(strict[0], mean_weights(strict[0])).estimate),
+                *(where[0], where[2], table.treatments.labels[table.base], factor(ratio.log2.estimate)),
+                strict and factor(nearly.mean(strict.parts, at, strict.conditions).log2.estimate),
                 slope and factor(slope.estimate),
             )
         )
-        claims.append(_claim("edge", f"edge/{panel}/{treatment}", (panel, "", treatment), b, table))
+        claims.append(_claim("edge", f"edge/{where[0]}/{where[2]}", where, ratio, table))
         if p is not None:
-            one = slope or b._replace(moments=b.moments._replace(mean=0.0))
-            name = f"edge_change/{panel}/{treatment}"
-            change = _claim("edge_change", name, (panel, "", treatment), one, table)
-            parts = change.parts if slope else ()
-            changes.append(replace(change, p=p, p_same=None, parts=parts))
+            changes.append(_change(where, ratio, slope, p, table))
     return out, [*claims, *changes]
 
 
-def _parts(known: _Known, panel: int, treatment: int) -> tuple[Parts, Array | None] | None:
-    """A treatment's ratios in every condition, and log2 of the conditions where they are numbers above 0."""
+def _change(where: Setting, ratio: _Ratio, slope: Bounded | None, p: float, table: Table) -> Claim:
+    """That the ratio grows with the condition; where conditions are no numbers, that it depends on it, which
+    has no size."""
+    name = f"edge_change/{where[0]}/{where[2]}"
+    claim = _claim("edge_change", name, where, ratio._replace(log2=slope or ratio.log2), table)
+    if slope is not None:
+        return replace(claim, p=p, p_same=None)
+    sizeless = Estimate(math.nan, None, None, claim.effect.n)
+    return replace(claim, effect=sizeless, p=p, p_same=None, parts=())
+
+
+class _Apart(NamedTuple):
+    """A treatment's ratios in every condition, which these are, and log2 of them where all are numbers above
+    0."""
+
+    parts: Parts
+    conditions: list[int]
+    numbers: Array | None
+
+
+def _parts(known: _Known, panel: int, treatment: int) -> _Apart | None:
+    """None where no seed tells a ratio."""
     table = known.table
-    pairs, conditions = [], []
-    for c in range(len(table.conditions)):
-        mine, base = (known.at.get((panel, c, t)) for t in (treatment, table.base))
-        if mine is not None and base is not None:
-            pairs.append((mine, base))
-            conditions.append(table.conditions.values[c])
-    parts = ratio_parts(pairs) if pairs else None
+    spots = ((c, (panel, c, treatment), (panel, c, table.base)) for c in range(len(table.conditions)))
+    pairs = {c: (known.at[at], known.at[base]) for c, at, base in spots if {at, base} <= known.at.keys()}
+    parts = ratio_parts(list(pairs.values())) if pairs else None
     if parts is None or not np.isfinite(parts.values).any():
         return None
-    numeric = all(number(v) and v > 0 for v in conditions)
-    return parts, np.log2(np.array(conditions, dtype=np.float64)) if numeric else None
+    values = [table.conditions.values[c] for c in pairs]
+    numeric = all(number(v) and v > 0 for v in values)
+    return _Apart(parts, list(pairs), np.log2(np.array(values, dtype=np.float64)) if numeric else None)
 
 
 def _distances(half: _Known) -> list[Below]:

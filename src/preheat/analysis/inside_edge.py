@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from preheat.analysis.effects import untested
 from preheat.analysis.table import UNPLANNED, Table
 from preheat.analysis.training import trained
 from preheat.stats.claims import Claim, Spread
-from preheat.stats.estimates import Estimate, rounding
+from preheat.stats.estimates import Estimate, range_tail, rounding
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,10 @@ def insides(table: Table) -> tuple[tuple[Inside, ...], list[Claim]]:
 
     With e the highest value at which every treatment trained with every seed, that is the highest value <= e
     / 2, or e itself where the grid has none (`well` is False then); it is found by training or failing alone,
-    so no score was picked for being high. x[t, s] is the test metric, k treatments, n seeds; s2 = mean square
-    of x after taking out treatment and seed means, df = (k - 1)(n - 1): see `stats.claims.Spread`.
+    so no score was picked for being high. x[t, s] is the test metric, k treatments, n seeds. A mean's
+    standard error is taken to be the largest, over pairs of treatments, of sd(x[i] - x[j]) / sqrt(2 n), with
+    n - 1 degrees of freedom, so that it also holds where one treatment varies more than the others: see
+    `stats.claims.Spread`.
     """
     if table.numeric is None and len(table.nuisances) != 1:
         return (), []
@@ -82,7 +85,7 @@ def _claim(table: Table, where: tuple[str, str], spread: Spread, names: list[str
         *("/".join(("inside", *where)), "inside", (*where, "")),
         effect=spread.within(0.95),
         p=spread.p,
-        p_same=spread.p_same(table.study.margin),
+        p_same=_p_same(spread, table.study.margin),
         margin=table.study.margin,
         unit=table.study.metric,
         parts=((spread,),),
@@ -96,11 +99,16 @@ def _spread(table: Table, x: NDArray[np.float64]) -> Spread | None:
     k, n = x.shape
     if k < 2 or n < 2 or not np.isfinite(x).all():
         return None
-    means = x.mean(axis=1)
-    rest = x - means[:, None] - x.mean(axis=0) + x.mean()
-    df = (k - 1) * (n - 1)
-    s = max(math.sqrt(float((rest**2).sum()) / df), rounding(table.step, 1))
-    return Spread(float(np.ptp(means)), s / math.sqrt(n), k, df, n)
+    pairs = combinations(x, 2)
+    sd = max(float(np.std(a - b, ddof=1)) for a, b in pairs) / math.sqrt(2)
+    error = max(sd, rounding(table.step, 1)) / math.sqrt(n)
+    return Spread(float(np.ptp(x.mean(axis=1))), error, k, n - 1, n)
+
+
+def _p_same(s: Spread, margin: float) -> float:
+    """Of "two means differ by the margin or more": the tail of Tukey's range, so that where it is below alpha
+    Tukey's interval at 1 - 2 alpha lies within the margin."""
+    return range_tail((margin - s.range) / s.error, s.k, s.df) if s.range < margin and s.error > 0 else 1.0
 
 
 def _widest(x: NDArray[np.float64], spread: Spread | None) -> Estimate | None:

@@ -82,3 +82,12 @@ def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
     ratio = np.where(hidden, np.nan, mine.log2 - base.log2)
     least, most = (mine.side > 0) | (base.side < 0), (mine.side < 0) | (base.side > 0)
     return Parts(ratio, mine.width**2 + base.width**2, least, most)
+
+
+def rounded(parts: Parts) -> float:
+    """How far the brackets can move the mean over conditions and seeds of log2 ratios, in log2: each edge by
+    half of its bracket, a ratio by at most sqrt((w1^2 + w2^2) / 2). 0 where nothing is known."""
+    weights = mean_weights(parts)
+    used = (weights > 0).any(axis=0)
+    off = (weights * np.sqrt(np.nan_to_num(parts.squares) / 2)).sum(axis=0)[used]
+    return float(off.mean()) if len(off) else 0.0

@@ -6,8 +6,8 @@ the examples, the loss is read as a mean of -log(probability of the right answer
 exp(-loss), that probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses
 range over decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
 of the way from chance to the setting of its panel and condition with the best validation score: halfway, or
-90 %. The lowest training loss is no such level: where the best setting fits less than an overfitted one, that
-would call it a failure.
+90 %. Where chance is not known, the panel's worst run takes its place. The lowest training loss is no such
+level: where the best setting fits less than an overfitted one, that would call it a failure.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _scaled(table: Table) -> tuple[Array, Array]:
     if metric(table.study.metric).unit == "%":
         return np.exp(-loss), np.exp(-np.where(np.isfinite(start), start, np.inf))
     positive = bool((loss[np.isfinite(loss)] > 0).all() and (start[np.isfinite(start)] > 0).all())
-    worst = np.nanmax(loss) if np.isfinite(loss).any() else np.nan
+    worst = np.where(np.isfinite(loss), loss, -np.inf).max(axis=(1, 2, 3, 4), keepdims=True)  # of the panel
+    worst = np.where(np.isfinite(worst), worst, np.nan)
     chance = np.where(np.isfinite(start), start, worst)
     if not positive:
         return -loss, -chance

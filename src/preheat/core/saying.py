@@ -73,23 +73,27 @@ def check_labels(labels: Mapping[str, Any]) -> None:
 
 
 # what the claims of a study rest on: fixed before its first run
-STATED = ("metric", "goal", "margin", "treatment", "condition", "baseline", "claims")
+STATED = ("metric", "goal", "margin", "treatment", "condition", "baseline", "nuisance", "chapters", "claims")
 
 
 def kept(before: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
     """What a study's file keeps of an earlier one: its looks, and what of `STATED` was changed, all along.
 
+    `claims` stand in a study's file only where there are some, so that without them they were empty.
+
     >>> old = {"study": {"margin": 0.1}, "looks": [1]}
     >>> kept(old, {"study": {"margin": 0.2}})
     {'looks': [1], 'changed': [{'what': 'margin', 'before': 0.1, 'after': 0.2}]}
     """
-    old, new = before.get("study", {}), made["study"]
+    old, new = dict(before.get("study", {})), made["study"]
+    if old:
+        old.setdefault("claims", {})
     changed = [
         *before.get("changed", ()),
         *(
             {"what": name, "before": old[name], "after": new.get(name)}
             for name in STATED
-            if name in old and old[name] != new.get(name)
+            if name in old and (old[name] or None) != (new.get(name) or None)
         ),
     ]
     found = {"looks": before.get("looks"), "changed": changed}

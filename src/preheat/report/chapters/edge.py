@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from preheat.analysis import words
-from preheat.analysis.edges import EdgesFound, found_edges
+from preheat.analysis.edges import Edge, EdgesFound, found_edges
 from preheat.analysis.naming import (
     base_of,
     heads,
@@ -28,10 +28,11 @@ from preheat.report.chapters.main import intervals_of, panel_dots
 from preheat.report.drawing.shapes import Dots, Line, Lines
 from preheat.report.plates import Plate, arrows, by_panel
 from preheat.stats.claims import Judged, Verdicts
+from preheat.stats.estimates import Estimate
 
 HEAD = (
     "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the "
-    "way. "
+    "way. Where a verdict stands, the ratio's interval is corrected as the verdict is. "
     "Without an edge: the seed trained at every value or at none. At least, at most, from, up to: "
 )
 BOUND = (
@@ -88,7 +89,8 @@ def _plates(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[Plate,
         "edge-ratio",
         lambda panel: _ratios(table, found, verdicts, panel),
         group=f"By {human(table.study.condition)}",
-        caption="Lines: 95 % intervals over seeds, uncorrected. Filled: an effect is shown (exploratory).",
+        caption="Lines: intervals over seeds, corrected as the verdicts are. Filled: an effect is shown "
+        "(exploratory).",
     )
 
 
@@ -122,6 +124,16 @@ def _censored(found: EdgesFound) -> tuple[str, ...]:
     return (f"{censored} of {runs} edges were not reached: {why}. {bound}",)
 
 
+def _at(verdicts: Verdicts, e: Edge) -> Judged | None:
+    """What was judged of a setting's ratio to the baseline."""
+    return verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment)))
+
+
+def _effect(e: Estimate | None, v: Judged | None) -> Estimate | None:
+    """With the interval that belongs to the verdict beside it; the estimate where there is none."""
+    return e if v is None else v.effect
+
+
 def _told(v: Judged | None) -> tuple[str, str]:
     """(p, verdict) as texts."""
     return ("", "") if v is None else (p_text(v.p), verdict(v))
@@ -133,11 +145,11 @@ def _rows(found: EdgesFound, verdicts: Verdicts, table: Table) -> Rows:
             *place(table, e),
             number(e.edge),
             number(e.nearly),
-            number(e.ratio),
-            *_told(verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment)))),
+            number(_effect(e.ratio, v)),
+            *_told(v),
             f"{e.censored} of {e.edge.n}",
         )
-        for e in found.edges
+        for e, v in ((e, _at(verdicts, e)) for e in found.edges)
     )
     columns = (
         *heads(table),
@@ -159,17 +171,21 @@ def _pooled_rows(found: EdgesFound, verdicts: Verdicts, table: Table) -> tuple[R
         v, change = (verdicts.get(f"{name}/{p.panel}/{p.treatment}") for name in ("edge", "edge_change"))
         rows.append(
             (
-                *(panel_name(table, p.panel), p.treatment, number(p.ratio if v is None else v.effect)),
-                *(*_told(v), number(p.nearly), number(p.change, words.TIMES), *_told(change)),
+                *(panel_name(table, p.panel), p.treatment, number(_effect(p.ratio, v))),
+                *(*_told(v), number(p.nearly)),
+                *(number(p.change and _effect(p.change, change), words.TIMES), *_told(change)),
             )
         )
+    grows = "p that it grows"
+    if all(p.change is None for p in found.edges_pooled):
+        grows = f"p that it depends on {human(table.study.condition)}"
     columns = (
         *(
             panel_head(table),
             human(table.study.treatment),
             f"edge, times that with {base_of(table)} (interval)",
         ),
-        *("p, corrected", "verdict", "at 90 %", "per doubling", "p that it grows", "verdict (exploratory)"),
+        *("p, corrected", "verdict", "at 90 %", "per doubling", grows, "verdict (exploratory)"),
     )
     kept = [i for i in range(len(columns)) if i < 6 or any(r[i] not in ("", words.NONE) for r in rows)]
     many = len(table.conditions) > 1
@@ -215,11 +231,11 @@ def _trained(table: Table, found: EdgesFound, panel: str) -> Lines | None:
 
 def _ratios(table: Table, found: EdgesFound, verdicts: Verdicts, panel: str) -> Dots | None:
     """The edge of each treatment over that of the baseline, as a factor, at each condition."""
+    judged = ((e, v, _effect(e.ratio, v)) for e in of_panel(found.edges, panel) for v in [_at(verdicts, e)])
     dots = tuple(
-        treatment_dot(table, e, e.ratio, v=v)
-        for e in of_panel(found.edges, panel)
-        if e.ratio is not None and 0 < e.ratio.mean < math.inf
-        for v in [verdicts.get("/".join(("edge", e.panel, e.condition, e.treatment)))]
+        treatment_dot(table, e, ratio, v=v)
+        for e, v, ratio in judged
+        if ratio is not None and 0 < ratio.mean < math.inf
     )
     if not dots:
         return None
