@@ -87,7 +87,8 @@ def test_chapters_say_what_was_selected_on_what_and_what_gives_the_rest(f: Repor
     assert [c.code for c in place.cards] == ["H1", "H2"]
     exponents, grid, best, lengths = place.tables
     assert (
-        exponents.columns[:3] == ("panel", "not a fixed number of updates", "not a fixed number of epochs")
+        exponents.columns[:3]
+        == ("optimizer and selection", "not a fixed number of updates", "not a fixed number of epochs")
         and not exponents.folded
         and grid.folded
     )
@@ -140,6 +141,14 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
     effects = [e for e in found(f, "benefit", "effects") if e.panel == "sgd, test"]
     gain = {(e.condition, e.treatment): e.estimate.mean for e in effects}
     assert lines.lines[0].y[1] == pytest.approx(100 * gain["5000", "5ep"])
+    told = {
+        (g.condition, g.treatment): g.gain
+        for g in found(f, "updates", "warmup_gains")
+        if g.panel == "sgd, test"
+    }
+    assert told == pytest.approx(gain) and f.tables()["warmup_gains"], (
+        "they are found, not made while drawing"
+    )
     best = plate(f, "updates", "best-updates-sgd-test")
     assert best.ticks == (50, 100, 500, 1000, 5000) and best.lines[1].y[-1] == pytest.approx(391)
     assert all(lo >= s - 1e-9 for lo, s in zip(best.lines[0].lo, best.lines[1].y, strict=True))
@@ -151,7 +160,10 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
 
 def test_a_grid_that_is_not_whole_shows_only_what_was_run(f: Report) -> None:
     heat = plate(f, "metric", "accuracy-adamw-test")
-    assert (heat.rows, heat.columns) == (("5000", "50"), ("no warmup", "5\N{NO-BREAK SPACE}epochs")) and heat.values[0][0] is None
+    assert (heat.rows, heat.columns) == (
+        ("5000", "50"),
+        ("no warmup", "5\N{NO-BREAK SPACE}epochs"),
+    ) and heat.values[0][0] is None
     assert heat.texts[0] == ("\N{EN DASH}", heat.texts[0][1]) and "n = 1" in heat.texts[0][1]
     whole = plate(f, "metric", "accuracy-sgd-test")
     assert len(whole.rows) == len(whole.columns) == 5 and None not in whole.values[0]
