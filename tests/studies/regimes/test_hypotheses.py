@@ -99,9 +99,31 @@ def test_the_lead_of_the_best_interior_size_is_corrected_for_their_number() -> N
     x = np.array([[0, 0, 0], [1, 2, 6], [0, 1, 1], [-1, 0, 0], [0, 0, 0]], dtype=np.float64)
     e = H1.peak(leads(x, 0.0)).claim.effect
     error = float(np.std([1, 2, 6], ddof=1)) / 3**0.5
-    assert e.mean == 3 and e.n == 3 and e.hi == pytest.approx(3 + student.ppf(1 - 0.025 / 3, 2) * error)
+    other = 2 / 3 - student.ppf(1 - 0.025 / 3, 2) * float(np.std([0, 1, 1], ddof=1)) / 3**0.5
+    assert e.mean == 3 and e.n == 3 and e.lo == pytest.approx(other), "the largest lower limit of three sizes"
     one = H1.peak(leads(x[[0, 1, 4]], 0.0)).claim.effect
     assert one.lo == pytest.approx(3 - student.ppf(0.975, 2) * error)
+    assert one.hi == e.hi == pytest.approx(3 + student.ppf(1 - 0.025 / 2, 2) * error), "the two ends"
+
+
+def test_h1s_interval_excludes_what_its_verdict_says() -> None:
+    """0 where a lead or none is shown; the margin, or its opposite, where no difference is; at any level."""
+    draw, seen = np.random.default_rng(2), set()
+    for _ in range(400):
+        means = draw.choice([-0.03, -0.01, 0.0, 0.003, 0.01, 0.03], size=int(draw.integers(3, 6)))
+        claim = H1.peak(leads(gain(*means, noise=float(draw.choice([0.002, 0.01, 0.03]))), 0.0)).claim
+        for more in (0, 3):
+            others = [replace(claim, name=f"{i}", p=1e-9, p_same=1e-9) for i in range(more)]
+            found = judge([claim, *others], ("hypotheses",))[claim.name]
+            lo, hi = found.effect.lo, found.effect.hi
+            assert lo is not None and hi is not None and lo <= found.effect.mean <= hi
+            seen.add(found.verdict)
+            if found.verdict is Verdict.SAME:
+                assert -0.01 < lo and hi < 0.01
+            else:
+                assert (found.verdict is Verdict.SUPPORTED) == (lo > 0)
+                assert (found.verdict is Verdict.OPPOSITE) == (hi < 0)
+    assert seen == set(Verdict)
 
 
 def test_h1s_benefit_is_of_the_warmup_that_each_seed_likes_on_its_validation_set() -> None:

@@ -41,7 +41,8 @@ HOW = {
         "In each size every seed takes the warmup (above none) that is best on its validation set, and its "
         "test score is compared with no warmup. At some interior size the benefit must exceed that at both "
         "end sizes (intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is "
-        "the lead over the nearer end."
+        "the lead over the nearer end; its interval is corrected as its p: the lower limit for the number of "
+        "interior sizes, the upper one for the two ends."
     ),
     "H2": (
         "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "

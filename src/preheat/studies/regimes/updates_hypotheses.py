@@ -19,7 +19,9 @@ _H2 = "The best warmup, in updates, gets shorter as the data get fewer."
 _HOW1 = (
     "The number of updates is the geometric middle of those that the grid has at every size; between two "
     "warmups of the grid the score is interpolated in log2. The benefit at an interior size must exceed that "
-    "at both end sizes; the interval is corrected for the number of interior sizes (Bonferroni)."
+    "at both end sizes; the interval's lower limit is corrected for the number of interior sizes, the upper "
+    "one for the "
+    "two ends (Bonferroni)."
 )
 _HOW2 = (
     "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random "
