@@ -129,13 +129,13 @@ def _peak(table: Table, found: Sequence[Surface], stated: Stated) -> Tested:
         return stated.untested("it needs at least three data sizes.")
     told = [_benefits(x, table) for x in (s, *(o for o in found if o is not s)) if x.n]
     base = treatment_name(table, s.names[s.base])
-    text = f"Benefit over {base}: {'; '.join(told)}."
+    text = f"Difference from {base}: {'; '.join(told)}."
     return stated.peak(leads(benefit(s), rounding(table.step, 4)), panel=s.panel, text=text)
 
 
 def _benefits(s: Surface, table: Table) -> str:
     u = Units.of(table.study.metric)
-    means = zip(benefit(s).mean(axis=1), s.labels, strict=True)
+    means = zip(table.sign * benefit(s).mean(axis=1), s.labels, strict=True)
     told = ", ".join(f"{u.difference(float(v))} at {name}" for v, name in means)
     return f"{s.place} {told}".strip()
 

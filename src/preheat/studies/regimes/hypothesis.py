@@ -9,6 +9,7 @@ from preheat.analysis.effects import places
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, capital, p_text
 from preheat.report.chapter import ClaimCard, verdict
+from preheat.report.chapters.main import seen
 from preheat.stats.claims import Claim, Judged, Place, Verdict, Verdicts, few
 from preheat.stats.estimates import ALPHA, Estimate, Moments, interval, p_above, p_different, p_equivalent
 
@@ -157,10 +158,11 @@ def settings_of(table: Table, panel: str = "") -> tuple[Place, ...]:
     return tuple(at for at in named if panel in ("", at[0]))
 
 
-def card(h: Hypothesis, verdicts: Verdicts, u: Units) -> ClaimCard:
-    """A hypothesis with its effect and p in one line, as it would be cited."""
+def card(h: Hypothesis, verdicts: Verdicts, table: Table) -> ClaimCard:
+    """A hypothesis with its effect and p in one line, as it would be cited; one in the metric is a difference
+    of it."""
     v = verdicts[h.claim]
-    effect = "no estimate" if not v.effect.n else _estimate(v, u)
+    effect = "no estimate" if not v.effect.n else _estimate(v, table)
     parts = [effect, p_text(v.p), f"n{GAP}={GAP}{v.effect.n}" if v.effect.n else ""]
     cited = ", ".join(p for p in parts if p)
     state = str(v.verdict).replace(" ", "-")
@@ -171,8 +173,10 @@ def _said(h: Hypothesis, v: Judged) -> str:
     return str(v.verdict) if v.why and capital(v.why) == h.text else verdict(v)
 
 
-def _estimate(v: Judged, u: Units) -> str:
-    e, text = v.effect, u.amount(v.effect.mean, v.unit)
+def _estimate(v: Judged, table: Table) -> str:
+    u = Units.of(table.study.metric)
+    e = seen(table, v) if v.unit == u.metric else v.effect
+    text = u.amount(e.mean, v.unit)
     if e.lo is None or e.hi is None:
         return text
     ends = [u.amount(x, v.unit).partition(GAP)[0] for x in (e.lo, e.hi)]

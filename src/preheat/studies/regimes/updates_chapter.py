@@ -55,7 +55,6 @@ class UpdatesChapter(Chapter):
             _best(found, table),
             _lengths(found, table),
         )
-        u = Units.of(table.study.metric)
         means = "Means over seeds, a line for each data size; their intervals are in the chapter of settings."
         plates = (
             *by_panel(
@@ -82,7 +81,7 @@ class UpdatesChapter(Chapter):
             "\n".join(lead),
             plates=plates,
             tables=tuple(t for t in made if t.rows),
-            cards=tuple(card(h, verdicts, u) for h in found.hypotheses_in_updates),
+            cards=tuple(card(h, verdicts, table) for h in found.hypotheses_in_updates),
         )
 
 

@@ -45,12 +45,10 @@ def one_length(table: Table, s: WarmupGrid) -> Tested:
         return stated.untested("it needs three sizes or more, each with a run without warmup.")
     gain = benefit(s, (low + high) / 2)
     units = Units.of(metric)
-    means = ", ".join(
-        f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
-    )
-    text = (
-        f"{s.place} with {brief(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
-    )
+    means = zip(table.sign * gain.mean(axis=1), s.labels, strict=True)
+    told = ", ".join(f"{units.difference(float(v))} at {name}" for v, name in means)
+    text = f"{s.place} with {brief(2 ** ((low + high) / 2))} updates the difference from none is {told}."
+    text = text.strip()
     if why := untested(table, s.n):
         return stated.untested(f"{text} {capital(why)}.")
     return stated.peak(leads(gain, rounding(table.step, 4)), panel=s.panel, text=capital(text))
