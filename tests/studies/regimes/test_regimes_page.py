@@ -32,8 +32,9 @@ from preheat.core.record import Series
 from preheat.report.report import Report, report
 from preheat.stats.estimates import Estimate
 from preheat.studies.regimes.first_epochs import Milestone
-from preheat.studies.regimes.grid import REPORTED
+from preheat.studies.regimes.grid import IMAGES, REPORTED
 from preheat.studies.regimes.protocols import Gap
+from preheat.studies.regimes.study import Regimes
 
 NEW = ("updates", "protocols", "first_epochs")
 GAP = "\N{NO-BREAK SPACE}"
@@ -210,3 +211,12 @@ def test_what_a_regimes_study_found_is_json_and_tables() -> None:
 def test_notes_of_the_study_come_first() -> None:
     given, records = two_protocols(notes=("cifar100: three sizes are one.",))
     assert report(given, records.__getitem__).notes[0] == "cifar100: three sizes are one."
+
+
+def test_a_regimes_study_names_its_primary_families_and_so_does_one_that_is_adopted() -> None:
+    made = [Regimes(), Regimes(tasks=IMAGES, tune_lr=True), Regimes(tasks=IMAGES)]
+    named = [list(r.study().claims["primary"]) for r in made]
+    assert named == [["main", "edge", "hypotheses"]] * 2 + [["main", "hypotheses"]], "one rate has no edge"
+    for r in made:
+        old = Regimes.adopt(replace(r.study(), claims={}))
+        assert old is not None and old.claims == r.study().claims

@@ -46,7 +46,8 @@ HOW = {
         "interior sizes, the upper one for the two ends."
     ),
     "H2": (
-        "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
+        "For every seed the slope of its best warmup on its validation set (ties averaged) on log2(examples "
+        "per class), then a "
         "two-sided t test over seeds; and the warmups must differ at all (permutation test), since else the "
         "best one is chance. Noise in the choices moves the slope towards 0. The smallest slope of interest "
         "is the grid's finest step over the whole range of sizes."
