@@ -72,8 +72,8 @@ class Study:
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
     claims: what the report may call sure. aside: paths with lists of values whose panels count in no claim
         where the same panel was run without that value too. primary: the families of claims that share one
-        budget of error and feed the answer, main, edge and hypotheses where left out; others are edge_at,
-        edge_change, benefit, best, inside, rules, updates, and a chapter's own. `{primary: [main, edge]}`
+        budget of error and feed the answer, main and edge where left out; others are edge_at, edge_change,
+        benefit, best, inside, and a chapter's own. `{primary: [main, edge]}`
     labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
     """
 

@@ -99,9 +99,31 @@ def test_the_lead_of_the_best_interior_size_is_corrected_for_their_number() -> N
     x = np.array([[0, 0, 0], [1, 2, 6], [0, 1, 1], [-1, 0, 0], [0, 0, 0]], dtype=np.float64)
     e = H1.peak(leads(x, 0.0)).claim.effect
     error = float(np.std([1, 2, 6], ddof=1)) / 3**0.5
-    assert e.mean == 3 and e.n == 3 and e.hi == pytest.approx(3 + student.ppf(1 - 0.025 / 3, 2) * error)
+    other = 2 / 3 - student.ppf(1 - 0.025 / 3, 2) * float(np.std([0, 1, 1], ddof=1)) / 3**0.5
+    assert e.mean == 3 and e.n == 3 and e.lo == pytest.approx(other), "the largest lower limit of three sizes"
     one = H1.peak(leads(x[[0, 1, 4]], 0.0)).claim.effect
     assert one.lo == pytest.approx(3 - student.ppf(0.975, 2) * error)
+    assert one.hi == e.hi == pytest.approx(3 + student.ppf(1 - 0.025 / 2, 2) * error), "the two ends"
+
+
+def test_h1s_interval_excludes_what_its_verdict_says() -> None:
+    """0 where a lead or none is shown; the margin, or its opposite, where no difference is; at any level."""
+    draw, seen = np.random.default_rng(2), set()
+    for _ in range(400):
+        means = draw.choice([-0.03, -0.01, 0.0, 0.003, 0.01, 0.03], size=int(draw.integers(3, 6)))
+        claim = H1.peak(leads(gain(*means, noise=float(draw.choice([0.002, 0.01, 0.03]))), 0.0)).claim
+        for more in (0, 3):
+            others = [replace(claim, name=f"{i}", p=1e-9, p_same=1e-9) for i in range(more)]
+            found = judge([claim, *others], ("hypotheses",))[claim.name]
+            lo, hi = found.effect.lo, found.effect.hi
+            assert lo is not None and hi is not None and lo <= found.effect.mean <= hi
+            seen.add(found.verdict)
+            if found.verdict is Verdict.SAME:
+                assert lo > -0.01 and hi < 0.01
+            else:
+                assert (found.verdict is Verdict.SUPPORTED) == (lo > 0)
+                assert (found.verdict is Verdict.OPPOSITE) == (hi < 0)
+    assert seen == set(Verdict)
 
 
 def test_h1s_benefit_is_of_the_warmup_that_each_seed_likes_on_its_validation_set() -> None:
@@ -167,6 +189,32 @@ def test_of_a_loss_lower_is_better() -> None:
     for code in ("H1", "H2"):
         one, other = stated_of(table)[code].claim, stated_of(turned)[code].claim
         assert one.p == pytest.approx(other.p) and one.effect.mean == pytest.approx(other.effect.mean)
+
+
+def first(text: str) -> float:
+    """The first signed number of a text."""
+    found = re.search(r"[+-][\d.]+", text.replace("\N{MINUS SIGN}", "-"))
+    assert found is not None, text
+    return float(found[0])
+
+
+def test_of_a_loss_effects_read_as_differences_of_it_everywhere() -> None:
+    """Warmup lowers the loss most at the middle size: cards, rules and published claims say it with a minus."""
+    x = simulated(np.random.default_rng(6), blank(), helped(0.06), 0.004)
+    papers = [{"claim": "It peaks.", "source": "A", "setting": "any", "test": "hypotheses/H1"}]
+    chapters = ("hypotheses", "rule", {"name": "published", "claims": papers})
+    least = replace(x, validation=-x.validation, test=-x.test, study=replace(x.study, goal="min"))
+    told = []
+    for table in (x, least):
+        seen = read(chapters, table, (), load=lambda _: None)  # type: ignore[arg-type, return-value]
+        shown = {c.name: c.shown for c in seen.chapters}
+        (row,) = shown["published"].tables[0].rows
+        h1, rules = shown["hypotheses"].cards[0], shown["rule"].tables[1].rows
+        dots = [d.mean for d in shown["rule"].plates[0].data.dots]
+        texts = h1.effect, h1.text, row[3], rules[0][3]
+        told.append([*map(first, texts), *dots])
+        assert h1.state == "supported"
+    assert told[1] == pytest.approx([-v for v in told[0]]) and told[0][0] > 0 and told[0][2] > 0
 
 
 def test_a_slope_is_a_t_test_over_seeds_with_the_larger_p_of_the_gate() -> None:

@@ -78,7 +78,7 @@ def test_the_originals_panels_stay_where_cells_and_protocols_are_shown(both: Rep
         assert labels <= {frozenset(x.panel.split(", ")) for x in found(both, chapter, kind)}, kind
     gaps = found(both, "protocols", "protocols")
     assert [g.condition for g in gaps][:3] == ["5000 / 1000", "500", "100"]
-    assert any("count in no comparison" in n and n.startswith("2 panels") for n in both.notes)
+    assert any("count in no comparison" in n and n.startswith("2 combinations") for n in both.notes)
     kept = [c for c in both.chapters if c.name in ("metric", "benefit", "protocols")]
     bare = [replace(c, shown=c.shown._replace(plates=())) if c.name != "metric" else c for c in kept]
     path = write_report(replace(both, chapters=tuple(bare)), tmp_path, provenance={})

@@ -32,8 +32,9 @@ from preheat.core.record import Series
 from preheat.report.report import Report, report
 from preheat.stats.estimates import Estimate
 from preheat.studies.regimes.first_epochs import Milestone
-from preheat.studies.regimes.grid import REPORTED
+from preheat.studies.regimes.grid import IMAGES, REPORTED
 from preheat.studies.regimes.protocols import Gap
+from preheat.studies.regimes.study import Regimes
 
 NEW = ("updates", "protocols", "first_epochs")
 GAP = "\N{NO-BREAK SPACE}"
@@ -87,7 +88,8 @@ def test_chapters_say_what_was_selected_on_what_and_what_gives_the_rest(f: Repor
     assert [c.code for c in place.cards] == ["H1", "H2"]
     exponents, grid, best, lengths = place.tables
     assert (
-        exponents.columns[:3] == ("panel", "not a fixed number of updates", "not a fixed number of epochs")
+        exponents.columns[:3]
+        == ("optimizer and selection", "not a fixed number of updates", "not a fixed number of epochs")
         and not exponents.folded
         and grid.folded
     )
@@ -140,6 +142,14 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
     effects = [e for e in found(f, "benefit", "effects") if e.panel == "sgd, test"]
     gain = {(e.condition, e.treatment): e.estimate.mean for e in effects}
     assert lines.lines[0].y[1] == pytest.approx(100 * gain["5000", "5ep"])
+    told = {
+        (g.condition, g.treatment): g.gain
+        for g in found(f, "updates", "warmup_gains")
+        if g.panel == "sgd, test"
+    }
+    assert told == pytest.approx(gain) and f.tables()["warmup_gains"], (
+        "they are found, not made while drawing"
+    )
     best = plate(f, "updates", "best-updates-sgd-test")
     assert best.ticks == (50, 100, 500, 1000, 5000) and best.lines[1].y[-1] == pytest.approx(391)
     assert all(lo >= s - 1e-9 for lo, s in zip(best.lines[0].lo, best.lines[1].y, strict=True))
@@ -201,3 +211,12 @@ def test_what_a_regimes_study_found_is_json_and_tables() -> None:
 def test_notes_of_the_study_come_first() -> None:
     given, records = two_protocols(notes=("cifar100: three sizes are one.",))
     assert report(given, records.__getitem__).notes[0] == "cifar100: three sizes are one."
+
+
+def test_a_regimes_study_names_its_primary_families_and_so_does_one_that_is_adopted() -> None:
+    made = [Regimes(), Regimes(tasks=IMAGES, tune_lr=True), Regimes(tasks=IMAGES)]
+    named = [list(r.study().claims["primary"]) for r in made]
+    assert named == [["main", "edge", "hypotheses"]] * 2 + [["main", "hypotheses"]], "one rate has no edge"
+    for r in made:
+        old = Regimes.adopt(replace(r.study(), claims={}))
+        assert old is not None and old.claims == r.study().claims

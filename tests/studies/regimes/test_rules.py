@@ -22,9 +22,9 @@ def test_rules_are_judged_on_sizes_that_the_fit_has_not_seen() -> None:
     table = tabulate(results(noisy((1, 5, 5, 1, 8)), panels=("sgd",), rates=(0.1,)))
     (s,) = surfaces(table)
     picks, _ = held_out(s)
-    changed = s.judged.copy()
+    changed = s.validation.copy()
     changed[2] = changed[2][::-1]
-    assert held_out(replace(s, judged=changed))[0][2] == picks[2]
+    assert held_out(replace(s, validation=changed))[0][2] == picks[2]
     assert interpolated(s, np.full(5, 3.0))[0] == pytest.approx((s.judged[0, 1] + s.judged[0, 2]) / 2)
     (rule,), _ = rules(table)
     assert [r.name for r in rule.scores] == ["fitted rule", "the original rule", "always 5%", "no warmup"]

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from preheat.analysis.tabulate import tabulate
 from preheat.stats.claims import Claim, Verdict, judge
-from preheat.stats.estimates import Moments
+from preheat.stats.estimates import Moments, interval
 from preheat.studies.regimes.updates import UpdatesFound, updates
 
 
@@ -127,13 +127,24 @@ def test_the_p_is_that_of_b_beyond_both_exponents_and_of_warmups_that_differ() -
     table = tabulate(regimes(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.02, seed=3)))
     found = updates(table)
     assert found is not None
-    (e,), m = found.exponents, claim(found, "/updates").parts[0][0]
+    (e,), m = found.exponents, claim(found, "H2").parts[0][0]
     assert isinstance(m, Moments) and e.p_choices is not None
     for unit, b in (("updates", 0.0), ("epochs", e.epochs_b)):
+        far = max(m.mean - max(b, e.chance), min(b, e.chance) - m.mean)
+        assert claim(found, f"/{unit}").effect == interval(m._replace(mean=far))
         up, down = ((m.mean - max(b, e.chance)) / m.error, (min(b, e.chance) - m.mean) / m.error)
         p = min(1.0, 2 * min(float(student.sf(up, m.n - 1)), float(student.sf(down, m.n - 1))))
         assert claim(found, f"/{unit}").p == pytest.approx(max(p, e.p_choices))
         assert claim(found, f"/{unit}").p_same is None, "one can't show that an exponent is the true one"
+
+
+def test_that_a_fixed_number_is_not_the_best_is_supported_on_either_side_of_it() -> None:
+    """Best updates ~ size^b with b below 0, and above."""
+    for best in (lambda n: 40.0 * 200 / PER_EPOCH[n], lambda n: 5.0 * PER_EPOCH[n]):
+        found = studied(hill(best, noise=0.003))
+        one = judge([claim(found, "/updates")], ())["updates//updates"]
+        assert one.verdict is Verdict.SUPPORTED
+        assert one.effect.lo is not None and 0 < one.effect.lo < one.effect.mean
 
 
 def test_hypotheses_in_updates() -> None:

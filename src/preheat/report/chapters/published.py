@@ -16,6 +16,7 @@ from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.core.words import listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
+from preheat.report.chapters.main import seen
 from preheat.stats.claims import Judged, Verdicts
 
 UNTESTED = "not tested here"
@@ -168,7 +169,10 @@ def _row(t: Compared, verdicts: Verdicts, table: Table) -> tuple[str, ...]:
     if t.other:
         where = "another setting" if all(path in t.here for path in t.other) else "not known"
     u = Units.of(table.study.metric)
-    effect = u.estimate(v.effect, v.unit).replace("95 %", f"{100 * v.level:.3g} %")
+    signed = v.unit == u.metric and v.family != "inside"  # that one is of a range, which has no sign
+    effect = u.estimate(seen(table, v) if signed else v.effect, v.unit).replace(
+        "95 %", f"{100 * v.level:.3g} %"
+    )
     told = verdict(v), str(v.effect.n), effect, p_text(v.p), where
     return (t.claim, *told, t.setting, t.source)
 

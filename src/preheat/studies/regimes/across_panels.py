@@ -136,17 +136,26 @@ def sensitivity(table: Table, stated: Stated) -> Tested:
     gate = moved.p if agree and moved.p is not None else 1.0
     made = stated.tested(m, gate=gate, text=_told(moved))
     ps = p_equivalent(m, stated.smallest), p_equivalent(moved.moments, MARGIN)
-    same = None if ps[0] is None or ps[1] is None or moved.bound != "exact" else max(ps[0], ps[1])
+    known = moved.bound == "exact" and _widest(table, pairs) <= MARGIN + 1e-9
+    same = max(ps[0], ps[1]) if known and ps[0] is not None and ps[1] is not None else None
     return replace(made, claim=replace(made.claim, p_same=same))
 
 
+def _widest(table: Table, pairs: Sequence[tuple[int, int]]) -> float:
+    """The widest bracket of an edge, in octaves: an edge is known to the grid's step only."""
+    good, used = trained(table), {p for pair in pairs for p in pair}
+    each = [seed_edges(table, good, at).width for at in places(table) if at[0] in used]
+    return float(np.nanmax(np.array(each))) if np.isfinite(each).any() else math.inf
+
+
 def _told(moved: Bounded) -> str:
-    """How far the edge moves with AdamW, over how far with SGD."""
+    """The factor by which the edge moves with AdamW, over that with SGD."""
     e = moved.estimate
     if not e.n:
         return "No seed tells the edge with both optimizers."
     turned = {"at least": "at most ", "at most": "at least ", "open": "roughly "}.get(e.bound, "")
-    text = f"Warmup raises the edge {turned}{brief(2**-e.mean)} times as far with AdamW as with SGD"
+    times = f"{turned}{brief(2**-e.mean)} times"
+    text = f"The factor by which warmup moves the edge is {times} as large with AdamW as with SGD"
     if e.lo is not None and e.hi is not None:
         text += f" (95 % interval {brief(2**-e.hi)} to {brief(2**-e.lo)})"
     return f"{text}."

@@ -178,5 +178,19 @@ REPORTED: tuple[str | Mapping[str, Any], ...] = (
     *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
     {"name": "published", "claims": PUBLISHED},
 )
-# runs that chose on the test split count in no claim where the same runs were chosen honestly
-CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}
+# primary: what the answer is made of; aside: runs that chose on the test split count in no claim where the
+# same runs were chosen honestly
+CLAIMS: Mapping[str, Any] = {
+    "primary": ["main", "edge", "hypotheses"],
+    "aside": {"task.selection": ["test"]},
+}
+
+
+def claims(nuisance: Sequence[str]) -> dict[str, Any]:
+    """`CLAIMS` of a study with these nuisances: without several rates there is no edge to claim anything of.
+
+    >>> claims(())["primary"]
+    ['main', 'hypotheses']
+    """
+    primary = [f for f in CLAIMS["primary"] if f != "edge" or nuisance]
+    return {**CLAIMS, "primary": primary}

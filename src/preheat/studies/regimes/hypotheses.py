@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from preheat.analysis.edges import MARGIN
 from preheat.analysis.effects import untested
 from preheat.analysis.naming import treatment_name
 from preheat.analysis.table import Table
@@ -28,23 +29,25 @@ STATEMENTS = {
     "H1": "The benefit of warmup peaks at intermediate data sizes.",
     "H2": "The best warmup, in epochs, gets shorter as the data get fewer.",
     "H3": "The pattern over data size and warmup replicates across tasks.",
-    "H4": "AdamW is less sensitive to the length of the warmup than SGD.",
+    "H4": "Warmup helps AdamW less than SGD.",
 }
 OPPOSITES = {
     "H1": "The benefit of warmup does not peak at intermediate data sizes.",
     "H2": "The best warmup, in epochs, gets longer as the data get fewer.",
     "H3": "Where warmup helps on one task, it harms on another.",
-    "H4": "AdamW gains more from warmup than SGD.",
+    "H4": "Warmup helps AdamW more than SGD.",
 }
 HOW = {
     "H1": (
         "In each size every seed takes the warmup (above none) that is best on its validation set, and its "
         "test score is compared with no warmup. At some interior size the benefit must exceed that at both "
         "end sizes (intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is "
-        "the lead over the nearer end."
+        "the lead over the nearer end; its interval is corrected as its p: the lower limit for the number of "
+        "interior sizes, the upper one for the two ends."
     ),
     "H2": (
-        "For every seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
+        "For every seed the slope of its best warmup on its validation set (ties averaged) on log2(examples "
+        "per class), then a "
         "two-sided t test over seeds; and the warmups must differ at all (permutation test), since else the "
         "best one is chance. Noise in the choices moves the slope towards 0. The smallest slope of interest "
         "is the grid's finest step over the whole range of sizes."
@@ -55,10 +58,14 @@ HOW = {
         "to seed (correlation 0.5 or more)."
     ),
     "H4": (
-        "What any warmup adds to the mean score over rates, SGD minus AdamW, and by how much it raises the "
-        "edge of stability, SGD over AdamW, both the mean over warmups and sizes for every seed; two-sided t "
-        "tests, of which the larger p counts. The effect is that of the mean over rates. Below 0: AdamW "
-        "gains more from warmup."
+        "The paper's word is less sensitive; it is read as the gain. What any warmup adds to the mean score "
+        "over rates, SGD minus AdamW, and by what factor it moves the edge of stability, SGD over AdamW, "
+        "both "
+        "the mean over warmups and sizes for every seed; two-sided t tests, of which the larger p counts. "
+        "The "
+        "effect is that of the mean over rates. That there is no difference is claimed only where the grid "
+        "of "
+        f"rates tells edges {2**MARGIN:.2f} times apart."
     ),
 }
 
@@ -123,13 +130,13 @@ def _peak(table: Table, found: Sequence[Surface], stated: Stated) -> Tested:
         return stated.untested("it needs at least three data sizes.")
     told = [_benefits(x, table) for x in (s, *(o for o in found if o is not s)) if x.n]
     base = treatment_name(table, s.names[s.base])
-    text = f"Benefit over {base}: {'; '.join(told)}."
+    text = f"Difference from {base}: {'; '.join(told)}."
     return stated.peak(leads(benefit(s), rounding(table.step, 4)), panel=s.panel, text=text)
 
 
 def _benefits(s: Surface, table: Table) -> str:
     u = Units.of(table.study.metric)
-    means = zip(benefit(s).mean(axis=1), s.labels, strict=True)
+    means = zip(table.sign * benefit(s).mean(axis=1), s.labels, strict=True)
     told = ", ".join(f"{u.difference(float(v))} at {name}" for v, name in means)
     return f"{s.place} {told}".strip()
 

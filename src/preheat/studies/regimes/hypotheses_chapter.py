@@ -40,8 +40,7 @@ class HypothesesChapter(Chapter):
         return HypothesesFound(tuple(t.hypothesis for t in made), tuple(t.claim for t in made))
 
     def show(self, found: HypothesesFound, verdicts: Verdicts, table: Table) -> Shown:
-        u = Units.of(table.study.metric)
-        cards = tuple(card(h, verdicts, u) for h in found.hypotheses)
+        cards = tuple(card(h, verdicts, table) for h in found.hypotheses)
         says = tuple(Say(text, 3) for h in found.hypotheses if (text := _said(verdicts[h.claim], h)))
         return Shown("Hypotheses", "Those of the paper, as primary claims.", says=says, cards=cards)
 

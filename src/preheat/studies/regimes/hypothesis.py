@@ -9,8 +9,9 @@ from preheat.analysis.effects import places
 from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, Units, capital, p_text
 from preheat.report.chapter import ClaimCard, verdict
-from preheat.stats.claims import Claim, Judged, Place, Verdict, Verdicts, few, spanned
-from preheat.stats.estimates import Estimate, Moments, p_above, p_different, p_equivalent
+from preheat.report.chapters.main import seen
+from preheat.stats.claims import Claim, Judged, Place, Verdict, Verdicts, few
+from preheat.stats.estimates import ALPHA, Estimate, Moments, interval, p_above, p_different, p_equivalent
 
 MARKS = {
     Verdict.SUPPORTED: "\N{CHECK MARK}",
@@ -32,6 +33,15 @@ class Hypothesis:
     how: str
     claim: str
     text: str = ""
+
+
+@dataclass(frozen=True)
+class LeadClaim(Claim):
+    """A claim on the largest over rows of the smallest lead within a row."""
+
+    def within(self, level: float) -> Estimate:
+        """The effect with the interval that belongs to `some_above` and `none_above`."""
+        return lead(self.parts, level) if self.parts else self.effect  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -78,8 +88,8 @@ class Stated:
         why: str = "",
     ) -> Tested:
         """parts, ps: as a `Claim` has them, ps with p_same."""
-        effect = spanned(parts) if parts else NOTHING
-        claim = Claim(
+        effect = lead(parts) if parts else NOTHING
+        claim = LeadClaim(
             *(self.name, self.family, (panel, "", ""), effect, *ps, self.smallest, self.unit, tuple(parts)),
             why=why or few(effect.n),
         )
@@ -102,9 +112,26 @@ class Stated:
         """
         if any(m.n < 2 for row in leads for m in row):
             return self.claimed(leads, (None, None), panel=panel, text=text)
-        p = some_above(leads) if spanned(leads).mean > 0 else none_above(leads)
+        p = some_above(leads) if lead(leads).mean > 0 else none_above(leads)
         small = max(none_above(leads, self.smallest), some_above(leads, -self.smallest))
         return self.claimed(leads, (min(1.0, 2 * p), small), panel=panel, text=text)
+
+
+def lead(leads: Leads, level: float = 1 - ALPHA) -> Estimate:
+    """The largest over rows of the smallest lead within a row, with the limits that exclude a null exactly
+    where `some_above`, `none_above` do: the lower one is corrected for the number of rows, the upper one for
+    the number of leads in a row (Bonferroni)."""
+    mean = max(min(m.mean for m in row) for row in leads)
+    n = min(m.n for row in leads for m in row)
+    if n < 2:
+        return Estimate(mean, None, None, n)
+    lows = [[_limit(m, "lo", level, len(leads)) for m in row] for row in leads]
+    highs = [[_limit(m, "hi", level, len(row)) for m in row] for row in leads]
+    return Estimate(mean, *(max(min(row) for row in side) for side in (lows, highs)), n)
+
+
+def _limit(m: Moments, side: str, level: float, count: int) -> float:
+    return float(getattr(interval(m, 1 - (1 - level) / count), side))
 
 
 def some_above(leads: Leads, null: float = 0.0) -> float:
@@ -131,10 +158,11 @@ def settings_of(table: Table, panel: str = "") -> tuple[Place, ...]:
     return tuple(at for at in named if panel in ("", at[0]))
 
 
-def card(h: Hypothesis, verdicts: Verdicts, u: Units) -> ClaimCard:
-    """A hypothesis with its effect and p in one line, as it would be cited."""
+def card(h: Hypothesis, verdicts: Verdicts, table: Table) -> ClaimCard:
+    """A hypothesis with its effect and p in one line, as it would be cited; one in the metric is a difference
+    of it."""
     v = verdicts[h.claim]
-    effect = "no estimate" if not v.effect.n else _estimate(v, u)
+    effect = "no estimate" if not v.effect.n else _estimate(v, table)
     parts = [effect, p_text(v.p), f"n{GAP}={GAP}{v.effect.n}" if v.effect.n else ""]
     cited = ", ".join(p for p in parts if p)
     state = str(v.verdict).replace(" ", "-")
@@ -145,8 +173,10 @@ def _said(h: Hypothesis, v: Judged) -> str:
     return str(v.verdict) if v.why and capital(v.why) == h.text else verdict(v)
 
 
-def _estimate(v: Judged, u: Units) -> str:
-    e, text = v.effect, u.amount(v.effect.mean, v.unit)
+def _estimate(v: Judged, table: Table) -> str:
+    u = Units.of(table.study.metric)
+    e = seen(table, v) if v.unit == u.metric else v.effect
+    text = u.amount(e.mean, v.unit)
     if e.lo is None or e.hi is None:
         return text
     ends = [u.amount(x, v.unit).partition(GAP)[0] for x in (e.lo, e.hi)]

@@ -19,7 +19,6 @@ from preheat.core.spec import Spec, build
 from preheat.core.study import Part, Study
 from preheat.core.words import listed
 from preheat.studies.regimes.grid import (
-    CLAIMS,
     OPTIMIZERS,
     QUESTION,
     RATES,
@@ -27,6 +26,7 @@ from preheat.studies.regimes.grid import (
     SEEDS,
     GridRow,
     called,
+    claims,
     fixed,
     one_run,
     original_rows,
@@ -100,7 +100,7 @@ class ImageGrid:
             notes=tuple(self.notes(rows)),
             chapters=REPORTED,
             labels=called(f"task.{self.size}", self.sizes, total=self.size != "examples_per_class"),
-            claims=CLAIMS,
+            claims=claims(("peak_lr",) if self.rates else ()),
         )
 
     def rows(self) -> list[GridRow]:

@@ -108,7 +108,7 @@ def _better(table: Table, panel: str, name: str, m: Moments) -> Claim:
 def held_out(s: Surface) -> tuple[Array, bool]:
     """[C]: the fitted rule's warmup at each size from a fit on the others, and whether a pick was cut to the
     grid."""
-    y = favourites(s.warmup, s.judged).mean(axis=1)
+    y = favourites(s.warmup, s.validation).mean(axis=1)
     picks = np.empty(len(s.sizes))
     for c in range(len(s.sizes)):
         rest = np.arange(len(s.sizes)) != c

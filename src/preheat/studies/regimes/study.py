@@ -20,7 +20,6 @@ from preheat.core.study import Study
 from preheat.studies.regimes import grid
 from preheat.studies.regimes.checks import check_images, check_options, check_tasks
 from preheat.studies.regimes.grid import (
-    CLAIMS,
     IMAGES,
     OPTIMIZERS,
     QUESTION,
@@ -28,6 +27,7 @@ from preheat.studies.regimes.grid import (
     UPDATES,
     WARMUPS,
     called,
+    claims,
     fixed,
     one_run,
     unfit,
@@ -118,7 +118,9 @@ class Regimes:
     def adopt(declared: Study) -> Study | None:
         """One of this study's declarations from before studies named their chapters, with them; None for
         another's."""
-        return replace(declared, chapters=REPORTED, claims=CLAIMS) if declared.question == QUESTION else None
+        if declared.question != QUESTION:
+            return None
+        return replace(declared, chapters=REPORTED, claims=claims(declared.nuisance))
 
     def study(self) -> Study:
         """The declaration."""
@@ -182,6 +184,7 @@ class Regimes:
             notes=tuple(self._notes()),
             chapters=REPORTED,
             labels=called("task.examples_per_class", sizes),
+            claims=claims(("peak_lr",)),
         )
 
     @property

@@ -155,14 +155,14 @@ def _epochs(warmup: Any, run: tuple[float, float]) -> float:
 
 def lines(surface: Surface) -> tuple[Array, Array, float]:
     """(intercept [S'], slope [S'], floor of the slope's sd) of favourite = a + b log2(size), least squares
-    per seed.
+    per seed; a favourite is the best on the seed's validation set.
 
     The floor is what the grid leaves open, widths w: sqrt(sum (x - mean)^2 w^2 / 12) / sum (x - mean)^2.
     """
     x = surface.doublings - surface.doublings.mean()
-    y = favourites(surface.warmup, surface.judged)
+    y = favourites(surface.warmup, surface.validation)
     slope = np.round(x @ y / (x @ x), 12)
     intercept = y.mean(axis=0) - slope * surface.doublings.mean()
-    open_ = (x**2) @ open_widths(surface.warmup, surface.judged) ** 2 / 12
+    open_ = (x**2) @ open_widths(surface.warmup, surface.validation) ** 2 / 12
     floor = math.sqrt(float(open_.mean())) / float(x @ x) if surface.n else 0.0
     return intercept, slope, floor

@@ -13,7 +13,7 @@ the
 3. it was in reach: some number of updates (epochs) lies within the grid at every size;
 4. at most half of the picks lie at one end of the grid, beyond which the best may be anywhere.
 
-The p of the claim is the larger one of 1 and 2.
+The p of the claim is the larger one of 1 and 2. The best warmup of a seed is here the best on its test set.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.effects import untested
+from preheat.analysis.effects import difference, places, untested
 from preheat.analysis.table import Table
 from preheat.stats.claims import Claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above
@@ -74,10 +74,22 @@ class Favourite:
 
 
 @dataclass(frozen=True)
+class WarmupGain:
+    """The mean over seeds of a setting's tuned score minus the baseline's, in the metric."""
+
+    panel: str
+    condition: str
+    treatment: str
+    gain: float
+
+
+@dataclass(frozen=True)
 class UpdatesFound:
-    """Warmups in updates, what is best in updates, and H1 and H2 stated in updates for one panel."""
+    """Warmups in updates, what they gain, what is best in updates, and H1 and H2 stated in updates for one
+    panel."""
 
     warmup_lengths: tuple[WarmupLength, ...]
+    warmup_gains: tuple[WarmupGain, ...]
     best_updates: tuple[Favourite, ...]
     exponents: tuple[Exponent, ...]
     hypotheses_in_updates: tuple[Hypothesis, ...]
@@ -112,6 +124,7 @@ def updates(table: Table) -> UpdatesFound | None:
     claims += [replace(t.claim, rests=settings_of(fair, t.claim.at[0])) for t in stated]
     return UpdatesFound(
         _lengths(table, known),
+        _gains(fair),
         tuple(x for f in fits for x in _favourites(f.grid)),
         tuple(made),
         tuple(t.hypothesis for t in stated),
@@ -127,6 +140,15 @@ def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
         value = float(known[p, c, t])
         out.append(WarmupLength(*labels, value, value / per_epoch, value / total))
     return tuple(out)
+
+
+def _gains(table: Table) -> tuple[WarmupGain, ...]:
+    found = [(at, difference(table, table.judged, at, table.base)) for at in places(table)]
+    return tuple(
+        WarmupGain(*table.labels(at), float(np.nanmean(each)))
+        for at, each in found
+        if at[2] != table.base and np.isfinite(each).any()
+    )
 
 
 def _fit(grid: WarmupGrid) -> UpdatesFit:
@@ -173,17 +195,17 @@ def _exponent(f: UpdatesFit) -> Exponent:
 
 def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
     """That a fixed number of updates, and of epochs, is not the best: b lies beyond both its exponent and
-    that of random choices."""
+    that of random choices. The effect is by how much it does, on the side where b lies."""
     in_updates, in_epochs = f.grid.updates, f.grid.updates - np.log2(f.grid.per_epoch)[:, None]
     targets = {"updates": (0.0, in_updates), "epochs": (f.epochs_b, in_epochs)}
     return [
         Claim(
             *(f"updates/{e.panel}/{unit}", "updates", (e.panel, "", "")),
-            effect=interval(f.b),
-            p=_beyond(f, target, e.chance),
+            effect=interval(far := _distance(f.b, target, e.chance)),
+            p=_beyond(f, far),
             p_same=None,
             margin=0.0,
-            parts=((f.b,),),
+            parts=((far,),),
             rests=settings_of(table, e.panel),
             why=untested(table, f.b.n) or _obstacle(f, e, unit, known),
         )
@@ -191,12 +213,16 @@ def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
     ]
 
 
-def _beyond(f: UpdatesFit, target: float, random: float) -> float | None:
-    """Two-sided, beyond both of two exponents, and the warmups differ."""
-    high, low = p_above(f.b, max(target, random)), p_above(f.b._replace(mean=-f.b.mean), -min(target, random))
-    if high is None or low is None or f.p is None:
-        return None
-    return max(f.p, min(1.0, 2 * min(high, low)))
+def _distance(b: Moments, target: float, random: float) -> Moments:
+    """By how much b is above both of two exponents, or below both; below 0 between them."""
+    over, under = b.mean - max(target, random), min(target, random) - b.mean
+    return b._replace(mean=max(over, under))
+
+
+def _beyond(f: UpdatesFit, far: Moments) -> float | None:
+    """Two-sided p of "b is not beyond both exponents", where the warmups differ."""
+    p = p_above(far)
+    return None if p is None or f.p is None else max(f.p, min(1.0, 2 * p))
 
 
 def _obstacle(f: UpdatesFit, e: Exponent, unit: str, logs: Array) -> str:

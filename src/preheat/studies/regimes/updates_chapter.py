@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
-from preheat.analysis.effects import difference, places
 from preheat.analysis.naming import base_of, heads, panel_head, panel_name, row_label, row_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, brief, limits, p_text, range_text
@@ -58,9 +55,7 @@ class UpdatesChapter(Chapter):
             _best(found, table),
             _lengths(found, table),
         )
-        u = Units.of(table.study.metric)
         means = "Means over seeds, a line for each data size; their intervals are in the chapter of settings."
-        gains = gain_means(table.claimed)
         plates = (
             *by_panel(
                 table,
@@ -75,7 +70,7 @@ class UpdatesChapter(Chapter):
                 for plate in by_panel(
                     table,
                     f"by-{unit}",
-                    partial(against, table, found, gains, unit),
+                    partial(against, table, found, unit),
                     group=f"By warmup in {unit}",
                     caption=means,
                 )
@@ -86,7 +81,7 @@ class UpdatesChapter(Chapter):
             "\n".join(lead),
             plates=plates,
             tables=tuple(t for t in made if t.rows),
-            cards=tuple(card(h, verdicts, u) for h in found.hypotheses_in_updates),
+            cards=tuple(card(h, verdicts, table) for h in found.hypotheses_in_updates),
         )
 
 
@@ -166,32 +161,20 @@ def _lengths(found: UpdatesFound, table: Table) -> Rows:
     return Rows("Every setting's warmup", (*heads(table), "updates", "epochs", "share of the run"), rows)
 
 
-Gains = dict[tuple[str, str, str], float]
-
-
-def gain_means(table: Table) -> Gains:
-    """{(panel, condition, treatment): the mean of its tuned score minus the baseline's}, where known."""
-    out = {}
-    for at in places(table):
-        each = difference(table, table.judged, at, table.base)
-        if at[2] != table.base and np.isfinite(each).any():
-            out[table.labels(at)] = float(np.nanmean(each))
-    return out
-
-
-def against(table: Table, found: UpdatesFound, gains: Gains, unit: str, panel: str) -> Lines | None:
+def against(table: Table, found: UpdatesFound, unit: str, panel: str) -> Lines | None:
     """The benefit over no warmup against the warmup in `unit`, a line for each data size; equal warmups are
     averaged."""
     if not of_panel(found.best_updates, panel):
         return None
     u, lines = Units.of(table.study.metric), []
+    gains = {(g.condition, g.treatment): g.gain for g in of_panel(found.warmup_gains, panel)}
     for k, condition in enumerate(table.conditions.labels):
         some = [
             x for x in of_panel(found.warmup_lengths, panel) if x.condition == condition and x.updates > 0
         ]
         points: dict[float, list[float]] = {}
         for x in sorted(some, key=lambda x: float(x.updates)):
-            if (gain := gains.get((panel, condition, x.treatment))) is not None:
+            if (gain := gains.get((condition, x.treatment))) is not None:
                 points.setdefault(round(getattr(x, unit), 9), []).append(gain * u.scale)
         if points:
             lines.append(

@@ -19,7 +19,9 @@ _H2 = "The best warmup, in updates, gets shorter as the data get fewer."
 _HOW1 = (
     "The number of updates is the geometric middle of those that the grid has at every size; between two "
     "warmups of the grid the score is interpolated in log2. The benefit at an interior size must exceed that "
-    "at both end sizes; the interval is corrected for the number of interior sizes (Bonferroni)."
+    "at both end sizes; the interval's lower limit is corrected for the number of interior sizes, the upper "
+    "one for the "
+    "two ends (Bonferroni)."
 )
 _HOW2 = (
     "b of best updates ~ size^b, of the seeds' picks, which noise moves towards the exponent of random "
@@ -43,12 +45,10 @@ def one_length(table: Table, s: WarmupGrid) -> Tested:
         return stated.untested("it needs three sizes or more, each with a run without warmup.")
     gain = benefit(s, (low + high) / 2)
     units = Units.of(metric)
-    means = ", ".join(
-        f"{units.difference(float(v))} at {name}" for v, name in zip(gain.mean(axis=1), s.labels, strict=True)
-    )
-    text = (
-        f"{s.place} with {brief(2 ** ((low + high) / 2))} updates the benefit over none is {means}.".strip()
-    )
+    means = zip(table.sign * gain.mean(axis=1), s.labels, strict=True)
+    told = ", ".join(f"{units.difference(float(v))} at {name}" for v, name in means)
+    text = f"{s.place} with {brief(2 ** ((low + high) / 2))} updates the difference from none is {told}."
+    text = text.strip()
     if why := untested(table, s.n):
         return stated.untested(f"{text} {capital(why)}.")
     return stated.peak(leads(gain, rounding(table.step, 4)), panel=s.panel, text=capital(text))
