@@ -102,7 +102,7 @@ def part(told: Mapping[str, Any]) -> str:
         _differences(told["published"], judged),
         "### Primary verdicts",
         f"The smallest difference in {human(told['metric'])} that matters is {u.margin(told['margin'])}. "
-        f"These claims share an error budget of {100 * budget(told['look'] - 1):.2g} % (Holm); intervals "
+        f"These claims share an error budget of {100 * budget(told['look'] - 1):.2g} %; intervals "
         "and p are corrected as the verdicts are.",
         table(
             ("claim", "verdict", "effect", "p", "n"),
