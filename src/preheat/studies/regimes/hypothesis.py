@@ -127,7 +127,8 @@ def lead(leads: Leads, level: float = 1 - ALPHA) -> Estimate:
         return Estimate(mean, None, None, n)
     lows = [[_limit(m, "lo", level, len(leads)) for m in row] for row in leads]
     highs = [[_limit(m, "hi", level, len(row)) for m in row] for row in leads]
-    return Estimate(mean, *(max(min(row) for row in side) for side in (lows, highs)), n)
+    lo, hi = (max(min(row) for row in side) for side in (lows, highs))
+    return Estimate(mean, lo, hi, n)
 
 
 def _limit(m: Moments, side: str, level: float, count: int) -> float:
