@@ -12,7 +12,7 @@ from preheat.analysis.results import Results, Row
 from preheat.core.grid import Block
 from preheat.core.saying import kept
 from preheat.core.study import Study, index_json
-from preheat.report.looks import changed, looked, remember
+from preheat.report.looks import changed, look_at, looked, remember
 from preheat.report.report import report
 from preheat.stats.claims import budget
 
@@ -50,6 +50,8 @@ def test_a_look_is_told_by_the_runs_it_saw(tmp_path):
     more, wider = written(tmp_path, study(6, name="s-seeds6"))
     second = looked(tmp_path, more, wider)
     assert second.number == 1, "it has the first one's runs"
+    ids = [r.run_id for r in wider.rows]
+    assert look_at(tmp_path, more["study"], ids) == second, "also before it is looked at"
     remember(tmp_path, "s-seeds6", second)
     assert looked(tmp_path, data, results).number == 0, "written again, it is the look it was"
     far = Study("far", "q", (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.7]}),)).with_seeds(4)
