@@ -22,6 +22,7 @@ def test_a_study_says_what_its_seeds_can_show():
     told = can_show(study, study.points(), ())
     assert told.startswith("5 seeds can show (80 % power) a difference of about ")
     assert "1.0\N{NO-BREAK SPACE}points, as the margin (assumed)" in told and "single one" not in told
+    assert can_show(study, study.points(), (), look=1) != told, "a later look has less to spend"
     one = study.with_seeds(1)
     assert can_show(one, one.points(), ()) == "One seed can't show a difference: it describes."
     alone = Study(

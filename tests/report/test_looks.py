@@ -3,13 +3,16 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from fake_results import noisy
+from fake_results import results as fake
 
 from preheat.analysis.results import Results, Row
 from preheat.core.grid import Block
 from preheat.core.saying import kept
 from preheat.core.study import Study, index_json
-from preheat.report.looks import changed, looked, remember
+from preheat.report.looks import changed, look_at, looked, remember
 from preheat.report.report import report
 from preheat.stats.claims import budget
 
@@ -47,6 +50,8 @@ def test_a_look_is_told_by_the_runs_it_saw(tmp_path):
     more, wider = written(tmp_path, study(6, name="s-seeds6"))
     second = looked(tmp_path, more, wider)
     assert second.number == 1, "it has the first one's runs"
+    ids = [r.run_id for r in wider.rows]
+    assert look_at(tmp_path, more["study"], ids) == second, "also before it is looked at"
     remember(tmp_path, "s-seeds6", second)
     assert looked(tmp_path, data, results).number == 0, "written again, it is the look it was"
     far = Study("far", "q", (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.7]}),)).with_seeds(4)
@@ -139,3 +144,34 @@ def test_a_later_look_has_less_to_spend_and_says_so(look, tmp_path):
     said = " ".join(made.sure)
     assert (f"This is look {look + 1}" in said) == (look > 0)
     assert sum(budget(k) for k in range(50)) <= 0.05 + 1e-12
+
+
+CHAPTERS = ("main", "edge", "metric", "benefit", "best", "inside_edge", "hypotheses", "updates", "rule")
+
+
+def steep(outcome=None):
+    """Results in which warmup raises the edge by an octave."""
+    score = noisy((2, 3, 3, 4, 5))
+    score[..., 3, :] = 0.1
+    score[:, :, 0, 2] = 0.1
+    return fake(score, outcome=outcome, sizes=(50, 20, 5), warmups=(0, 1, 5))
+
+
+def test_every_claim_names_its_runs_and_is_not_judged_while_some_are_missing():
+    for one in report(steep(), chapters=CHAPTERS).summary()["verdicts"]:
+        assert one["runs"], one["name"]
+    outcome = np.full((2, 3, 3, 4, 5), "done", dtype="U8")
+    outcome[0, 1, :, 0, 2] = "missing"
+    for name, v in report(steep(outcome), chapters=CHAPTERS).verdicts.items():
+        if v.family in ("edge", "edge_change"):
+            assert (v.p is None and v.why == "runs are missing") == name.split("/")[1].startswith("sgd"), name
+
+
+def test_a_chapter_that_is_shown_alone_has_the_verdicts_of_the_whole_page():
+    whole = report(steep(), chapters=CHAPTERS)
+    alone = report(steep(), chapters=CHAPTERS, only=("edge",))
+    assert [c.name for c in alone.chapters] == ["edge"] and alone.verdicts == whole.verdicts
+    assert alone.chapters[0].shown == next(c.shown for c in whole.chapters if c.name == "edge")
+    other = report(steep(), chapters=("main", "edge"), only=("untrained", "edge"))
+    assert [c.name for c in other.chapters] in (["untrained", "edge"], ["edge"])
+    assert set(other.verdicts) >= {"tuned/sgd/1ep", "edge/sgd/1ep"}

@@ -26,10 +26,11 @@ class Comparisons(NamedTuple):
     sd: float
 
 
-def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head]) -> str:
+def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head], *, look: int = 0) -> str:
     """In a sentence: which differences the study's seeds can show, over all conditions together and at one.
 
-    The spread between seeds is that of the records there are, else assumed to be the margin.
+    look: how often its verdicts were looked at before, each of which leaves less to spend. The spread between
+    seeds is that of the records there are, else assumed to be the margin.
     """
     table = tabulate(collect(study, [(p.axes, p.seed, p.run.id) for p in points], heads))
     n = len(table.seeds)
@@ -41,11 +42,11 @@ def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head]) -> st
     if not main.claims:
         return ""
     u = Units.of(study.metric)
-    found = u.difference(smallest_found(main.sd, n, level=budget(0) / main.claims), sign=False)
+    found = u.difference(smallest_found(main.sd, n, level=budget(look) / main.claims), sign=False)
     many = len(table.conditions) > 1
     text = f"{count(n, 'seed')} can show (80 % power) a difference of about {found}"
     if many:
-        one = u.difference(smallest_found(cells.sd, n, level=budget(0) / cells.claims), sign=False)
+        one = u.difference(smallest_found(cells.sd, n, level=budget(look) / cells.claims), sign=False)
         text += f" over all {values_of(table)} together, {one} at a single one (exploratory)"
     spread = u.difference(cells.sd, sign=False)
     why = f"by {spread}, as the margin (assumed)"

@@ -149,11 +149,13 @@ def run(args: argparse.Namespace) -> int:
 def able(study: Study, points: Sequence[Point], root: Path) -> str:
     """Which differences the seeds can show, as a line."""
     from preheat.analysis.power import can_show
+    from preheat.report.looks import look_at
     from preheat.store.folder import exists
     from preheat.store.store import Store
 
     heads = Store.open(root, create=False).heads() if exists(root) else ()
-    said = can_show(study, points, heads)
+    look = look_at(root, study.json(), [p.run.id for p in points]).number
+    said = can_show(study, points, heads, look=look)
     return f"  {said}\n" if said else ""
 
 

@@ -160,10 +160,14 @@ def read(
     *,
     load: Callable[[str], Record],
     look: int = 0,
+    only: Sequence[Any] = (),
 ) -> Read:
     """Every chapter's findings. load: one record with its trace, by run id; each is loaded once. look: how
-    often the study's verdicts were looked at before, on fewer runs."""
+    often the study's verdicts were looked at before, on fewer runs. only: the chapters to show; what the
+    others claim is judged with what these claim, so that a part of a page has the verdicts of the whole."""
     made, notes = named(chapters)
+    wanted, more = named(only) if only else (made, [])
+    made, notes = {**wanted, **{n: c for n, c in made.items() if n not in wanted}}, [*notes, *more]
     failed: dict[str, str] = {}
     seen, unread = _seen(made, rows, load, failed)
     found: dict[str, Any] = {}
@@ -181,12 +185,12 @@ def read(
     primary = asked or PRIMARY
     verdicts = judge(claims, primary, alpha=budget(look), later=budget(look + 1))
     shown: dict[str, Any] = {}
-    for name in (n for n in told if n not in failed):
+    for name in (n for n in told if n in wanted and n not in failed):
         shown[name] = _called(failed, name, "show", made[name].show, found[name], verdicts, table)
         if name not in failed and not isinstance(shown[name], Shown):
             failed[name] = f"chapter {name!r} failed in show: it gave {shown[name]!r:.60}, not a Shown"
     written = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
-    silent = [n.replace("_", " ") for n, f in found.items() if f is None and n not in failed]
+    silent = [n.replace("_", " ") for n, f in found.items() if f is None and n in wanted and n not in failed]
     notes += [f"Nothing to say here on: {', '.join(silent)}."] if silent else []
     return Read(written, (*notes, *failed.values()), unread, tuple(failed.values()), verdicts, tuple(claims))
 

@@ -12,7 +12,7 @@ each with the first 8 letters of the ids of its runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,15 +51,19 @@ def looked(root: Path, data: Mapping[str, Any], results: Results) -> Look:
 
     root: the results folder; data: what study.json holds.
     """
-    runs = "".join(sorted({r.run_id[:LETTERS] for r in results.rows if r.outcome != "missing"}))
-    new = Look(_digest(data, PATHS), _digest(data, ASKED), runs, 0)
-    before = [look for look in _known(root, data) if look.overlaps(new)]
+    return look_at(root, data["study"], [r.run_id for r in results.rows if r.outcome != "missing"])
+
+
+def look_at(root: Path, study: Mapping[str, Any], run_ids: Iterable[str]) -> Look:
+    """The look that a report of a study, as JSON data, would be if these runs had records."""
+    runs = "".join(sorted({run_id[:LETTERS] for run_id in run_ids}))
+    new = Look(_digest(study, PATHS), _digest(study, ASKED), runs, 0)
+    before = [look for look in _known(root) if look.overlaps(new)]
     same = next((look for look in before if look[:3] == new[:3]), None)
     return same or new._replace(number=1 + max((look.number for look in before), default=-1))
 
 
-def _digest(data: Mapping[str, Any], names: Sequence[str]) -> str:
-    study = data["study"]
+def _digest(study: Mapping[str, Any], names: Sequence[str]) -> str:
     return digest([sorted(study[n]) if n == "scientific" else study.get(n) or None for n in names])
 
 
@@ -77,13 +81,11 @@ def remember(root: Path, name: str, look: Look) -> None:
             write_atomic(path, json.dumps({**data, "looks": [*known, list(look)]}).encode())
 
 
-def _known(root: Path, data: Mapping[str, Any]) -> Iterator[Look]:
-    """The looks of this study and of the others in the folder."""
-    yield from _read(data)
+def _known(root: Path) -> Iterator[Look]:
+    """The looks of all studies in the folder."""
     for path in sorted(root.glob("*/study.json")):
-        if path.parent.name != data["study"].get("name"):
-            with suppress(UserError, OSError):
-                yield from _read(read_json(path))
+        with suppress(UserError, OSError):
+            yield from _read(read_json(path))
 
 
 def _read(data: Any) -> Iterator[Look]:

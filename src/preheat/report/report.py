@@ -100,12 +100,13 @@ def report(
     chapters: Sequence[Any] = (),
     look: int = 0,
     told: Sequence[str] = (),
+    only: Sequence[Any] = (),
 ) -> Report:
     """The report of a study. load: reads one record with its trace, by run id; without it nothing is read of
     traces.
 
     chapters: in place of the study's own. look: how often the verdicts were looked at before, on other runs;
-    told: notes that stand before all others.
+    told: notes that stand before all others; only: the chapters to show, all being judged.
     """
     if not results.rows:
         text = "The study has no runs, so nothing can be said."
@@ -116,7 +117,8 @@ def report(
         first, limits = (*lacking, *_preliminary(table)), (*told, *results.study.notes, *lacking)
         return Report(results, counts(table), first, notes=limits, table=table, look=look)
     trained = results.rows if load else ()
-    found = read(chapters or results.study.chapters, table, trained, load=load or _nothing, look=look)
+    asked = chapters or results.study.chapters
+    found = read(asked, table, trained, load=load or _nothing, look=look, only=only)
     said = (
         *told,
         *results.study.notes,

@@ -19,13 +19,14 @@ def write_stored(
 ) -> tuple[Report, Path]:
     """Analyse and write into `folder`; the report and its page's path.
 
-    data: what study.json holds. chapters: in place of the study's own.
+    data: what study.json holds. chapters: those to show, in place of the study's own, which are
+    judged all the same.
     """
     study, points = read_index(data)
     heads = store.heads()
     results = collect(study, points, heads)
     look = looked(store.root, data, results)
-    made = report(results, store.load, chapters=chapters, look=look.number, told=changed(data))
+    made = report(results, store.load, only=chapters, look=look.number, told=changed(data))
     if any(v.p is not None for v in made.verdicts.values()):
         remember(store.root, study.name, look)
     wanted = {run_id for _, _, run_id in points}
