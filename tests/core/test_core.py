@@ -370,7 +370,6 @@ def test_a_class_that_lacks_what_its_kind_must_have_is_told_so(monkeypatch):
             "paths with lists of values, got .*: write aside:",
         ),
         ({"claims": {"aside": ["test"]}}, "paths with lists of values, got"),
-        ({"claims": {"primary": "main"}}, "primary must be a list of families of claims, got 'main'"),
     ],
 )
 def test_what_had_no_effect_is_an_error_now_and_read_of_an_older_study(said, told):

@@ -184,9 +184,10 @@ def _edge(half: _Known, nearly: _Known, at: Place, ratio: _Ratio | None) -> Edge
 def _claim(family: str, name: str, at: Setting, ratio: _Ratio, table: Table) -> Claim:
     """That a ratio is above 1. One without a p counts as 1, so that being censored makes no other surer."""
     b, m = ratio.log2, ratio.log2.moments
+    p = 1.0 if b.p is None else b.p
     return Claim(
         *(name, family, at, factor(b.estimate)),
-        p=(1.0 if b.p is None else b.p) if m.n > 1 else None,
+        p=p if m.n > 1 else None,
         p_same=ratio.p_same,
         margin=MARGIN,
         unit="times",

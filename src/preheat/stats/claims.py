@@ -29,7 +29,6 @@ from preheat.stats.estimates import (
     p_equivalent,
     range_quantile,
     range_tail,
-    t_tail,
 )
 
 
@@ -69,11 +68,6 @@ class Spread(NamedTuple):
     def p(self) -> float:
         """Of "all means are equal"; 1 where nothing varies."""
         return range_tail(self.range / self.error, self.k, self.df) if self.error > 0 else 1.0
-
-    def p_same(self, margin: float) -> float:
-        """Of "two means differ by the margin or more": every pair must pass, so pairs need no correction."""
-        error = self.error * math.sqrt(2)
-        return t_tail((margin - self.range) / error, self.df) if error > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -263,7 +257,7 @@ def _one(c: Claim, found: tuple[Corrected, Corrected], *, primary: bool, plan: t
     if same.shown:  # a two-sided test against both margins at alpha has the interval at 1 - 2 alpha
         verdict, level = Verdict.SAME, 2 * same.level - 1
     elif differ.shown:
-        verdict = Verdict.SUPPORTED if _sign(c) >= 0 else Verdict.OPPOSITE
+        verdict = Verdict.OPPOSITE if _sign(c) < 0 else Verdict.SUPPORTED  # one without a sign is shown
     more = _more(c, *plan) if verdict is Verdict.OPEN and c.plans else None
     return Judged(
         *(c.name, c.family, primary, c.at, verdict, c.within(level), level),
