@@ -12,7 +12,6 @@ import pytest
 from fake_reports import CHAPTERS, empty, few, found, full, small
 from pages import CHROMIUM, browse, parsed, write
 
-from preheat.analysis.words import Units
 from preheat.report.chapter import Shown, Tile, Written
 from preheat.report.drawing import style
 from preheat.report.drawing.shapes import Line, Lines
@@ -163,17 +162,17 @@ def test_tiles_count_the_runs_and_how_they_ended(made: Report) -> None:
     assert at["untrained"].number == f"{sum(lost):,}" and sum(lost) > 0
 
 
-def test_a_card_cites_the_effect_and_its_verdict() -> None:
-    u = Units.of("accuracy")
+def test_a_card_cites_the_effect_and_its_verdict(made: Report) -> None:
+    assert made.table is not None
     one = Stated("H2", "It shrinks.", "So.", "hypotheses", "epochs per doubling", 0.5)
     tested = one.tested(Moments(-1.2, 0.3, 4))
     judged = judge([tested.claim], ["hypotheses"])
-    made = card(tested.hypothesis, judged, u)
-    assert made.verdict == "the opposite is shown" and made.effect.startswith(
+    first = card(tested.hypothesis, judged, made.table)
+    assert first.verdict == "the opposite is shown" and first.effect.startswith(
         "\N{MINUS SIGN}1.2\xa0epochs per"
     )
     points = replace(one, unit="accuracy", smallest=0.01).tested(Moments(0.04, 0.01, 4))
-    told = card(points.hypothesis, judge([points.claim], ["hypotheses"]), u)
+    told = card(points.hypothesis, judge([points.claim], ["hypotheses"]), made.table)
     assert told.verdict == "supported" and told.effect.startswith("+4.0\xa0points (95")
 
 
