@@ -48,9 +48,13 @@ def test_the_edge_of_a_seed_lies_between_the_last_success_and_the_first_failure(
     test = np.where(good, 0.9, 0.1)[None, None, None]
     table = tabulate(results(test, outcome=outcome, rates=(1.0, 2.0, 4.0, 8.0)))
     found = seed_edges(table, trained(table), (0, 0, 0))
-    assert found.log2[:4].tolist() == [1.5, 0.0, 3.0, 1.0] and np.isnan(found.log2[4])
-    assert found.width[:4].tolist() == [1.0, 1.0, 1.0, 2.0]
-    assert found.side.tolist() == [0, -1, 1, 0, 0]
+    assert found.log2[[0, 2, 3]].tolist() == [1.5, 3.0, 1.0] and np.isnan(found.log2[[1, 4]]).all()
+    assert found.width[[0, 2, 3]].tolist() == [1.0, 1.0, 2.0]
+    assert found.side.tolist() == [0, 0, 1, 0, 0], "one that trained nowhere may have been too slow"
+    outcome[0, 0, 0, :, 1] = "diverged"
+    lost = tabulate(results(test, outcome=outcome, rates=(1.0, 2.0, 4.0, 8.0)))
+    below = seed_edges(lost, trained(lost), (0, 0, 0))
+    assert (below.log2[1], below.width[1], below.side[1]) == (0.0, 1.0, -1), "one that diverged was not"
 
 
 def test_edges_and_points_of_a_planted_study() -> None:
@@ -129,7 +133,8 @@ def one_pair(base: list[float], mine: list[float]) -> EdgesFound:
     rates = (1.0, 2.0, 4.0, 8.0)
     log2 = np.array([base, mine])[None, None].repeat(2, axis=1)
     axes: dict[str, Any] = {"panels": ("sgd",), "sizes": (20, 10), "warmups": WARMUPS[:2], "rates": rates}
-    return edges_of(tabulate(results(scores(log2, rates), **axes)))
+    lost = np.where(log2[..., None, :] < 0, "diverged", "done").repeat(4, axis=3)
+    return edges_of(tabulate(results(scores(log2, rates), outcome=lost, **axes)))
 
 
 LOW, MIDDLE, TOP, NONE = 0.5, 1.5, 9.0, -9.0  # inside, inside one octave higher, above the grid, below it

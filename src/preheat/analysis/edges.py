@@ -281,7 +281,8 @@ def _distances(half: _Known) -> list[Below]:
     rates = np.log2(np.asarray(table.numeric))
     for p, panel in enumerate(table.panels.labels):
         found = [
-            e.log2 - np.where(table.picks[at] >= 0, rates[np.maximum(table.picks[at], 0)], np.nan)
+            np.where(e.side == 0, e.log2, np.nan)
+            - np.where(table.picks[at] >= 0, rates[np.maximum(table.picks[at], 0)], np.nan)
             for at, e in half.at.items()
             if at[0] == p and at[2] == table.base
         ]

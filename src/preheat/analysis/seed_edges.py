@@ -62,9 +62,16 @@ def brackets(logs: Array, known: NDArray[np.bool_], good: NDArray[np.bool_]) -> 
 
 def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
     """The edge of every seed of one setting; runs without a result are passed over, and a seed with fewer
-    than two has none."""
+    than two has none. One that trained nowhere has its edge below the grid only if it diverged at the lowest
+    value: else it may have been too slow."""
     state = table.state[at]
-    return brackets(np.log2(np.asarray(table.numeric)), (state == DONE) | (state == DIVERGED), good[at])
+    known = (state == DONE) | (state == DIVERGED)
+    e = brackets(np.log2(np.asarray(table.numeric)), known, good[at])
+    lowest = np.take_along_axis(state, known.argmax(axis=0)[None], axis=0)[0]
+    slow = (e.side < 0) & (lowest != DIVERGED)
+    return SeedEdges(
+        np.where(slow, np.nan, e.log2), np.where(slow, np.nan, e.width), np.where(slow, 0, e.side)
+    )
 
 
 def level_of(e: SeedEdges) -> Bounded:
