@@ -12,6 +12,8 @@ from preheat.core.grid import label
 from preheat.core.metrics import metric
 from preheat.core.words import count, listed
 
+MANY_SCORES = 30  # different ones; of fewer the smallest gap may be several steps
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -97,7 +99,7 @@ def _run_notes(table: Table) -> list[str]:
     if n.missing:
         left = "They are left out."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
-    if table.step >= 5e-5 and u.unit:
+    if table.step >= 5e-5 and u.unit and len(np.unique(table.test[table.state == DONE])) >= MANY_SCORES:
         small = table.step < 5e-4  # a difference would read as 0.0
         steps = u.margin(table.step) if small else u.difference(table.step, sign=False)
         out.append(

@@ -123,8 +123,8 @@ class Written:
 
 
 class Read(NamedTuple):
-    """The chapters that have something to say, what can't be shown and why, how many traces can't be read,
-    and which chapters raised what."""
+    """The chapters that are shown and have something to say (every: all of them, which make the answer), what
+    can't be shown and why, how many traces can't be read, and which chapters raised what."""
 
     chapters: tuple[Written, ...] = ()
     notes: tuple[str, ...] = ()
@@ -132,6 +132,7 @@ class Read(NamedTuple):
     failed: tuple[str, ...] = ()
     verdicts: Verdicts = MappingProxyType({})
     claims: tuple[Claim, ...] = ()
+    every: tuple[Written, ...] = ()
 
 
 def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
@@ -185,14 +186,18 @@ def read(
     primary = asked or PRIMARY
     verdicts = judge(claims, primary, alpha=budget(look), later=budget(look + 1))
     shown: dict[str, Any] = {}
-    for name in (n for n in told if n in wanted and n not in failed):
+    for name in (n for n in told if n not in failed):
         shown[name] = _called(failed, name, "show", made[name].show, found[name], verdicts, table)
         if name not in failed and not isinstance(shown[name], Shown):
             failed[name] = f"chapter {name!r} failed in show: it gave {shown[name]!r:.60}, not a Shown"
-    written = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
+    every = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
+    written = tuple(w for w in every if w.name in wanted)
+    notes = [f"This page shows these chapters only: {listed(tuple(wanted))}.", *notes] if only else notes
     silent = [n.replace("_", " ") for n, f in found.items() if f is None and n in wanted and n not in failed]
     notes += [f"Nothing to say here on: {', '.join(silent)}."] if silent else []
-    return Read(written, (*notes, *failed.values()), unread, tuple(failed.values()), verdicts, tuple(claims))
+    return Read(
+        written, (*notes, *failed.values()), unread, tuple(failed.values()), verdicts, tuple(claims), every
+    )
 
 
 def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list[Claim]:

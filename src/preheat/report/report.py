@@ -159,7 +159,7 @@ def _answer(table: Table, found: Read) -> tuple[str, ...]:
     if not n.done:
         what = human(table.study.treatment)
         return (f"All {n.diverged} runs that started diverged, so nothing can be said of {what}.",)
-    shown = [c.shown for c in found.chapters]
+    shown = [c.shown for c in found.every]
     first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
     said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
     told = tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]

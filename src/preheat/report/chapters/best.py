@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preheat.analysis.effects import BestSet, best_sets
-from preheat.analysis.naming import panel_head, panel_name, treatment_name, values_of
+from preheat.analysis.naming import panel_head, panel_name, rate_of, treatment_name, values_of
 from preheat.analysis.table import Table
-from preheat.analysis.words import human
+from preheat.analysis.words import Units, human
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.drawing.shapes import Matrix
@@ -37,10 +37,14 @@ class Best(Chapter):
         base = table.treatments.labels[table.base]
         kept = {b.panel: members(b, verdicts, base) for b in found.best}
         many = f", all {values_of(table)} together" if len(table.conditions) > 1 else ""
+        u = Units.of(table.study.metric)
+        tuned = f"At a tuned {rate_of(table)} any" if table.tuned else "Any"
         lead = (
-            f"Any member of a set is a sound choice{many}: the data do not tell it apart from the best one "
-            "(exploratory, one budget over all pairs). A set of all says that nothing was shown to matter "
-            "here."
+            f"{tuned} member of a set is a sound choice{many}: it was not shown to be worse than another, or "
+            "by "
+            f"less than {u.margin(table.study.margin)} only (exploratory). A set of all says that nothing "
+            "was shown "
+            "to matter there."
         )
         rows = tuple(
             (panel_name(table, b.panel), ", ".join(kept[b.panel]), b.leader, str(b.n)) for b in found.best

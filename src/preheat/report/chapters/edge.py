@@ -33,7 +33,8 @@ from preheat.stats.estimates import Estimate
 HEAD = (
     "The edge with 95 % intervals, where training comes halfway to the best, and where it comes 90 % of the "
     "way. Where a verdict stands, the ratio's interval is corrected as the verdict is. "
-    "Without an edge: the seed trained at every value or at none. At least, at most, from, up to: "
+    "Without an edge: the seed trained at the highest value, or diverged at the lowest. At least, at most, "
+    "from, up to: "
 )
 BOUND = (
     "more than a quarter of the seeds are without an edge, so only a bound is known. A seed's edge is known "
@@ -116,7 +117,7 @@ def _censored(found: EdgesFound) -> tuple[str, ...]:
     censored, runs = sum(e.censored for e in found.edges), sum(e.edge.n for e in found.edges)
     if not censored:
         return ()
-    why = "training worked at every value, or at none, so the edge lies outside the grid"
+    why = "training worked at the highest value that was run, or diverged at the lowest"
     bound = (
         "Where this is so for more than a quarter of the seeds, an edge is given as a bound (at least, at "
         "most)."
