@@ -1,9 +1,10 @@
 PYTHON ?= python3
 PREHEAT = .venv/bin/preheat
+PAGE ?= results/regimes/report.html
 
 SIDE_BY_SIDE = -n 2 --dist worksteal
 
-.PHONY: help setup demo test test-fast test-all check bench pictures clean
+.PHONY: help setup demo test test-fast test-all check bench pictures reproduced clean
 
 help:
 	@echo "make demo       set up, then train and report the study on warmup and data size (a few minutes)"
@@ -12,7 +13,8 @@ help:
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
 	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
-	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md"
+	@echo "make reproduced docs/reproduced.md, written again; FROM=results/regimes trims that report for it first"
+	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md; the README's, of PAGE"
 
 setup:
 	@$(PYTHON) tools/setup_venv.py
@@ -48,6 +50,11 @@ pictures:
 	@$(PYTHON) tools/setup_venv.py dev
 	.venv/bin/python tools/draw_docs.py
 	.venv/bin/python tools/write_docs.py
+	$(if $(wildcard $(PAGE)),.venv/bin/python tools/draw_page.py "$(PAGE)")
+
+reproduced:
+	@$(PYTHON) tools/setup_venv.py dev
+	.venv/bin/python tools/write_reproduced.py $(if $(FROM),--from "$(FROM)") $(if $(COMMAND),--command "$(COMMAND)")
 
 clean:
 	rm -rf .venv build dist src/*.egg-info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,11 @@ def trained(tmp_path_factory):
 
 def test_a_study_with_its_own_chapter_has_a_page_a_summary_and_tables(trained):
     folder = trained / "when"
-    found = json.loads((folder / "summary.json").read_text())["chapters"]["time_to_accuracy"]
+    summary = json.loads((folder / "summary.json").read_text())
+    found = summary["chapters"]["time_to_accuracy"]
+    claimed = [(v["name"], v["primary"], v["raw_p"] <= v["p"]) for v in summary["verdicts"]]
+    assert claimed == [("times/2ep", True, True), ("times/10ep", True, True)]
+    assert summary["answer"] == "No length of warmup is shown to change when 80 % accuracy is reached."
     assert found["level"] == 0.8
     rows = json.loads((folder / "tables" / "times.json").read_text())
     assert {row["treatment"] for row in rows} == {"0ep", "2ep", "10ep"} and all(
@@ -91,7 +96,7 @@ def test_the_notebook_runs_and_every_cell_shows_something(tmp_path, monkeypatch)
         shown.append(eval(compile(ast.Expression(last.value), "study.ipynb", "eval"), names))
     result, *figures, rows, path = shown
     assert "18 runs" in "".join(book["cells"][0]["source"]) and len(result.table()) == 18
-    assert result.answer.split(".")[0] in result._repr_html_() and path.is_file()
+    assert escape(result.answer.split(".")[0]) in result._repr_html_() and path.is_file()
     assert all(
         f._repr_html_().startswith("<figure><img src=") and f._repr_png_()[1:4] == b"PNG" for f in figures
     )

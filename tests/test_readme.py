@@ -77,7 +77,7 @@ def test_the_readmes_commands_and_examples_run_with_few_runs_of_each_study(
                 assert cli.main([*words[1:], *enough]) == 0, (line, capsys.readouterr())
     pages = sorted(p.parent.name for p in Path("results").glob("*/report.html"))
     assert pages == ["moons-limit8", "my-study-seeds2", "regimes-small-seeds3-limit8"]
-    assert Path("wsd.png").is_file() and Path("benefit.png").is_file()
+    assert Path("wsd.png").is_file() and Path("main-tuned.png").is_file()
     twice = 4  # of the 24 runs of my_study.yaml on two seeds, those of its first eight that have these seeds
     assert len(Store.open("results", create=False).ids()) == 3 * 8 + 1 + 24 - twice
 

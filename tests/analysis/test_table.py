@@ -1,10 +1,11 @@
-"""Choosing and judging, what a run without a number scores, panels that have a twin."""
+"""Each seed's own nuisance, what a run without a number scores, panels that have a twin."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from fake_regimes import (
     IN_EPOCHS,
     OPTIMIZER,
@@ -18,46 +19,99 @@ from fake_regimes import (
     level,
     regimes,
 )
-from fake_results import blank, noisy, results
+from fake_results import RATES, noisy, results, study
 
 from preheat.analysis.effects import cells
 from preheat.analysis.notes import notes
 from preheat.analysis.results import Results, Row
+from preheat.analysis.table import UNPLANNED
 from preheat.analysis.tabulate import tabulate
 
 
-def test_the_nuisance_is_chosen_by_validation_on_the_first_seeds_only() -> None:
+def test_every_seed_takes_the_nuisance_that_it_likes_best_and_reports_its_own_test_score() -> None:
     validation, test = np.full((2, 5, 5, 4, 6), 0.5), noisy()
-    validation[..., 1, :3] = 0.6
-    validation[..., 2, 3:] = 0.9
+    validation[..., 1, :3], validation[..., 2, 3:] = 0.6, 0.9
     table = tabulate(results(validation, test))
-    assert (table.chosen == 1).all()
-    assert cells(table)[0].values == tuple(test[0, 0, 0, 1, 3:])
-    assert cells(table)[0].chosen == {"peak_lr": "0.1"}
+    assert (table.picks[..., :3] == 1).all() and (table.picks[..., 3:] == 2).all()
+    assert (table.judged[..., :3] == test[..., 1, :3]).all()
+    assert (table.judged[..., 3:] == test[..., 2, 3:]).all()
+    assert cells(table)[0].chosen == {"peak_lr": "0.1 (3), 0.2 (3)"}
+    assert cells(table)[0].values == (*test[0, 0, 0, 1, :3], *test[0, 0, 0, 2, 3:])
+    least = replace(table, study=replace(table.study, goal="min"))
+    assert (least.picks == 0).all(), "of a loss the lowest, of equal ones the lower rate"
 
 
-def test_diverged_and_missing_runs_count_as_the_worst_where_a_rate_is_chosen() -> None:
-    validation = np.full((1, 1, 1, 3, 3), 0.5)
-    validation[..., 1, :], validation[..., 2, :] = 0.9, 0.8
-    outcome = np.full(validation.shape, "done")
-    outcome = outcome.astype("U8")
-    outcome[..., 1, 0] = "diverged"
+def test_missing_and_failed_runs_are_never_chosen_and_a_seed_without_results_chooses_nothing() -> None:
+    validation = np.full((1, 1, 2, 3, 3), 0.5)
+    validation[..., 1, :] = 0.05
+    outcome = np.full(validation.shape, "missing", dtype="U8")
+    outcome[0, 0, 0, 1] = "done"
+    outcome[0, 0, 0, :2, 1] = "failed", "diverged"
+    outcome[0, 0, 0, :, 2] = "failed"
+    outcome[0, 0, 1] = "done"
     table = tabulate(results(validation, outcome=outcome))
-    assert table.chosen.item() == 2
-    outcome[..., 1, 0] = "missing"
-    assert tabulate(results(validation, outcome=outcome)).chosen.item() == 2
+    assert table.picks[0, 0, 0].tolist() == [1, 1, -1], "below chance, but the only one with a result"
+    assert table.judged[0, 0, 0, :2].tolist() == [0.05, 0.1] and np.isnan(table.judged[0, 0, 0, 2])
+    assert np.isnan(table.picked(table.state)[0, 0, 0, 2])
+    assert table.picks[0, 0, 1].tolist() == [0, 0, 0], "ties go to the lower rate"
 
 
-def test_a_diverged_judging_run_scores_chance_and_a_missing_one_is_left_out() -> None:
+def test_a_diverged_run_scores_chance_and_is_lost_and_a_missing_one_is_left_out() -> None:
     outcome = np.full((1, 1, 2, 1, 6), "done", dtype="U8")
     outcome[0, 0, 0, 0, 3], outcome[0, 0, 0, 0, 4] = "diverged", "missing"
     found = cells(tabulate(results(np.full(outcome.shape, 0.9), outcome=outcome)))[0]
-    assert found.values == (0.1, 0.9)
+    assert found.values == (0.9, 0.9, 0.9, 0.1, 0.9)
     assert (found.diverged, found.runs) == (1, 5)
+    assert (found.lost.k, found.lost.n) == (1, 5) and found.lost.lo == pytest.approx(0.00505, abs=1e-5)
+    assert found.survivors.mean == pytest.approx(0.9) and found.survivors.n == 4
 
 
-def test_ties_go_to_the_lower_rate() -> None:
-    assert (blank((1, 1, 1, 4, 3)).chosen == 0).all()
+def test_the_mean_over_rates_is_that_of_the_rates_that_all_treatments_have() -> None:
+    test = np.linspace(0.2, 0.9, 2 * 3 * 4 * 5).reshape(1, 2, 3, 4, 5)
+    table = tabulate(results(test))
+    x = np.log2(RATES)
+    assert table.rated is not None
+    by_hand = np.trapezoid(np.moveaxis(test, 3, -1), x, axis=-1) / (x[-1] - x[0])
+    assert np.allclose(table.rated, by_hand, atol=1e-12)
+    state = table.state.copy()
+    state[0, 0, 1, 0] = UNPLANNED
+    fewer = replace(table, state=state)
+    assert fewer.rated is not None and np.allclose(fewer.rated[0, 1], by_hand[0, 1])
+    shared = np.trapezoid(np.moveaxis(test[..., 1:, :], 3, -1), x[1:], axis=-1) / (x[-1] - x[1])
+    assert np.allclose(fewer.rated[0, 0], shared[0, 0])
+    one = tabulate(results(test[..., :1, :], rates=(0.1,)))
+    assert one.rated is None and one.sensitivity is None, "one rate has no mean over rates"
+    lost = replace(table, test=np.where(np.arange(5) == 2, np.nan, test))
+    assert lost.rated is not None and (np.isnan(lost.rated) == (np.arange(5) == 2)).all()
+
+
+def test_the_sensitivity_is_wortsmans_of_the_metric_as_a_loss() -> None:
+    test = noisy((1, 1, 2, 4, 3), noise=0.3)
+    x = np.log2(RATES)
+    for goal, sign in (("max", 1.0), ("min", -1.0)):
+        table = tabulate(results(test, of=study(seeds=3, goal=goal)))
+        losses = -sign * np.moveaxis(test, 3, -1)
+        start = -sign * table.chance[..., 0, :]
+        capped = np.minimum(losses, start[..., None])
+        by_hand = np.trapezoid(capped, x, axis=-1) / (x[-1] - x[0]) - losses.min(axis=-1)
+        assert table.sensitivity is not None and np.allclose(table.sensitivity, by_hand, atol=1e-12), goal
+
+
+def test_the_training_loss_and_that_of_chance_are_read_from_done_runs() -> None:
+    outcome = np.full((1, 1, 1, 1, 3), "done", dtype="U8")
+    outcome[..., 1], outcome[..., 2] = "diverged", "missing"
+    made = results(np.full(outcome.shape, 0.9), train=np.full(outcome.shape, 0.3), outcome=outcome)
+    table = tabulate(made)
+    assert table.train[0, 0, 0, 0, 0] == 0.3 and np.isnan(table.train[0, 0, 0, 0, 1:]).all()
+    assert table.start[0, 0, 0, 0, :2] == pytest.approx(np.log(10)), "-log of the share of right answers"
+    told = replace(made.rows[0], summary={**made.rows[0].summary, "chance_loss": 5.0})
+    assert tabulate(Results(made.study, (told, *made.rows[1:]))).start[0, 0, 0, 0, 0] == 5.0
+
+
+def test_seeds_that_once_chose_are_reported_like_all_others_and_a_note_says_so() -> None:
+    bare = results(noisy((1, 1, 2, 2, 5)))
+    assert tabulate(replace(bare, study=replace(bare.study, choosing=2))).seeds == (0, 1, 2, 3, 4)
+    assert any("every seed chooses its own" in n for n in replace(bare.study, choosing=2).notes)
 
 
 def test_a_metric_that_is_there_but_not_finite_is_a_result() -> None:

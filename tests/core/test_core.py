@@ -268,8 +268,22 @@ def test_study_refuses_what_would_mislead():
             small_study(name=name)
     with pytest.raises(UserError, match="seeds must be different"):
         small_study(seeds=(1, 1))
-    assert small_study(seeds=(0, 1, 2, 3), choosing=3).with_seeds(2).choosing == 1
-    assert small_study(seeds=(0, 1, 2, 3), choosing=3).with_seeds(1).choosing == 0
+    staged = small_study(seeds=(0, 1, 2, 3), choosing=3, stages=("again",))
+    assert (staged.choosing, staged.with_seeds(2).choosing, staged.with_seeds(1).choosing) == (3, 1, 0)
+    old = small_study(seeds=(0, 1, 2, 3), choosing=3)
+    assert old.choosing == 0 and old.notes[-1].startswith("The study says that 3 of its seeds choose")
+    assert Study.from_json(old.json()).notes == old.notes, "the note is told once"
+
+
+@pytest.mark.parametrize(
+    ("primary", "said"),
+    [("main", "a list of families .*, got 'main'"), ([], "at least one"), (["a", "a"], "different families")],
+)
+def test_primary_families_are_a_list_of_different_names(primary, said):
+    with pytest.raises(UserError, match=rf"claims: primary must be {said}|{said}.*write primary: \[main\]"):
+        small_study(claims={"primary": primary})
+    kept = small_study(claims={"primary": ["edge", "mine"]})
+    assert read_index(index_json(kept, kept.points()))[0].claims == {"primary": ["edge", "mine"]}
 
 
 @pytest.mark.parametrize("kind", REGISTRIES)

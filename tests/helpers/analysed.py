@@ -13,6 +13,7 @@ from preheat.report.runs import flat_runs
 from preheat.studies.regimes.grid import REPORTED
 
 WHERE = {
+    "main": ("main", "main"),
     "cells": ("metric", "cells"),
     "effects": ("benefit", "effects"),
     "best": ("best", "best"),
@@ -35,7 +36,7 @@ class Analysed:
     def __getattr__(self, name: str) -> Any:
         if name in WHERE:
             return found(self.report, *WHERE[name])
-        if name in ("treatments", "conditions", "panels", "choosing", "judging"):
+        if name in ("treatments", "conditions", "panels", "seeds"):
             return tuple(self.report.summary()[name])
         return getattr(self.report, name)
 

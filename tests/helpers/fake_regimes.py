@@ -48,7 +48,7 @@ def regimes(
 ) -> Results:
     """score(size, warmup in updates, seed); axes: further scientific values of every run."""
     axes_of = {"nuisance": (), "scientific": (SIZE, WARMUP, *axes)}
-    of = study(seeds=seeds, choosing=0, chapters=REPORTED, claims=CLAIMS, **axes_of)
+    of = study(seeds=seeds, chapters=REPORTED, claims=CLAIMS, **axes_of)
     rows = []
     for size in sizes:
         for warmup in warmups:
@@ -57,7 +57,8 @@ def regimes(
             for s in range(seeds if updates <= total else 0):
                 y = score(size, updates, s)
                 lengths = {"total_steps": total, "steps_per_epoch": PER_EPOCH[size], "chance_accuracy": 0.1}
-                summary = {"validation_accuracy": y, "test_accuracy": y, **lengths}
+                scores = {"validation_accuracy": y, "test_accuracy": y, "train_loss": float(-np.log(y))}
+                summary = {**scores, **lengths}
                 rows.append(
                     Row(f"r{len(rows)}", {SIZE: size, WARMUP: warmup, **axes}, s, "done", None, summary)
                 )
@@ -89,10 +90,9 @@ def trace(steps: Sequence[int], values: Sequence[float]) -> Series:
 def record(row: Row, **series: Series) -> Trained:
     """What the analysis reads of a record: its task's selection (from the axes), its rate and its traces."""
     task = Spec("cifar10", {"selection": row.axes[SELECTION]} if SELECTION in row.axes else {})
-    return Trained(
-        type("Run", (), {"task": task, "peak_lr": 0.1, "rate_rule": None, "factor_over": Linear().resolve}),
-        series,
-    )
+    said = {"task": task.json(), "peak_lr": 0.1}
+    of = {"task": task, "peak_lr": 0.1, "rate_rule": None, "factor_over": Linear().resolve}
+    return Trained(type("Run", (), {**of, "json": staticmethod(lambda: said)}), series)
 
 
 def seed_noise(*key: float) -> float:

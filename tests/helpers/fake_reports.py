@@ -25,7 +25,10 @@ PANELS = ("sgd", "adamw")
 RATES = {"sgd": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.8), "adamw": (0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4)}
 SEEDS = tuple(range(6))
 EPOCHS, PER_EPOCH = 50, 4
-CHAPTERS = ("edge", "metric", "benefit", "best", "inside_edge", "hypotheses", "rule", "curves", "untrained")
+CHAPTERS = (
+    *("main", "edge", "hypotheses", "metric", "benefit", "best", "inside_edge", "rule", "curves"),
+    "untrained",
+)
 PROBED = tuple(range(0, EPOCHS * PER_EPOCH, 25))
 LAYERS = ("stem.weight", "block.weight", "head.weight")
 
@@ -48,7 +51,6 @@ def study(**changes: Any) -> Study:
         "scientific": (SIZE, WARMUP, OPTIMIZER),
         "nuisance": (RATE,),
         "seeds": SEEDS,
-        "choosing": 2,
         "condition": SIZE,
         "chapters": CHAPTERS,
     }
@@ -77,7 +79,7 @@ def _row(noise: random.Random, axes: Mapping[str, Any], seed: int, run_id: str) 
     if rate >= 1.4 * edge:
         return Row(run_id, axes, seed, "diverged", noise.randrange(5, 200), known)
     scores = {"validation_accuracy": accuracy, "test_accuracy": accuracy - 0.004 + noise.gauss(0, 0.002)}
-    return Row(run_id, axes, seed, "done", None, {**known, **scores, "train_loss": noise.random()})
+    return Row(run_id, axes, seed, "done", None, {**known, **scores, "train_loss": -math.log(accuracy)})
 
 
 @cache
@@ -143,7 +145,7 @@ def plates(made: Report) -> dict[str, Any]:
 
 def few(n: int = 6, **changes: Any) -> Made:
     """One panel, one size, two warmups, one rate, n seeds, records without traces: for tests of the page."""
-    of = study(scientific=(WARMUP,), nuisance=(), condition="", choosing=0, seeds=tuple(range(n)), **changes)
+    of = study(scientific=(WARMUP,), nuisance=(), condition="", seeds=tuple(range(n)), **changes)
     noise, rows = random.Random(2), []
     for warm in (0, 5):
         for s in range(n):
@@ -165,7 +167,7 @@ def small() -> Made:
     of = study(
         **{"name": "tiny", "question": "Is <script>alert(1)</script> escaped & $shown$?", "margin": 0.1},
         **{"metric": "loss", "scientific": (WARMUP, "task.name"), "nuisance": (), "condition": ""},
-        **{"seeds": (0,), "choosing": 0, "notes": ("One seed.",)},
+        **{"seeds": (0,), "notes": ("One seed.",)},
     )
     rows = []
     for k, (warm, loss) in enumerate((("0", 0.41237), ("<b>5%</b>", 0.40237))):

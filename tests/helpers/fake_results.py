@@ -19,7 +19,7 @@ RATES = (0.05, 0.1, 0.2, 0.4)
 PANELS = ("sgd", "adamw")
 
 
-def study(*, seeds: int = 8, choosing: int = 3, **changes: Any) -> Study:
+def study(*, seeds: int = 8, choosing: int = 0, **changes: Any) -> Study:
     said: dict[str, Any] = {
         "name": "made-up",
         "question": "Does it matter?",
@@ -34,12 +34,20 @@ def study(*, seeds: int = 8, choosing: int = 3, **changes: Any) -> Study:
 
 
 def results(
-    validation: Any, test: Any = None, *, outcome: Any = None, of: Study | None = None, **axes: Any
+    validation: Any,
+    test: Any = None,
+    *,
+    train: Any = None,
+    outcome: Any = None,
+    of: Study | None = None,
+    **axes: Any,
 ) -> Results:
-    """axes: panels, sizes, warmups, rates, tasks (their values). outcome: texts, "done" by default."""
+    """axes: panels, sizes, warmups, rates, tasks (their values). outcome: texts, "done" by default. train: the
+    training loss, by default as good as the test score."""
     validation = np.asarray(validation, dtype=float)
     test = validation if test is None else np.asarray(test, dtype=float)
-    asked = of or study(seeds=validation.shape[-1], choosing=min(3, validation.shape[-1] - 1))
+    loss = train_loss(test) if train is None else np.asarray(train, dtype=float)
+    asked = of or study(seeds=validation.shape[-1])
     values = [
         axes.get(k, d)
         for k, d in (("panels", PANELS), ("sizes", SIZES), ("warmups", WARMUPS), ("rates", RATES))
@@ -57,11 +65,12 @@ def results(
             "task.name": axes.get("tasks", [None] * 99)[p],
         }
         kind = "done" if outcome is None else str(outcome[at])
-        numbers = (
-            {"validation_accuracy": float(validation[at]), "test_accuracy": float(test[at])}
-            if kind == "done"
-            else {}
-        )
+        scores = {
+            f"validation_{asked.metric}": float(validation[at]),
+            f"test_{asked.metric}": float(test[at]),
+            "train_loss": float(loss[at]),
+        }
+        numbers = scores if kind == "done" else {}
         summary = {"total_steps": 400, "steps_per_epoch": 4, "chance_accuracy": 0.1, **numbers}
         known = {path: place[path] for path in asked.axes}
         step = 7 if kind == "diverged" else None
@@ -79,8 +88,14 @@ def blank(shape: tuple[int, ...] = (2, 5, 5, 1, 8), **axes: Any) -> Table:
     return tabulate(results(np.zeros(shape), **axes))
 
 
+def train_loss(accuracy: Any) -> Any:
+    """The loss of a model whose probability of the right answer is its accuracy."""
+    return -np.log(np.maximum(np.asarray(accuracy, dtype=float), 1e-9))
+
+
 def filled(table: Table, validation: Any, test: Any) -> Table:
-    return replace(table, validation=np.asarray(validation, dtype=float), test=np.asarray(test, dtype=float))
+    scores = (np.asarray(x, dtype=float) for x in (validation, test, train_loss(test)))
+    return replace(table, **dict(zip(("validation", "test", "train"), scores, strict=True)))
 
 
 def noisy(shape: tuple[int, ...] = (2, 5, 5, 4, 6), seed: int = 0, noise: float = 0.01) -> Any:

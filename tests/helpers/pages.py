@@ -54,13 +54,15 @@ def parsed(path: Path) -> Balance:
     return parser
 
 
-def browse(path: Path, profile: Path) -> tuple[str, str]:
-    """(the page's DOM after its script has run, what the browser logged), in dark colours."""
+def browse(path: Path, profile: Path, *, width: int = 1300, place: str = "dark") -> tuple[str, str]:
+    """(the page's DOM after its script has run, what the browser logged), at a place of it: dark is its
+    colours."""
     flags = [
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
         *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *(f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000"),
+        *(f"--user-data-dir={profile}", f"--window-size={width},900", "--virtual-time-budget=3000"),
+        *("--enable-logging=stderr", "--v=0"),
     ]
-    call = [str(CHROMIUM), *flags, "--dump-dom", path.as_uri() + "#dark"]
+    call = [str(CHROMIUM), *flags, "--dump-dom", f"{path.as_uri()}#{place}"]
     done = subprocess.run(call, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, done.stderr

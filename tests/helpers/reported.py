@@ -24,7 +24,7 @@ def changed(made: Report, chapter: str, **fields: Any) -> Shown:
     """How a chapter would be read, had it found something else."""
     was = next(c.found for c in made.chapters if c.name == chapter)
     assert made.table is not None
-    return CHAPTERS.build(chapter, {}).show(replace(was, **fields), made.table)
+    return CHAPTERS.build(chapter, {}).show(replace(was, **fields), made.verdicts, made.table)
 
 
 def plate(made: Report, chapter: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A study that asks for more: a random search, then the best three again on the seeds that judge."""
+"""A study that asks for more: a random search, then the best three again on the seeds that are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WARMUPS = [{"steps": 0}, {"steps": 3}]
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """Peak rates drawn evenly in the log, each for every warmup, on the seeds that choose."""
+    """Peak rates drawn evenly in the log, each for every warmup, on the seeds that stages look at."""
 
     low: float = 0.05
     high: float = 1.0
@@ -43,8 +43,9 @@ class RandomSearch:
         known = len({p.axes["peak_lr"] for p in points if p.stage})
         draw = np.random.default_rng([7, known]).random(min(self.batch, self.trials - known))
         rates = [float(r) for r in self.low * (self.high / self.low) ** draw]
-        seeds = table.study.seeds[table.choosers]
-        grid = (replace(b, product={**b.product, "peak_lr": rates}, seeds=seeds) for b in table.study.grid)
+        grid = (
+            replace(b, product={**b.product, "peak_lr": rates}, seeds=table.seeds) for b in table.study.grid
+        )
         return table.study.placed(grid) if rates else ()
 
     def most(self, study):
@@ -53,16 +54,16 @@ class RandomSearch:
 
 @dataclass(frozen=True)
 class BestAgain:
-    """The settings with the best mean validation score, with the seeds that judge."""
+    """The settings with the best mean validation score, with the seeds that are reported."""
 
     top: int = 3
 
     def more(self, table, points):
         assert np.isnan(table.test).all(), "what is reported chooses nothing"
-        mean = table.sign * table.validation[..., table.choosers].mean(axis=-1)
+        mean = table.sign * table.validation.mean(axis=-1)
         settings = {table.where[p.run.id][:4]: p for p in points if p.run.id in table.where}
         best = sorted(settings, key=lambda at: -mean[at])[: self.top]
-        return [settings[at].again(seed) for at in best for seed in table.study.seeds[table.judges]]
+        return [settings[at].again(seed) for at in best for seed in table.study.seeds[table.study.choosing :]]
 
     def most(self, study):
         return self.top * (len(study.seeds) - study.choosing)
@@ -169,11 +170,9 @@ def test_a_search_and_the_best_again_are_ordinary_runs_and_stand_in_the_report(w
         monkeypatch.delitem(STAGES._objects, name)
     made = reported(whole)
     summary, table = made.summary(), made.table
-    assert summary["counts"]["done"] == 16 and (summary["choosing"], summary["judging"]) == ((0,), (1, 2))
-    judged = np.isfinite(table.judged).all(axis=-1).ravel()
-    chosen = [table.nuisances.values[v]["peak_lr"] for v in table.chosen.ravel()]
-    again = {p.axes["peak_lr"] for p in best}
-    assert judged.any() and {rate for rate, known in zip(chosen, judged, strict=True) if known} <= again
+    assert summary["counts"]["done"] == 6 and (summary["seeds"], table.seeds) == ((1, 2), (1, 2))
+    told = {p["peak_lr"] for p in (dict(v) for v in table.nuisances.values)}
+    assert told == {p.axes["peak_lr"] for p in best} and np.isfinite(table.judged).any()
     assert not table.biased
 
 
@@ -218,7 +217,8 @@ def test_a_dry_run_says_how_many_runs_may_follow_at_most(tmp_path, monkeypatch, 
     assert cli.main(words) == 0 and batches(tmp_path) == ALL
     assert "10 have records, 6 to train:" in (out := capsys.readouterr().out) and out.count("at most") == 2
     assert cli.main([*words, "--dry-run"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "16 have records, 0 to train."
+    *_, told, able = capsys.readouterr().out.splitlines()
+    assert told == "16 have records, 0 to train." and able.startswith("  2 seeds can show ")
     assert cli.main([*words, "--limit", "1"]) == 0
     assert "at most" not in capsys.readouterr().out, "the first runs only"
 
@@ -268,12 +268,13 @@ def test_a_stage_that_sees_what_is_reported_leaves_the_report_without_conclusion
     go_on(study, tmp_path)
     summary = reported(tmp_path).summary()
     assert any(
-        note.startswith("Later runs were chosen by the seeds that are reported") for note in summary["notes"]
+        note.startswith("Later runs were asked for by what the reported seeds had scored")
+        for note in summary["notes"]
     )
 
 
 def test_a_study_without_stages_is_declared_and_stored_as_before():
-    plain, more = a_study(stages=()).json(), a_study().json()
+    plain, more = a_study(stages=(), choosing=0).json(), a_study(choosing=0).json()
     assert "stages" not in plain and {**plain, "stages": more["stages"]} == more
     assert Study.from_json(plain).json() == plain and Study.from_json(more).json() == more
     rows = index_json(a_study(), a_study().points())["points"]

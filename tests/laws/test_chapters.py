@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 from fake_regimes import both_optimizers, joined, level, loader, peaked
 
-from preheat.analysis.results import collect, read_index
+from preheat.analysis.results import Results, collect, read_index
 from preheat.core.errors import UserError
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import STANDARD, Chapter, Shown
+from preheat.report.chapter import PRIMARY, STANDARD, Chapter, Shown
 from preheat.report.data import found_json, found_tables
 from preheat.report.report import report
 from preheat.store.store import Store
+from preheat.studies.regimes.grid import REPORTED
 
 EVERY = tuple(name for name in CHAPTERS.names() if CHAPTERS[name].__module__.startswith("preheat."))
 
@@ -50,8 +51,13 @@ def studies(unpacked, study):
     return study, (opened(unpacked / "results", "before")[0], None), (made_up, loader(made_up))
 
 
+# a chapter that says nothing without options has those of a study
+ASKED = {"published": next(c for c in REPORTED if not isinstance(c, str) and c["name"] == "published")}
+
+
 def found(given, chapters):
-    return [{c.name: c.found for c in report(*one, chapters=chapters).chapters} for one in given]
+    asked = [ASKED.get(name, name) for name in chapters]
+    return [{c.name: c.found for c in report(*one, chapters=asked).chapters} for one in given]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +131,7 @@ class Broken(Chapter):
     def find(self, table, seen):
         return "found" if self.at == "text" else Empty(1 // (self.at != "find"))
 
-    def show(self, found, table):
+    def show(self, found, verdicts, table):
         return "shown" if self.at == "str" else Shown("Broken", str(1 // (self.at != "show")))
 
 
@@ -154,6 +160,23 @@ def test_a_chapter_that_raises_is_a_note_and_the_others_are_written(study, at, m
     assert told.failed[0].startswith(f"chapter 'boom_{at}' failed in {step}: {why}")
     assert told.failed[0] in told.notes and not any("Nothing to say" in note for note in told.notes)
     assert why != DIVIDED or "(test_chapters.py, line " in told.failed[0]
+
+
+def test_the_families_that_a_study_calls_primary_are_those_that_share_a_budget(studies):
+    """Others are exploratory; a family that nothing claims is a note; a claim is made once."""
+    results, load = studies[1]
+    given = Results(replace(results.study, claims={"primary": ["benefit", "nowhere"]}), results.rows)
+    made = report(given, load)
+    assert {v.family for v in made.verdicts.values() if v.primary} == {"benefit"} and not made.failed
+    (note,) = [n for n in made.notes if "primary" in n]
+    assert note.startswith(
+        "The study calls nowhere primary, and no chapter claims any of it; what is claimed"
+    )
+    assert "exploratory in this study" in made.answer
+    assert {v.family for v in report(results, load).verdicts.values() if v.primary} <= {
+        *PRIMARY,
+        "hypotheses",
+    }
 
 
 def test_a_chapter_that_is_named_twice_is_refused(study):

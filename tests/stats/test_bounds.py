@@ -12,18 +12,18 @@ from preheat.stats.bounds import (
     Parts,
     combined,
     contrast_weights,
-    corrected,
     dependence,
     mean_weights,
     slope_weights,
 )
-from preheat.stats.estimates import Moments
+from preheat.stats.estimates import Moments, p_different
 
 
-def test_being_censored_makes_no_other_comparison_surer() -> None:
+def test_a_bound_has_a_p_only_where_the_truth_lies_farther_out() -> None:
     sharp, hidden = Bounded(Moments(1.0, 1.0, 8), 0.0, 0.0), Bounded(Moments(-1.0, 1.0, 8), 1.0, 0.0)
-    assert hidden.p is None and sharp.p is not None
-    assert corrected([sharp, hidden, None]) == [pytest.approx(2 * sharp.p), None, None]
+    assert hidden.p is None and sharp.p == p_different(sharp.moments)
+    away = Bounded(Moments(1.0, 1.0, 8), 1.0, 0.0)
+    assert away.p == sharp.p and away.estimate.hi is None, "the truth is farther from 0 still"
 
 
 def test_a_bound_turns_round_at_a_negative_weight() -> None:

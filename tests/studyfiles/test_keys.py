@@ -158,7 +158,7 @@ def test_every_precision_is_read(tmp_path: Path) -> None:
     assert read_run(write(tmp_path, "precision: bf16")).precision == "bf16"
 
 
-FEW = {"seeds": 3, "choosing": 1, "sgd_rates": (0.1,), "adamw_rates": (0.01,)}
+FEW = {"seeds": 3, "sgd_rates": (0.1,), "adamw_rates": (0.01,)}
 
 
 @pytest.mark.parametrize(

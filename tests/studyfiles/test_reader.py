@@ -99,7 +99,7 @@ def test_a_small_file_gets_its_defaults(tmp_path: Path) -> None:
     assert (study.name, study.scientific, study.nuisance) == ("rates", ("schedule.warmup",), ("peak_lr",))
     assert (study.seeds, study.choosing, study.treatment, study.condition) == (
         (0, 1, 2, 3, 4),
-        1,
+        0,
         "schedule.warmup",
         "",
     )

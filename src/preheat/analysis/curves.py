@@ -39,12 +39,14 @@ class MeanCurve:
 
 
 def chosen(table: Table, seen: Iterable[tuple[Row, Small]]) -> dict[Place, list[tuple[Row, Small]]]:
-    """What was seen of the judging seeds' runs of every setting at its chosen nuisance, settings in order."""
-    judging = range(len(table.seeds))[table.judges]
+    """What was seen of every setting's tuned runs, each seed's at the nuisance that it chose, settings in
+    order."""
     out: dict[Place, list[tuple[Row, Small]]] = {}
     for row, small in seen:
+        if row.run_id not in table.where:
+            continue
         p, c, t, v, s = table.where[row.run_id]
-        if s in judging and table.chosen[p, c, t] == v:
+        if table.picks[p, c, t, s] == v:
             out.setdefault((p, c, t), []).append((row, small))
     return dict(sorted(out.items()))
 

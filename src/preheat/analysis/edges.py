@@ -1,34 +1,41 @@
 """The edge of stability: up to which value of a numeric nuisance (the peak rate) training works.
 
-A run *trained* if it finished and its validation score is above halfway between chance and the best mean
-validation score of its panel and condition. Per seed the edge lies between the highest value below the first
-failure and that failure, at their geometric mean; values too low to train at all, below the first that
-trained, are no failures. A seed that trained at every value, or at none, is censored and counts with the end
-of its grid; a ratio leaves out the seeds where both edges are censored at one end; what is censored in more
-than a quarter of the seeds is given as a bound (see `bounds`). The edge is known to the grid's step g (in
-log2) only, so its standard deviation is at least g / sqrt(12).
+Which runs trained is judged by the training loss, halfway from chance to the best
+(`preheat.analysis.training`); the edge where 90 % of the way is asked for stands beside it. Per seed the edge
+lies between the highest value below the first failure and that failure, at their geometric mean; values too
+low to train at all, below the first that trained, are no failures. A seed that trained at every value, or at
+none, is censored and counts with the end of its grid; a ratio leaves out the seeds where both edges are
+censored at one end; what is censored in more than a quarter of the seeds is given as a bound (see `bounds`).
+The edge is known to the grid's step g (in log2) only, so its standard deviation is at least g / sqrt(12).
+Seeds that agree share this rounding, which can hide a move: "no difference of this size" has to hold with
+the ratio off by as much as the brackets allow (see `seed_edges.rounded`), and is never said on a grid of
+steps of the margin or more, nor where a seed is censored.
 
-Nothing is chosen here, so all seeds are used.
-
-Three families of comparisons are corrected by Holm, each by itself: the pooled ratios (one for each panel and
-treatment, all conditions together), which answer whether a treatment moves the edge at all; whether each of
-them depends on the condition; and the ratios of single conditions.
+Nothing is chosen here. What is claimed: that a treatment raises the edge, all conditions together (the family
+`edge`); at a single condition (`edge_at`); and that its ratio grows with the condition (`edge_change`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.analysis.effects import Place, places
-from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, UNPLANNED, Table, number
-from preheat.stats.bounds import Bounded, Parts, combined, corrected, dependence, mean_weights
-from preheat.stats.estimates import Array, Estimate, below_alpha, holm
+from preheat.analysis.effects import Place, places, untested
+from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, rounded, seed_edges
+from preheat.analysis.table import DIVERGED, DONE, UNPLANNED, Table, number
+from preheat.analysis.training import HALFWAY, NEARLY, trained
+from preheat.stats.bounds import Bounded, Parts, combined, dependence, mean_weights
+from preheat.stats.claims import Claim
+from preheat.stats.claims import Place as Setting
+from preheat.stats.estimates import Array, Estimate, p_equivalent
+from preheat.stats.moderated import moderated
+
+MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,10 @@ class EdgePoint:
 class Edge:
     """The edge of stability in the numeric nuisance: the highest value at which training still works.
 
-    edge: in the nuisance's own unit, the geometric mean over seeds; censored: how many seeds trained at every
-    value or at none. ratio: edge over the baseline treatment's edge, as a factor (1 = unmoved), paired by
-    seed; None for the baseline. Where more than a quarter of the seeds are censored to one side, an estimate
-    is a bound (`Estimate.bound`). p_adjusted: Holm's over all ratios of the report; None where a bound leaves
-    the direction open.
+    edge: in the nuisance's own unit, the geometric mean over seeds; nearly: where 90 % of the way to the best
+    is asked for; censored: how many seeds trained at every value or at none. ratio: edge over the baseline
+    treatment's edge, as a factor (1 = unmoved), paired by seed; None for the baseline. Where more than a
+    quarter of the seeds are censored to one side, an estimate is a bound (`Estimate.bound`).
     """
 
     panel: str
@@ -58,154 +64,138 @@ class Edge:
     treatment: str
     points: tuple[EdgePoint, ...]
     edge: Estimate
+    nearly: Estimate
     censored: int
     ratio: Estimate | None
-    p_adjusted: float | None
-
-    @property
-    def sure(self) -> bool:
-        """Whether the edge surely moves, at 95 % after correction."""
-        return below_alpha(self.p_adjusted)
 
 
 @dataclass(frozen=True)
 class Pooled:
     """The edge over the baseline's, all conditions of a panel together: per seed the mean over conditions, in
-    log2.
-
-    p_adjusted is Holm's over these alone: they are the few main comparisons; single conditions are a family
-    of their own. change: the factor by which the ratio changes with each doubling of a numeric condition;
-    None for other conditions. change_p, change_p_adjusted: of "the ratio does not depend on the condition",
-    Holm's over these alone.
-    """
+    log2. nearly: the same where 90 % of the way to the best is asked for. change: the factor by which the
+    ratio changes with each doubling of a numeric condition; None for other conditions."""
 
     panel: str
     treatment: str
     baseline: str
     ratio: Estimate
-    p: float | None
-    p_adjusted: float | None
-    change: Estimate | None = None
-    change_p: float | None = None
-    change_p_adjusted: float | None = None
+    nearly: Estimate | None
+    change: Estimate | None
+
+
+@dataclass(frozen=True)
+class Below:
+    """How many times the tuned rate lies below the edge, without treatment (the baseline), over conditions
+    and seeds: the median, the least and the most."""
+
+    panel: str
+    median: float
+    least: float
+    most: float
+    n: int
+
+
+@dataclass(frozen=True)
+class EdgesFound:
+    """The edge of every setting, over all conditions together, and how far the tuned rates lie from it."""
+
+    edges: tuple[Edge, ...]
+    edges_pooled: tuple[Pooled, ...]
+    distances: tuple[Below, ...]
+    claims: tuple[Claim, ...]
+
+
+class _Ratio(NamedTuple):
+    """A ratio in log2, how far the brackets can have moved it, and the settings that it rests on."""
+
+    log2: Bounded
+    off: float
+    rests: tuple[Setting, ...]
 
     @property
-    def sure(self) -> bool:
-        """Whether the edge surely moves, at 95 % after correction."""
-        return below_alpha(self.p_adjusted)
-
-    @property
-    def depends(self) -> bool:
-        """Whether the move surely depends on the condition, at 95 % after correction."""
-        return below_alpha(self.change_p_adjusted)
+    def p_same(self) -> float | None:
+        """Of "the edges differ by the margin or more", the ratio being off by the brackets against us."""
+        known = self.log2.least == self.log2.most == 0 and self.off < MARGIN
+        return p_equivalent(self.log2.moments, MARGIN - self.off) if known else None
 
 
-class SeedEdges(NamedTuple):
-    """Per seed: log2 of the edge (NaN where unknown), the width of its bracket in log2, and its side.
+class _Known(NamedTuple):
+    """Every setting's edges by seed, at one threshold."""
 
-    side: 1 where the edge lies beyond the top of the grid, -1 below its bottom, 0 inside.
-    """
+    table: Table
+    good: NDArray[np.bool_]
+    at: dict[Place, SeedEdges]
 
-    log2: Array
-    width: Array
-    side: NDArray[np.int64]
+    @classmethod
+    def of(cls, table: Table, share: float) -> _Known:
+        good = trained(table, share)
+        return cls(table, good, {at: seed_edges(table, good, at) for at in places(table)})
 
+    def ratio(self, at: Place) -> _Ratio | None:
+        """To the baseline's; None where it has none, and for the baseline itself."""
+        base = (at[0], at[1], self.table.base)
+        if at[2] == self.table.base or base not in self.at:
+            return None
+        return self.mean(ratio_parts([(self.at[at], self.at[base])]), at, (at[1],))
 
-def trained(table: Table) -> NDArray[np.bool_]:
-    """[P, C, T, V, S]: which runs trained, as the module says."""
-    scores = table.sign * table.validation
-    known = np.isfinite(scores)
-    count = known.sum(axis=-1)
-    mean = np.where(count > 0, np.where(known, scores, 0.0).sum(axis=-1) / np.maximum(count, 1), -np.inf)
-    best = mean.max(axis=(2, 3))[..., None, None, None]
-    halfway = (table.sign * table.chance + best) / 2
-    return np.asarray((table.state == DONE) & known & (scores > halfway) & np.isfinite(halfway))
-
-
-def bracket(values: Array, good: NDArray[np.bool_]) -> tuple[float, float, int]:
-    """(log2 of the edge, width of its bracket in log2, side as in `SeedEdges`) of one seed; `values` ascend.
-
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, False]))
-    (3.0, 2.0, 0)
-    >>> bracket(np.array([1.0, 4.0, 16.0]), np.array([True, True, True]))
-    (4.0, 2.0, 1)
-    """
-    logs = np.log2(values)
-    end = float(np.diff(logs).max(initial=0.0))
-    if not good.any():
-        return float(logs[0]), end, -1
-    first = int(good.argmax())
-    fails = np.flatnonzero(~good[first:])
-    if not len(fails):
-        return float(logs[-1]), end, 1
-    stop = first + int(fails[0])
-    return float(logs[stop - 1] + logs[stop]) / 2, float(logs[stop] - logs[stop - 1]), 0
+    def mean(self, parts: Parts, at: Place, conditions: Sequence[int]) -> _Ratio:
+        """The mean over conditions, of the panel and treatment of `at`."""
+        rests = [self.table.labels((at[0], c, t)) for c in conditions for t in (at[2], self.table.base)]
+        return _Ratio(combined(parts, mean_weights(parts)), rounded(parts), tuple(rests))
 
 
-def seed_edges(table: Table, good: NDArray[np.bool_], at: Place) -> SeedEdges:
-    """The edge of every seed of one setting; runs without a result are passed over."""
-    values = np.asarray(table.numeric)
-    out = []
-    for s in range(len(table.seeds)):
-        state = table.state[at][:, s]
-        known = (state == DONE) | (state == DIVERGED)
-        missing = bool(
-            np.isin(state, (MISSING, FAILED, UNMEASURED, LOST)).all() or (state == UNPLANNED).all()
-        )
-        lost = missing or known.sum() < 2
-        out.append((math.nan, math.nan, 0) if lost else bracket(values[known], good[at][known, s]))
-    log2, width, side = zip(*out, strict=True)
-    return SeedEdges(np.array(log2), np.array(width), np.array(side))
-
-
-def _level(e: SeedEdges) -> Bounded:
-    parts = Parts(e.log2[None], e.width[None] ** 2, (e.side > 0)[None], (e.side < 0)[None])
-    return combined(parts, mean_weights(parts))
-
-
-def ratio_parts(pairs: Sequence[tuple[SeedEdges, SeedEdges]]) -> Parts:
-    """For (edge, baseline's edge) of each condition: log2 of the ratio. Two beyond the same end of one grid
-    say nothing."""
-    mine = SeedEdges(*(np.array(x) for x in zip(*(m for m, _ in pairs), strict=True)))
-    base = SeedEdges(*(np.array(x) for x in zip(*(b for _, b in pairs), strict=True)))
-    hidden = (mine.side != 0) & (mine.side == base.side) & (mine.log2 == base.log2)
-    ratio = np.where(hidden, math.nan, mine.log2 - base.log2)
-    least, most = (mine.side > 0) | (base.side < 0), (mine.side < 0) | (base.side > 0)
-    return Parts(ratio, mine.width**2 + base.width**2, least, most)
-
-
-def edges(table: Table) -> tuple[Edge, ...]:
-    """The edge of every setting, and its ratio to the baseline's; p values adjusted by Holm over all
-    ratios."""
+def found_edges(table: Table) -> EdgesFound | None:
+    """All that is said of the edge; None without a numeric nuisance that was varied."""
     if table.numeric is None:
-        return ()
-    good = trained(table)
-    spots = list(places(table))
-    found = {at: seed_edges(table, good, at) for at in spots}
-    ratios = [
-        _ratio(found[at], found.get((at[0], at[1], table.base))) if at[2] != table.base else None
-        for at in spots
-    ]
-    return tuple(
-        Edge(
-            panel=table.panels.labels[at[0]],
-            condition=table.conditions.labels[at[1]],
-            treatment=table.treatments.labels[at[2]],
-            points=_points(table, good, at),
-            edge=factor(_level(found[at]).estimate),
-            censored=int((found[at].side != 0).sum()),
-            ratio=None if b is None else factor(b.estimate),
-            p_adjusted=p,
-        )
-        for at, b, p in zip(spots, ratios, corrected(ratios), strict=True)
+        return None
+    half, nearly = _Known.of(table, HALFWAY), _Known.of(table, NEARLY)
+    ratios = _moderated({at: b for at in half.at if (b := half.ratio(at)) is not None})
+    single = tuple(_edge(half, nearly, at, ratios.get(at)) for at in half.at)
+    together, claims = _together(half, nearly)
+    if len(table.conditions) > 1:
+        claims += [
+            _claim("edge_at", "/".join(("edge", *table.labels(at))), table.labels(at), r, table)
+            for at, r in ratios.items()
+        ]
+    return EdgesFound(single, tuple(together), tuple(_distances(half)), tuple(claims))
+
+
+def _moderated(some: dict[Place, _Ratio]) -> dict[Place, _Ratio]:
+    """A family's ratios with what it says of each one's spread."""
+    shrunk = moderated([r.log2.moments for r in some.values()])
+    return {
+        at: r._replace(log2=r.log2._replace(moments=m))
+        for (at, r), m in zip(some.items(), shrunk, strict=True)
+    }
+
+
+def _edge(half: _Known, nearly: _Known, at: Place, ratio: _Ratio | None) -> Edge:
+    table = half.table
+    return Edge(
+        *table.labels(at),
+        points=_points(table, half.good, at),
+        edge=factor(level_of(half.at[at]).estimate),
+        nearly=factor(level_of(nearly.at[at]).estimate),
+        censored=int((half.at[at].side != 0).sum()),
+        ratio=None if ratio is None else factor(ratio.log2.estimate),
     )
 
 
-def _ratio(mine: SeedEdges, base: SeedEdges | None) -> Bounded | None:
-    if base is None:
-        return None
-    parts = ratio_parts([(mine, base)])
-    return combined(parts, mean_weights(parts))
+def _claim(family: str, name: str, at: Setting, ratio: _Ratio, table: Table) -> Claim:
+    """That a ratio is above 1. One without a p counts as 1, so that being censored makes no other surer."""
+    b, m = ratio.log2, ratio.log2.moments
+    p = 1.0 if b.p is None else b.p
+    return Claim(
+        *(name, family, at, factor(b.estimate)),
+        p=p if m.n > 1 else None,
+        p_same=ratio.p_same,
+        margin=MARGIN,
+        unit="times",
+        parts=((m,),) if m.n else (),
+        factor=True,
+        rests=ratio.rests,
+        why=untested(table, m.n) if m.n else "no seed tells both edges",
+    )
 
 
 def factor(e: Estimate) -> Estimate:
@@ -227,50 +217,77 @@ def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint
     return tuple(out)
 
 
-def pooled(table: Table) -> tuple[Pooled, ...]:
-    """The pooled ratio of every panel and treatment to the baseline, and whether it depends on the condition.
-
-    p values of either question are adjusted by Holm over all of it. Only seeds with a known ratio count.
-    """
-    if table.numeric is None:
-        return ()
-    good = trained(table)
+def _together(half: _Known, nearly: _Known) -> tuple[list[Pooled], list[Claim]]:
+    """Every panel's treatments, all conditions together, and whether the ratio depends on the condition."""
+    table = half.table
     spots = [
         (p, t) for p in range(len(table.panels)) for t in range(len(table.treatments)) if t != table.base
     ]
-    made = {at: x for at in spots if (x := _parts(table, good, at)) is not None}
-    ratios = [combined(parts, mean_weights(parts)) for parts, _ in made.values()]
-    changes = [dependence(parts, x) for parts, x in made.values()]
-    moved, depends = corrected([*ratios]), holm([p for _, p in changes])
-    panels, names = table.panels.labels, table.treatments.labels
-    return tuple(
-        Pooled(
-            panels[p],
-            names[t],
-            names[table.base],
-            factor(b.estimate),
-            b.p,
-            q,
-            slope and factor(slope),
-            change,
-            r,
+    made = {(p, 0, t): x for p, t in spots if (x := _parts(half, p, t)) is not None}
+    ratios = _moderated({at: half.mean(x.parts, at, x.conditions) for at, x in made.items()})
+    out, claims, changes = [], [], []
+    for at, ratio in ratios.items():
+        where = (table.panels.labels[at[0]], "", table.treatments.labels[at[2]])
+        slope, p = dependence(made[at].parts, made[at].numbers)
+        strict = _parts(nearly, at[0], at[2])
+        out.append(
+            Pooled(
+                *(where[0], where[2], table.treatments.labels[table.base], factor(ratio.log2.estimate)),
+                strict and factor(nearly.mean(strict.parts, at, strict.conditions).log2.estimate),
+                slope and factor(slope.estimate),
+            )
         )
-        for (p, t), b, q, (slope, change), r in zip(made, ratios, moved, changes, depends, strict=True)
-    )
+        claims.append(_claim("edge", f"edge/{where[0]}/{where[2]}", where, ratio, table))
+        if p is not None:
+            changes.append(_change(where, ratio, slope, p, table))
+    return out, [*claims, *changes]
 
 
-def _parts(table: Table, good: NDArray[np.bool_], at: tuple[int, int]) -> tuple[Parts, Array | None] | None:
-    """A treatment's ratios in every condition, and log2 of the conditions where they are numbers above 0."""
-    panel, treatment = at
-    pairs, conditions = [], []
-    for c in range(len(table.conditions)):
-        spots = [(panel, c, treatment), (panel, c, table.base)]
-        if all(table.planned[spot].any() for spot in spots):
-            mine, base = (seed_edges(table, good, spot) for spot in spots)
-            pairs.append((mine, base))
-            conditions.append(table.conditions.values[c])
-    parts = ratio_parts(pairs) if pairs else None
+def _change(where: Setting, ratio: _Ratio, slope: Bounded | None, p: float, table: Table) -> Claim:
+    """That the ratio grows with the condition; where conditions are no numbers, that it depends on it, which
+    has no size."""
+    name = f"edge_change/{where[0]}/{where[2]}"
+    claim = _claim("edge_change", name, where, ratio._replace(log2=slope or ratio.log2), table)
+    if slope is not None:
+        return replace(claim, p=p, p_same=None)
+    sizeless = Estimate(math.nan, None, None, claim.effect.n)
+    return replace(claim, effect=sizeless, p=p, p_same=None, parts=())
+
+
+class _Apart(NamedTuple):
+    """A treatment's ratios in every condition, which these are, and log2 of them where all are numbers above
+    0."""
+
+    parts: Parts
+    conditions: list[int]
+    numbers: Array | None
+
+
+def _parts(known: _Known, panel: int, treatment: int) -> _Apart | None:
+    """None where no seed tells a ratio."""
+    table = known.table
+    spots = ((c, (panel, c, treatment), (panel, c, table.base)) for c in range(len(table.conditions)))
+    pairs = {c: (known.at[at], known.at[base]) for c, at, base in spots if {at, base} <= known.at.keys()}
+    parts = ratio_parts(list(pairs.values())) if pairs else None
     if parts is None or not np.isfinite(parts.values).any():
         return None
-    numeric = all(number(v) and v > 0 for v in conditions)
-    return parts, np.log2(np.array(conditions, dtype=np.float64)) if numeric else None
+    values = [table.conditions.values[c] for c in pairs]
+    numeric = all(number(v) and v > 0 for v in values)
+    return _Apart(parts, list(pairs), np.log2(np.array(values, dtype=np.float64)) if numeric else None)
+
+
+def _distances(half: _Known) -> list[Below]:
+    table, out = half.table, []
+    rates = np.log2(np.asarray(table.numeric))
+    for p, panel in enumerate(table.panels.labels):
+        found = [
+            np.where(e.side == 0, e.log2, np.nan)
+            - np.where(table.picks[at] >= 0, rates[np.maximum(table.picks[at], 0)], np.nan)
+            for at, e in half.at.items()
+            if at[0] == p and at[2] == table.base
+        ]
+        far = np.concatenate(found) if found else np.zeros(0)
+        far = np.exp2(far[np.isfinite(far)])
+        if len(far):
+            out.append(Below(panel, float(np.median(far)), float(far.min()), float(far.max()), len(far)))
+    return out

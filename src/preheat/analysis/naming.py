@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 
-from preheat.analysis.table import Table, number
+from preheat.analysis.table import Table
 from preheat.analysis.words import GAP, human
 from preheat.core.lengths import length
 from preheat.core.run import Run
-from preheat.core.words import listed
 
 MOST = 4
 TASK = fields(Run)[0].name  # one trains in it, and with everything else of a run
@@ -64,19 +62,10 @@ def values_of(table: Table) -> str:
     return f"values of {human(table.study.condition)}"
 
 
-def at_conditions(table: Table, some: Sequence[str], *, bare: bool = False) -> str:
-    """At which conditions; bare: it was said before what the numbers are."""
-    if len(some) > MOST:
-        return f"at {len(some)} of {len(table.conditions)} {values_of(table)}"
-    what = human(table.study.condition)
-    if not all(map(number, table.conditions.values)):
-        return f"at {what} {listed(some)}"
-    return f"at {listed(some)}" if bare else f"at {listed(some)} {what}"
-
-
-def row_name(condition: str) -> str:
-    """A condition as a row's label."""
-    return condition or "all"
+def row_name(table: Table, condition: str) -> str:
+    """A condition as a row's label, with what the study calls it: `5000 (Standard)`."""
+    known = dict(zip(table.conditions.labels, table.conditions.names, strict=False))
+    return known.get(condition, condition) or "all"
 
 
 def row_label(table: Table) -> str:
@@ -84,6 +73,12 @@ def row_label(table: Table) -> str:
     return human(table.study.condition) if table.study.condition else ""
 
 
+def panel_head(table: Table) -> str:
+    """What the panels are: `optimizer`, `task and optimizer`."""
+    paths = table.panels.values[0] if len(table.panels) else {}
+    return " and ".join(human(path) for path in paths) or "all"
+
+
 def heads(table: Table) -> tuple[str, str, str]:
-    """The heads of the columns that place a row: panel, condition, treatment."""
-    return "panel", row_label(table) or "condition", human(table.study.treatment)
+    """The heads of the columns that place a row: panel, condition, treatment, in the study's words."""
+    return panel_head(table), row_label(table) or "all", human(table.study.treatment)

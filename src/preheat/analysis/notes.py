@@ -12,6 +12,8 @@ from preheat.core.grid import label
 from preheat.core.metrics import metric
 from preheat.core.words import count, listed
 
+MANY_SCORES = 30  # different ones; of fewer the smallest gap may be several steps
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -42,10 +44,9 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     if not table.others:
         return (f"{head} and no other metric of the test set.",)
     name = next((n for n in table.others if metric(n).unit), table.others[0])
-    advice = (
-        f" Write metric: {name} and goal: {metric(name).goal}." if lacking == done else " They are left out."
-    )
-    return (f"{head}: they measure {listed([human(n) for n in table.others])}.{advice}",)
+    if lacking < done:
+        return (f"{head}, only {human(name)}, and are left out.",)
+    return (f"{head}: write metric: {name} and goal: {metric(name).goal}.",)
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
@@ -62,28 +63,19 @@ def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:
 
 def _seed_notes(table: Table) -> list[str]:
     out = []
-    judging = len(table.seeds[table.judges])
-    if judging == 1:
+    n = len(table.seeds)
+    if n == 1:
+        out.append("One seed gives a description, not a conclusion: there are no intervals and no verdicts.")
+    elif n < 5:
+        out.append(f"With {n} seeds intervals are wide; more seeds say more.")
+    if table.biased:
         out.append(
-            "One judging seed gives a description, not a conclusion: there are no intervals and no verdicts."
+            "Later runs were asked for by what the reported seeds had scored (choosing is 0), so the numbers "
+            "of "
+            "those that did well are biased towards the good side, and no verdicts are given. Set choosing "
+            "to 1 "
+            "or more."
         )
-    elif judging < 5:
-        out.append(f"With {judging} judging seeds intervals are wide; more seeds say more.")
-    if table.biased and table.study.stages:
-        out.append(
-            "Later runs were chosen by the seeds that are reported (choosing is 0), so the numbers of those "
-            "that did well are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
-            "more."
-        )
-    elif table.biased:
-        out.append(
-            "The nuisance is chosen on the seeds that are reported (choosing is 0), so all numbers at the "
-            "chosen value are biased towards the good side, and no verdicts are given. Set choosing to 1 or "
-            "more."
-        )
-    if table.study.choosing == 1 and bool((table.planned.sum(axis=-1) > 1).any()):
-        what = listed([human(n) for n in table.study.nuisance])
-        out.append(f"One seed alone chose the {what}: the choice is noisy and can make a setting look bad.")
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):
         out.append(
@@ -105,9 +97,9 @@ def _run_notes(table: Table) -> list[str]:
             f"{n.failed:,} of {n.planned:,} runs failed: the program could not train them. They are left out."
         )
     if n.missing:
-        left = "They are left out, and count as the worst where a nuisance is chosen."
+        left = "They are left out."
         out.append(f"{n.missing:,} of {n.planned:,} runs are missing. {left}")
-    if table.step >= 5e-5 and u.unit:
+    if table.step >= 5e-5 and u.unit and len(np.unique(table.test[table.state == DONE])) >= MANY_SCORES:
         small = table.step < 5e-4  # a difference would read as 0.0
         steps = u.margin(table.step) if small else u.difference(table.step, sign=False)
         out.append(

@@ -72,10 +72,12 @@ def _allowed(said: Mapping[str, Any]) -> dict[str, Any]:
     new = dict(said)
     if new.get("condition") == new.get("treatment"):
         new.pop("condition", None)
-    aside = new.pop("claims", {}).get("aside")
+    claims = new.pop("claims", {})
+    kept = {"primary": claims["primary"]} if "primary" in claims else {}
+    aside = claims.get("aside")
     if isinstance(aside, Mapping):
-        new["claims"] = {"aside": {path: some for path, some in aside.items() if isinstance(some, list)}}
-    return new
+        kept["aside"] = {path: some for path, some in aside.items() if isinstance(some, list)}
+    return {**new, "claims": kept} if kept else new
 
 
 def _adopted(study: Study) -> Study:

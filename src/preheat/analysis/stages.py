@@ -14,10 +14,10 @@ A stage is a pure function of the records, so nothing of it is kept: a study tha
 gets the runs it had.
 
 How the table of a report treats them: as any other run, at their place. What a stage sees are the validation
-scores on the seeds that choose (`Study.choosing`); the other seeds judge, and are reported. So a stage tries
-settings on the choosing seeds and asks for the best of them on the judging ones: a setting that no judging
-seed has is not reported, and no reported number was picked for being high. With `choosing` 0 a stage sees all
-seeds, and the report draws no conclusion (`Table.biased`).
+scores on the first `Study.choosing` seeds; the others are reported. So a stage tries settings on the former
+and asks for the best of them on the latter: a setting that no reported seed has is not reported, and no
+reported number was picked for being high. With `choosing` 0 a stage sees all seeds, and the report draws no
+conclusion (`Table.biased`).
 """
 
 from __future__ import annotations
@@ -133,5 +133,6 @@ def _seen(study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> T
             f"a stage sees the seeds that choose, {list(seeds)}, and no run has one of them: give the grid "
             "one of them, or write choosing: 0"
         )
-    table = tabulate(collect(study, index, known.values()))
+    table = tabulate(collect(replace(study, stages=(), seeds=seeds, choosing=0), index, known.values()))
+    table = replace(table, study=study)
     return replace(table, test=np.full_like(table.test, np.nan))

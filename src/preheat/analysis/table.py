@@ -4,15 +4,18 @@ What a run scores where it has no number:
 diverged, or a metric that is not finite: as much as a model that learnt nothing on its task,
 `chance_<metric>` of its summary, else the worst of its panel or of all; where no run tells it 0 for an
 accuracy, else the worst value that any finished run reached. Leaving such runs out would reward a setting for
-losing its bad runs. failed or missing, or done without this metric (its task has other ones): unknown (NaN).
-It is left out where numbers are reported, and counts as the worst where a nuisance is chosen, so an
-unfinished setting is not preferred.
+losing its bad runs. failed or missing, or done without this metric (its task has other ones): unknown (NaN),
+which is never chosen and left out where numbers are reported.
+
+Every seed tunes itself: it takes the nuisance that is best on its own validation set and reports its own test
+score there. So choosing is repeated with every seed, and the spread over seeds holds its luck (Bouthillier et
+al. 2021, arXiv 2103.03098).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +28,7 @@ from preheat.core.grid import among, label
 from preheat.core.lengths import length
 from preheat.core.study import Study
 from preheat.stats.estimates import Array, resolution
+from preheat.stats.rates import mean_over_rates, sensitivity
 
 UNPLANNED, DONE, DIVERGED, FAILED, MISSING, UNMEASURED, LOST = range(7)
 Index = tuple[int, int, int, int, int]
@@ -53,9 +57,10 @@ class Table:
     """The arrays and their axes. Values of panels and nuisances are {path: value}.
 
     state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged
-    among such. validation, test: scores as the module says, NaN where unknown. chance: the score of a model
-    that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where no run tells. others: the metrics of
-    done runs without this one.
+    among such. validation, test: scores as the module says, NaN where unknown. train: the training loss over
+    the last epoch, NaN where a run did not finish; start: that of a model that learnt nothing, NaN where no
+    run tells. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where
+    no run tells. others: the metrics of done runs without this one.
     """
 
     study: Study
@@ -67,6 +72,8 @@ class Table:
     state: NDArray[np.int8]
     validation: Array
     test: Array
+    train: Array
+    start: Array
     total: Array
     per_epoch: Array
     chance: Array
@@ -78,16 +85,6 @@ class Table:
         """+1 where a higher metric is better, -1 where a lower one is."""
         return 1.0 if self.study.goal == "max" else -1.0
 
-    @property
-    def choosers(self) -> slice:
-        """The seeds that choose."""
-        return slice(0, self.study.choosing)
-
-    @property
-    def judges(self) -> slice:
-        """The seeds that are reported."""
-        return slice(self.study.choosing, len(self.seeds))
-
     def labels(self, at: tuple[int, int, int]) -> tuple[str, str, str]:
         """The names of a setting's panel, condition and treatment."""
         return self.panels.labels[at[0]], self.conditions.labels[at[1]], self.treatments.labels[at[2]]
@@ -97,11 +94,15 @@ class Table:
         """The resolution of the test metric."""
         return resolution(self.test[self.state == DONE])
 
-    @cached_property
+    @property
+    def tuned(self) -> bool:
+        """Whether there is anything to choose."""
+        return bool((self.planned.sum(axis=-1) > 1).any())
+
+    @property
     def biased(self) -> bool:
-        """Whether nuisances, or the runs of later stages, are chosen on the very seeds that are reported."""
-        some = bool(self.study.stages) or bool((self.planned.sum(axis=-1) > 1).any())
-        return self.study.choosing == 0 and some
+        """Whether later runs were asked for by what the reported seeds had scored."""
+        return bool(self.study.stages) and not self.study.choosing
 
     @cached_property
     def planned(self) -> NDArray[np.bool_]:
@@ -116,35 +117,54 @@ class Table:
         return same[0] if same else 0
 
     @cached_property
-    def chosen(self) -> NDArray[np.int64]:
-        """[P, C, T]: the nuisance with the best mean validation score over the choosing seeds, -1 for none.
+    def picks(self) -> NDArray[np.int64]:
+        """[P, C, T, S]: the nuisance with each seed's best validation score, -1 for none. Ties go to the
+        lower value, which is farther from the edge."""
+        known = np.isfinite(self.validation)
+        scores = np.where(known, np.round(self.sign * np.nan_to_num(self.validation), 12), -np.inf)
+        return np.where(known.any(axis=3), scores.argmax(axis=3), -1)
 
-        Ties go to the lower value, which is farther from the edge. Without choosing seeds all seeds choose.
-        """
-        seeds = self.choosers if self.study.choosing else slice(None)
-        scores, known = self.validation[..., seeds], np.isfinite(self.validation[..., seeds])
-        told = bool(np.isfinite(self.chance).any())
-        worst = np.nanmin(self.sign * np.stack([self.validation, self.chance])) if told else 0.0
-        mean = np.where(known, self.sign * scores, worst).mean(axis=-1)
-        usable = self.planned & known.any(axis=-1)
-        best = np.where(usable, np.round(mean, 12), -np.inf).argmax(axis=-1)
-        return np.where(usable.any(axis=-1), best, -1)
-
-    def at_chosen(self, values: Array, seeds: slice) -> Array:
-        """[P, C, T, S']: `values` at the chosen nuisance; NaN where there is none."""
-        index = np.maximum(self.chosen, 0)[..., None, None]
-        taken = np.take_along_axis(values[..., seeds].astype(np.float64), index, axis=3)[..., 0, :]
-        return np.where(self.chosen[..., None] >= 0, taken, np.nan)
+    def picked(self, values: Any) -> Array:
+        """[P, C, T, S]: `values` [P, C, T, V, S] at each seed's pick; NaN where there is none."""
+        index = np.maximum(self.picks, 0)[:, :, :, None, :]
+        taken = np.take_along_axis(values.astype(np.float64), index, axis=3)[:, :, :, 0, :]
+        return np.where(self.picks >= 0, taken, np.nan)
 
     @cached_property
     def judged(self) -> Array:
-        """[P, C, T, S']: the test score at the chosen nuisance on the judging seeds."""
-        return self.at_chosen(self.test, self.judges)
+        """[P, C, T, S]: each seed's test score at its own pick."""
+        return self.picked(self.test)
 
     @cached_property
-    def choosing(self) -> Array:
-        """[P, C, T, S'']: the validation score at the chosen nuisance on the choosing seeds."""
-        return self.at_chosen(self.validation, self.choosers)
+    def finished(self) -> Array:
+        """[P, C, T, S]: 1 where a seed's tuned run finished, 0 where not, NaN where there is none."""
+        return self.picked(self.state == DONE)
+
+    @cached_property
+    def rated(self) -> Array | None:
+        """[P, C, T, S]: each seed's mean test score over the rates (`mean_over_rates`), of those that all
+        treatments of a panel and condition have; None where no numeric nuisance is varied."""
+        return self._over_rates(lambda rates, scores, _: mean_over_rates(rates, scores))
+
+    @cached_property
+    def sensitivity(self) -> Array | None:
+        """[P, C, T, S]: Wortsman's learning-rate sensitivity (`sensitivity`), of the metric as a loss."""
+        return self._over_rates(
+            lambda rates, scores, chance: sensitivity(rates, -self.sign * scores, -self.sign * chance)
+        )
+
+    def _over_rates(self, measure: Callable[[Array, Array, Array], Array]) -> Array | None:
+        if self.numeric is None:
+            return None
+        values, out = np.asarray(self.numeric), np.full(self.judged.shape, np.nan)
+        for p, c in np.ndindex(out.shape[:2]):
+            used = np.asarray(self.planned[p, c].any(axis=-1))
+            shared = np.flatnonzero(self.planned[p, c][used].all(axis=0)) if used.any() else np.zeros(0, int)
+            if len(shared) > 1:
+                scores, chance = (np.moveaxis(x[p, c][:, shared], 1, -1) for x in (self.test, self.chance))
+                found = measure(values[shared], scores, chance[..., 0])
+                out[p, c] = np.where(used[:, None], found, np.nan)
+        return out
 
     @cached_property
     def numeric(self) -> tuple[float, ...] | None:
@@ -180,7 +200,7 @@ class Table:
             return self
         panels = [p for p in range(len(self.panels)) if p not in self.twins]
         conditions = [int(c) for c in np.flatnonzero(self.planned[panels].any(axis=(0, 2, 3)))]
-        names = ("state", "validation", "test", "chance", "total", "per_epoch")
+        names = [f.name for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)]
         parts = {name: getattr(self, name)[np.ix_(panels, conditions)] for name in names}
         where = {
             run: (panels.index(at[0]), conditions.index(at[1]), *at[2:])

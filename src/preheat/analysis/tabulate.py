@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,16 +23,20 @@ CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSIN
 
 
 def tabulate(results: Results) -> Table:
-    """The table of a study's results; every axis in the study's order, numeric nuisances ascending."""
-    study, rows = results.study, results.rows
+    """The table of a study's results; every axis in the study's order, numeric nuisances ascending. The seeds
+    that stages look at are not in it."""
+    study = results.study
+    looked = set(study.seeds[: study.choosing])
+    rows = [r for r in results.rows if r.seed not in looked]
     others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
     panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
     conditions = _straight(
         _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
     )
+    conditions = replace(conditions, names=_called(conditions, study.labels.get(study.condition, {})))
     treatments = _axis([{study.treatment: r.axes.get(study.treatment)} for r in rows])
     nuisances = _sorted(_axis([{p: r.axes.get(p) for p in study.nuisance} for r in rows]))
-    seeds = tuple(dict.fromkeys((*study.seeds, *(r.seed for r in rows))))
+    seeds = tuple(s for s in dict.fromkeys((*study.seeds, *(r.seed for r in rows))) if s not in looked)
     shape = (len(panels), len(conditions), len(treatments), len(nuisances), len(seeds))
     axes = (panels, conditions, treatments, nuisances)
     paths = (others, [study.condition] if study.condition else [], [study.treatment], list(study.nuisance))
@@ -47,6 +52,12 @@ def tabulate(results: Results) -> Table:
     arrays = _fill(study, rows, list(where.values()), shape)
     made = Table(study, panels, _bare(conditions), _bare(treatments), nuisances, seeds, *arrays)
     return replace(made, where=where)
+
+
+def _called(axis: Axis, said: Mapping[str, str]) -> tuple[str, ...]:
+    """How values read, with what the study calls them: 5000 (Standard)."""
+    names = zip(axis.labels, axis.names, strict=True)
+    return tuple(f"{name} ({said[label]})" if label in said else name for label, name in names)
 
 
 def _bare(axis: Axis) -> Axis:
@@ -117,12 +128,16 @@ def _fill(
 ) -> tuple[Any, ...]:
     state = np.zeros(shape, dtype=np.int8)
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
+    train, start = np.full(shape, np.nan), np.full(shape, np.nan)
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
         for part, array in scores.items():
             score = finite(row.summary.get(f"{part}_{study.metric}")) if row.outcome == "done" else None
             array[at] = np.nan if score is None else score
+        loss = finite(row.summary.get("train_loss")) if row.outcome == "done" else None
+        train[at] = np.nan if loss is None else loss
+        start[at] = _loss_by_chance(row)
         for name, array in lengths.items():
             known = finite(row.summary.get(name))
             array[at[:3]] = array[at[:3]] if known is None else known
@@ -137,7 +152,16 @@ def _fill(
         for k in r.summary
         if k.startswith("test_")
     }
-    return state, *scored, *lengths.values(), chance, tuple(sorted(others))
+    return state, *scored, train, start, *lengths.values(), chance, tuple(sorted(others))
+
+
+def _loss_by_chance(row: Row) -> float:
+    """The loss of a model that learnt nothing: what the task says, else -log of its share of right
+    answers."""
+    told, right = (finite(row.summary.get(f"chance_{name}")) for name in ("loss", "accuracy"))
+    if told is not None:
+        return told
+    return -math.log(right) if right else math.nan
 
 
 def _unmeasured(study: Study, row: Row) -> bool:

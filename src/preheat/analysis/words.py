@@ -27,7 +27,8 @@ LONG = {
 
 @dataclass(frozen=True)
 class Units:
-    """How a metric is written: times `scale`, in `unit`; a difference of two in `step`.
+    """How a metric is written: times `scale`, in `unit`; a difference of two in `step`; ends: where
+    an axis of it ends, as it is written.
 
     >>> Units.of("accuracy").value(0.9134), Units.of("accuracy").difference(-0.004)
     ('91.3\\xa0%', '−0.4\\xa0points')
@@ -41,12 +42,15 @@ class Units:
     step: str
     one_step: str
     digits: str
+    ends: tuple[float | None, float | None] = (None, None)
 
     @classmethod
     def of(cls, name: str) -> Units:
         """Those of a metric, or of a series of it such as validation_accuracy."""
         known = metric(name)
-        return cls(name, known.scale, known.unit, known.step, known.one_step or known.step, known.digits)
+        low, high = (None if v is None else v * known.scale for v in known.ends)
+        steps = known.step, known.one_step or known.step
+        return cls(name, known.scale, known.unit, *steps, known.digits, (low, high))
 
     def number(self, x: float | None, *, sign: bool = False) -> str:
         """The number alone, in the metric's scale."""
@@ -122,8 +126,15 @@ def _with(number: str, unit: str) -> str:
 
 
 def brief(x: float | None, digits: int = 3) -> str:
-    """A number without a unit, `digits` significant."""
-    return NONE if x is None or not math.isfinite(x) else tidy(f"{x:.{digits}g}")
+    """A number without a unit, `digits` significant.
+
+    >>> brief(0.01234), brief(174.2, 2), brief(1.74e7)
+    ('0.0123', '170', '1.74e+07')
+    """
+    if x is None or not math.isfinite(x):
+        return NONE
+    text = f"{x:.{digits}g}"
+    return tidy(f"{float(text):.0f}" if "e+" in text and abs(x) < 1e6 else text)
 
 
 def range_text(lo: str, hi: str) -> str:

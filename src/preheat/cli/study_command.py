@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from preheat.cli.options import (
@@ -128,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
     for made in plans(study, wanted, args.results, how):
         print(planned(made, how), flush=True)
         if args.dry_run:
+            print(able(study, made.points, args.results), end="")
             print(gpu_hours([p.run for p in made.points]), end="")
             return 0
         try:
@@ -141,6 +144,19 @@ def run(args: argparse.Namespace) -> int:
 
         lacking = told(*write(args.results, study.name))
     return 1 if failures else lacking
+
+
+def able(study: Study, points: Sequence[Point], root: Path) -> str:
+    """Which differences the seeds can show, as a line."""
+    from preheat.analysis.power import can_show
+    from preheat.report.looks import look_at
+    from preheat.store.folder import exists
+    from preheat.store.store import Store
+
+    heads = Store.open(root, create=False).heads() if exists(root) else ()
+    look = look_at(root, study.json(), [p.run.id for p in points]).number
+    said = can_show(study, points, heads, look=look)
+    return f"  {said}\n" if said else ""
 
 
 def _how(args: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,8 @@ SPLITS = ("train", "validation", "test")  # a series is called SPLIT_METRIC
 class Metric:
     """goal: whether more or less of it is better. A value is written times `scale`, in the format `digits`,
     with `unit`; a difference of two in steps of `step` (points), one is a `one_step` (point; as `step` where
-    left out). worst: the value of a model that learnt nothing, where that holds for every task."""
+    left out). worst: the value of a model that learnt nothing, where that holds for every task. ends: what it
+    can't go below and above, None for no end."""
 
     name: str
     goal: Goal = "max"
@@ -30,6 +31,7 @@ class Metric:
     one_step: str = ""
     digits: str = ".3g"
     worst: float | None = None
+    ends: tuple[float | None, float | None] = (None, None)
 
     def __post_init__(self) -> None:
         if self.goal not in ("max", "min"):
@@ -69,7 +71,12 @@ def metric(name: str) -> Metric:
 
 def share(name: str, goal: Goal = "max", *, worst: float | None = None) -> Metric:
     """A share of the examples: it reads in percent, and a difference of two in points."""
-    return Metric(name, goal, 100.0, "%", step="points", one_step="point", digits=".1f", worst=worst)
+    return Metric(
+        *(name, goal, 100.0, "%", "points", "point"),
+        digits=".1f",
+        worst=worst,
+        ends=(0.0, 1.0),
+    )
 
 
 for _one in (

@@ -1,4 +1,4 @@
-"""What the simple fields of a study may say: its name, its chapters and stages, its claims."""
+"""What the simple fields of a study may say: its name, its chapters and stages, its claims, its labels."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Any
 
 from preheat.core.errors import UserError, unknown
 
-CLAIMS = ("aside",)  # the keys of claims
+CLAIMS = ("aside", "primary")  # the keys of claims
 # what a results folder holds beside its studies
 RESERVED = ("records", "checkpoints", "claims", "weights", "format")
+
+SPLIT = (
+    "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "
+    "own, and all are reported."
+)
 
 
 def check_name(name: str) -> None:
@@ -33,7 +38,8 @@ def check_named(what: str, some: Iterable[Any]) -> None:
 
 
 def check_claims(claims: Mapping[str, Any]) -> None:
-    """Errors: UserError for a key that there is none of, and for what are no paths with lists of values."""
+    """Errors: UserError for a key that there is none of, where `aside` is no paths with lists of values, and
+    where `primary` is no list of different families."""
     for key in claims:
         if key not in CLAIMS:
             raise unknown("key of claims", key, CLAIMS)
@@ -42,3 +48,53 @@ def check_claims(claims: Mapping[str, Any]) -> None:
         raise UserError(
             f"claims: aside must be paths with lists of values, got {aside!r}: write aside: {{path: [value]}}"
         )
+    primary = claims.get("primary", ("main",))
+    if not isinstance(primary, list | tuple) or not all(isinstance(f, str) and f for f in primary):
+        raise UserError(
+            f"claims: primary must be a list of families of claims, got {primary!r}: write primary: [main]"
+        )
+    if not primary or len(set(primary)) != len(primary):
+        raise UserError(
+            f"claims: primary must be different families, at least one, got {list(primary)}: "
+            "write primary: [main], or leave it out"
+        )
+
+
+def check_labels(labels: Mapping[str, Any]) -> None:
+    """Errors: UserError for what is not {path: {text of a value: what it is called}}."""
+    for path, some in labels.items():
+        if not isinstance(some, Mapping) or not all(
+            isinstance(x, str) for pair in some.items() for x in pair
+        ):
+            raise UserError(
+                f"labels of {path} must be texts by the text of a value, got {some!r}: write labels: "
+                f'{{{path}: {{"0.1": usual}}}}'
+            )
+
+
+# what the claims of a study rest on: fixed before its first run
+STATED = ("metric", "goal", "margin", "treatment", "condition", "baseline", "nuisance", "chapters", "claims")
+
+
+def kept(before: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study's file keeps of an earlier one: its looks, and what of `STATED` was changed, all along.
+
+    `claims` stand in a study's file only where there are some, so that without them they were empty.
+
+    >>> old = {"study": {"margin": 0.1}, "looks": [1]}
+    >>> kept(old, {"study": {"margin": 0.2}})
+    {'looks': [1], 'changed': [{'what': 'margin', 'before': 0.1, 'after': 0.2}]}
+    """
+    old, new = dict(before.get("study", {})), made["study"]
+    if old:
+        old.setdefault("claims", {})
+    changed = [
+        *before.get("changed", ()),
+        *(
+            {"what": name, "before": old[name], "after": new.get(name)}
+            for name in STATED
+            if name in old and (old[name] or None) != (new.get(name) or None)
+        ),
+    ]
+    found = {"looks": before.get("looks"), "changed": changed}
+    return {name: value for name, value in found.items() if value}

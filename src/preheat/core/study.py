@@ -1,9 +1,9 @@
 """A `Study`: a question, and the runs that are needed to answer it, known beforehand but for those of stages.
 
 Hyperparameters have roles (tuning_playbook): *scientific* ones are what the question is about, *nuisance*
-ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. The
-first seeds choose the nuisances by a validation metric; the others are reported on the test metric, so that
-no number in a report was picked for being high.
+ones must be chosen well for each scientific setting before comparing (the peak rate), *fixed* ones stay. Each
+seed chooses its own nuisances by the validation metric and reports the test metric, so that no number in a
+report was picked for being high, and the luck of choosing is in the spread over seeds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block, among, get, label, merged, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
-from preheat.core.saying import check_claims, check_name, check_named
+from preheat.core.saying import SPLIT, check_claims, check_labels, check_name, check_named, kept
 
 
 class Point(NamedTuple):
@@ -54,8 +54,8 @@ class Study:
         does not list; an option that only tells optimizers apart does not count. `[schedule.warmup]`
     nuisance: paths that are tuned before comparing; a varied rate is one only if it is listed. `[peak_lr]`
     seeds: those of every setting, an axis of their own; in a file also how many, 5 for 0 to 4. `[0, 1, 2]`
-    choosing: how many of the seeds, the first ones, choose the nuisances; the others are reported. Left out
-        of a file: a third of them, at least one; without nuisances none. `2`
+    choosing: of a study with stages, how many of the seeds, the first ones, the stages look at; they are not
+        reported. Of another study it is ignored, with a note: each seed chooses its own nuisances. `0`
     treatment: the scientific path whose values are compared. Left out of a file: schedule.warmup if it is
         scientific, else the first that is. `schedule.warmup`
     condition: the scientific path that the effect may depend on, "" for none. Left out of a file: the first
@@ -70,8 +70,11 @@ class Study:
     chapters: what the report holds, in order: names, or {name: ..., option: ...}; none for the standard ones.
         `[edge, {name: probes, but: [distance]}]`
     stages: what is asked for when these runs have records, in order: names, or {name: ..., option: ...}. `[]`
-    claims: what the report may call sure; one key, aside: paths with lists of values whose panels count in no
-        claim where the same panel was run without that value too. `{aside: {task.selection: [test]}}`
+    claims: what the report may call sure. aside: paths with lists of values whose panels count in no claim
+        where the same panel was run without that value too. primary: the families of claims that share one
+        budget of error and feed the answer, main and edge where left out; others are edge_at, edge_change,
+        benefit, best, inside, and a chapter's own. `{primary: [main, edge]}`
+    labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
     """
 
     name: str
@@ -93,12 +96,17 @@ class Study:
     chapters: tuple[str | Mapping[str, Any], ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[str | Mapping[str, Any], ...] = ()
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("grid", "scientific", "nuisance", "seeds", "notes", "chapters", "stages"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "goal", self.goal or metric(self.metric).goal)
         _check(self)
+        if self.choosing and not self.stages:
+            note = SPLIT.format(n=self.choosing)
+            object.__setattr__(self, "notes", (*(n for n in self.notes if n != note), note))
+            object.__setattr__(self, "choosing", 0)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -149,7 +157,7 @@ class Study:
         where any did."""
         some = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
         n = len(some)
-        choosing = min(self.choosing, max(n // 3, 1)) if self.choosing and n > 1 else 0
+        choosing = min(self.choosing, max(n // 3, 1)) if n > 1 else 0
         parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=some, choosing=choosing, grid=_bare(self.grid), parts=parts)
 
@@ -221,7 +229,7 @@ def distinct(declared: Iterable[Point]) -> list[Point]:
 
 
 LONGEST = 120  # characters of a study's name that is made
-_LATER = ("notes", "chapters", "claims", "stages")
+_LATER = ("notes", "chapters", "claims", "stages", "labels")
 
 
 def _check(study: Study) -> None:
@@ -244,6 +252,7 @@ def _check(study: Study) -> None:
             "path that the effect may depend on, or leave condition out"
         )
     check_claims(study.claims)
+    check_labels(study.labels)
     if not 0 <= study.choosing < max(len(study.seeds), 1):
         raise UserError(
             f"choosing must leave a seed to report: 0 to {len(study.seeds) - 1}, got {study.choosing}"
@@ -274,12 +283,18 @@ def _told_apart(points: list[Point]) -> None:
             )
 
 
-def index_json(study: Study, points: Sequence[Point]) -> dict[str, Any]:
+def index_json(
+    study: Study, points: Sequence[Point], *, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A study and its runs' places as JSON data: what a report needs to read records without building runs
-    again. Its chapters always stand in it, which tells it from those of before there were any."""
+    again. Its chapters always stand in it, which tells it from those of before there were any.
+
+    before: what was there earlier, of which `saying.kept` is kept.
+    """
     rows = [
         {"axes": p.axes, "seed": p.seed, "run": p.run.id, "names": p.names}
         | ({"stage": p.stage} if p.stage else {})
         for p in points
     ]
-    return dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    made = dict(plain({"study": {**study.json(), "chapters": study.chapters}, "points": rows}))
+    return {**made, **kept(before or {}, made)}

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -240,7 +240,11 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     here = folder(root, made.study)
     store = Store.open(root)
     _make(here)
-    write_atomic(here / "study.json", json.dumps(index_json(made.study, made.points)).encode())
+    index = here / "study.json"
+    before = None
+    with suppress(UserError):  # a damaged one is written anew
+        before = read_json(index) if index.exists() else None
+    write_atomic(index, json.dumps(index_json(made.study, made.points, before=before)).encode())
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
     imports = (*how.imports, *filter(None, made.sources))

@@ -7,29 +7,36 @@
 A study names its chapters in order; page, navigation, summary and tables are made from that list, and nothing
 else knows them. A chapter is three pure functions. `each` is called once for every trained record, so that a
 trace is read once, however many chapters look at it. `find` knows no words: what it gives is data, goes into
-`summary.json` and the tables as it is, and does not depend on which other chapters there are. `show` computes
-nothing. A chapter that raises is left out, with a note on the page; the others are written.
+`summary.json` and the tables as it is, and does not depend on which other chapters there are. What it has in
+a field `claims` is judged with the claims of all chapters together, so that one page has one budget of error
+and one verdict for a claim. `show` gets these verdicts, and computes nothing. A chapter that raises is left
+out, with a note on the page; the others are written.
 """
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from preheat.analysis.effects import Difference
+import numpy as np
+
 from preheat.analysis.results import Row
-from preheat.analysis.table import Table
+from preheat.analysis.table import MISSING, Table
 from preheat.core.errors import UserError
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.core.spec import as_spec, build
-from preheat.core.words import count
+from preheat.core.words import count, listed
 from preheat.report.plates import Plate
+from preheat.stats.claims import Claim, Judged, Verdicts, budget, judge
 
-STANDARD = ("edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
+STANDARD = ("main", "edge", "metric", "benefit", "best", "inside_edge", "curves", "probes", "untrained")
+# the families of claims that feed the answer where a study names none
+PRIMARY = ("main", "edge")
 Seen = Sequence[tuple[Row, Any]]
 
 
@@ -62,18 +69,24 @@ class Tile(NamedTuple):
     text: str
 
 
+class Say(NamedTuple):
+    """A sentence that may stand in the answer, of at most 25 words. rank: the lower, the earlier; the answer
+    has the first three. What it claims is what primary verdicts say."""
+
+    text: str
+    rank: int = 5
+
+
 class Shown(NamedTuple):
     """A chapter as it is read.
 
-    lead: paragraphs, a line each. says: sentences of the answer; advice: clauses that end it ("in practice:
-    ..."); caution: what the answer must begin with. short: its word in the navigation, the title where empty.
-    notes: limits.
+    lead: paragraphs, a line each. says: for the answer; caution: what must be known before it. short: its
+    word in the navigation, the title where empty. notes: limits.
     """
 
     title: str
     lead: str = ""
-    says: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
+    says: tuple[Say, ...] = ()
     caution: tuple[str, ...] = ()
     plates: tuple[Plate, ...] = ()
     tables: tuple[Rows, ...] = ()
@@ -91,13 +104,13 @@ class Chapter:
         return None
 
     def find(self, table: Table, seen: Seen) -> Any:
-        """A frozen dataclass: all that is claimed, as data. None: nothing to say. seen: what `each` gave, by
-        row."""
+        """A frozen dataclass: what was found, as data; `claims` in it are judged. None: nothing to say. seen:
+        what `each` gave, by row."""
         raise AssertionError("a chapter has find(table, seen)")
 
-    def show(self, found: Any, table: Table) -> Shown:
-        """How it is read."""
-        raise AssertionError("a chapter has show(found, table)")
+    def show(self, found: Any, verdicts: Verdicts, table: Table) -> Shown:
+        """How it is read. verdicts: {a claim's name: what was judged}."""
+        raise AssertionError("a chapter has show(found, verdicts, table)")
 
 
 @dataclass(frozen=True)
@@ -110,13 +123,16 @@ class Written:
 
 
 class Read(NamedTuple):
-    """The chapters that have something to say, what can't be shown and why, how many traces can't be read,
-    and which chapters raised what."""
+    """The chapters that are shown and have something to say (every: all of them, which make the answer), what
+    can't be shown and why, how many traces can't be read, and which chapters raised what."""
 
     chapters: tuple[Written, ...] = ()
     notes: tuple[str, ...] = ()
     unread: int = 0
     failed: tuple[str, ...] = ()
+    verdicts: Verdicts = MappingProxyType({})
+    claims: tuple[Claim, ...] = ()
+    every: tuple[Written, ...] = ()
 
 
 def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
@@ -138,9 +154,21 @@ def named(study_chapters: Sequence[Any]) -> tuple[dict[str, Any], list[str]]:
     return made, notes
 
 
-def read(chapters: Sequence[Any], table: Table, rows: Iterable[Row], load: Callable[[str], Record]) -> Read:
-    """Every chapter's findings. load: one record with its trace, by run id; each is loaded once."""
+def read(
+    chapters: Sequence[Any],
+    table: Table,
+    rows: Iterable[Row],
+    *,
+    load: Callable[[str], Record],
+    look: int = 0,
+    only: Sequence[Any] = (),
+) -> Read:
+    """Every chapter's findings. load: one record with its trace, by run id; each is loaded once. look: how
+    often the study's verdicts were looked at before, on fewer runs. only: the chapters to show; what the
+    others claim is judged with what these claim, so that a part of a page has the verdicts of the whole."""
     made, notes = named(chapters)
+    wanted, more = named(only) if only else (made, [])
+    made, notes = {**wanted, **{n: c for n, c in made.items() if n not in wanted}}, [*notes, *more]
     failed: dict[str, str] = {}
     seen, unread = _seen(made, rows, load, failed)
     found: dict[str, Any] = {}
@@ -151,15 +179,58 @@ def read(chapters: Sequence[Any], table: Table, rows: Iterable[Row], load: Calla
                 f"chapter {name!r} failed in find: it gave {one!r:.60}, not a frozen dataclass or None"
             )
         found[name] = one
+    told = {n: f for n, f in found.items() if f is not None and n not in failed}
+    claims = _claims(told, table, failed)
+    asked = tuple(table.study.claims.get("primary", ()))
+    notes += _unclaimed(asked, claims)
+    primary = asked or PRIMARY
+    verdicts = judge(claims, primary, alpha=budget(look), later=budget(look + 1))
     shown: dict[str, Any] = {}
-    for name in (n for n, f in found.items() if f is not None and n not in failed):
-        shown[name] = _called(failed, name, "show", made[name].show, found[name], table)
+    for name in (n for n in told if n not in failed):
+        shown[name] = _called(failed, name, "show", made[name].show, found[name], verdicts, table)
         if name not in failed and not isinstance(shown[name], Shown):
             failed[name] = f"chapter {name!r} failed in show: it gave {shown[name]!r:.60}, not a Shown"
-    written = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
-    silent = [n.replace("_", " ") for n, f in found.items() if f is None and n not in failed]
+    every = tuple(Written(n, found[n], s) for n, s in shown.items() if n not in failed)
+    written = tuple(w for w in every if w.name in wanted)
+    notes = [f"This page shows these chapters only: {listed(tuple(wanted))}.", *notes] if only else notes
+    silent = [n.replace("_", " ") for n, f in found.items() if f is None and n in wanted and n not in failed]
     notes += [f"Nothing to say here on: {', '.join(silent)}."] if silent else []
-    return Read(written, (*notes, *failed.values()), unread, tuple(failed.values()))
+    return Read(
+        written, (*notes, *failed.values()), unread, tuple(failed.values()), verdicts, tuple(claims), every
+    )
+
+
+def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list[Claim]:
+    """All that is claimed. What rests on runs that have no record yet is not judged: to look while they come
+    in would be to look many times."""
+    labels = {table.labels(at) for at, runs in _settings(table).items() if runs}
+    out: dict[str, Claim] = {}
+    for name, one in found.items():
+        for c in getattr(one, "claims", ()):
+            if c.name in out:
+                failed[name] = (
+                    f"chapter {name!r} failed in find: it claims {c.name!r}, which is claimed already"
+                )
+                continue
+            lacking = any(place in labels for place in c.rests)
+            out[c.name] = replace(c, why=c.why or "runs are missing") if lacking else c
+    return list(out.values())
+
+
+def _unclaimed(asked: Sequence[str], claims: Sequence[Claim]) -> list[str]:
+    """That a family is called primary and no chapter claims anything of it."""
+    known = dict.fromkeys(c.family for c in claims)
+    lacking = [f for f in asked if f not in known]
+    if not lacking:
+        return []
+    there = f"what is claimed here: {listed(known)}" if known else "nothing is claimed here"
+    return [f"The study calls {listed(lacking)} primary, and no chapter claims any of it; {there}."]
+
+
+def _settings(table: Table) -> dict[tuple[int, int, int], int]:
+    """{place: how many of its runs are missing}."""
+    missing = (table.state == MISSING).sum(axis=(3, 4))
+    return {(int(p), int(c), int(t)): int(missing[p, c, t]) for p, c, t in np.ndindex(missing.shape)}
 
 
 def _seen(
@@ -200,8 +271,11 @@ def _called(failed: dict[str, str], name: str, step: str, call: Callable[..., An
         return None
 
 
-def verdict(text: Difference | str, more: int | None) -> str:
-    """A verdict, and what it would take where there is none."""
-    if not more or text != "not decided":
-        return text
-    return f"{text}, {'more than' if more >= 999 else 'about'} {count(more, 'more seed')}"
+def verdict(v: Judged) -> str:
+    """A verdict in words, and what it would take where there is none."""
+    if v.why:
+        return f"{v.verdict} ({v.why})"
+    if not v.more_seeds:
+        return str(v.verdict)
+    about = "more than" if v.more_seeds >= 999 else "about"
+    return f"{v.verdict}, {about} {count(v.more_seeds, 'more seed')}"

@@ -17,7 +17,10 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, get_args, get_type_hints
 
+from preheat.analysis.results import Results
+from preheat.analysis.table import Table
 from preheat.core.canon import known
+from preheat.stats.claims import Claim, Verdicts
 from preheat.stats.estimates import Estimate
 
 Flat = dict[str, Any]
@@ -27,8 +30,46 @@ _NUMBERS = tuple[float, ...]
 
 
 def found_json(found: Any) -> dict[str, Any]:
-    """Every field as JSON data; of what has points, all but these, which are tables."""
-    return {name: known(_plain(value)) for name, value in _values(found).items()}
+    """Every field as JSON data; of what has points, all but these, which are tables. Claims stand under the
+    page's verdicts."""
+    return {name: known(_plain(value)) for name, value in _values(found).items() if name != "claims"}
+
+
+def verdicts_json(
+    verdicts: Verdicts, claims: Sequence[Claim], results: Results, table: Table | None
+) -> list[dict[str, Any]]:
+    """Every verdict with its raw p and the runs it rests on: their numbers in the table of runs, counted from
+    0."""
+    if table is None:
+        return []
+    numbers: dict[tuple[str, ...], list[int]] = {}
+    for i, row in enumerate(results.rows):
+        at = table.where.get(row.run_id)
+        if at is not None:
+            numbers.setdefault(table.labels((at[0], at[1], at[2])), []).append(i)
+    out = []
+    for c in claims:
+        v = verdicts[c.name]
+        runs = sorted({i for place in c.rests for i in numbers.get(place, ())})
+        told = {f.name: getattr(v, f.name) for f in fields(v)}
+        told |= {"at": list(v.at), "raw_p": c.p, "raw_p_same": c.p_same, "runs": spans(runs)}
+        out.append({k: known(_plain(x)) for k, x in told.items()})
+    return out
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Ascending numbers as spans.
+
+    >>> spans([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    out: list[list[int]] = []
+    for n in numbers:
+        if out and n == out[-1][1] + 1:
+            out[-1][1] = n
+        else:
+            out.append([n, n])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in out)
 
 
 def _plain(value: Any) -> Any:
@@ -63,7 +104,7 @@ def found_tables(found: Any) -> dict[str, list[Flat]]:
     out: dict[str, list[Flat]] = {}
     for field in fields(found):
         items = getattr(found, field.name)
-        if isinstance(items, tuple) and all(map(_item, items)):
+        if field.name != "claims" and isinstance(items, tuple) and all(map(_item, items)):
             _table(out, field.name, [({}, item) for item in items])
     return out
 

@@ -1,7 +1,22 @@
 (() => {
+  const open = () => {
+    const at = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!at) return;
+    for (let d = at.closest("details"); d; d = d.parentElement.closest("details")) d.open = true;
+    at.scrollIntoView();
+  };
+  const folded = [...document.querySelectorAll("details.chapter, .sure details")];
+  let closed = [];
+  window.addEventListener("beforeprint", () => { closed = folded.filter((d) => !d.open); closed.forEach((d) => { d.open = true; }); });
+  window.addEventListener("afterprint", () => { closed.forEach((d) => { d.open = false; }); });
+  window.addEventListener("hashchange", open);
+  document.addEventListener("click", (e) => { const a = e.target.closest('a[href^="#"]'); if (a && a.hash === location.hash) open(); });
+  open();
+})();
+(() => {
   const source = document.getElementById("run-data");
   if (!source) return;
-  const { columns, rows } = JSON.parse(source.textContent);
+  const { columns, rows, shorten } = JSON.parse(source.textContent);
   const byId = (id) => document.getElementById(id);
   const PAGE = 50;
   const texts = rows.map((row) => row.map((v) => (v === null ? "" : String(v))).join("\u0001").toLowerCase());
@@ -34,6 +49,7 @@
   const cell = (v, j) => {
     const td = document.createElement("td");
     td.textContent = v === null ? "" : String(v);
+    if (shorten[j] && td.textContent.length > shorten[j]) { td.title = td.textContent; td.textContent = td.textContent.slice(0, shorten[j]); }
     if (numeric[j]) td.className = "number";
     return td;
   };

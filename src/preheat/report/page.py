@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from preheat.analysis import words
 from preheat.core.words import count, listed
-from preheat.report.chapter import ClaimCard, Rows, Tile
+from preheat.report.chapter import ClaimCard, Rows, Tile, Written
 from preheat.report.drawing.html import page
 from preheat.report.plates import Drawn
 from preheat.report.report import Report
@@ -18,9 +20,11 @@ from preheat.report.runs import flat_runs, run_table
 
 # the ids of the page itself
 OWN = (
-    *("answer", "sure", "limits", "runs", "provenance", "downloads", "theme", "filters", "find", "choices"),
-    *("shown", "pager", "back", "at", "next", "run-table", "run-data"),
+    *("answer", "sure", "front", "limits", "runs", "provenance", "downloads", "theme", "filters", "find"),
+    *("choices", "shown", "pager", "back", "at", "next", "run-table", "run-data"),
 )
+FRONT = 3  # figures below the answer
+OPEN = 2  # chapters that stand open; later ones fold
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter on the page. short: its word in the navigation."""
+    """A chapter on the page. short: its word in the navigation; above: whether figures of it stand below the
+    answer; folded: whether it opens on demand."""
 
     id: str
     title: str
@@ -42,6 +47,16 @@ class Section:
     groups: tuple[Group, ...]
     tables: tuple[Rows, ...]
     cards: tuple[ClaimCard, ...]
+    above: bool
+    folded: bool
+
+
+class Front(NamedTuple):
+    """A figure below the answer, its heading, and the place of its chapter."""
+
+    heading: str
+    place: str
+    figure: Drawn
 
 
 def render(
@@ -54,6 +69,7 @@ def render(
     """The whole page. drawn: the figures of each chapter; listing: the files beside the page, relative."""
     runs = flat_runs(report.results)
     study = report.results.study
+    front = _front(report, drawn)
     return page(
         "preheat.report",
         "page.html",
@@ -63,8 +79,9 @@ def render(
         question=study.question,
         report=report,
         tiles=_tiles(report),
-        sections=[_section(report, i, drawn.get(c.name, ())) for i, c in enumerate(report.chapters)],
-        table=run_table(runs) if runs else "",
+        front=front,
+        sections=[_section(report, i, drawn.get(c.name, ()), front) for i, c in enumerate(report.chapters)],
+        table=run_table(runs, study.metric) if runs else "",
         runs=count(len(runs), "run"),
         provenance=provenance,
         downloads=_downloads(listing),
@@ -72,15 +89,28 @@ def render(
     )
 
 
-def _section(report: Report, i: int, drawn: Sequence[Drawn]) -> Section:
+def _front(report: Report, drawn: Mapping[str, Sequence[Drawn]]) -> list[Front]:
+    """The first figures that carry the answer, in the order of the chapters."""
+    placed = zip(_places(report), report.chapters, strict=True)
+    every = ((place, c, d) for place, c in placed for d in drawn.get(c.name, ()) if d.plate.front)
+    return [Front(_heading(c, d), place, d) for place, c, d in itertools.islice(every, FRONT)]
+
+
+def _heading(chapter: Written, d: Drawn) -> str:
+    said = tuple(text for text in (d.plate.group, d.plate.title) if text)
+    return words.capital(", ".join(said) or chapter.shown.title)
+
+
+def _section(report: Report, i: int, drawn: Sequence[Drawn], front: Sequence[Front]) -> Section:
     chapter = report.chapters[i]
     shown = chapter.shown
-    titles = dict.fromkeys(d.plate.group for d in drawn)
-    groups = tuple(Group(words.capital(t), tuple(d for d in drawn if d.plate.group == t)) for t in titles)
-    title = shown.title
-    return Section(
-        _places(report)[i], title, shown.short or title, shown.lead, groups, shown.tables, shown.cards
-    )
+    above = [f.figure for f in front]
+    left = [d for d in drawn if not any(d is a for a in above)]
+    titles = dict.fromkeys(d.plate.group for d in left)
+    groups = tuple(Group(words.capital(t), tuple(d for d in left if d.plate.group == t)) for t in titles)
+    texts = _places(report)[i], shown.title, shown.short or shown.title, shown.lead
+    moved = len(left) < len(drawn)
+    return Section(*texts, groups, shown.tables, shown.cards, above=moved, folded=i >= OPEN)
 
 
 def _tiles(report: Report) -> list[tuple[Tile, str]]:
@@ -107,10 +137,11 @@ def _places(report: Report) -> list[str]:
     return out
 
 
-def _downloads(listing: Sequence[str]) -> dict[str, list[str]]:
-    """The files by what they are."""
+def _downloads(listing: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """The files by what they are: {kind: {name: paths}}."""
     kinds = {"tables": "Tables", "figures": "Figures"}
-    out: dict[str, list[str]] = {"Summary": [], "Tables": [], "Figures": []}
+    out: dict[str, dict[str, list[str]]] = {"Summary": {}, "Tables": {}, "Figures": {}}
     for path in listing:
-        out[kinds.get(path.partition("/")[0], "Summary")].append(path)
+        kind = kinds.get(path.partition("/")[0], "Summary")
+        out[kind].setdefault(PurePosixPath(path).stem, []).append(path)
     return {k: v for k, v in out.items() if v}

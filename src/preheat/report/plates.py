@@ -18,13 +18,15 @@ from preheat.report.drawing.style import drawing, inline_svg, light_svg, png, sv
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure to be drawn. group: the small heading above it; name: its files' name; title: its panel."""
+    """A figure to be drawn. group: the small heading above it; name: its files' name; title: its panel.
+    front: it carries the answer, and the first three such figures of a page stand below it."""
 
     group: str
     name: str
     title: str
     caption: str
     data: Data
+    front: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ def by_panel(
     dots = iter(shared([d for _, d in made if isinstance(d, Dots)]))
     alike = [(panel, next(dots) if isinstance(d, Dots) else d) for panel, d in made]
     return tuple(
-        Plate(group, file_name(name, p), panel_name(table, p), caption + _arrows(d), d) for p, d in alike
+        Plate(group, file_name(name, p), panel_name(table, p), caption + arrows(d), d) for p, d in alike
     )
 
 
-def _arrows(data: Data) -> str:
+def arrows(data: Data) -> str:
     """What the arrows of a figure mean, where it has any."""
     if not isinstance(data, Dots):
         return ""

@@ -1,9 +1,11 @@
-"""From a study's results to everything that its report says: the chapters, the answer, the limits."""
+"""From a study's results to everything that its report says: the chapters, the verdicts, the answer, the
+limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,35 +13,58 @@ import numpy as np
 from preheat.analysis.curves import Load
 from preheat.analysis.notes import Counts, counts, notes, unmeasured
 from preheat.analysis.results import Results
-from preheat.analysis.table import DONE, Table
+from preheat.analysis.table import DONE, Table, number
 from preheat.analysis.tabulate import tabulate
 from preheat.analysis.words import GAP, capital, human
-from preheat.core.canon import known
+from preheat.core.canon import canonical, known
+from preheat.core.grid import label
 from preheat.core.words import count, listed
-from preheat.report.chapter import Read, Written, read
-from preheat.report.data import found_json, found_tables
+from preheat.report.chapter import Read, Say, Written, read
+from preheat.report.data import found_json, found_tables, verdicts_json
 from preheat.report.runs import flat_runs
+from preheat.stats.claims import Claim, Verdict, Verdicts, budget
+
+SENTENCES = 3
+MOST_VALUES = 6
 
 
 @dataclass(frozen=True)
 class Report:
-    """A study's report as data. sure: how sure it is, line by line; notes: limits and surprises; failed:
-    chapters that raised, one line each, which are also notes."""
+    """A study's report as data. says: the answer's sentences; sure: how sure it is, line by line; notes:
+    limits and surprises; failed: chapters that raised, one line each, which are also notes; look: how often
+    its verdicts were looked at before."""
 
     results: Results
     counts: Counts
-    answer: str
+    says: tuple[str, ...]
     chapters: tuple[Written, ...] = ()
     sure: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     table: Table | None = None
     failed: tuple[str, ...] = ()
+    verdicts: Verdicts = field(default_factory=lambda: MappingProxyType({}))
+    claims: tuple[Claim, ...] = ()
+    look: int = 0
+
+    @property
+    def setting(self) -> str:
+        """What was run, in a line: what all runs share, what they differ in, and their seeds."""
+        if self.table is None:
+            return ""
+        study, axes = self.results.study, dict.fromkeys(a for r in self.results.rows for a in r.axes)
+        same = [f"{human(path)} {label(value)}" for path, value in study.fixed.items()]
+        differ = [f"{human(path)} {_values([r.axes.get(path) for r in self.results.rows])}" for path in axes]
+        return "; ".join([", ".join(same), *differ, count(len(self.table.seeds), "seed")]).strip("; ")
+
+    @property
+    def answer(self) -> str:
+        """The answer as one text."""
+        return " ".join(self.says)
 
     def summary(self) -> dict[str, Any]:
-        """For `summary.json`: the study, the answer, what every chapter found; runs and points of
-        curves are tables."""
+        """For `summary.json`: the study, the answer, what every chapter found, and every verdict once; runs
+        and points of curves are tables."""
         study, t = self.results.study, self.table
-        seeds = t.seeds if t else study.seeds
         head = {
             k: getattr(study, k)
             for k in ("name", "question", "metric", "goal", "margin", "treatment", "condition")
@@ -51,10 +76,11 @@ class Report:
             "nuisance": ", ".join(study.nuisance),
             "answer": self.answer,
             **axes,
-            "choosing": tuple(seeds[: study.choosing]),
-            "judging": tuple(seeds[study.choosing :]),
+            "seeds": t.seeds if t else study.seeds,
             "counts": asdict(self.counts),
             "notes": self.notes,
+            "look": self.look + 1,
+            "verdicts": verdicts_json(self.verdicts, self.claims, self.results, t),
             "chapters": {c.name: found_json(c.found) for c in self.chapters},
         }
 
@@ -67,54 +93,77 @@ class Report:
         return {**out, "runs": [known(dict(row)) for row in flat_runs(self.results)]}
 
 
-def report(results: Results, load: Load | None = None, *, chapters: Sequence[Any] = ()) -> Report:
+def report(
+    results: Results,
+    load: Load | None = None,
+    *,
+    chapters: Sequence[Any] = (),
+    look: int = 0,
+    told: Sequence[str] = (),
+    only: Sequence[Any] = (),
+) -> Report:
     """The report of a study. load: reads one record with its trace, by run id; without it nothing is read of
     traces.
 
-    chapters: in place of the study's own.
+    chapters: in place of the study's own. look: how often the verdicts were looked at before, on other runs;
+    told: notes that stand before all others; only: the chapters to show, all being judged.
     """
     if not results.rows:
         text = "The study has no runs, so nothing can be said."
-        return Report(results, Counts(0, 0, 0, 0, 0), text, notes=(text,))
+        return Report(results, Counts(0, 0, 0, 0, 0), (text,), notes=(text,))
     table = tabulate(results)
     lacking = unmeasured(table)
     if lacking and not (table.state == DONE).any():
-        said = " ".join((*lacking, *_preliminary(table)))
-        return Report(results, counts(table), said, notes=(*results.study.notes, *lacking), table=table)
+        first, limits = (*lacking, *_preliminary(table)), (*told, *results.study.notes, *lacking)
+        return Report(results, counts(table), first, notes=limits, table=table, look=look)
     trained = results.rows if load else ()
-    found = read(chapters or results.study.chapters, table, trained, load or _nothing)
-    told = (
+    asked = chapters or results.study.chapters
+    found = read(asked, table, trained, load=load or _nothing, look=look, only=only)
+    said = (
+        *told,
         *results.study.notes,
         *(note for c in found.chapters for note in c.shown.notes),
         *notes(table, unread=found.unread),
         *found.notes,
     )
-    head = (results, counts(table), _answer(table, found), found.chapters)
-    return Report(*head, sure=tuple(_sure(table)), notes=told, table=table, failed=found.failed)
+    return Report(
+        *(results, counts(table), _answer(table, found), found.chapters),
+        sure=tuple(_sure(table, found, look)),
+        notes=said,
+        table=table,
+        failed=found.failed,
+        verdicts=found.verdicts,
+        claims=found.claims,
+        look=look,
+    )
+
+
+def _values(values: Sequence[Any]) -> str:
+    """The different values of an axis: numbers from least to most where they are many, else each."""
+    each = list({canonical(v): v for v in values}.values())
+    if len(each) > MOST_VALUES and all(map(number, each)):
+        return f"{label(min(each))} to {label(max(each))}"
+    told = [label(v) for v in each[:MOST_VALUES]]
+    return ", ".join([*told, "..."] if len(each) > MOST_VALUES else told)
 
 
 def _nothing(run_id: str) -> Any:
     raise AssertionError("no rows are read without a loader")
 
 
-def _answer(table: Table, found: Read) -> str:
-    """What must be known first, the chapters' sentences in their order, and what to do."""
+def _answer(table: Table, found: Read) -> tuple[str, ...]:
+    """What must be known first, then the chapters' sentences by rank: three in all."""
     n = counts(table)
     if not n.done and not n.diverged:
-        return "No run of this study has a result yet, so nothing can be said."
+        return ("No run of this study has a result yet, so nothing can be said.",)
     if not n.done:
-        return (
-            f"All {n.diverged} runs that started diverged, so nothing can be said of "
-            f"{human(table.study.treatment)}."
-        )
-    shown = [c.shown for c in found.chapters]
-    advice = [text for s in shown for text in s.advice]
-    said = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
-    said += [text for s in shown for text in s.says]
-    said += [f"in practice: {'; '.join(advice)}."] if advice else []
-    if n.failed:
-        said.append(f"{n.failed:,} of {count(n.planned, 'planned run')} failed and have no result.")
-    return " ".join(capital(s) for s in said)
+        what = human(table.study.treatment)
+        return (f"All {n.diverged} runs that started diverged, so nothing can be said of {what}.",)
+    shown = [c.shown for c in found.every]
+    first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
+    said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
+    told = tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
+    return told or (f"{count(n.done + n.diverged, 'run')} are described; no chapter has an answer in words.",)
 
 
 def _preliminary(table: Table) -> list[str]:
@@ -127,15 +176,32 @@ def _preliminary(table: Table) -> list[str]:
     )
 
 
-def _sure(table: Table) -> list[str]:
-    """Which seeds chose, which judged, and how the intervals were made."""
-    out = [_seeds(table)]
-    if len(table.seeds[table.judges]) < 2:
+def _sure(table: Table, found: Read, look: int) -> list[str]:
+    """How sure the answer is, in a line; then how that comes about."""
+    primary = [v for v in found.verdicts.values() if v.primary and not (v.p is None and v.p_same is None)]
+    out = []
+    if primary:
+        decided = sum(v.verdict is not Verdict.OPEN for v in primary)
+        risk = f"{100 * budget(look):.2g}{GAP}%"
+        out.append(
+            f"The {len(primary)} claims behind this answer share a risk of {risk} that any is false; "
+            f"{decided} "
+            f"of them are decided, {_seeds(table)}."
+        )
+    if look:
+        out.append(
+            f"This is look {look + 1} at this study: earlier looks have spent their part of the 5 %, so it "
+            "has "
+            f"{100 * budget(look):.2g} %."
+        )
+    out.append(_tuning(table))
+    if len(table.seeds) < 2:
         out.append("One seed gives a description, not a conclusion.")
     else:
         out.append(
-            "Intervals are two-sided, 95 %, over seeds. A p called corrected is Holm's over all rows of its "
-            "table."
+            "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. "
+            "What is "
+            "called exploratory has a budget of its own for each family and does not feed the answer."
         )
     n = counts(table)
     if n.missing or n.failed:
@@ -145,36 +211,23 @@ def _sure(table: Table) -> list[str]:
 
 
 def _seeds(table: Table) -> str:
-    study, judging, choosing = table.study, table.seeds[table.judges], table.seeds[table.choosers]
-    if not judging:
-        return "No seed judges."
-    n, what = _judged(table), " and ".join(human(path) for path in study.nuisance)
-    judge = "judges" if len(judging) == 1 else "judge"
-    if choosing and what:
-        return (
-            f"{_named(choosing)} chose the {what} by the validation {human(study.metric)}; "
-            f"{_named(judging).lower()} {judge} it on the test set {n}. No seed reports a number that it "
-            "picked."
-        )
-    if what:
-        return f"{_named(judging)} chose the {what} and {judge} it too {n}: nothing is concluded."
-    return (
-        f"{_named(judging)} {judge} on the test set {n}; nothing had to be chosen. Settings are compared on "
-        "the test set itself, so read the best of them with its interval and its best set."
-    )
-
-
-def _judged(table: Table) -> str:
-    """How many seeds judge a setting, in brackets."""
     each = np.isfinite(table.judged).sum(axis=-1)[table.planned.any(axis=-1)]
-    ns = sorted(set(each[each > 0].tolist())) or [len(table.seeds[table.judges])]
+    ns = sorted(set(each[each > 0].tolist())) or [len(table.seeds)]
     if len(ns) == 1:
-        return f"(n{GAP}={GAP}{ns[0]})"
-    return f"(n{GAP}={GAP}{ns[0]} to {ns[-1]}: not every setting has every seed)"
+        return f"with {count(ns[0], 'seed')} in every setting"
+    return f"with {ns[0]} to {ns[-1]} seeds in a setting"
 
 
-def _named(seeds: Sequence[int]) -> str:
-    return f"Seed {seeds[0]}" if len(seeds) == 1 else f"Seeds {listed(tuple(seeds))}"
+def _tuning(table: Table) -> str:
+    seeds, metric = f"Seeds {listed(tuple(table.seeds))}", human(table.study.metric)
+    what = " and ".join(human(path) for path in table.study.nuisance)
+    if table.tuned:
+        return (
+            f"{seeds}: each chooses its own {what} by its validation {metric} and reports its test {metric} "
+            "there, so "
+            "no number was picked for being high on the test set."
+        )
+    return f"{seeds}: each reports its test {metric}; nothing had to be chosen."
 
 
 def provenance(each: Sequence[Mapping[str, object]]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from preheat.analysis import words
 from preheat.analysis.results import Results
 from preheat.analysis.table import number
 from preheat.analysis.tabulate import names
+from preheat.analysis.words import Units
 
 
 def flat_runs(results: Results) -> list[Mapping[str, Any]]:
@@ -41,22 +42,41 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     ]
 
 
-def run_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]]}`, safe inside a script
-    element.
+SHORT = 8  # letters of an id that the page shows; the whole is its title
 
-    A column that is empty in every run is left out.
+
+def run_table(rows: Sequence[Mapping[str, Any]], metric: str) -> Markup:
+    """The runs as JSON for the page's script: `{"columns": [...], "rows": [[...]], "shorten": {...}}`, safe
+    inside a script element.
+
+    The metric is in its unit, which the head of its columns names. A column that is empty in every run is
+    left out. shorten: {the number of a column: how many letters of it are shown}.
     """
-    columns = list(dict.fromkeys(k for row in rows for k, v in row.items() if v is not None))
+    every = dict.fromkeys(k for row in rows for k in row)
+    columns = [k for k in every if any(row.get(k) is not None for row in rows)]
+    units = {c: Units.of(metric) for c in columns if c in (f"validation_{metric}", f"test_{metric}")}
     heads = [words.human(c) for c in columns]
     heads = [h if heads.count(h) == 1 else c for h, c in zip(heads, columns, strict=True)]
-    data = {"columns": heads, "rows": [[_value(row.get(k)) for k in columns] for row in rows]}
+    named = [
+        f"{h} ({units[c].unit})" if c in units and units[c].unit else h
+        for h, c in zip(heads, columns, strict=True)
+    ]
+    data = {
+        "columns": named,
+        "rows": [[_value(row.get(k), units.get(k)) for k in columns] for row in rows],
+        "shorten": {str(j): SHORT for j, c in enumerate(columns) if c == "id"},
+    }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _value(v: Any) -> Any:
-    """Six significant digits are enough to read; the tables hold the rest."""
+def _value(v: Any, u: Units | None) -> Any:
+    """A metric as it is written elsewhere on the page; of another number four significant digits are enough
+    to read. The tables hold the rest."""
     if isinstance(v, float):
-        return float(f"{v:.6g}") if math.isfinite(v) else str(v)
+        return _number(v, u) if math.isfinite(v) else str(v)
     return v if v is None or isinstance(v, bool | int | str) else json.dumps(v, sort_keys=True, default=str)
+
+
+def _number(v: float, u: Units | None) -> float | str:
+    return float(f"{v:.4g}") if u is None else f"{v * u.scale:{u.digits}}"

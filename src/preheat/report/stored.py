@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preheat.analysis.results import collect, read_index
+from preheat.report.looks import changed, looked, remember
 from preheat.report.report import Report, provenance, report
 from preheat.report.write import write_report
 from preheat.store.blobs import read_json
@@ -18,11 +19,16 @@ def write_stored(
 ) -> tuple[Report, Path]:
     """Analyse and write into `folder`; the report and its page's path.
 
-    data: what study.json holds. chapters: in place of the study's own.
+    data: what study.json holds. chapters: those to show, in place of the study's own, which are
+    judged all the same.
     """
     study, points = read_index(data)
     heads = store.heads()
-    made = report(collect(study, points, heads), store.load, chapters=chapters)
+    results = collect(study, points, heads)
+    look = looked(store.root, data, results)
+    made = report(results, store.load, only=chapters, look=look.number, told=changed(data))
+    if any(v.p is not None for v in made.verdicts.values()):
+        remember(store.root, study.name, look)
     wanted = {run_id for _, _, run_id in points}
     about = provenance([h.provenance for h in heads if h.id in wanted])
     return made, write_report(made, folder, provenance=about)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.stats.estimates import Array, Bound, Estimate, Moments, holm, interval, moments, p_different
+from preheat.stats.estimates import Array, Bound, Estimate, Moments, interval, moments, p_different
 
 MANY = 0.25
 
@@ -67,13 +67,6 @@ class Bounded(NamedTuple):
         return p_different(self.moments) if sign * self.moments.mean > 0 or self.bound == "exact" else None
 
 
-def corrected(some: list[Bounded | None]) -> list[float | None]:
-    """Holm's p values of a family. One without a p counts as 1, so that being censored makes no other
-    comparison surer."""
-    adjusted = holm([None if b is None else _p(b) for b in some])
-    return [None if b is None or b.p is None else p for b, p in zip(some, adjusted, strict=True)]
-
-
 def combined(parts: Parts, weights: Array) -> Bounded:
     """Per seed the sum over conditions of weights [C, S] times values, then over seeds; all weights 0: the
     seed is left out.
@@ -122,7 +115,7 @@ def contrast_weights(parts: Parts, c: int) -> Array:
     return np.asarray(np.where(known[c] & (n > 0), weights, 0.0), dtype=np.float64)
 
 
-def dependence(parts: Parts, x: Array | None) -> tuple[Estimate | None, float | None]:
+def dependence(parts: Parts, x: Array | None) -> tuple[Bounded | None, float | None]:
     """(slope on x or None, p of "the values do not depend on the condition").
 
     With numbers x [C]: the slope per seed, then a t test over seeds. Without: each condition against the mean
@@ -133,7 +126,7 @@ def dependence(parts: Parts, x: Array | None) -> tuple[Estimate | None, float | 
         return None, None
     if x is not None:
         slope = combined(parts, slope_weights(parts, x))
-        return (slope.estimate if slope.moments.n else None), _p(slope)
+        return (slope if slope.moments.n else None), _p(slope)
     contrasts = [combined(parts, contrast_weights(parts, c)) for c in range(len(parts.values))]
     ps = [p for b in contrasts if (p := _p(b)) is not None]
     return None, min(1.0, len(ps) * min(ps)) if ps else None

@@ -186,8 +186,7 @@ def _assembled(
     bare = [b.at for b, own in zip(blocks, settings, strict=True) if not own]
     _raise([Fault(at, "where and exclude leave no combination -- drop one") for at in bare])
     roles = _roles(data, blocks, settings)
-    usual = max(1, len(seeds) // 3) if roles["nuisance"] and len(seeds) > 1 else 0
-    made = {**roles, "seeds": seeds, "choosing": data.get("choosing", usual), "fixed": nested(fixed)}
+    made = {**roles, "seeds": seeds, "fixed": nested(fixed)}
     made["parts"] = {name: kept(entries) for name, entries in _kept_parts(data).items()}
     made["parts"] |= {name: tuple(map(core_block, own)) for name, own in parts.items()}
     try:

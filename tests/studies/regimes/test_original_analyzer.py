@@ -115,6 +115,37 @@ def test_the_line_is_scipys_and_the_fixed_rule_misses_by_hand_counted_errors(see
     ]
 
 
+def test_the_recommended_warmup_is_the_fitted_rule_of_the_pair_that_is_asked_for(seen):
+    for pair in (("cifar10", "sgd"), ("cifar100", "sgd")):
+        line = seen.derive_empirical_rule(*pair)["linear"]
+        for n in (20, 101, 5000):
+            told = seen.recommended_warmup(n, pair[0], optimizer=pair[1])
+            assert told == pytest.approx(max(0.0, line["intercept"] + line["slope"] * np.log(n + 1)))
+    fitted = np.polyfit(np.log([1001, 501, 101]), [5, 5, 0], 1)
+    assert seen.recommended_warmup(300, "cifar10", optimizer="sgd") == pytest.approx(
+        np.polyval(fitted, np.log(301))
+    )
+    assert seen.recommended_warmup(1, "cifar10", optimizer="sgd") == 0.0, "no warmup is shorter than none"
+
+
+def test_of_one_pair_it_need_not_be_named_and_what_has_no_rule_is_an_error(seen, tmp_path):
+    lone = WarmupAnalyzer(folder(tmp_path, rows_of("cifar10", "sgd", {500: {5: [1.0]}, 100: {1: [1.0]}})))
+    line = lone.derive_empirical_rule("cifar10", "sgd")["linear"]
+    assert lone.recommended_warmup(500) == pytest.approx(5) and lone.recommended_warmup(100) == pytest.approx(
+        1
+    )
+    assert lone.recommended_warmup(200) == pytest.approx(line["intercept"] + line["slope"] * np.log(201))
+    with pytest.raises(UserError, match="a rule for each dataset: write dataset= one of cifar10"):
+        seen.recommended_warmup(500)
+    with pytest.raises(UserError, match="above 0"):
+        lone.recommended_warmup(0)
+    with pytest.raises(UserError, match="did you mean 'cifar10'"):
+        lone.recommended_warmup(500, "cifar1")
+    one = WarmupAnalyzer(folder(tmp_path, rows_of("cifar10", "sgd", {500: {5: [1.0]}})))
+    with pytest.raises(UserError, match="a rule needs two data sizes"):
+        one.recommended_warmup(500)
+
+
 def test_a_rule_needs_two_sizes_and_r2_two_different_best_warmups(tmp_path):
     flat = WarmupAnalyzer(folder(tmp_path, rows_of("cifar10", "sgd", {500: {5: [1.0]}, 100: {5: [1.0]}})))
     assert flat.derive_empirical_rule("cifar10", "sgd")["linear"] == pytest.approx(

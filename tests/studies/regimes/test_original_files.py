@@ -276,14 +276,16 @@ def test_an_index_written_before_settings_had_names_is_read(tmp_path):
     assert [r["experiment_name"] for r in strict(out / "all_results.json")] == ["digits_5epc_w1_sgd_s42"]
 
 
-def test_tuned_peak_rates_have_names_of_their_own_and_the_analysis_takes_the_chosen_one(tmp_path):
+def test_tuned_peak_rates_have_names_of_their_own_and_each_seed_is_at_the_rate_that_it_chose(tmp_path):
+    """Seed 0 likes a rate of 0.1, seed 1 one of 0.2: each setting and seed has one run that counts."""
     grid = (
         Block(
             product={"schedule.warmup": [{"epochs": 0}, {"steps": 2}], "peak_lr": [0.1, 0.2]},
             fixed={"task.examples_per_class": 5},
         ),
     )
-    study = a_study(grid=grid, nuisance=("peak_lr",), seeds=(0, 1), choosing=1)
+    study = a_study(grid=grid, nuisance=("peak_lr",), seeds=(0, 1))
+    best = {0: 0.1, 1: 0.2}
     records = [
         a_record(
             run,
@@ -292,7 +294,7 @@ def test_tuned_peak_rates_have_names_of_their_own_and_the_analysis_takes_the_cho
             test_accuracy=good,
         )
         for run in study.runs()
-        if (good := 0.5 + run.peak_lr + 0.1 * run.seed)
+        if (good := 0.5 + 0.1 * run.seed + 0.2 * (run.peak_lr == best[run.seed]))
     ]
     out = write(tmp_path, study, records)
     rows = strict(out / "all_results.json")
@@ -301,9 +303,22 @@ def test_tuned_peak_rates_have_names_of_their_own_and_the_analysis_takes_the_cho
         "digits_5epc_w0_sgd_s1_lr0.1",
     ]
     assert rows[-1]["experiment_name"] == "digits_5epc_u2_sgd_s1_lr0.2"
-    assert {(r["lr"], r["seed"]) for r in rows if r["selected"]} == {(0.2, 1)}
-    (best,) = WarmupAnalyzer(out).find_optimal_warmup("digits", "sgd")
-    assert (best.optimal_warmup, best.optimal_acc, best.seeds) == (0, pytest.approx(80.0), 1)
+    kept = [(r["warmup_epochs"], r["seed"], r["lr"]) for r in rows if r["selected"]]
+    assert len(rows) == 8 and {(s, lr) for _, s, lr in kept} == {(0, 0.1), (1, 0.2)} and len(kept) == 4
+    seen = WarmupAnalyzer(out)
+    (found,) = seen.find_optimal_warmup("digits", "sgd")
+    assert (found.optimal_warmup, found.optimal_acc, found.seeds) == (0, pytest.approx(75.0), 2)
+    assert len({(r.warmup, r.seed) for r in seen.rows}) == len(seen.rows) == 4
+
+
+def test_a_seed_of_which_no_run_has_a_result_is_at_no_rate(tmp_path):
+    grid = (Block(product={"peak_lr": [0.1, 0.2]}, fixed={"task.examples_per_class": 5, **W0}),)
+    study = a_study(grid=grid, nuisance=("peak_lr",), scientific=("schedule.warmup",), seeds=(0, 1))
+    records = [a_record(run) for run in study.runs() if run.seed == 0]
+    rows = strict(write(tmp_path, study, records) / "all_results.json")
+    assert [(r["seed"], r["lr"], r["selected"]) for r in rows] == [(0, 0.1, True), (0, 0.2, False)], (
+        "equal rates: the lower one"
+    )
 
 
 def test_both_protocols_lie_apart(tmp_path):

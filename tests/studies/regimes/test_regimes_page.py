@@ -32,8 +32,9 @@ from preheat.core.record import Series
 from preheat.report.report import Report, report
 from preheat.stats.estimates import Estimate
 from preheat.studies.regimes.first_epochs import Milestone
-from preheat.studies.regimes.grid import REPORTED
+from preheat.studies.regimes.grid import IMAGES, REPORTED
 from preheat.studies.regimes.protocols import Gap
+from preheat.studies.regimes.study import Regimes
 
 NEW = ("updates", "protocols", "first_epochs")
 GAP = "\N{NO-BREAK SPACE}"
@@ -87,7 +88,8 @@ def test_chapters_say_what_was_selected_on_what_and_what_gives_the_rest(f: Repor
     assert [c.code for c in place.cards] == ["H1", "H2"]
     exponents, grid, best, lengths = place.tables
     assert (
-        exponents.columns[:3] == ("panel", "fixed updates", "fixed epochs")
+        exponents.columns[:3]
+        == ("optimizer and selection", "not a fixed number of updates", "not a fixed number of epochs")
         and not exponents.folded
         and grid.folded
     )
@@ -124,13 +126,10 @@ def test_both_protocols_have_a_table_of_the_gap(f: Report) -> None:
     assert "also has fewer" not in same.lead
 
 
-def test_a_panel_list_can_be_read_and_a_band_is_half_its_width(f: Report) -> None:
-    (e,), best = found(f, "updates", "exponents"), found(f, "updates", "best_updates")
-    two = {
-        "exponents": (e, replace(e, panel="adamw, test")),
-        "best_updates": (*best, *(replace(x, panel="adamw, test") for x in best)),
-    }
-    assert f"SGD, test; AdamW, test: {e.text}" in changed(f, "updates", **two).lead
+def test_the_exponents_table_has_the_pages_verdicts_and_a_band_is_half_its_width(f: Report) -> None:
+    (row,) = shown(f, "updates").tables[0].rows
+    for unit, told in zip(("updates", "epochs"), row[1:3], strict=True):
+        assert told.startswith(str(f.verdicts[f"updates/sgd, test/{unit}"].verdict))
     at = Milestone("sgd, test", "5000", "5ep", "grad_norm", 1.0, 2.0, 1.5, 2.5, 3)
     rows = changed(f, "first_epochs", milestones=(at,)).tables[0].rows
     assert rows[0][4] == "2 \N{PLUS-MINUS SIGN} 0.5"
@@ -143,6 +142,14 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
     effects = [e for e in found(f, "benefit", "effects") if e.panel == "sgd, test"]
     gain = {(e.condition, e.treatment): e.estimate.mean for e in effects}
     assert lines.lines[0].y[1] == pytest.approx(100 * gain["5000", "5ep"])
+    told = {
+        (g.condition, g.treatment): g.gain
+        for g in found(f, "updates", "warmup_gains")
+        if g.panel == "sgd, test"
+    }
+    assert told == pytest.approx(gain) and f.tables()["warmup_gains"], (
+        "they are found, not made while drawing"
+    )
     best = plate(f, "updates", "best-updates-sgd-test")
     assert best.ticks == (50, 100, 500, 1000, 5000) and best.lines[1].y[-1] == pytest.approx(391)
     assert all(lo >= s - 1e-9 for lo, s in zip(best.lines[0].lo, best.lines[1].y, strict=True))
@@ -154,21 +161,21 @@ def test_figures_of_regimes_show_what_was_measured(f: Report) -> None:
 
 def test_a_grid_that_is_not_whole_shows_only_what_was_run(f: Report) -> None:
     heat = plate(f, "metric", "accuracy-adamw-test")
-    assert (heat.rows, heat.columns) == (("5000", "50"), ("0ep", "5ep")) and heat.values[0][0] is None
+    assert (heat.rows, heat.columns) == (
+        ("5000", "50"),
+        ("no warmup", "5\N{NO-BREAK SPACE}epochs"),
+    ) and heat.values[0][0] is None
     assert heat.texts[0] == ("\N{EN DASH}", heat.texts[0][1]) and "n = 1" in heat.texts[0][1]
-    sets = plate(f, "best", "best-adamw-test")
-    assert sets.rows == ("50",) and sets.columns == ("0ep", "5ep") and sets.absent == ((),)
     whole = plate(f, "metric", "accuracy-sgd-test")
     assert len(whole.rows) == len(whole.columns) == 5 and None not in whole.values[0]
+    sets = {b.panel: b for b in found(f, "best", "best")}
+    assert sets["adamw, test"].treatments == ("0ep", "5ep") and sets["adamw, test"].n == 1
+    assert len(sets["sgd, test"].treatments) == 5 and sets["sgd, test"].n == 3
     at = {SIZE: 100, WARMUP: {"epochs": 10.0}}
     few = made(kept=lambda row: {k: row.axes[k] for k in at} != at, chapters=("best",))
-    gone = plate(few, "best", "best-sgd-test")
-    assert gone.absent[gone.rows.index("100")] == ("10ep",)
-    inside = found(f, "inside_edge", "inside")
-    tiles = shown(f, "inside_edge").tiles
-    assert [t.number for t in tiles if "equivalent" in t.text] == [
-        f"{sum(i.equivalent for i in inside)} of 5"
-    ]
+    rests = {place for c in few.claims if c.at[0] == "sgd, test" for place in c.rests}
+    assert {c for _, c, _ in rests} == {"5000", "1000", "500", "50"}, "where all treatments were run"
+    assert len({c for _, c, _ in next(c.rests for c in f.claims if c.name.startswith("best/sgd"))}) == 5
 
 
 def test_the_page_is_whole_and_names_every_new_file(tmp_path: Path) -> None:
@@ -194,7 +201,9 @@ def test_what_a_regimes_study_found_is_json_and_tables() -> None:
     data = json.loads(json.dumps(f.summary(), allow_nan=False))["chapters"]
     assert data["updates"]["exponents"] and len(data["protocols"]["protocols"]) == 2
     rows = f.tables()
-    assert {"b", "b_lo", "b_hi", "b_n", "updates", "epochs"} <= set(rows["exponents"][0])
+    assert {"b", "b_lo", "b_hi", "b_n", "chance", "p_choices"} <= set(rows["exponents"][0])
+    told = json.loads(json.dumps(f.summary()))["verdicts"]
+    assert {"updates/validation/updates", "updates/H1"} <= {v["name"] for v in told}
     assert {"gap", "optimism_lo", "rest", "over"} <= set(rows["protocols"][0])
     assert len(rows["warmup_lengths"]) == 12 and rows["hypotheses_in_updates"][0]["code"] == "H1"
 
@@ -202,3 +211,12 @@ def test_what_a_regimes_study_found_is_json_and_tables() -> None:
 def test_notes_of_the_study_come_first() -> None:
     given, records = two_protocols(notes=("cifar100: three sizes are one.",))
     assert report(given, records.__getitem__).notes[0] == "cifar100: three sizes are one."
+
+
+def test_a_regimes_study_names_its_primary_families_and_so_does_one_that_is_adopted() -> None:
+    made = [Regimes(), Regimes(tasks=IMAGES, tune_lr=True), Regimes(tasks=IMAGES)]
+    named = [list(r.study().claims["primary"]) for r in made]
+    assert named == [["main", "edge", "hypotheses"]] * 2 + [["main", "hypotheses"]], "one rate has no edge"
+    for r in made:
+        old = Regimes.adopt(replace(r.study(), claims={}))
+        assert old is not None and old.claims == r.study().claims

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from fake_regimes import IN_EPOCHS, hill, joined, regimes
-from fake_results import results
+from fake_results import noisy, results
 
 from preheat.analysis.tabulate import tabulate
 from preheat.studies.regimes.surface import favourites, lines, surfaces
@@ -31,3 +34,14 @@ def test_surface_keeps_warmups_in_epochs_and_one_seed_panels_beside_those_of_mor
     )
     both = surfaces(tabulate(joined(many, few)))
     assert [(x.panel, x.n) for x in both] == [("a", 3), ("b", 1)]
+
+
+def test_the_line_is_of_the_warmups_that_are_best_on_the_validation_set() -> None:
+    validation, test = noisy((1, 3, 4, 1, 6), 1), noisy((1, 3, 4, 1, 6), 2)
+    axes: dict[str, Any] = {"panels": ("sgd",), "sizes": (100, 20, 5), "rates": (0.1,)}
+    (s,) = surfaces(tabulate(results(validation, test, **axes)))
+    _, slope, floor = lines(s)
+    other = replace(s, judged=-s.judged)
+    assert lines(other)[1].tolist() == slope.tolist() and lines(other)[2] == floor
+    assert slope == pytest.approx(np.polyfit(s.doublings, favourites(s.warmup, s.validation), 1)[0])
+    assert not np.allclose(slope, np.polyfit(s.doublings, favourites(s.warmup, s.judged), 1)[0])

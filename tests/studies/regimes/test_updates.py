@@ -10,26 +10,42 @@ import pytest
 from cases import sampled
 from fake_regimes import IN_BOTH, IN_EPOCHS, PER_EPOCH, SIZE, TASK, WARMUP, hill, joined, regimes
 from fake_results import results
+from scipy.stats import t as student
 
 from preheat.analysis.tabulate import tabulate
-from preheat.stats.estimates import t_quantile
+from preheat.stats.claims import Claim, Verdict, judge
+from preheat.stats.estimates import Moments, interval
 from preheat.studies.regimes.updates import UpdatesFound, updates
-from preheat.studies.regimes.updates_hypotheses import _lead
-from preheat.studies.regimes.warmup_grid import Exponent
 
 
-def exponents(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[Exponent]:
+def studied(score: Any, warmups: Any = IN_BOTH, **how: Any) -> UpdatesFound:
+    found = updates(tabulate(regimes(score, warmups, **how)))
+    assert found is not None
+    return found
+
+
+def several(kind: str, warmups: Any, *, times: int, noise: float = 0.01) -> list[UpdatesFound]:
     best = {"updates": lambda n: 40.0, "epochs": lambda n: 5.0 * PER_EPOCH[n], "none": lambda n: None}[kind]
-    made = (updates(tabulate(regimes(hill(best, noise=noise, seed=k), warmups))) for k in range(times))
-    return [u.exponents[0] for u in made if u is not None]
+    return [studied(hill(best, noise=noise, seed=k), warmups) for k in range(times)]
 
 
-def share(some: list[Exponent], unit: str) -> float:
-    return float(np.mean([getattr(e, unit) == "excluded" for e in some]))
+def claim(found: UpdatesFound, name: str) -> Claim:
+    return next(c for c in found.claims if c.name == f"updates/{name}")
 
 
-def covers(some: list[Exponent], b: float) -> float:
-    return float(np.mean([(e.b.lo or 0.0) <= b <= (e.b.hi or 0.0) for e in some]))
+def verdict(found: UpdatesFound, name: str) -> Verdict:
+    """Judged alone."""
+    return judge([claim(found, name)], ())[f"updates/{name}"].verdict
+
+
+def share(some: list[UpdatesFound], unit: str) -> float:
+    """How often it is shown, either way, that a fixed number is not the best."""
+    return float(np.mean([verdict(f, f"/{unit}") in (Verdict.SUPPORTED, Verdict.OPPOSITE) for f in some]))
+
+
+def covers(some: list[UpdatesFound], b: float) -> float:
+    each = [f.exponents[0].b for f in some]
+    return float(np.mean([(e.lo or 0.0) <= b <= (e.hi or 0.0) for e in each]))
 
 
 def test_every_warmup_is_told_in_updates_epochs_and_as_a_share_of_the_run() -> None:
@@ -47,99 +63,105 @@ def test_every_warmup_is_told_in_updates_epochs_and_as_a_share_of_the_run() -> N
 
 
 def test_a_fixed_number_of_updates_is_found_and_a_fixed_number_of_epochs_excluded() -> None:
-    some = exponents("updates", IN_BOTH, times=16)
+    some = several("updates", IN_BOTH, times=16)
     assert covers(some, 0.0) >= 0.8 and covers(some, 1.0) <= 0.1
     assert share(some, "epochs") >= 0.85 and share(some, "updates") <= 0.13
 
 
 def test_a_fixed_number_of_epochs_is_found_and_a_fixed_number_of_updates_excluded() -> None:
-    some = exponents("epochs", IN_BOTH, times=16)
-    assert covers(some, some[0].epochs_b) >= 0.8 and covers(some, 0.0) <= 0.1
+    some = several("epochs", IN_BOTH, times=16)
+    assert covers(some, some[0].exponents[0].epochs_b) >= 0.8 and covers(some, 0.0) <= 0.1
     assert share(some, "updates") >= 0.85 and share(some, "epochs") <= 0.13
 
 
 def test_without_any_effect_nothing_is_excluded_more_than_five_percent_of_the_time() -> None:
-    some = exponents("none", IN_BOTH, times=sampled(60))
+    some = several("none", IN_BOTH, times=sampled(60))
     # 2 of 20, or 6 of 60: more has a chance of 7 % (6 %) at 5 %
     assert share(some, "updates") <= 0.1 and share(some, "epochs") <= 0.1
-    assert all("noise" in e.text for e in some if (e.p_choices or 0) >= 0.05)
+    for f in some:
+        gate = f.exponents[0].p_choices
+        assert gate is not None
+        for name in ("/updates", "/epochs", "H2"):
+            c = claim(f, name)
+            assert (c.p or 1.0) >= gate and (c.p_same is None or c.p_same >= gate), "where all is chance"
 
 
 def test_a_grid_in_epochs_forces_the_exponent_and_that_is_said() -> None:
-    some = exponents("epochs", IN_EPOCHS, times=4, noise=0.003)
-    for e in some:
+    for f in several("epochs", IN_EPOCHS, times=4, noise=0.003):
+        (e,) = f.exponents
         assert e.chance == pytest.approx(e.epochs_b, abs=0.05) and e.b.lo is not None and e.b.lo > 0.5
-        assert e.low > 0 and e.updates == "out of reach" and "lies within the grid" in e.text
+        assert e.low > 0 and "lies within the grid" in claim(f, "/updates").why
+        assert verdict(f, "/updates") is Verdict.OPEN
 
 
 def test_choices_at_one_end_of_the_grid_exclude_nothing() -> None:
-    some = exponents("epochs", IN_EPOCHS[:3], times=1, noise=0.0) + exponents(
-        "updates", IN_BOTH[:1] + IN_BOTH[6:], times=1, noise=0.001
-    )
-    assert some[0].at_longest == 1 and "longest" in some[0].text and some[0].updates == "not decided"
+    (f,) = several("epochs", IN_EPOCHS[:3], times=1, noise=0.0)
+    assert f.exponents[0].at_longest == 1 and "longest" in claim(f, "/epochs").why
+    assert verdict(f, "/epochs") is Verdict.OPEN
 
 
 def test_one_seed_is_a_description_and_a_warmup_in_both_units_counts_by_its_updates() -> None:
-    found = updates(tabulate(regimes(hill(lambda n: 40.0, noise=0.0), seeds=1)))
-    assert found is not None
+    found = studied(hill(lambda n: 40.0, noise=0.0), seeds=1)
     (e,) = found.exponents
-    assert (e.updates, e.epochs, e.b.lo, e.p_choices) == ("not decided", "not decided", None, None)
+    assert (e.b.lo, e.p_choices) == (None, None)
+    assert {v.verdict for v in judge(found.claims, ()).values()} == {Verdict.OPEN}
+    assert all("one seed" in c.why.lower() for c in found.claims)
     at_50 = next(f for f in found.best_updates if f.condition == "50")
     assert [at_50.best.mean, at_50.shortest, at_50.longest] == pytest.approx([40, 4, 320])
-    assert [h.verdict for h in found.hypotheses_in_updates] == ["not decided"] * 2
-
-
-def panels(count: int, **how: Any) -> UpdatesFound:
-    """The same study under several names of its task."""
-    made = [regimes(hill(lambda n: 5.0 * PER_EPOCH[n], **how), **{TASK: f"t{i}"}) for i in range(count)]
-    found = updates(tabulate(joined(*made)))
-    assert found is not None and len(found.exponents) == count
-    return found
 
 
 def test_what_is_excluded_is_corrected_for_the_number_of_panels() -> None:
-    said = []
     for count in (1, 2, 6):
-        e = panels(count, noise=0.015, seed=1).exponents[0]
-        assert e.b.lo is not None and e.b.hi is not None and e.p_choices is not None and e.p_choices < 0.05
-        half = (e.b.hi - e.b.lo) / 2 * t_quantile(1 - 0.025 / count, e.b.n - 1) / t_quantile(0.975, e.b.n - 1)
-        said.append(e.updates)
-        assert (e.updates == "excluded") == (e.b.mean - half > max(0.0, e.chance))
-    assert said[0] == "excluded" and said[-1] == "not excluded"
+        made = [regimes(hill(lambda n: 5.0 * PER_EPOCH[n]), **{TASK: f"t{i}"}) for i in range(count)]
+        found = updates(tabulate(joined(*made)))
+        assert found is not None and len(found.exponents) == count
+        one = next(c for c in found.claims if c.name.endswith("/updates") and c.at[0] in ("", "t0"))
+        told = judge(found.claims, ())[one.name]
+        tested = sum(c.p is not None and not c.why for c in found.claims)
+        assert one.p is not None and told.p is not None and tested >= 2 * count
+        assert one.p <= told.p <= min(1.0, tested * one.p + 1e-12)
 
 
-def test_the_lead_of_the_best_interior_size_is_corrected_for_their_number() -> None:
-    gain = np.array([[0, 0, 0], [1, 2, 6], [0, 1, 1], [-1, 0, 0], [0, 0, 0]], dtype=np.float64)
-    e = _lead(gain, 0.0)
-    half = t_quantile(1 - 0.025 / 3, 2) * np.std([1, 2, 6], ddof=1) / 3**0.5
-    assert e.mean == 3 and e.lo is not None and e.hi is not None and e.n == 3
-    assert e.hi == pytest.approx(3 + half) and e.lo >= 3 - half
-    assert _lead(gain[[0, 1, 4]], 0.0).lo == pytest.approx(
-        3 - half * t_quantile(0.975, 2) / t_quantile(1 - 0.025 / 3, 2)
-    )
+def test_the_p_is_that_of_b_beyond_both_exponents_and_of_warmups_that_differ() -> None:
+    """By hand: two-sided, of b over seeds against the farther of the exponent and that of random choices."""
+    table = tabulate(regimes(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.02, seed=3)))
+    found = updates(table)
+    assert found is not None
+    (e,), m = found.exponents, claim(found, "H2").parts[0][0]
+    assert isinstance(m, Moments) and e.p_choices is not None
+    for unit, b in (("updates", 0.0), ("epochs", e.epochs_b)):
+        far = max(m.mean - max(b, e.chance), min(b, e.chance) - m.mean)
+        assert claim(found, f"/{unit}").effect == interval(m._replace(mean=far))
+        up, down = ((m.mean - max(b, e.chance)) / m.error, (min(b, e.chance) - m.mean) / m.error)
+        p = min(1.0, 2 * min(float(student.sf(up, m.n - 1)), float(student.sf(down, m.n - 1))))
+        assert claim(found, f"/{unit}").p == pytest.approx(max(p, e.p_choices))
+        assert claim(found, f"/{unit}").p_same is None, "one can't show that an exponent is the true one"
+
+
+def test_that_a_fixed_number_is_not_the_best_is_supported_on_either_side_of_it() -> None:
+    """Best updates ~ size^b with b below 0, and above."""
+    for best in (lambda n: 40.0 * 200 / PER_EPOCH[n], lambda n: 5.0 * PER_EPOCH[n]):
+        found = studied(hill(best, noise=0.003))
+        one = judge([claim(found, "/updates")], ())["updates//updates"]
+        assert one.verdict is Verdict.SUPPORTED
+        assert one.effect.lo is not None and 0 < one.effect.lo < one.effect.mean
 
 
 def test_hypotheses_in_updates() -> None:
     def peak(size: int, u: float, s: int) -> float:
         return 0.8 + (0.02 if u and size == 500 else 0.0) + 1e-4 * np.sin(size + u + 7 * s)
 
-    h1, h2 = restated(peak)
-    assert (
-        h1.verdict == "supported"
-        and h1.effect.mean == pytest.approx(0.02, abs=1e-3)
-        and "40 updates" in h1.text
-    )
-    assert h2.verdict == "not decided"
-    h1, h2 = restated(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.003))
-    assert h2.verdict == "supported" and h2.p < 0.05
-    assert restated(hill(lambda n: 40.0, noise=0.003))[1].verdict == "contradicted"
-    assert "No number of updates" in restated(peak, IN_EPOCHS)[0].text
-
-
-def restated(score: Any, warmups: Any = IN_BOTH) -> Any:
-    found = updates(tabulate(regimes(score, warmups)))
-    assert found is not None
-    return found.hypotheses_in_updates
+    found = studied(peak)
+    h1, h2 = found.hypotheses_in_updates
+    assert verdict(found, "H1") is Verdict.SUPPORTED and "40 updates" in h1.text
+    assert claim(found, "H1").effect.mean == pytest.approx(0.02, abs=1e-3)
+    assert (h1.claim, h2.claim) == ("updates/H1", "updates/H2") and verdict(found, "H2") is Verdict.OPEN
+    longer = studied(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.003))
+    assert verdict(longer, "H2") is Verdict.SUPPORTED
+    assert verdict(studied(hill(lambda n: 40.0, noise=0.003)), "H2") is Verdict.SAME
+    shorter = studied(hill(lambda n: 40.0 * 200 / PER_EPOCH[n] ** 1.0, noise=0.003))
+    assert verdict(shorter, "H2") is Verdict.OPPOSITE, "not: no difference of this size"
+    assert "No number of updates" in studied(peak, IN_EPOCHS).hypotheses_in_updates[0].text
 
 
 def test_incomplete_panels_and_other_studies() -> None:

@@ -1,21 +1,27 @@
-"""Every treatment against the baseline, at the nuisance chosen for each."""
+"""Every treatment against the baseline at every condition, each seed at the nuisance that it chose."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from preheat.analysis.effects import Effect, decidable, effects
-from preheat.analysis.naming import base_of, choices, heads, rate_of, row_label
+from preheat.analysis.effects import Effect, effects
+from preheat.analysis.naming import base_of, heads, row_label
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, human, p_text
+from preheat.analysis.words import Units, half, human, p_text
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count, many
-from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile, verdict
-from preheat.report.chapters.common import difference_text, of_panel, place, present, treatment_dot
-from preheat.report.drawing.shapes import Dots
+from preheat.core.words import count
+from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
+from preheat.report.chapters.common import difference_text, heat, of_panel, place, present, treatment_dot
+from preheat.report.chapters.main import CORRECTED, seen
+from preheat.report.drawing.shapes import Dots, Heat
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
+from preheat.stats.estimates import Estimate
+
+MAP, DOTS = "All at a glance", "With intervals"
 
 
 @dataclass(frozen=True)
@@ -23,57 +29,63 @@ class Effects:
     """Every comparison with the baseline, paired by seed."""
 
     effects: tuple[Effect, ...]
+    claims: tuple[Claim, ...]
 
 
 @CHAPTERS.register("benefit")
 @dataclass(frozen=True)
 class Benefit(Chapter):
-    """Every treatment minus the baseline, paired by seed, with what is surely better, worse or equivalent."""
+    """Every treatment minus the baseline at each condition, paired by seed: exploratory."""
 
     def find(self, table: Table, seen: Seen) -> Effects | None:
-        made = effects(table.claimed)
-        return Effects(made) if made else None
+        if len(table.claimed.conditions) < 2:
+            return None  # the main effects say it
+        made, claims = effects(table.claimed)
+        return Effects(made, tuple(claims)) if made else None
 
-    def show(self, found: Effects, table: Table) -> Shown:
+    def show(self, found: Effects, verdicts: Verdicts, table: Table) -> Shown:
         u, base = Units.of(table.study.metric), base_of(table)
         better = "Higher" if table.study.goal == "max" else "Lower"
-        lead = (
-            f"{tally(table, found.effects)} Differences are paired by seed; p is corrected (Holm). {better} "
-            "is better."
-        )
+        at = {
+            e: verdicts.get("/".join(("benefit", e.panel, e.condition, e.treatment))) for e in found.effects
+        }
         rows = tuple(
-            (
-                *place(table, e),
-                difference_text(e.estimate, u),
-                p_text(e.p_adjusted),
-                str(e.estimate.n),
-                verdict(e.verdict, e.more_seeds),
-            )
-            for e in found.effects
+            (*place(table, e), difference_text(_shown(table, e, v), u), *_told(v), str(e.estimate.n))
+            for e, v in at.items()
         )
-        columns = (*heads(table), f"minus {base} (95 % interval)", "p, corrected", "n", "verdict")
+        columns = (*heads(table), f"minus {base} (interval)", "p, corrected", "verdict", "n")
         margin = u.margin(table.study.margin)
-        band = (
-            f"Lines: 95 % intervals. Filled: sure after correction. Grey band: within the margin of {margin}."
-        )
+        band = f"{CORRECTED} Grey band: within {margin}."
+        cells = f"Half the corrected interval below. Framed: decided ({margin} counts). Pale: not decided."
         return Shown(
-            f"Benefit over {base}",
-            lead,
-            says=tuple(_says(table, found.effects)),
-            advice=_advice(table, found.effects),
-            plates=by_panel(table, "benefit", lambda panel: _dots(table, found, panel), caption=band),
+            f"Benefit over {base}, setting by setting",
+            f"{tally(list(at.values()))} Exploratory: these comparisons have a budget of error of their own "
+            "and do not "
+            f"feed the answer. {better} is better.",
+            plates=(
+                *by_panel(table, "benefit-map", partial(_map, table, at), group=MAP, caption=cells),
+                *by_panel(table, "benefit", partial(_dots, table, at), group=DOTS, caption=band),
+            ),
             tables=(Rows("Every comparison", columns, rows),),
-            tiles=(_tile(table, found.effects),),
-            short="Benefit",
+            short="Setting by setting",
         )
 
 
-def _dots(table: Table, found: Effects, panel: str) -> Dots | None:
+def _shown(table: Table, e: Effect, v: Judged | None) -> Estimate:
+    return e.estimate if v is None else seen(table, v)
+
+
+def _told(v: Judged | None) -> tuple[str, str]:
+    return ("", "all runs of both diverged") if v is None else (p_text(v.p), verdict(v))
+
+
+def _dots(table: Table, found: dict[Effect, Judged | None], panel: str) -> Dots | None:
     """Each treatment minus the baseline with its interval, and the band of the margin."""
     u = Units.of(table.study.metric)
     dots = tuple(
-        treatment_dot(table, e, e.estimate, scale=u.scale, filled=e.verdict in ("better", "worse"))
-        for e in of_panel(found.effects, panel)
+        treatment_dot(table, e, _shown(table, e, v), scale=u.scale, v=v)
+        for e in of_panel(found, panel)
+        for v in [found[e]]
         if math.isfinite(e.estimate.mean)
     )
     band = table.study.margin * u.scale
@@ -81,100 +93,46 @@ def _dots(table: Table, found: Effects, panel: str) -> Dots | None:
     return Dots(present(table, dots), row_label(table), label, dots, band=band) if dots else None
 
 
-def _counts(some: Sequence[Effect]) -> dict[str, int]:
-    verdicts = ("better", "worse", "equivalent", "not decided")
-    return {v: sum(e.verdict == v for e in some) for v in verdicts}
-
-
-def described(some: Sequence[Effect]) -> list[str]:
-    """How many comparisons can't be judged, and why."""
-    n = [sum(e.estimate.n == k for e in some) for k in (1, 0)]
-    have = ["has" if k == 1 else "have" for k in n]
-    said = [f"{n[0]} more {have[0]} one seed: described only."] if n[0] else []
-    return said + ([f"{n[1]} more {have[1]} no judged run."] if n[1] else [])
-
-
-def tally(table: Table, some: Sequence[Effect]) -> str:
-    """How the comparisons came out, in a sentence."""
-    judged, more = decidable(some), described(some)
-    if not judged:
-        return f"Of {count(len(some), 'comparison')} none is of two seeds or more: they are described only."
-    n, margin = _counts(judged), Units.of(table.study.metric).margin(table.study.margin)
-    told = (
-        f"Of {count(len(judged), 'comparison')}{' of two seeds or more' if more else ''} {n['better']} are "
-        f"better, {n['worse']} worse, {n['equivalent']} equivalent within {margin}, {n['not decided']} not "
-        "decided."
-    )
-    return " ".join([told, *more])
-
-
-def _tile(table: Table, some: Sequence[Effect]) -> Tile:
-    """The comparisons that can be judged, and how many can't."""
-    judged = decidable(some)
-    if not judged:
-        return Tile(
-            f"{len(some)}", f"{many(len(some), 'comparison')}, none of two seeds or more: described only"
+def _map(table: Table, found: dict[Effect, Judged | None], panel: str) -> Heat | None:
+    """Condition by treatment, centred on no difference and pale where nothing is decided; colours span all
+    panels."""
+    u = Units.of(table.study.metric)
+    at = {
+        (e.panel, e.condition, e.treatment): (
+            _shown(table, e, v),
+            v is not None and v.verdict is not Verdict.OPEN,
         )
-    at = f", each at its best {rate_of(table)}" if table.study.nuisance else ""
-    what = f"the {human(table.study.metric)} is surely better than with {base_of(table)}"
-    noun = many(len(judged), "comparison")
-    more = "".join(f"; {said.rstrip('.')}" for said in described(some))
-    return Tile(f"{_counts(judged)['better']} of {len(judged)}", f"{noun} in which {what}{at}{more}")
+        for e, v in found.items()
+        if math.isfinite(e.estimate.mean)
+    }
+    reach = max((abs(e.mean) for e, _ in at.values()), default=0.0)
+    reach = max(reach, table.study.margin) * u.scale  # what is too small to matter stays pale
+
+    def text(cell: tuple[Estimate, bool]) -> str:
+        width = half(cell[0])
+        return f"{u.number(cell[0].mean, sign=True)}\n" + (
+            "n = 1" if width is None else f"±{u.number(width)}"
+        )
+
+    bar = f"difference in {human(table.study.metric)}", -reach, reach, u.step
+    made = heat(table, at, panel, value=lambda c: c[0].mean * u.scale, text=text, bar=bar)
+    if made is None:
+        return None
+    open_ones = heat(table, at, panel, value=lambda c: float(not c[1]), text=str, bar=bar)
+    assert open_ones is not None, "the same cells"
+    faded = tuple(tuple(bool(v) for v in row) for row in open_ones.values)
+    return replace(made, centre=0.0, faded=faded, less=table.sign < 0)
 
 
-def _says(table: Table, some: Sequence[Effect]) -> list[str]:
-    """What is left where the nuisance is chosen well for each setting."""
-    judged = [e for e in some if e.estimate.n]
-    if not judged:
-        return [f"no comparison with {base_of(table)} has a judged run."]
-    known = decidable(some) or judged
-    tuned = f"with the {rate_of(table)} tuned for each setting, " if table.study.nuisance else ""
-    span = _span(table, known)
-    if table.biased:
-        return [f"{tuned}{span}; the same seeds chose it and report, so nothing is concluded."]
-    ns = [e.estimate.n for e in known]
-    if max(ns) < 2:
-        return [f"{tuned}{span} on one judging seed: a description, not a conclusion."]
-    seeds = count(max(ns), "seed") if min(ns) == max(ns) else f"{min(ns)} to {max(ns)} seeds"
-    seeds += " that did not choose" if table.study.choosing else ""
-    return [tuned + _verdicts(table, known), " ".join([f"{span}, on {seeds}.", *described(some)])]
-
-
-def _span(table: Table, known: Sequence[Effect]) -> str:
-    u, what = Units.of(table.study.metric), human(table.study.metric)
-    lows, highs = min(e.estimate.mean for e in known), max(e.estimate.mean for e in known)
-    if len(known) == 1:
-        return f"test {what} differs from that with {base_of(table)} by {u.difference(lows)}"
-    ran = f"the mean differences in test {what} from {base_of(table)} run"
-    return f"{ran} from {u.number(lows, sign=True)} to {u.difference(highs)}"
-
-
-def _verdicts(table: Table, known: Sequence[Effect]) -> str:
-    n, base = _counts(known), base_of(table)
-    margin = Units.of(table.study.metric).margin(table.study.margin)
-    if len(known) == 1:
-        name, said = known[0].treatment, known[0].verdict
-        told = {
-            "equivalent": f"{name} is equivalent to {base} within {margin}.",
-            "not decided": f"between {name} and {base} neither a difference nor equivalence is shown.",
-        }
-        return told.get(said, f"{name} is surely {said} than {base}.")
-    of = f"of {len(known)} comparisons with {base}"
-    either = f"none {of} is surely better or worse"
-    if n["better"] + n["worse"]:
-        are = "is" if n["better"] == 1 else "are"
-        either = f"{of} {n['better']} {are} surely better and {n['worse']} worse"
-    return f"{either} ({n['equivalent']} equivalent within {margin}, {n['not decided']} not decided)."
-
-
-def _advice(table: Table, some: Sequence[Effect]) -> tuple[str, ...]:
-    """Whether the choice matters at a tuned nuisance, as far as tests support it."""
-    tested = [e for e in some if e.p is not None and e.estimate.lo != e.estimate.hi and not table.biased]
-    if not tested or len(table.treatments) < 2:
-        return ()
-    at = f"at a tuned {rate_of(table)} " if table.study.nuisance else ""
-    what, differ = f"the {choices(table)}", sum(e.verdict in ("better", "worse") for e in tested)
-    if differ:
-        return (f"{at}{what} surely matters in {differ} of {count(len(tested), 'comparison')}",)
-    alike = all(e.verdict == "equivalent" for e in decidable(some))
-    return (f"{at}{what} hardly matters" if alike else f"{at}{what} was not shown to matter",)
+def tally(some: Sequence[Judged | None]) -> str:
+    """How comparisons came out, in a sentence."""
+    known = [v for v in some if v is not None]
+    counted = [(sum(v.verdict is kind for v in known), kind) for kind in Verdict]
+    texts = {
+        Verdict.SUPPORTED: "better",
+        Verdict.OPPOSITE: "worse",
+        Verdict.SAME: "no difference of this size",
+        Verdict.OPEN: "not decided",
+    }
+    told = ", ".join(f"{n} {texts[kind]}" for n, kind in counted)
+    return f"Of {count(len(some), 'comparison')}: {told}."

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from preheat.analysis import words
-from preheat.analysis.naming import panel_name, row_label, row_name
+from preheat.analysis.naming import panel_name, row_label, row_name, treatment_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human
 from preheat.report.drawing.shapes import Dot, Heat
+from preheat.stats.claims import Judged, Verdict
 from preheat.stats.estimates import Estimate
 
 Value = TypeVar("Value")
@@ -20,7 +21,7 @@ ARROWS = {"exact": "", "at least": "right", "at most": "left", "open": "both"}
 
 def place(table: Table, item: Any) -> tuple[str, ...]:
     """The first texts of a table's row: panel, condition and, where it has one, treatment."""
-    where = panel_name(table, item.panel), row_name(item.condition)
+    where = panel_name(table, item.panel), row_name(table, item.condition)
     return (*where, item.treatment) if hasattr(item, "treatment") else where
 
 
@@ -49,22 +50,29 @@ def number(e: Estimate | None, times: str = "") -> str:
     return words.level(e, times + words.brief(e.mean)) + (f" ({inside})" if inside else "")
 
 
-def dot(row: str, name: str, index: int, e: Estimate, *, scale: float = 1.0, filled: bool = True) -> Dot:
-    """An estimate as a dot of a row."""
-    lo, hi = (None if v is None or not math.isfinite(v) else v * scale for v in (e.lo, e.hi))
-    return Dot(row_name(row), name, index, e.mean * scale, lo, hi, e.n, filled, ARROWS[e.bound])
+def dot(
+    row: str, series: tuple[str, int], e: Estimate, *, scale: float = 1.0, v: Judged | None = None
+) -> Dot:
+    """An estimate as a dot of a row. series: its name and its index; v: what was judged of it."""
+    lo, hi = (None if x is None or not math.isfinite(x) else x * scale for x in (e.lo, e.hi))
+    shown = v is not None and v.differs
+    same = v is not None and v.verdict is Verdict.SAME
+    return Dot(row, *series, e.mean * scale, lo, hi, e.n, shown, ARROWS[e.bound], same)
 
 
-def treatment_dot(table: Table, item: Any, e: Estimate, *, scale: float = 1.0, filled: bool = True) -> Dot:
+def treatment_dot(
+    table: Table, item: Any, e: Estimate, *, scale: float = 1.0, v: Judged | None = None
+) -> Dot:
     """An estimate of a setting as the dot of its treatment in the row of its condition."""
     index = table.treatments.labels.index(item.treatment)
-    return dot(item.condition, item.treatment, index, e, scale=scale, filled=filled)
+    name = treatment_name(table, item.treatment)
+    return dot(row_name(table, item.condition), (name, index), e, scale=scale, v=v)
 
 
 def present(table: Table, dots: Iterable[Dot]) -> tuple[str, ...]:
     """The rows that have a dot, in the study's order."""
     seen = {d.row for d in dots}
-    return tuple(row_name(c) for c in table.conditions.labels if row_name(c) in seen)
+    return tuple(name for c in table.conditions.labels if (name := row_name(table, c)) in seen)
 
 
 def of_panel(some: Iterable[Any], panel: str) -> list[Any]:
@@ -91,8 +99,8 @@ def heat(
         return None
     grid = [[found.get((panel, c, t)) for t in treatments] for c in conditions]
     return Heat(
-        tuple(map(row_name, conditions)),
-        tuple(treatments),
+        tuple(row_name(table, c) for c in conditions),
+        tuple(treatment_name(table, t) for t in treatments),
         row_label(table),
         human(table.study.treatment),
         bar[0],

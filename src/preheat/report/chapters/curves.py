@@ -25,6 +25,7 @@ from preheat.report.chapters.facets import PROGRESS, axis, facets, scale
 from preheat.report.drawing.shapes import Line, Lines
 from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import MOST_POINTS, rounded
+from preheat.stats.claims import Verdicts
 
 FACTOR, RATE, LOSS = "learning_rate_factor", "learning_rate", "train_loss"
 USED = f"train_{RATE}"  # recorded where a rate rule decided
@@ -39,7 +40,7 @@ class Followed(NamedTuple):
 
 @dataclass(frozen=True)
 class CurvesFound:
-    """Means over the judging seeds by progress, 0 to 1, at the chosen settings.
+    """Means over the seeds by progress, 0 to 1, at the chosen settings.
 
     rates: the factor of the peak rate, one for each treatment where all settings share it. loss_by_rate:
     training loss (y) at the learning rate (x) of the update, in the order of training. runs: single runs,
@@ -92,7 +93,7 @@ class Curves(Chapter):
         found = CurvesFound(tuple(curves), shared(rates), tuple(against), singles)
         return found if curves or singles else None
 
-    def show(self, found: CurvesFound, table: Table) -> Shown:
+    def show(self, found: CurvesFound, verdicts: Verdicts, table: Table) -> Shown:
         mean = "Mean over seeds, band of one standard deviation."
         if table.study.nuisance:
             mean += (
@@ -105,7 +106,12 @@ class Curves(Chapter):
             *_plates(table, found.loss_by_rate, "loss-by-rate", "Mean over seeds, in the order of training."),
             *_single_plates(found.runs),
         ]
-        return Shown("Training curves", "At the chosen settings.", plates=tuple(plates), short="Curves")
+        return Shown(
+            "Training curves",
+            "Each seed at the settings that it chose.",
+            plates=tuple(plates),
+            short="Curves",
+        )
 
 
 def _given(labels: tuple[str, str, str], what: str, x: np.ndarray, y: np.ndarray) -> MeanCurve:
@@ -184,7 +190,7 @@ def _single_plates(runs: Sequence[MeanCurve]) -> list[Plate]:
         whole = [(k, [100 * v for v in finite(k.x)]) for k in some]
         unit = Units.of(some[0].what).scale
         lines = tuple(
-            Line(human(k.what), i, tuple(x), tuple(unit * v for v in finite(k.y)))
+            Line(human(k.what), -1 - i, tuple(x), tuple(unit * v for v in finite(k.y)))
             for i, (k, x) in enumerate(whole)
         )
         label = axis(some[0].what) if len(some) == 1 else axis(what)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from preheat.analysis import words
 from preheat.analysis.curves import MeanCurve
-from preheat.analysis.naming import row_label
+from preheat.analysis.naming import row_label, row_name, treatment_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units
 from preheat.report.chapters.common import finite
@@ -43,10 +43,14 @@ def facets(
         mine = sorted((k for k in some if k.condition == condition), key=lambda k: series(table, k.treatment))
         said = {k.treatment: chosen_text(table, k, here) if rates else "" for k in mine}
         lines = tuple(line(table, k, more=said[k.treatment], percent=x == PROGRESS) for k in mine)
-        title = f"{row_label(table)}: {condition}" if condition and row_label(table) else condition
+        called = row_name(table, condition) if condition else ""
+        title = f"{row_label(table)}: {called}" if condition and row_label(table) else called
         parts.append(Lines(x, name or axis(mine[0].what), lines, title, log=log))
+    if not parts:
+        return None
     low = _bottom(parts) if x == PROGRESS and Units.of(some[0].what).unit else None
-    return Facets(tuple(replace(p, bottom=low) for p in parts)) if parts else None
+    ends = Units.of(some[0].what).ends
+    return Facets(tuple(replace(p, bottom=low, ends=ends) for p in parts))
 
 
 def even(some: Sequence[str], most: int) -> list[str]:
@@ -88,9 +92,11 @@ def chosen_text(table: Table, k: MeanCurve, here: Sequence[str]) -> str:
         return ""
     p, t = table.panels.labels.index(k.panel), series(table, k.treatment)
     told = dict.fromkeys(
-        table.nuisances.labels[table.chosen[p, c, t]]
+        table.nuisances.labels[v]
         for c, name in enumerate(table.conditions.labels)
-        if name in here and table.chosen[p, c, t] >= 0
+        if name in here
+        for v in table.picks[p, c, t]
+        if v >= 0
     )
     try:
         ends = sorted(told, key=float)
@@ -106,8 +112,13 @@ def line(table: Table, k: MeanCurve, *, more: str = "", percent: bool = True) ->
     s, whole = Units.of(k.what).scale, 100 if percent else 1
     y, lo, hi = (tuple(v * s for v in finite(values)) for values in (k.y, k.lo, k.hi))
     band = () if k.lo == k.hi else (lo, hi)
+    known = k.treatment in table.treatments.labels
     return Line(
-        k.treatment + more, series(table, k.treatment), tuple(whole * v for v in finite(k.x)), y, *band
+        (treatment_name(table, k.treatment) if known else k.treatment) + more,
+        series(table, k.treatment),
+        tuple(whole * v for v in finite(k.x)),
+        y,
+        *band,
     )
 
 

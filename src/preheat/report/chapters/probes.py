@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress
-from preheat.analysis.naming import panel_name, row_label, treatment_name
+from preheat.analysis.naming import panel_name, row_label, row_name, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.analysis.words import capital, human
@@ -24,6 +24,7 @@ from preheat.report.chapters.facets import PROGRESS, even, facets
 from preheat.report.drawing.shapes import Mesh
 from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import across, rounded
+from preheat.stats.claims import Verdicts
 
 MOST_MAPS = 4
 MOST_STEPS = 48
@@ -46,7 +47,7 @@ class LayerCurve:
 
 @dataclass(frozen=True)
 class Probed:
-    """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the judging
+    """Curves over progress (0 to 1), whole and by layer, at the chosen settings, means over the
     seeds."""
 
     probes: tuple[MeanCurve, ...]
@@ -102,7 +103,7 @@ class Probes(Chapter):
                 layers += _layers(labels, name, [m.indexed[name] for m in measured if name in m.indexed])
         return Probed(tuple(curves), tuple(layers)) if curves or layers else None
 
-    def show(self, found: Probed, table: Table) -> Shown:
+    def show(self, found: Probed, verdicts: Verdicts, table: Table) -> Shown:
         plates = []
         for what in dict.fromkeys(c.what for c in found.probes):
             for panel in dict.fromkeys(c.panel for c in found.probes):
@@ -115,7 +116,10 @@ class Probes(Chapter):
             groups.setdefault((k.what, k.panel), []).append(k)
         plates += [_maps(table, some) for some in groups.values()]
         return Shown(
-            "What the probes measured", "At the chosen settings.", plates=tuple(plates), short="Probes"
+            "What the probes measured",
+            "Each seed at the settings that it chose.",
+            plates=tuple(plates),
+            short="Probes",
         )
 
 
@@ -147,7 +151,10 @@ def _maps(table: Table, some: Sequence[LayerCurve]) -> Plate:
     none = (math.nan,) * len(x)
     parts = tuple((treatment_name(table, t), tuple(at.get((t, k), none) for k in layers)) for t in treatments)
     log = min(v for k in mine for v in k.y) >= 0
-    n, where = max(k.n for k in mine), f"{capital(row_label(table))}: {condition}. " if condition else ""
+    n, where = (
+        max(k.n for k in mine),
+        f"{capital(row_label(table))}: {row_name(table, condition)}. " if condition else "",
+    )
     caption = (
         f"{where}{'Mean over seeds' if n > 1 else 'One seed'}{'; colours on a log scale' if log else ''}."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -13,20 +13,22 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from preheat.analysis.words import brief, folded, short
+from preheat.analysis.words import GAP, brief, folded, short
 from preheat.report.drawing.shapes import Heat, Matrix, Mesh
 from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
 
 WIDTH = 4.9
 COLOURS = "cividis"
 MOST_NAMES = 36  # of a mesh's rows; of more every second or third has its name
-LETTERS, GAP_LETTERS = 42, 2  # of the marks below a figure of that width, and between two of them
-LEVELS = 24  # of a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
+LETTERS, GAP_LETTERS = 37, 2  # of the marks below a figure of that width, and between two of them
+STRONGEST, FADED = 0.62, 0.2  # how much of its colour the largest difference has, an undecided one of that
+# of a bar's and a mesh's colours: neighbours of one level are one rectangle, which keeps the page small
+LEVELS = 24
 
 
 def tall(height: float, row_label: str) -> float:
@@ -34,31 +36,81 @@ def tall(height: float, row_label: str) -> float:
     return max(height, 0.9 + 0.08 * len(row_label)) if row_label else height
 
 
+Look = tuple[tuple[float, float, float, float], str]  # a cell's colour and that of its text
+
+
 def draw_heat(data: Heat) -> Figure:
     """Cells in colour with their text, and a bar that names the colours."""
     n, m = len(data.rows), len(data.columns)
-    figure = new_figure(max(WIDTH, 1.7 + 0.64 * m), tall(1.25 + 0.5 * n, data.row_label))
+    figure = new_figure(max(WIDTH, 1.75 + 0.63 * m), tall(1.25 + 0.56 * n, data.row_label))
     axes = figure.subplots()
-    low, high = (data.low, data.high) if data.high > data.low else (data.low - 1, data.high + 1)
-    norm = Normalize(low, high)
-    cmap = matplotlib.colormaps[COLOURS]
+    look = _levels(data) if data.centre is None else _differences(data, data.centre)
     for i, (row, texts) in enumerate(zip(data.values, data.texts, strict=True)):
         for j, (value, text) in enumerate(zip(row, texts, strict=True)):
             if value is None:
                 axes.text(j, i, text, ha="center", va="center", color=LIGHT["muted"])
                 continue
-            r, g, b, _ = colour = cmap(norm(value))
-            axes.fill(
-                [j - 0.48, j + 0.48, j + 0.48, j - 0.48],
-                [i - 0.47, i - 0.47, i + 0.47, i + 0.47],
-                color=colour,
-                linewidth=0,
-            )
-            on = ON_LIGHT if 0.30 * r + 0.59 * g + 0.11 * b > 0.47 else ON_DARK
-            axes.text(j, i, text, ha="center", va="center", color=on, fontsize=8.8, linespacing=1.15)
+            faded = bool(data.faded) and data.faded[i][j]
+            colour, on = look(value, faded)
+            _cell(axes, (j, i), colour, framed=bool(data.faded) and not faded)
+            axes.text(j, i, text, ha="center", va="center", color=on, linespacing=1.15)
     _cell_axes(axes, data)
-    edges = [low + (high - low) * k / 24 for k in range(25)]
-    scale = ScalarMappable(BoundaryNorm(edges, 24), cmap.resampled(24))
+    _bar(figure, axes, data, [look(v, False)[0] for v in _steps(data)])
+    return figure
+
+
+def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> None:
+    """A cell; a frame where something is decided."""
+    (j, i), w, h = at, 0.47, 0.46
+    corners = [j - w, j + w, j + w, j - w], [i - h, i - h, i + h, i + h]
+    axes.fill(
+        *corners,
+        facecolor=colour,
+        edgecolor=LIGHT["ink"] if framed else "none",
+        linewidth=1.1 if framed else 0.0,
+    )
+
+
+def _levels(data: Heat) -> Callable[[float, bool], Look]:
+    """One scale of colours from low to high."""
+    norm, cmap = Normalize(*_ends(data)), matplotlib.colormaps[COLOURS]
+
+    def look(value: float, faded: bool) -> Look:
+        r, g, b, _ = colour = cmap(norm(value))
+        return colour, ON_LIGHT if 0.30 * r + 0.59 * g + 0.11 * b > 0.47 else ON_DARK
+
+    return look
+
+
+def _differences(data: Heat, centre: float) -> Callable[[float, bool], Look]:
+    """Two colours that grow from nothing at the centre: what is better, what is worse; hardly any where
+    nothing is decided. They are the page's own, laid on its ground, so they change with it."""
+    reach = max(abs(v - centre) for v in _ends(data)) or 1.0
+    better, worse = (to_rgb(LIGHT[name]) for name in ("good", "bad"))
+
+    def look(value: float, faded: bool) -> Look:
+        away = (centre - value if data.less else value - centre) / reach
+        share = STRONGEST * min(1.0, abs(away))
+        colour = (*(better if away >= 0 else worse), FADED * share if faded else share)
+        return colour, LIGHT["muted" if faded else "ink"]
+
+    return look
+
+
+def _ends(data: Heat) -> tuple[float, float]:
+    return (data.low, data.high) if data.high > data.low else (data.low - 1, data.high + 1)
+
+
+def _steps(data: Heat) -> list[float]:
+    """The middles of the bar's colours."""
+    low, high = _ends(data)
+    return [low + (high - low) * (k + 0.5) / LEVELS for k in range(LEVELS)]
+
+
+def _bar(figure: Figure, axes: Axes, data: Heat, colours: Sequence[Any]) -> None:
+    low, high = _ends(data)
+    edges = [low + (high - low) * k / LEVELS for k in range(LEVELS + 1)]
+    scale = ScalarMappable(BoundaryNorm(edges, LEVELS), ListedColormap(colours))
     bar = figure.colorbar(scale, ax=axes, spacing="proportional", aspect=26, pad=0.03)
     bar.set_label(data.unit)
     marks = [v for v in MaxNLocator(6).tick_values(low, high) if low <= v <= high]
@@ -66,7 +118,6 @@ def draw_heat(data: Heat) -> Figure:
     bar.ax.minorticks_off()
     bar.ax.grid(False)
     bar.outline.set_visible(False)
-    return figure
 
 
 def told_apart(marks: Sequence[float]) -> list[str]:
@@ -82,12 +133,23 @@ def told_apart(marks: Sequence[float]) -> list[str]:
 def room_between(axes: Axes) -> None:
     """Fewer marks on the x axis, where their texts would run into each other."""
     for most in (7, 6, 5, 4, 3, 2):
+        axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
         low, high = axes.get_xlim()
         marks = [v for v in axes.get_xticks() if low <= v <= high]
         texts = axes.xaxis.get_major_formatter().format_ticks(marks)
         if sum(len(text) + GAP_LETTERS for text in texts) <= LETTERS:
             return
-        axes.xaxis.set_major_locator(MaxNLocator(most))
+
+
+def narrow(names: Sequence[str], least: int, most: int) -> list[str]:
+    """Names in lines as long as their longest word, within these ends.
+
+    >>> narrow(["1 epoch", "20 epochs"], 6, 12)
+    ['1\\nepoch', '20\\nepochs']
+    """
+    plain = [name.replace(GAP, " ") for name in names]
+    longest = max((len(word) for name in plain for word in name.split()), default=least)
+    return [folded(name, max(least, min(most, longest))) for name in plain]
 
 
 def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
@@ -95,10 +157,10 @@ def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
     axes.set_ylim(len(data.rows) - 0.5, -0.5)
     axes.set_xticks(
         range(len(data.columns)),
-        [folded(c, 12) for c in data.columns],
+        narrow(data.columns, 6, 12),
         rotation=35 if len(data.columns) > 8 else 0,
     )
-    axes.set_yticks(range(len(data.rows)), [folded(r, 22) for r in data.rows])
+    axes.set_yticks(range(len(data.rows)), narrow(data.rows, 10, 20))
     axes.set_xlabel(data.column_label)
     axes.set_ylabel(data.row_label)
     axes.tick_params(length=0)
@@ -108,34 +170,35 @@ def _cell_axes(axes: Axes, data: Heat | Matrix) -> None:
 
 
 def draw_matrix(data: Matrix) -> Figure:
-    """A full disc for the leader, a ring for each other member, a small point for the rest."""
+    """A double ring for the leader, a ring for each other member, a filled point for what is shown to be
+    worse."""
     figure = new_figure(
-        max(WIDTH, 1.5 + 0.55 * len(data.columns)), tall(1.2 + 0.34 * len(data.rows), data.row_label)
+        max(WIDTH, 1.5 + 0.55 * len(data.columns)), tall(1.2 + 0.4 * len(data.rows), data.row_label)
     )
     axes = figure.subplots()
     _cell_axes(axes, data)
-    blue = LIGHT["series1"]
+    ring: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": LIGHT["ink"], "markeredgewidth": 1.6}
+    ring |= {"markerfacecolor": "none"}
+    point = {**ring, "markerfacecolor": LIGHT["ink"], "markersize": 4}
     for i, (members, leader) in enumerate(zip(data.members, data.leaders, strict=True)):
         for j, column in enumerate(data.columns):
             if column in (data.absent[i] if data.absent else ()):
                 continue
             if column in members:
-                face = blue if column == leader else LIGHT["paper"]
-                axes.plot([j], [i], "o", markersize=11, color=blue, markerfacecolor=face, markeredgewidth=2)
-            else:
-                axes.plot([j], [i], "o", markersize=2.5, color=LIGHT["muted"])
-    disc: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": blue}
-    handles = [
-        Line2D([], [], markersize=9, **disc),
-        Line2D([], [], markersize=9, markerfacecolor=LIGHT["paper"], markeredgewidth=2, **disc),
-        Line2D([], [], marker="o", linestyle="none", markersize=2.5, color=LIGHT["muted"]),
-    ]
+                axes.plot([j], [i], **ring, markersize=11)
+            if column == leader:
+                axes.plot([j], [i], **ring, markersize=5)
+            if column not in members:
+                axes.plot([j], [i], **point)
+    leads = tuple(Line2D([], [], **ring, markersize=size) for size in (10, 4.5))
+    handles: list[Any] = [leads, Line2D([], [], **ring, markersize=10), Line2D([], [], **point)]
     figure.legend(
         handles,
-        ["best mean", "can't be told from it", "not in the set"],
+        ["best mean", "not told apart", "shown to be worse"],
         loc="outside upper center",
         ncols=3,
-        handletextpad=0.3,
+        handletextpad=0.2,
+        columnspacing=1.0,
     )
     return figure
 
@@ -149,7 +212,7 @@ def draw_mesh(data: Mesh) -> Figure:
     norm = LogNorm(max(low, 1e-6 * high), high, clip=True) if data.log else Normalize(low, high, clip=True)
     colours = matplotlib.colormaps[COLOURS].resampled(LEVELS)
     n, shown = len(data.parts), min(len(data.rows), MOST_NAMES)
-    figure = new_figure(WIDTH - 1.7 + 1.7 * n + 0.2 * (n > 1), max(2.0, 1.2 + 0.17 * shown))
+    figure = new_figure(WIDTH - 1.7 + 1.7 * n + 0.2 * (n > 1), max(2.0, 1.2 + 0.19 * shown))
     grid = figure.subplots(1, n, sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, rows) in zip(grid, data.parts, strict=True):
         _cells(
@@ -158,7 +221,7 @@ def draw_mesh(data: Mesh) -> Figure:
             [[int(norm(v) * LEVELS) if math.isfinite(v) else -1 for v in row] for row in rows],
             colours,
         )
-        axes.set_title(short(title, 30), fontsize=9.5)
+        axes.set_title(short(title, 24))
         axes.grid(False)
     grid[0].xaxis.set_major_locator(
         MaxNLocator(4, prune="upper")
@@ -166,10 +229,10 @@ def draw_mesh(data: Mesh) -> Figure:
     grid[0].set_ylim(len(data.rows) - 0.5, -0.5)
     every = -(-len(data.rows) // MOST_NAMES)
     grid[0].set_yticks(
-        range(0, len(data.rows), every), [short(r, 28) for r in data.rows[::every]], fontsize=7
+        range(0, len(data.rows), every), [short(r, 28) for r in data.rows[::every]], fontsize=8.5
     )
     grid[0].set_ylabel(data.row_label)
-    figure.supxlabel(data.x_label, fontsize=10)
+    figure.supxlabel(data.x_label, fontsize=11)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=grid, aspect=26, pad=0.03)
     bar.set_label(data.bar_label)
     if data.log:

@@ -13,8 +13,8 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Line:
-    """One line; `lo` and `hi` are empty or a band. `index` is the series' number, which sets colour, marker
-    and dash."""
+    """One line; `lo` and `hi` are empty or a band. `index` is the treatment's number, which sets colour and
+    mark; below 0 for what is no treatment."""
 
     name: str
     index: int
@@ -28,7 +28,8 @@ class Line:
 class Lines:
     """Lines over one pair of axes. ticks: where x is marked, empty for automatic. log: 'x', 'y', 'xy' or ''.
 
-    bottom: where y begins, None for automatic.
+    bottom: where y begins, None for automatic. zero: the line of no difference, None where y is none. ends:
+    what y can't go beyond, None for no end.
     """
 
     x_label: str
@@ -39,6 +40,8 @@ class Lines:
     log: str = ""
     markers: bool = False
     bottom: float | None = None
+    zero: float | None = None
+    ends: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Facets:
 
 @dataclass(frozen=True)
 class Dot:
-    """A mean and its interval in a row. filled: the difference is sure at 95 % after correction.
+    """A mean and its interval in a row. index: as a line's. filled: an effect is shown; thick: one of the
+    size that matters is excluded.
 
     arrow: the sides to which the truth may lie farther by an unknown amount, "left", "right", "both" or "".
     """
@@ -62,8 +66,9 @@ class Dot:
     lo: float | None
     hi: float | None
     n: int
-    filled: bool = True
+    filled: bool = False
     arrow: str = ""
+    thick: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,11 @@ class Dots:
 @dataclass(frozen=True)
 class Heat:
     """A value and a text for every row and column; None where there is no data. low, high: the colours'
-    ends, in `unit`."""
+    ends, in `unit`.
+
+    centre: the value of no difference, from which two colours grow, None where the values are levels. faded:
+    for each cell whether nothing is decided of it. less: less is better, so the colours change sides.
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -105,6 +114,9 @@ class Heat:
     low: float
     high: float
     unit: str = ""
+    centre: float | None = None
+    faded: tuple[tuple[bool, ...], ...] = ()
+    less: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 A figure is drawn once, in the light colours. In the page those become CSS variables, so that the drawing
 reads well in light and in dark; no two of the palette's light colours are equal. Series colours follow Okabe
-and Ito (2008), moved a little for contrast on white and on near black; marker and line style repeat what the
-colour says.
+and Ito (2008), moved a little for contrast on white and on near black; the mark repeats what the colour says.
+A colour is a treatment's in every figure, and violet is what is no treatment; a filled mark is an effect that
+is shown; a dashed line is no difference.
 """
 
 from __future__ import annotations
@@ -44,18 +45,15 @@ PALETTE = (
     Tint("series5", "#d55e00", "#ff8f57"),
     Tint("series6", "#3c93c8", "#9ad7ff"),
     Tint("series7", "#7d6b00", "#e2d54e"),
+    Tint("other0", "#432371", "#e3d4ff"),
+    Tint("other1", "#6b46a8", "#c6abf7"),
+    Tint("other2", "#8d6cc4", "#aa88e6"),
+    Tint("other3", "#ac93d8", "#8f6bcb"),
+    Tint("other4", "#c8b7e8", "#7653ab"),
 )
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "*")
-DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 1.5)),
-    (0, (1.2, 1.2)),
-    (0, (6, 1.5, 1.2, 1.5)),
-    (0, (3, 1)),
-    "-.",
-    ":",
-    "--",
-)
+DASHED: Any = (0, (4, 3))  # the line of no difference, and nothing else
+LEAST = 11  # CSS pixels of the smallest letters on the page, however narrow the screen
 FONTS = "'DejaVu Sans', Verdana, system-ui, sans-serif"
 
 LIGHT = {t.name: t.light for t in PALETTE}
@@ -63,8 +61,14 @@ ON_DARK, ON_LIGHT = "#fefefe", "#010101"
 
 
 def series(i: int) -> str:
-    """The colour of the i-th series; the first is the baseline's."""
-    return LIGHT[f"series{i % 8}"]
+    """The colour of the i-th treatment, the first is the baseline's; below 0 that of what is no treatment, in
+    one hue from dark to pale."""
+    return LIGHT[f"series{i % 8}" if i >= 0 else f"other{(-1 - i) % 5}"]
+
+
+def marker(i: int) -> str:
+    """The mark of a series."""
+    return MARKERS[i % 8 if i >= 0 else (-1 - i) % 8]
 
 
 def css_variables(theme: str) -> str:
@@ -79,21 +83,21 @@ def drawing() -> Iterator[None]:
     parts: dict[str, dict[str, Any]] = {
         "svg": {"fonttype": "none", "hashsalt": "preheat"},
         "text": {"parse_math": False, "color": ink},
-        "font": {"family": "DejaVu Sans", "size": 10},
+        "font": {"family": "DejaVu Sans", "size": 11},
         "axes": {
-            "titlesize": 10.5,
-            "labelsize": 10,
+            "titlesize": 11,
+            "labelsize": 11,
             "edgecolor": muted,
             "labelcolor": ink,
             "titlecolor": ink,
         },
         "axes.spines": {"top": False, "right": False},
-        "xtick": {"labelsize": 9.5, "color": muted, "labelcolor": ink},
-        "ytick": {"labelsize": 9.5, "color": muted, "labelcolor": ink},
+        "xtick": {"labelsize": 11, "color": muted, "labelcolor": ink},
+        "ytick": {"labelsize": 11, "color": muted, "labelcolor": ink},
         "grid": {"color": line, "linewidth": 0.7},
         "figure": {"facecolor": "none", "autolayout": False, "constrained_layout.use": False},
         "lines": {"linewidth": 1.8, "markersize": 5.5},
-        "legend": {"fontsize": 9.5, "frameon": False},
+        "legend": {"fontsize": 11, "frameon": False},
     }
     settings: Any = {f"{part}.{name}": value for part, some in parts.items() for name, value in some.items()}
     settings |= {
@@ -154,7 +158,10 @@ def inline_svg(drawing: str, *, name: str, label: str) -> str:
     body = re.sub(r' style="[^"]*"', _variables, body)
     view = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
     assert view is not None, "matplotlib writes a viewBox"
-    head = f'<svg role="img" aria-label="{label}" {view[0]} style="min-width: {float(view[1]):.0f}px">'
+    sizes = [float(v) for v in re.findall(r"font(?:-size)?: (?:[a-z]+ )?([\d.]+)px", body)]
+    least, width = min(sizes, default=LEAST), float(view[1])
+    ends = f"min-width: {width * LEAST / least:.0f}px; max-width: {1.45 * width:.0f}px"
+    head = f'<svg role="img" aria-label="{label}" {view[0]} style="{ends}">'
     body = re.sub(r"<svg[^>]*>", lambda _: head, body, count=1)
     body = re.sub(r"<!--.*?-->", "", body, flags=re.S)
     body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(?<=\.\d)\d+", "", m[0]), body)

@@ -1,4 +1,4 @@
-"""The schedule of Agrawal 2025, *Warmup across data regimes*, to the digit."""
+"""The schedule of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*, to the digit."""
 
 from __future__ import annotations
 

@@ -1,18 +1,27 @@
-"""Does the pattern replicate on another task (H3), and is AdamW less sensitive to warmup than SGD (H4)?"""
+"""Does the pattern replicate on another task (H3), and does AdamW gain less from warmup than SGD (H4)?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from preheat.analysis.edges import MARGIN
+from preheat.analysis.effects import places
+from preheat.analysis.seed_edges import ratio_parts, seed_edges
+from preheat.analysis.table import Table
+from preheat.analysis.training import trained
+from preheat.analysis.words import brief
 from preheat.core.grid import label
-from preheat.stats.estimates import PILOT, Array, Estimate, interval, moments, p_different
+from preheat.stats.bounds import Bounded, Parts, combined, mean_weights
+from preheat.stats.estimates import Array, moments, p_equivalent, rounding
+from preheat.studies.regimes.hypothesis import Stated, Tested
 from preheat.studies.regimes.surface import Surface, optimizer
-from preheat.studies.regimes.verdicts import Claim, Hypothesis, both_ways, concluded, undecided
 
 TASK_PATHS = ("task", "task.name")
 _TWO_TASKS = (
@@ -20,9 +29,6 @@ _TWO_TASKS = (
     "scientific hyperparameters, list two tasks or more in the grid, and run the study again; what is "
     "trained already is not trained twice."
 )
-
-
-_NEITHER = "No difference of the size that matters: neither optimizer is sensitive to warmup here."
 
 
 def _rest(s: Surface, paths: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +59,7 @@ def _part(s: Surface, sizes: Sequence[str], treatments: Sequence[str], seeds: Se
     return s.judged[np.ix_(c, t, k)]
 
 
-def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
+def replicates(found: Sequence[Surface], stated: Stated) -> Tested:
     """H3: per seed the correlation of benefits between tasks, the mean over all pairs of tasks."""
     pairs = [
         (a, b)
@@ -61,32 +67,28 @@ def replicates(found: Sequence[Surface], claim: Claim) -> Hypothesis:
         if _rest(a, TASK_PATHS) == _rest(b, TASK_PATHS) and _tasks(a) != _tasks(b)
     ]
     if not pairs:
-        return undecided(claim, _TWO_TASKS)
+        return stated.untested(_TWO_TASKS)
     both = [x for a, b in pairs if (x := matched(a, b)) is not None]
     gains = [(_gain(x), _gain(y)) for x, y in both if x.shape[0] * (x.shape[1] - 1) >= 4]
     seeds = min((a.shape[1] for a, _ in gains), default=0)
     if not seeds or len({a.shape[1] for a, _ in gains}) > 1:
-        return undecided(claim, "the tasks need four or more settings and the same judging seeds in common.")
-    r = (
-        np.nanmean([[_correlation(a[:, s], b[:, s]) for s in range(seeds)] for a, b in gains], axis=0)
-        if _vary(gains)
-        else np.array([])
-    )
-    m = moments(r)
-    if not m.n:
-        return undecided(claim, "the benefit does not vary at all.")
-    effect = interval(m)
-    if effect.lo is not None and effect.hi is not None:
-        effect = Estimate(m.mean, max(-1.0, effect.lo), min(1.0, effect.hi), m.n)
+        return stated.untested("the tasks need four or more settings and the same seeds in common.")
+    if not _vary(gains):
+        return stated.untested("the benefit does not vary at all.")
+    r = np.nanmean([[_correlation(a[:, s], b[:, s]) for s in range(seeds)] for a, b in gains], axis=0)
     steady = min(_steadiness(x) for pair in gains for x in pair)
-    if effect.hi is not None and effect.hi < claim.smallest and not steady >= 0.5:
-        repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
-        why = (
-            f"the tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ between tasks "
-            "says nothing."
-        )
-        return undecided(claim, why)
-    return concluded(claim, both_ways(claim, m), p_different(m), effect=effect)
+    made = stated.tested(moments(r))
+    if steady >= 0.5:
+        return made
+    repeat = "" if math.isnan(steady) else f" (mean correlation {steady:.2f})"
+    why = (
+        f"The tasks' patterns hardly repeat from seed to seed{repeat}, so that they differ would say nothing."
+    )
+    return replace(
+        made,
+        hypothesis=replace(made.hypothesis, text=why),
+        claim=replace(made.claim, p_same=None, p=made.claim.p if made.claim.effect.mean > 0 else None),
+    )
 
 
 def _vary(gains: Sequence[tuple[Array, ...]]) -> bool:
@@ -110,68 +112,99 @@ def _steadiness(gain: Array) -> float:
     return float(np.mean(r)) if r else math.nan
 
 
-def sensitivity(found: Sequence[Surface], claim: Claim) -> Hypothesis:
-    """H4: V = mean over sizes and pairs of different seeds of the covariance over warmups; V(SGD) - V(AdamW).
-
-    Covariances between seeds have the true variance between warmups as their mean, because seeds do not share
-    their noise. Pseudo-values n D - (n - 1) D without seed s give the interval.
-    """
+def sensitivity(table: Table, stated: Stated) -> Tested:
+    """H4: what warmup adds to the mean score over rates, and to the edge, with SGD minus with AdamW."""
+    panels = table.panels.values
     pairs = [
-        both
-        for a in found
-        for b in found
-        if optimizer(a.axes) == "sgd"
-        and optimizer(b.axes) == "adamw"
-        and _rest(a, _optimizers(a)) == _rest(b, _optimizers(b))
-        if (both := matched(a, b)) is not None
+        (a, b)
+        for a, one in enumerate(panels)
+        for b, other in enumerate(panels)
+        if (optimizer(one), optimizer(other)) == ("sgd", "adamw") and _others(one) == _others(other)
     ]
     if not pairs:
-        return undecided(claim, "it needs panels of SGD and AdamW; add the optimizer to the scientific axes.")
-    n = min(x.shape[2] for x, _ in pairs)
-    if n < 3 or any(x.shape[2] != n for x, _ in pairs):
-        return undecided(
-            claim,
-            f"it needs the same three judging seeds or more in both panels, there are {n}.",
-            more=max(PILOT - n, 1),
+        return stated.untested(
+            "it needs runs with SGD and with AdamW: add the optimizer to the scientific hyperparameters."
         )
-    sgd, adamw = (np.mean([_kernel(both[i]) for both in pairs], axis=0) for i in (0, 1))
-    m = moments(_pseudo(sgd - adamw))
-    spread = [math.sqrt(max(0.0, _apart(k))) for k in (sgd, adamw)]
-    sd = [claim.units.difference(v, sign=False) for v in spread]
-    text = (
-        f"Beyond the seeds' noise the standard deviation between warmups is {sd[0]} with SGD and {sd[1]} "
-        "with AdamW."
+    if table.rated is None:
+        return stated.untested(
+            "it needs several peak rates for each setting: list peak_lr as a nuisance hyperparameter."
+        )
+    gain = _gains(table, table.sign * table.rated)
+    m = moments(np.mean([gain[a] - gain[b] for a, b in pairs], axis=0), rounding(table.step, 4))
+    moved = _edges_moved(table, pairs)
+    agree = (moved.moments.mean > 0) == (m.mean > 0)
+    gate = moved.p if agree and moved.p is not None else 1.0
+    made = stated.tested(m, gate=gate, text=_told(moved))
+    ps = p_equivalent(m, stated.smallest), p_equivalent(moved.moments, MARGIN)
+    known = moved.bound == "exact" and _widest(table, pairs) <= MARGIN + 1e-9
+    same = max(ps[0], ps[1]) if known and ps[0] is not None and ps[1] is not None else None
+    return replace(made, claim=replace(made.claim, p_same=same))
+
+
+def _widest(table: Table, pairs: Sequence[tuple[int, int]]) -> float:
+    """The widest bracket of an edge, in octaves: an edge is known to the grid's step only."""
+    good, used = trained(table), {p for pair in pairs for p in pair}
+    each = [seed_edges(table, good, at).width for at in places(table) if at[0] in used]
+    return float(np.nanmax(np.array(each))) if np.isfinite(each).any() else math.inf
+
+
+def _told(moved: Bounded) -> str:
+    """The factor by which the edge moves with AdamW, over that with SGD."""
+    e = moved.estimate
+    if not e.n:
+        return "No seed tells the edge with both optimizers."
+    turned = {"at least": "at most ", "at most": "at least ", "open": "roughly "}.get(e.bound, "")
+    times = f"{turned}{brief(2**-e.mean)} times"
+    text = f"The factor by which warmup moves the edge is {times} as large with AdamW as with SGD"
+    if e.lo is not None and e.hi is not None:
+        text += f" (95 % interval {brief(2**-e.hi)} to {brief(2**-e.lo)})"
+    return f"{text}."
+
+
+def _others(panel: Mapping[str, Any]) -> dict[str, str]:
+    return {k: label(v) for k, v in panel.items() if k.split(".")[0] != "optimizer"}
+
+
+def _gains(table: Table, scores: Array) -> Array:
+    """[P, S]: the mean over sizes and warmups of the score minus that without."""
+    planned = np.asarray(table.planned.any(axis=-1))
+    both = planned & planned[:, :, [table.base]]
+    with np.errstate(invalid="ignore"):
+        each = scores - scores[:, :, [table.base]]
+    each = np.where(both[..., None], each, 0.0)
+    count = both.sum(axis=(1, 2)) - both[:, :, table.base].sum(axis=1)
+    return np.asarray(each.sum(axis=(1, 2)) / np.maximum(count, 1)[:, None])
+
+
+def _edges_moved(table: Table, pairs: Sequence[tuple[int, int]]) -> Bounded:
+    """Over seeds: log2 of the edge over that without warmup, the mean over sizes and warmups, SGD minus
+    AdamW.
+
+    Of a mean of so many edges nearly every seed has one beyond the grid. So it is a bound where more than a
+    quarter of its weight lies on such edges.
+    """
+    good = trained(table)
+    moved = {p: _ratios(table, good, p) for p in dict.fromkeys(p for pair in pairs for p in pair)}
+    sides = [(moved[p], sign / len(pairs)) for a, b in pairs for p, sign in ((a, 1.0), (b, -1.0))]
+    whole = np.array([np.isfinite(parts.values).any(axis=0) for parts, _ in sides]).all(axis=0)
+    weights = [whole * mean_weights(parts) * share for parts, share in sides]
+    together = Parts(*(np.concatenate(x) for x in zip(*(parts for parts, _ in sides), strict=True)))
+    signed = np.concatenate(weights)
+    made, size = combined(together, signed), np.abs(signed).sum()
+    if not size:
+        return made
+    up, down = (np.maximum(s, 0.0) for s in (signed, -signed))
+    least, most = (
+        float((up * a + down * b).sum() / size)
+        for a, b in ((together.least, together.most), (together.most, together.least))
     )
-    if all(_little(k, claim.smallest) for k in (sgd, adamw)):
-        claim = replace(claim, nothing=_NEITHER)
-    return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
+    return made._replace(least=least, most=most)
 
 
-def _little(kernel: Array, smallest: float) -> bool:
-    """Whether a variance between warmups is below the smallest of interest, with its whole interval."""
-    hi = interval(moments(_pseudo(kernel))).hi
-    return hi is not None and hi < smallest
-
-
-def _optimizers(s: Surface) -> tuple[str, ...]:
-    return tuple(p for p in s.axes if p.split(".")[0] == "optimizer")
-
-
-def _kernel(x: Array) -> Array:
-    """[S', S']: covariance over warmups between seeds, the mean over sizes."""
-    d = x - x.mean(axis=1, keepdims=True)
-    return np.asarray(np.einsum("cts,ctr->sr", d, d) / (x.shape[0] * (x.shape[1] - 1)), dtype=np.float64)
-
-
-def _apart(kernel: Array) -> float:
-    """The mean over pairs of different seeds."""
-    n = len(kernel)
-    return float(kernel.sum() - np.trace(kernel)) / (n * (n - 1))
-
-
-def _pseudo(kernel: Array) -> Array:
-    """[S']: the jackknife's pseudo-values of the mean over pairs."""
-    n = len(kernel)
-    whole = _apart(kernel)
-    keep = [np.delete(np.arange(n), s) for s in range(n)]
-    return np.array([n * whole - (n - 1) * _apart(kernel[np.ix_(k, k)]) for k in keep])
+def _ratios(table: Table, good: NDArray[np.bool_], p: int) -> Parts:
+    """One panel's edges over those without warmup, a row for each size and warmup."""
+    spots = [at for at in places(table) if at[0] == p and at[2] != table.base]
+    each = [(at, (p, at[1], table.base)) for at in spots if table.planned[p, at[1], table.base].any()]
+    found = [(seed_edges(table, good, a), seed_edges(table, good, b)) for a, b in each]
+    none = np.full((1, len(table.seeds)), np.nan)
+    return ratio_parts(found) if found else Parts(none, none, np.isfinite(none), np.isfinite(none))

@@ -47,7 +47,7 @@ def check_options(asked: Any) -> None:
     for name, choices in _CHOICES.items():
         if getattr(asked, name) not in choices:
             raise unknown(f"{name} of study 'regimes'", getattr(asked, name), choices)
-    for name, least in (("batch_size", 1), ("seeds", 1), ("choosing", 0), ("probe_every", 1)):
+    for name, least in (("batch_size", 1), ("seeds", 1), ("probe_every", 1)):
         value = getattr(asked, name)
         if value is not None and (type(value) is not int or value < least):
             raise UserError(f"{name} of study 'regimes' must be a whole number >= {least}, got {value!r}")
@@ -60,7 +60,7 @@ def check_images(asked: Any) -> None:
             "protocol original steps the rate once an epoch, so its warmup can't be a number of updates, "
             f"got unit {asked.unit!r}: write --protocol preheat"
         )
-    for name in () if asked.tune_lr else ("sgd_rates", "adamw_rates", "seeds", "choosing"):
+    for name in () if asked.tune_lr else ("sgd_rates", "adamw_rates", "seeds"):
         if getattr(asked, name) not in ((), None):
             raise UserError(
                 f"{name} of the original's grid is fixed, got {getattr(asked, name)!r}: write --tune-lr to "

@@ -18,6 +18,7 @@ from preheat.report.chapters.common import of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.drawing.shapes import Facets
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Verdicts
 from preheat.studies.regimes.first_epochs import RATE, Milestone, Opening, early_curves, milestones, opening
 
 NAMES = {
@@ -54,7 +55,7 @@ class FirstEpochs(Chapter):
         curves = tuple(c for at, some in chosen(table, seen).items() for c in early_curves(table, at, some))
         return FirstEpochsFound(curves, milestones(curves)) if curves else None
 
-    def show(self, found: FirstEpochsFound, table: Table) -> Shown:
+    def show(self, found: FirstEpochsFound, verdicts: Verdicts, table: Table) -> Shown:
         sizes = " at the first, middle and last of the sizes" if len(table.conditions) > FEW else ""
         lead = (
             f"What the probes measured during the first ten epochs, at the chosen settings{sizes}; the table "
@@ -104,7 +105,7 @@ def _rows(found: FirstEpochsFound, table: Table) -> Rows:
     places = dict.fromkeys((m.panel, m.condition, m.treatment, m.epoch) for m in found.milestones)
     rows = tuple(
         (
-            *(panel_name(table, p[0]), row_name(p[1]), p[2], brief(p[3])),
+            *(panel_name(table, p[0]), row_name(table, p[1]), p[2], brief(p[3])),
             *(_measured(at.get((*p, w))) for w in whats),
         )
         for p in places

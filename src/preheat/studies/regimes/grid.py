@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 from preheat.core.lengths import Length, epochs, steps
 from preheat.core.words import listed
+from preheat.studies.regimes.published import PUBLISHED
 
 IMAGES = ("cifar10", "cifar100", "pathmnist")
 QUESTION = "How long should the learning rate warm up at each data size, and does it matter?"
 SIZES = (5000, 1000, 500, 100, 50)
 TOTALS = (50_000, 10_000, 5_000, 1_000, 500)
+# what the original calls its sizes
+NAMES = ("Standard", "Limited", "Low-shot", "Few-shot", "Extreme")
 WARMUPS = (0, 1, 5, 10, 20)
 UPDATES = (0, 20, 80, 400, 2000)
 SEEDS = (42, 123, 456)
@@ -64,6 +67,17 @@ class GridRow(NamedTuple):
         )
 
 
+def called(path: str, sizes: Iterable[int], *, total: bool = False) -> dict[str, dict[str, str]]:
+    """The original's names of those sizes that are its own, as a study's labels.
+
+    >>> called("task.examples_per_class", (5000, 50, 20))
+    {'task.examples_per_class': {'5000': 'Standard', '50': 'Extreme'}}
+    """
+    own = dict(zip(TOTALS if total else SIZES, NAMES, strict=True))
+    known = {str(size): own[size] for size in sizes if size in own}
+    return {path: known} if known else {}
+
+
 def original_rows(
     tasks: Sequence[str], sizes: Sequence[int] = SIZES, *, warmups: Sequence[float] = WARMUPS
 ) -> list[GridRow]:
@@ -108,13 +122,13 @@ def tuned_rows(
     ]
 
 
-def shared_seeds(n: int, choosing: int) -> tuple[int, ...]:
-    """`n` seeds of which the first `choosing` are new and the next are the original's, whose runs are shared.
+def shared_seeds(n: int) -> tuple[int, ...]:
+    """`n` seeds, the original's first, whose runs are shared.
 
-    >>> shared_seeds(5, 2)
-    (0, 1, 42, 123, 456)
+    >>> shared_seeds(5)
+    (42, 123, 456, 0, 1)
     """
-    return tuple(itertools.islice((*range(choosing), *SEEDS, *range(choosing, max(n, choosing))), n))
+    return tuple(itertools.islice((*SEEDS, *range(n)), n))
 
 
 def unfit(task: str, where: str, updates: Iterable[object], total: int) -> str:
@@ -149,18 +163,34 @@ def _seeds(task: str, optimizer: str) -> tuple[int, ...]:
 # what the report says, in order; the first epochs have their own chapter
 REPORTED: tuple[str | Mapping[str, Any], ...] = (
     *(
+        "main",
         "edge",
+        "hypotheses",
         "metric",
         "benefit",
         "best",
         "inside_edge",
-        "hypotheses",
         "updates",
         "protocols",
         "rule",
         "curves",
     ),
     *("first_epochs", {"name": "probes", "but": ["grad_norm", "distance", "hessian_trace"]}, "untrained"),
+    {"name": "published", "claims": PUBLISHED},
 )
-# runs that chose on the test split count in no claim where the same runs were chosen honestly
-CLAIMS: Mapping[str, Any] = {"aside": {"task.selection": ["test"]}}
+# primary: what the answer is made of; aside: runs that chose on the test split count in no claim where the
+# same runs were chosen honestly
+CLAIMS: Mapping[str, Any] = {
+    "primary": ["main", "edge", "hypotheses"],
+    "aside": {"task.selection": ["test"]},
+}
+
+
+def claims(nuisance: Sequence[str]) -> dict[str, Any]:
+    """`CLAIMS` of a study with these nuisances: without several rates there is no edge to claim anything of.
+
+    >>> claims(())["primary"]
+    ['main', 'hypotheses']
+    """
+    primary = [f for f in CLAIMS["primary"] if f != "edge" or nuisance]
+    return {**CLAIMS, "primary": primary}

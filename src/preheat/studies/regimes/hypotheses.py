@@ -1,104 +1,101 @@
-"""The four hypotheses of Agrawal 2025, *Warmup across data regimes*; H1 and H2 are tested here.
+"""The four hypotheses of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*; H1 and H2 are tested here.
 
 They are about the length of the warmup against examples per class. H1 and H2 are stated for SGD, as there:
-the first panel with SGD, else the first panel. All use the settings at the nuisance that the choosing seeds
-chose, and judge on the other seeds.
+the first panel with SGD, else the first panel. Every seed is at the peak rate that it chose itself, and where
+the best warmup is meant, at the one that it chose itself on its validation set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from preheat.analysis.edges import MARGIN
+from preheat.analysis.effects import untested
 from preheat.analysis.naming import treatment_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, capital
-from preheat.stats.estimates import (
-    Array,
-    Estimate,
-    Moments,
-    interval,
-    moments,
-    p_above,
-    p_different,
-    rounding,
-)
+from preheat.stats.estimates import Array, interval, moments, rounding
 from preheat.studies.regimes.across_panels import replicates, sensitivity
+from preheat.studies.regimes.hypothesis import Stated, Tested, settings_of
 from preheat.studies.regimes.surface import Surface, asks_for_warmup, lines, optimizer, surfaces
-from preheat.studies.regimes.verdicts import Claim, Hypothesis, both_ways, concluded, undecided
+from preheat.studies.regimes.updates_hypotheses import leads
+from preheat.studies.regimes.warmup_grid import p_choices, warmup_grids
 
-_SLOPE = "epochs per doubling of the data"
+FAMILY = "hypotheses"
+STATEMENTS = {
+    "H1": "The benefit of warmup peaks at intermediate data sizes.",
+    "H2": "The best warmup, in epochs, gets shorter as the data get fewer.",
+    "H3": "The pattern over data size and warmup replicates across tasks.",
+    "H4": "Warmup helps AdamW less than SGD.",
+}
+OPPOSITES = {
+    "H1": "The benefit of warmup does not peak at intermediate data sizes.",
+    "H2": "The best warmup, in epochs, gets longer as the data get fewer.",
+    "H3": "Where warmup helps on one task, it harms on another.",
+    "H4": "Warmup helps AdamW more than SGD.",
+}
+HOW = {
+    "H1": (
+        "In each size every seed takes the warmup (above none) that is best on its validation set, and its "
+        "test score is compared with no warmup. At some interior size the benefit must exceed that at both "
+        "end sizes (intersection-union test, paired by seed; Bonferroni over interior sizes). The effect is "
+        "the lead over the nearer end; its interval is corrected as its p: the lower limit for the number of "
+        "interior sizes, the upper one for the two ends."
+    ),
+    "H2": (
+        "For every seed the slope of its best warmup on its validation set (ties averaged) on log2(examples "
+        "per class), then a "
+        "two-sided t test over seeds; and the warmups must differ at all (permutation test), since else the "
+        "best one is chance. Noise in the choices moves the slope towards 0. The smallest slope of interest "
+        "is the grid's finest step over the whole range of sizes."
+    ),
+    "H3": (
+        "For every seed the correlation between two tasks of the benefit over data size and warmup, then a "
+        "two-sided t test. That it is below 0.3 counts only where each task's own pattern repeats from seed "
+        "to seed (correlation 0.5 or more)."
+    ),
+    "H4": (
+        "The paper's word is less sensitive; it is read as the gain. What any warmup adds to the mean score "
+        "over rates, SGD minus AdamW, and by what factor it moves the edge of stability, SGD over AdamW, "
+        "both "
+        "the mean over warmups and sizes for every seed; two-sided t tests, of which the larger p counts. "
+        "The "
+        "effect is that of the mean over rates. That there is no difference is claimed only where the grid "
+        "of "
+        f"rates tells edges {2**MARGIN:.2f} times apart."
+    ),
+}
 
 
-def hypotheses(table: Table) -> tuple[Hypothesis, ...]:
+def hypotheses(table: Table) -> tuple[Tested, ...]:
     """H1 to H4; none where the study does not vary warmup length and examples per class."""
     if not asks_for_warmup(table):
         return ()
     found = surfaces(table)
-    metric, margin, u = table.study.metric, table.study.margin, Units.of(table.study.metric)
-    claims = (
-        Claim("H1", _H1, metric, margin, u, *_CONTRADICTED["H1"]),
-        Claim("H2", _H2, _SLOPE, _smallest_slope(home(found)) if found else margin, u, *_CONTRADICTED["H2"]),
-        Claim("H3", _H3, "correlation", 0.3, u, *_CONTRADICTED["H3"]),
-        Claim("H4", _H4, f"{metric} squared", margin**2, u, *_CONTRADICTED["H4"]),
+    metric, margin = table.study.metric, table.study.margin
+    units = {"H1": metric, "H2": "epochs per doubling of the data", "H3": "correlation", "H4": metric}
+    smallest = {
+        "H1": margin,
+        "H2": _smallest_slope(home(found)) if found else margin,
+        "H3": 0.3,
+        "H4": margin,
+    }
+    stated = {
+        code: Stated(code, STATEMENTS[code], HOW[code], FAMILY, units[code], smallest[code])
+        for code in STATEMENTS
+    }
+    if why := _obstacle(table, found):
+        return tuple(s.untested(why) for s in stated.values())
+    made = (
+        _peak(table, found, stated["H1"]),
+        _slope(table, found, stated["H2"]),
+        replicates(found, stated["H3"]),
+        sensitivity(table, stated["H4"]),
     )
-    why = _obstacle(table, found)
-    if why:
-        return tuple(undecided(claim, why) for claim in claims)
-    return (
-        _peak(table, found, claims[0]),
-        _slope(found, claims[1]),
-        replicates(found, claims[2]),
-        sensitivity(found, claims[3]),
-    )
-
-
-_H1 = (
-    "In each size the warmup (above none) that the choosing seeds liked best is compared with no warmup on "
-    "the other seeds; the interior size with the largest benefit on the choosing seeds must exceed both end "
-    "sizes (intersection-union test, paired by seed). The effect is its lead over the nearer end; the "
-    "interval's upper end allows for any interior size. p is twice the larger one-sided p, to belong to the "
-    "interval."
-)
-_H2 = (
-    "For every judging seed the slope of its best warmup (ties averaged) on log2(examples per class), then a "
-    "two-sided t test over seeds. The smallest slope of interest is the grid's finest step over the whole "
-    "range of sizes."
-)
-_H3 = (
-    "For every judging seed the correlation between two tasks of the benefit over data size and warmup, then "
-    "a two-sided t test. A correlation below 0.3 contradicts only where each task's own pattern repeats from "
-    "seed to seed (correlation 0.5 or more)."
-)
-_H4 = (
-    "The variance between warmups without the seeds' noise (covariances between different seeds), averaged "
-    "over sizes, of SGD minus that of AdamW; interval and two-sided p by the jackknife over seeds."
-)
-_UNCHOSEN = (
-    "no seed is set apart to choose the warmup. For regimes on images use --tune-lr, which sets two of five "
-    "apart; for other tasks set choosing to 1 or more."
-)
-_CONTRADICTED = {
-    "H1": (
-        "No peak of the size that matters: warmup helps about as much at intermediate sizes as at the ends.",
-        "The opposite: at every intermediate size warmup helps less than at one of the ends.",
-    ),
-    "H2": (
-        "No slope of the size that matters: the best warmup in epochs hardly depends on the data size.",
-        "The opposite: the best warmup, in epochs, gets longer as the data get fewer.",
-    ),
-    "H3": (
-        "No correlation of the size that matters: each task has a steady pattern, and the patterns are not "
-        "alike.",
-        "The opposite: where warmup helps more on one task it helps less on the other.",
-    ),
-    "H4": (
-        "No difference of the size that matters: the two optimizers are about equally sensitive to warmup "
-        "here.",
-        "AdamW is more sensitive to warmup than SGD here.",
-    ),
-}
+    return tuple(replace(t, claim=replace(t.claim, rests=settings_of(table, t.claim.at[0]))) for t in made)
 
 
 def home(found: Sequence[Surface]) -> Surface:
@@ -108,101 +105,58 @@ def home(found: Sequence[Surface]) -> Surface:
 
 def _obstacle(table: Table, found: Sequence[Surface]) -> str:
     if table.biased:
-        return "the nuisance is chosen on the seeds that are reported; set choosing to 1 or more."
+        return untested(table, len(table.seeds))
     if not found:
         sizes = "it needs two data sizes and two warmups or more in every combination"
-        return f"{sizes}, and at least half of the judged runs finished."
+        return f"{sizes}, and at least half of the tuned runs finished."
     if not home(found).n:
-        return "no judging seed has a result in every setting; continue the study."
+        return "no seed has a result in every setting; continue the study."
     return ""
 
 
-def _benefit(s: Surface) -> tuple[Array, Array]:
-    """(judged benefit [C, S'] of the warmup that the choosing seeds liked best, what they saw of it [C])."""
-    chosen = s.choosing.mean(axis=2)
-    gain = np.delete(chosen - chosen[:, [s.base]], s.base, axis=1)
+def benefit(s: Surface) -> Array:
+    """[C, S]: the test score minus that without warmup, of the warmup above none that each seed likes best on
+    its validation set; ties go to the shorter one."""
     others = np.delete(np.arange(len(s.names)), s.base)
-    rows = np.arange(len(s.sizes))
-    return s.judged[rows, others[gain.argmax(axis=1)]] - s.judged[:, s.base], gain.max(axis=1)
+    liked = others[np.round(s.validation[:, others], 12).argmax(axis=1)]
+    taken = np.take_along_axis(s.judged, liked[:, None, :], axis=1)[:, 0]
+    return np.asarray(taken - s.judged[:, s.base])
 
 
-def _peak(table: Table, found: Sequence[Surface], claim: Claim) -> Hypothesis:
-    """H1; theta = max over interior sizes of min(lead over the smallest size, lead over the largest)."""
+def _peak(table: Table, found: Sequence[Surface], stated: Stated) -> Tested:
+    """H1."""
     s = home(found)
     if len(s.sizes) < 3:
-        return undecided(claim, "it needs at least three data sizes.")
-    if not s.choosing.shape[2]:
-        return undecided(
-            claim,
-            "no choosing seed has every setting; continue the study." if table.study.choosing else _UNCHOSEN,
-        )
-    benefit, gain = _benefit(s)
-    inner = np.arange(len(s.sizes))[1:-1]
-    floor = rounding(table.step, 4)
-    leads = {int(i): [moments(benefit[i] - benefit[end], floor) for end in (0, -1)] for i in inner}
-    top = int(inner[gain[inner].argmax()])
-    effect, p = _lead(leads)[top], [p_above(m) for m in leads[top]]
-    weaker, last = (
-        min(leads[top], key=_lower),
-        max((min(pair, key=_upper) for pair in leads.values()), key=_upper),
-    )
-    effect = Estimate(effect.mean, effect.lo, interval(last).hi, effect.n)
-    both = None if None in p else min(1.0, 2 * max(v for v in p if v is not None))
-    told = [
-        _benefits(x, claim) for x in (s, *(o for o in found if o is not s)) if x.n and x.choosing.shape[2]
-    ]
+        return stated.untested("it needs at least three data sizes.")
+    told = [_benefits(x, table) for x in (s, *(o for o in found if o is not s)) if x.n]
     base = treatment_name(table, s.names[s.base])
-    text = f"The choosing seeds pointed at {s.labels[top]} per class. Benefit over {base}: {'; '.join(told)}."
-    ways = [(weaker, weaker.mean), (last, claim.smallest - last.mean)]
-    return concluded(claim, ways, both, effect=effect, text=text)
+    text = f"Difference from {base}: {'; '.join(told)}."
+    return stated.peak(leads(benefit(s), rounding(table.step, 4)), panel=s.panel, text=text)
 
 
-def _benefits(s: Surface, claim: Claim) -> str:
-    means = zip(_benefit(s)[0].mean(axis=1), s.labels, strict=True)
-    told = ", ".join(f"{claim.units.difference(float(v))} at {name}" for v, name in means)
+def _benefits(s: Surface, table: Table) -> str:
+    u = Units.of(table.study.metric)
+    means = zip(table.sign * benefit(s).mean(axis=1), s.labels, strict=True)
+    told = ", ".join(f"{u.difference(float(v))} at {name}" for v, name in means)
     return f"{s.place} {told}".strip()
 
 
-def _lower(m: Moments) -> float:
-    lo = interval(m).lo
-    return m.mean if lo is None else lo
-
-
-def _upper(m: Moments) -> float:
-    hi = interval(m).hi
-    return m.mean if hi is None else hi
-
-
-def _lead(leads: dict[int, list[Moments]]) -> dict[int, Estimate]:
-    """Of the smaller of two leads: each limit is the smaller limit, which holds whichever lead is the smaller
-    one."""
-    out = {}
-    for i, pair in leads.items():
-        ends = [interval(m) for m in pair]
-        lo = [e.lo for e in ends if e.lo is not None]
-        hi = [e.hi for e in ends if e.hi is not None]
-        out[i] = Estimate(min(e.mean for e in ends), min(lo, default=None), min(hi, default=None), pair[0].n)
-    return out
-
-
-def _slope(found: Sequence[Surface], claim: Claim) -> Hypothesis:
+def _slope(table: Table, found: Sequence[Surface], stated: Stated) -> Tested:
     """H2."""
-    s = home(found)
+    s, u = home(found), Units.of(table.study.metric)
     _, slope, floor = lines(s)
-    m = moments(slope, floor)
     text = f"Tested {s.place}. " if s.panel else ""
     for other in found:
         if other is not s and other.n:
-            _, beside, floor = lines(other)
-            told = claim.units.estimate(interval(moments(beside, floor)), claim.unit) + (
-                " (one seed)" if other.n == 1 else ""
-            )
-            text += f"{capital(other.place)} it is {told}. "
+            _, beside, low = lines(other)
+            told = u.estimate(interval(moments(beside, low)), stated.unit)
+            text += f"{capital(other.place)} it is {told}{' (one seed)' if other.n == 1 else ''}. "
     text += (
-        "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both: "
+        "With a fixed number of epochs fewer data also mean fewer updates, so a slope in epochs mixes both."
     )
-    text += "see Epochs or updates."
-    return concluded(claim, both_ways(claim, m), p_different(m), effect=interval(m), text=text)
+    grid = next((g for g in warmup_grids(table) if g.panel == s.panel), None)
+    gate = None if grid is None else p_choices(grid)
+    return stated.tested(moments(slope, floor), gate=1.0 if gate is None else gate, panel=s.panel, text=text)
 
 
 def _smallest_slope(s: Surface) -> float:

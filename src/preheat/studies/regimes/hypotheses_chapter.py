@@ -5,33 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from preheat.analysis.naming import panel_name
+from preheat.analysis.naming import panel_head, panel_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import GAP, Units, brief, human, p_text
+from preheat.analysis.words import Units, brief, human
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import Chapter, ClaimCard, Rows, Seen, Shown, verdict
+from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, dot, number
+from preheat.report.chapters.main import CORRECTED, seen
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name, shared
-from preheat.studies.regimes.hypotheses import hypotheses
-from preheat.studies.regimes.rules import FittedRule, rules
-from preheat.studies.regimes.verdicts import Hypothesis
-
-MARKS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "not decided": "?"}
-
-
-def card(h: Hypothesis, u: Units, *, p_of: str = "") -> ClaimCard:
-    """A hypothesis with its effect and p in one line, as it would be cited. p_of: what the p is of, where
-    that is not the effect alone."""
-    effect = "no estimate" if h.effect is None else u.estimate(h.effect, h.unit)
-    p = f"{p_text(h.p)} {p_of}".strip() if p_text(h.p) else ""
-    parts = [effect, f"n{GAP}={GAP}{h.effect.n}" if h.effect else ""]
-    parts.insert(len(parts) if p_of else 1, p)
-    said = verdict(h.verdict, h.more_seeds)
-    cited = ", ".join(p for p in parts if p)
-    return ClaimCard(
-        h.code, h.statement, h.verdict.replace(" ", "-"), MARKS[h.verdict], said, cited, h.how, h.text
-    )
+from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
+from preheat.studies.regimes.hypotheses import OPPOSITES, hypotheses
+from preheat.studies.regimes.hypothesis import Hypothesis, card
+from preheat.studies.regimes.rules import ALWAYS, ORIGINAL, FittedRule, rules
 
 
 @dataclass(frozen=True)
@@ -39,6 +25,7 @@ class HypothesesFound:
     """H1 to H4."""
 
     hypotheses: tuple[Hypothesis, ...]
+    claims: tuple[Claim, ...]
 
 
 @CHAPTERS.register("hypotheses")
@@ -48,11 +35,21 @@ class HypothesesChapter(Chapter):
 
     def find(self, table: Table, seen: Seen) -> HypothesesFound | None:
         made = hypotheses(table.claimed)
-        return HypothesesFound(made) if made else None
+        if not made:
+            return None
+        return HypothesesFound(tuple(t.hypothesis for t in made), tuple(t.claim for t in made))
 
-    def show(self, found: HypothesesFound, table: Table) -> Shown:
-        u = Units.of(table.study.metric)
-        return Shown("Hypotheses", cards=tuple(card(h, u) for h in found.hypotheses))
+    def show(self, found: HypothesesFound, verdicts: Verdicts, table: Table) -> Shown:
+        cards = tuple(card(h, verdicts, table) for h in found.hypotheses)
+        says = tuple(Say(text, 3) for h in found.hypotheses if (text := _said(verdicts[h.claim], h)))
+        return Shown("Hypotheses", "Those of the paper, as primary claims.", says=says, cards=cards)
+
+
+def _said(v: Judged, h: Hypothesis) -> str:
+    """A hypothesis for the answer, where one way is shown."""
+    if not v.primary or not v.differs:
+        return ""
+    return h.statement if v.verdict is Verdict.SUPPORTED else OPPOSITES[h.code]
 
 
 @dataclass(frozen=True)
@@ -60,59 +57,97 @@ class Rules:
     """The fitted rule of each panel."""
 
     rules: tuple[FittedRule, ...]
+    claims: tuple[Claim, ...]
 
 
 @CHAPTERS.register("rule")
 @dataclass(frozen=True)
 class RuleChapter(Chapter):
-    """warmup = a + b log2(examples per class), and what rules lose on data sizes that they have not seen."""
+    """warmup = a + b log2(examples per class), and what rules gain on data sizes that they have not seen."""
 
     def find(self, table: Table, seen: Seen) -> Rules | None:
-        made = rules(table.claimed)
-        return Rules(made) if made else None
+        made, claims = rules(table.claimed)
+        return Rules(made, tuple(claims)) if made else None
 
-    def show(self, found: Rules, table: Table) -> Shown:
+    def show(self, found: Rules, verdicts: Verdicts, table: Table) -> Shown:
         what, over = human(table.study.treatment), human(table.study.condition)
         fit = tuple(
             (panel_name(table, r.panel), number(r.intercept), number(r.slope), str(r.slope.n))
             for r in found.rules
         )
-        columns = ("panel", "rule", "formula", "shortfall", "n", "picks")
         tables = (
-            Rows(f"{what} = a + b log2({over}), 95 % intervals", ("panel", "a", "b", "n"), fit, folded=False),
-            Rows(f"Rules on held-out conditions; picks are for each {over}", columns, _scores(found, table)),
+            Rows(
+                f"{what} = a + b log2({over}), 95 % intervals",
+                (panel_head(table), "a", "b", "n"),
+                fit,
+                folded=False,
+            ),
+            _scores(found, verdicts, table),
+            Rows(
+                f"What they pick for each {over}, and the shortfall to what other seeds like best (95 % "
+                "interval)",
+                (panel_head(table), "rule", "picks", "shortfall"),
+                _picks(found, table),
+            ),
         )
-        lead = "\n".join(r.text for r in found.rules)
+        lead = (
+            f"Rules are compared with {ALWAYS} of the run and with the original's, paired by seed, on sizes "
+            "left out of the fit (exploratory). Whether b is above 0 is H2."
+        )
+        if any(r.beyond for r in found.rules):
+            lead += " Some fitted warmups lay outside the grid and were cut to its ends."
         return Shown(
-            "A rule, and what it is worth", lead, plates=_plates(found, table), tables=tables, short="Rule"
+            "A rule, and what it is worth",
+            lead,
+            plates=_plates(found, verdicts, table),
+            tables=tables,
+            short="Rule",
         )
 
 
-def _scores(found: Rules, table: Table) -> tuple[tuple[str, ...], ...]:
+def _scores(found: Rules, verdicts: Verdicts, table: Table) -> Rows:
+    u, out = Units.of(table.study.metric), []
+    for r in found.rules:
+        for s in r.scores:
+            told = [verdicts.get(f"rules/{r.panel}/{s.name}/{other}") for other in (ALWAYS, ORIGINAL)]
+            texts = [
+                ("", "") if v is None else (difference_text(seen(table, v), u), verdict(v)) for v in told
+            ]
+            out.append((panel_name(table, r.panel), s.name, s.formula, *texts[0], *texts[1], str(s.regret.n)))
+    compared = f"minus {ALWAYS}", "verdict", "minus the original rule", "verdict"
+    columns = (panel_head(table), "rule", "formula", *compared, "n")
+    return Rows("Rules on sizes that the fit has not seen", columns, tuple(out))
+
+
+def _picks(found: Rules, table: Table) -> tuple[tuple[str, ...], ...]:
     u = Units.of(table.study.metric)
     return tuple(
         (
-            panel_name(table, r.panel),
-            *(s.name, s.formula, difference_text(s.regret, u), str(s.regret.n)),
+            *(panel_name(table, r.panel), s.name),
             ", ".join(f"{k}: {brief(v)}" for k, v in s.picks.items()),
+            difference_text(s.regret, u),
         )
         for r in found.rules
         for s in r.scores
     )
 
 
-def _plates(found: Rules, table: Table) -> tuple[Plate, ...]:
-    """What each rule loses on held-out conditions against the best treatment there."""
+def _plates(found: Rules, verdicts: Verdicts, table: Table) -> tuple[Plate, ...]:
+    """What each rule gains over the plain one on conditions that the fit has not seen."""
     u = Units.of(table.study.metric)
-    label = "shortfall to the best treatment" + (f" ({u.step})" if u.step else "")
+    label = f"difference in {human(table.study.metric)} from {ALWAYS}" + (f" ({u.step})" if u.step else "")
     made = []
     for r in found.rules:
-        scores = [s for s in r.scores if math.isfinite(s.regret.mean)]
-        dots = tuple(dot(s.name, s.name, i, s.regret, scale=u.scale) for i, s in enumerate(scores))
+        known = [(s, verdicts.get(f"rules/{r.panel}/{s.name}/{ALWAYS}")) for s in r.scores]
+        dots = tuple(
+            dot(s.name, (s.name, -1), seen(table, v), scale=u.scale, v=v)
+            for s, v in known
+            if v is not None and math.isfinite(v.effect.mean)
+        )
         if dots:
             rows = tuple(d.row for d in dots)
             made.append((r.panel, Dots(rows, "", label, dots, band=table.study.margin * u.scale)))
-    caption = "Lines: 95 % intervals, on conditions that the fit has not seen. Grey band: the margin."
+    caption = f"{CORRECTED} Grey band: the margin."
     return tuple(
         Plate("", file_name("rule", p), panel_name(table, p), caption, d)
         for (p, _), d in zip(made, shared([d for _, d in made]), strict=True)

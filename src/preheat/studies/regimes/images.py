@@ -19,13 +19,14 @@ from preheat.core.spec import Spec, build
 from preheat.core.study import Part, Study
 from preheat.core.words import listed
 from preheat.studies.regimes.grid import (
-    CLAIMS,
     OPTIMIZERS,
     QUESTION,
     RATES,
     REPORTED,
     SEEDS,
     GridRow,
+    called,
+    claims,
     fixed,
     one_run,
     original_rows,
@@ -51,8 +52,7 @@ class ImageGrid:
     """What the study's options come to.
 
     tasks: in the original's order. size: the task's option that `sizes` are of. updates: warmups in updates.
-    rates: those of each optimizer where the rate is tuned, else none. choosing: how many of the seeds choose
-    it.
+    rates: those of each optimizer where the rate is tuned, else none.
     """
 
     tasks: tuple[str, ...]
@@ -64,7 +64,6 @@ class ImageGrid:
     updates: tuple[int, ...]
     rates: Mapping[str, Sequence[float]]
     seeds: tuple[int, ...]
-    choosing: int
     epochs: int
     batch: int
     model: Any
@@ -96,12 +95,12 @@ class ImageGrid:
             ),
             nuisance=("peak_lr",) if self.rates else (),
             seeds=self.seeds,
-            choosing=self.choosing,
             condition=f"task.{self.size}",
             parts=self.parts(rows),
             notes=tuple(self.notes(rows)),
             chapters=REPORTED,
-            claims=CLAIMS,
+            labels=called(f"task.{self.size}", self.sizes, total=self.size != "examples_per_class"),
+            claims=claims(("peak_lr",) if self.rates else ()),
         )
 
     def rows(self) -> list[GridRow]:

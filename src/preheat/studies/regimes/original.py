@@ -1,4 +1,5 @@
-"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Warmup across data regimes*, asks it.
+"""What summaries of runs say of warmup by data size, as Agrawal 2025, *Learning Rate Warmup Across Data
+Regimes*, asks it.
 
 Its four hypotheses are descriptions, not tests: no interval, no correction, the best of a grid judged on the
 numbers that chose it. They are computed as it defines them, each with what it can't show; `hypotheses` has

@@ -3,6 +3,7 @@ files."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,8 @@ class WarmupAnalyzer:
     """The analysis of `results_dir/all_results.json`, or of `results_dir/original/all_results.json`.
 
     `preheat export NAME --to original` writes such a folder, and so does the code of Agrawal 2025, *Learning
-    Rate Warmup Across Data Regimes*. rows: its runs; where a peak rate was tuned, those at the chosen rate on
-    the seeds that did not choose it. Errors: UserError where the file is missing, empty, no JSON, or lacks
-    keys.
+    Rate Warmup Across Data Regimes*. rows: its runs; where a peak rate was tuned, each seed's at the rate
+    that it chose. Errors: UserError where the file is missing, empty, no JSON, or lacks keys.
     """
 
     results_dir: str | Path
@@ -73,6 +73,30 @@ class WarmupAnalyzer:
         Sizes that are one and the same training set count once.
         """
         return rule(optima(different(self._of(dataset, optimizer))))
+
+    def recommended_warmup(
+        self, examples_per_class: float, dataset: str | None = None, *, optimizer: str | None = None
+    ) -> float:
+        """The warmup in epochs that the fitted rule gives: intercept + slope log(examples_per_class + 1) of
+        `derive_empirical_rule`, 0 where that is below 0.
+
+        dataset, optimizer: whose rule; they may be left out where the runs are of one alone. Beyond the sizes
+        that were run it extrapolates. Errors: UserError where there are several, or runs of one size only.
+        """
+        if not is_number(examples_per_class) or not examples_per_class > 0:
+            raise UserError(f"examples_per_class must be a number above 0, got {examples_per_class!r}")
+        of = {
+            "dataset": (dataset, _each(r.dataset for r in self.rows)),
+            "optimizer": (optimizer, _each(r.optimizer for r in self.rows)),
+        }
+        for name, (asked, known) in of.items():
+            if asked is None and len(known) > 1:
+                raise UserError(f"there is a rule for each {name}: write {name}= one of {', '.join(known)}")
+        pair = tuple(known[0] if asked is None else asked for asked, known in of.values())
+        line = self.derive_empirical_rule(*pair)["linear"]
+        if line["slope"] is None:
+            raise UserError(f"a rule needs two data sizes, {' with '.join(pair)} has one: train another")
+        return max(0.0, float(line["intercept"] + line["slope"] * math.log(examples_per_class + 1)))
 
     def test_hypotheses(self) -> dict[str, Any]:
         """{"H1": ..., "H4": ...} as the original defines them, each with its conclusion, n and what it can't

@@ -1,6 +1,7 @@
 """How far two protocols differ: one reports the best of all epochs on the test split, one its last value.
 
-The first is that of Agrawal 2025, *Warmup across data regimes*: "original" here; the second is called honest.
+The first is that of Agrawal 2025, *Learning Rate Warmup Across Data Regimes*: "original" here; the second is
+called honest.
 
 The best of many noisy numbers is too high, and a split that was used to choose is no test. `optimism` is what
 the choice adds; the rest of the gap between protocols is the schedule (by epoch, a first epoch at rate 0) and
@@ -96,7 +97,7 @@ def finish(record: Record, row: Row) -> Finish | None:
 
 
 def readings(table: Table, seen: Iterable[tuple[Row, Finish]]) -> list[Reading]:
-    """Of the judged runs at the chosen settings; a run whose curve does not end in a number is left out."""
+    """Of the tuned runs; a run whose curve does not end in a number is left out."""
     out = []
     for at, some in chosen(table, seen).items():
         for row, end in some:
@@ -159,8 +160,8 @@ def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
         return ()
     partner = _partners(table)
     groups: dict[tuple[int, int], list[tuple[Reading, float]]] = {}
-    place = {s: i for i, s in enumerate(table.seeds[table.judges])}
-    done = table.at_chosen(table.state == DONE, table.judges) == 1
+    place = {s: i for i, s in enumerate(table.seeds)}
+    done = table.picked(table.state == DONE) == 1
     for r in readings:
         p, c, t = r.at
         if r.selection == "test" and (p, c) in partner:
@@ -173,7 +174,7 @@ def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
 def _gap(
     table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Sequence[tuple[Reading, float]]
 ) -> Gap:
-    planned = table.at_chosen(table.state != UNPLANNED, table.judges) == 1
+    planned = table.picked(table.state != UNPLANNED) == 1
     dropped = int((planned[at] & planned[other]).sum()) - len(pairs)
     units = [(r.seed, r.at[2]) for r, _ in pairs]
     best, last = (np.array([getattr(r, name) for r, _ in pairs]) for name in ("best", "last"))

@@ -15,6 +15,7 @@ from preheat.report.chapter import Chapter, Rows, Seen, Shown
 from preheat.report.chapters.common import across, difference_text, dot, of_panel
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Verdicts
 from preheat.stats.estimates import Estimate
 from preheat.studies.regimes.protocols import (
     Finish,
@@ -75,7 +76,7 @@ class Protocols(Chapter):
             return None
         return ProtocolsFound(made, gaps(table, read), tested, claimed, len(table.twins))
 
-    def show(self, found: ProtocolsFound, table: Table) -> Shown:
+    def show(self, found: ProtocolsFound, verdicts: Verdicts, table: Table) -> Shown:
         over = "Lines: 95 % intervals, over seeds where there are two or more, else over treatments."
         return Shown(
             "Protocols: what choosing on the test split adds",
@@ -98,7 +99,7 @@ def _notes(found: ProtocolsFound) -> list[str]:
         )
     if found.aside:
         out.append(
-            f"{count(found.aside, 'panel')} with selection test (the original protocol) count in no "
+            f"{count(found.aside, 'combination')} with selection test (the original protocol) count in no "
             "comparison, edge, hypothesis or rule, because each was run with the honest protocol too. They "
             "are in the heat maps, the curves and Protocols."
         )
@@ -165,7 +166,7 @@ def _optimism(found: ProtocolsFound, table: Table) -> Rows:
         (
             *(
                 panel_name(table, o.panel),
-                row_name(o.condition),
+                row_name(table, o.condition),
                 o.selection,
                 u.value(o.best),
                 u.value(o.last),
@@ -194,14 +195,17 @@ def _dots(table: Table, found: ProtocolsFound, panel: str) -> Dots | None:
     s = Units.of(table.study.metric).scale
     best = "best minus last epoch"
     dots = [
-        dot(g.condition, name, k, e, scale=s)
+        dot(row_name(table, g.condition), (name, -1 - k), e, scale=s)
         for g in of_panel(found.protocols, panel)
         for k, (name, e) in enumerate(
             (("original minus honest", g.gap), (best, g.optimism), ("the rest", g.rest))
         )
     ]
     if not found.protocols:
-        dots = [dot(o.condition, best, 1, o.optimism, scale=s) for o in of_panel(found.optimism, panel)]
+        dots = [
+            dot(row_name(table, o.condition), (best, -2), o.optimism, scale=s)
+            for o in of_panel(found.optimism, panel)
+        ]
     if not dots:
         return None
     rows = tuple(dict.fromkeys(d.row for d in dots))

@@ -20,23 +20,24 @@ from preheat.core.study import Study
 from preheat.studies.regimes import grid
 from preheat.studies.regimes.checks import check_images, check_options, check_tasks
 from preheat.studies.regimes.grid import (
-    CLAIMS,
     IMAGES,
     OPTIMIZERS,
     QUESTION,
     REPORTED,
     UPDATES,
     WARMUPS,
+    called,
+    claims,
     fixed,
     one_run,
     unfit,
 )
 from preheat.studies.regimes.images import PROTOCOLS, ImageGrid
 
-SIZES, BATCH, SEEDS, CHOOSING = (100, 50, 20, 10, 5), 25, 8, 3
+SIZES, BATCH, SEEDS = (100, 50, 20, 10, 5), 25, 8
 SGD_RATES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 ADAMW_RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.14, 0.2, 0.28, 0.4)
-IMAGE_BATCH, TUNED_SEEDS, TUNED_CHOOSING = 128, 5, 2
+IMAGE_BATCH, TUNED_SEEDS = 128, 5
 
 
 @STUDIES.register("regimes")
@@ -62,9 +63,9 @@ class Regimes:
     in "epochs", "updates" or "both". model: a name or {name: ..., width: ...}; precision: of the runs. Of the
     three alone: protocol "preheat" (choose on validation images, report the test images), "original" (the
     test images do both, the rate moves once an epoch) or "both"; tune_lr: the peak rate is a nuisance, every
-    cell has 5 seeds of which 2 choose; regimes "per_class" or "total" (sizes count all images); source of the
-    images; no_probes, or probe_every (updates) and probe_until (a length). Source: Agrawal 2025, *Learning
-    Rate Warmup Across Data Regimes*, its hypotheses H1 to H4.
+    cell has 5 seeds, and each chooses its own; regimes "per_class" or "total" (sizes count all images);
+    source of the images; no_probes, or probe_every (updates) and probe_until (a length). Source: Agrawal
+    2025, *Learning Rate Warmup Across Data Regimes*, its hypotheses H1 to H4.
     """
 
     tasks: tuple[str, ...] = option(
@@ -78,14 +79,13 @@ class Regimes:
     sgd_rates: tuple[float, ...] = ()
     adamw_rates: tuple[float, ...] = ()
     seeds: int | None = None
-    choosing: int | None = None
     protocol: str = option(
         "--protocol",
         default="preheat",
         help="of the image sets, how runs are chosen and reported: preheat (default), original or both",
     )
     tune_lr: bool = option(
-        "--tune-lr", default=False, help="choose the peak rate for each setting, on seeds of their own"
+        "--tune-lr", default=False, help="every seed chooses its own peak rate for each setting"
     )
     unit: str = "epochs"
     regimes: str = "per_class"
@@ -118,7 +118,9 @@ class Regimes:
     def adopt(declared: Study) -> Study | None:
         """One of this study's declarations from before studies named their chapters, with them; None for
         another's."""
-        return replace(declared, chapters=REPORTED, claims=CLAIMS) if declared.question == QUESTION else None
+        if declared.question != QUESTION:
+            return None
+        return replace(declared, chapters=REPORTED, claims=claims(declared.nuisance))
 
     def study(self) -> Study:
         """The declaration."""
@@ -129,8 +131,7 @@ class Regimes:
         per_class = self.regimes == "per_class"
         given = {"sgd": self.sgd_rates, "adamw": self.adamw_rates}
         rates = {n: own or [f * grid.RATES[n] for f in grid.FACTORS] for n, own in given.items()}
-        choosing = TUNED_CHOOSING if self.choosing is None else self.choosing
-        seeds = grid.shared_seeds(TUNED_SEEDS if self.seeds is None else self.seeds, choosing)
+        seeds = grid.shared_seeds(TUNED_SEEDS if self.seeds is None else self.seeds)
         return ImageGrid(
             tasks=tuple(name for name in IMAGES if name in self.tasks),
             protocols=tuple(PROTOCOLS) if self.protocol == "both" else (self.protocol,),
@@ -141,7 +142,6 @@ class Regimes:
             updates=self._updates,
             rates=rates if self.tune_lr else {},
             seeds=seeds if self.tune_lr else grid.SEEDS,
-            choosing=choosing if self.tune_lr else 0,
             epochs=self.epochs,
             batch=IMAGE_BATCH if self.batch_size is None else self.batch_size,
             model=self.model or "resnet18",
@@ -175,7 +175,6 @@ class Regimes:
             ),
             nuisance=("peak_lr",),
             seeds=tuple(range(SEEDS if self.seeds is None else self.seeds)),
-            choosing=CHOOSING if self.choosing is None else self.choosing,
             condition="task.examples_per_class",
             parts={
                 "sgd": {"optimizer.name": ["sgd"]},
@@ -184,6 +183,8 @@ class Regimes:
             },
             notes=tuple(self._notes()),
             chapters=REPORTED,
+            labels=called("task.examples_per_class", sizes),
+            claims=claims(("peak_lr",)),
         )
 
     @property

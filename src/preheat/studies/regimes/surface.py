@@ -26,13 +26,12 @@ SELECTION = "task.selection"
 
 @dataclass(frozen=True)
 class Surface:
-    """One panel. sizes [C] ascend; warmup [C, T] in epochs; judged [C, T, S'], choosing [C, T, S'']: signed
-    scores.
+    """One panel. sizes [C] ascend; warmup [C, T] in epochs; judged, validation [C, T, S]: signed test and
+    validation scores.
 
-    Scores are at the chosen nuisance, higher is better, and only seeds with every score are kept.
-    place: the panel in a sentence. axes: the panel's {path: value}. seeds: the judging ones kept. labels,
-    names: sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of
-    a run.
+    Scores are at the nuisance that each seed chose, higher is better, and only seeds with every score are
+    kept. place: the panel in a sentence. axes: the panel's {path: value}. seeds: those kept. labels, names:
+    sizes and treatments as in the findings. base: the index of the baseline. epochs [C]: the length of a run.
     """
 
     panel: str
@@ -44,13 +43,13 @@ class Surface:
     names: tuple[str, ...]
     warmup: Array
     judged: Array
-    choosing: Array
+    validation: Array
     base: int
     epochs: Array
 
     @property
     def n(self) -> int:
-        """Judging seeds."""
+        """Seeds."""
         return int(self.judged.shape[2])
 
     @property
@@ -79,7 +78,7 @@ def asks_for_warmup(table: Table) -> bool:
 def surfaces(table: Table) -> tuple[Surface, ...]:
     """One for each panel that has at least two sizes and two treatments in every combination.
 
-    A panel of which fewer than half of the judged runs finished is left out: between diverged runs all is
+    A panel of which fewer than half of the tuned runs finished is left out: between diverged runs all is
     equal.
     """
     if not asks_for_warmup(table):
@@ -105,30 +104,29 @@ def _surface(table: Table, p: int) -> Surface | None:
         return None
     order = np.argsort(warmup[0], kind="stable")
     treatments, grid = treatments[order], np.ix_(sizes, treatments[order])
-    judged, choosing = table.sign * table.judged[p][grid], table.sign * table.choosing[p][grid]
+    judged, validation = (
+        table.sign * scores[p][grid] for scores in (table.judged, table.picked(table.validation))
+    )
     whole = np.isfinite(judged).all(axis=(0, 1))
     return Surface(
         panel=table.panels.labels[p],
         place=within(table, table.panels.labels[p]),
         axes=table.panels.values[p],
-        seeds=tuple(s for s, kept in zip(table.seeds[table.judges], whole, strict=True) if kept),
+        seeds=tuple(s for s, kept in zip(table.seeds, whole, strict=True) if kept),
         sizes=np.array([float(table.conditions.values[c]) for c in sizes]),
         labels=tuple(table.conditions.labels[c] for c in sizes),
         names=tuple(table.treatments.labels[t] for t in treatments),
         warmup=warmup[:, order],
         judged=judged[..., whole],
-        choosing=choosing[..., np.isfinite(choosing).all(axis=(0, 1))],
+        validation=validation[..., whole],
         base=int(np.flatnonzero(treatments == table.base)[0]),
         epochs=np.array([total / per_epoch for total, per_epoch in runs]),
     )
 
 
 def finished(table: Table, p: int) -> Array:
-    """[C, T]: the share of one panel's judged runs that finished, at the chosen nuisance; 0 where none is
-    planned."""
-    done, planned = (
-        table.at_chosen(a, table.judges)[p] for a in (table.state == DONE, table.state != UNPLANNED)
-    )
+    """[C, T]: the share of one panel's tuned runs that finished; 0 where none is planned."""
+    done, planned = (table.picked(a)[p] for a in (table.state == DONE, table.state != UNPLANNED))
     counts = (planned == 1).sum(axis=-1)
     return np.asarray((done == 1).sum(axis=-1) / np.maximum(counts, 1), dtype=np.float64)
 
@@ -157,14 +155,14 @@ def _epochs(warmup: Any, run: tuple[float, float]) -> float:
 
 def lines(surface: Surface) -> tuple[Array, Array, float]:
     """(intercept [S'], slope [S'], floor of the slope's sd) of favourite = a + b log2(size), least squares
-    per seed.
+    per seed; a favourite is the best on the seed's validation set.
 
     The floor is what the grid leaves open, widths w: sqrt(sum (x - mean)^2 w^2 / 12) / sum (x - mean)^2.
     """
     x = surface.doublings - surface.doublings.mean()
-    y = favourites(surface.warmup, surface.judged)
+    y = favourites(surface.warmup, surface.validation)
     slope = np.round(x @ y / (x @ x), 12)
     intercept = y.mean(axis=0) - slope * surface.doublings.mean()
-    open_ = (x**2) @ open_widths(surface.warmup, surface.judged) ** 2 / 12
+    open_ = (x**2) @ open_widths(surface.warmup, surface.validation) ** 2 / 12
     floor = math.sqrt(float(open_.mean())) / float(x @ x) if surface.n else 0.0
     return intercept, slope, floor

@@ -3,14 +3,17 @@
 A length in epochs holds the fewer updates the fewer the data, so a study of warmups in epochs mixes both.
 Here every warmup is stated in updates, and b of best updates ~ size^b is estimated: 0 where a fixed number of
 updates is best, about 1 where a fixed number of epochs is. A grid has an exponent of its own: choices at
-random from the same epochs at each size give 1. So one of the two is excluded only if
+random from the same epochs at each size give 1. So that one of the two is not
+the best is claimed (the family `updates`) only if
 
-1. the warmups above none surely differ (`grid.p_choices`, Holm over panels): else the choices are noise;
-2. the interval of b, corrected for the number of panels, is beyond both that exponent and the one of random
-choices, because
-   noise moves b, and its interval with it, from the one towards the other;
+1. the warmups above none differ (`p_choices`): else the choices are noise;
+2. b is beyond both that exponent and the one of random choices, because noise moves b from the one towards
+the
+   other;
 3. it was in reach: some number of updates (epochs) lies within the grid at every size;
 4. at most half of the picks lie at one end of the grid, beyond which the best may be anywhere.
+
+The p of the claim is the larger one of 1 and 2. The best warmup of a seed is here the best on its test set.
 """
 
 from __future__ import annotations
@@ -21,16 +24,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from preheat.analysis.effects import difference, places, untested
 from preheat.analysis.table import Table
-from preheat.analysis.words import brief
-from preheat.core.words import listed
-from preheat.stats.estimates import ALPHA, Array, Estimate, Moments, holm, interval, moments
+from preheat.stats.claims import Claim
+from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, p_above
+from preheat.studies.regimes.hypothesis import Hypothesis, settings_of
 from preheat.studies.regimes.picks import favourites, open_widths, shares
 from preheat.studies.regimes.surface import optimizer
 from preheat.studies.regimes.updates_hypotheses import one_length, shrinks
-from preheat.studies.regimes.verdicts import Hypothesis
 from preheat.studies.regimes.warmup_grid import (
-    Exclusion,
     Exponent,
     WarmupGrid,
     chance,
@@ -58,7 +60,7 @@ class WarmupLength:
 
 @dataclass(frozen=True)
 class Favourite:
-    """The best warmup above none at one size, in updates: the geometric mean over judging seeds.
+    """The best warmup above none at one size, in updates: the geometric mean over seeds.
 
     shortest, longest: of the grid at this size.
     """
@@ -72,13 +74,26 @@ class Favourite:
 
 
 @dataclass(frozen=True)
+class WarmupGain:
+    """The mean over seeds of a setting's tuned score minus the baseline's, in the metric."""
+
+    panel: str
+    condition: str
+    treatment: str
+    gain: float
+
+
+@dataclass(frozen=True)
 class UpdatesFound:
-    """Warmups in updates, what is best in updates, and H1 and H2 stated in updates for one panel."""
+    """Warmups in updates, what they gain, what is best in updates, and H1 and H2 stated in updates for one
+    panel."""
 
     warmup_lengths: tuple[WarmupLength, ...]
+    warmup_gains: tuple[WarmupGain, ...]
     best_updates: tuple[Favourite, ...]
     exponents: tuple[Exponent, ...]
     hypotheses_in_updates: tuple[Hypothesis, ...]
+    claims: tuple[Claim, ...]
 
 
 class UpdatesFit(NamedTuple):
@@ -102,16 +117,18 @@ def updates(table: Table) -> UpdatesFound | None:
         return None
     fair = table.claimed
     fits = [_fit(x) for x in warmup_grids(fair)]
-    adjusted = holm([f.p for f in fits])
-    level = 1 - ALPHA / max(1, sum(f.b.n > 1 for f in fits))
-    fits = [f._replace(p=p) for f, p in zip(fits, adjusted, strict=True)]
-    made = [_exponent(f, level, biased=table.biased) for f in fits]
+    made = [_exponent(f) for f in fits]
     home = next((i for i, f in enumerate(fits) if optimizer(f.grid.axes) == "sgd"), 0)
-    stated: tuple[Hypothesis, ...] = ()
-    if fits:
-        stated = (one_length(fair, fits[home].grid), shrinks(table, fits[home].b, made[home]))
+    stated = [one_length(fair, fits[home].grid), shrinks(fair, fits[home].b, made[home])] if fits else []
+    claims = [c for f, e in zip(fits, made, strict=True) for c in _excluded(fair, f, e)]
+    claims += [replace(t.claim, rests=settings_of(fair, t.claim.at[0])) for t in stated]
     return UpdatesFound(
-        _lengths(table, known), tuple(x for f in fits for x in _favourites(f.grid)), tuple(made), stated
+        _lengths(table, known),
+        _gains(fair),
+        tuple(x for f in fits for x in _favourites(f.grid)),
+        tuple(made),
+        tuple(t.hypothesis for t in stated),
+        tuple(claims),
     )
 
 
@@ -123,6 +140,15 @@ def _lengths(table: Table, known: Array) -> tuple[WarmupLength, ...]:
         value = float(known[p, c, t])
         out.append(WarmupLength(*labels, value, value / per_epoch, value / total))
     return tuple(out)
+
+
+def _gains(table: Table) -> tuple[WarmupGain, ...]:
+    found = [(at, difference(table, table.judged, at, table.base)) for at in places(table)]
+    return tuple(
+        WarmupGain(*table.labels(at), float(np.nanmean(each)))
+        for at, each in found
+        if at[2] != table.base and np.isfinite(each).any()
+    )
 
 
 def _fit(grid: WarmupGrid) -> UpdatesFit:
@@ -154,7 +180,7 @@ def _favourites(grid: WarmupGrid) -> list[Favourite]:
     return out
 
 
-def _exponent(f: UpdatesFit, level: float, *, biased: bool) -> Exponent:
+def _exponent(f: UpdatesFit) -> Exponent:
     grid = f.grid
     picks = shares(grid.judged)
     logs = grid.updates[..., None]
@@ -163,70 +189,52 @@ def _exponent(f: UpdatesFit, level: float, *, biased: bool) -> Exponent:
         for edge in (np.nanmin, np.nanmax)
     ]
     lo, hi = np.quantile(f.chance, [0.025, 0.975])
-    low, high = reach(grid)
-    in_updates, in_epochs = grid.updates, grid.updates - np.log2(grid.per_epoch)[:, None]
     random = float(f.chance.mean()), float(lo), float(hi)
-    open_: Exclusion = "not decided"
-    made = Exponent(
-        grid.panel, interval(f.b), f.epochs_b, low, high, *random, f.p, ends[0], ends[1], open_, open_, ""
-    )
-    why = _obstacle(f, made, biased=biased)
-    if why:
-        return replace(made, text=why)
-    bounds = interval(f.b, level)
-    verdicts = [
-        _excluded(bounds, target, made.chance) if _common(values) else "out of reach"
-        for target, values in ((0.0, in_updates), (f.epochs_b, in_epochs))
-    ]
-    made = replace(made, updates=verdicts[0], epochs=verdicts[1])
-    return replace(made, text=_text(made))
+    return Exponent(grid.panel, interval(f.b), f.epochs_b, *reach(grid), *random, f.p, ends[0], ends[1])
 
 
-def _common(logs: Array) -> bool:
-    """Whether one length lies within the grid at every size."""
-    return bool(np.nanmin(logs, axis=1).max() <= np.nanmax(logs, axis=1).min() + 1e-9)
-
-
-def _excluded(b: Estimate, target: float, random: float) -> Exclusion:
-    """Whether the interval is beyond both the exponent of the claim and that of random choices."""
-    assert b.lo is not None and b.hi is not None
-    return "excluded" if b.lo > max(target, random) or b.hi < min(target, random) else "not excluded"
-
-
-def _obstacle(f: UpdatesFit, e: Exponent, *, biased: bool) -> str:
-    """Why nothing can be excluded, if so."""
-    if biased:
-        return "The nuisance was chosen on the seeds that are reported, so nothing is concluded."
-    if f.b.n < 2:
-        return "One judging seed: a description only."
-    if f.p is None or f.p >= ALPHA:
-        return (
-            "The warmups above none were not shown to differ, so the choices may be noise: nothing is "
-            "excluded."
+def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
+    """That a fixed number of updates, and of epochs, is not the best: b lies beyond both its exponent and
+    that of random choices. The effect is by how much it does, on the side where b lies."""
+    in_updates, in_epochs = f.grid.updates, f.grid.updates - np.log2(f.grid.per_epoch)[:, None]
+    targets = {"updates": (0.0, in_updates), "epochs": (f.epochs_b, in_epochs)}
+    return [
+        Claim(
+            *(f"updates/{e.panel}/{unit}", "updates", (e.panel, "", "")),
+            effect=interval(far := _distance(f.b, target, e.chance)),
+            p=_beyond(f, far),
+            p_same=None,
+            margin=0.0,
+            parts=((far,),),
+            rests=settings_of(table, e.panel),
+            why=untested(table, f.b.n) or _obstacle(f, e, unit, known),
         )
+        for unit, (target, known) in targets.items()
+    ]
+
+
+def _distance(b: Moments, target: float, random: float) -> Moments:
+    """By how much b is above both of two exponents, or below both; below 0 between them."""
+    over, under = b.mean - max(target, random), min(target, random) - b.mean
+    return b._replace(mean=max(over, under))
+
+
+def _beyond(f: UpdatesFit, far: Moments) -> float | None:
+    """Two-sided p of "b is not beyond both exponents", where the warmups differ."""
+    p = p_above(far)
+    return None if p is None or f.p is None else max(f.p, min(1.0, 2 * p))
+
+
+def _obstacle(f: UpdatesFit, e: Exponent, unit: str, logs: Array) -> str:
+    """Why nothing can be excluded, if so."""
+    if float(np.nanmin(logs, axis=1).max()) > float(np.nanmax(logs, axis=1).min()) + 1e-9:
+        return f"no number of {unit} lies within the grid at every size"
     if max(e.at_shortest, e.at_longest) > MOST_AT_END:
         which = "shortest" if e.at_shortest > e.at_longest else "longest"
-        return (
-            f"Most choices are the {which} of their size, so the best may lie beyond the grid: nothing is "
-            "excluded."
-        )
+        return f"most choices are the {which} of their size, so the best may lie beyond the grid"
     if abs(f.epochs_b) < 0.2:
-        return "Updates per epoch hardly differ between these sizes, so the two can't be told apart."
+        return "updates per epoch hardly differ between these sizes, so the two can't be told apart"
     return ""
-
-
-def _text(e: Exponent) -> str:
-    said = {"updates": e.updates, "epochs": e.epochs}
-    gone = [f"a fixed number of {unit}" for unit, v in said.items() if v == "excluded"]
-    far = [unit for unit, v in said.items() if v == "out of reach"]
-    out = f"Excluded as the best: {listed(gone)}." if gone else "Neither is excluded."
-    if far:
-        out += (
-            f" No number of {listed(far)} lies within the grid at every size, so that can't be tested here."
-        )
-    if not gone and not far:
-        out += f" Choices at random would give {brief(e.chance)} with this grid."
-    return out
 
 
 def common_updates(some: Sequence[Favourite]) -> tuple[float, float] | None:

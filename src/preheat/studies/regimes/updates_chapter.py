@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from preheat.analysis.effects import Effect, effects
-from preheat.analysis.naming import base_of, heads, panel_name, row_label
+from preheat.analysis.naming import base_of, heads, panel_head, panel_name, row_label, row_name
 from preheat.analysis.table import Table
-from preheat.analysis.words import Units, brief, capital, limits, p_text, range_text
+from preheat.analysis.words import Units, brief, limits, p_text, range_text
 from preheat.core.registry import CHAPTERS
-from preheat.report.chapter import Chapter, Rows, Seen, Shown
+from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import number, of_panel
 from preheat.report.drawing.shapes import Line, Lines
 from preheat.report.plates import by_panel
+from preheat.stats.claims import Verdicts
 from preheat.stats.estimates import Estimate
-from preheat.studies.regimes.hypotheses_chapter import card
+from preheat.studies.regimes.hypothesis import card
 from preheat.studies.regimes.updates import UpdatesFound, common_updates, updates
 from preheat.studies.regimes.warmup_grid import Exponent
 
@@ -31,11 +30,10 @@ RANDOM = (
     "towards that exponent: the interval is of the seeds' picks, not of what is best. So neither is called "
     "excluded for an exponent that random choices from this grid share."
 )
-NOTHING = "Nothing to estimate: no panel has two sizes with two warmups above none and a judged run of each."
-ASIDE = "Panels that selected on the test split are left out of this, since each was run without that too."
-P_OF = {"H2": "that the warmups differ at all and b is above that of random choices, the larger of the two"}
+NOTHING = "Nothing to estimate: nothing has two sizes with two warmups above none and a result of each."
+ASIDE = "Runs that selected on the test split are left out of this, since all were done without that too."
 BEST = (
-    "Geometric mean over judging seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
+    "Geometric mean over seeds; band: 95 % interval, cut to the grid. Level: a fixed number of "
     "updates is best."
 )
 
@@ -48,13 +46,16 @@ class UpdatesChapter(Chapter):
     def find(self, table: Table, seen: Seen) -> UpdatesFound | None:
         return updates(table)
 
-    def show(self, found: UpdatesFound, table: Table) -> Shown:
-        lead = [LEAD, *([RANDOM, *_said(found, table)] if found.exponents else [NOTHING])]
+    def show(self, found: UpdatesFound, verdicts: Verdicts, table: Table) -> Shown:
+        lead = [LEAD, RANDOM if found.exponents else NOTHING]
         lead += [ASIDE] if table.twins else []
-        made = (_exponents(found, table), _grid(found, table), _best(found, table), _lengths(found, table))
-        u = Units.of(table.study.metric)
-        means = "Means over judging seeds, a line for each data size."
-        gains = effects(table.claimed)  # the benefit chapter's
+        made = (
+            _exponents(found, verdicts, table),
+            _grid(found, table),
+            _best(found, table),
+            _lengths(found, table),
+        )
+        means = "Means over seeds, a line for each data size; their intervals are in the chapter of settings."
         plates = (
             *by_panel(
                 table,
@@ -69,7 +70,7 @@ class UpdatesChapter(Chapter):
                 for plate in by_panel(
                     table,
                     f"by-{unit}",
-                    partial(against, table, found, gains, unit),
+                    partial(against, table, found, unit),
                     group=f"By warmup in {unit}",
                     caption=means,
                 )
@@ -80,39 +81,35 @@ class UpdatesChapter(Chapter):
             "\n".join(lead),
             plates=plates,
             tables=tuple(t for t in made if t.rows),
-            cards=tuple(card(h, u, p_of=P_OF.get(h.code, "")) for h in found.hypotheses_in_updates),
+            cards=tuple(card(h, verdicts, table) for h in found.hypotheses_in_updates),
         )
 
 
-def _said(found: UpdatesFound, table: Table) -> list[str]:
-    """What follows in words, with the panels of which it is said."""
-    out: dict[str, list[str]] = {}
+def _exponents(found: UpdatesFound, verdicts: Verdicts, table: Table) -> Rows:
+    rows = []
     for e in found.exponents:
-        out.setdefault(e.text, []).append(panel_name(table, e.panel) or "here")
-    return [f"{capital('; '.join(panels))}: {text}" for text, panels in out.items()]
-
-
-def _exponents(found: UpdatesFound, table: Table) -> Rows:
-    rows = tuple(
-        (
-            panel_name(table, e.panel),
-            e.updates,
-            e.epochs,
-            number(e.b),
-            str(e.b.n),
-            f"{brief(e.chance)} ({range_text(brief(e.chance_lo), brief(e.chance_hi))})",
-            brief(e.epochs_b),
-            p_text(e.p_choices),
+        told = [verdicts[f"updates/{e.panel}/{unit}"] for unit in ("updates", "epochs")]
+        rows.append(
+            (
+                *(panel_name(table, e.panel), *(verdict(v) for v in told), number(e.b), str(e.b.n)),
+                f"{brief(e.chance)} ({range_text(brief(e.chance_lo), brief(e.chance_hi))})",
+                *(brief(e.epochs_b), p_text(e.p_choices)),
+            )
         )
-        for e in found.exponents
+    b = ("b of the seeds' picks (95 % interval)", "n", "b of random choices", "b of fixed epochs")
+    columns = (
+        panel_head(table),
+        "not a fixed number of updates",
+        "not a fixed number of epochs",
+        *b,
+        "p, warmups differ (raw)",
     )
-    b = ("b of the seeds' picks", "n", "b of random choices", "b of fixed epochs")
-    columns = ("panel", "fixed updates", "fixed epochs", *b, "p, warmups differ")
     caption = (
-        "b of best updates ~ size^b, with 95 % intervals over judging seeds; noise moves it towards b of "
-        "random choices"
+        "b of best updates ~ size^b; noise moves it towards b of random choices. The verdicts (exploratory) "
+        "are on: "
+        "a fixed number is not the best"
     )
-    return Rows(caption, columns, rows, folded=False)
+    return Rows(caption, columns, tuple(rows), folded=False)
 
 
 def _grid(found: UpdatesFound, table: Table) -> Rows:
@@ -120,7 +117,9 @@ def _grid(found: UpdatesFound, table: Table) -> Rows:
         (panel_name(table, e.panel), range_text(brief(e.low), brief(e.high)), _common(found, e))
         for e in found.exponents
     )
-    return Rows("What the grid allows", ("panel", "b of any picks", "updates in reach at every size"), rows)
+    return Rows(
+        "What the grid allows", (panel_head(table), "b of any picks", "updates in reach at every size"), rows
+    )
 
 
 def _common(found: UpdatesFound, e: Exponent) -> str:
@@ -131,13 +130,18 @@ def _common(found: UpdatesFound, e: Exponent) -> str:
 def _best(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, x.panel), x.condition, f"{x.per_epoch:,.0f}", _updates(x.best)),
+            *(
+                panel_name(table, x.panel),
+                row_name(table, x.condition),
+                f"{x.per_epoch:,.0f}",
+                _updates(x.best),
+            ),
             *(range_text(f"{x.shortest:,.0f}", f"{x.longest:,.0f}"), str(x.best.n)),
         )
         for x in found.best_updates
     )
     columns = (*heads(table)[:2], "updates per epoch", "seeds' picks in updates (95 % interval)", "grid", "n")
-    return Rows("The best warmup above none, geometric mean over judging seeds", columns, rows)
+    return Rows("The best warmup above none, geometric mean over seeds", columns, rows)
 
 
 def _updates(e: Estimate) -> str:
@@ -149,7 +153,7 @@ def _updates(e: Estimate) -> str:
 def _lengths(found: UpdatesFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, x.panel), x.condition, x.treatment),
+            *(panel_name(table, x.panel), row_name(table, x.condition), x.treatment),
             *(f"{x.updates:,.0f}", brief(x.epochs), f"{100 * x.share:.3g} %"),
         )
         for x in found.warmup_lengths
@@ -157,29 +161,32 @@ def _lengths(found: UpdatesFound, table: Table) -> Rows:
     return Rows("Every setting's warmup", (*heads(table), "updates", "epochs", "share of the run"), rows)
 
 
-def against(
-    table: Table, found: UpdatesFound, gains: Sequence[Effect], unit: str, panel: str
-) -> Lines | None:
+def against(table: Table, found: UpdatesFound, unit: str, panel: str) -> Lines | None:
     """The benefit over no warmup against the warmup in `unit`, a line for each data size; equal warmups are
     averaged."""
     if not of_panel(found.best_updates, panel):
         return None
-    u = Units.of(table.study.metric)
-    mine = of_panel(gains, panel)
-    gain = {(e.condition, e.treatment): e.estimate.mean * u.scale for e in mine if e.estimate.n}
-    lines = []
+    u, lines = Units.of(table.study.metric), []
+    gains = {(g.condition, g.treatment): g.gain for g in of_panel(found.warmup_gains, panel)}
     for k, condition in enumerate(table.conditions.labels):
         some = [
             x for x in of_panel(found.warmup_lengths, panel) if x.condition == condition and x.updates > 0
         ]
         points: dict[float, list[float]] = {}
         for x in sorted(some, key=lambda x: float(x.updates)):
-            if (condition, x.treatment) in gain:
-                points.setdefault(round(getattr(x, unit), 9), []).append(gain[condition, x.treatment])
+            if (gain := gains.get((condition, x.treatment))) is not None:
+                points.setdefault(round(getattr(x, unit), 9), []).append(gain * u.scale)
         if points:
-            lines.append(Line(condition, k, tuple(points), tuple(sum(y) / len(y) for y in points.values())))
+            lines.append(
+                Line(
+                    row_name(table, condition),
+                    -1 - k,
+                    tuple(points),
+                    tuple(sum(y) / len(y) for y in points.values()),
+                )
+            )
     label = u.difference_label(base_of(table))
-    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True) if lines else None
+    return Lines(f"warmup ({unit})", label, tuple(lines), log="x", markers=True, zero=0.0) if lines else None
 
 
 def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
@@ -196,8 +203,8 @@ def best_updates(table: Table, found: UpdatesFound, panel: str) -> Lines | None:
             for some in ends
         )
     lines = (
-        Line("best of the seeds", 1, x, tuple(m.best.mean for m in mine), *band),
-        Line("shortest of the grid", 0, x, tuple(m.shortest for m in mine)),
-        Line("longest of the grid", 5, x, tuple(m.longest for m in mine)),
+        Line("best of the seeds", -1, x, tuple(m.best.mean for m in mine), *band),
+        Line("shortest of the grid", -3, x, tuple(m.shortest for m in mine)),
+        Line("longest of the grid", -5, x, tuple(m.longest for m in mine)),
     )
     return Lines(row_label(table), "warmup (updates)", lines, ticks=tuple(sorted(x)), log="xy", markers=True)

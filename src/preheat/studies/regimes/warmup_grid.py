@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,18 +22,16 @@ from preheat.studies.regimes.picks import shares
 from preheat.studies.regimes.surface import asks_for_warmup, finished
 
 DRAWS = 2000
-Exclusion = Literal["excluded", "not excluded", "not decided", "out of reach"]
 
 
 @dataclass(frozen=True)
 class Exponent:
-    """b of best updates ~ size^b, over judging seeds.
+    """b of best updates ~ size^b, over seeds.
 
     epochs_b: what b is under a fixed number of epochs (about 1). low, high: the least and largest b that
     picks from the grid can give. chance, chance_lo, chance_hi: mean and central 95 % of b where the choice at
-    each size is random. p_choices: of "the warmups above none do not differ", Holm's over panels.
-    at_shortest, at_longest: the share of picks at the grid's ends. updates, epochs: whether a fixed number of
-    them is excluded as the best; text: why, in words.
+    each size is random. p_choices: of "the warmups above none do not differ".
+    at_shortest, at_longest: the share of picks at the grid's ends.
     """
 
     panel: str
@@ -47,9 +45,6 @@ class Exponent:
     p_choices: float | None
     at_shortest: float
     at_longest: float
-    updates: Exclusion
-    epochs: Exclusion
-    text: str
 
 
 class WarmupGrid(NamedTuple):
@@ -57,7 +52,7 @@ class WarmupGrid(NamedTuple):
     none or not planned.
 
     judged [C, T, S'], none [C, S']: signed scores of the warmups and of no warmup (NaN where it has none), of
-    the judging seeds with every score.
+    the seeds with every score.
     """
 
     panel: str
@@ -72,7 +67,7 @@ class WarmupGrid(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Judging seeds."""
+        """Seeds."""
         return int(self.judged.shape[2])
 
     @property
@@ -110,7 +105,7 @@ def _known(lengths: Array) -> Array:
 def warmup_grids(table: Table) -> list[WarmupGrid]:
     """One for each panel with two sizes or more that have two different warmups or more above none.
 
-    A panel of which fewer than half of the judged runs finished is left out: between diverged runs all is
+    A panel of which fewer than half of the tuned runs finished is left out: between diverged runs all is
     equal.
     """
     updates = warmup_updates(table)

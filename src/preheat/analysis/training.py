@@ -1,0 +1,73 @@
+"""Which runs trained: judged by the training loss, so that a setting that fits well and generalises badly has
+trained.
+
+The training loss is put on a scale that rises with what was learnt. Where the study's metric is a share of
+the examples, the loss is read as a mean of -log(probability of the right answer), and the scale is
+exp(-loss), that probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses
+range over decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
+of the way from chance to the setting of its panel and condition with the best validation score: halfway, or
+90 %. Where chance is not known, the panel's worst run takes its place. The lowest training loss is no such
+level: where the best setting fits less than an overfitted one, that would call it a failure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preheat.analysis.table import DONE, Table
+from preheat.core.metrics import metric
+from preheat.stats.estimates import Array
+
+HALFWAY, NEARLY = 0.5, 0.9
+
+
+def progress(table: Table) -> Array:
+    """[P, C, T, V, S]: how far training went from chance, 0, to the mean of the setting of its panel and
+    condition that validates best, 1; NaN for a run that did not finish, or where chance is not known."""
+    learnt, chance = _scaled(table)
+    fits = _means(learnt)
+    scores = np.where(np.isfinite(fits), _means(table.sign * table.validation), -np.inf)
+    where = scores.reshape(*scores.shape[:2], -1).argmax(axis=-1)
+    best = np.take_along_axis(fits.reshape(*fits.shape[:2], -1), where[..., None], axis=-1)
+    best = best[..., None, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(best > chance, (learnt - chance) / (best - chance), 0.0 * learnt))
+
+
+def _means(values: Array) -> Array:
+    """[P, C, T, V]: over the seeds that have a value; -inf for none."""
+    known = np.isfinite(values)
+    mean = np.where(known, values, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
+    return np.asarray(np.where(known.any(axis=-1), mean, -np.inf))
+
+
+def trained(table: Table, share: float = HALFWAY) -> NDArray[np.bool_]:
+    """[P, C, T, V, S]: which runs trained, as the module says."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((table.state == DONE) & (progress(table) > share))
+
+
+def overfitted(table: Table) -> NDArray[np.bool_]:
+    """[P, C, T, V, S]: which runs trained, and score on the validation set less than halfway from chance to
+    the best mean there."""
+    scores = table.sign * table.validation
+    best = _means(scores).max(axis=(2, 3))[..., None, None, None]
+    with np.errstate(invalid="ignore"):
+        low = scores <= (table.sign * table.chance + best) / 2
+    return np.asarray(trained(table) & np.isfinite(scores) & low)
+
+
+def _scaled(table: Table) -> tuple[Array, Array]:
+    """(what was learnt, what chance has), [P, C, T, V, S]."""
+    loss, start = table.train, table.start
+    if metric(table.study.metric).unit == "%":
+        return np.exp(-loss), np.exp(-np.where(np.isfinite(start), start, np.inf))
+    positive = bool((loss[np.isfinite(loss)] > 0).all() and (start[np.isfinite(start)] > 0).all())
+    worst = np.where(np.isfinite(loss), loss, -np.inf).max(axis=(1, 2, 3, 4), keepdims=True)  # of the panel
+    worst = np.where(np.isfinite(worst), worst, np.nan)
+    chance = np.where(np.isfinite(start), start, worst)
+    if not positive:
+        return -loss, -chance
+    with np.errstate(divide="ignore"):
+        return -np.log(loss), -np.log(chance)
