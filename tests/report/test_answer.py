@@ -19,7 +19,7 @@ from preheat.analysis.notes import counts
 from preheat.analysis.results import Results, Row
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
-from preheat.analysis.words import capital
+from preheat.analysis.words import capital, human
 from preheat.core.registry import STUDIES
 from preheat.report.chapters.main_words import answer
 from preheat.report.report import Report, report
@@ -123,7 +123,8 @@ def agrees(table: Table, verdicts: dict[str, Judged], told: list[str]) -> None:
     better, worse = kind["tuned"][Verdict.SUPPORTED], kind["tuned"][Verdict.OPPOSITE]
     over = kind["over_rates"] if any(kind["over_rates"].values()) else kind["edge"]
     base, up = plain(base_of(table)), "raised" if table.sign > 0 else "lowered"
-    for text in told:
+    what = plain(human(table.study.treatment))
+    for text in (re.sub(rf"\b(epochs?|steps?) of {what}", r"\1", t) for t in told):
         if "will do" in text or re.search("made no difference of .* or more", text):
             assert kind["tuned"][Verdict.SAME] == there, text
         if "either" in text:

@@ -6,6 +6,7 @@ is left to the figures.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
         return _described(table, tuned.some)
     else:
         said = [
-            _advice(table, tuned, rated, edge),
+            _noun(table, _advice(table, tuned, rated, edge)),
             _tuned(table, tuned),
             _untuned(table, tuned, rated),
             _edge(table, edge),
@@ -95,6 +96,14 @@ def _described(table: Table, tuned: Group) -> tuple[Say, ...]:
 
 
 # What to do
+
+
+def _noun(table: Table, text: str) -> str:
+    """Lengths say of what they are, unless the sentence does: 3 epochs of warmup."""
+    what = human(table.study.treatment)
+    if not table.lengths or what in text:
+        return text
+    return _fitting(re.sub(r"\b(epochs?|steps?)\b", rf"\1 of {what}", text, count=1), text)
 
 
 def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
