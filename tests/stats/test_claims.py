@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,6 @@ from preheat.stats.claims import (
     corrected,
     judge,
     mean_claim,
-    spanned,
 )
 from preheat.stats.estimates import Estimate, Moments, holm, interval, moments, p_above
 
@@ -205,14 +205,10 @@ def test_the_range_of_means_is_scipys(k: int, df: int) -> None:
         assert one.within(level).lo == pytest.approx(0.0, abs=1e-4 * q)
 
 
-def test_the_best_row_of_smallest_parts() -> None:
-    rows = ((Moments(2.0, 1.0, 9), Moments(1.0, 1.0, 9)), (Moments(0.5, 1.0, 9), Moments(4.0, 1.0, 9)))
-    e = spanned(rows, 0.9)
-    parts = [[interval(m, 0.95) for m in row] for row in rows]
-    assert e.mean == 1.0 and e.n == 9
-    assert e.lo == max(min(p.lo for p in row) for row in parts)  # type: ignore[type-var]
-    assert e.hi == max(min(p.hi for p in row) for row in parts)  # type: ignore[type-var]
-    doubled = spanned(((Moments(1.0, 1.0, 9),),), factor=True)
+def test_an_effect_that_is_a_factor_has_the_limits_of_its_logarithm() -> None:
+    m = Moments(1.0, 1.0, 9)
+    made = mean_claim("x", "a", m, at=NOWHERE, margin=MARGIN)
+    doubled = replace(made, effect=Estimate(2.0, None, None, 9), factor=True).within(0.95)
     assert doubled.mean == 2.0 and doubled.lo == pytest.approx(
         2 ** (interval(Moments(1.0, 1.0, 9)).lo or 0.0)
     )

@@ -32,7 +32,7 @@ from preheat.analysis.training import HALFWAY, NEARLY, trained
 from preheat.stats.bounds import Bounded, Parts, combined, dependence, mean_weights
 from preheat.stats.claims import Claim
 from preheat.stats.claims import Place as Setting
-from preheat.stats.estimates import Array, Estimate, p_equivalent
+from preheat.stats.estimates import Array, Estimate, factor, p_equivalent
 from preheat.stats.moderated import moderated
 
 MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
@@ -191,17 +191,11 @@ def _claim(family: str, name: str, at: Setting, ratio: _Ratio, table: Table) -> 
         p_same=ratio.p_same,
         margin=MARGIN,
         unit="times",
-        parts=((m,),) if m.n else (),
+        part=m if m.n else None,
         factor=True,
         rests=ratio.rests,
         why=untested(table, m.n) if m.n else "no seed tells both edges",
     )
-
-
-def factor(e: Estimate) -> Estimate:
-    """2 to the power of an estimate in log2."""
-    lo, hi = (None if v is None else float(np.exp2(min(v, 1000.0))) for v in (e.lo, e.hi))
-    return Estimate(float(np.exp2(min(e.mean, 1000.0))), lo, hi, e.n, e.bound)
 
 
 def _points(table: Table, good: NDArray[np.bool_], at: Place) -> tuple[EdgePoint, ...]:
@@ -251,7 +245,7 @@ def _change(where: Setting, ratio: _Ratio, slope: Bounded | None, p: float, tabl
     if slope is not None:
         return replace(claim, p=p, p_same=None)
     sizeless = Estimate(math.nan, None, None, claim.effect.n)
-    return replace(claim, effect=sizeless, p=p, p_same=None, parts=())
+    return replace(claim, effect=sizeless, p=p, p_same=None, part=None)
 
 
 class _Apart(NamedTuple):

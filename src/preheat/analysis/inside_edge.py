@@ -88,7 +88,7 @@ def _claim(table: Table, where: tuple[str, str], spread: Spread, names: list[str
         p_same=_p_same(spread, table.study.margin),
         margin=table.study.margin,
         unit=table.study.metric,
-        parts=((spread,),),
+        part=spread,
         rests=tuple((*where, name) for name in names),
         why=untested(table, spread.n),
     )

@@ -9,7 +9,6 @@ from preheat.analysis.words import GAP, human
 from preheat.core.lengths import length
 from preheat.core.run import Run
 
-MOST = 4
 TASK = fields(Run)[0].name  # one trains in it, and with everything else of a run
 
 

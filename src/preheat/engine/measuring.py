@@ -35,7 +35,7 @@ def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     _, function = losses(fleet.task, where.sum)  # never under autocast
     fixed: dict[str, Any] = {
         "function": function,
-        "joined": where.mean if fleet.task.mean_loss else where.sum,
+        "joined": where.joined(mean=fleet.task.mean_loss),
     }
 
     def start(tensors: dict[str, Any]) -> Tensors:

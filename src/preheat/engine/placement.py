@@ -40,6 +40,11 @@ class Placement(NamedTuple):
     device: torch.device
     channels_last: bool = False
 
+    def joined(self, *, mean: bool) -> Callable[[Any], Any]:
+        """What makes a batch's loss, and all that is linear in it, of the parts that ranks hold: their mean,
+        or their sum where the loss is no mean over examples."""
+        return self.mean if mean else self.sum
+
     @property
     def looks(self) -> bool:
         """Whether Python may look at a value at every step: for one run on a CPU that is cheap."""

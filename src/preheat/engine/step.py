@@ -58,7 +58,7 @@ def joined_gradients(loss: Loss, where: Placement, *, mean: bool) -> Callable[..
     their buffers hold of it (running statistics, watched numbers) is averaged.
     """
     own = where.lift(grad_and_value(loss, has_aux=True), (0, 0, 0))
-    joined = where.mean if mean else where.sum
+    joined = where.joined(mean=mean)
 
     def grads_of(params: Tensors, buffers: Tensors, batch: Tensors) -> Any:
         grads, (value, new) = own(params, buffers, batch)
@@ -75,7 +75,7 @@ def make_step(kind: Kind, where: Placement) -> Step:
     A run whose loss is not finite is dead from then on and keeps the state it had; the others do not notice.
     """
     grads_of = joined_gradients(kind.loss, where, mean=kind.mean_loss)
-    joined = where.mean if kind.mean_loss else where.sum
+    joined = where.joined(mean=kind.mean_loss)
 
     def advance(
         grads: Tensors, value: Tensor, buffers: Tensors, given: Given, alive: Tensor

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.stats.estimates import Array, Bound, Estimate, Moments, interval, moments, p_different
+from preheat.stats.estimates import Array, Bound, Estimate, Moments, bounded, interval, moments, p_different
 
 MANY = 0.25
 
@@ -55,10 +55,7 @@ class Bounded(NamedTuple):
     @property
     def estimate(self) -> Estimate:
         """The mean with the limits that hold."""
-        e, bound = interval(self.moments), self.bound
-        lo = e.lo if bound in ("exact", "at least") else None
-        hi = e.hi if bound in ("exact", "at most") else None
-        return Estimate(e.mean, lo, hi, e.n, bound)
+        return bounded(interval(self.moments), self.bound)
 
     @property
     def p(self) -> float | None:

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
-
 from preheat.stats.estimates import (
     ALPHA,
-    Bound,
     Estimate,
     Moments,
+    bounded,
+    factor,
     interval,
     more_seeds,
     p_different,
@@ -53,11 +52,6 @@ class Spread(NamedTuple):
     df: int
     n: int
 
-    @property
-    def mean(self) -> float:
-        """The range."""
-        return self.range
-
     def within(self, level: float) -> Estimate:
         """range -+ q error with Tukey's q(level; k, df), cut at 0: it holds whichever two are the extreme
         ones."""
@@ -75,9 +69,9 @@ class Claim:
     """One claim with its raw numbers.
 
     name: its own on the page. at: (panel, condition, treatment), "" for all together. effect: in `unit`, with
-    an uncorrected 95 % interval. margin: the smallest effect that matters, as the effect is counted. parts:
-    what an interval at another level is made of: the effect is the largest over rows of the smallest within a
-    row, most often of a single one; in log2 where it is a factor. rests: the settings whose runs it rests on.
+    an uncorrected 95 % interval. margin: the smallest effect that matters, as the effect is counted. part:
+    what an interval at another level is made of, in log2 where the effect is a factor; None where it has
+    none. rests: the settings whose runs it rests on.
     plans: whether "about n more seeds" was found to hold for such a claim. why: what is missing, where it
     can't be tested.
     """
@@ -90,7 +84,7 @@ class Claim:
     p_same: float | None
     margin: float
     unit: str = ""
-    parts: tuple[tuple[Moments | Spread, ...], ...] = field(default=(), repr=False)
+    part: Moments | Spread | None = field(default=None, repr=False)
     factor: bool = False
     rests: tuple[Place, ...] = field(default=(), repr=False)
     plans: bool = False
@@ -98,11 +92,11 @@ class Claim:
 
     def within(self, level: float) -> Estimate:
         """The effect with its interval at `level`."""
-        return (
-            spanned(self.parts, level, bound=self.effect.bound, factor=self.factor)
-            if self.parts
-            else self.effect
-        )
+        if self.part is None:
+            return self.effect
+        part = self.part
+        e = part.within(level) if isinstance(part, Spread) else interval(part, level)
+        return factor(bounded(e, self.effect.bound)) if self.factor else bounded(e, self.effect.bound)
 
 
 @dataclass(frozen=True)
@@ -133,42 +127,6 @@ class Judged:
 Verdicts = Mapping[str, Judged]
 
 
-def spanned(
-    parts: Sequence[Sequence[Moments | Spread]],
-    level: float = 1 - ALPHA,
-    *,
-    bound: Bound = "exact",
-    factor: bool = False,
-) -> Estimate:
-    """max over rows of min within a row, and limits that hold for it: each row's level is corrected for their
-    number (Bonferroni), and of a row's limits the smaller one holds, whichever of its parts is the smaller.
-
-    >>> one = Moments(1.0, 2.0, 4)
-    >>> spanned([[one]]) == interval(one)
-    True
-    """
-    rows = [[_limits(m, 1 - (1 - level) / len(parts)) for m in row] for row in parts]
-    mean: float = max(min(e.mean for e in row) for row in rows)
-    limits: list[float | None] = []
-    for side in ("lo", "hi"):
-        ends = [[getattr(e, side) for e in row] for row in rows]
-        known = all(v is not None for row in ends for v in row)
-        limits.append(max(min(row) for row in ends) if known else None)
-    lo = limits[0] if bound in ("exact", "at least") else None
-    hi = limits[1] if bound in ("exact", "at most") else None
-    if factor:
-        mean, lo, hi = (None if v is None else _doubled(v) for v in (mean, lo, hi))  # type: ignore[assignment]
-    return Estimate(mean, lo, hi, min(m.n for row in parts for m in row), bound)
-
-
-def _limits(part: Moments | Spread, level: float) -> Estimate:
-    return part.within(level) if isinstance(part, Spread) else interval(part, level)
-
-
-def _doubled(log2: float) -> float:
-    return float(np.exp2(min(log2, 1000.0)))
-
-
 def few(n: int) -> str:
     """Why n seeds can't show anything, if so."""
     if n > 1:
@@ -178,9 +136,8 @@ def few(n: int) -> str:
 
 def mean_claim(name: str, family: str, m: Moments, *, at: Place, margin: float, unit: str = "") -> Claim:
     """The claim that a mean is above 0, by Student's t."""
-    parts = ((m,),) if m.n else ()
     ps = p_different(m), p_equivalent(m, margin)
-    return Claim(name, family, at, interval(m), *ps, margin, unit, parts, why=few(m.n))
+    return Claim(name, family, at, interval(m), *ps, margin, unit, m if m.n else None, why=few(m.n))
 
 
 def judge(
@@ -272,10 +229,8 @@ def _sign(c: Claim) -> float:
 
 def _more(c: Claim, alpha: float, count: int) -> int | None:
     """About how many more seeds would decide, at the next look's alpha."""
-    if len(c.parts) != 1 or len(c.parts[0]) != 1:
-        return None
-    m = c.parts[0][0]
-    if isinstance(m, Spread):
+    m = c.part
+    if not isinstance(m, Moments):
         return None
     level = alpha / count
     return more_seeds(m, [(abs(m.mean), level / 2), (c.margin - abs(m.mean), level)])

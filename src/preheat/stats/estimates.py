@@ -156,6 +156,19 @@ def interval(m: Moments, level: float = 1 - ALPHA) -> Estimate:
     return Estimate(m.mean, m.mean - half, m.mean + half, m.n)
 
 
+def bounded(e: Estimate, bound: Bound) -> Estimate:
+    """The estimate as a bound: only the limits that hold."""
+    lo = e.lo if bound in ("exact", "at least") else None
+    hi = e.hi if bound in ("exact", "at most") else None
+    return Estimate(e.mean, lo, hi, e.n, bound)
+
+
+def factor(e: Estimate) -> Estimate:
+    """2 to the power of an estimate in log2."""
+    lo, hi = (None if v is None else float(np.exp2(min(v, 1000.0))) for v in (e.lo, e.hi))
+    return Estimate(float(np.exp2(min(e.mean, 1000.0))), lo, hi, e.n, e.bound)
+
+
 def p_above(m: Moments, null: float = 0.0) -> float | None:
     """One-sided p of "the mean is not above `null`"; None for n < 2; 1 where nothing varies."""
     if m.n < 2:

@@ -19,9 +19,9 @@ from preheat.analysis.table import MISSING, Table
 from preheat.analysis.tabulate import tabulate
 from preheat.report.chapter import named, read
 from preheat.stats.claims import Judged, Verdict, judge
-from preheat.stats.estimates import Array, interval, moments, p_different, p_equivalent
+from preheat.stats.estimates import Array, Moments, interval, moments, p_different, p_equivalent
 from preheat.studies.regimes.hypotheses import benefit, hypotheses
-from preheat.studies.regimes.hypothesis import Stated
+from preheat.studies.regimes.hypothesis import Stated, lead
 from preheat.studies.regimes.hypothesis import Tested as Found
 from preheat.studies.regimes.surface import surfaces
 from preheat.studies.regimes.updates_hypotheses import leads
@@ -269,3 +269,12 @@ def test_a_study_at_one_peak_rate_has_no_h4_and_says_what_it_takes() -> None:
     assert "several peak rates" in found["H4"].claim.why and found["H4"].claim.p is None
     assert alone(found["H4"]).verdict is Verdict.OPEN
     assert found["H1"].claim.p is not None, "without anything to choose the others are judged"
+
+
+def test_the_best_row_of_smallest_leads() -> None:
+    rows = ((Moments(2.0, 1.0, 9), Moments(1.0, 1.0, 9)), (Moments(0.5, 1.0, 9), Moments(4.0, 1.0, 9)))
+    e = lead(rows, 0.9)
+    parts = [[interval(m, 0.95) for m in row] for row in rows]
+    assert e.mean == 1.0 and e.n == 9
+    assert e.lo == max(min(p.lo for p in row) for row in parts)  # type: ignore[type-var]
+    assert e.hi == max(min(p.hi for p in row) for row in parts)  # type: ignore[type-var]

@@ -127,7 +127,7 @@ def test_the_p_is_that_of_b_beyond_both_exponents_and_of_warmups_that_differ() -
     table = tabulate(regimes(hill(lambda n: 5.0 * PER_EPOCH[n], noise=0.02, seed=3)))
     found = updates(table)
     assert found is not None
-    (e,), m = found.exponents, claim(found, "H2").parts[0][0]
+    (e,), m = found.exponents, claim(found, "H2").leads[0][0]
     assert isinstance(m, Moments) and e.p_choices is not None
     for unit, b in (("updates", 0.0), ("epochs", e.epochs_b)):
         far = max(m.mean - max(b, e.chance), min(b, e.chance) - m.mean)

@@ -39,9 +39,11 @@ class Hypothesis:
 class LeadClaim(Claim):
     """A claim on the largest over rows of the smallest lead within a row."""
 
+    leads: Leads = field(default=(), repr=False)
+
     def within(self, level: float) -> Estimate:
         """The effect with the interval that belongs to `some_above` and `none_above`."""
-        return lead(self.parts, level) if self.parts else self.effect  # type: ignore[arg-type]
+        return lead(self.leads, level) if self.leads else self.effect
 
 
 @dataclass(frozen=True)
@@ -80,17 +82,18 @@ class Stated:
 
     def claimed(
         self,
-        parts: Leads,
+        leads: Leads,
         ps: tuple[float | None, float | None],
         *,
         panel: str = "",
         text: str = "",
         why: str = "",
     ) -> Tested:
-        """parts, ps: as a `Claim` has them, ps with p_same."""
-        effect = lead(parts) if parts else NOTHING
+        """leads, ps: as a `LeadClaim` has them, ps with p_same."""
+        effect = lead(leads) if leads else NOTHING
         claim = LeadClaim(
-            *(self.name, self.family, (panel, "", ""), effect, *ps, self.smallest, self.unit, tuple(parts)),
+            *(self.name, self.family, (panel, "", ""), effect, *ps, self.smallest, self.unit),
+            leads=leads,
             why=why or few(effect.n),
         )
         return Tested(Hypothesis(self.code, self.statement, self.how, self.name, text), claim)

@@ -19,7 +19,7 @@ import numpy as np
 from preheat.analysis.curves import chosen
 from preheat.analysis.effects import Place
 from preheat.analysis.results import Row
-from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.analysis.table import Table, number
 from preheat.core.record import Record
 from preheat.stats.estimates import Array, Estimate, interval, moments, rounding
 from preheat.studies.regimes.surface import SELECTION, selects
@@ -161,7 +161,7 @@ def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
     partner = _partners(table)
     groups: dict[tuple[int, int], list[tuple[Reading, float]]] = {}
     place = {s: i for i, s in enumerate(table.seeds)}
-    done = table.picked(table.state == DONE) == 1
+    done = table.finished == 1
     for r in readings:
         p, c, t = r.at
         if r.selection == "test" and (p, c) in partner:
@@ -174,7 +174,7 @@ def gaps(table: Table, readings: Sequence[Reading]) -> tuple[Gap, ...]:
 def _gap(
     table: Table, at: tuple[int, int], other: tuple[int, int], pairs: Sequence[tuple[Reading, float]]
 ) -> Gap:
-    planned = table.picked(table.state != UNPLANNED) == 1
+    planned = np.isfinite(table.finished)
     dropped = int((planned[at] & planned[other]).sum()) - len(pairs)
     units = [(r.seed, r.at[2]) for r, _ in pairs]
     best, last = (np.array([getattr(r, name) for r, _ in pairs]) for name in ("best", "last"))

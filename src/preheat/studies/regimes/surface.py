@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preheat.analysis.naming import within
-from preheat.analysis.table import DONE, UNPLANNED, Table, number
+from preheat.analysis.table import Table, number
 from preheat.core.grid import label
 from preheat.core.lengths import length
 from preheat.stats.estimates import Array
@@ -126,8 +126,8 @@ def _surface(table: Table, p: int) -> Surface | None:
 
 def finished(table: Table, p: int) -> Array:
     """[C, T]: the share of one panel's tuned runs that finished; 0 where none is planned."""
-    done, planned = (table.picked(a)[p] for a in (table.state == DONE, table.state != UNPLANNED))
-    counts = (planned == 1).sum(axis=-1)
+    done = table.finished[p]
+    counts = np.isfinite(done).sum(axis=-1)
     return np.asarray((done == 1).sum(axis=-1) / np.maximum(counts, 1), dtype=np.float64)
 
 

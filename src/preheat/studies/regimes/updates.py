@@ -205,7 +205,7 @@ def _excluded(table: Table, f: UpdatesFit, e: Exponent) -> list[Claim]:
             p=_beyond(f, far),
             p_same=None,
             margin=0.0,
-            parts=((far,),),
+            part=far,
             rests=settings_of(table, e.panel),
             why=untested(table, f.b.n) or _obstacle(f, e, unit, known),
         )
