@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preheat.core.between import Between, as_schedule
 from preheat.core.canon import digest
@@ -17,16 +18,27 @@ from preheat.schedules.horizon import Horizon, horizon
 from preheat.schedules.resolved import Resolved
 from preheat.schedules.sampling import step_count
 
-CHUNK = 4096  # updates computed at once: a number out of a list costs 30 ns, out of numpy 5 us
+CHUNK = 4096  # updates computed at once: one costs 5 us, out of many 30 ns
 Moving = dict[str, Between | tuple[Between | None, ...]]
 
 
 class Chunk(NamedTuple):
-    """The factors of each group at updates `begin` to `begin + CHUNK`, and what moves (None: it does not)."""
+    """Factors at updates `begin` to `begin + CHUNK`, [curves, CHUNK]; which: the curve of each group; moves:
+    what moves beside the rate (None: it does not)."""
 
     begin: int
-    factors: list[list[float]]
+    factors: NDArray[np.float64]
+    which: list[int]
     moves: list[tuple[str, list[list[float] | None]]]
+
+    def factor(self, group: int, k: int) -> float:
+        """Of a group at update k, which the chunk holds."""
+        return float(self.factors[self.which[group], k - self.begin])
+
+    def rows(self, k: int, levels: Sequence[float], most: int) -> list[list[float]]:
+        """The rates of all groups, an update a row, from update k on to the chunk's end, `most` at most."""
+        some = self.factors[:, k - self.begin : k - self.begin + most]
+        return (some[self.which].T * np.asarray(levels)).tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,12 @@ class Course:
         total, per_epoch, _, samples, tokens = self.run
         return schedule.resolve(total, per_epoch, peak=peak or None, samples=samples, tokens=tokens)
 
+    def factor(self, group: int, rate: float, k: int) -> float:
+        """Of a group at update k. rate: in place of its peak, for levels given as rates."""
+        schedule = self.schedules[group]
+        made = self._relative(schedule) or self._absolute(group, schedule, rate)
+        return float(made(k))
+
     def tracks(self, peaks: Sequence[Any]) -> list[Any]:
         """Each group's resolved schedule: one object for all that share it, and its peak if it has rates."""
         found: list[tuple[Any, float | None, Any]] = []
@@ -104,7 +122,8 @@ class Course:
         """The chunk that holds update `k`."""
         begin = k - k % CHUNK
         steps = np.arange(begin, begin + CHUNK)
-        lists = {id(t): t(steps).tolist() for t in {id(t): t for t in tracks}.values()}
+        curves = {id(t): t for t in tracks}
+        places = {key: i for i, key in enumerate(curves)}
 
         def values(one: Between | None) -> list[float] | None:
             return None if one is None else one.value(self.resolved(one.schedule)(steps)).tolist()
@@ -113,7 +132,8 @@ class Course:
             return [*map(values, given)] if isinstance(given, tuple) else [values(given)] * len(tracks)
 
         moves = [(name, each(given)) for name, given in self.moving.items()]
-        return Chunk(begin, [lists[id(t)] for t in tracks], moves)
+        factors = np.array([curve(steps) for curve in curves.values()], dtype=np.float64)
+        return Chunk(begin, factors, [places[id(t)] for t in tracks], moves)
 
     def extended(self, peaks: Sequence[Any], total: int, *, at: int, how: str, **options: Any) -> Course:
         """With another total; see `Resolved.extend`. What moves beside the rate is extended alike.
@@ -133,6 +153,13 @@ class Course:
         kept = list(self.schedules)
         kept[group] = as_schedule(schedule)
         return replace(self, schedules=tuple(kept))
+
+    def kept(self, groups: Sequence[int]) -> Course:
+        """Of these groups alone."""
+        moving = {
+            n: tuple(v[i] for i in groups) if isinstance(v, tuple) else v for n, v in self.moving.items()
+        }
+        return Course(tuple(self.schedules[i] for i in groups), self.run, moving)
 
     def grown(self, schedule: Any, alike: Collection[str]) -> Course:
         """With a group more. schedule: its own, or None for the one of all groups.

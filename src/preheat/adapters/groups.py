@@ -31,6 +31,11 @@ def get_number(group: Group, name: str) -> float:
     return float(group[name] if name in group else group["betas"][_PARTS[name]])
 
 
+def lr_scale(group: Group) -> float:
+    """By what timm's layer-wise decay multiplies a group's rate; 1 where it is not written."""
+    return float(group.get("lr_scale", 1.0))
+
+
 def put_number(group: Group, name: str, value: float) -> None:
     """Write the number `name`; a tensor stays the same object and takes the value."""
     if name not in group:
@@ -131,11 +136,28 @@ def separate_tensors(groups: Sequence[Group], betas: bool) -> None:
             group["betas"] = tuple(own(b) for b in group["betas"])
 
 
-def innermost(optimizer: Any) -> Any:
-    """The optimizer inside Accelerate's wrapper, which has no hooks of its own."""
-    while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = optimizer.optimizer
-    return optimizer
+# where optimizers that wrap another keep it: Accelerate, Lookahead, SAM, ZeRO and their like
+_INNER = ("optimizer", "_optimizer", "base_optimizer", "_base_optimizer", "optim", "inner_optimizer")
+
+
+def nested(optimizer: Any) -> list[Any]:
+    """An optimizer and those inside it, the innermost last: that is the one that steps."""
+    out = [optimizer]
+    while True:
+        own = vars(out[-1]) if hasattr(out[-1], "__dict__") else {}
+        inner = next((own[name] for name in _INNER if isinstance(own.get(name), Optimizer)), None)
+        if inner is None or any(inner is one for one in out):
+            return out
+        out.append(inner)
+
+
+def is_optimizer(optimizer: Any) -> Optimizer:
+    """Errors: UserError for what is none, which names the optimizer inside where there is one."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    own = vars(optimizer) if hasattr(optimizer, "__dict__") else {}
+    inside = next((f": give its .{name}" for name in _INNER if isinstance(own.get(name), Optimizer)), "")
+    raise UserError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}{inside}")
 
 
 def trains(optimizer: Optimizer) -> bool:

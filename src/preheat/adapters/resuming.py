@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from preheat.adapters.course import Course
-from preheat.adapters.groups import Group, both, same
+from preheat.adapters.groups import Group, both, get_number, nested, same
+from preheat.adapters.ledger import Ledger, Saved
 from preheat.core.errors import UserError
+from preheat.core.lengths import is_number
 from preheat.schedules.sampling import update_number
 
 
@@ -20,7 +22,7 @@ def read_state(state: Any, course: Course) -> tuple[int, Course | None]:
             f"a scheduler's state has last_epoch, the update at hand, got {got}: give what "
             "scheduler.state_dict() returned, or build with last_epoch=<the last update done>"
         )
-    k = update_number(state["last_epoch"], "last_epoch of a state")
+    k = update_number(state["last_epoch"], "last_epoch of a state", least=-1)
     origin = course.origin(state["fingerprint"], k) if "fingerprint" in state else None
     if origin is None:
         foreign = f"a state of another scheduler: its update is taken, {k}, and nothing else"
@@ -32,6 +34,73 @@ def read_state(state: Any, course: Course) -> tuple[int, Course | None]:
         )
         warnings.warn(other if "fingerprint" in state else foreign, UserWarning, stacklevel=3)
     return k, origin
+
+
+def state_of(ledger: Ledger, factor_of: Callable[[int], float | None]) -> dict[str, Any]:
+    """What a state keeps of the groups that have parameters: peaks (None in doubt) and the rates they have;
+    given, outside, others only where they say more: the peaks of the build, what others made of the rates,
+    and that the rates are another scheduler's."""
+    some = ledger.filled()
+    outside, own = [], True
+    for i in some:
+        mine = i in ledger.doubts or ledger.own(i)
+        factor = None if mine else factor_of(i)
+        found = None if factor is None else ledger.ratio(i, factor)
+        outside.append(ledger.outside[i] if found is None else found)
+        own = own and mine
+    peaks, given = (
+        [None if i in ledger.doubts else float(of[i]) for i in some] for of in (ledger.peaks, ledger.given)
+    )
+    out: dict[str, Any] = {"peaks": peaks, "rates": [get_number(ledger.groups[i], "lr") for i in some]}
+    if given != peaks:
+        out["given"] = given
+    if any(ratio != 1.0 for ratio in outside):
+        out["outside"] = outside
+    return out if own else {**out, "others": True}
+
+
+def saved_groups(state: Mapping[str, Any]) -> list[Saved]:
+    """What a state keeps of each group; nothing for one of an earlier version, or of another scheduler."""
+    names = ("peaks", "rates")
+    if not all(name in state for name in (*names, "fingerprint")):
+        return []
+    peaks, rates = (list(state[name]) for name in names)
+    given, outside = list(state.get("given", peaks)), list(state.get("outside", [1.0] * len(peaks)))
+    lists = (peaks, given, outside, rates)
+    if len({len(one) for one in lists}) > 1 or not all(_numbers(one) for one in lists):
+        raise UserError(
+            f"a scheduler's state has a peak and a rate for each group, got peaks={peaks} and rates={rates}: "
+            "give what scheduler.state_dict() returned"
+        )
+    return [Saved(*each) for each in zip(*lists, strict=True)]
+
+
+def _numbers(values: Sequence[Any]) -> bool:
+    return all(v is None or (is_number(v) and v >= 0) for v in values)
+
+
+def restored(ledger: Ledger, saved: Sequence[Saved]) -> dict[int, float]:
+    """Take over the peaks of a state; {group: its rate then} of those that were taken over.
+
+    What was given now stays where it differs from what the saved run was built with. But a rate that is the
+    one of the state was loaded with the optimizer by something that dropped `initial_lr`, so it is no peak.
+    """
+    some, out = ledger.filled(), {}
+    for i, one in zip(some, saved, strict=False):
+        ledger.outside[i] = one.outside
+        if one.peak is None or one.given is None:
+            continue
+        own = get_number(ledger.groups[i], "lr")
+        loaded = same(own if i in ledger.doubts else float(ledger.given[i]), one.rate)
+        if i in ledger.doubts:
+            taken = loaded
+        else:
+            taken = same(float(ledger.given[i]), one.given) or (loaded and not ledger.explicit)
+        if taken:
+            ledger.peaks[i], ledger.given[i], out[i] = one.peak, one.given, one.rate
+            ledger.doubts.discard(i)
+    ledger.pending = list(saved[len(some) :])
+    return out
 
 
 def settled(
@@ -58,26 +127,46 @@ def settled(
     return out
 
 
-def inherited(optimizer: Any, doubts: Collection[int]) -> dict[int, float]:
+def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
     """The peaks of groups in doubt that an earlier ScheduleLR on this optimizer can tell.
 
     A rate that it wrote belongs to its peak; another was set by hand since, and so was one above the peak of
     a scheduler that is gone.
     """
-    word = getattr(optimizer, "preheat_schedule", None)
-    if word is None:
+    known = getattr(nested(optimizer)[-1], "preheat_schedule", None)
+    if known is None:
         return {}
-    earlier, out = word(), {}
-    wrote = earlier.get_last_lr() if earlier else []
-    for i in doubts:
-        own, initial = both(optimizer.param_groups[i])
-        if earlier and i in earlier._doubts:
+    earlier, out = known[0](), {}
+    for i in ledger.doubts:
+        own, initial = both(ledger.groups[i])
+        if earlier and i in earlier.doubts:
             continue
-        if i < len(wrote) and same(own, wrote[i]):
-            out[i] = earlier.base_lrs[i]
-        elif earlier or own > initial:
+        if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i]):
+            out[i] = earlier.peaks[i]
+        elif not hasattr(optimizer.step, "_wrapped_by_lr_sched") and (earlier or own > initial):
             out[i] = own
     return out
+
+
+def chained(optimizer: Any, ledger: Ledger) -> None:
+    """Where schedulers of torch's are on the optimizer, settle doubts as they do: the peak is `initial_lr`,
+    and others made of it the rate that is there."""
+    if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+        return
+    found = {i: both(ledger.groups[i]) for i in ledger.doubts}
+    ledger.settle({i: initial for i, (_, initial) in found.items()})
+    for i, (own, initial) in found.items():
+        ledger.outside[i] = own / initial
+
+
+def needs_initial(groups: Sequence[Group]) -> None:
+    """Errors: UserError for a group whose rate may be from mid-run, as nothing tells its peak."""
+    bare = [i for i, group in enumerate(groups) if "initial_lr" not in group]
+    if bare:
+        raise UserError(
+            f"with last_epoch >= 0 every group needs initial_lr, its peak, got group {bare[0]} without (some "
+            "checkpoints drop it): write peak=1e-3, or load the scheduler's state instead"
+        )
 
 
 def no_update(calls: int, k: int) -> str:
@@ -87,6 +176,32 @@ def no_update(calls: int, k: int) -> str:
         f"{k}: count='updates' counts the optimizer's steps. For a picture write "
         "schedule.resolve(n).table(); to go on at every call write count='calls'"
     )
+
+
+def too_rare(n: int) -> str:
+    """What to tell whose step() comes once in many updates."""
+    return (
+        f"step() came after {n} updates, and again: with count='updates' a schedule's total counts updates, "
+        "so "
+        "call step() after every one (in Lightning interval='step'); where the total counts calls, as "
+        "epochs, "
+        "write count='calls'"
+    )
+
+
+def alone(optimizer: Any, ledger: Ledger, others: Sequence[int]) -> None:
+    """Errors: UserError where the rates that somebody else wrote are those of a later ScheduleLR."""
+    row = getattr(nested(optimizer)[-1], "preheat_schedule", (None, [[]]))[1]
+    if row is ledger.row:
+        return
+    if any(i < len(row[0]) and same(get_number(ledger.groups[i], "lr"), row[0][i] or 0.0) for i in others):
+        raise UserError(
+            "a later ScheduleLR on this optimizer wrote its rates, and each of the two would scale the "
+            "other's: "
+            "write one schedule, first * second or first.then(second, at=...), or put both into a "
+            "SequentialLR; "
+            "to look at a schedule write schedule.resolve(n).table()"
+        )
 
 
 def extension(at: Any, now: int, total: Any) -> int:

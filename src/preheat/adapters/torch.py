@@ -6,31 +6,40 @@ building, loading and stepping in any order give the same rates, and a resumed r
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from preheat.adapters.course import CHUNK, Course, course
+from preheat.adapters.course import course
 from preheat.adapters.groups import (
     Also,
-    doubts,
     get_number,
-    innermost,
+    is_optimizer,
     moving,
+    nested,
     peak_rate,
-    peaks,
     put_number,
-    same,
-    separate_tensors,
     trains,
 )
-from preheat.adapters.resuming import extension, inherited, no_update, read_state, settled
-from preheat.core.errors import UserError, unknown
+from preheat.adapters.hooks import attach
+from preheat.adapters.keeper import Keeper
+from preheat.adapters.ledger import Ledger
+from preheat.adapters.resuming import (
+    extension,
+    needs_initial,
+    no_update,
+    read_state,
+    restored,
+    saved_groups,
+    state_of,
+    too_rare,
+)
+from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
 
 # step() calls without an update after which a user is told: before training, and at any time
@@ -83,82 +92,87 @@ class ScheduleLR(LRScheduler):
         count: str = "updates",
         last_epoch: int = -1,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise UserError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
+        self.optimizer, groups = is_optimizer(optimizer), optimizer.param_groups
         if count not in ("updates", "calls"):
             raise unknown("count (what step() counts)", count, ("updates", "calls"))
-        self.optimizer, groups = optimizer, optimizer.param_groups
         moves = moving(groups, also or {})
-        self._course = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
-        self._always, self._idle, self._told, self._step_count = count == "calls", 0, False, 1
-        self._flag = [self._always]
-        self.base_lrs: list[Any] = peaks(groups, peak)
-        self._doubts = doubts(groups) if peak is None else set()
-        shared = [name for name, given in self._course.moving.items() if not isinstance(given, tuple)]
-        self._alike = {name: get_number(groups[0], name) for name in shared}
-        self._decide(inherited(innermost(optimizer), self._doubts))
-        self.last_epoch = update_number(last_epoch, "last_epoch", least=-1) + 1
-        self._bind()
-        if self.last_epoch:
-            self._settle(self.last_epoch, self._course)
-        self._go(self.last_epoch)
+        made = course(schedule, total_steps, per_epoch, groups=len(groups), moving=moves)
+        k = update_number(last_epoch, "last_epoch", least=-1) + 1
+        if k and peak is None:
+            needs_initial(groups)
+        self._done, self._always, self._step_count = [0], count == "calls", 1
+        self._idle, self._rare, self._told = 0, -2, False
+        self._keeper = Keeper(optimizer, made, Ledger(groups, peak), k)
+        if k:
+            self._keeper.settle(k, made)
+        self._keeper.go(k)
         self._attach()
 
     def __repr__(self) -> str:
         return f"ScheduleLR({self.schedule}, total={self.total}, update={self.last_epoch})"
 
+    @property
+    def last_epoch(self) -> int:  # type: ignore[override]
+        """The update at hand, from 0; torch's name for it."""
+        return self._keeper.k
+
+    @last_epoch.setter
+    def last_epoch(self, k: int) -> None:
+        self._keeper.k, self._keeper.rows = k, []
+
+    @property
+    def base_lrs(self) -> list[Any]:  # type: ignore[override]
+        """The peak of each group; one that is changed counts from the next step() on."""
+        return self._keeper.ledger.peaks
+
+    @base_lrs.setter
+    def base_lrs(self, peaks: Sequence[Any]) -> None:
+        self._keeper.ledger.peaks[:] = peaks
+
     def step(self, epoch: int | None = None) -> None:
         """Write the rates of the next update, if one was done since the last call; or those of `epoch`."""
-        flag = self._flag
         if epoch is not None:
-            self.set(epoch)
+            self._update_lr(epoch)
             return
-        if not flag[0]:
-            self._stalled()
+        done, keeper = self._done, self._keeper
+        if done[0] != 1 and self._odd(done[0]):
             return
-        flag[0] = self._always
-        self._idle = 0
+        done[0] = 0
         self._step_count += 1
-        k = self.last_epoch + 1
-        groups = self.optimizer.param_groups
-        i = k - self._begin
-        if self._shared and groups is self._groups and len(groups) == self._size and 0 <= i < CHUNK:
-            factor, self.last_epoch = self._shared[i], k
-            for group, peak in zip(groups, self.base_lrs):  # noqa: B905 -- strict=True costs 60 ns
-                group["lr"] = peak * factor
-        else:
-            self._settle(self.last_epoch, self._course)  # peaks in doubt keep the fast path shut
-            self._go(k)
+        k = keeper.k + 1
+        i, groups, ledger = k - keeper.first, self.optimizer.param_groups, keeper.ledger
+        if (
+            0 <= i < len(keeper.rows)
+            and groups is keeper.groups
+            and len(groups) == keeper.size
+            and ledger.peaks == keeper.peaks
+        ):
+            new, last = keeper.rows[i], ledger.row[0]
+            for group, lr, old in zip(groups, new, last):  # noqa: B905 -- strict=True costs 60 ns
+                if group["lr"] is not old:
+                    break
+                group["lr"] = lr
+            else:
+                keeper.k, ledger.row[0], self._idle = k, new, 0
+                return
+            for group, lr, old in zip(groups, new, last, strict=True):
+                if group["lr"] is lr:
+                    group["lr"] = old
+        self._idle = 0
+        keeper.advance(k)
 
     def set(self, k: int) -> None:
-        """Go to update `k` and write its rates; nothing depends on where the scheduler was before."""
+        """Go to update `k` and write its rates; nothing depends on where the scheduler was before, nor on
+        what others wrote."""
         k = update_number(k)
-        self._settle(k, self._course)
-        self._go(k)
-
-    def _go(self, k: int) -> None:
-        """Go to update `k` and write its rates, unless a peak is in doubt: none is made up."""
-        groups = self.optimizer.param_groups
-        if groups is not self._groups or len(groups) != self._size:
-            self._bind()
-        if not 0 <= k - self._begin < CHUNK:
-            self._load(k)
-        self.last_epoch, self._flag[0], self._idle = k, self._always, 0
-        if self._doubts:
-            return
-        for group, lr in zip(groups, self.get_last_lr(), strict=True):
-            put_number(group, "lr", lr)
-        for name, each in self._chunk.moves:
-            for group, values in zip(groups, each, strict=True):
-                if values is not None:
-                    put_number(group, name, values[k - self._begin])
+        self._keeper.settle(k, self._keeper.course)
+        self._keeper.go(k, afresh=True)
+        self._done[0] = self._idle = 0
 
     def get_last_lr(self) -> list[Any]:
-        """The rate of each group at the update at hand: float64 values, also where a tensor holds fewer."""
-        if self._doubts:
-            return [get_number(group, "lr") for group in self.optimizer.param_groups]
-        i = self.last_epoch - self._begin
-        return [peak * factors[i] for peak, factors in zip(self.base_lrs, self._chunk.factors, strict=True)]
+        """The schedule's rate of each group at the update at hand: float64 values, also where a tensor holds
+        fewer."""
+        return self._keeper.rates()
 
     get_lr = get_last_lr
 
@@ -166,57 +180,93 @@ class ScheduleLR(LRScheduler):
     def _last_lr(self) -> list[Any]:  # type: ignore[override]
         return self.get_last_lr()
 
-    def _initial_step(self) -> None:  # by this and the next torch's SequentialLR begins a stage
-        self.set(self.last_epoch + 1)
+    # by this and the next torch's SequentialLR enters a stage; a peak in doubt is `initial_lr` for all of
+    # them
+    def _initial_step(self) -> None:
+        self._update_lr(self.last_epoch + 1)
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self.set(self.last_epoch + 1 if epoch is None else epoch)
+        keeper = self._keeper
+        if epoch is None:
+            keeper.advance(keeper.k + 1)
+            return
+        doubts = keeper.ledger.doubts
+        keeper.ledger.settle({i: get_number(keeper.groups[i], "initial_lr") for i in doubts})
+        self.set(epoch)
 
-    def _stalled(self) -> None:
-        """No update since the last call: tell who draws a curve, or whose updates can't be seen."""
+    def _odd(self, done: int) -> bool:
+        """Whether step() is to do nothing, since no update was done; tell whose updates can't be seen, and
+        whose step() comes too rarely."""
+        if self._always:
+            return False
+        if done:
+            if self._rare == self.last_epoch - 1:
+                self._tell(too_rare(done))
+            self._rare = self.last_epoch
+            return False
         self._idle += 1
         unseen = self._idle == _QUIET and self._step_count == 1 and not trains(self.optimizer)
-        if not self._told and (unseen or self._idle == _STALLED):
+        if unseen or self._idle == _STALLED:
+            self._tell(no_update(self._idle, self.last_epoch))
+        return True
+
+    def _tell(self, text: str) -> None:
+        if not self._told:
             self._told = True
-            warnings.warn(no_update(self._idle, self.last_epoch), UserWarning, stacklevel=3)
+            warnings.warn(text, UserWarning, stacklevel=4)
 
     def state_dict(self) -> dict[str, Any]:
-        """`{"last_epoch": k, "fingerprint": hash}`: the update at hand, and what the schedule was."""
-        return {"last_epoch": self.last_epoch, "fingerprint": self._course.fingerprint}
+        """The update at hand, a hash of the schedule, and of each group with parameters its peak and its
+        rate: plain numbers, which `torch.load(weights_only=True)` takes."""
+        keeper = self._keeper
+        keeper.match()
+        known = state_of(keeper.ledger, lambda i: None if keeper.k < 0 else keeper.factor(i))
+        return {"last_epoch": keeper.k, "fingerprint": keeper.course.fingerprint, **known}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go to the update of a state, and write its rates. Schedule, total and peaks stay those given here.
+        """Go to the update of a state, restore its peaks, also those that `assign` gave, and write its rates.
 
-        Where the optimizer was loaded before this scheduler was built, a group's `lr` is a rate from mid-run;
-        its peak is then the `initial_lr` beside it, unless somebody changed the rate since.
+        Schedule and total stay those given here, and so does a peak that is not the one with which the saved
+        run was built.
         """
-        k, origin = read_state(state_dict, self._course)
-        self._settle(k, origin, sure=True)
-        self._go(k)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in _DERIVED}
+        keeper, (k, origin) = self._keeper, read_state(state_dict, self._keeper.course)
+        saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
+        keeper.match()
+        rates = restored(keeper.ledger, saved)
+        keeper.bind()
+        keeper.settle(k, origin, sure=True)
+        keeper.go(k, write=not others)
+        self._done[0] = self._idle = 0
+        for i, rate in rates.items() if origin and others else ():
+            put_number(keeper.groups[i], "lr", rate)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._bind()
+        self._keeper.bind()
         self._attach()
+
+    def __copy__(self) -> ScheduleLR:
+        """One that counts calls, to draw the curve: what it writes does not disturb this one."""
+        new, keeper = type(self).__new__(type(self)), copy.copy(self._keeper)
+        keeper.ledger = keeper.ledger.copy()
+        new.__setstate__({**self.__dict__, "_keeper": keeper, "_done": [0], "_always": True})
+        return new
 
     @property
     def schedule(self) -> Any:
         """The schedule as it is now, extended if it was; a tuple, one for each group, where they differ."""
-        first, *others = self._course.schedules
-        return first if all(other == first for other in others) else self._course.schedules
+        first, *others = self._keeper.course.schedules
+        return first if all(other == first for other in others) else self._keeper.course.schedules
 
     @property
     def total(self) -> int:
         """The number of updates as it is now; not `total_steps`, by which Accelerate knows a OneCycleLR."""
-        return int(self._course.run.total)
+        return int(self._keeper.course.run.total)
 
     @property
     def also(self) -> Also:
         """What moves beside the rate, as it is now."""
-        return dict(self._course.moving)
+        return dict(self._keeper.course.moving)
 
     def extend(self, total: int, at: int | None = None, *, how: str = "continue", **options: Any) -> None:
         """Give the run another total at update `at` (now), without a jump; see `Resolved.extend` for `how`.
@@ -224,77 +274,33 @@ class ScheduleLR(LRScheduler):
         A cooldown is the rates' alone; what moves beside them is rescaled. To resume an extended run build
         with its `schedule` and `total`, or extend at the same update before loading.
         """
-        place = extension(at, self.last_epoch, total)
-        self._course = self._course.extended(self.base_lrs, total, at=place, how=how, **options)
-        self._bind()
-        self._go(self.last_epoch)
+        keeper, place = self._keeper, extension(at, self.last_epoch, total)
+        keeper.heed()
+        keeper.course = keeper.course.extended(keeper.ledger.peaks, total, at=place, how=how, **options)
+        keeper.bind()
+        keeper.go(keeper.k)
 
     def assign(self, group: int, schedule: Any = None, *, peak: float | None = None) -> None:
         """Give one group, also one just added, another schedule or peak from here on; its rate is written."""
-        self._grow(schedule)
-        i = range(len(self.base_lrs))[group]
+        keeper = self._keeper
+        keeper.bind(schedule, told=peak is not None)
+        i = range(keeper.size)[group]
+        keeper.heed()
         if peak is not None:
-            self._decide({i: peak_rate(peak)})
+            keeper.ledger.decide({i: peak_rate(peak)})
         if schedule is not None:
-            self._course = self._course.with_schedule(i, schedule)
-        self._bind()
-        self._go(self.last_epoch)
+            keeper.course = keeper.course.with_schedule(i, schedule)
+        keeper.bind()
+        keeper.go(keeper.k)
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""
-        inner, flag, me = innermost(self.optimizer), self._flag, weakref.ref(self)
+        me, ledger = weakref.ref(self._keeper), self._keeper.ledger
 
-        def stepped(*_: Any) -> None:
-            flag[0] = True
+        def reloaded() -> None:
+            if (keeper := me()) is not None:
+                keeper.reloaded()
 
-        def loaded(*_: Any) -> None:
-            if (scheduler := me()) is not None:
-                scheduler._go(scheduler.last_epoch)
-
-        inner.preheat_schedule = me  # the next scheduler on this optimizer asks whose rates the groups have
-        inner.register_step_post_hook(stepped)
-        inner.register_load_state_dict_post_hook(loaded)
-
-    def _settle(self, k: int, course: Course | None, sure: bool = False) -> None:
-        """Decide the peaks in doubt; see `settled`."""
-        if self._doubts:
-            self._decide(settled(self.optimizer.param_groups, self._doubts, k, course, sure=sure))
-            self._bind()
-
-    def _decide(self, found: dict[int, float]) -> None:
-        for i, peak in found.items():
-            self.base_lrs[i] = peak
-            self._doubts.discard(i)
-
-    def _grow(self, schedule: Any = None) -> None:
-        """Take in the groups that the optimizer got since, a single one with a schedule of its own."""
-        new = self.optimizer.param_groups[len(self.base_lrs) :]
-        for group in new:
-            alike = [name for name, value in self._alike.items() if same(get_number(group, name), value)]
-            self._course = self._course.grown(schedule if len(new) == 1 else None, alike)
-            self.base_lrs.append(get_number(group, "lr"))
-
-    def _bind(self) -> None:
-        """Match peaks and schedules to the groups that the optimizer has now."""
-        groups, n = self.optimizer.param_groups, len(self.base_lrs)
-        if len(groups) < n:
-            raise UserError(f"groups may be added, not removed, got {len(groups)} of {n}: build a new one")
-        self._grow()
-        separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self._course.moving.values()))
-        for i, (group, peak) in enumerate(zip(groups, self.base_lrs, strict=True)):
-            if i not in self._doubts:
-                group["initial_lr"] = peak
-        self._groups, self._size = groups, len(groups)
-        self._tracks = self._course.tracks(self.base_lrs)
-        self._load(self.last_epoch)
-
-    def _load(self, k: int) -> None:
-        """Compute the chunk of factors around update `k`."""
-        self._chunk = self._course.chunk(k, self._tracks)
-        self._begin, one = self._chunk.begin, len({id(t) for t in self._tracks}) == 1
-        tensors = any(isinstance(g["lr"], Tensor) for g in self._groups)
-        plain = one and not self._doubts and not self._chunk.moves and not tensors
-        self._shared: list[float] = self._chunk.factors[0] if plain else []
-
-
-_DERIVED = {"_groups", "_size", "_tracks", "_chunk", "_begin", "_shared"}
+        # the next scheduler on this optimizer asks whose rates the groups have
+        nested(self.optimizer)[-1].preheat_schedule = weakref.ref(ledger), ledger.row
+        attach(self.optimizer, self._done, reloaded)

@@ -1,0 +1,153 @@
+"""Keeps the rates of an optimizer's groups on a schedule, through groups that come, go or are loaded and
+through rates that others write."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from preheat.adapters.course import CHUNK, Course
+from preheat.adapters.groups import Group, get_number, put_number, same, separate_tensors
+from preheat.adapters.ledger import Ledger
+from preheat.adapters.resuming import alone, chained, inherited, settled
+
+_ROWS, _LEAST = 2048, 32  # rates made at once, and updates at least
+
+
+class Keeper:
+    """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
+    a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
+    numbers is to be written."""
+
+    def __init__(self, optimizer: Optimizer, course: Course, ledger: Ledger, k: int) -> None:
+        self.optimizer, self.course, self.ledger, self.k = optimizer, course, ledger, k
+        shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
+        self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
+        ledger.settle(inherited(optimizer, ledger))
+        chained(optimizer, ledger)
+        self.bind()
+
+    def rates(self) -> list[Any]:
+        """The schedule's rate of each group at the update at hand."""
+        if self.ledger.doubts or self.k < 0:
+            return [get_number(group, "lr") for group in self.optimizer.param_groups]
+        return [level * self.factor(i) for i, level in enumerate(self.ledger.levels())]
+
+    def factor(self, i: int) -> float:
+        """Of a group at the update at hand."""
+        return self.chunk.factor(i, self.k)
+
+    def advance(self, k: int) -> None:
+        """Go to update `k` from the one at hand, heeding all that happened since."""
+        self.match()
+        self.settle(self.k, self.course)
+        self.heed()
+        self.go(k)
+        self.prepare()
+
+    def go(self, k: int, *, afresh: bool = False, write: bool = True) -> None:
+        """Go to update `k` and write its rates, unless a peak is in doubt: none is made up. afresh: what
+        others made of the rates before counts no more."""
+        self.match()
+        ledger, self.k, self.rows = self.ledger, k, []
+        if afresh:
+            ledger.outside[:] = [1.0] * self.size
+        if k >= 0 and not 0 <= k - self.chunk.begin < CHUNK:
+            self.chunk = self.course.chunk(k, self.tracks)
+        if ledger.doubts or k < 0:
+            return
+        for i, lr in enumerate(self.rates()):
+            if write:
+                put_number(self.groups[i], "lr", lr)
+            ledger.wrote(i, lr, really=write)
+        for name, each in self.chunk.moves if write else ():
+            for group, values in zip(self.groups, each, strict=True):
+                if values is not None:
+                    put_number(group, name, values[k - self.chunk.begin])
+
+    def heed(self) -> None:
+        """Go on from rates that somebody else wrote since."""
+        others = self.ledger.others() if self.k >= 0 else []
+        if others:
+            alone(self.optimizer, self.ledger, others)
+            self.ledger.heed(others, self.factor)
+
+    def settle(self, k: int, course: Course | None, *, sure: bool = False) -> None:
+        """Decide the peaks in doubt; see `settled`."""
+        if self.ledger.doubts and k >= 0:
+            groups = self.optimizer.param_groups
+            self.ledger.settle(settled(groups, self.ledger.doubts, k, course, sure=sure))
+            self.bind()
+
+    def reloaded(self) -> None:
+        """The optimizer was loaded: rates that were this schedule's stay its own, others' stay as loaded."""
+        mine = self.k >= 0 and all(map(self.ledger.own, range(self.size)))
+        self.bind()
+        if mine:
+            self.go(self.k)
+
+    def match(self) -> None:
+        """Bind again where groups came, went or were replaced, or a peak was changed."""
+        groups, ledger = self.optimizer.param_groups, self.ledger
+        known = len(groups) == len(ledger.groups) and all(map(operator.is_, groups, ledger.groups))
+        if groups is not self.groups or not known or ledger.peaks != self.peaks:
+            self.bind()
+
+    def bind(self, schedule: Any = None, *, told: bool = False) -> None:
+        """Match peaks and schedules to the groups that the optimizer has now. schedule: of a single new one;
+        told: that its peak will be told."""
+        groups, ledger = self.optimizer.param_groups, self.ledger
+        kept = ledger.match(groups)
+        if len(kept) < len(ledger.peaks):
+            self.course = self.course.kept(kept)
+            ledger.keep(kept)
+        new = groups[len(kept) :]
+        for group in new:
+            self._take(group, schedule if len(new) == 1 else None, told=told)
+        ledger.groups = list(groups)
+        separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
+        for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
+            if i not in ledger.doubts:
+                group["initial_lr"] = peak
+        self.groups, self.size, self.peaks = groups, len(groups), list(ledger.peaks)
+        self.tracks = self.course.tracks(ledger.peaks)
+        self.chunk = self.course.chunk(max(self.k, 0), self.tracks)
+        self.first, self.rows = 0, list[list[float]]()
+
+    def _take(self, group: Group, schedule: Any, *, told: bool) -> None:
+        """Take in a group that the optimizer got since.
+
+        At update 0 its rate is its peak, and so is later an `initial_lr`, or the optimizer's usual rate. Any
+        other rate is the one that it has now, as Lightning's fine-tuning gives it.
+        """
+        alike = [name for name, value in self.alike.items() if same(get_number(group, name), value)]
+        course, rate, i = self.course.grown(schedule, alike), get_number(group, "lr"), len(self.ledger.peaks)
+        usual = same(rate, float(self.optimizer.defaults.get("lr", -1.0)))
+        plain = self.k <= 0 or usual or "initial_lr" in group or bool(self.ledger.pending)
+        factor = 1.0 if plain else course.factor(i, rate, self.k)
+        peak = self.ledger.add(group, factor)
+        self.course = course
+        if factor != 1.0 and not told:
+            warnings.warn(_taken(i, rate, peak, self.k), UserWarning, stacklevel=6)
+
+    def prepare(self) -> None:
+        """The rates of the next updates, where nothing but rates is to be written, and as numbers."""
+        plain = not self.ledger.doubts and not self.chunk.moves
+        if plain and not any(isinstance(group["lr"], Tensor) for group in self.groups):
+            self.first = self.k + 1
+            self.rows = self.chunk.rows(self.first, self.ledger.levels(), max(_LEAST, _ROWS // self.size))
+
+
+def _taken(i: int, rate: float, peak: float, k: int) -> str:
+    said = (
+        f"its rate now, so its peak is {peak:g}" if peak != rate else "its peak, since the schedule is at 0"
+    )
+    return (
+        f"group {i} was added at update {k} with lr={rate:g}, which is taken as {said}: for another peak "
+        "write "
+        f"assign({i}, peak=...), or initial_lr into the group"
+    )
