@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from preheat.adapters.course import CHUNK, Course
-from preheat.adapters.groups import Group, get_number, put_number, same, separate_tensors
+from preheat.adapters.course import CHUNK, Chunk, Course
+from preheat.adapters.groups import Group, both, get_number, put_number, same, separate_tensors
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, inherited, settled
+from preheat.adapters.telling import forgotten, taken_in
 
 _ROWS, _LEAST = 2048, 32  # rates made at once, and updates at least
 
@@ -23,13 +24,22 @@ class Keeper:
     a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
     numbers is to be written."""
 
+    chunk: Chunk
+
     def __init__(self, optimizer: Optimizer, course: Course, ledger: Ledger, k: int) -> None:
         self.optimizer, self.course, self.ledger, self.k = optimizer, course, ledger, k
+        self.forgotten, self.rows = False, list[list[float]]()
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
         chained(optimizer, ledger)
         self.bind()
+
+    @property
+    def counted(self) -> Course:
+        """The course of the groups that have parameters, by which a state is known."""
+        some = self.ledger.filled()
+        return self.course if len(some) == self.size else self.course.kept(some)
 
     def rates(self) -> list[Any]:
         """The schedule's rate of each group at the update at hand."""
@@ -43,6 +53,9 @@ class Keeper:
 
     def advance(self, k: int) -> None:
         """Go to update `k` from the one at hand, heeding all that happened since."""
+        if self.forgotten:
+            self.forgotten = False
+            warnings.warn(forgotten(self.k), UserWarning, stacklevel=4)
         self.match()
         self.settle(self.k, self.course)
         self.heed()
@@ -84,10 +97,18 @@ class Keeper:
             self.bind()
 
     def reloaded(self) -> None:
-        """The optimizer was loaded: rates that were this schedule's stay its own, others' stay as loaded."""
+        """The optimizer was loaded: rates that were this schedule's stay its own, others' stay as loaded.
+
+        Before update 1, rates that are not this schedule's under the same peaks are from mid-run: a state is
+        to follow.
+        """
         mine = self.k >= 0 and all(map(self.ledger.own, range(self.size)))
+        loaded = [both(group) for group in self.optimizer.param_groups]
         self.bind()
         if mine:
+            pairs = list(zip(self.rates(), self.peaks, loaded, strict=False))
+            self.forgotten = self.k == 0 and all(same(peak, initial) for _, peak, (_, initial) in pairs)
+            self.forgotten = self.forgotten and not all(same(rate, lr) for rate, _, (lr, _) in pairs)
             self.go(self.k)
 
     def match(self) -> None:
@@ -116,7 +137,7 @@ class Keeper:
         self.groups, self.size, self.peaks = groups, len(groups), list(ledger.peaks)
         self.tracks = self.course.tracks(ledger.peaks)
         self.chunk = self.course.chunk(max(self.k, 0), self.tracks)
-        self.first, self.rows = 0, list[list[float]]()
+        self.first, self.rows = 0, []
 
     def _take(self, group: Group, schedule: Any, *, told: bool) -> None:
         """Take in a group that the optimizer got since.
@@ -132,7 +153,7 @@ class Keeper:
         peak = self.ledger.add(group, factor)
         self.course = course
         if factor != 1.0 and not told:
-            warnings.warn(_taken(i, rate, peak, self.k), UserWarning, stacklevel=6)
+            warnings.warn(taken_in(i, rate, peak, self.k), UserWarning, stacklevel=6)
 
     def prepare(self) -> None:
         """The rates of the next updates, where nothing but rates is to be written, and as numbers."""
@@ -140,14 +161,3 @@ class Keeper:
         if plain and not any(isinstance(group["lr"], Tensor) for group in self.groups):
             self.first = self.k + 1
             self.rows = self.chunk.rows(self.first, self.ledger.levels(), max(_LEAST, _ROWS // self.size))
-
-
-def _taken(i: int, rate: float, peak: float, k: int) -> str:
-    said = (
-        f"its rate now, so its peak is {peak:g}" if peak != rate else "its peak, since the schedule is at 0"
-    )
-    return (
-        f"group {i} was added at update {k} with lr={rate:g}, which is taken as {said}: for another peak "
-        "write "
-        f"assign({i}, peak=...), or initial_lr into the group"
-    )

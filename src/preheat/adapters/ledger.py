@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from preheat.adapters.groups import Group, both, doubts, get_number, lr_scale, peaks, same
+from preheat.adapters.telling import nothing_to_scale
 from preheat.core.errors import UserError
 
 
@@ -146,7 +147,7 @@ class Ledger:
             elif not self.told:
                 self.told = True
                 warnings.warn(
-                    _nothing_to_scale(i, get_number(self.groups[i], "lr")), UserWarning, stacklevel=6
+                    nothing_to_scale(i, get_number(self.groups[i], "lr")), UserWarning, stacklevel=6
                 )
 
     def ratio(self, i: int, factor: float) -> float | None:
@@ -160,10 +161,3 @@ class Ledger:
             )
         base = self.peaks[i] * lr_scale(self.groups[i]) * factor
         return rate / base if base > 0 else None
-
-
-def _nothing_to_scale(i: int, rate: float) -> str:
-    return (
-        f"somebody else wrote lr={rate:g} into group {i} where the schedule's rate is 0, which can't be "
-        f"scaled: the schedule's rate is written. For another peak write assign({i}, peak=...)"
-    )

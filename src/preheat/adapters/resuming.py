@@ -9,6 +9,7 @@ from typing import Any
 from preheat.adapters.course import Course
 from preheat.adapters.groups import Group, both, get_number, nested, same
 from preheat.adapters.ledger import Ledger, Saved
+from preheat.adapters.telling import another_peak
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.schedules.sampling import update_number
@@ -99,6 +100,8 @@ def restored(ledger: Ledger, saved: Sequence[Saved]) -> dict[int, float]:
         if taken:
             ledger.peaks[i], ledger.given[i], out[i] = one.peak, one.given, one.rate
             ledger.doubts.discard(i)
+        elif i not in ledger.doubts:
+            warnings.warn(another_peak(i, ledger.given[i], one.given), UserWarning, stacklevel=3)
     ledger.pending = list(saved[len(some) :])
     return out
 
@@ -169,29 +172,9 @@ def needs_initial(groups: Sequence[Group]) -> None:
         )
 
 
-def no_update(calls: int, k: int) -> str:
-    """What to tell who calls step() and trains nothing."""
-    return (
-        f"step() was called {calls} times and the optimizer did not step, so the rates stay those of update "
-        f"{k}: count='updates' counts the optimizer's steps. For a picture write "
-        "schedule.resolve(n).table(); to go on at every call write count='calls'"
-    )
-
-
-def too_rare(n: int) -> str:
-    """What to tell whose step() comes once in many updates."""
-    return (
-        f"step() came after {n} updates, and again: with count='updates' a schedule's total counts updates, "
-        "so "
-        "call step() after every one (in Lightning interval='step'); where the total counts calls, as "
-        "epochs, "
-        "write count='calls'"
-    )
-
-
 def alone(optimizer: Any, ledger: Ledger, others: Sequence[int]) -> None:
     """Errors: UserError where the rates that somebody else wrote are those of a later ScheduleLR."""
-    row = getattr(nested(optimizer)[-1], "preheat_schedule", (None, [[]]))[1]
+    row: list[list[Any]] = getattr(nested(optimizer)[-1], "preheat_schedule", (None, [[]]))[1]
     if row is ledger.row:
         return
     if any(i < len(row[0]) and same(get_number(ledger.groups[i], "lr"), row[0][i] or 0.0) for i in others):

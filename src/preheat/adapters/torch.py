@@ -1,13 +1,13 @@
-"""A schedule as a PyTorch `LRScheduler` whose state is one integer, and a hash that only warns.
+"""A schedule as a PyTorch `LRScheduler` with a small state.
 
-The rate of group i is always peak_i times the factor of the update at hand: nothing is accumulated, so
-building, loading and stepping in any order give the same rates, and a resumed run goes on to the last digit.
+The rate of group i is its peak times the factor of the update at hand, times timm's lr_scale and what others
+made of it: nothing is accumulated, so building, loading and stepping in any order give the same rates, and a
+resumed run goes on to the last digit.
 """
 
 from __future__ import annotations
 
 import copy
-import warnings
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -24,26 +24,20 @@ from preheat.adapters.groups import (
     nested,
     peak_rate,
     put_number,
-    trains,
 )
-from preheat.adapters.hooks import attach
+from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import Keeper
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import (
     extension,
     needs_initial,
-    no_update,
     read_state,
     restored,
     saved_groups,
     state_of,
-    too_rare,
 )
 from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
-
-# step() calls without an update after which a user is told: before training, and at any time
-_QUIET, _STALLED = 3, 256
 
 
 class ScheduleLR(LRScheduler):
@@ -56,13 +50,15 @@ class ScheduleLR(LRScheduler):
     schedule; "beta1" and "beta2" are the parts of `betas`; a list has one for each group, None for those to
     leave alone. count: with "updates" step() goes on only if the optimizer has stepped since the last call,
     so updates that a GradScaler skips, micro-batches and Accelerate's repeated calls do not run ahead; with
-    "calls" every step() does. A captured CUDA graph hides the optimizer's steps, and a fused optimizer under
-    GradScaler the skipped ones. last_epoch: the last update done, to resume without a state.
+    "calls" every step() does. A captured CUDA graph hides the optimizer's steps. last_epoch: the last update
+    done, to resume without a state; the peaks are then `peak`, or the groups' `initial_lr`.
 
-    `optimizer.step` is never replaced. A tensor rate (capturable) stays the tensor it is. Groups may be
-    added, their own `lr` is their peak: a new one is scheduled from the next step() on, or at once by
-    `assign(-1)`; what `also` gives for all moves in it if it has the value that the others had when this was
-    built. Errors: UserError.
+    A rate that somebody else writes (ReduceLROnPlateau, a hand, a chained scheduler) is where the schedule
+    goes on from: all its later rates are changed by the same ratio, until `set` or `assign`. Groups may be
+    added, from the next step() on: before the first update `lr` is their peak; later `initial_lr` is, or an
+    `lr` that is the optimizer's usual one, and another `lr` is taken as their rate now, with a warning. What
+    `also` gives for all moves in one that has the value that the others had at the build. Groups without
+    parameters may go. Two schedulers of this kind can't step at the same time. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> from preheat.schedules import linear
@@ -77,7 +73,7 @@ class ScheduleLR(LRScheduler):
     0.25
     0.125
     >>> sorted(scheduler.state_dict())
-    ['fingerprint', 'last_epoch']
+    ['fingerprint', 'last_epoch', 'peaks', 'rates']
     """
 
     def __init__(
@@ -100,8 +96,7 @@ class ScheduleLR(LRScheduler):
         k = update_number(last_epoch, "last_epoch", least=-1) + 1
         if k and peak is None:
             needs_initial(groups)
-        self._done, self._always, self._step_count = [0], count == "calls", 1
-        self._idle, self._rare, self._told = 0, -2, False
+        self._updates, self._step_count = Updates(always=count == "calls"), 1
         self._keeper = Keeper(optimizer, made, Ledger(groups, peak), k)
         if k:
             self._keeper.settle(k, made)
@@ -112,7 +107,7 @@ class ScheduleLR(LRScheduler):
         return f"ScheduleLR({self.schedule}, total={self.total}, update={self.last_epoch})"
 
     @property
-    def last_epoch(self) -> int:  # type: ignore[override]
+    def last_epoch(self) -> int:
         """The update at hand, from 0; torch's name for it."""
         return self._keeper.k
 
@@ -121,7 +116,7 @@ class ScheduleLR(LRScheduler):
         self._keeper.k, self._keeper.rows = k, []
 
     @property
-    def base_lrs(self) -> list[Any]:  # type: ignore[override]
+    def base_lrs(self) -> list[Any]:
         """The peak of each group; one that is changed counts from the next step() on."""
         return self._keeper.ledger.peaks
 
@@ -134,10 +129,10 @@ class ScheduleLR(LRScheduler):
         if epoch is not None:
             self._update_lr(epoch)
             return
-        done, keeper = self._done, self._keeper
-        if done[0] != 1 and self._odd(done[0]):
+        updates, keeper = self._updates, self._keeper
+        if updates.done != 1 and updates.odd(self.optimizer, keeper.k):
             return
-        done[0] = 0
+        updates.done = updates.idle = 0
         self._step_count += 1
         k = keeper.k + 1
         i, groups, ledger = k - keeper.first, self.optimizer.param_groups, keeper.ledger
@@ -153,12 +148,11 @@ class ScheduleLR(LRScheduler):
                     break
                 group["lr"] = lr
             else:
-                keeper.k, ledger.row[0], self._idle = k, new, 0
+                keeper.k, ledger.row[0] = k, new
                 return
             for group, lr, old in zip(groups, new, last, strict=True):
                 if group["lr"] is lr:
                     group["lr"] = old
-        self._idle = 0
         keeper.advance(k)
 
     def set(self, k: int) -> None:
@@ -167,7 +161,7 @@ class ScheduleLR(LRScheduler):
         k = update_number(k)
         self._keeper.settle(k, self._keeper.course)
         self._keeper.go(k, afresh=True)
-        self._done[0] = self._idle = 0
+        self._keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
 
     def get_last_lr(self) -> list[Any]:
         """The schedule's rate of each group at the update at hand: float64 values, also where a tensor holds
@@ -194,34 +188,13 @@ class ScheduleLR(LRScheduler):
         keeper.ledger.settle({i: get_number(keeper.groups[i], "initial_lr") for i in doubts})
         self.set(epoch)
 
-    def _odd(self, done: int) -> bool:
-        """Whether step() is to do nothing, since no update was done; tell whose updates can't be seen, and
-        whose step() comes too rarely."""
-        if self._always:
-            return False
-        if done:
-            if self._rare == self.last_epoch - 1:
-                self._tell(too_rare(done))
-            self._rare = self.last_epoch
-            return False
-        self._idle += 1
-        unseen = self._idle == _QUIET and self._step_count == 1 and not trains(self.optimizer)
-        if unseen or self._idle == _STALLED:
-            self._tell(no_update(self._idle, self.last_epoch))
-        return True
-
-    def _tell(self, text: str) -> None:
-        if not self._told:
-            self._told = True
-            warnings.warn(text, UserWarning, stacklevel=4)
-
     def state_dict(self) -> dict[str, Any]:
         """The update at hand, a hash of the schedule, and of each group with parameters its peak and its
         rate: plain numbers, which `torch.load(weights_only=True)` takes."""
         keeper = self._keeper
         keeper.match()
         known = state_of(keeper.ledger, lambda i: None if keeper.k < 0 else keeper.factor(i))
-        return {"last_epoch": keeper.k, "fingerprint": keeper.course.fingerprint, **known}
+        return {"last_epoch": keeper.k, "fingerprint": keeper.counted.fingerprint, **known}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the update of a state, restore its peaks, also those that `assign` gave, and write its rates.
@@ -229,14 +202,15 @@ class ScheduleLR(LRScheduler):
         Schedule and total stay those given here, and so does a peak that is not the one with which the saved
         run was built.
         """
-        keeper, (k, origin) = self._keeper, read_state(state_dict, self._keeper.course)
-        saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
+        keeper = self._keeper
         keeper.match()
+        k, origin = read_state(state_dict, keeper.counted)
+        saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
         rates = restored(keeper.ledger, saved)
         keeper.bind()
-        keeper.settle(k, origin, sure=True)
+        keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
-        self._done[0] = self._idle = 0
+        keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
         for i, rate in rates.items() if origin and others else ():
             put_number(keeper.groups[i], "lr", rate)
 
@@ -249,7 +223,7 @@ class ScheduleLR(LRScheduler):
         """One that counts calls, to draw the curve: what it writes does not disturb this one."""
         new, keeper = type(self).__new__(type(self)), copy.copy(self._keeper)
         keeper.ledger = keeper.ledger.copy()
-        new.__setstate__({**self.__dict__, "_keeper": keeper, "_done": [0], "_always": True})
+        new.__setstate__({**self.__dict__, "_keeper": keeper, "_updates": Updates(always=True)})
         return new
 
     @property
@@ -303,4 +277,4 @@ class ScheduleLR(LRScheduler):
 
         # the next scheduler on this optimizer asks whose rates the groups have
         nested(self.optimizer)[-1].preheat_schedule = weakref.ref(ledger), ledger.row
-        attach(self.optimizer, self._done, reloaded)
+        attach(self.optimizer, self._updates, reloaded)

@@ -1,0 +1,61 @@
+"""What an adapter warns of, in words."""
+
+from __future__ import annotations
+
+
+def no_update(calls: int, k: int) -> str:
+    """What to tell who calls step() and trains nothing."""
+    return (
+        f"step() was called {calls} times and the optimizer did not step, so the rates stay those of update "
+        f"{k}: count='updates' counts the optimizer's steps. For a picture write "
+        "schedule.resolve(n).table(); to go on at every call write count='calls'"
+    )
+
+
+def too_rare(n: int) -> str:
+    """What to tell whose step() comes once in many updates."""
+    return (
+        f"step() came after {n} updates, and again: with count='updates' a schedule's total counts updates, "
+        "so "
+        "call step() after every one (in Lightning interval='step'); where the total counts calls, as "
+        "epochs, "
+        "write count='calls'"
+    )
+
+
+def forgotten(k: int) -> str:
+    """What to tell whose optimizer was loaded from mid-run, and whose scheduler goes on from where it was."""
+    return (
+        f"the optimizer was loaded with rates from mid-run, and the schedule goes on from update {k}: to "
+        "resume "
+        "write load_state_dict(<the scheduler's state>) too; for a new run set(0) says so"
+    )
+
+
+def another_peak(i: int, given: float, saved: float) -> str:
+    """What to tell whose peak is not the one that the saved run was built with."""
+    return (
+        f"the saved run was built with the peak {saved:g} of group {i}, this one with {given:g}, which "
+        "stays; to "
+        f"go on with the saved one build with peak={saved:g}"
+    )
+
+
+def nothing_to_scale(i: int, rate: float) -> str:
+    """What to tell where a rate of 0 was overwritten by somebody else."""
+    return (
+        f"somebody else wrote lr={rate:g} into group {i} where the schedule's rate is 0, which can't be "
+        f"scaled: the schedule's rate is written. For another peak write assign({i}, peak=...)"
+    )
+
+
+def taken_in(i: int, rate: float, peak: float, k: int) -> str:
+    """What to tell of a group added in mid-run with a rate that may be its rate or its peak."""
+    said = (
+        f"its rate now, so its peak is {peak:g}" if peak != rate else "its peak, since the schedule is at 0"
+    )
+    return (
+        f"group {i} was added at update {k} with lr={rate:g}, which is taken as {said}: for another peak "
+        "write "
+        f"assign({i}, peak=...), or initial_lr into the group"
+    )
