@@ -69,7 +69,7 @@ def torch_inner(opt):
 # --- Composition -----------------------------------------------------------------------------------------
 
 
-def test_196243_a_composite_stage_does_not_advance_when_it_is_built():
+def test_196243_196242_a_composite_stage_does_not_advance_when_it_is_built():
     np.testing.assert_array_equal(ours(INNER.then(hold(0.3), at=5), 7), [0.5, 0.5, 0.2, 0.2, 0.2, 0.3, 0.3])
     if MEASURED:
         wrong = torch_rates(lambda o: theirs.SequentialLR(o, [torch_inner(o)], []), 5, lr=1.0)
@@ -416,13 +416,14 @@ def test_156846_70_a_new_peak_and_a_new_schedule_given_on_resume_are_used():
     scheduler = ScheduleLR(opt, cosine(at="left"), 10)
     go(opt, scheduler, 3)
     saved, again = states(opt, scheduler), optimizer(1e-3)
+    factor = math.sin(math.pi / 2 * 0.7) ** 2
     assert not {"schedule", "total"} & set(saved[1])
 
     def resume(schedule, total):
         both(again, lambda o: ScheduleLR(o, schedule, total, peak=1e-3), copy.deepcopy(saved))
 
     assert "peak" in told(lambda: resume(cosine(at="left"), 10))
-    assert rates(again) == [pytest.approx(1e-3 * math.sin(math.pi / 2 * 0.7) ** 2, rel=1e-14)]
+    assert rates(again) == [pytest.approx(1e-3 * factor, rel=1e-14)]
     again = optimizer(1e-3)
     assert "what was given here stays" in told(lambda: resume(linear(at="left"), 30))
     assert rates(again) == [pytest.approx(1e-3 * 0.9, rel=1e-14)]
@@ -485,7 +486,7 @@ def test_78003_a_new_scheduler_after_the_end_is_not_stuck_at_0():
     assert rates(opt) == [pytest.approx(0.1 * math.sin(math.pi / 2 * 0.8) ** 2, rel=1e-14)]
 
 
-def test_47561_95122_23480_restarts_reach_their_floor_and_may_shrink():
+def test_47561_95122_restarts_reach_their_floor_and_may_shrink():
     """The last update of each cycle is the floor; torch never comes to eta_min, and wants a whole T_mult >=
     1."""
     got = ours(restarts(period=4, mult=2, final=0.1, at="right"), 12)
@@ -546,7 +547,7 @@ def test_194712_195853_187814_a_factor_of_0_that_ends():
             torch_rates(lambda o: theirs.ConstantLR(o, 0.0, 3), 5)
 
 
-def test_38170_one_cycle_goes_on_past_its_end_and_can_be_extended():
+def test_38170_2954_11_one_cycle_goes_on_past_its_end_and_can_be_extended():
     opt = optimizer(1.0)
     scheduler = ScheduleLR(opt, one_cycle(at="right"), 10)
     go(opt, scheduler, 25)
