@@ -118,6 +118,7 @@ def lightning_rates(folder, epochs, accumulate=1, resume=None):
     "ignore::DeprecationWarning", "ignore::UserWarning:lightning", "ignore::FutureWarning:lightning"
 )
 def test_lightning_takes_every_rate_and_resumes(tmp_path):
+    """Under interval="step" (pytorch-lightning issue 20436)."""
     assert lightning_rates(tmp_path / "whole", 3) == dict(enumerate(WANTED))
     lightning_rates(tmp_path / "first", 1)
     resumed = lightning_rates(tmp_path / "rest", 3, resume=tmp_path / "first" / "step=8.ckpt")
@@ -180,6 +181,7 @@ def trainer_rates(folder, resume=None):
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning:transformers"
 )
 def test_the_trainer_of_transformers_takes_every_rate_and_resumes(tmp_path, monkeypatch):
+    """torch's jump on resume (transformers issues 23099, 27749 and 34053)."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     used, scheduler = trainer_rates(tmp_path)
@@ -195,7 +197,8 @@ def test_the_trainer_of_transformers_takes_every_rate_and_resumes(tmp_path, monk
 @pytest.mark.parametrize("after", [False, True], ids=["built before prepare", "built after prepare"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_accelerate_goes_on_once_for_each_real_update(processes, after, monkeypatch):
-    """Accelerate steps a scheduler once for each process (issues 662, 1382), torch's then run ahead."""
+    """Accelerate steps a scheduler once for each process, and torch's then run ahead: its issues 662, 1382, 2142,
+    2165, 2318, 2773 and 2926, transformers pull request 24088, diffusers issue 9633."""
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=4)
     model = nn.Linear(1, 1)

@@ -495,6 +495,7 @@ def test_calls_without_an_update_do_not_run_ahead():
 
 
 def test_updates_that_a_grad_scaler_skips_do_not_count():
+    """In torch they advance the schedule (pytorch issue 44511)."""
     opt = optimizer(1.0)
     scheduler = ScheduleLR(opt, linear(), 100)
     scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
@@ -693,6 +694,7 @@ def frames(made, lr, compiled_first=False):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_steps_are_not_compiled_again():
+    """pytorch issues 107076, 120934, 130467 and 163093, pull request 124544."""
     import torch._dynamo.testing
 
     def ours(opt):

@@ -341,19 +341,19 @@ def test_what_a_library_takes_is_refused_when_it_is_converted(mistake):
     refused(*CONVERTED[mistake])
 
 
-def test_18747_18748_nothing_is_accepted_that_is_listed_here():
-    """Keras' constructors check nothing; the tables above have each library's lines of the comparison."""
-    for library in (
-        "torch",
-        "transformers",
-        "timm",
-        "optax",
-        "composer",
-        "pytorch_warmup",
-        "pytorch_optimizer",
-        "keras",
-    ):
-        assert any(name.startswith(f"{library}: ") for name in MISTAKES), library
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (lambda: polynomial(final="1e-2lr").resolve(10, peak=1e-3), "above the peak rate 0.001, got 0.01lr"),
+        (lambda: cosine(final="1e-2lr").resolve(10, peak=1e-3), "above the peak rate 0.001, got 0.01lr"),
+        (lambda: cosine(warmup=5, warmup_start=2.0), "warmup_start .* got 2"),
+        (lambda: cosine(warmup=5, warmup_start="1e-2lr").resolve(10, peak=1e-3), "peak .* got .*0.01lr"),
+    ],
+    ids=["a polynomial that grows", "a cosine that grows", "a warmup that falls", "the same as a rate"],
+)
+def test_18747_18748_a_decay_does_not_grow_and_a_warmup_does_not_fall(mistake, words):
+    """Keras' PolynomialDecay takes an end above its start, and CosineDecay a warmup target below it."""
+    refused(mistake, words)
 
 
 # What torch 2.13, timm, optax and transformers do take: (call, package)

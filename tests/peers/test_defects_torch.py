@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 import json
 import math
 import pickle
@@ -19,6 +20,7 @@ import pytest
 import torch
 from cases import once
 from torch.optim import lr_scheduler as theirs
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from peers import go, optimizer, ours, rates, stepped, torch_rates
 from preheat.adapters.torch import ScheduleLR
@@ -67,7 +69,7 @@ def torch_inner(opt):
 # --- Composition -----------------------------------------------------------------------------------------
 
 
-def test_196243_a_composite_stage_does_not_advance_when_it_is_built():
+def test_196243_196242_a_composite_stage_does_not_advance_when_it_is_built():
     np.testing.assert_array_equal(ours(INNER.then(hold(0.3), at=5), 7), [0.5, 0.5, 0.2, 0.2, 0.2, 0.3, 0.3])
     if MEASURED:
         wrong = torch_rates(lambda o: theirs.SequentialLR(o, [torch_inner(o)], []), 5, lr=1.0)
@@ -91,13 +93,31 @@ def test_67957_132745_composites_may_be_later_stages():
             )
 
 
-def test_168044_22107_composition_does_not_depend_on_how_it_is_bracketed():
-    """torch: resuming and composing differ from class to class, for every stage changes what the others
-    find."""
+def test_168044_22798_24352_26423_26179_composition_does_not_depend_on_how_it_is_bracketed():
+    """torch: closed forms and chainable forms came and went, for every stage changes what the others find."""
     a, b, c = cosine(warmup=3, at="left"), wsd(cooldown=0.5, at="left"), INNER
     left, right = a.then(b, at=20).then(c, at=30), a.then(b.then(c, at=10), at=20)
     np.testing.assert_array_equal(ours(left, 40), ours(right, 40))
     np.testing.assert_array_equal(ours(left, 40)[20:30], b.resolve(10).table())
+    np.testing.assert_allclose(ours(a * (b * c), 40), ours((c * a) * b, 40), rtol=1e-15)
+
+
+def test_22107_20527_the_rate_that_is_asked_for_is_the_rate_in_use():
+    """torch's get_lr() is one drop ahead, and step(epoch) given the same epoch again once dropped again."""
+    opt = optimizer(0.1)
+    scheduler = ScheduleLR(opt, step(milestones=[3, 6], at="left"), 9)
+    for k in range(9):
+        assert scheduler.get_lr() == rates(opt) == [pytest.approx(0.1 * 0.1 ** (k // 3), rel=1e-14)]
+        go(opt, scheduler, 1)
+    for epoch in (0, 0, 3, 3, 3, 8, 8, 2, 2):
+        scheduler.step(epoch)
+        assert rates(opt) == [pytest.approx(0.1 * 0.1 ** (epoch // 3), rel=1e-14)]
+    if MEASURED:
+        opt = optimizer(0.1)
+        ahead = theirs.MultiStepLR(opt, [3, 6])
+        go(opt, ahead, 3)
+        with pytest.warns(UserWarning, match="get_last_lr"):
+            assert ahead.get_lr() == [pytest.approx(0.1 * rates(opt)[0])]
 
 
 def test_185872_a_stage_of_no_steps_leaves_no_trace():
@@ -315,11 +335,25 @@ def test_162591_171515_a_sequence_is_restored_at_every_cut():
         )
 
 
+def loaded_alone(make):
+    """The rates where a scheduler's state of update 10 is all that is loaded, and 5 updates later."""
+    opt, again = optimizer(1.0), optimizer(1.0)
+    scheduler = make(opt)
+    go(opt, scheduler, 10)
+    resumed = scheduler_only(again, make, [None, *states(scheduler)])
+    at_once = rates(again)
+    go(again, resumed, 5)
+    return [at_once, rates(again)]
+
+
 def test_29697_a_drop_is_made_once_also_when_resumed_on_it():
     assert ours_resumed(step(period=10), 20) == pytest.approx((0.01, 0.01), rel=1e-15)
     assert ours_resumed(step(milestones=[20]), 20) == (0.1, 0.1)
     assert ours_resumed(PAIRS["ConstantLR"][1], 150) == (1.0, 1.0)
+    alone = loaded_alone(lambda o: ScheduleLR(o, step(milestones=[5]), 15))
+    assert alone == [pytest.approx([0.1])] * 2
     if MEASURED:
+        assert loaded_alone(lambda o: theirs.MultiStepLR(o, [5])) == [[1.0]] * 2
         for make, k, want in (
             (lambda o, last: theirs.StepLR(o, 10, 0.1, last), 20, 0.1),
             (lambda o, last: theirs.MultiStepLR(o, [20], 0.1, last), 20, 0.1),
@@ -342,10 +376,10 @@ def test_88791_110497_110493_restarts_resume_inside_the_right_cycle():
         assert abs(before - after) > 0.1
 
 
-def test_119168_65342_60265_a_restored_rate_is_the_rate_that_is_used():
+def test_119168_65342_60265_2788_a_restored_rate_is_the_rate_that_is_used():
     """torch's LinearLR, built on a restored optimizer, stays 100 times too low for ever."""
     schedule, saved = PAIRS["LinearLR"][1], checkpoints("LinearLR")[120]
-    for order in (optimizer_first, last_epoch):
+    for order in (optimizer_first, last_epoch, scheduler_only):
         opt = optimizer(PEAKS, 2)
         order(opt, lambda o, **kw: ScheduleLR(o, schedule, TOTAL, **kw), copy.deepcopy(saved))
         assert (
@@ -368,20 +402,30 @@ def rates_of(saved):
     return [g["lr"] for g in saved[0]["param_groups"]]
 
 
-def test_156846_a_new_peak_and_a_new_schedule_given_on_resume_are_used():
+def told(do):
+    """What the warnings say while `do` runs."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        do()
+    return " ".join(str(w.message) for w in heard)
+
+
+def test_156846_70_a_new_peak_and_a_new_schedule_given_on_resume_are_used():
     """torch: asked for 1e-3, runs at 1e-2, for the state brings back the old rate and the old arguments."""
     opt = optimizer(1e-2)
     scheduler = ScheduleLR(opt, cosine(at="left"), 10)
     go(opt, scheduler, 3)
-    saved = states(opt, scheduler)
-    assert not {"base_lrs", "schedule", "total"} & set(saved[1])
+    saved, again = states(opt, scheduler), optimizer(1e-3)
     factor = math.sin(math.pi / 2 * 0.7) ** 2
+    assert not {"schedule", "total"} & set(saved[1])
+
+    def resume(schedule, total):
+        both(again, lambda o: ScheduleLR(o, schedule, total, peak=1e-3), copy.deepcopy(saved))
+
+    assert "peak" in told(lambda: resume(cosine(at="left"), 10))
+    assert rates(again) == [pytest.approx(1e-3 * factor, rel=1e-14)]
     again = optimizer(1e-3)
-    resumed = both(again, lambda o: ScheduleLR(o, cosine(at="left"), 10), copy.deepcopy(saved))
-    assert rates(again) == [pytest.approx(1e-3 * factor, rel=1e-14)] and resumed.base_lrs == [1e-3]
-    again = optimizer(1e-3)
-    with pytest.warns(UserWarning, match="what was given here stays"):
-        both(again, lambda o: ScheduleLR(o, linear(at="left"), 30), copy.deepcopy(saved))
+    assert "what was given here stays" in told(lambda: resume(linear(at="left"), 30))
     assert rates(again) == [pytest.approx(1e-3 * 0.9, rel=1e-14)]
     if MEASURED:
         opt = optimizer(1e-2)
@@ -442,7 +486,7 @@ def test_78003_a_new_scheduler_after_the_end_is_not_stuck_at_0():
     assert rates(opt) == [pytest.approx(0.1 * math.sin(math.pi / 2 * 0.8) ** 2, rel=1e-14)]
 
 
-def test_47561_95122_23480_restarts_reach_their_floor_and_may_shrink():
+def test_47561_95122_restarts_reach_their_floor_and_may_shrink():
     """The last update of each cycle is the floor; torch never comes to eta_min, and wants a whole T_mult >=
     1."""
     got = ours(restarts(period=4, mult=2, final=0.1, at="right"), 12)
@@ -474,6 +518,12 @@ def test_restarts_found_without_a_logarithm(period, mult, k):
         assert rates(opt)[0] < 1e-6
 
 
+def test_23480_a_restart_is_not_one_update_late():
+    """Cycles of 1, 2, 4: torch began with an update at the floor, and every restart came one later."""
+    table = ours(restarts(period=1, mult=2, at="left"), 9, total=15)
+    assert np.flatnonzero(table == 1.0).tolist() == [0, 1, 3, 7]
+
+
 def test_193682_a_warmup_of_no_steps_is_over():
     np.testing.assert_array_equal(ours(constant(warmup=0, warmup_start=1 / 3), 5), np.ones(5))
     if MEASURED:
@@ -497,7 +547,7 @@ def test_194712_195853_187814_a_factor_of_0_that_ends():
             torch_rates(lambda o: theirs.ConstantLR(o, 0.0, 3), 5)
 
 
-def test_38170_one_cycle_goes_on_past_its_end_and_can_be_extended():
+def test_38170_2954_11_one_cycle_goes_on_past_its_end_and_can_be_extended():
     opt = optimizer(1.0)
     scheduler = ScheduleLR(opt, one_cycle(at="right"), 10)
     go(opt, scheduler, 25)
@@ -544,7 +594,7 @@ def test_one_cycle_is_never_negative(curve):
         assert rates(opt)[0] < -0.01
 
 
-def test_extending_takes_effect_and_does_not_jump():
+def test_2143_extending_takes_effect_and_does_not_jump():
     """100 updates made 200 at update 60: torch silently keeps the old total, OneCycleLR raises at its end."""
     opt = optimizer(1e-2)
     scheduler = ScheduleLR(opt, cosine(at="left"), 100)
@@ -578,7 +628,8 @@ def test_104361_62475_a_group_may_be_added_under_every_schedule(name):
     opt = optimizer(1e-2)
     scheduler = ScheduleLR(opt, schedule, TOTAL)
     go(opt, scheduler, 1)
-    opt.add_param_group({"params": [torch.zeros(1, requires_grad=True)], "lr": 5e-3})
+    own = {"lr": 5e-3, "initial_lr": 5e-3}
+    opt.add_param_group({"params": [torch.zeros(1, requires_grad=True)], **own})
     go(opt, scheduler, 49)
     want = [peak * schedule.resolve(TOTAL, peak=peak)(50) for peak in (1e-2, 5e-3)]
     assert rates(opt) == pytest.approx(want, rel=1e-14)
@@ -592,10 +643,25 @@ def test_104361_62475_a_group_may_be_added_under_every_schedule(name):
                 go(opt, scheduler, 60)
 
 
-def test_44511_55585_67590_no_false_alarm_about_the_order_of_calls():
+def skipped_then_taken(opt, scheduler):
+    """Two batches under a gradient scaler: the gradients of the first overflow, and its update is skipped."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    (param,) = opt.param_groups[0]["params"]
+    for slope in (math.inf, 1.0):
+        opt.zero_grad()
+        scaler.scale((param * slope).sum()).backward()
+        scaler.step(opt)
+        scaler.update()
+        scheduler.step()
+
+
+def test_44511_55585_67590_21339_no_false_alarm_about_the_order_of_calls():
     """torch warns after a skipped AMP step, and where another function stands in for optimizer.step."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        opt = optimizer(1.0)
+        skipped_then_taken(opt, ScheduleLR(opt, linear(at="left"), 10))
+        assert rates(opt) == [0.9]
         opt = optimizer(1.0)
         scheduler = ScheduleLR(opt, linear(at="left"), 10)
         opt.step = functools.partial(opt.step)
@@ -603,6 +669,11 @@ def test_44511_55585_67590_no_false_alarm_about_the_order_of_calls():
         assert scheduler.last_epoch == 0
         go(opt, scheduler, 3)
         assert rates(opt) == [0.7]
+    if MEASURED:
+        opt = optimizer(1.0)
+        with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
+            skipped_then_taken(opt, theirs.StepLR(opt, 1, 0.9))
+        assert rates(opt) == pytest.approx([0.81])  # one update was done
 
 
 def test_2263_2681_21460_the_optimizers_step_is_left_alone():
@@ -638,15 +709,50 @@ def test_133898_tensor_rates_and_betas_that_move_compile_once():
     assert float(betas[0]) == pytest.approx(0.95 - 0.1 * one_cycle().resolve(100)(12), rel=1e-6)
 
 
-def test_163103_162360_163098_163120_133663_a_tensor_rate_stays_the_tensor_it_is():
+def test_163103_162360_163098_163120_a_tensor_rate_stays_the_tensor_it_is():
+    """torch once put one tensor into lr, initial_lr, base_lrs and _last_lr: writing one wrote all."""
     tensor = torch.tensor(0.1)
     opt = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=tensor)
     scheduler = ScheduleLR(opt, cosine(at="left"), 10)
     go(opt, scheduler, 5)
     assert opt.param_groups[0]["lr"] is tensor and float(tensor) == pytest.approx(0.05, rel=1e-7)
     assert scheduler.base_lrs == [pytest.approx(0.1, rel=1e-7)] and scheduler.get_last_lr()[0] is not tensor
+    assert opt.param_groups[0]["initial_lr"] == pytest.approx(0.1, rel=1e-7)
     scheduler.set(0)
     assert float(tensor) == np.float32(0.1)
+
+
+def test_162360_a_tensor_rate_in_torchs_sequence_does_not_scale_the_later_stage():
+    tensor = torch.tensor(1.0)
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=tensor)
+    stages = [
+        ScheduleLR(opt, constant(warmup=4, warmup_start=0.2, at="left"), 4, peak=1.0),
+        ScheduleLR(opt, linear(at="left"), 4, peak=1.0),
+    ]
+    got = stepped(opt, theirs.SequentialLR(opt, stages, [4]), 8)
+    np.testing.assert_allclose(got, [0.2, 0.4, 0.6, 0.8, 1.0, 0.75, 0.5, 0.25], rtol=1e-6)
+    assert opt.param_groups[0]["lr"] is tensor
+
+
+class Reads(TorchDispatchMode):
+    """Counts the tensors whose value is read: on a GPU each waits for all that was asked of it before."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_133663_a_tensor_rate_is_written_without_reading_it():
+    opt = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=torch.tensor(1.0))
+    scheduler = ScheduleLR(opt, linear(at="left"), 10)
+    for _ in range(5):
+        opt.step()
+        with Reads() as reads:
+            scheduler.step()
+        assert reads.count == 0
+    assert rates(opt) == [0.5]
 
 
 def test_163103_groups_that_share_one_tensor_have_their_own_rates():
@@ -664,9 +770,14 @@ def test_163103_groups_that_share_one_tensor_have_their_own_rates():
 
 
 def test_88684_90414_94450_schedules_and_schedulers_pickle():
+    """And so does the state: numbers and lists, no optimizer and no function, which torch's may hold."""
     opt = optimizer(1.0)
     scheduler = ScheduleLR(opt, RISE * restarts(period=20, at="left"), TOTAL)
     go(opt, scheduler, 33)
+    file = io.BytesIO()
+    torch.save(scheduler.state_dict(), file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True) == scheduler.state_dict()
     again, resumed = pickle.loads(pickle.dumps((opt, scheduler)))
     go(again, resumed, 20)
     go(opt, scheduler, 20)
