@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from torch.optim import optimizer as hooks
-
 from documented import FENCE, run
+from torch.optim import optimizer as hooks
 
 PAGE = Path(__file__).parents[2] / "docs" / "adapters.md"
 FOLDED = re.compile(r"^<details>.*?^</details>$", re.MULTILINE | re.DOTALL)
 LINES = 10  # of what a situation needs; the rest is folded
 TWO = """
 import os, sys
-import torch.distributed.checkpoint.state_dict, torch.distributed.fsdp  # once, for both processes
+import torch.distributed.checkpoint.state_dict, torch.distributed.fsdp, preheat.adapters.torch  # once for both
 child = os.fork()
 os.environ.update(RANK=str(int(child == 0)), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[2])
 exec(compile(open(sys.argv[1], encoding="utf-8").read(), "adapters.md", "exec"), {"__name__": "example"})
@@ -58,10 +57,14 @@ TOGETHER = [c for c in CHAPTERS if c not in ALONE]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """An empty one, no network, and torch's hooks as they were afterwards."""
+    """An empty one, no network, nothing left by an Accelerator, and torch's hooks as they were afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(hooks, "_global_optimizer_pre_hooks", hooks._global_optimizer_pre_hooks.copy())
+    if "accelerate" in sys.modules:
+        state = sys.modules["accelerate"].state
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+        state.GradientState._reset_state()
     return tmp_path
 
 
@@ -77,7 +80,9 @@ def test_the_examples_for_several_processes_run_in_two(folder):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     call = [sys.executable, "-W", "ignore", "-c", TWO, "page.py", str(port)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False)
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
+    )
     assert TOGETHER and done.returncode == 0, done.stderr
 
 
