@@ -18,9 +18,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "adapters.md"
 FOLDED = re.compile(r"^<details>.*?^</details>$", re.MULTILINE | re.DOTALL)
 LINES = 10  # of what a situation needs; the rest is folded
 TWO = """
-import os, sys
+import os, signal, sys
 import torch.distributed.checkpoint.state_dict, torch.distributed.fsdp, preheat.adapters.torch  # once for both
 child = os.fork()
+signal.alarm(100)  # neither waits longer for the other
 os.environ.update(RANK=str(int(child == 0)), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[2])
 exec(compile(open(sys.argv[1], encoding="utf-8").read(), "adapters.md", "exec"), {"__name__": "example"})
 if child and os.waitpid(child, 0)[1]:
