@@ -3,21 +3,17 @@ pictures are current."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import re
 import shlex
-import sys
-import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+from documented import FENCE, run
 
-from peers import timm_schedulers
 from preheat.cli import main as cli
 from preheat.core.registry import SCHEDULES
 from preheat.studyfiles.reader import read_study
@@ -26,9 +22,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 FAMILIES = sorted((DOCS / "schedules").glob("*.md"))
 PAGES = [DOCS / "schedules.md", *FAMILIES, DOCS / "migrating.md"]
 DRAWING = Path(__file__).parents[1] / "tools" / "draw_docs.py"
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
-OURS = {"preheat", "numpy"}
 
 
 class Section(NamedTuple):
@@ -64,17 +58,6 @@ SECTIONS = [s for page in PAGES for s in sections(page)]
 PYTHON = [s for s in SECTIONS if any(language == "python" for language, _ in s.blocks)]
 
 
-def imported(code):
-    """The libraries that a block imports."""
-    found = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add(str(node.module).partition(".")[0])
-    return found - set(sys.stdlib_module_names)
-
-
 @pytest.mark.parametrize("section", PYTHON, ids=[f"{s.page}-{s.heading}" for s in PYTHON])
 def test_the_examples_run(section, tmp_path, monkeypatch):
     """One after the other, as they stand. A section that needs a library which is not installed is
@@ -82,18 +65,7 @@ def test_the_examples_run(section, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     texts = [text for language, text in section.blocks if language == "python"]
-    needed = set().union(*map(imported, texts))
-    for name in sorted(needed):
-        if find_spec(name) is None:
-            pytest.skip(f"{name} is not installed")
-    if "timm" in needed and find_spec("torchvision") is None:
-        timm_schedulers()
-    names = {"__name__": "example"}
-    with warnings.catch_warnings():
-        if needed - OURS:
-            warnings.simplefilter("ignore")  # other libraries warn as they like
-        for text in texts:
-            exec(compile(text, f"{section.page}: {section.heading}", "exec"), names)
+    run(texts, f"{section.page}: {section.heading}")
 
 
 def test_the_commands_run(tmp_path, monkeypatch, capsys):
@@ -122,7 +94,7 @@ def test_the_files_of_studies_are_studies(tmp_path):
         assert read_study(tmp_path / "mine.yaml").runs()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*PAGES, DOCS / "adapters.md"], ids=lambda p: p.name)
 def test_every_link_leads_to_a_file_and_a_heading(page):
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     links = [(where, anchor) for where, anchor in LINK.findall(text) if ":" not in where]
