@@ -67,7 +67,7 @@ def test_a_plain_loop_saved_and_resumed(tmp_path):
 
 def test_a_scheduler_that_is_stepped_once_an_epoch():
     opt = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=PEAK)
-    scheduler = ScheduleLR(opt, cosine(), 3)
+    scheduler = ScheduleLR(opt, cosine(), 3, count="calls")
     for epoch in range(3):
         assert opt.param_groups[0]["lr"] == PEAK * cosine().resolve(3)(epoch)
         for _ in range(8):
