@@ -15,6 +15,8 @@ from preheat.schedules.pieces import Pieces
 from preheat.schedules.recipes.recipe import Recipe
 from preheat.schedules.rule import Rule
 
+_SAME = 4e-16  # of a rate: what a peak may miss it by rounding
+
 
 def rising(begins: Sequence[int]) -> None:
     """Raise `UserError` unless each part begins after the one before it."""
@@ -67,6 +69,15 @@ def shortened(made: Recipe, total: int | None) -> Recipe:
         return made
     also = {name: replace(one, schedule=_excerpt(one.schedule, made)) for name, one in made.also.items()}
     return replace(made, schedule=_excerpt(made.schedule, made), total=updates, also=also)
+
+
+def standing(made: Recipe, lr: float | None) -> Recipe:
+    """The recipe with the optimizer's rate as its peak where no rate is above it."""
+    if lr is None or made.peak > lr * (1 + _SAME):
+        return made
+    if made.peak >= lr * (1 - _SAME):
+        return replace(made, peak=lr)
+    return replace(made, schedule=made.schedule.scaled(made.peak / lr), peak=lr)
 
 
 def _excerpt(schedule: Any, of: Recipe) -> Rule:
