@@ -25,8 +25,8 @@ from preheat.pictures.gallery_options import options
 from preheat.report.drawing.html import asset, page
 from preheat.schedules.combine.excerpt import excerpt
 from preheat.schedules.combine.extended import extended
-from preheat.schedules.combine.product import product
 from preheat.schedules.combine.floored import floored
+from preheat.schedules.combine.product import product
 from preheat.schedules.combine.scaled import scaled
 from preheat.schedules.combine.then import then
 from preheat.schedules.pieces import Piece, Pieces

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
-from preheat.adapters.conversions.rates import Clock, name_of
+from preheat.adapters.conversions.rates import Clock, name_of, table
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.schedules.combine.excerpt import excerpt
@@ -72,9 +72,19 @@ def shortened(made: Recipe, total: int | None) -> Recipe:
 
 
 def standing(made: Recipe, lr: float | None) -> Recipe:
-    """The recipe with the optimizer's rate as its peak where no rate is above it."""
-    if lr is None or made.peak > lr * (1 + _SAME):
+    """The recipe with the optimizer's rate as its peak where no rate is above it.
+
+    A chain of which one part rises while another falls may stay below it although its peak does not: it
+    becomes a table.
+    """
+    if lr is None:
         return made
+    if made.peak > lr * (1 + _SAME):
+        rates = made.rates()
+        if rates.max() > lr * (1 + _SAME):
+            return made
+        clock = Clock(None if made.per_epoch is None else int(made.per_epoch))
+        made = table(rates[:: clock.size].tolist(), clock)
     if made.peak >= lr * (1 - _SAME):
         return replace(made, peak=lr)
     return replace(made, schedule=made.schedule.scaled(made.peak / lr), peak=lr)

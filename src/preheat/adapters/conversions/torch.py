@@ -18,7 +18,9 @@ from preheat.schedules.recipes.recipe import Recipe
 
 
 @overload
-def from_torch(what: str, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe: ...
+def from_torch(
+    what: str, *, lr: float | None = None, total: int | None = None, **arguments: Any
+) -> Recipe: ...
 @overload
 def from_torch(
     what: Any, *, lr: Any = None, total: int | None = None, **arguments: Any

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.combine.combined import Combined
-from preheat.schedules.combine.forms import Ahead, Both, Times, ahead, stretch
+from preheat.schedules.combine.forms import Ahead, Both, Times, ahead, clipped, stretch
 from preheat.schedules.form import Segment, Span
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.pieces import Piece
@@ -50,11 +50,15 @@ class product(Combined):
         return tuple(_times(a, b) for a, b in cut)
 
     def _placed(self, part: Rule, run: Horizon) -> tuple[Segment, ...]:
-        """The segments of a part; one that keeps an `at` of its own is one form that is ahead."""
+        """The segments of a part; those of one that keeps an `at` of its own are ahead."""
         own, by = part.segments(run), ahead((self.at, part.at), self.every, run)
         if not by:
             return own
-        return (Segment(Span(0.0, float(run.total)), own[0].kind, Ahead(own, by, part.at != "right")),)
+        whole = Segment(Span(0.0, float(run.total)), "", Ahead(own, by, part.at != "right"))
+        bounds = [0.0, *(s.span.end - by for s in own[:-1]), whole.span.end]
+        spans = [Span(max(a, 0.0), min(b, whole.span.end)) for a, b in pairwise(bounds)]
+        cut = [(s.kind, span) for s, span in zip(own, spans, strict=True) if span.begin < span.end]
+        return tuple(clipped(whole, span)._replace(kind=kind) for kind, span in cut)
 
     def __str__(self) -> str:
         return f"{self.first} * {self.second}"
