@@ -51,12 +51,13 @@ def build(name, opt):
         return theirs.SequentialLR(opt, built, **more) if more else theirs.ChainedScheduler(built)
 
 
-def arguments(name):
-    """The same by name."""
+def arguments(name, i):
+    """The same by name, of one group."""
     if name in SINGLE:
-        return SINGLE[name]
+        lists = PER_GROUP.get(name, {})
+        return {k: v[i] if isinstance(v, list) and k in lists else v for k, v in SINGLE[name].items()}
     parts, more = MADE_OF[name]
-    return {"schedulers": [(part, SINGLE[part]) for part in parts], **more}
+    return {"schedulers": [(part, arguments(part, i)) for part in parts], **more}
 
 
 def followed(opt, scheduler, key):
@@ -83,10 +84,11 @@ def ours(made, key="lr", **peak):
 
 
 def both(name):
-    """The conversion of the scheduler, and of its name with lists."""
+    """The conversion of the scheduler, and of its name for each group."""
     yield from_torch(build(name, optimizer(RATES, groups=2)), total=N)
-    lr = {} if name in ("CyclicLR", "OneCycleLR") else {"lr": RATES}
-    yield from_torch(name, total=N, **lr, **arguments(name))
+    lr = [{}] * 2 if name in ("CyclicLR", "OneCycleLR") else [{"lr": rate} for rate in RATES]
+    each = [from_torch(name, total=N, **lr[i], **arguments(name, i)) for i in (0, 1)]
+    yield GroupRecipes(tuple(each))
 
 
 def test_all_classes_are_here():
@@ -121,17 +123,16 @@ def test_what_the_groups_share_is_one():
     assert type(from_torch(theirs.StepLR(alike, 7), total=N)) is Recipe
     made = from_torch(theirs.LambdaLR(alike, TWO), total=N)
     assert isinstance(made.schedule, tuple) and made.peak == 0.1
-    made = from_torch("OneCycleLR", max_lr=[0.3, 0.1], total_steps=N)
+    made = from_torch(theirs.OneCycleLR(alike, max_lr=[0.3, 0.1], total_steps=N))
     assert made.also == made.groups[0].also and made.per_epoch is None
 
 
 def test_parts_may_be_schedulers():
-    opt = optimizer(RATES, groups=2)
-    parts = [theirs.LinearLR(opt), theirs.ExponentialLR(opt, 0.9)]
+    opt = optimizer(0.03)
+    parts = [theirs.LambdaLR(opt, TWO[:1]), theirs.ExponentialLR(opt, 0.9)]
     made = from_torch("SequentialLR", total=N, schedulers=parts, milestones=[5])
-    assert made.peak == (0.1, 0.03)
-    named = [("LinearLR", {}), ("ExponentialLR", {"gamma": 0.9})]
-    assert made.groups[1] == from_torch("SequentialLR", lr=0.03, total=N, schedulers=named, milestones=[5])
+    named = [("LambdaLR", {"lr_lambda": TWO[0]}), ("ExponentialLR", {"gamma": 0.9})]
+    assert made == from_torch("SequentialLR", lr=0.03, total=N, schedulers=named, milestones=[5])
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,18 @@ def test_parts_may_be_schedulers():
             lambda: from_torch(build("StepLR", optimizer(RATES, groups=2)), lr=0.2, total=N),
             r"whose groups have one rate, got 0\.1, 0\.03 and lr=0\.2: leave lr out",
         ),
-        (lambda: from_torch("LambdaLR", lr=[0.1] * 3, lr_lambda=TWO, total=N), "got 2 and 3 entries"),
+        (
+            lambda: from_torch("LambdaLR", lr=0.1, lr_lambda=TWO, total=N),
+            "for one parameter group, got lists for 2: convert it once for each",
+        ),
+        (
+            lambda: from_torch(
+                "ChainedScheduler",
+                lr=0.1,
+                schedulers=[("LambdaLR", {"lr_lambda": TWO}), ("LambdaLR", {"lr_lambda": [*TWO, *TWO]})],
+            ),
+            "got 2 and 4 entries",
+        ),
         (lambda: from_torch("LambdaLR", lr=0.1, lr_lambda=[], total=N), "got 0 entries"),
         (lambda: from_torch("SequentialLR", lr=0.1, schedulers=5, milestones=[]), "schedulers is a list"),
         (lambda: from_torch("ChainedScheduler", lr=0.1, schedulers=[]), "schedulers is a list"),

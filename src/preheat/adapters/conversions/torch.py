@@ -18,15 +18,19 @@ from preheat.schedules.recipes.recipe import Recipe
 
 
 @overload
-def from_torch(
-    what: str, *, lr: float | None = None, total: int | None = None, **arguments: Any
-) -> Recipe: ...
+def from_torch(what: str, *, lr: float | None = None, total: int | None = None, **arguments: Any) -> Recipe:
+    """By a class's name."""
+
+
 @overload
 def from_torch(
-    what: Any, *, lr: Any = None, total: int | None = None, **arguments: Any
-) -> Recipe | GroupRecipes: ...
+    what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any
+) -> Recipe | GroupRecipes:
+    """By a scheduler."""
+
+
 def from_torch(
-    what: Any, *, lr: Any = None, total: int | None = None, **arguments: Any
+    what: Any, *, lr: float | None = None, total: int | None = None, **arguments: Any
 ) -> Recipe | GroupRecipes:
     """A scheduler of torch's as a schedule: `what` is its class's name, with the class's arguments, or a
     scheduler.
@@ -38,8 +42,8 @@ def from_torch(
     LambdaLR and MultiplicativeLR become tables.
 
     The peak is `lr` where no factor is above 1, so that the schedule is right on the optimizer as it is; else
-    it is the highest rate. Where the groups of the scheduler differ, or lr, lr_lambda, max_lr, base_lr or a
-    momentum is a list, `GroupRecipes` has one for each group.
+    it is the highest rate. Where the parameter groups of a scheduler differ, `GroupRecipes` has a recipe for
+    each; a name is converted for one group.
 
     >>> made = from_torch("CosineAnnealingLR", lr=0.1, T_max=100, eta_min=1e-3)
     >>> print(made.schedule, made.peak, made.total)
@@ -54,6 +58,11 @@ def from_torch(
     first, *others = told(what, lr, arguments).groups()
     if not others:
         return _group(first, total)
+    if isinstance(what, str):
+        got = (
+            f"got lists for {1 + len(others)}: convert it once for each, and write GroupRecipes((one, other))"
+        )
+        raise UserError(f"a scheduler by name is converted for one parameter group, {got}")
     made = [_in_words(i, one, total) for i, one in enumerate([first, *others])]
     return made[0] if all(one == made[0] for one in made) else GroupRecipes(tuple(made))
 

@@ -24,7 +24,8 @@ class Told:
     @property
     def parts(self) -> list[Told]:
         """The schedulers that it is made of."""
-        return self.arguments.get("schedulers", [])
+        parts: list[Told] = self.arguments.get("schedulers", [])
+        return parts
 
     @property
     def lr(self) -> float | None:

@@ -30,7 +30,7 @@ class product(Combined):
     >>> (untuned_linear(beta2=0.5, at="right") * linear(at="right")).resolve(4).table()
     array([0.1875, 0.25  , 0.1875, 0.    ])
     >>> (untuned_linear(beta2=0.5, at="right") * linear(at="left")).resolve(4).table()
-    array([0.25  , 0.375 , 0.375 , 0.25  ])
+    array([0.25 , 0.375, 0.375, 0.25 ])
     """
 
     shared: ClassVar[tuple[str, ...]] = ("every",)
