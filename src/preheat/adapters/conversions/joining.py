@@ -97,7 +97,7 @@ def _excerpt(schedule: Any, of: Recipe) -> Rule:
 # names of schedules in front of which a warmup can be put
 _DECAYS = "constant linear cosine polynomial exponential inverse_sqrt inverse_time"
 _AFTER_A_WARMUP = f"{_DECAYS} k_decay restarts tanh wsd tabulated".split()
-_WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power")
+_WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power", "warmup_at")
 
 
 def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
@@ -106,7 +106,10 @@ def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
     rest: Any = second.schedule
     if name_of(rise) != "constant" or rise.warmup != place or first.peak != second.peak:
         return None
-    if isinstance(rest, Pieces) and all(p.length is None or p.length.unit != "fraction" for p in rest.pieces):
+    if (rise.at, rise.every) != (rest.at, rest.every):
+        return None
+    known = isinstance(rest, Pieces) and all(not p.length or p.length.unit != "fraction" for p in rest.pieces)
+    if known and rise.warmup_at is None:
         made: Rule = replace(rest, pieces=(*rise.warmup_pieces(), *rest.pieces))
     elif name_of(rest) in _AFTER_A_WARMUP and _may_follow(rest):
         made = replace(rest, **{name: getattr(rise, name) for name in _WARMUP})
