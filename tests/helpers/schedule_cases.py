@@ -19,7 +19,10 @@ BODIES = {
     "exp_hyperbolic": [{"upper": "100%"}, {"upper": "100%", "infimum": 0.1, "warmup": "20%"}],
     "exponential": [{}, {"final": 0.5}],
     "hyperbolic": [{"upper": "100%"}, {"upper": "100%", "infimum": 0.1, "warmup": "20%"}],
-    "inverse_sqrt": [{"timescale": "20%"}],
+    "inverse_sqrt": [
+        {"timescale": "20%"},
+        {"timescale": "20%", "cooldown": "30%", "final": 0.1, "cooldown_curve": "1-sqrt"},
+    ],
     "inverse_time": [{"timescale": "10%"}, {"timescale": "30%", "power": 0.5}],
     "k_decay": [{"k": 2}, {"k": 0.8, "curve": "1-sqrt", "final": 0.1}],
     "linear": [{}, {"final": 0.25}],
@@ -60,15 +63,19 @@ BODIES = {
 }
 # schedules without a warmup of their own, or whose options count steps: they do not stretch with the run
 LOOSE = {
+    "constant": [{"warmup": "13%", "warmup_at": "right", "at": "left"}],
+    "cosine": [{"warmup": "13%", "warmup_at": "left", "warmup_curve": "sqrt"}],
     "extended": [
         {"schedule": COSINE, "was": 77, "place": 50, "how": "rescale"},
         {"schedule": COSINE, "was": 60, "place": 50, "how": "cooldown"},
     ],
     "excerpt": [{"schedule": COSINE, "was": 3000, "begin": 50}],
+    "floored": [{"schedule": COSINE, "floor": 0.3}, {"schedule": {"name": "step"}, "floor": 0.05}],
     "gi_adam": [{}],
     "product": [
         {"first": COSINE, "second": {"name": "radam", "beta2": 0.9}},
         {"first": COSINE, "second": {"name": "wsd"}},
+        {"first": {"name": "step", "at": "right"}, "second": {"name": "radam", "at": "left"}},
     ],
     "radam": [{}, {"beta2": 0.9}],
     "scaled": [{"schedule": COSINE, "by": 0.3}],
@@ -82,7 +89,7 @@ LOOSE = {
 CASES = [(name, body) for name, bodies in BODIES.items() for body in bodies]
 CASES += [(name, {**w, **bodies[0]}) for name, bodies in BODIES.items() if name != "pieces" for w in WARMUPS]
 ANY = [*CASES, *((name, body) for name, bodies in LOOSE.items() for body in bodies)]
-COMBINED = {"excerpt", "extended", "product", "scaled", "then"}
+COMBINED = {"excerpt", "extended", "floored", "product", "scaled", "then"}
 
 
 def kinds(case):

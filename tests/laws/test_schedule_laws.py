@@ -200,7 +200,7 @@ def test_options_of_the_right_kind_are_lawful_or_an_error_in_words():
     """And every schedule is lawful several times: an error is an answer to a mistake, not to everything."""
     held = Counter()
 
-    @settings(max_examples=sampled(1500), **many)
+    @settings(max_examples=sampled(2100), **many)
     @given(declared(noisy=False), st.sampled_from(RUNS))
     def law(one, run):
         held[one[0]] += lawful_or_an_error(one, run)

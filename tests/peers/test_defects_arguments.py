@@ -85,8 +85,8 @@ MISTAKES = {
         "inside the run of 9 steps",
     ),
     "torch: ChainedScheduler of two clocks": (
-        lambda: constant(at="left") * linear(at="right"),
-        "must agree in at, got 'left' and",
+        lambda: constant(every="epoch") * linear(every="step"),
+        "must agree in every, got 'epoch' and",
     ),
     "torch: OneCycleLR(pct_start=0)": (lambda: torch_one_cycle(10, pct_start=0), "between 0 and 1, got 0"),
     "torch: OneCycleLR(10, pct_start=0.1)": (

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from peers import cases, close, kept
-from preheat.adapters.conversions import from_optax
+from preheat.adapters.conversions import Recipe, from_optax
 from preheat.adapters.conversions import optax as module
 from preheat.core.errors import UserError
+from preheat.schedules import Piece, Pieces, constant, cosine
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
@@ -351,3 +352,17 @@ def test_a_joined_part_that_is_too_short_is_an_error():
             from_optax("constant_schedule", value=0.1, total=5),
         ]
         from_optax("join_schedules", schedules=parts, boundaries=[20])
+
+
+@pytest.mark.parametrize("kind", ["cosine", "pieces"])
+def test_a_joined_warmup_keeps_the_place_of_its_updates(kind):
+    early = constant(warmup=10, warmup_at="right", at="left")
+    body = (
+        cosine(at="left") if kind == "cosine" else Pieces([Piece(20, 1, 0.5), Piece(None, 0.5, 0)], at="left")
+    )
+    parts = [Recipe(early, 0.1, 10), Recipe(body, 0.1, 40)]
+    made = from_optax("join_schedules", schedules=parts, boundaries=[10])
+    close(made.rates(), [*parts[0].rates(), *parts[1].rates()])
+    other = Recipe(constant(warmup=10, at="right"), 0.1, 10)
+    with pytest.raises(UserError, match="must agree in at"):
+        from_optax("join_schedules", schedules=[other, parts[1]], boundaries=[10])

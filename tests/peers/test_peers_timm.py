@@ -281,7 +281,7 @@ def test_a_run_that_stops_early_has_its_own_total(name, by_epoch):
     made = from_timm(name, total=10 if by_epoch else 30, **given)
     assert made.total == 30
     close(made.rates(), from_timm(name, **given).rates(30))
-    kept(made)
+    kept(made, 0.1)
 
 
 def test_one_update_in_an_epoch_is_a_table_in_epochs():

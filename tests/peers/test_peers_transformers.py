@@ -64,7 +64,7 @@ def test_the_same_table(n, warmup, name, arguments):
     )
     made = from_transformers(name, 0.1, **times, **arguments)
     close(made.rates(n), rates)
-    kept(made)
+    kept(made, 0.1)
 
 
 def test_every_name_is_converted_or_says_why_not():
@@ -217,7 +217,7 @@ def test_a_run_shorter_than_its_phases_is_cut():
     made = from_transformers("warmup_stable_decay", 0.1, num_warmup_steps=20, num_training_steps=90, **given)
     assert made.total == 90
     close(made.rates(), rates)
-    kept(made)
+    kept(made, 0.1)
 
 
 def test_past_the_end_the_last_rate_holds():

@@ -10,8 +10,9 @@ import pytest
 import torch
 from cases import once
 
-from peers import LENGTHS, close, stepped
+from peers import LENGTHS, close, stepped, timm_schedulers
 from preheat.adapters.conversions import Recipe
+from preheat.core.errors import UserError
 from preheat.core.lengths import steps
 from preheat.core.levels import rate
 from preheat.schedules import (
@@ -29,6 +30,7 @@ from preheat.schedules import (
     radam,
     restarts,
     rex,
+    step,
     tanh,
     untuned_exponential,
     untuned_linear,
@@ -96,6 +98,98 @@ def test_untuned_warmups(n, beta2):
     close(0.1 * untuned_exponential(period=steps(theirs), at="right").resolve(n).table(), expo)
     if round(ours) == theirs:
         close(0.1 * untuned_exponential(beta2=beta2, at="right").resolve(n).table(), expo)
+
+
+@pytest.mark.parametrize("name", ["LinearWarmup", "RAdamWarmup", "ExponentialWarmup"])
+@pytest.mark.parametrize("decay", ["cosine", "step"])
+def test_a_damping_over_a_scheduler_of_torchs(name, decay):
+    """As its README has it: (k + 1) / W damps a decay at its left end, k."""
+    package, n = pytest.importorskip("pytorch_warmup"), 60
+    opt = adam()
+    theirs = {
+        "cosine": lambda: torch.optim.lr_scheduler.CosineAnnealingLR(opt, T_max=n),
+        "step": lambda: torch.optim.lr_scheduler.StepLR(opt, step_size=15),
+    }[decay]()
+    warmup = getattr(package, name)(opt, *([] if name == "RAdamWarmup" else [12]))
+    rates = []
+    for _ in range(n):
+        rates.append(opt.param_groups[0]["lr"])
+        opt.step()
+        with warmup.dampening():
+            theirs.step()
+    damping = {
+        "LinearWarmup": constant(warmup=12, at="left", warmup_at="right"),
+        "RAdamWarmup": radam(at="right"),
+        "ExponentialWarmup": untuned_exponential(period=12, at="right"),
+    }[name]
+    body = cosine(at="left") if decay == "cosine" else step(at="left", period=15)
+    np.testing.assert_allclose(
+        0.1 * (damping * body).resolve(n).table(), rates, rtol=1e-11 if name == "RAdamWarmup" else 1e-12
+    )
+
+
+TITAN = {
+    "linear": lambda u: 1 - u,
+    "1-sqrt": lambda u: 1 - math.sqrt(u),
+    "cosine": lambda u: (1 + math.cos(math.pi * u)) / 2,
+}
+
+
+@pytest.mark.parametrize("curve", TITAN)
+@pytest.mark.parametrize(("total", "warmup", "decay"), [(100, 12, 30), (50, 1, 49), (40, 10, 30)])
+def test_torchtitans_warmup_and_decay(curve, total, warmup, decay):
+    """Its formula (warmup_steps W, decay_steps D, one virtual step more): (k + 1) / W, then 1, then a decay
+    whose progress at update k is (k + 1 - (T + 1 - D)) / D."""
+    theirs, low = [], 0.1
+    for k in range(total):
+        u = max(k + 1 - (total + 1 - decay), 0) / decay
+        theirs.append((k + 1) / warmup if k < warmup else low + (1 - low) * TITAN[curve](u))
+    ours = wsd(warmup=warmup, warmup_at="right", cooldown=decay, cooldown_curve=curve, final=low, at="left")
+    np.testing.assert_allclose(ours.resolve(total).table(), theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("floor", ["2e-2lr", 0.3])
+def test_an_inverse_square_root_with_a_floor(floor):
+    package = pytest.importorskip("pytorch_scheduler")
+    opt, low = adam(), 0.02 if floor == "2e-2lr" else 0.03
+    made = package.PowerDecayScheduler(opt, total_steps=400, warmup_steps=10, min_lr=low)
+    ours = inverse_sqrt(warmup=10, at="left").floored(floor)
+    rates = stepped(opt, made, 400)
+    assert rates[-1] == low
+    close(Recipe(ours, 0.1, 400).rates(), rates)
+
+
+@pytest.mark.parametrize("curve", ["linear", "1-sqrt"])
+def test_an_inverse_square_root_with_a_cooldown(curve):
+    timms = timm_schedulers() or pytest.skip("timm is not installed")
+    opt = adam()
+    given = {"t_initial": 180, "decay_t": 60, "stable_fn": "rsqrt", "stable_timescale": 40, "decay_fn": curve}
+    made = timms.WSDLRScheduler(opt, **given, warmup_t=20, t_in_epochs=False)
+    rates = []
+    for k in range(200):
+        made.step_update(k)
+        rates.append(opt.param_groups[0]["lr"])
+    ours = inverse_sqrt(warmup=20, timescale=40, cooldown=60, cooldown_curve=curve, at="left")
+    close(0.1 * ours.resolve(200).table(), rates)
+    ends = inverse_sqrt(warmup=20, timescale=40, cooldown="30%", final=0.05).resolve(200)
+    assert ends.boundaries()[-1].factor == pytest.approx(0.05, rel=1e-15)
+    assert (
+        ends.table()[:140].tolist()
+        == inverse_sqrt(warmup=20, timescale=40).resolve(200).table()[:140].tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"final": 0.1}, "belong to a cooldown, got cooldown 0: write cooldown='10%'"),
+        ({"cooldown_curve": "1-sqrt"}, "belong to a cooldown"),
+        ({"cooldown": 10, "final": 0.9}, r"above the law's own end, got 0\.9: write a lower final"),
+    ],
+)
+def test_a_cooldown_that_means_nothing_is_an_error(options, message):
+    with pytest.raises(UserError, match=message):
+        inverse_sqrt(warmup=5, **options).resolve(100)
 
 
 def test_the_rectifier_in_fifty_digits():
@@ -279,7 +373,7 @@ def test_what_pytorch_scheduler_does_otherwise():
     )
     held = rates("PowerDecayScheduler", total_steps=20, warmup_steps=2, alpha=1.0, min_lr=0.02)
     assert np.allclose(held[10:], 0.02, rtol=1e-12) and held[9] > 0.02, (
-        "the law is cut off at min_lr; ours has no floor"
+        "the law is cut off at min_lr: ours is .floored(min_lr)"
     )
     tangent = rates("TanhDecayScheduler", total_steps=10)
     assert tangent[0] < 0.1, "its first rate is below the peak by 0.25 %"

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
+from preheat.adapters.torch import ScheduleLR
+from preheat.core.errors import UserError
 from preheat.core.lengths import epochs
 from preheat.core.registry import SCHEDULES
 from preheat.schedules import (
@@ -16,9 +18,13 @@ from preheat.schedules import (
     cosine,
     exponential,
     inverse_sqrt,
+    inverse_time,
     linear,
     polynomial,
+    radam,
+    restarts,
     step,
+    untuned_linear,
     wsd,
 )
 
@@ -144,3 +150,40 @@ def test_wsd_cooldowns_are_what_their_names_say():
         table = wsd(cooldown=100, cooldown_curve=curve, at="left").resolve(500).table()
         np.testing.assert_allclose(table[400:], rule, rtol=1e-12, atol=1e-15)
         assert (table[:400] == 1).all()
+
+
+def test_every_update_has_its_place_in_a_fractional_epoch():
+    """torch's restarts are stepped by step(epoch + i / iterations); here nothing has to be told."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    scheduler, n = theirs.CosineAnnealingWarmRestarts(optimizer, T_0=3, T_mult=2), 25
+    rates = []
+    for k in range(9 * n):
+        scheduler.step(k / n)
+        rates.append(optimizer.param_groups[0]["lr"])
+    ours = restarts(period="3ep", mult=2, at="left").resolve("9ep", per_epoch=n)
+    np.testing.assert_allclose(0.3 * ours.table(), rates, rtol=1e-12)
+    with pytest.raises(UserError, match=r"whole number >= 0, got 1\.3"):
+        ScheduleLR(optimizer, ours).step(1.3)
+
+
+ENDLESS = [
+    constant(warmup=30),
+    inverse_sqrt(warmup=30),
+    inverse_time(timescale=50),
+    radam(),
+    untuned_linear(beta2=0.99),
+    radam(at="right") * constant(at="left"),
+]
+
+
+@pytest.mark.parametrize("schedule", ENDLESS, ids=str)
+def test_what_needs_no_total_is_the_same_under_every_total(schedule):
+    """So that somebody who knows none may write a large one."""
+    long = schedule.resolve(10**9)
+    assert long(range(200)).tolist() == schedule.resolve(200).table().tolist()
+
+
+def test_a_fall_that_never_comes_is_an_error():
+    with pytest.raises(UserError, match="no step is left for the piece"):
+        cosine(warmup="100%").resolve(10)
+    assert constant(warmup="100%", at="left").resolve(4).table().tolist() == [0, 0.25, 0.5, 0.75]

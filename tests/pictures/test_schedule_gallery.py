@@ -77,7 +77,7 @@ def test_the_page_is_small_needs_nothing_from_outside_and_is_the_same_twice(
 @pytest.mark.parametrize("name", LIVE)
 def test_every_option_but_the_sampling_has_a_control_that_opens_with_a_schedule(name: str) -> None:
     found = {o.name: o for o in options(SCHEDULES[name])}
-    assert set(found) == {f.name for f in fields(SCHEDULES[name])} - {"at", "every"}
+    assert set(found) == {f.name for f in fields(SCHEDULES[name])} - {"at", "every", "warmup_at"}
     assert all(o.open in o.values for o in found.values())
     needed = {o.name: python(o, o.open) for o in found.values() if o.required or o.name == "warmup"}
     SCHEDULES.build(name, needed).resolve(TOTAL)

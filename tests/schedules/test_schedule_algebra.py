@@ -81,7 +81,8 @@ def test_scaled_scales_its_mean_and_keeps_rates_absolute():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: cosine() * cosine(at="left"), "must agree in at"),
+        (lambda: cosine().then(cosine(at="left"), at=5), "must agree in at"),
+        (lambda: cosine() * cosine(every="epoch"), "agree in every"),
         (lambda: cosine().then(cosine(every="epoch"), at=5), "agree in every"),
         (lambda: cosine().scaled(0), "by must be above 0"),
         (lambda: cosine().scaled(2), "by must be above 0"),

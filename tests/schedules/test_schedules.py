@@ -113,6 +113,8 @@ def _quadrature(rate):
     nodes, weights = np.polynomial.legendre.leggauss(60)
     angle = (nodes + 1) * math.pi / 4
     bounds = [b.step for b in rate.boundaries()]
+    # where an early warmup is over, and a late one begins
+    bounds = sorted({*bounds, *(x for x in (0.5, rate.warmup - 1) if 0 < x < rate.total)})
     total = 0.0
     for a, b in pairwise(bounds):
         t = a + (b - a) * np.sin(angle) ** 2

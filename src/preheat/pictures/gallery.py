@@ -25,6 +25,7 @@ from preheat.pictures.gallery_options import options
 from preheat.report.drawing.html import asset, page
 from preheat.schedules.combine.excerpt import excerpt
 from preheat.schedules.combine.extended import extended
+from preheat.schedules.combine.floored import floored
 from preheat.schedules.combine.product import product
 from preheat.schedules.combine.scaled import scaled
 from preheat.schedules.combine.then import then
@@ -45,7 +46,7 @@ FAMILIES = {
     "Cycles": "one_cycle restarts triangular",
     "Tables and points": "spline tabulated",
     "Warmups that follow from Adam's beta2": "gi_adam radam untuned_exponential untuned_linear",
-    "Made of others": "excerpt extended pieces product scaled then",
+    "Made of others": "excerpt extended floored pieces product scaled then",
 }
 OTHERS = "Others"
 _HERE = "preheat.pictures"
@@ -61,6 +62,7 @@ COMBINATIONS: dict[str, tuple[str, Callable[[], Rule]]] = {
         'wsd(warmup="5%").then(linear().scaled(0.3), at="60%")',
         lambda: then(wsd(warmup="5%"), scaled(linear(), 0.3), "60%"),  # type: ignore[arg-type]
     ),
+    "floored": ('cosine(warmup="10%").floored(0.2)', lambda: floored(cosine(warmup="10%"), 0.2)),  # type: ignore[arg-type]
     "scaled": ('constant(warmup="10%").scaled(0.5)', lambda: scaled(constant(warmup="10%"), 0.5)),  # type: ignore[arg-type]
     "excerpt": (
         "excerpt(cosine(), was=2000, begin=700)",

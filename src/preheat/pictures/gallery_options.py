@@ -43,7 +43,7 @@ VALUES: dict[str, Values] = {
 OPENING = {"warmup": 5, "period": 25, "timescale": 20, "rise": 10, "onset": 20, "upper": 2, "k": 2}
 # levels that an exponential decay can't end at
 ABOVE_0 = {("exponential", "final"), ("exp_hyperbolic", "infimum")}
-UNSEEN = ("at", "every")  # the curve is the same
+UNSEEN = ("at", "every", "warmup_at")  # the curve is the same
 SHAPE = ("warmup_curve", "warmup_start", "warmup_power")
 KINDS = {"Length": "share", "Level": "number", "float": "number", "str": "text", "bool": "flag"}
 KINDS |= {"tuple[Length, ...]": "shares", "tuple[float, ...]": "numbers"}

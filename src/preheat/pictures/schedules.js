@@ -107,11 +107,23 @@ TWINS.one_cycle = body((o) => {
   return [piece(o.warmup, 1, o.warmup_start, o.curve, o.power), piece(null, o.warmup_start, o.final, o.curve, o.power)];
 });
 
-TWINS.inverse_sqrt = after((o, W) => {
-  const c = o.timescale ?? o.warmup;
-  return (t) => Math.sqrt(c / (c + (t - W)));
-}, { check: (o) => must(o.timescale !== null || o.warmup,
-  "inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or timescale=1000") });
+TWINS.inverse_sqrt = (o, T) => {
+  const first = rise(o), held = piece(null, 1, 1);
+  must(o.timescale !== null || o.warmup, "inverse_sqrt takes its timescale from the warmup, got warmup 0: write warmup='5%' or timescale=1000");
+  must(o.cooldown || (o.cooldown_curve === "linear" && !o.final),
+    "cooldown_curve and final belong to a cooldown, got cooldown 0: write cooldown='10%', or inverse_sqrt(...).floored(0.1) for a floor");
+  const fall = piece(o.cooldown, 1, o.final, o.cooldown_curve, o.cooldown_power);
+  const placed = place([...first, held, ...(o.cooldown ? [fall] : [])], T);
+  const W = first.length ? placed[0].end : 0, c = o.timescale ?? o.warmup, law = (t) => Math.sqrt(c / (c + (t - W)));
+  return placed.map((s, i) => {
+    if (i < first.length) return s;
+    if (s.end < T || !o.cooldown) return { ...s, kind: "decay", f: law };
+    const final = o.final / law(T), n = s.end - s.begin;
+    must(final <= 1 + 1e-12, `final must not lie above the law's own end, got ${o.final}: write a lower final, or a floor: inverse_sqrt(...).floored(0.1)`);
+    const factor = along(1, Math.min(final, 1), o.cooldown_curve, o.cooldown_power);
+    return { ...s, kind: "cooldown", f: (t) => law(t) * factor((t - s.begin) / n, (s.end - t) / n) };
+  });
+};
 
 TWINS.inverse_time = after((o, W) => (t) => (o.timescale / (o.timescale + (t - W))) ** o.power);
 

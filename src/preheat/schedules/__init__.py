@@ -4,9 +4,9 @@
     rate(0), rate.table()
 
 Lengths are `0.05` or `"5%"` (of the run), `500` (steps), `"5ep"` (epochs), `"3e9tok"`. Levels are factors of
-the peak rate, or rates: `final="1e-6lr"`. Schedules combine: `a * b`, `a.then(b, at="50%")`, `a.scaled(0.5)`;
-a resolved one can be extended. A new schedule is a file here with `@SCHEDULES.register("name")` on a frozen
-dataclass, a `Named` or another `Rule`.
+the peak rate, or rates: `final="1e-6lr"`. Schedules combine: `a * b`, `a.then(b, at="50%")`, `a.scaled(0.5)`,
+`a.floored(0.1)`; a resolved one can be extended. A new schedule is a file here with
+`@SCHEDULES.register("name")` on a frozen dataclass, a `Named` or another `Rule`.
 """
 
 from __future__ import annotations

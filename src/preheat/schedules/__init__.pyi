@@ -10,6 +10,7 @@ from preheat.core.levels import Rate as Rate
 from preheat.core.levels import rate as rate
 from preheat.schedules.combine.excerpt import excerpt as excerpt
 from preheat.schedules.combine.extended import extended as extended
+from preheat.schedules.combine.floored import floored as floored
 from preheat.schedules.combine.product import product as product
 from preheat.schedules.combine.scaled import scaled as scaled
 from preheat.schedules.combine.then import then as then

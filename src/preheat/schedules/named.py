@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.levels import Level, level, written
+from preheat.core.spec import LATER
+from preheat.schedules.combine.forms import Ahead, ahead
 from preheat.schedules.curves import check_curve
 from preheat.schedules.form import Form, Segment, Span
 from preheat.schedules.horizon import Horizon
@@ -34,7 +36,12 @@ class Named(Rule):
     warmup_curve: linear, cosine, exponential, polynomial (with `warmup_power`), sqrt, 1-sqrt, square,
     mirror_cosine, or constant, which holds `warmup_start` and then jumps to 1. warmup_start: the factor at
     the rise's begin, or a rate such as "1e-6lr"; above 0 for an exponential rise. at, every: where and how
-    often an update takes its factor, see `preheat.schedules.resolved`.
+    often an update takes its factor, see `preheat.schedules.resolved`. warmup_at: the same of the updates of
+    the warmup, where it is not `at`. With at="left" and warmup_at="right" update k sees
+
+        rise(min(k + 1, W) / W) for k < W        the decay at k, its left end, from W on
+
+    so that a linear warmup is (k + 1) / W and the decay begins at 1, as torchtitan has it.
     """
 
     warmup: Length = _NONE
@@ -43,11 +50,14 @@ class Named(Rule):
     warmup_power: float | None = None
     at: str = "mid"
     every: str = "step"
+    warmup_at: str | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, tidied(f.name, getattr(self, f.name), str(f.type)))
         check_sampling(self.at, self.every)
+        if self.warmup_at is not None:
+            check_sampling(self.warmup_at, self.every, name="warmup_at")
         if self.warmup_curve != "constant":
             names = ("warmup_curve", "warmup_power")
             check_curve(self.warmup_curve, written(self.warmup_start), power=self.warmup_power, called=names)
@@ -66,8 +76,8 @@ class Named(Rule):
 
     def pieces(self) -> Pieces:
         """The same schedule written as pieces. Errors: UserError where pieces can't say what it does."""
-        mine = type(self)
-        if mine.segments is not Named.segments or mine.decay is not Named.decay:
+        mine, early = type(self), self.warmup and self.warmup_at not in (None, self.at)
+        if early or mine.segments is not Named.segments or mine.decay is not Named.decay:
             raise UserError(
                 f"{mine.__name__} can't be written as pieces, got {self}: use the schedule itself"
             )
@@ -86,6 +96,9 @@ class Named(Rule):
         first, *rest = place(self.warmup_pieces() + self.body(), run)
         if self.warmup and first.kind in ("hold", "stable"):  # a warmup that holds its start is one too
             first = first._replace(kind="warmup")
+        if self.warmup and first.kind == "warmup" and self.warmup_at is not None:
+            by = ahead((self.at, self.warmup_at), self.every, run)
+            first = first._replace(form=Ahead((first,), by, self.warmup_at != "right")) if by else first
         return tuple(s if s.kind == "warmup" else self._formed(s, run) for s in (first, *rest))
 
     def _formed(self, segment: Segment, run: Horizon) -> Segment:

@@ -4,6 +4,7 @@ are final.
     a * b               the product of the factors, each on the whole run
     a.then(b, at=500)   a for 500 steps, as if they were its whole run; then b, with a clock of its own
     a.scaled(0.5)       half of a
+    a.floored(0.1)      a, cut off at a tenth of the peak
 
 (`excerpt` takes a stretch of a longer run, and `Resolved.extend` changes a run's length on the way.)
 
@@ -16,6 +17,7 @@ from dataclasses import fields
 from typing import Any
 
 from preheat.core.canon import plain
+from preheat.core.levels import Rate
 from preheat.core.registry import SCHEDULES
 from preheat.schedules.horizon import horizon
 from preheat.schedules.resolved import Placeable, Resolved, resolved
@@ -61,6 +63,10 @@ class Rule(Placeable):
     def scaled(self, by: float) -> Rule:
         """`by` times this schedule, 0 < by <= 1."""
         return _combined("scaled", self, by)
+
+    def floored(self, floor: float | str | Rate) -> Rule:
+        """This schedule, cut off at a floor (a factor, or a rate such as "1e-5lr") after its warmup."""
+        return _combined("floored", self, floor)
 
 
 def _combined(name: str, *parts: Any) -> Rule:

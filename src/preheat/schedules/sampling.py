@@ -15,10 +15,10 @@ EVERY = ("step", "epoch")
 _EXACT = 2**53  # beyond it a float64 no longer tells one step from the next
 
 
-def check_sampling(at: str, every: str) -> None:
-    """Raise `UserError` unless `at` and `every` are known."""
+def check_sampling(at: str, every: str, *, name: str = "at") -> None:
+    """Raise `UserError` unless `at` and `every` are known. name: what the user calls `at`."""
     if not isinstance(at, str) or at not in AT:
-        raise unknown("at (the place of an update)", at, AT)
+        raise unknown(f"{name} (the place of an update)", at, AT)
     if every not in EVERY:
         raise unknown("every (how often the factor changes)", every, EVERY)
 

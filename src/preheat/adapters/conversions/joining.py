@@ -7,13 +7,15 @@ from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
-from preheat.adapters.conversions.rates import Clock, name_of
+from preheat.adapters.conversions.rates import Clock, name_of, table
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.schedules.combine.excerpt import excerpt
 from preheat.schedules.pieces import Pieces
 from preheat.schedules.recipes.recipe import Recipe
 from preheat.schedules.rule import Rule
+
+_SAME = 4e-16  # of a rate: what a peak may miss it by rounding
 
 
 def rising(begins: Sequence[int]) -> None:
@@ -69,6 +71,25 @@ def shortened(made: Recipe, total: int | None) -> Recipe:
     return replace(made, schedule=_excerpt(made.schedule, made), total=updates, also=also)
 
 
+def standing(made: Recipe, lr: float | None) -> Recipe:
+    """The recipe with the optimizer's rate as its peak where no rate is above it.
+
+    A chain of which one part rises while another falls may stay below it although its peak does not: it
+    becomes a table.
+    """
+    if lr is None:
+        return made
+    if made.peak > lr * (1 + _SAME):
+        rates = made.rates()
+        if rates.max() > lr * (1 + _SAME):
+            return made
+        clock = Clock(None if made.per_epoch is None else int(made.per_epoch))
+        made = table(rates[:: clock.size].tolist(), clock)
+    if made.peak >= lr * (1 - _SAME):
+        return replace(made, peak=lr)
+    return replace(made, schedule=made.schedule.scaled(made.peak / lr), peak=lr)
+
+
 def _excerpt(schedule: Any, of: Recipe) -> Rule:
     return excerpt(schedule, was=of.total)
 
@@ -76,7 +97,7 @@ def _excerpt(schedule: Any, of: Recipe) -> Rule:
 # names of schedules in front of which a warmup can be put
 _DECAYS = "constant linear cosine polynomial exponential inverse_sqrt inverse_time"
 _AFTER_A_WARMUP = f"{_DECAYS} k_decay restarts tanh wsd tabulated".split()
-_WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power")
+_WARMUP = ("warmup", "warmup_curve", "warmup_start", "warmup_power", "warmup_at")
 
 
 def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
@@ -85,7 +106,10 @@ def _folded(first: Recipe, second: Recipe, place: Length) -> Recipe | None:
     rest: Any = second.schedule
     if name_of(rise) != "constant" or rise.warmup != place or first.peak != second.peak:
         return None
-    if isinstance(rest, Pieces) and all(p.length is None or p.length.unit != "fraction" for p in rest.pieces):
+    if (rise.at, rise.every) != (rest.at, rest.every):
+        return None
+    known = isinstance(rest, Pieces) and all(not p.length or p.length.unit != "fraction" for p in rest.pieces)
+    if known and rise.warmup_at is None:
         made: Rule = replace(rest, pieces=(*rise.warmup_pieces(), *rest.pieces))
     elif name_of(rest) in _AFTER_A_WARMUP and _may_follow(rest):
         made = replace(rest, **{name: getattr(rise, name) for name in _WARMUP})

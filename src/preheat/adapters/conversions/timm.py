@@ -9,7 +9,7 @@ from typing import Any
 
 from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
 from preheat.adapters.conversions.checks import whole_number
-from preheat.adapters.conversions.joining import shortened
+from preheat.adapters.conversions.joining import shortened, standing
 from preheat.adapters.conversions.timm_classes import (
     COMMON,
     TIMM_CLASSES,
@@ -50,7 +50,7 @@ def from_timm(
     run = {"lr": lr, "total": total, "updates_per_epoch": updates_per_epoch}
     common = takes("lr", total=None, updates_per_epoch=None)
     timms = library("timm", known, common, refused=_REFUSED)
-    return shortened(convert(timms, name, {**arguments, **run}), total)
+    return standing(shortened(convert(timms, name, {**arguments, **run}), total), lr)
 
 
 def _v2(a: Any) -> tuple[dict[str, Any], Callable[[float], Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from preheat.adapters.conversions.arguments import Conversion, convert, library, takes
 from preheat.adapters.conversions.checks import base_rate, bounded, positive, whole_number
-from preheat.adapters.conversions.joining import join, shortened
+from preheat.adapters.conversions.joining import join, shortened, standing
 from preheat.adapters.conversions.rates import STEPS, Leg, follow, power_fall, table
 from preheat.core.errors import UserError
 from preheat.core.lengths import steps
@@ -49,7 +49,8 @@ def from_transformers(
         raise UserError(f"an argument is written once, {got}")
     common = takes(lr=None, num_warmup_steps=0, num_training_steps=None)
     theirs = library("transformers", _KNOWN, common, refused=_REFUSED, hints=_HINTS)
-    return shortened(convert(theirs, getattr(name, "value", name), {**own, **given}), num_training_steps)
+    made = convert(theirs, getattr(name, "value", name), {**own, **given})
+    return standing(shortened(made, num_training_steps), lr)
 
 
 def _run(a: Any) -> tuple[float, int, int]:
@@ -77,8 +78,15 @@ def _constant_with_warmup(a: Any) -> Recipe:
     return STEPS.of("constant", lr, total, warmup=steps(warmup))
 
 
+def _rise_alone(lr: float, warmup: int) -> Recipe:
+    """A warmup that is as long as the run, in front of any decay."""
+    return STEPS.of("constant", lr, warmup, warmup=steps(warmup))
+
+
 def _linear(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
+    if warmup == total:
+        return _rise_alone(lr, warmup)
     return STEPS.of("linear", lr, total, warmup=steps(warmup))
 
 
@@ -95,6 +103,9 @@ def _floor(a: Any) -> Level:
 def _cosine(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     final = _floor(a) if hasattr(a, "min_lr") else 0.0
+    if warmup == total:
+        positive("num_cycles", a.num_cycles)
+        return _rise_alone(lr, warmup)
     if a.num_cycles == 0.5:
         return STEPS.of("cosine", lr, total, final=final, warmup=steps(warmup))
     factor = final if isinstance(final, float) else final.value / lr
@@ -118,6 +129,8 @@ def _waves(high: float, low: float, n: int, waves: float, first: int = 0) -> lis
 def _restarts(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
     cycles = whole_number("num_cycles", a.num_cycles)
+    if warmup == total:
+        return _rise_alone(lr, warmup)
     if cycles == 1:
         return STEPS.of("cosine", lr, total, warmup=steps(warmup))
     period = STEPS.length((total - warmup) / cycles, total)
@@ -126,8 +139,10 @@ def _restarts(a: Any) -> Recipe:
 
 def _polynomial(a: Any) -> Recipe:
     lr, warmup, total = _run(a)
-    end = bounded("lr_end", a.lr_end, 0.0, lr)
-    return power_fall(lr, total, a.power, final=rate(end) if end else 0.0, warmup=steps(warmup))
+    end, power = bounded("lr_end", a.lr_end, 0.0, lr), positive("power", a.power)
+    if warmup == total:
+        return _rise_alone(lr, warmup)
+    return power_fall(lr, total, power, final=rate(end) if end else 0.0, warmup=steps(warmup))
 
 
 def _inverse_sqrt(a: Any) -> Recipe:
@@ -147,10 +162,12 @@ def _cosine_from_above(a: Any) -> Recipe:
         waves = positive("num_cycles", a.num_cycles)
         first = [lr * _above_0(k, warmup, start) for k in range(warmup)]
         return table([*first, *_waves(lr, low, total - warmup, 2 * waves, 1)])
+    if start is None and warmup == total:
+        return STEPS.of("constant", lr, total, warmup=steps(warmup), at="right")
     if start is None or warmup == 0:
         return STEPS.of("cosine", lr, total, final=final, warmup=steps(warmup), at="right")
     rise = (Piece(steps(1), start, start), Piece(steps(warmup - 1), start, 1.0))
-    pieces = (*rise, Piece(None, 1.0, final, "cosine"))
+    pieces = (*rise, *([Piece(None, 1.0, final, "cosine")] if warmup < total else []))
     return STEPS.of("pieces", lr, total, pieces=pieces, at="right")
 
 

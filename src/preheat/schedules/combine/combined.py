@@ -16,6 +16,7 @@ class Combined(Rule):
     """A frozen dataclass whose fields of type `Rule` are its parts: sampled as they are, perhaps below 1."""
 
     peaks: ClassVar[bool] = False
+    shared: ClassVar[tuple[str, ...]] = ("at", "every")  # what the parts must agree in
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
@@ -23,7 +24,7 @@ class Combined(Rule):
             tidy = as_rule(given) if f.type == "Rule" else tidied(f.name, given, str(f.type))
             object.__setattr__(self, f.name, tidy)
         first, *others = self._parts()
-        for name in ("at", "every"):
+        for name in self.shared:
             for other in others:
                 one, two = getattr(first, name), getattr(other, name)
                 if one != two:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Segment, Span
+from preheat.schedules.horizon import Horizon
 from preheat.schedules.pieces import Piece
+from preheat.schedules.quadrature import integral
+from preheat.schedules.sampling import AT
+
+_SAME = 1e-12  # factors that differ by less are one: what is no jump
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,48 @@ def moved(segments: Sequence[Segment], by: float, *, kind: Callable[[str], str] 
     later = [Span(s.span.begin + by, s.span.end + by) for s in segments]
     forms = [Moved(s.form, s.span, by) for s in segments]
     return [Segment(new, kind(s.kind), form) for new, form, s in zip(later, forms, segments, strict=True)]
+
+
+@dataclass(frozen=True)
+class Ahead(Form):
+    """Segments that fill the span, `by` steps ahead of their time, or behind it: s(t + by), held at the ends.
+
+    after: the value that is taken at their own jumps.
+    """
+
+    segments: tuple[Segment, ...]
+    by: float
+    after: bool
+
+    def value(self, t: Array, span: Span, *, after: bool) -> Array:
+        place, inner = np.clip(t + self.by, *span), [s.span.begin for s in self.segments[1:]]
+        which = np.searchsorted(inner, place, side="right" if self.after else "left")
+        out = np.empty_like(place)
+        for i, (own, _, form) in enumerate(self.segments):
+            out[which == i] = form.value(place[which == i], own, after=self.after)
+        return out
+
+    def area(self, span: Span) -> float:
+        own = [x for s in self.segments for x in (*s.span, *s.form.jumps(s.span))]
+        return integral(lambda t: self.value(t, span, after=True), *span, splits=self._inside(own, span))
+
+    def jumps(self, span: Span) -> list[float]:
+        own = [x for s in self.segments for x in s.form.jumps(s.span)]
+        for one, other in pairwise(self.segments):
+            x = np.array(other.span.begin)
+            low, high = (float(s.form.value(x, s.span, after=s is other)) for s in (one, other))
+            own += [other.span.begin] if abs(high - low) > _SAME else []
+        return list(self._inside(own, span))
+
+    def _inside(self, own: Sequence[float], span: Span) -> tuple[float, ...]:
+        """Places of the segments as places of the span."""
+        return tuple(sorted({x - self.by for x in own if span.begin < x - self.by < span.end}))
+
+
+def ahead(at: tuple[str, str], every: str, run: Horizon) -> float:
+    """The steps from the place of an update by the first of two conventions to its place by the second."""
+    one, other = at
+    return (AT[other] - AT[one]) * (run.per_epoch or 1.0 if every == "epoch" else 1.0)
 
 
 @dataclass(frozen=True)
