@@ -593,7 +593,8 @@ def test_cycles_of_equal_length_divide_by_nothing():
 def test_any_update_can_be_the_first():
     """Found here: fastai's fit_flat_cos ignores its start_epoch."""
     opt = optimizer(1.0)
-    scheduler = ScheduleLR(opt, wsd(cooldown=0.25, cooldown_curve="cosine", at="left"), 100, last_epoch=86)
+    schedule = wsd(cooldown=0.25, cooldown_curve="cosine", at="left")
+    scheduler = ScheduleLR(opt, schedule, 100, peak=1.0, last_epoch=86)
     assert scheduler.last_epoch == 87
     assert rates(opt) == [pytest.approx(math.sin(math.pi / 2 * 13 / 25) ** 2, rel=1e-14)]
 

@@ -96,7 +96,8 @@ def restored(ledger: Ledger, saved: Sequence[Saved]) -> dict[int, float]:
         if i in ledger.doubts:
             taken = loaded
         else:
-            taken = same(float(ledger.given[i]), one.given) or (loaded and not ledger.explicit)
+            mine = float(ledger.given[i])
+            taken = same(mine, one.given) or same(mine, one.peak) or (loaded and not ledger.explicit)
         if taken:
             ledger.peaks[i], ledger.given[i], out[i] = one.peak, one.given, one.rate
             ledger.doubts.discard(i)
