@@ -19,7 +19,7 @@ from preheat.adapters.telling import forgotten, taken_in
 _ROWS, _LEAST = 2048, 32  # rates made at once, and updates at least
 
 
-class Keeper:
+class RateKeeper:
     """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
     a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
     numbers is to be written."""

@@ -26,7 +26,7 @@ from preheat.adapters.groups import (
     put_number,
 )
 from preheat.adapters.hooks import Updates, attach
-from preheat.adapters.keeper import Keeper
+from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import (
     extension,
@@ -97,7 +97,7 @@ class ScheduleLR(LRScheduler):
         if k and peak is None:
             needs_initial(groups)
         self._updates, self._step_count = Updates(always=count == "calls"), 1
-        self._keeper = Keeper(optimizer, made, Ledger(groups, peak), k)
+        self._keeper = RateKeeper(optimizer, made, Ledger(groups, peak), k)
         if k:
             self._keeper.settle(k, made)
         self._keeper.go(k)
@@ -113,6 +113,7 @@ class ScheduleLR(LRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, k: int) -> None:
+        """Torch's compositions set it; no rate is written."""
         self._keeper.k, self._keeper.rows = k, []
 
     @property
@@ -122,6 +123,7 @@ class ScheduleLR(LRScheduler):
 
     @base_lrs.setter
     def base_lrs(self, peaks: Sequence[Any]) -> None:
+        """Give all groups other peaks, from the next step() on."""
         self._keeper.ledger.peaks[:] = peaks
 
     def step(self, epoch: int | None = None) -> None:
