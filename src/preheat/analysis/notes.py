@@ -11,6 +11,7 @@ from preheat.analysis.words import Units, human
 from preheat.core.grid import label
 from preheat.core.metrics import metric
 from preheat.core.words import count, listed
+from preheat.stats.estimates import Array
 
 MANY_SCORES = 30  # different ones; of fewer the smallest gap may be several steps
 
@@ -47,6 +48,35 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     if lacking < done:
         return (f"{head}, only {human(name)}, and are left out.",)
     return (f"{head}: write metric: {name} and goal: {metric(name).goal}.",)
+
+
+def unlearnt(table: Table) -> tuple[str, ...]:
+    """That no setting learnt anything, where so: nothing can then be said of a treatment.
+
+    Learnt is what lies beyond chance: of a share of the examples by a tenth of the way to all, or twice
+    chance where that is less; of another metric by 5 % of chance's value.
+    """
+    sign, u = table.sign, Units.of(table.study.metric)
+    with np.errstate(invalid="ignore"):
+        chance, scores = (sign * _mean(x) for x in (_mean(np.moveaxis(table.chance, 3, -1)), table.judged))
+        share = np.minimum(chance, 0.1 * (1 - chance)) if u.unit == "%" else 0.05 * np.abs(chance)
+        known = np.isfinite(chance) & np.isfinite(scores)
+        if not known.any() or bool((scores > chance + share)[known].any()):
+            return ()
+    best = np.where(known, scores - chance, -np.inf).argmax()
+    mine, nothing = (u.value(float(sign * x.flat[best])) for x in (scores, chance))
+    return (
+        f"No setting of this study learnt much: the best test {human(table.study.metric)} is {mine}, "
+        f"and a model that learnt nothing has {nothing}.",
+        f"So nothing can be said of {human(table.study.treatment)}: try other rates or longer runs.",
+    )
+
+
+def _mean(values: Array) -> Array:
+    """Over the last axis, of what is known; NaN for nothing."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    return np.asarray(np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), np.nan))
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from preheat.analysis.curves import Load
-from preheat.analysis.notes import Counts, counts, notes, unmeasured
+from preheat.analysis.notes import Counts, counts, notes, unlearnt, unmeasured
 from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table, number
 from preheat.analysis.tabulate import tabulate
@@ -159,6 +159,8 @@ def _answer(table: Table, found: Read) -> tuple[str, ...]:
     if not n.done:
         what = human(table.study.treatment)
         return (f"All {n.diverged} runs that started diverged, so nothing can be said of {what}.",)
+    if unlearnt(table):
+        return (*_preliminary(table), *unlearnt(table))
     shown = [c.shown for c in found.every]
     first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
     said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
@@ -200,9 +202,12 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
     else:
         out.append(
             "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. "
-            "What is "
+            "A corrected p pays for the number of claims and of looks: below 0.05 something is shown. What "
+            "is "
             "called exploratory has a budget of its own for each family and does not feed the answer."
         )
+    if any(v.more_seeds for v in found.verdicts.values()):
+        out.append('"About n more seeds" decide four times in five, if mean and spread stay as they are.')
     n = counts(table)
     if n.missing or n.failed:
         state = f"{n.missing:,} are missing and {n.failed:,} failed"
@@ -236,4 +241,5 @@ def provenance(each: Sequence[Mapping[str, object]]) -> dict[str, str]:
     Times are left out, so that the same runs give the same page.
     """
     keys = ("preheat", "torch", "python", "commit", "device", "placement", "data")
-    return {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}
+    found = {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}
+    return {k: text for k, text in found.items() if text}
