@@ -137,7 +137,7 @@ def test_poor_input_is_named() -> None:
     assert said["nothing learnt"].startswith(
         "No setting of this study learnt much: the best test accuracy is 11.6"
     )
-    assert "learnt much" not in said["all equal"] + said["loss"]
+    assert "learnt much" not in said["all equal"] + said["no condition"]
     assert "not among the treatments" in said["unknown baseline"]
     assert "nothing to compare" in said["one treatment"]
     labels = found("one label for two treatments").treatments
