@@ -55,7 +55,7 @@ def test_a_look_is_told_by_the_runs_it_saw(tmp_path):
     remember(tmp_path, "s-seeds6", second)
     assert looked(tmp_path, data, results).number == 0, "written again, it is the look it was"
     assert superseded(tmp_path, "s", first) == [
-        "A later look at these runs, with others, is the report of s-seeds6."
+        "A later look at some of these runs is the report of s-seeds6."
     ]
     assert superseded(tmp_path, "s-seeds6", second) == []
     far = Study("far", "q", (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.7]}),)).with_seeds(4)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preheat.analysis.naming import panel_name
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
+from preheat.analysis.training import learnt
 from preheat.analysis.words import Units, human
 from preheat.core.grid import label
 from preheat.core.metrics import metric
 from preheat.core.words import count, listed
-from preheat.stats.estimates import Array
 
 MANY_SCORES = 30  # different ones; of fewer the smallest gap may be several steps
 
@@ -51,32 +52,20 @@ def unmeasured(table: Table) -> tuple[str, ...]:
 
 
 def unlearnt(table: Table) -> tuple[str, ...]:
-    """That no setting learnt anything, where so: nothing can then be said of a treatment.
-
-    Learnt is what lies beyond chance: of a share of the examples by a tenth of the way to all, or twice
-    chance where that is less; of another metric by 5 % of chance's value.
-    """
-    sign, u = table.sign, Units.of(table.study.metric)
-    with np.errstate(invalid="ignore"):
-        chance, scores = (sign * _mean(x) for x in (_mean(np.moveaxis(table.chance, 3, -1)), table.judged))
-        share = np.minimum(chance, 0.1 * (1 - chance)) if u.unit == "%" else 0.05 * np.abs(chance)
-        known = np.isfinite(chance) & np.isfinite(scores)
-        if not known.any() or bool((scores > chance + share)[known].any()):
-            return ()
-    best = np.where(known, scores - chance, -np.inf).argmax()
-    mine, nothing = (u.value(float(sign * x.flat[best])) for x in (scores, chance))
+    """That no setting learnt anything, of a panel or of all: nothing can then be said of a treatment."""
+    lost = [p for p, yes in enumerate(learnt(table)) if not yes]
+    if not lost:
+        return ()
+    best, start = (float(np.nanmin(x[lost])) for x in (table.train, table.start))
+    told = f"the lowest training loss is {best:.3g}, and a model that learnt nothing has {start:.3g}"
+    if len(lost) < len(table.panels):
+        names = listed([panel_name(table, table.panels.labels[p]) for p in lost])
+        return (f"No setting of {names} learnt anything: {told}.",)
+    what = human(table.study.treatment)
     return (
-        f"No setting of this study learnt much: the best test {human(table.study.metric)} is {mine}, "
-        f"and a model that learnt nothing has {nothing}.",
-        f"So nothing can be said of {human(table.study.treatment)}: try other rates or longer runs.",
+        f"No setting of this study learnt anything: {told}.",
+        f"So nothing can be said of {what}: try other rates or longer runs.",
     )
-
-
-def _mean(values: Array) -> Array:
-    """Over the last axis, of what is known; NaN for nothing."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    return np.asarray(np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), np.nan))
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:

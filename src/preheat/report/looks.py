@@ -83,14 +83,9 @@ def remember(root: Path, name: str, look: Look) -> None:
 
 def superseded(root: Path, name: str, look: Look) -> list[str]:
     """That other studies of the folder had a later look at these runs, in words."""
-    later = {
-        n for n, other in _known(root) if n != name and other.overlaps(look) and other.number > look.number
-    }
-    return (
-        [f"A later look at these runs, with others, is the report of {listed(sorted(later))}."]
-        if later
-        else []
-    )
+    known = ((n, o.number) for n, o in _known(root) if n != name and o.overlaps(look))
+    later = max(((number, n) for n, number in known if number > look.number), default=None)
+    return [f"A later look at some of these runs is the report of {later[1]}."] if later else []
 
 
 def _known(root: Path) -> Iterator[tuple[str, Look]]:
@@ -112,19 +107,19 @@ def changed(data: Mapping[str, Any]) -> list[str]:
 
     >>> old = {"what": "margin", "before": 0.01, "after": 0.002}
     >>> changed({"study": {"metric": "loss"}, "changed": [old]})
-    ['The margin was changed after the first run: 0.01 -> 0.002.']
+    ['The margin was changed after the first run: 0.01 in loss -> 0.002 in loss.']
     """
-    units = Units.of(str(data.get("study", {}).get("metric", "")))
-    return [
-        text
-        for c in data.get("changed", [])
-        for text in _told(str(c["what"]), c["before"], c["after"], units=units)
-    ]
+    changes = [(str(c["what"]), c["before"], c["after"]) for c in data.get("changed", [])]
+    metrics = [ends for what, *ends in changes if what == "metric"]
+    now = data.get("study", {}).get("metric", "")
+    units = tuple(Units.of(str(name)) for name in (metrics[-1] if metrics else (now, now)))
+    return [text for what, first, last in changes for text in _told(what, first, last, units=units)]
 
 
-def _told(what: str, before: Any, after: Any, *, units: Units) -> list[str]:
+def _told(what: str, before: Any, after: Any, *, units: tuple[Units, ...]) -> list[str]:
     if what == "margin":
-        return [_sentence("The margin was", *(units.margin(float(x)) for x in (before, after)))]
+        ends = (_margin(u, float(x)) for u, x in zip(units, (before, after), strict=True))
+        return [_sentence("The margin was", *ends)]
     if what != "claims":
         verb, none = ("were", STANDARD) if what == "chapters" else ("was", "none")
         return [_sentence(f"The {human(what)} {verb}", _text(before, none), _text(after, none))]
@@ -141,6 +136,10 @@ def _told(what: str, before: Any, after: Any, *, units: Units) -> list[str]:
         first, last = (text or "nothing" for text in texts)
         out.append(_sentence("What is left out of the claims was", first, last))
     return out
+
+
+def _margin(u: Units, x: float) -> str:
+    return u.margin(x) + ("" if u.step else f" in {u.metric}")
 
 
 def _sentence(head: str, first: str, last: str) -> str:
