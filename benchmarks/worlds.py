@@ -179,7 +179,7 @@ def wrong(c: Claim, world: World) -> frozenset[Verdict]:
     if c.name == "hypotheses/H1":
         return frozenset({Verdict.SUPPORTED})
     if world.kind == "shifted" and (
-        c.name == "hypotheses/H4" or what in ("over_rates", "edge", "edge_change")
+        c.name == "hypotheses/H4" or what in ("over_rates", "over_rates_at", "edge", "edge_change")
     ):
         return _shifted(c, what)
     return BOTH

@@ -212,6 +212,11 @@ def test_the_answer_follows_the_data() -> None:
     shift[1, :, 1:] = 1.0
     moving = told_of(scores(moved(shift, spread=0.15)), rates=FINE)
     assert "; if you can't, use 1 to 5 epochs with AdamW." in moving
+    shift[1, :2, 1:] = -0.5
+    shift[1, 3:, 1:] = 3.0
+    uneven = told_of(scores(moved(shift, spread=0.15)), rates=FINE)
+    assert "If you can't tune it, use 1 to 5 epochs with AdamW at " in uneven
+    assert "raised" not in uneven and "elsewhere no gain is shown" in uneven
 
 
 def test_one_seed_and_missing_runs_come_with_a_word_of_caution() -> None:

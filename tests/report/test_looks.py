@@ -12,7 +12,7 @@ from preheat.analysis.results import Results, Row
 from preheat.core.grid import Block
 from preheat.core.saying import kept
 from preheat.core.study import Study, index_json
-from preheat.report.looks import changed, look_at, looked, remember
+from preheat.report.looks import changed, look_at, looked, remember, superseded
 from preheat.report.report import report
 from preheat.stats.claims import budget
 
@@ -54,6 +54,10 @@ def test_a_look_is_told_by_the_runs_it_saw(tmp_path):
     assert look_at(tmp_path, more["study"], ids) == second, "also before it is looked at"
     remember(tmp_path, "s-seeds6", second)
     assert looked(tmp_path, data, results).number == 0, "written again, it is the look it was"
+    assert superseded(tmp_path, "s", first) == [
+        "A later look at some of these runs is the report of s-seeds6."
+    ]
+    assert superseded(tmp_path, "s-seeds6", second) == []
     far = Study("far", "q", (Block(product={"schedule.warmup": [0, 2], "peak_lr": [0.7]}),)).with_seeds(4)
     assert looked(tmp_path, *written(tmp_path, far)).number == 0, "other runs"
 
@@ -98,7 +102,7 @@ def test_looks_stay_when_a_study_is_planned_again_and_changes_are_told(tmp_path)
     again = study(6, margin=0.002)
     made = index_json(again, again.points(), before=before)
     assert made["looks"] == before["looks"]
-    assert changed(made) == ["The margin was changed after the first run: 0.01 -> 0.002."]
+    assert changed(made) == ["The margin was changed after the first run: 1\xa0point -> 0.2\xa0points."]
     assert "changed" not in kept(before, before) and changed(
         index_json(again, again.points(), before=made)
     ) == changed(made)

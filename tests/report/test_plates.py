@@ -183,7 +183,7 @@ def test_differences_are_centred_and_pale_where_nothing_is_decided() -> None:
 
 def test_panels_share_an_axis_and_outliers_are_cut_with_an_arrow(made: Report) -> None:
     calm, cut = (
-        shown(made, "benefit", benefit__sgd__20__20ep=v).plates[2:]
+        shown(made, "benefit", benefit__sgd__20__20ep=v).plates[2:4]
         for v in (decided(made, "sgd", 0.01), decided(made, "sgd", 0.3, 0.8))
     )
     spans = [p.data.span for p in calm if isinstance(p.data, Dots)]

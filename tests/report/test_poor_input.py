@@ -84,6 +84,7 @@ POOR = {
     "not finite": results(np.full((2, 5, 5, 4, 5), math.nan)),
     "no condition": plain("a"),
     "no condition, no nuisance": plain("b", nuisance=()),
+    "nothing learnt": results(noisy((2, 5, 5, 4, 5), noise=0.01) - 0.8),
     "loss": renamed(plain("c"), "loss"),
     "loss, all diverged": renamed(results(noisy((2, 5, 5, 4, 5)), outcome=outcomes("diverged")), "loss"),
     "unknown baseline": plain("d", baseline={"epochs": 3}),
@@ -133,6 +134,8 @@ def test_poor_input_is_named() -> None:
     assert "its seeds choose the nuisances. This is no longer so" in said["an old split"]
     assert "biased" in said["stages that saw all"] and "Nothing is concluded" in said["stages that saw all"]
     assert "biased" not in said["no nuisance"]
+    assert said["nothing learnt"].startswith("No setting of this study learnt anything: the lowest training")
+    assert "learnt anything" not in said["all equal"] + said["no condition"]
     assert "not among the treatments" in said["unknown baseline"]
     assert "nothing to compare" in said["one treatment"]
     labels = found("one label for two treatments").treatments

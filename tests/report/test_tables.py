@@ -36,6 +36,7 @@ def test_a_verdict_stands_once_with_its_raw_p_and_the_runs_it_rests_on() -> None
     assert {name: v["primary"] for name, v in told.items()} == {
         "tuned/sgd/1ep": True, "over_rates/sgd/1ep": True,
         "benefit/sgd/100/1ep": False, "benefit/sgd/50/1ep": False,
+        "over_rates_at/sgd/100/1ep": False, "over_rates_at/sgd/50/1ep": False,
     }  # fmt: skip
     assert told["tuned/sgd/1ep"]["runs"] == "0-31" and told["benefit/sgd/50/1ep"]["runs"] == "16-31"
     for name, v in told.items():
@@ -44,4 +45,5 @@ def test_a_verdict_stands_once_with_its_raw_p_and_the_runs_it_rests_on() -> None
     outcome[0, 1, 1, 0, 0] = "missing"
     late = report(results(noisy(outcome.shape), outcome=outcome), chapters=("main", "benefit")).verdicts
     open_ = {name for name, v in late.items() if v.why == "runs are missing"}
-    assert open_ == {"tuned/sgd/1ep", "over_rates/sgd/1ep", "benefit/sgd/50/1ep"}
+    one = {"benefit/sgd/50/1ep", "over_rates_at/sgd/50/1ep"}
+    assert open_ == {"tuned/sgd/1ep", "over_rates/sgd/1ep", *one}

@@ -96,19 +96,19 @@ def test_what_is_exploratory_changes_no_primary_verdict(values: list[tuple[float
 @given(families, st.sampled_from([0.05, 0.04, 0.008]))
 def test_intervals_agree_with_verdicts(values: list[tuple[float, float, int, str]], alpha: float) -> None:
     for v in judge(claimed(values), ("a", "b"), alpha=alpha).values():
-        _agrees(v, alpha)
+        _agrees(v)
 
 
-def _agrees(v: Judged, alpha: float) -> None:
+def _agrees(v: Judged) -> None:
     e = v.effect
     assert e.lo is not None and e.hi is not None and v.p is not None and v.p_same is not None
-    assert (v.verdict is Verdict.SAME) == (v.p_same < alpha)
+    assert (v.verdict is Verdict.SAME) == (v.p_same < 0.05)
     if v.verdict is Verdict.SAME:
         assert -v.margin < e.lo <= e.hi < v.margin
         return
-    assert (e.lo > 0 or e.hi < 0) == v.differs or math.isclose(v.p, alpha, rel_tol=1e-6) or v.p == 1.0
+    assert (e.lo > 0 or e.hi < 0) == v.differs or math.isclose(v.p, 0.05, rel_tol=1e-6) or v.p == 1.0
     if v.differs:
-        assert v.p < alpha and (e.mean > 0) == (v.verdict is Verdict.SUPPORTED)
+        assert v.p < 0.05 and (e.mean > 0) == (v.verdict is Verdict.SUPPORTED)
         assert (e.lo > 0) if v.verdict is Verdict.SUPPORTED else (e.hi < 0)
 
 

@@ -763,3 +763,11 @@ def test_yaml_waits_until_a_file_is_read_and_torch_is_never_asked_for() -> None:
     code = "import sys, preheat.studyfiles.reader, preheat.studyfiles.schema as s; s.study_schema(); "
     code += "assert not {'yaml', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_metric_without_points_is_told_which_margin_was_not_chosen(tmp_path: Path) -> None:
+    text = "name: s\ngrid: [{product: {schedule.warmup: [0, 2ep]}}]\nfixed: {task: digits, optimizer: sgd, length: 5ep}\n"
+    note = "No margin was chosen: a difference of 0.01 in loss counts."
+    assert read_study(write(tmp_path, text + "metric: loss\n")).notes == (note,)
+    assert read_study(write(tmp_path, text + "metric: loss\nmargin: 0.1\n")).notes == ()
+    assert read_study(write(tmp_path, text)).notes == ()

@@ -121,19 +121,21 @@ def difference(table: Table, values: Array, at: Place, other: int) -> Array:
     return np.asarray(values[p, c, t] - values[p, c, other])
 
 
-def effects(table: Table) -> tuple[tuple[Effect, ...], list[Claim]]:
-    """Every treatment against the baseline at every condition, and the claims that it is better (`benefit`);
-    where there is one condition, the main effect claims it."""
+def effects(
+    table: Table, values: Array | None = None, *, family: str = "benefit"
+) -> tuple[tuple[Effect, ...], list[Claim]]:
+    """Every treatment against the baseline at every condition, and the claims that it is better; where there
+    is one condition, the main effect claims it. values [P, C, T, S]: the scores of the tuned runs, or
+    others."""
+    scores = table.judged if values is None else values
     base = table.treatments.labels[table.base]
     spots = [
         at for at in places(table) if at[2] != table.base and table.planned[at[0], at[1], table.base].any()
     ]
-    pairs = [
-        moments(difference(table, table.judged, at, table.base), rounding(table.step, 2)) for at in spots
-    ]
+    pairs = [moments(difference(table, scores, at, table.base), rounding(table.step, 2)) for at in spots]
     made = tuple(Effect(*table.labels(at), base, interval(m)) for at, m in zip(spots, pairs, strict=True))
     claims = [
-        _better(table, "benefit", "/".join(("benefit", *table.labels(at))), table.labels(at), m, (at[:2],))
+        _better(table, family, "/".join((family, *table.labels(at))), table.labels(at), m, (at[:2],))
         for at, m in zip(spots, moderated(pairs), strict=True)
         if _finished(table, at[2], (at[:2],)) and len(_both(table, at[0], at[2])) > 1
     ]

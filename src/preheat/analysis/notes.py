@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preheat.analysis.naming import panel_name
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
+from preheat.analysis.training import learnt
 from preheat.analysis.words import Units, human
 from preheat.core.grid import label
 from preheat.core.metrics import metric
@@ -47,6 +49,23 @@ def unmeasured(table: Table) -> tuple[str, ...]:
     if lacking < done:
         return (f"{head}, only {human(name)}, and are left out.",)
     return (f"{head}: write metric: {name} and goal: {metric(name).goal}.",)
+
+
+def unlearnt(table: Table) -> tuple[str, ...]:
+    """That no setting learnt anything, of a panel or of all: nothing can then be said of a treatment."""
+    lost = [p for p, yes in enumerate(learnt(table)) if not yes]
+    if not lost:
+        return ()
+    best, start = (float(np.nanmin(x[lost])) for x in (table.train, table.start))
+    told = f"the lowest training loss is {best:.3g}, and a model that learnt nothing has {start:.3g}"
+    if len(lost) < len(table.panels):
+        names = listed([panel_name(table, table.panels.labels[p]) for p in lost])
+        return (f"No setting of {names} learnt anything: {told}.",)
+    what = human(table.study.treatment)
+    return (
+        f"No setting of this study learnt anything: {told}.",
+        f"So nothing can be said of {what}: try other rates or longer runs.",
+    )
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:

@@ -58,6 +58,24 @@ def overfitted(table: Table) -> NDArray[np.bool_]:
     return np.asarray(trained(table) & np.isfinite(scores) & low)
 
 
+def learnt(table: Table) -> NDArray[np.bool_]:
+    """[P]: in which panels any setting learnt anything, by its training loss; yes where a run does not tell
+    the loss by chance.
+
+    A share of right answers has gained a tenth of the way from chance to all, or as much as chance is where
+    that is less; another loss is 5 % below that by chance.
+    """
+    start, loss = table.start, table.train
+    with np.errstate(invalid="ignore", over="ignore"):
+        if metric(table.study.metric).unit == "%":
+            chance, gain = np.exp(-start), np.exp(-loss) - np.exp(-start)
+            gain = gain - np.minimum(chance, 0.1 * (1 - chance))
+        else:
+            gain = start - loss - 0.05 * np.abs(start)
+    means = _means(gain)
+    return np.asarray(~np.isfinite(means).any(axis=(1, 2, 3)) | (means > 0).any(axis=(1, 2, 3)))
+
+
 def _scaled(table: Table) -> tuple[Array, Array]:
     """(what was learnt, what chance has), [P, C, T, V, S]."""
     loss, start = table.train, table.start

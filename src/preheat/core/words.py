@@ -23,11 +23,11 @@ def many(n: int, noun: str) -> str:
     return noun if n == 1 else f"{noun}s"
 
 
-def listed(items: Iterable[object]) -> str:
-    """Items in a sentence.
+def listed(items: Iterable[object], word: str = "and") -> str:
+    """Items in a sentence, `word` before the last.
 
     >>> listed((1, 2, 3)), listed((1,)), listed(())
     ('1, 2 and 3', '1', 'none')
     """
     *first, last = [str(item) for item in items] or ["none"]
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {word} {last}" if first else last

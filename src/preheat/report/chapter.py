@@ -26,6 +26,7 @@ import numpy as np
 
 from preheat.analysis.results import Row
 from preheat.analysis.table import MISSING, Table
+from preheat.analysis.training import learnt
 from preheat.core.errors import UserError
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
@@ -202,7 +203,8 @@ def read(
 
 def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list[Claim]:
     """All that is claimed. What rests on runs that have no record yet is not judged: to look while they come
-    in would be to look many times."""
+    in would be to look many times. Nor is what rests on a panel in which no setting learnt anything."""
+    nothing = {label for label, yes in zip(table.panels.labels, learnt(table), strict=True) if not yes}
     labels = {table.labels(at) for at, runs in _settings(table).items() if runs}
     out: dict[str, Claim] = {}
     for name, one in found.items():
@@ -212,8 +214,12 @@ def _claims(found: dict[str, Any], table: Table, failed: dict[str, str]) -> list
                     f"chapter {name!r} failed in find: it claims {c.name!r}, which is claimed already"
                 )
                 continue
-            lacking = any(place in labels for place in c.rests)
-            out[c.name] = replace(c, why=c.why or "runs are missing") if lacking else c
+            whys = (
+                c.why,
+                "runs are missing" if any(place in labels for place in c.rests) else "",
+                "nothing was learnt" if any(place[0] in nothing for place in (*c.rests, c.at)) else "",
+            )
+            out[c.name] = replace(c, why=next(filter(None, whys), ""))
     return list(out.values())
 
 

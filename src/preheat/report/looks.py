@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from preheat.analysis.results import Results
-from preheat.analysis.words import human
+from preheat.analysis.words import Units, human
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.grid import label
@@ -58,7 +58,7 @@ def look_at(root: Path, study: Mapping[str, Any], run_ids: Iterable[str]) -> Loo
     """The look that a report of a study, as JSON data, would be if these runs had records."""
     runs = "".join(sorted({run_id[:LETTERS] for run_id in run_ids}))
     new = Look(_digest(study, PATHS), _digest(study, ASKED), runs, 0)
-    before = [look for look in _known(root) if look.overlaps(new)]
+    before = [look for _, look in _known(root) if look.overlaps(new)]
     same = next((look for look in before if look[:3] == new[:3]), None)
     return same or new._replace(number=1 + max((look.number for look in before), default=-1))
 
@@ -81,11 +81,18 @@ def remember(root: Path, name: str, look: Look) -> None:
             write_atomic(path, json.dumps({**data, "looks": [*known, list(look)]}).encode())
 
 
-def _known(root: Path) -> Iterator[Look]:
-    """The looks of all studies in the folder."""
+def superseded(root: Path, name: str, look: Look) -> list[str]:
+    """That other studies of the folder had a later look at these runs, in words."""
+    known = ((n, o.number) for n, o in _known(root) if n != name and o.overlaps(look))
+    later = max(((number, n) for n, number in known if number > look.number), default=None)
+    return [f"A later look at some of these runs is the report of {later[1]}."] if later else []
+
+
+def _known(root: Path) -> Iterator[tuple[str, Look]]:
+    """The looks of all studies in the folder, each with its study's name."""
     for path in sorted(root.glob("*/study.json")):
         with suppress(UserError, OSError):
-            yield from _read(read_json(path))
+            yield from ((path.parent.name, look) for look in _read(read_json(path)))
 
 
 def _read(data: Any) -> Iterator[Look]:
@@ -98,13 +105,21 @@ def _read(data: Any) -> Iterator[Look]:
 def changed(data: Mapping[str, Any]) -> list[str]:
     """What of a study's claims was changed after its first run, in words.
 
-    >>> changed({"changed": [{"what": "margin", "before": 0.01, "after": 0.002}]})
-    ['The margin was changed after the first run: 0.01 -> 0.002.']
+    >>> old = {"what": "margin", "before": 0.01, "after": 0.002}
+    >>> changed({"study": {"metric": "loss"}, "changed": [old]})
+    ['The margin was changed after the first run: 0.01 in loss -> 0.002 in loss.']
     """
-    return [text for c in data.get("changed", []) for text in _told(str(c["what"]), c["before"], c["after"])]
+    changes = [(str(c["what"]), c["before"], c["after"]) for c in data.get("changed", [])]
+    metrics = [ends for what, *ends in changes if what == "metric"]
+    now = data.get("study", {}).get("metric", "")
+    units = tuple(Units.of(str(name)) for name in (metrics[-1] if metrics else (now, now)))
+    return [text for what, first, last in changes for text in _told(what, first, last, units=units)]
 
 
-def _told(what: str, before: Any, after: Any) -> list[str]:
+def _told(what: str, before: Any, after: Any, *, units: tuple[Units, ...]) -> list[str]:
+    if what == "margin":
+        ends = (_margin(u, float(x)) for u, x in zip(units, (before, after), strict=True))
+        return [_sentence("The margin was", *ends)]
     if what != "claims":
         verb, none = ("were", STANDARD) if what == "chapters" else ("was", "none")
         return [_sentence(f"The {human(what)} {verb}", _text(before, none), _text(after, none))]
@@ -121,6 +136,10 @@ def _told(what: str, before: Any, after: Any) -> list[str]:
         first, last = (text or "nothing" for text in texts)
         out.append(_sentence("What is left out of the claims was", first, last))
     return out
+
+
+def _margin(u: Units, x: float) -> str:
+    return u.margin(x) + ("" if u.step else f" in {u.metric}")
 
 
 def _sentence(head: str, first: str, last: str) -> str:

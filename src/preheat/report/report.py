@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from preheat.analysis.curves import Load
-from preheat.analysis.notes import Counts, counts, notes, unmeasured
+from preheat.analysis.notes import Counts, counts, notes, unlearnt, unmeasured
 from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table, number
 from preheat.analysis.tabulate import tabulate
+from preheat.analysis.training import learnt
 from preheat.analysis.words import GAP, capital, human
 from preheat.core.canon import canonical, known
 from preheat.core.grid import label
@@ -159,8 +160,15 @@ def _answer(table: Table, found: Read) -> tuple[str, ...]:
     if not n.done:
         what = human(table.study.treatment)
         return (f"All {n.diverged} runs that started diverged, so nothing can be said of {what}.",)
+    if not learnt(table).any():
+        return (*_preliminary(table), *unlearnt(table))
     shown = [c.shown for c in found.every]
-    first = [*unmeasured(table), *_preliminary(table), *(text for s in shown for text in s.caution)]
+    first = [
+        *unmeasured(table),
+        *_preliminary(table),
+        *unlearnt(table),
+        *(text for s in shown for text in s.caution),
+    ]
     said: list[Say] = sorted((say for s in shown for say in s.says), key=lambda say: say.rank)
     told = tuple(capital(text) for text in (*first, *(say.text for say in said)))[:SENTENCES]
     return told or (f"{count(n.done + n.diverged, 'run')} are described; no chapter has an answer in words.",)
@@ -185,8 +193,7 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
         risk = f"{100 * budget(look):.2g}{GAP}%"
         out.append(
             f"The {len(primary)} claims behind this answer share a risk of {risk} that any is false; "
-            f"{decided} "
-            f"of them are decided, {_seeds(table)}."
+            f"{decided} of them {'is' if decided == 1 else 'are'} decided, {_seeds(table)}."
         )
     if look:
         out.append(
@@ -199,9 +206,15 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
         out.append("One seed gives a description, not a conclusion.")
     else:
         out.append(
-            "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. "
-            "What is "
-            "called exploratory has a budget of its own for each family and does not feed the answer."
+            "An interval beside a verdict is corrected as the verdict is; all others are 95 %, over seeds. A "
+            "corrected p is that of a difference and pays for the number of claims and of looks: below 0.05 "
+            "a difference is shown. What is called exploratory has a budget of its own for each family and "
+            "only narrows the answer."
+        )
+    if any(v.more_seeds for v in found.verdicts.values()):
+        out.append(
+            '"About n more seeds" is what decides four such claims in five, if mean and spread stay as they '
+            "are."
         )
     n = counts(table)
     if n.missing or n.failed:
@@ -236,4 +249,5 @@ def provenance(each: Sequence[Mapping[str, object]]) -> dict[str, str]:
     Times are left out, so that the same runs give the same page.
     """
     keys = ("preheat", "torch", "python", "commit", "device", "placement", "data")
-    return {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}
+    found = {k: ", ".join(sorted({str(p[k]) for p in each if p.get(k)})) for k in keys}
+    return {k: text for k, text in found.items() if text}

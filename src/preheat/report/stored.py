@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preheat.analysis.results import collect, read_index
-from preheat.report.looks import changed, looked, remember
+from preheat.report.looks import changed, looked, remember, superseded
 from preheat.report.report import Report, provenance, report
 from preheat.report.write import write_report
 from preheat.store.blobs import read_json
@@ -26,7 +26,8 @@ def write_stored(
     heads = store.heads()
     results = collect(study, points, heads)
     look = looked(store.root, data, results)
-    made = report(results, store.load, only=chapters, look=look.number, told=changed(data))
+    told = [*changed(data), *superseded(store.root, study.name, look)]
+    made = report(results, store.load, only=chapters, look=look.number, told=told)
     if any(v.p is not None for v in made.verdicts.values()):
         remember(store.root, study.name, look)
     wanted = {run_id for _, _, run_id in points}

@@ -102,7 +102,7 @@ class Claim:
 @dataclass(frozen=True)
 class Judged:
     """A claim's verdict. effect: with the interval that belongs to the verdict, at `level`; p, p_same:
-    corrected."""
+    corrected for the number of claims and for what earlier looks have spent, so that below 0.05 is shown."""
 
     name: str
     family: str
@@ -203,23 +203,30 @@ def _judged(some: Sequence[Claim], alpha: float, later: float, *, primary: bool)
     tested: list[Pair] = [(None, None) if c.why else (c.p, c.p_same) for c in some]
     count = max(1, sum(pair != (None, None) for pair in tested))
     return [
-        _one(c, found, primary=primary, plan=(later, count))
+        _one(c, found, primary=primary, plan=(alpha, later, count))
         for c, found in zip(some, corrected(tested, alpha), strict=True)
     ]
 
 
-def _one(c: Claim, found: tuple[Corrected, Corrected], *, primary: bool, plan: tuple[float, int]) -> Judged:
-    differ, same = found
+def _one(
+    c: Claim, found: tuple[Corrected, Corrected], *, primary: bool, plan: tuple[float, float, int]
+) -> Judged:
+    (differ, same), (alpha, later, count) = found, plan
     verdict, level = Verdict.OPEN, differ.level
     if same.shown:  # a two-sided test against both margins at alpha has the interval at 1 - 2 alpha
         verdict, level = Verdict.SAME, 2 * same.level - 1
     elif differ.shown:
         verdict = Verdict.OPPOSITE if _sign(c) < 0 else Verdict.SUPPORTED  # one without a sign is shown
-    more = _more(c, *plan) if verdict is Verdict.OPEN and c.plans else None
+    more = _more(c, later, count) if verdict is Verdict.OPEN and c.plans else None
     return Judged(
         *(c.name, c.family, primary, c.at, verdict, c.within(level), level),
-        *(differ.p, same.p, c.margin, c.unit, more, c.why),
+        *(_paid(differ.p, alpha), _paid(same.p, alpha), c.margin, c.unit, more, c.why),
     )
+
+
+def _paid(p: float | None, alpha: float) -> float | None:
+    """A corrected p as it compares with 0.05, where alpha is left of it."""
+    return None if p is None else min(1.0, p * ALPHA / alpha)
 
 
 def _sign(c: Claim) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from preheat.core.canon import canonical
 from preheat.core.errors import UserError
 from preheat.core.grid import Block, get, label
+from preheat.core.metrics import metric
 from preheat.core.run import Run
 from preheat.core.spec import as_spec, build
 from preheat.core.study import Study
@@ -190,12 +191,20 @@ def _assembled(
     made["parts"] = {name: kept(entries) for name, entries in _kept_parts(data).items()}
     made["parts"] |= {name: tuple(map(core_block, own)) for name, own in parts.items()}
     try:
-        study = Study(**{**data, **made, "grid": tuple(map(core_block, blocks))})
+        study = Study(**{**data, **made, "grid": tuple(map(core_block, blocks)), "notes": _notes(data)})
     except UserError as error:
         raise Faulty([Fault((), str(error))]) from error
     every = [*blocks, *(b for own in parts.values() for b in own)]
     _raise(run_faults(fixed, every, settings_of(fixed, every), seeds[0]))
     return study
+
+
+def _notes(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of the file, and that a metric without points of its own was given no margin."""
+    name = data.get("metric", Study.metric)
+    assumed = f"No margin was chosen: a difference of {Study.margin:g} in {name} counts."
+    unsaid = "margin" not in data and not metric(name).step
+    return (*data.get("notes", ()), *([assumed] if unsaid else []))
 
 
 def _numbered(data: Mapping[str, Any]) -> tuple[int, ...]:

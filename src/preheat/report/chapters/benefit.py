@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from preheat.analysis.effects import Effect, effects
-from preheat.analysis.naming import base_of, heads, row_label
+from preheat.analysis.naming import base_of, heads, rate_of, row_label
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, half, human, p_text
 from preheat.core.registry import CHAPTERS
@@ -16,6 +16,7 @@ from preheat.core.words import count
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, heat, of_panel, place, present, treatment_dot
 from preheat.report.chapters.main import CORRECTED, seen
+from preheat.report.chapters.main_words import RATED
 from preheat.report.drawing.shapes import Dots, Heat
 from preheat.report.plates import by_panel
 from preheat.stats.claims import Claim, Judged, Verdict, Verdicts
@@ -26,9 +27,10 @@ MAP, DOTS = "All at a glance", "With intervals"
 
 @dataclass(frozen=True)
 class Effects:
-    """Every comparison with the baseline, paired by seed."""
+    """Every comparison with the baseline, paired by seed. over_rates: of the mean score over all rates."""
 
     effects: tuple[Effect, ...]
+    over_rates: tuple[Effect, ...]
     claims: tuple[Claim, ...]
 
 
@@ -38,37 +40,49 @@ class Benefit(Chapter):
     """Every treatment minus the baseline at each condition, paired by seed: exploratory."""
 
     def find(self, table: Table, seen: Seen) -> Effects | None:
-        if len(table.claimed.conditions) < 2:
+        kept = table.claimed
+        if len(kept.conditions) < 2:
             return None  # the main effects say it
-        made, claims = effects(table.claimed)
-        return Effects(made, tuple(claims)) if made else None
+        made, claims = effects(kept)
+        rated = effects(kept, kept.rated, family=RATED)[0] if kept.rated is not None else ()
+        return Effects(made, rated, tuple(claims)) if made else None
 
     def show(self, found: Effects, verdicts: Verdicts, table: Table) -> Shown:
-        u, base = Units.of(table.study.metric), base_of(table)
+        base = base_of(table)
         better = "Higher" if table.study.goal == "max" else "Lower"
-        at = {
-            e: verdicts.get("/".join(("benefit", e.panel, e.condition, e.treatment))) for e in found.effects
-        }
-        rows = tuple(
-            (*place(table, e), difference_text(_shown(table, e, v), u), *_told(v), str(e.estimate.n))
-            for e, v in at.items()
+        at, rated = (
+            {e: verdicts.get("/".join((family, e.panel, e.condition, e.treatment))) for e in some}
+            for family, some in (("benefit", found.effects), (RATED, found.over_rates))
         )
-        columns = (*heads(table), f"minus {base} (interval)", "p, corrected", "verdict", "n")
-        margin = u.margin(table.study.margin)
+        rated = {e: v for e, v in rated.items() if v is not None}  # claimed by the main effects
+        margin = Units.of(table.study.metric).margin(table.study.margin)
         band = f"{CORRECTED} Grey band: within {margin}."
         cells = f"Half the corrected interval below. Framed: decided ({margin} counts). Pale: not decided."
+        over = f"Over all {rate_of(table)}s tried"
         return Shown(
             f"Benefit over {base}, setting by setting",
             f"{tally(list(at.values()))} Exploratory: these comparisons have a budget of error of their own "
-            "and do not "
-            f"feed the answer. {better} is better.",
+            f"and only narrow the answer. {better} is better.",
             plates=(
                 *by_panel(table, "benefit-map", partial(_map, table, at), group=MAP, caption=cells),
                 *by_panel(table, "benefit", partial(_dots, table, at), group=DOTS, caption=band),
+                *by_panel(
+                    table, "benefit-over-rates", partial(_dots, table, rated), group=over, caption=band
+                ),
             ),
-            tables=(Rows("Every comparison", columns, rows),),
+            tables=(_rows(table, "Every comparison", at), _rows(table, over, rated)),
             short="Setting by setting",
         )
+
+
+def _rows(table: Table, caption: str, at: dict[Effect, Judged | None]) -> Rows:
+    u = Units.of(table.study.metric)
+    rows = tuple(
+        (*place(table, e), difference_text(_shown(table, e, v), u), *_told(v), str(e.estimate.n))
+        for e, v in at.items()
+    )
+    columns = (*heads(table), f"minus {base_of(table)} (interval)", "p, corrected", "verdict", "n")
+    return Rows(caption, columns, rows)
 
 
 def _shown(table: Table, e: Effect, v: Judged | None) -> Estimate:

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 
 from preheat.analysis import words
-from preheat.analysis.effects import MainEffect, main_effects
+from preheat.analysis.effects import MainEffect, effects, main_effects
 from preheat.analysis.naming import base_of, panel_head, panel_name, rate_of, treatment_name, values_of
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human, p_text
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, verdict
 from preheat.report.chapters.common import difference_text, dot
-from preheat.report.chapters.main_words import answer
+from preheat.report.chapters.main_words import RATED, answer
 from preheat.report.drawing.shapes import Dots
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Claim, Judged, Verdicts
@@ -35,7 +35,10 @@ class MainEffects(Chapter):
     over all values of it."""
 
     def find(self, table: Table, seen: Seen) -> MainFound | None:
-        made, claims = main_effects(table.claimed)
+        kept = table.claimed
+        made, claims = main_effects(kept)
+        if kept.rated is not None and len(kept.conditions) > 1:
+            claims += effects(kept, kept.rated, family=RATED)[1]
         return MainFound(made, tuple(claims)) if made else None
 
     def show(self, found: MainFound, verdicts: Verdicts, table: Table) -> Shown:

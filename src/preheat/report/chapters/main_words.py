@@ -20,6 +20,7 @@ from preheat.report.chapters.main_names import Pairs, joined, phrase
 from preheat.stats.claims import Judged, Verdict, Verdicts
 
 MOST_WORDS = 25
+RATED = "over_rates_at"  # the family of the comparisons over all rates at one condition
 Group = list[Judged]
 
 
@@ -51,8 +52,10 @@ def answer(table: Table, verdicts: Verdicts) -> tuple[Say, ...]:
     elif not any(v.effect.n > 1 and not v.why for v in tuned.some):
         return _described(table, tuned.some)
     else:
+        uneven = _uneven(table, rated, verdicts)
         said = [
-            _noun(table, _advice(table, tuned, rated, edge)),
+            _noun(table, _advice(table, tuned, None if uneven else rated, edge)),
+            _noun(table, uneven),
             _tuned(table, tuned),
             _untuned(table, tuned, rated),
             _edge(table, edge),
@@ -106,13 +109,35 @@ def _noun(table: Table, text: str) -> str:
     return _fitting(re.sub(r"\b(epochs?|steps?)\b", rf"\1 of {what}", text, count=1), text)
 
 
-def _advice(table: Table, tuned: Primary, rated: Primary, edge: Primary) -> str:
-    """What to do."""
+def _uneven(table: Table, rated: Primary, verdicts: Verdicts) -> str:
+    """Where a gain over all rates is an average that does not hold at every condition, at which it is
+    shown."""
+    gains, rate = rated.of(Verdict.SUPPORTED), rate_of(table) if table.tuned else ""
+    names, what = phrase(table, gains, word="or"), human(table.study.condition)
+    at = {
+        c: [v for p, t in gains if (v := verdicts.get(f"{RATED}/{p}/{c}/{t}")) and v.effect.n]
+        for c in table.conditions.labels
+    }
+    if not names or not rate or all(v.effect.mean > 0 for some in at.values() for v in some):
+        return ""
+    shown = [c for c, some in at.items() if some and all(v.verdict is Verdict.SUPPORTED for v in some)]
+    if not shown:
+        return _fitting(f"If you can't tune it, {names} gained on average, but not at every {what}.")
+    where = f"at {listed(shown, 'or')} {what}"
+    return _fitting(
+        f"If you can't tune it, use {names} {where}; elsewhere no gain is shown.",
+        f"If you can't tune it, use {names} {where}.",
+        f"If you can't tune it, use {names} in {len(shown)} of {len(at)} cases of {what}.",
+    )
+
+
+def _advice(table: Table, tuned: Primary, rated: Primary | None, edge: Primary) -> str:
+    """What to do. rated: None where the gains over all rates have a sentence of their own."""
     rate, what = rate_of(table) if table.tuned else "", choices(table)
     better, worse = tuned.of(Verdict.SUPPORTED), tuned.of(Verdict.OPPOSITE)
     if better or worse:
-        return _use(table, better, worse, rated)
-    over = rated if rated.some else edge
+        return _use(table, better, worse, rated or Primary([], whole=False))
+    over = edge if rated is not None and not rated.some else rated or Primary([], whole=False)
     gains, losses = over.of(Verdict.SUPPORTED), over.of(Verdict.OPPOSITE)
     safe = phrase(table, {at: v for at, v in gains.items() if at not in losses}, word="or") if rate else ""
     risky = phrase(table, losses, word="or") if rate and not safe else ""
