@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from preheat.adapters.course import Course
@@ -37,27 +37,21 @@ def read_state(state: Any, course: Course) -> tuple[int, Course | None]:
     return k, origin
 
 
-def state_of(ledger: Ledger, factor_of: Callable[[int], float | None]) -> dict[str, Any]:
+def state_of(ledger: Ledger) -> dict[str, Any]:
     """What a state keeps of the groups that have parameters: peaks (None in doubt) and the rates they have;
-    given, outside, others only where they say more: the peaks of the build, what others made of the rates,
-    and that the rates are another scheduler's."""
+    given, outside, others only where they say more: the peaks of the build, the ratios by which others had
+    changed rates before the last step(), and that the rates are now another's."""
     some = ledger.filled()
-    outside, own = [], True
-    for i in some:
-        mine = i in ledger.doubts or ledger.own(i)
-        factor = None if mine else factor_of(i)
-        found = None if factor is None else ledger.ratio(i, factor)
-        outside.append(ledger.outside[i] if found is None else found)
-        own = own and mine
     peaks, given = (
         [None if i in ledger.doubts else float(of[i]) for i in some] for of in (ledger.peaks, ledger.given)
     )
     out: dict[str, Any] = {"peaks": peaks, "rates": [get_number(ledger.groups[i], "lr") for i in some]}
     if given != peaks:
         out["given"] = given
-    if any(ratio != 1.0 for ratio in outside):
-        out["outside"] = outside
-    return out if own else {**out, "others": True}
+    if any(ledger.outside[i] != 1.0 for i in some):
+        out["outside"] = [ledger.outside[i] for i in some]
+    others = any(i in some for i in ledger.others())
+    return {**out, "others": True} if others else out
 
 
 def saved_groups(state: Mapping[str, Any]) -> list[Saved]:

@@ -195,8 +195,8 @@ class ScheduleLR(LRScheduler):
         rate: plain numbers, which `torch.load(weights_only=True)` takes."""
         keeper = self._keeper
         keeper.match()
-        known = state_of(keeper.ledger, lambda i: None if keeper.k < 0 else keeper.factor(i))
-        return {"last_epoch": keeper.k, "fingerprint": keeper.counted.fingerprint, **known}
+        named = {"last_epoch": keeper.k, "fingerprint": keeper.counted.fingerprint}
+        return {**named, **state_of(keeper.ledger)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the update of a state, restore its peaks, also those that `assign` gave, and write its rates.
