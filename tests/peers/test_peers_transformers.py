@@ -1,6 +1,7 @@
 """Every name of transformers' SchedulerType against its conversion, update by update."""
 
 import math
+import types
 from types import SimpleNamespace
 
 import numpy as np
@@ -136,12 +137,7 @@ def test_a_named_schedule_wherever_one_says_it():
         ),
         ("cosine", {"total": 50}, "'total': write num_training_steps"),
         ("cosine", {"max_steps": 50}, "'max_steps': write num_training_steps"),
-        ("cosine", {"warmup_ratio": 0.1}, r"write num_warmup_steps=math.ceil\(num_training_steps \* share\)"),
-        (
-            "cosine",
-            {"warmup_steps": 0.1},
-            r"write num_warmup_steps=10, or .*math.ceil\(num_training_steps \* share\)",
-        ),
+        ("cosine", {"warmup_ratio": 0.1}, r"write warmup_steps=0.1, the share of the run"),
         ("cosine", {"scheduler_specific_kwargs": [1]}, "must be a dict"),
         ("cosine", {"scheduler_specific_kwargs": {"num_cycle": 1}}, "did you mean 'num_cycles'"),
         (
@@ -250,3 +246,22 @@ def test_the_floor_is_a_rate_for_every_group():
         assert peak * made.schedule.resolve(10, peak=peak).curve(10.0, after=False) == pytest.approx(
             1e-4, rel=1e-12
         )
+
+
+def test_a_share_of_the_run_is_the_warmup_of_training_arguments():
+    """transformers 5 reads warmup_steps below 1 so, and cuts what is not whole."""
+    pytest.importorskip("transformers")
+    from transformers import TrainingArguments
+
+    for asked, total in ((0.05, 100), (0.333, 100), (0.001, 7), (1, 100), (12.7, 100), (0, 9), (0.999, 9)):
+        made = from_transformers("cosine", 1e-3, warmup_steps=asked, num_training_steps=total)
+        n = TrainingArguments.get_warmup_steps(types.SimpleNamespace(warmup_steps=asked), total)
+        assert made == from_transformers("cosine", 1e-3, num_warmup_steps=n, num_training_steps=total)
+    for wrong, words in (
+        ({"warmup_steps": 0.1, "num_warmup_steps": 3}, "written once"),
+        ({"warmup_steps": -0.1}, "must be a number of steps, or a share of the run below 1, got -0.1"),
+    ):
+        with pytest.raises(UserError, match=words):
+            from_transformers("cosine", 1e-3, num_training_steps=10, **wrong)
+    with pytest.raises(UserError, match="write num_training_steps=1000"):
+        from_transformers("cosine", 1e-3, warmup_steps=0.1)

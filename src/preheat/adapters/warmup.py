@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from preheat.adapters.groups import get_number, put_number, same
 from preheat.adapters.telling import nothing_to_scale
 from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import steps
 from preheat.schedules.sampling import step_count
 from preheat.schedules.shapes.constant import constant
 
@@ -68,7 +69,7 @@ class WarmupLR(LRScheduler):
         if how not in ("before", "over"):
             raise unknown("how (a warmup stands to its scheduler)", how, ("before", "over"))
         self.warmup = step_count("warmup", warmup, 1)
-        ramp = constant(warmup=self.warmup, warmup_start=start, warmup_curve=curve, at=at)
+        ramp = constant(warmup=steps(self.warmup), warmup_start=start, warmup_curve=curve, at=at)
         self._ramp: list[float] = ramp.resolve(self.warmup).table().tolist()
         self.scheduler, self.optimizer, self.how = scheduler, scheduler.optimizer, how
         self.last_epoch, self._step_count = 0, 1
@@ -80,7 +81,7 @@ class WarmupLR(LRScheduler):
         return f"WarmupLR({type(self.scheduler).__name__}, {self.warmup}, {self.how}, call={self.last_epoch})"
 
     @property
-    def base_lrs(self) -> list[Any]:
+    def base_lrs(self) -> list[Any]:  # type: ignore[override]
         """Those of the scheduler; the rates that it wants where it has none."""
         return list(getattr(self.scheduler, "base_lrs", self._targets))
 

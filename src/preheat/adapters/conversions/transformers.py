@@ -11,7 +11,7 @@ from preheat.adapters.conversions.checks import base_rate, bounded, positive, wh
 from preheat.adapters.conversions.joining import join, shortened, standing
 from preheat.adapters.conversions.rates import STEPS, Leg, follow, power_fall, table
 from preheat.core.errors import UserError
-from preheat.core.lengths import steps
+from preheat.core.lengths import is_number, steps
 from preheat.core.levels import Level, rate
 from preheat.schedules.pieces import Piece
 from preheat.schedules.recipes.recipe import Recipe
@@ -23,15 +23,17 @@ def from_transformers(
     *,
     num_warmup_steps: int = 0,
     num_training_steps: int | None = None,
+    warmup_steps: float | None = None,
     scheduler_specific_kwargs: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> Recipe:
     """A schedule of `transformers.get_scheduler` by its name and arguments.
 
     lr: the optimizer's rate. num_training_steps: the updates of the run; warmup_stable_decay may give
-    num_stable_steps instead. A schedule's own arguments are written out, or in scheduler_specific_kwargs as
-    there. The names: linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup,
-    inverse_sqrt, cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay.
+    num_stable_steps instead. warmup_steps: in place of num_warmup_steps, as TrainingArguments of transformers
+    5 read it: below 1 the share of the run, rounded up. A schedule's own arguments are written out, or in
+    scheduler_specific_kwargs as there. The names: linear, cosine, cosine_with_restarts, polynomial, constant,
+    constant_with_warmup, inverse_sqrt, cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay.
 
     >>> made = from_transformers("cosine", 3e-4, num_warmup_steps=100, num_training_steps=1000)
     >>> print(made.schedule, made.peak, made.total)
@@ -39,6 +41,7 @@ def from_transformers(
 
     Errors: UserError where the name listens to training or the warmup does not fit in the run.
     """
+    num_warmup_steps = _warmup(num_warmup_steps, warmup_steps, num_training_steps)
     run = {"lr": lr, "num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
     given = {**arguments, **run}
     own = {} if scheduler_specific_kwargs is None else scheduler_specific_kwargs
@@ -51,6 +54,27 @@ def from_transformers(
     theirs = library("transformers", _KNOWN, common, refused=_REFUSED, hints=_HINTS)
     made = convert(theirs, getattr(name, "value", name), {**own, **given})
     return standing(shortened(made, num_training_steps), lr)
+
+
+def _warmup(given: int, asked: Any, total: Any) -> int:
+    """The updates of the warmup: num_warmup_steps, or TrainingArguments' warmup_steps."""
+    if asked is None:
+        return given
+    if given:
+        got = f"got warmup_steps={asked!r} and num_warmup_steps={given!r}"
+        raise UserError(f"the warmup is written once, {got}: leave num_warmup_steps out")
+    if not is_number(asked) or asked < 0:
+        raise UserError(
+            f"warmup_steps must be a number of steps, or a share of the run below 1, got {asked!r}: write "
+            "warmup_steps=0.05"
+        )
+    if asked >= 1:
+        return int(asked)  # as transformers cuts it
+    if total is None:
+        raise UserError(
+            f"a share of the run needs its length, got warmup_steps={asked!r}: write num_training_steps=1000"
+        )
+    return int(math.ceil(whole_number("num_training_steps", total) * float(asked)))
 
 
 def _run(a: Any) -> tuple[float, int, int]:
@@ -227,13 +251,9 @@ _KNOWN = {
     "warmup_stable_decay": Conversion(_stable, {**takes("num_decay_steps", num_stable_steps=None), **_TYPES}),
 }
 _LISTENS = "it listens to the training, so its rates are not known beforehand; write a cosine or wsd"
-_SHARE = (
-    "num_warmup_steps=math.ceil(num_training_steps * share), as TrainingArguments rounds a share of the run"
-)
 _HINTS = {
     "warmup": "num_warmup_steps=10",
-    "warmup_ratio": _SHARE,
-    "warmup_steps": f"num_warmup_steps=10, or {_SHARE}",
+    "warmup_ratio": "warmup_steps=0.1, the share of the run",
     "total": "num_training_steps=1000",
     "max_steps": "num_training_steps=1000",
     "learning_rate": "lr=3e-4",
