@@ -104,8 +104,13 @@ def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
     if peak is None:
         known = map(both, groups)
         return [initial if own == 0 or (initial and own != initial) else own for own, initial in known]
-    many = list(peak) if isinstance(peak, list | tuple) else [peak] * len(groups)
-    _one_each("peak must be one rate or one", len(groups), len(many), ": write peak=1e-3")
+    return rated(peak, len(groups))
+
+
+def rated(peak: Any, groups: int) -> list[float]:
+    """One peak, or one for each group, checked."""
+    many = list(peak) if isinstance(peak, list | tuple) else [peak] * groups
+    _one_each("peak must be one rate or one", groups, len(many), ": write peak=1e-3")
     return [peak_rate(p) for p in many]
 
 

@@ -16,19 +16,19 @@ from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, inherited, settled
 from preheat.adapters.telling import forgotten, taken_in
 
-_ROWS, _LEAST = 2048, 32  # rates made at once, and updates at least
+_ROWS, _LEAST = 4096, 512  # rates made at once, and updates at least
 
 
 class RateKeeper:
     """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
     a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
-    numbers is to be written."""
+    numbers is to be written; seen: whether somebody has the list of peaks, and may change it."""
 
     chunk: Chunk
 
     def __init__(self, optimizer: Optimizer, course: Course, ledger: Ledger, k: int) -> None:
         self.optimizer, self.course, self.ledger, self.k = optimizer, course, ledger, k
-        self.forgotten, self.rows = False, list[list[float]]()
+        self.forgotten, self.seen, self.rows = False, False, list[list[float]]()
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
@@ -115,8 +115,13 @@ class RateKeeper:
         """Bind again where groups came, went or were replaced, or a peak was changed."""
         groups, ledger = self.optimizer.param_groups, self.ledger
         known = len(groups) == len(ledger.groups) and all(map(operator.is_, groups, ledger.groups))
-        if groups is not self.groups or not known or ledger.peaks != self.peaks:
+        if groups is not self.groups or not known or self.changed:
             self.bind()
+
+    @property
+    def changed(self) -> bool:
+        """Whether a peak was changed since the groups were bound."""
+        return self.ledger.peaks != self.peaks
 
     def bind(self, schedule: Any = None, *, told: bool = False) -> None:
         """Match peaks and schedules to the groups that the optimizer has now. schedule: of a single new one;
