@@ -103,13 +103,22 @@ class RateKeeper:
         to follow.
         """
         mine = self.k >= 0 and all(map(self.ledger.own, range(self.size)))
-        loaded = [both(group) for group in self.optimizer.param_groups]
+        loaded, row = [both(group) for group in self.optimizer.param_groups], list(self.ledger.row[0])
         self.bind()
         if mine:
             pairs = list(zip(self.rates(), self.peaks, loaded, strict=False))
             self.forgotten = self.k == 0 and all(same(peak, initial) for _, peak, (_, initial) in pairs)
             self.forgotten = self.forgotten and not all(same(rate, lr) for rate, _, (lr, _) in pairs)
             self.go(self.k)
+            for i, ((lr, _), last) in enumerate(zip(loaded, row, strict=False)):
+                if last is not None and same(lr, last):
+                    self.put(i, last)
+
+    def put(self, i: int, rate: float, *, known: bool = True) -> None:
+        """Write a rate that was there when a state was saved; known: as one that the schedule wrote."""
+        put_number(self.groups[i], "lr", rate)
+        if known:
+            self.ledger.wrote(i, rate, really=True)
 
     def match(self) -> None:
         """Bind again where groups came, went or were replaced, or a peak was changed."""

@@ -206,15 +206,16 @@ class ScheduleLR(LRScheduler):
         """
         keeper = self._keeper
         keeper.match()
-        k, origin = read_state(state_dict, keeper.counted)
+        counted = keeper.counted
+        k, origin = read_state(state_dict, counted)
         saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
         rates = restored(keeper.ledger, saved)
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
         keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
-        for i, rate in rates.items() if origin and others else ():
-            put_number(keeper.groups[i], "lr", rate)
+        for i, rate in rates.items() if origin is counted or (origin and others) else ():
+            keeper.put(i, rate, known=not others or bool(keeper.ledger.row[0][i]))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
