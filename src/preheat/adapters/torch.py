@@ -213,7 +213,7 @@ class ScheduleLR(LRScheduler):
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
-        keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
+        keeper.forgotten, keeper.restored, self._updates.done, self._updates.idle = False, True, 0, 0
         for i, rate in rates.items() if origin is counted or (origin and others) else ():
             keeper.put(i, rate, known=not others or bool(keeper.ledger.row[0][i]))
 
