@@ -140,7 +140,7 @@ class RateKeeper:
         for group in new:
             self._take(group, schedule if len(new) == 1 else None, told=told)
         ledger.groups = list(groups)
-        separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
+        separate_tensors(self.optimizer, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
             if i not in ledger.doubts:
                 group["initial_lr"] = peak

@@ -22,8 +22,8 @@ from preheat.adapters.groups import (
     is_optimizer,
     moving,
     nested,
+    one_each,
     peak_rate,
-    put_number,
 )
 from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
@@ -119,12 +119,15 @@ class ScheduleLR(LRScheduler):
     @property
     def base_lrs(self) -> list[Any]:
         """The peak of each group; one that is changed counts from the next step() on."""
+        self._keeper.match()
         return self._keeper.ledger.peaks
 
     @base_lrs.setter
     def base_lrs(self, peaks: Sequence[Any]) -> None:
         """Give all groups other peaks, from the next step() on."""
-        self._keeper.ledger.peaks[:] = peaks
+        known = self.base_lrs
+        one_each("base_lrs must have one peak", len(known), len(peaks))
+        known[:] = peaks
 
     def step(self, epoch: int | None = None) -> None:
         """Write the rates of the next update, if one was done since the last call; or those of `epoch`."""
