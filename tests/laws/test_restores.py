@@ -11,6 +11,7 @@ import warnings
 
 import pytest
 import torch
+from cases import sampled
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_optimizer_state_dict,
@@ -65,7 +66,8 @@ def draw(seed):
         "again": r.choice(["as before", "initial_lr", "usual", "now"]),
         "peak": r.random() < 0.7,
         # a peak that base_lrs changed after the last step() is not in the optimizer's state yet
-        "late": parts != ["optimizer"] and r.random() < 0.5,
+        # and what others make of a group before it is taken in can't be told from the rate it was added with
+        "late": parts != ["optimizer"] and (order[-1] == "add" or r.random() < 0.5),
     }
 
 
@@ -227,7 +229,7 @@ def outcome(case):
     return "equal"
 
 
-@pytest.mark.parametrize("seed", range(sampled(450)))
+@pytest.mark.parametrize("seed", range(sampled(360)))
 def test_a_restored_run_has_the_rates_of_the_uninterrupted_one_or_says_so(seed):
     assert outcome(draw(seed)) in ("equal", "told")
 
