@@ -65,7 +65,7 @@ def moving(groups: Sequence[Group], also: Also) -> dict[str, Between | tuple[Bet
             if name not in movable(group):
                 raise unknown("hyperparameter of the optimizer's groups", name, movable(group))
         if isinstance(given, list | tuple):
-            _one_each(f"also[{name!r}] must have one entry", len(groups), len(given))
+            one_each(f"also[{name!r}] must have one entry", len(groups), len(given))
             out[name] = tuple(None if b is None else _within(name, between(b)) for b in given)
             continue
         values = [get_number(g, name) for g in groups]
@@ -87,7 +87,8 @@ def _within(name: str, one: Between) -> Between:
     return one
 
 
-def _one_each(what: str, groups: int, given: int, write: str = "") -> None:
+def one_each(what: str, groups: int, given: int, *, write: str = "") -> None:
+    """Errors: UserError where a list has not one for each group."""
     if given != groups:
         raise UserError(f"{what} for each of {groups} groups, got {given}{write}")
 
@@ -110,7 +111,7 @@ def peaks(groups: Sequence[Group], peak: Any) -> list[float]:
 def rated(peak: Any, groups: int) -> list[float]:
     """One peak, or one for each group, checked."""
     many = list(peak) if isinstance(peak, list | tuple) else [peak] * groups
-    _one_each("peak must be one rate or one", groups, len(many), ": write peak=1e-3")
+    one_each("peak must be one rate or one", groups, len(many), write=": write peak=1e-3")
     return [peak_rate(p) for p in many]
 
 
@@ -122,11 +123,21 @@ def both(group: Group) -> tuple[float, float]:
 
 def doubts(groups: Sequence[Group]) -> set[int]:
     """The groups whose rate and `initial_lr` differ, so that either may be the peak; 0 is nobody's peak."""
-    return {i for i, (own, initial) in enumerate(map(both, groups)) if own != initial and own and initial}
+    return {
+        i for i, (own, initial) in enumerate(map(both, groups)) if own and initial and not same(own, initial)
+    }
 
 
-def separate_tensors(groups: Sequence[Group], betas: bool) -> None:
-    """Give each group a tensor of its own: torch puts one default tensor into all, and rates may differ."""
+def separate_tensors(optimizer: Any, betas: bool) -> None:
+    """Give each group a tensor of its own: torch puts one default tensor into all, and rates may differ.
+
+    The default gets one too, or a group that is added later would begin at another group's rate.
+    """
+    for one in nested(optimizer):
+        default = getattr(one, "defaults", {}).get("lr")
+        if isinstance(default, Tensor):
+            one.defaults["lr"] = default.clone()
+    groups = optimizer.param_groups
     seen: set[int] = set()
 
     def own(value: Any) -> Any:

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from preheat.adapters.course import CHUNK, Chunk, Course
-from preheat.adapters.groups import Group, both, get_number, put_number, same, separate_tensors
+from preheat.adapters.groups import Group, get_number, put_number, same, separate_tensors
 from preheat.adapters.ledger import Ledger
-from preheat.adapters.resuming import alone, chained, inherited, settled
+from preheat.adapters.resuming import alone, chained, found, inherited, resumed, settled, strange
 from preheat.adapters.telling import forgotten, taken_in
 
 _ROWS, _LEAST = 4096, 512  # rates made at once, and updates at least
@@ -25,15 +25,18 @@ class RateKeeper:
     numbers is to be written; seen: whether somebody has the list of peaks, and may change it."""
 
     chunk: Chunk
+    restored: bool  # whether a state was loaded since the last step()
 
     def __init__(self, optimizer: Optimizer, course: Course, ledger: Ledger, k: int) -> None:
         self.optimizer, self.course, self.ledger, self.k = optimizer, course, ledger, k
-        self.forgotten, self.seen, self.rows = False, False, list[list[float]]()
+        self.seen, self.rows = False, list[list[float]]()
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
         chained(optimizer, ledger)
+        loaded = resumed(optimizer, ledger) if k else []
         self.bind()
+        self.forgotten, self.restored = strange(loaded, ledger, self.rates()), False
 
     @property
     def counted(self) -> Course:
@@ -53,6 +56,7 @@ class RateKeeper:
 
     def advance(self, k: int) -> None:
         """Go to update `k` from the one at hand, heeding all that happened since."""
+        self.restored = False
         if self.forgotten:
             self.forgotten = False
             warnings.warn(forgotten(self.k), UserWarning, stacklevel=4)
@@ -99,17 +103,23 @@ class RateKeeper:
     def reloaded(self) -> None:
         """The optimizer was loaded: rates that were this schedule's stay its own, others' stay as loaded.
 
-        Before update 1, rates that are not this schedule's under the same peaks are from mid-run: a state is
-        to follow.
+        Rates that are not this schedule's under the same peaks are of another update: a state is to follow.
         """
         mine = self.k >= 0 and all(map(self.ledger.own, range(self.size)))
-        loaded = [both(group) for group in self.optimizer.param_groups]
+        loaded, row = found(self.optimizer), list(self.ledger.row[0])
         self.bind()
         if mine:
-            pairs = list(zip(self.rates(), self.peaks, loaded, strict=False))
-            self.forgotten = self.k == 0 and all(same(peak, initial) for _, peak, (_, initial) in pairs)
-            self.forgotten = self.forgotten and not all(same(rate, lr) for rate, _, (lr, _) in pairs)
+            self.forgotten = not self.restored and strange(loaded, self.ledger, self.rates())
             self.go(self.k)
+            for i, ((lr, _), last) in enumerate(zip(loaded, row, strict=False)):
+                if last is not None and same(lr, last):
+                    self.put(i, last)
+
+    def put(self, i: int, rate: float, *, known: bool = True) -> None:
+        """Write a rate that was there when a state was saved; known: as one that the schedule wrote."""
+        put_number(self.groups[i], "lr", rate)
+        if known:
+            self.ledger.wrote(i, rate, really=True)
 
     def match(self) -> None:
         """Bind again where groups came, went or were replaced, or a peak was changed."""
@@ -135,7 +145,7 @@ class RateKeeper:
         for group in new:
             self._take(group, schedule if len(new) == 1 else None, told=told)
         ledger.groups = list(groups)
-        separate_tensors(groups, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
+        separate_tensors(self.optimizer, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
         for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
             if i not in ledger.doubts:
                 group["initial_lr"] = peak

@@ -125,6 +125,29 @@ def settled(
     return out
 
 
+def found(optimizer: Any) -> list[tuple[float, float | None]]:
+    """The rate of each group, and its `initial_lr` where it has one."""
+    return [(both(g)[0], both(g)[1] if "initial_lr" in g else None) for g in optimizer.param_groups]
+
+
+def resumed(optimizer: Any, ledger: Ledger) -> list[tuple[float, float | None]]:
+    """What an optimizer held before a scheduler with `peak` and `last_epoch` was built on it; nothing where
+    it was not loaded, or where an earlier scheduler wrote its rates."""
+    held = found(optimizer)
+    trained = bool(optimizer.state) or any(initial not in (None, lr) for lr, initial in held)
+    earlier = hasattr(nested(optimizer)[-1], "preheat_schedule")
+    return held if trained and ledger.explicit and not earlier else []
+
+
+def strange(held: Sequence[tuple[float, float | None]], ledger: Ledger, rates: Sequence[float]) -> bool:
+    """Whether an optimizer was loaded with a rate that its schedule does not give under the same peak."""
+    for i in ledger.filled() if held else ():
+        (lr, initial), peak = held[i], ledger.peaks[i]
+        if not same(lr, rates[i]) and not (same(lr, peak) if initial is None else not same(initial, peak)):
+            return True
+    return False
+
+
 def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
     """The peaks of groups in doubt that an earlier ScheduleLR on this optimizer can tell.
 

@@ -24,11 +24,10 @@ def too_rare(n: int) -> str:
 
 
 def forgotten(k: int) -> str:
-    """What to tell whose optimizer was loaded from mid-run, and whose scheduler goes on from where it was."""
+    """What to tell whose optimizer was loaded with other rates than the scheduler gives where it goes on."""
     return (
-        f"the optimizer was loaded with rates from mid-run, and the schedule goes on from update {k}: to "
-        "resume "
-        "write load_state_dict(<the scheduler's state>) too; for a new run set(0) says so"
+        f"the optimizer was loaded with rates that the schedule does not give at update {k}, from which it "
+        "goes on: to resume write load_state_dict(<the scheduler's state>) too; for a new run set(0) says so"
     )
 
 

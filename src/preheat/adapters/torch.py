@@ -24,7 +24,6 @@ from preheat.adapters.groups import (
     moving,
     nested,
     peak_rate,
-    put_number,
     rated,
 )
 from preheat.adapters.hooks import Updates, attach
@@ -123,14 +122,15 @@ class ScheduleLR(LRScheduler):
     @property
     def base_lrs(self) -> list[Any]:
         """The peak of each group; one that is changed counts from the next step() on."""
+        self._keeper.match()
         self._keeper.seen = True
         return self._keeper.ledger.peaks
 
     @base_lrs.setter
     def base_lrs(self, peaks: Sequence[Any]) -> None:
         """Give all groups other peaks, from the next step() on."""
-        self._keeper.ledger.peaks[:] = rated(peaks, self._keeper.size)
-        self._keeper.rows = []
+        known = self.base_lrs
+        known[:] = rated(list(peaks), len(known))
 
     def step(self, epoch: int | None = None) -> None:
         """Write the rates of the next update, if one was done since the last call; or those of `epoch`."""
@@ -202,15 +202,16 @@ class ScheduleLR(LRScheduler):
         """
         keeper = self._keeper
         keeper.match()
-        k, origin = read_state(state_dict, keeper.counted)
+        counted = keeper.counted
+        k, origin = read_state(state_dict, counted)
         saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
         rates = restored(keeper.ledger, saved)
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
-        keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
-        for i, rate in rates.items() if origin and others else ():
-            put_number(keeper.groups[i], "lr", rate)
+        keeper.forgotten, keeper.restored, self._updates.done, self._updates.idle = False, True, 0, 0
+        for i, rate in rates.items() if origin is counted or (origin and others) else ():
+            keeper.put(i, rate, known=not others or bool(keeper.ledger.row[0][i]))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
