@@ -57,10 +57,22 @@ class RateKeeper:
             self.forgotten = False
             warnings.warn(forgotten(self.k), UserWarning, stacklevel=4)
         self.match()
+        if self.k < 0:
+            self.enter()
         self.settle(self.k, self.course)
         self.heed()
         self.go(k)
         self.prepare()
+
+    def enter(self) -> None:
+        """Begin as a part of a chain, or of a sequence, that is the first stage of a sequence of torch's: that
+        wrote `initial_lr` into the groups, and what is not that is what the parts before this one made of
+        it."""
+        ledger = self.ledger
+        ledger.settle({i: both(self.groups[i])[1] for i in ledger.doubts})
+        self.match()
+        for i, (rate, peak) in enumerate(zip(map(both, self.groups), ledger.peaks, strict=True)):
+            ledger.outside[i] = 1.0 if not peak or same(rate[0], peak) else rate[0] / peak
 
     def go(self, k: int, *, afresh: bool = False, write: bool = True) -> None:
         """Go to update `k` and write its rates, unless a peak is in doubt: none is made up. afresh: what

@@ -145,7 +145,7 @@ def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
         own, initial = both(ledger.groups[i])
         if earlier and i in earlier.doubts:
             continue
-        if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i]):
+        if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i] or 0.0):
             out[i] = earlier.peaks[i]
         elif not hasattr(optimizer.step, "_wrapped_by_lr_sched") and (earlier or own > initial):
             out[i] = own
@@ -178,7 +178,8 @@ def alone(optimizer: Any, ledger: Ledger, others: Sequence[int]) -> None:
     row: list[list[Any]] = getattr(nested(optimizer)[-1], "preheat_schedule", (None, [[]]))[1]
     if row is ledger.row:
         return
-    if any(i < len(row[0]) and same(get_number(ledger.groups[i], "lr"), row[0][i] or 0.0) for i in others):
+    last = {i: row[0][i] for i in others if i < len(row[0])}  # None for a stage that has not begun
+    if any(lr is not None and same(get_number(ledger.groups[i], "lr"), lr) for i, lr in last.items()):
         raise UserError(
             "a later ScheduleLR on this optimizer wrote its rates, and each of the two would scale the "
             "other's: "

@@ -113,8 +113,11 @@ class ScheduleLR(LRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, k: int) -> None:
-        """Torch's compositions set it; no rate is written."""
-        self._keeper.k, self._keeper.rows = k, []
+        """Torch's compositions set it, -1 for a stage that has not begun; no rate is written."""
+        keeper = self._keeper
+        keeper.k, keeper.rows = max(k, -1), []
+        if k < 0:
+            keeper.ledger.row[0] = [None] * keeper.size
 
     @property
     def base_lrs(self) -> list[Any]:
