@@ -65,7 +65,7 @@ class RateKeeper:
         self.prepare()
 
     def enter(self) -> None:
-        """Begin as a part of a chain, or of a sequence, that is the first stage of a sequence of torch's: that
+        """Begin as a part of a chain, or of a sequence, that is the first stage of a sequence of torch: that
         wrote `initial_lr` into the groups, and what is not that is what the parts before this one made of
         it."""
         ledger = self.ledger
