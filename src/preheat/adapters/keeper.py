@@ -32,7 +32,7 @@ class RateKeeper:
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
-        chained(optimizer, ledger)
+        chained(optimizer, ledger, course, k)
         self.bind()
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from preheat.adapters.course import Course
-from preheat.adapters.groups import Group, both, get_number, nested, same
+from preheat.adapters.groups import Group, both, get_number, lr_scale, nested, same
 from preheat.adapters.ledger import Ledger, Saved
 from preheat.adapters.telling import another_peak
 from preheat.core.errors import UserError
@@ -152,15 +152,16 @@ def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
     return out
 
 
-def chained(optimizer: Any, ledger: Ledger) -> None:
+def chained(optimizer: Any, ledger: Ledger, course: Course, k: int) -> None:
     """Where schedulers of torch's are on the optimizer, settle doubts as they do: the peak is `initial_lr`,
-    and others made of it the rate that is there."""
+    and others made of it the rate that is there, which in mid-run has this schedule's factor in it."""
     if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return
     found = {i: both(ledger.groups[i]) for i in ledger.doubts}
     ledger.settle({i: initial for i, (_, initial) in found.items()})
     for i, (own, initial) in found.items():
-        ledger.outside[i] = own / initial
+        factor = course.factor(i, initial, k) * lr_scale(ledger.groups[i]) if k else 1.0
+        ledger.outside[i] = own / initial / factor if factor else 1.0
 
 
 def needs_initial(groups: Sequence[Group]) -> None:
