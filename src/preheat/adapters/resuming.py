@@ -154,14 +154,19 @@ def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
 
 def chained(optimizer: Any, ledger: Ledger, course: Course, k: int) -> None:
     """Where schedulers of torch's are on the optimizer, settle doubts as they do: the peak is `initial_lr`,
-    and others made of it the rate that is there, which in mid-run has this schedule's factor in it."""
+    and others made of it the rate that is there, which in mid-run has this schedule's factor in it.
+
+    Before the first update what they made of it counts for peaks that were given, too.
+    """
     if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return
-    found = {i: both(ledger.groups[i]) for i in ledger.doubts}
-    ledger.settle({i: initial for i, (_, initial) in found.items()})
+    found = dict(enumerate(map(both, ledger.groups)))
+    if not ledger.explicit or k or getattr(optimizer, "_opt_called", False):
+        found = {i: found[i] for i in ledger.doubts}
+    ledger.settle({i: found[i][1] for i in set(ledger.doubts)})
     for i, (own, initial) in found.items():
         factor = course.factor(i, initial, k) * lr_scale(ledger.groups[i]) if k else 1.0
-        ledger.outside[i] = own / initial / factor if factor else 1.0
+        ledger.outside[i] = own / initial / factor if factor and initial else 1.0
 
 
 def needs_initial(groups: Sequence[Group]) -> None:
