@@ -135,9 +135,9 @@ def played(parts, step, first=0, keep=None):
     return np.array(used)
 
 
-def assert_the_same(tree, groups, ours, *, how="plain", beside=None, step=stepped, every=1):
-    """Unbroken, and resumed at each update (or each third) in torch's own order and with the optimizer last."""
-    case = f"{tree} {groups} {ours} {how}"
+def assert_the_same(tree, groups, ours, *, how="plain", others=(None, stepped), every=1):
+    """others: what is beside it, and how all are stepped. Unbroken, and resumed at each update (or each third) in torch's own order and with the optimizer last."""
+    (beside, step), case = others, f"{tree} {groups} {ours} {how}"
     want, states = played(begun(tree, groups, beside=beside), step), []
     given = {"ours": ours, "how": how, "beside": beside}
     got = played(begun(tree, groups, **given), step, keep=states)
@@ -197,7 +197,7 @@ def test_a_sequence_or_a_chain_inside_another():
         else:
             inner = sequence(draw.choice(FIRST), draw.choice(PRODUCTS), at=places(draw, 1))
         tree = chain(inner, *rest) if i % 3 == 1 else sequence(inner, *rest, at=places(draw, len(rest)))
-        live = leaves(tree) if i % 3 == 1 else [(0, 0), (0, 1)] if i % 3 == 0 else []
+        live = [[(0, 0), (0, 1)], leaves(tree), []][i % 3]
         groups, ours, how = drawn(draw, tree, live)
         assert_the_same(tree, groups, ours, how=how, every=3)
 
@@ -213,11 +213,11 @@ def test_beside_others_that_write_rates(kind):
             ]
         )
         if kind == "plateau":
-            beside, step = plateau(draw.choice([1, 2, 3]), before=draw.random() < 0.5)
+            others = plateau(draw.choice([1, 2, 3]), before=draw.random() < 0.5)
         else:
-            beside, step = averaged(draw.randrange(N), draw.choice([0, 1, 3, 10]))
+            others = averaged(draw.randrange(N), draw.choice([0, 1, 3, 10]))
         groups, ours, how = drawn(draw, tree, leaves(tree) if tree[0] == "chain" else [])
-        assert_the_same(tree, groups, ours, how=how, beside=beside, step=step, every=3)
+        assert_the_same(tree, groups, ours, how=how, others=others, every=3)
 
 
 # --- Cases that were wrong -------------------------------------------------------------------------------
@@ -237,6 +237,14 @@ def test_a_stage_inside_the_first_stage_begins_at_update_0(inner, ours):
 def test_a_stage_that_has_not_begun_is_no_second_scheduler():
     """It was refused: at the build both write the same rate."""
     assert_the_same(sequence(chain("milestones", "partly"), "falling", at=[5]), 2, {(0, 0), (1,)}, every=3)
+
+
+def test_a_stage_built_after_a_sequence_knows_the_peak():
+    """The rate of the stage at hand was taken as its peak, for another stage had been built after that one."""
+    opt = sgd(1)
+    first = theirs.SequentialLR(opt, [leaf(opt, name, "plain") for name in ("constant", "rising")], [5])
+    third = leaf(opt, "falling", "plain")
+    assert first.get_last_lr() == [pytest.approx(0.3 * LR[0])] and third.base_lrs == [LR[0]]
 
 
 @pytest.mark.parametrize("names", [("rising", "exponential"), ("exponential", "rising"), ("cosine", "steps")])

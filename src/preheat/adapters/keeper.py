@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import operator
 import warnings
+import weakref
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from preheat.adapters.course import CHUNK, Chunk, Course
-from preheat.adapters.groups import Group, both, get_number, put_number, same, separate_tensors
+from preheat.adapters.groups import Group, both, get_number, nested, put_number, same, separate_tensors
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, inherited, settled
 from preheat.adapters.telling import forgotten, taken_in
@@ -64,6 +65,10 @@ class RateKeeper:
         self.go(k)
         self.prepare()
 
+    def register(self) -> None:
+        """Say that the rates are this schedule's, to the next scheduler that is built on this optimizer."""
+        nested(self.optimizer)[-1].preheat_schedule = weakref.ref(self.ledger), self.ledger.row
+
     def enter(self) -> None:
         """Begin as a part of a chain, or of a sequence, that is the first stage of a sequence of torch: that
         wrote `initial_lr` into the groups, and what is not that is what the parts before this one made of
@@ -71,6 +76,7 @@ class RateKeeper:
         ledger = self.ledger
         ledger.settle({i: both(self.groups[i])[1] for i in ledger.doubts})
         self.match()
+        self.register()
         for i, (rate, peak) in enumerate(zip(map(both, self.groups), ledger.peaks, strict=True)):
             ledger.outside[i] = 1.0 if not peak or same(rate[0], peak) else rate[0] / peak
 

@@ -21,7 +21,6 @@ from preheat.adapters.groups import (
     get_number,
     is_optimizer,
     moving,
-    nested,
     peak_rate,
     put_number,
 )
@@ -192,6 +191,7 @@ class ScheduleLR(LRScheduler):
         doubts = keeper.ledger.doubts
         keeper.ledger.settle({i: get_number(keeper.groups[i], "initial_lr") for i in doubts})
         self.set(epoch)
+        keeper.register()
 
     def state_dict(self) -> dict[str, Any]:
         """The update at hand, a hash of the schedule, and of each group with parameters its peak and its
@@ -274,12 +274,11 @@ class ScheduleLR(LRScheduler):
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""
-        me, ledger = weakref.ref(self._keeper), self._keeper.ledger
+        me = weakref.ref(self._keeper)
 
         def reloaded() -> None:
             if (keeper := me()) is not None:
                 keeper.reloaded()
 
-        # the next scheduler on this optimizer asks whose rates the groups have
-        nested(self.optimizer)[-1].preheat_schedule = weakref.ref(ledger), ledger.row
+        self._keeper.register()
         attach(self.optimizer, self._updates, reloaded)
