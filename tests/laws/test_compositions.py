@@ -171,7 +171,7 @@ def test_any_stage_of_a_sequence():
         n = draw.choice([2, 3])
         tree = sequence(*draw.choices(list(CURVES), k=n), at=places(draw, n - 1))
         groups, ours, how = drawn(draw, tree, [])
-        assert_the_same(tree, groups, ours, how=how, every=draw.choice([1, 3]))
+        assert_the_same(tree, groups, ours, how=how, every=draw.choice([1, 3, 3, 3]))
 
 
 def test_any_place_in_a_chain():
@@ -237,6 +237,20 @@ def test_a_stage_inside_the_first_stage_begins_at_update_0(inner, ours):
 def test_a_stage_that_has_not_begun_is_no_second_scheduler():
     """It was refused: at the build both write the same rate."""
     assert_the_same(sequence(chain("milestones", "partly"), "falling", at=[5]), 2, {(0, 0), (1,)}, every=3)
+
+
+def test_a_stage_that_has_ended_is_no_second_scheduler():
+    """It was refused where the run was resumed and somebody else wrote the rate that the first had had at its end."""
+    tree = sequence("constant", "constant", at=[4])
+    opt, scheduler = begun(tree, 1, ours={(0,), (1,)}, how="plain")
+    played([opt, scheduler], stepped, first=N - 4)  # 5 updates
+    state = scheduler.state_dict()
+    opt, scheduler = begun(tree, 1, ours={(0,), (1,)}, how="plain")
+    scheduler.load_state_dict(state)
+    opt.param_groups[0]["lr"] = LR[0]  # as the first had it when it ended
+    opt.step()
+    scheduler.step()
+    assert opt.param_groups[0]["lr"] == pytest.approx(LR[0], rel=1e-9)
 
 
 def test_a_stage_built_after_a_sequence_knows_the_peak():

@@ -215,6 +215,8 @@ class ScheduleLR(LRScheduler):
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
+        if k >= 0:
+            keeper.register()
         keeper.forgotten, self._updates.done, self._updates.idle = False, 0, 0
         for i, rate in rates.items() if origin and others else ():
             put_number(keeper.groups[i], "lr", rate)
