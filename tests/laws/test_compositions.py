@@ -240,17 +240,21 @@ def test_a_stage_that_has_not_begun_is_no_second_scheduler():
 
 
 def test_a_stage_that_has_ended_is_no_second_scheduler():
-    """It was refused where the run was resumed and somebody else wrote the rate that the first had had at its end."""
+    """It was refused where the run was resumed and somebody else wrote the rate of that moment again."""
     tree = sequence("constant", "constant", at=[4])
     opt, scheduler = begun(tree, 1, ours={(0,), (1,)}, how="plain")
     played([opt, scheduler], stepped, first=N - 4)  # 5 updates
     state = scheduler.state_dict()
     opt, scheduler = begun(tree, 1, ours={(0,), (1,)}, how="plain")
     scheduler.load_state_dict(state)
-    opt.param_groups[0]["lr"] = LR[0]  # as the first had it when it ended
+    for _ in range(2):
+        opt.step()
+        scheduler.step()
+    assert opt.param_groups[0]["lr"] == pytest.approx(LR[0], rel=1e-9)
+    opt.param_groups[0]["lr"] = 0.3 * LR[0]  # as it was at the load
     opt.step()
     scheduler.step()
-    assert opt.param_groups[0]["lr"] == pytest.approx(LR[0], rel=1e-9)
+    assert opt.param_groups[0]["lr"] == pytest.approx(0.3 * LR[0], rel=1e-9)
 
 
 def test_a_stage_built_after_a_sequence_knows_the_peak():
