@@ -23,8 +23,8 @@ class Updates:
 
     def odd(self, optimizer: Any, k: int) -> bool:
         """Whether step() at update k is to do nothing, as no update was done; tell whose updates can't be
-        seen, and whose step() comes after many, twice in a row."""
-        if self.always:
+        seen, and whose step() comes after many, twice in a row. k: -1 for a stage that is to begin."""
+        if self.always or k < 0:
             return False
         if self.done:
             if self._rare == k - 1:

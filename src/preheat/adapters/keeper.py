@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import operator
 import warnings
+import weakref
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from preheat.adapters.course import CHUNK, Chunk, Course
-from preheat.adapters.groups import Group, get_number, put_number, same, separate_tensors
+from preheat.adapters.groups import Group, both, get_number, nested, put_number, same, separate_tensors
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, found, inherited, resumed, settled, strange
 from preheat.adapters.telling import forgotten, taken_in
@@ -33,7 +34,7 @@ class RateKeeper:
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
-        chained(optimizer, ledger)
+        chained(optimizer, ledger, course, k)
         loaded = resumed(optimizer, ledger) if k else []
         self.bind()
         self.forgotten, self.restored = strange(loaded, ledger, self.rates()), False
@@ -61,10 +62,27 @@ class RateKeeper:
             self.forgotten = False
             warnings.warn(forgotten(self.k), UserWarning, stacklevel=4)
         self.match()
+        if self.k < 0:
+            self.enter()
         self.settle(self.k, self.course)
         self.heed()
         self.go(k)
         self.prepare()
+
+    def register(self) -> None:
+        """Say that the rates are this schedule's, to the next scheduler that is built on this optimizer."""
+        nested(self.optimizer)[-1].preheat_schedule = weakref.ref(self.ledger), self.ledger.row
+
+    def enter(self) -> None:
+        """Begin as a part of a chain, or of a sequence, that is the first stage of a sequence of torch: that
+        wrote `initial_lr` into the groups, and what is not that is what the parts before this one made of
+        it."""
+        ledger = self.ledger
+        ledger.settle({i: both(self.groups[i])[1] for i in ledger.doubts})
+        self.match()
+        self.register()
+        for i, (rate, peak) in enumerate(zip(map(both, self.groups), ledger.peaks, strict=True)):
+            ledger.outside[i] = 1.0 if not peak or same(rate[0], peak) else rate[0] / peak
 
     def go(self, k: int, *, afresh: bool = False, write: bool = True) -> None:
         """Go to update `k` and write its rates, unless a peak is in doubt: none is made up. afresh: what

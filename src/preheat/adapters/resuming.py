@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from preheat.adapters.course import Course
-from preheat.adapters.groups import Group, both, get_number, nested, same
+from preheat.adapters.groups import Group, both, get_number, lr_scale, nested, same
 from preheat.adapters.ledger import Ledger, Saved
 from preheat.adapters.telling import another_peak
 from preheat.core.errors import UserError
@@ -162,22 +162,28 @@ def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
         own, initial = both(ledger.groups[i])
         if earlier and i in earlier.doubts:
             continue
-        if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i]):
+        if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i] or 0.0):
             out[i] = earlier.peaks[i]
         elif not hasattr(optimizer.step, "_wrapped_by_lr_sched") and (earlier or own > initial):
             out[i] = own
     return out
 
 
-def chained(optimizer: Any, ledger: Ledger) -> None:
+def chained(optimizer: Any, ledger: Ledger, course: Course, k: int) -> None:
     """Where schedulers of torch's are on the optimizer, settle doubts as they do: the peak is `initial_lr`,
-    and others made of it the rate that is there."""
+    and others made of it the rate that is there, which in mid-run has this schedule's factor in it.
+
+    Before the first update what they made of it counts for peaks that were given, too.
+    """
     if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return
-    found = {i: both(ledger.groups[i]) for i in ledger.doubts}
-    ledger.settle({i: initial for i, (_, initial) in found.items()})
+    found = dict(enumerate(map(both, ledger.groups)))
+    if not ledger.explicit or k or getattr(optimizer, "_opt_called", False):
+        found = {i: found[i] for i in ledger.doubts}
+    ledger.settle({i: found[i][1] for i in set(ledger.doubts)})
     for i, (own, initial) in found.items():
-        ledger.outside[i] = own / initial
+        factor = course.factor(i, initial, k) * lr_scale(ledger.groups[i]) if k else 1.0
+        ledger.outside[i] = own / initial / factor if factor and initial else 1.0
 
 
 def needs_initial(groups: Sequence[Group]) -> None:
@@ -195,7 +201,8 @@ def alone(optimizer: Any, ledger: Ledger, others: Sequence[int]) -> None:
     row: list[list[Any]] = getattr(nested(optimizer)[-1], "preheat_schedule", (None, [[]]))[1]
     if row is ledger.row:
         return
-    if any(i < len(row[0]) and same(get_number(ledger.groups[i], "lr"), row[0][i] or 0.0) for i in others):
+    last = {i: row[0][i] for i in others if i < len(row[0])}  # None for a stage that has not begun
+    if any(lr is not None and same(get_number(ledger.groups[i], "lr"), lr) for i, lr in last.items()):
         raise UserError(
             "a later ScheduleLR on this optimizer wrote its rates, and each of the two would scale the "
             "other's: "

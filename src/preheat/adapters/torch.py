@@ -22,7 +22,6 @@ from preheat.adapters.groups import (
     get_number,
     is_optimizer,
     moving,
-    nested,
     peak_rate,
     rated,
 )
@@ -116,8 +115,11 @@ class ScheduleLR(LRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, k: int) -> None:
-        """Torch's compositions set it; no rate is written."""
-        self._keeper.k, self._keeper.rows = k, []
+        """Torch's compositions set it, -1 for a stage that has not begun; no rate is written."""
+        keeper = self._keeper
+        keeper.k, keeper.rows = max(k, -1), []
+        if k < 0:
+            keeper.ledger.row[0] = [None] * keeper.size
 
     @property
     def base_lrs(self) -> list[Any]:
@@ -185,6 +187,7 @@ class ScheduleLR(LRScheduler):
         doubts = keeper.ledger.doubts
         keeper.ledger.settle({i: get_number(keeper.groups[i], "initial_lr") for i in doubts})
         self.set(epoch)
+        keeper.register()
 
     def state_dict(self) -> dict[str, Any]:
         """The update at hand, a hash of the schedule, and of each group with parameters its peak and its
@@ -209,6 +212,8 @@ class ScheduleLR(LRScheduler):
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, write=not others)
+        if k >= 0:
+            keeper.register()
         keeper.forgotten, keeper.restored, self._updates.done, self._updates.idle = False, True, 0, 0
         for i, rate in rates.items() if origin is counted or (origin and others) else ():
             keeper.put(i, rate, known=not others or bool(keeper.ledger.row[0][i]))
@@ -268,12 +273,11 @@ class ScheduleLR(LRScheduler):
 
     def _attach(self) -> None:
         """Learn from the optimizer when it has stepped, and when its groups were loaded."""
-        me, ledger = weakref.ref(self._keeper), self._keeper.ledger
+        me = weakref.ref(self._keeper)
 
         def reloaded() -> None:
             if (keeper := me()) is not None:
                 keeper.reloaded()
 
-        # the next scheduler on this optimizer asks whose rates the groups have
-        nested(self.optimizer)[-1].preheat_schedule = weakref.ref(ledger), ledger.row
+        self._keeper.register()
         attach(self.optimizer, self._updates, reloaded)

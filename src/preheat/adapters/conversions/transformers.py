@@ -74,7 +74,7 @@ def _warmup(given: int, asked: Any, total: Any) -> int:
         raise UserError(
             f"a share of the run needs its length, got warmup_steps={asked!r}: write num_training_steps=1000"
         )
-    return int(math.ceil(whole_number("num_training_steps", total) * float(asked)))
+    return math.ceil(whole_number("num_training_steps", total) * float(asked))
 
 
 def _run(a: Any) -> tuple[float, int, int]:
