@@ -305,5 +305,5 @@ def test_a_group_added_later_begins_at_the_optimizers_usual_rate_though_it_is_a_
 def test_base_lrs_has_one_peak_for_each_group():
     opt = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
     scheduler = ScheduleLR(opt, linear(), TOTAL)
-    with pytest.raises(UserError, match="base_lrs must have one peak for each of 1 groups, got 2"):
+    with pytest.raises(UserError, match="peak must be one rate or one for each of 1 groups, got 2"):
         scheduler.base_lrs = [0.1, 0.2]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import operator
 import warnings
 import weakref
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor
@@ -84,9 +85,9 @@ class RateKeeper:
         for i, (rate, peak) in enumerate(zip(map(both, self.groups), ledger.peaks, strict=True)):
             ledger.outside[i] = 1.0 if not peak or same(rate[0], peak) else rate[0] / peak
 
-    def go(self, k: int, *, afresh: bool = False, write: bool = True) -> None:
+    def go(self, k: int, *, afresh: bool = False, but: Collection[int] = ()) -> None:
         """Go to update `k` and write its rates, unless a peak is in doubt: none is made up. afresh: what
-        others made of the rates before counts no more."""
+        others made of the rates before counts no more; but: groups whose rates are another's, and stay."""
         self.match()
         ledger, self.k, self.rows = self.ledger, k, []
         if afresh:
@@ -96,10 +97,10 @@ class RateKeeper:
         if ledger.doubts or k < 0:
             return
         for i, lr in enumerate(self.rates()):
-            if write:
+            if i not in but:
                 put_number(self.groups[i], "lr", lr)
-            ledger.wrote(i, lr, really=write)
-        for name, each in self.chunk.moves if write else ():
+            ledger.wrote(i, lr, really=i not in but)
+        for name, each in self.chunk.moves if not but else ():
             for group, values in zip(self.groups, each, strict=True):
                 if values is not None:
                     put_number(group, name, values[k - self.chunk.begin])

@@ -17,12 +17,13 @@ from preheat.core.errors import UserError
 
 class Saved(NamedTuple):
     """What a state holds of a group: its peak, the one that its run was built with, the ratio by which
-    others had changed its rate, and the rate it had. None for a peak that was in doubt."""
+    others had changed its rate, the rate it had, and whether that was its own. None for a peak in doubt."""
 
     peak: float | None
     given: float | None
     outside: float
     rate: float
+    own: bool = True
 
 
 class Ledger:

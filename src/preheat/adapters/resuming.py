@@ -40,7 +40,7 @@ def read_state(state: Any, course: Course) -> tuple[int, Course | None]:
 def state_of(ledger: Ledger) -> dict[str, Any]:
     """What a state keeps of the groups that have parameters: peaks (None in doubt) and the rates they have;
     given, outside, others only where they say more: the peaks of the build, the ratios by which others had
-    changed rates before the last step(), and that the rates are now another's."""
+    changed rates before the last step(), and the places of those whose rates are now another's."""
     some = ledger.filled()
     peaks, given = (
         [None if i in ledger.doubts else float(of[i]) for i in some] for of in (ledger.peaks, ledger.given)
@@ -50,8 +50,8 @@ def state_of(ledger: Ledger) -> dict[str, Any]:
         out["given"] = given
     if any(ledger.outside[i] != 1.0 for i in some):
         out["outside"] = [ledger.outside[i] for i in some]
-    others = any(i in some for i in ledger.others())
-    return {**out, "others": True} if others else out
+    others = [some.index(i) for i in ledger.others() if i in some]
+    return {**out, "others": others} if others else out
 
 
 def saved_groups(state: Mapping[str, Any]) -> list[Saved]:
@@ -67,15 +67,17 @@ def saved_groups(state: Mapping[str, Any]) -> list[Saved]:
             f"a scheduler's state has a peak and a rate for each group, got peaks={peaks} and rates={rates}: "
             "give what scheduler.state_dict() returned"
         )
-    return [Saved(*each) for each in zip(*lists, strict=True)]
+    others = list(state.get("others", ()))
+    return [Saved(*each, i not in others) for i, each in enumerate(zip(*lists, strict=True))]
 
 
 def _numbers(values: Sequence[Any]) -> bool:
     return all(v is None or (is_number(v) and v >= 0) for v in values)
 
 
-def restored(ledger: Ledger, saved: Sequence[Saved]) -> dict[int, float]:
-    """Take over the peaks of a state; {group: its rate then} of those that were taken over.
+def restored(ledger: Ledger, saved: Sequence[Saved]) -> tuple[dict[int, float], set[int]]:
+    """Take over the peaks of a state; {group: its rate then} of those that were taken over, and the groups
+    whose rate was another's.
 
     What was given now stays where it differs from what the saved run was built with. But a rate that is the
     one of the state was loaded with the optimizer by something that dropped `initial_lr`, so it is no peak.
@@ -98,7 +100,7 @@ def restored(ledger: Ledger, saved: Sequence[Saved]) -> dict[int, float]:
         elif i not in ledger.doubts:
             warnings.warn(another_peak(i, ledger.given[i], one.given), UserWarning, stacklevel=3)
     ledger.pending = list(saved[len(some) :])
-    return out
+    return out, {i for i, one in zip(some, saved, strict=False) if not one.own}
 
 
 def settled(

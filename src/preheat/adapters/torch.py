@@ -207,16 +207,16 @@ class ScheduleLR(LRScheduler):
         keeper.match()
         counted = keeper.counted
         k, origin = read_state(state_dict, counted)
-        saved, others = saved_groups(state_dict), bool(state_dict.get("others"))
-        rates = restored(keeper.ledger, saved)
+        rates, others = restored(keeper.ledger, saved_groups(state_dict))
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
-        keeper.go(k, write=not others)
+        keeper.go(k, but=others)
         if k >= 0:
             keeper.register()
         keeper.forgotten, keeper.restored, self._updates.done, self._updates.idle = False, True, 0, 0
-        for i, rate in rates.items() if origin is counted or (origin and others) else ():
-            keeper.put(i, rate, known=not others or bool(keeper.ledger.row[0][i]))
+        for i, rate in rates.items() if origin else ():
+            if origin is counted or i in others:
+                keeper.put(i, rate, known=i not in others)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
