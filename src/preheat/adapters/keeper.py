@@ -13,7 +13,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from preheat.adapters.course import CHUNK, Chunk, Course
-from preheat.adapters.groups import Group, both, get_number, nested, put_number, same, separate_tensors
+from preheat.adapters.groups import (
+    Group,
+    both,
+    get_number,
+    lr_scale,
+    nested,
+    put_number,
+    same,
+    separate_tensors,
+)
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, found, inherited, resumed, settled, strange
 from preheat.adapters.telling import forgotten, taken_in
@@ -165,8 +174,9 @@ class RateKeeper:
             self._take(group, schedule if len(new) == 1 else None, told=told)
         ledger.groups = list(groups)
         separate_tensors(self.optimizer, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
+        shared = hasattr(self.optimizer.step, "_wrapped_by_lr_sched")  # torch's schedulers start from it too
         for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
-            if i not in ledger.doubts:
+            if i not in ledger.doubts and not (shared and "initial_lr" in group):
                 group["initial_lr"] = peak
         self.groups, self.size, self.peaks = groups, len(groups), list(ledger.peaks)
         self.tracks = self.course.tracks(ledger.peaks)
@@ -184,8 +194,12 @@ class RateKeeper:
         usual = same(rate, float(self.optimizer.defaults.get("lr", -1.0)))
         plain = self.k <= 0 or usual or "initial_lr" in group or bool(self.ledger.pending)
         factor = 1.0 if plain else course.factor(i, rate, self.k)
+        saved = next(iter(self.ledger.pending), None)
         peak = self.ledger.add(group, factor)
         self.course = course
+        if saved and not saved.own and self.k >= 0:  # what others made of it after the last step
+            base = peak * lr_scale(group) * course.factor(i, peak, self.k)
+            self.ledger.outside[i] = saved.rate / base if base > 0 else saved.outside
         if factor != 1.0 and not told:
             warnings.warn(taken_in(i, rate, peak, self.k), UserWarning, stacklevel=6)
 
