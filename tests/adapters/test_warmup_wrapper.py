@@ -57,9 +57,9 @@ def played(opt, scheduler, first, n):
     return np.array(out)
 
 
-def built(name, how):
+def built(name, how, start=0.1, at="left"):
     opt = optimizer()
-    return opt, WarmupLR(INNER[name](opt), W, start=0.1, at="left", how=how)
+    return opt, WarmupLR(INNER[name](opt), W, start=start, at=at, how=how)
 
 
 RAMP = 0.1 + 0.9 * np.arange(W) / W
@@ -87,24 +87,32 @@ def test_over_it_multiplies_the_schedulers_rates(name):
 @pytest.mark.parametrize("how", ["before", "over"])
 @pytest.mark.parametrize("name", INNER)
 def test_a_resumed_run_goes_on_exactly_in_every_order(name, how):
-    """torch's order, and the optimizer last; through a file of plain data."""
-    table = played(*built(name, how), 0, TOTAL)
-    for k in (1, W - 1, W, W + 1, W + 5):
-        opt, scheduler = built(name, how)
-        played(opt, scheduler, 0, k)
-        file = io.BytesIO()
-        torch.save((opt.state_dict(), scheduler.state_dict()), file)
-        for last in ("scheduler", "optimizer"):
-            file.seek(0)
-            # torch's MultiStepLR keeps a Counter
-            states = torch.load(file, weights_only=name not in ("steps", "lambda"))
-            again, resumed = built(name, how)
-            if last == "scheduler":
-                again.load_state_dict(states[0])
-            resumed.load_state_dict(states[1])
-            if last == "optimizer":
-                again.load_state_dict(states[0])
-            np.testing.assert_array_equal(played(again, resumed, k, TOTAL - k), table[k:])
+    """torch's order, the optimizer last, and ours also first; through a file of plain data."""
+    for start, at in ((0.1, "left"), (0.0, "left"), (0.0, "mid")):
+        table = played(*built(name, how, start, at), 0, TOTAL)
+        for k in (1, W - 1, W, W + 1, W + 5):
+            resume(table, name, how, k, (start, at))
+
+
+def resume(table, name, how, k, given):
+    opt, scheduler = built(name, how, *given)
+    played(opt, scheduler, 0, k)
+    file = io.BytesIO()
+    torch.save((opt.state_dict(), scheduler.state_dict()), file)
+    for last in ("scheduler", "optimizer", *(["build"] if name == "ours" else [])):
+        file.seek(0)
+        # torch's MultiStepLR keeps a Counter
+        states = torch.load(file, weights_only=name not in ("steps", "lambda"))
+        again = optimizer()
+        if last == "build":  # torch's schedulers would begin at the loaded rate
+            again.load_state_dict(states[0])
+        resumed = WarmupLR(INNER[name](again), W, start=given[0], at=given[1], how=how)
+        if last == "scheduler":
+            again.load_state_dict(states[0])
+        resumed.load_state_dict(states[1])
+        if last == "optimizer":
+            again.load_state_dict(states[0])
+        np.testing.assert_array_equal(played(again, resumed, k, TOTAL - k), table[k:])
 
 
 def test_it_is_pytorch_warmups_dampening():

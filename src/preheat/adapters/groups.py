@@ -33,7 +33,12 @@ def get_number(group: Group, name: str) -> float:
 
 def lr_scale(group: Group) -> float:
     """By what timm's layer-wise decay multiplies a group's rate; 1 where it is not written."""
-    return float(group.get("lr_scale", 1.0))
+    scale = group.get("lr_scale", 1.0)
+    if (scale.__class__ is not float and not is_number(scale)) or not 0 <= scale < math.inf:
+        raise UserError(
+            f"lr_scale of a group must be a finite number >= 0, got {scale!r}: write 0.5, or leave it out"
+        )
+    return float(scale)
 
 
 def put_number(group: Group, name: str, value: float) -> None:

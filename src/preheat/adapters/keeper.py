@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -20,12 +21,13 @@ from preheat.adapters.groups import (
     lr_scale,
     nested,
     put_number,
+    rated,
     same,
     separate_tensors,
 )
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, found, inherited, resumed, settled, strange
-from preheat.adapters.telling import forgotten, taken_in
+from preheat.adapters.telling import forgotten, left_over, taken_in
 
 _ROWS, _LEAST = 4096, 512  # rates made at once, and updates at least
 
@@ -33,14 +35,16 @@ _ROWS, _LEAST = 4096, 512  # rates made at once, and updates at least
 class RateKeeper:
     """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
     a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
-    numbers is to be written; seen: whether somebody has the list of peaks, and may change it."""
+    numbers is to be written; watched: whether peaks or scales of groups may be changed by somebody; again:
+    whether somebody put k back, to begin again."""
 
     chunk: Chunk
     restored: bool  # whether a state was loaded since the last step()
 
     def __init__(self, optimizer: Optimizer, course: Course, ledger: Ledger, k: int) -> None:
         self.optimizer, self.course, self.ledger, self.k = optimizer, course, ledger, k
-        self.seen, self.rows = False, list[list[float]]()
+        self.many = 1  # how many rates are made at once: few where others write them
+        self.again, self.watched, self.rows = False, False, list[list[float]]()
         shared = [name for name, given in course.moving.items() if not isinstance(given, tuple)]
         self.alike = {name: get_number(optimizer.param_groups[0], name) for name in shared}
         ledger.settle(inherited(optimizer, ledger))
@@ -63,7 +67,28 @@ class RateKeeper:
 
     def factor(self, i: int) -> float:
         """Of a group at the update at hand."""
+        if not 0 <= self.k - self.chunk.begin < CHUNK:
+            self.chunk = self.course.chunk(self.k, self.tracks)
         return self.chunk.factor(i, self.k)
+
+    def rises(self, i: int) -> bool:
+        """Whether the schedule of a group is ever above where it is now; no matter beside schedulers of
+        torch's, whose numbers are then those of their curves."""
+        if hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+            return False
+        left = np.unique(np.linspace(self.k, max(self.k, self.course.run.total), 4097).astype(np.int64))
+        return bool(self.tracks[i](left).max() > self.factor(i) * (1 + 1e-9))
+
+    @property
+    def moving(self) -> bool:
+        """Whether what moves beside the rates has the schedule's values."""
+        k = self.k - self.chunk.begin
+        return not 0 <= k < CHUNK or all(
+            same(get_number(group, name), values[k])
+            for name, each in self.chunk.moves
+            for group, values in zip(self.groups, each, strict=True)
+            if values is not None
+        )
 
     def advance(self, k: int) -> None:
         """Go to update `k` from the one at hand, heeding all that happened since."""
@@ -72,6 +97,9 @@ class RateKeeper:
             self.forgotten = False
             warnings.warn(forgotten(self.k), UserWarning, stacklevel=4)
         self.match()
+        if self.ledger.pending:
+            n, self.ledger.pending = len(self.ledger.pending), []
+            warnings.warn(left_over(n), UserWarning, stacklevel=4)
         if self.k < 0:
             self.enter()
         self.settle(self.k, self.course)
@@ -88,15 +116,19 @@ class RateKeeper:
         wrote `initial_lr` into the groups, and what is not that is what the parts before this one made of
         it."""
         ledger = self.ledger
+        if self.again:
+            self.again, ledger.outside[:] = False, [1.0] * self.size
+            return
         ledger.settle({i: both(self.groups[i])[1] for i in ledger.doubts})
         self.match()
         self.register()
         for i, (rate, peak) in enumerate(zip(map(both, self.groups), ledger.peaks, strict=True)):
             ledger.outside[i] = 1.0 if not peak or same(rate[0], peak) else rate[0] / peak
 
-    def go(self, k: int, *, afresh: bool = False, but: Collection[int] = ()) -> None:
+    def go(self, k: int, *, afresh: bool = False, but: Collection[int] = (), moves: bool = True) -> None:
         """Go to update `k` and write its rates, unless a peak is in doubt: none is made up. afresh: what
-        others made of the rates before counts no more; but: groups whose rates are another's, and stay."""
+        others made of the rates before counts no more; but: groups whose rates are another's, and stay;
+        moves: whether to write what moves beside the rates."""
         self.match()
         ledger, self.k, self.rows = self.ledger, k, []
         if afresh:
@@ -109,7 +141,7 @@ class RateKeeper:
             if i not in but:
                 put_number(self.groups[i], "lr", lr)
             ledger.wrote(i, lr, really=i not in but)
-        for name, each in self.chunk.moves if not but else ():
+        for name, each in self.chunk.moves if moves else ():
             for group, values in zip(self.groups, each, strict=True):
                 if values is not None:
                     put_number(group, name, values[k - self.chunk.begin])
@@ -119,7 +151,8 @@ class RateKeeper:
         others = self.ledger.others() if self.k >= 0 else []
         if others:
             alone(self.optimizer, self.ledger, others)
-            self.ledger.heed(others, self.factor)
+            self.ledger.heed(others, self.factor, self.rises)
+            self.many = 1
 
     def settle(self, k: int, course: Course | None, *, sure: bool = False) -> None:
         """Decide the peaks in doubt; see `settled`."""
@@ -159,14 +192,14 @@ class RateKeeper:
     @property
     def changed(self) -> bool:
         """Whether a peak was changed since the groups were bound."""
-        return self.ledger.peaks != self.peaks
+        return self.ledger.peaks != self.peaks or [*map(lr_scale, self.groups)] != self.scales
 
     def bind(self, schedule: Any = None, *, told: bool = False) -> None:
         """Match peaks and schedules to the groups that the optimizer has now. schedule: of a single new one;
         told: that its peak will be told."""
         groups, ledger = self.optimizer.param_groups, self.ledger
         kept = ledger.match(groups)
-        if len(kept) < len(ledger.peaks):
+        if kept != list(range(len(ledger.peaks))):
             self.course = self.course.kept(kept)
             ledger.keep(kept)
         new = groups[len(kept) :]
@@ -178,7 +211,9 @@ class RateKeeper:
         for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
             if i not in ledger.doubts and not (shared and "initial_lr" in group):
                 group["initial_lr"] = peak
-        self.groups, self.size, self.peaks = groups, len(groups), list(ledger.peaks)
+        self.groups, self.size = groups, len(groups)
+        self.peaks, self.scales = rated(list(ledger.peaks), self.size), [*map(lr_scale, groups)]
+        self.watched = self.watched or any("lr_scale" in group for group in groups)
         self.tracks = self.course.tracks(ledger.peaks)
         self.chunk = self.course.chunk(max(self.k, 0), self.tracks)
         self.first, self.rows = 0, []
@@ -193,7 +228,7 @@ class RateKeeper:
         course, rate, i = self.course.grown(schedule, alike), get_number(group, "lr"), len(self.ledger.peaks)
         usual = same(rate, float(self.optimizer.defaults.get("lr", -1.0)))
         plain = self.k <= 0 or usual or "initial_lr" in group or bool(self.ledger.pending)
-        factor = 1.0 if plain else course.factor(i, rate, self.k)
+        factor = 1.0 if plain else course.factor(i, self.ledger.peaks[0], self.k)
         saved = next(iter(self.ledger.pending), None)
         peak = self.ledger.add(group, factor)
         self.course = course
@@ -207,5 +242,11 @@ class RateKeeper:
         """The rates of the next updates, where nothing but rates is to be written, and as numbers."""
         plain = not self.ledger.doubts and not self.chunk.moves
         if plain and not any(isinstance(group["lr"], Tensor) for group in self.groups):
-            self.first = self.k + 1
-            self.rows = self.chunk.rows(self.first, self.ledger.levels(), max(_LEAST, _ROWS // self.size))
+            most, self.first = max(_LEAST, _ROWS // self.size), self.k + 1
+            if self.many > 1:  # the first after somebody wrote a rate: who does so once may do so again
+                self.rows = self.chunk.rows(self.first, self.ledger.levels(), min(most, self.many))
+            self.many *= 8
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = ("groups", "tracks", "chunk", "rows")  # again by bind()
+        return {**{k: v for k, v in self.__dict__.items() if k not in made}, "rows": [], "many": 1}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from preheat.adapters.groups import Group, both, doubts, get_number, lr_scale, peaks, same
-from preheat.adapters.telling import nothing_to_scale
+from preheat.adapters.telling import frozen, nothing_to_scale, raised
 from preheat.core.errors import UserError
 
 
@@ -70,9 +70,11 @@ class Ledger:
         n, filled = len(self.groups), self.filled()
         if not kept and groups:
             kept = list(range(n)) if len(groups) >= n else filled
+        elif len(groups) == n:  # some were replaced where they stood
+            kept = [places.get(id(group), i) for i, group in enumerate(groups)]
         lost = set(filled) - set(kept)
         moved = [id(group) in places for group in groups[: len(kept)]]
-        if lost or len(kept) > len(groups) or (any(moved) and not all(moved)):
+        if lost or len(kept) > len(groups) or (len(groups) != n and any(moved) and not all(moved)):
             raise UserError(
                 f"groups may be added, not removed, got {len(groups)} of {n}: build a new one (a group "
                 "without "
@@ -101,7 +103,7 @@ class Ledger:
             one = self.pending.pop(0)
             peak = peak if one.peak is None else one.peak
         elif factor not in (0.0, 1.0):
-            peak = rate / factor / lr_scale(group)
+            peak = rate / factor / (lr_scale(group) or 1.0)
         self.peaks.append(peak)
         self.given.append(peak if one.given is None else one.given)
         self.outside.append(one.outside)
@@ -139,17 +141,25 @@ class Ledger:
         """The groups whose rate somebody else wrote."""
         return [i for i in range(len(self.groups)) if i not in self.doubts and not self.own(i)]
 
-    def heed(self, others: Sequence[int], factor_of: Callable[[int], float]) -> None:
-        """Go on from the rates that somebody else wrote. factor_of: of a group at the update at hand."""
+    def heed(
+        self, others: Sequence[int], factor_of: Callable[[int], float], rises: Callable[[int], bool]
+    ) -> None:
+        """Go on from the rates that somebody else wrote, but not from one above the peak's own where the
+        schedule still rises: what it would rise to is nobody's wish. factor_of: of a group at the update at
+        hand; rises: whether its schedule is ever above that."""
         for i in others:
             found = self.ratio(i, factor_of(i))
-            if found is not None:
+            rate, before = get_number(self.groups[i], "lr"), self.outside[i]
+            if found is None:
+                text = nothing_to_scale(i, rate)
+            elif found > max(1.0, before) and not same(found, max(1.0, before)) and rises(i):
+                text = raised(i, rate)
+            else:
                 self.outside[i] = found
-            elif not self.told:
+                text = "" if found else frozen(i)
+            if text and not self.told:
                 self.told = True
-                warnings.warn(
-                    nothing_to_scale(i, get_number(self.groups[i], "lr")), UserWarning, stacklevel=6
-                )
+                warnings.warn(text, UserWarning, stacklevel=6)
 
     def ratio(self, i: int, factor: float) -> float | None:
         """By what others changed a group's rate; None where the schedule's is 0. Errors: UserError for what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from preheat.adapters.course import Course
 from preheat.adapters.groups import Group, both, get_number, lr_scale, nested, same
 from preheat.adapters.ledger import Ledger, Saved
-from preheat.adapters.telling import another_peak
+from preheat.adapters.telling import another_peak, replaced
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.schedules.sampling import update_number
@@ -59,46 +60,50 @@ def saved_groups(state: Mapping[str, Any]) -> list[Saved]:
     names = ("peaks", "rates")
     if not all(name in state for name in (*names, "fingerprint")):
         return []
-    peaks, rates = (list(state[name]) for name in names)
-    given, outside = list(state.get("given", peaks)), list(state.get("outside", [1.0] * len(peaks)))
+    peaks, rates, others = state["peaks"], state["rates"], state.get("others", [])
+    given = state.get("given", peaks)
+    outside = state.get("outside", [1.0] * len(peaks) if isinstance(peaks, list) else 0)
     lists = (peaks, given, outside, rates)
-    if len({len(one) for one in lists}) > 1 or not all(_numbers(one) for one in lists):
+    numbers = all(isinstance(one, list | tuple) for one in (*lists, others)) and not (
+        len({len(one) for one in lists}) > 1
+        or not all(_numbers(one, none=one is peaks or one is given) for one in lists)
+        or not all(type(i) is int and 0 <= i < len(peaks) for i in others)
+    )
+    if not numbers:
         raise UserError(
-            f"a scheduler's state has a peak and a rate for each group, got peaks={peaks} and rates={rates}: "
-            "give what scheduler.state_dict() returned"
+            f"a scheduler's state has a peak and a rate for each group, got peaks={peaks!r:.80} and "
+            f"rates={rates!r:.80}: give what scheduler.state_dict() returned"
         )
-    others = list(state.get("others", ()))
     return [Saved(*each, i not in others) for i, each in enumerate(zip(*lists, strict=True))]
 
 
-def _numbers(values: Sequence[Any]) -> bool:
-    return all(v is None or (is_number(v) and v >= 0) for v in values)
+def _numbers(values: Sequence[Any], *, none: bool) -> bool:
+    return all(none if v is None else is_number(v) and 0 <= v < math.inf for v in values)
 
 
-def restored(ledger: Ledger, saved: Sequence[Saved]) -> tuple[dict[int, float], set[int]]:
+def restored(ledger: Ledger, saved: Sequence[Saved], *, chained: bool) -> tuple[dict[int, float], set[int]]:
     """Take over the peaks of a state; {group: its rate then} of those that were taken over, and the groups
-    whose rate was another's.
+    whose rate was another's. chained: whether schedulers of torch's write rates too.
 
     What was given now stays where it differs from what the saved run was built with. But a rate that is the
     one of the state was loaded with the optimizer by something that dropped `initial_lr`, so it is no peak.
+    A rate that is neither the schedule's nor the state's was written by somebody, and is replaced.
     """
     some, out = ledger.filled(), {}
     for i, one in zip(some, saved, strict=False):
         ledger.outside[i] = one.outside
         if one.peak is None or one.given is None:
             continue
-        own = get_number(ledger.groups[i], "lr")
-        loaded = same(own if i in ledger.doubts else float(ledger.given[i]), one.rate)
-        if i in ledger.doubts:
-            taken = loaded
-        else:
-            mine = float(ledger.given[i])
-            taken = same(mine, one.given) or same(mine, one.peak) or (loaded and not ledger.explicit)
-        if taken:
+        own, mine = get_number(ledger.groups[i], "lr"), float(ledger.given[i])
+        doubt = i in ledger.doubts
+        loaded = same(mine, one.rate) and not ledger.explicit
+        if doubt or same(mine, one.given) or same(mine, one.peak) or loaded:
             ledger.peaks[i], ledger.given[i], out[i] = one.peak, one.given, one.rate
             ledger.doubts.discard(i)
-        elif i not in ledger.doubts:
-            warnings.warn(another_peak(i, ledger.given[i], one.given), UserWarning, stacklevel=3)
+            if not chained and not same(own, one.rate) and (doubt or not ledger.own(i)):
+                warnings.warn(replaced(i, own, one.rate), UserWarning, stacklevel=3)
+        else:
+            warnings.warn(another_peak(i, mine, one.given), UserWarning, stacklevel=3)
     ledger.pending = list(saved[len(some) :])
     return out, {i for i, one in zip(some, saved, strict=False) if not one.own}
 
@@ -115,7 +120,8 @@ def settled(
     out = {}
     for i in doubts:
         own, initial = both(groups[i])
-        fits = course is None or same(initial * course.resolved(course.schedules[i], initial)(k), own)
+        rate = 0.0 if course is None else initial * course.resolved(course.schedules[i], initial)(k)
+        fits = course is None or same(rate * lr_scale(groups[i]), own)
         if not fits and not sure:
             raise UserError(
                 f"the optimizer was loaded, and its group {i} has lr={own:g} and initial_lr={initial:g}, "

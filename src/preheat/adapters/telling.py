@@ -7,8 +7,8 @@ def no_update(calls: int, k: int) -> str:
     """What to tell who calls step() and trains nothing."""
     return (
         f"step() was called {calls} times and the optimizer did not step, so the rates stay those of update "
-        f"{k}: count='updates' counts the optimizer's steps. For a picture write "
-        "schedule.resolve(n).table(); to go on at every call write count='calls'"
+        f"{k}: count='updates' counts the optimizer's steps. To go to update k write set(k); for a picture "
+        "schedule.resolve(n).table(); to go on at every call count='calls'"
     )
 
 
@@ -57,4 +57,39 @@ def taken_in(i: int, rate: float, peak: float, k: int) -> str:
         f"group {i} was added at update {k} with lr={rate:g}, which is taken as {said}: for another peak "
         "write "
         f"assign({i}, peak=...), or initial_lr into the group"
+    )
+
+
+def replaced(i: int, rate: float, saved: float) -> str:
+    """What to tell whose rate is lost, as a state has another one."""
+    return (
+        f"group {i} had lr={rate:g}, which is neither the schedule's nor the saved run's, and now has "
+        f"lr={saved:g} "
+        f"of the state: to change it write the rate, or assign({i}, peak=...), after loading"
+    )
+
+
+def raised(i: int, rate: float) -> str:
+    """What to tell where a rate above the schedule's was written while that still rises."""
+    return (
+        f"somebody else wrote lr={rate:g} into group {i}, more than the schedule has where it still rises: "
+        "the "
+        f"schedule's rate is written. For another peak write assign({i}, peak=...)"
+    )
+
+
+def frozen(i: int) -> str:
+    """What to tell where a group was given the rate 0."""
+    return (
+        f"somebody else wrote lr=0 into group {i}, which stays at 0: to let it go on write a rate into it, "
+        "or "
+        f"assign({i}, peak=...)"
+    )
+
+
+def left_over(n: int) -> str:
+    """What to tell where a state has more groups than the optimizer."""
+    return (
+        f"the state that was loaded has {n} more groups than the optimizer: add them, or build a new "
+        "scheduler"
     )

@@ -115,8 +115,10 @@ class ScheduleLR(LRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, k: int) -> None:
-        """Torch's compositions set it, -1 for a stage that has not begun; no rate is written."""
+        """Torch's compositions set it, -1 for a stage that has not begun, and who begins again; no rate is
+        written."""
         keeper = self._keeper
+        keeper.again = k < 0 < keeper.k  # a composition puts it back from update 0
         keeper.k, keeper.rows = max(k, -1), []
         if k < 0:
             keeper.ledger.row[0] = [None] * keeper.size
@@ -125,7 +127,7 @@ class ScheduleLR(LRScheduler):
     def base_lrs(self) -> list[Any]:
         """The peak of each group; one that is changed counts from the next step() on."""
         self._keeper.match()
-        self._keeper.seen = True
+        self._keeper.watched = True
         return self._keeper.ledger.peaks
 
     @base_lrs.setter
@@ -147,7 +149,7 @@ class ScheduleLR(LRScheduler):
         k = keeper.k + 1
         i, groups, ledger = k - keeper.first, self.optimizer.param_groups, keeper.ledger
         here = groups is keeper.groups and len(groups) == keeper.size and 0 <= i < len(keeper.rows)
-        if here and list(map(_RATE, groups)) == ledger.row[0] and not (keeper.seen and keeper.changed):
+        if here and list(map(_RATE, groups)) == ledger.row[0] and not (keeper.watched and keeper.changed):
             ledger.row[0] = new = keeper.rows[i]
             for group, group["lr"] in zip(groups, new):  # noqa: B007, B905 -- half of the time of a plain loop
                 pass
@@ -195,7 +197,8 @@ class ScheduleLR(LRScheduler):
         keeper = self._keeper
         keeper.match()
         named = {"last_epoch": keeper.k, "fingerprint": keeper.counted.fingerprint}
-        return {**named, **state_of(keeper.ledger)}
+        moves = {} if keeper.moving else {"moves": False}
+        return {**named, **state_of(keeper.ledger), **moves}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the update of a state, restore its peaks, also those that `assign` gave, and write its rates.
@@ -207,14 +210,15 @@ class ScheduleLR(LRScheduler):
         keeper.match()
         counted = keeper.counted
         k, origin = read_state(state_dict, counted)
-        rates, others = restored(keeper.ledger, saved_groups(state_dict))
+        torchs = hasattr(self.optimizer.step, "_wrapped_by_lr_sched")
+        rates, others = restored(keeper.ledger, saved_groups(state_dict), chained=torchs)
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
-        keeper.go(k, but=others)
+        keeper.go(k, but=others, moves=state_dict.get("moves", True) is not False)
         if k >= 0:
             keeper.register()
         keeper.forgotten, keeper.restored, self._updates.done, self._updates.idle = False, True, 0, 0
-        for i, rate in rates.items() if origin else ():
+        for i, rate in rates.items():
             if origin is counted or i in others:
                 keeper.put(i, rate, known=i not in others)
 
@@ -224,10 +228,12 @@ class ScheduleLR(LRScheduler):
         self._attach()
 
     def __copy__(self) -> ScheduleLR:
-        """One that counts calls, to draw the curve: what it writes does not disturb this one."""
+        """One that counts calls, to draw the curve: the next step() of this one writes its own rates
+        again."""
         new, keeper = type(self).__new__(type(self)), copy.copy(self._keeper)
         keeper.ledger = keeper.ledger.copy()
-        new.__setstate__({**self.__dict__, "_keeper": keeper, "_updates": Updates(always=True)})
+        new.__dict__.update(self.__dict__, _keeper=keeper, _updates=Updates(always=True))
+        keeper.bind()
         return new
 
     @property
@@ -280,4 +286,4 @@ class ScheduleLR(LRScheduler):
                 keeper.reloaded()
 
         self._keeper.register()
-        attach(self.optimizer, self._updates, reloaded)
+        attach(self.optimizer, self._updates, self._keeper, reloaded)

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from preheat.adapters.groups import get_number, put_number, same
-from preheat.adapters.telling import nothing_to_scale
+from preheat.adapters.groups import get_number, put_number, rated, same
+from preheat.adapters.telling import nothing_to_scale, raised
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import steps
-from preheat.schedules.sampling import step_count
+from preheat.schedules.sampling import step_count, update_number
 from preheat.schedules.shapes.constant import constant
 
 _KEPT = ("last_epoch", "targets", "rates", "scheduler")
@@ -72,8 +72,10 @@ class WarmupLR(LRScheduler):
         ramp = constant(warmup=steps(self.warmup), warmup_start=start, warmup_curve=curve, at=at)
         self._ramp: list[float] = ramp.resolve(self.warmup).table().tolist()
         self.scheduler, self.optimizer, self.how = scheduler, scheduler.optimizer, how
-        self.last_epoch, self._step_count = 0, 1
-        self._targets = [get_number(group, "lr") for group in self.optimizer.param_groups]
+        self._said = [self.warmup, start, curve, at, how]
+        self._k, self._step_count = 0, 1
+        self._known = list(self.optimizer.param_groups)
+        self._targets = [get_number(group, "lr") for group in self._known]
         self._wrote: list[float] = list(self._targets)
         self._write()
 
@@ -86,6 +88,19 @@ class WarmupLR(LRScheduler):
         return list(getattr(self.scheduler, "base_lrs", self._targets))
 
     @property
+    def last_epoch(self) -> int:
+        """The calls done."""
+        return self._k
+
+    @last_epoch.setter
+    def last_epoch(self, k: int) -> None:
+        """Errors: UserError, as nothing but a SequentialLR sets it."""
+        raise UserError(
+            "a WarmupLR is no stage of a SequentialLR, which sets last_epoch: put it around that, "
+            "WarmupLR(SequentialLR(...), warmup=...)"
+        )
+
+    @property
     def finished(self) -> bool:
         """Whether the warmup is over."""
         return self.last_epoch >= self.warmup
@@ -95,7 +110,7 @@ class WarmupLR(LRScheduler):
         waiting = not self.finished
         if waiting:
             self._heed()
-        self.last_epoch += 1
+        self._k += 1
         self._step_count += 1
         if self.how == "over" and waiting:
             self._put(self._targets)  # the scheduler goes on from its own rates
@@ -117,10 +132,10 @@ class WarmupLR(LRScheduler):
         return self.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
-        """The calls done, the rates that the scheduler wants, those that the groups have, and its own
-        state."""
+        """The calls done, the rates that the scheduler wants, those that the groups have, its own state, and
+        what the warmup was."""
         values = (self.last_epoch, list(self._targets), self.get_last_lr(), self.scheduler.state_dict())
-        return dict(zip(_KEPT, values, strict=True))
+        return {**dict(zip(_KEPT, values, strict=True)), "warmup": self._said}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state: warmup, `how` and scheduler stay those given here."""
@@ -131,18 +146,26 @@ class WarmupLR(LRScheduler):
                 "scheduler.state_dict() "
                 "returned; the state of a scheduler without warmup goes to that scheduler"
             )
-        targets, rates = list(state_dict["targets"]), list(state_dict["rates"])
-        n = len(self.optimizer.param_groups)
+        k, n = (
+            update_number(state_dict["last_epoch"], "last_epoch of a state"),
+            len(self.optimizer.param_groups),
+        )
+        targets, rates = (list(state_dict[name]) for name in ("targets", "rates"))
         if len(targets) != n or len(rates) != n:
             raise UserError(
                 f"the state is of {len(targets)} groups, got an optimizer of {n}: add the groups first"
             )
+        targets, rates = rated(targets, n), rated(rates, n)
+        if state_dict.get("warmup", self._said) != self._said:
+            said = f"the state was saved under another warmup, {state_dict['warmup']}: {self._said} stays"
+            warnings.warn(said, UserWarning, stacklevel=2)
+        self._put(rates)  # before the scheduler looks at them
         self.scheduler.load_state_dict(state_dict["scheduler"])
-        self.last_epoch, self._targets = int(state_dict["last_epoch"]), targets
+        self._k, self._targets = k, targets
         self._put(rates)
 
     def _factor(self) -> float:
-        return 1.0 if self.finished else self._ramp[self.last_epoch]
+        return 1.0 if self.finished else self._ramp[self._k]
 
     def _write(self) -> None:
         factor = self._factor()
@@ -154,15 +177,21 @@ class WarmupLR(LRScheduler):
         self._wrote = list(rates)
 
     def _heed(self) -> None:
-        """Take over the rates that somebody else wrote, and groups that are new."""
-        factor = self._factor()
-        for i, group in enumerate(self.optimizer.param_groups):
-            rate = get_number(group, "lr")
+        """Take over the rates that somebody else wrote, and groups that came or, without parameters, went."""
+        groups, factor = self.optimizer.param_groups, self._factor()
+        kept = [i for i, group in enumerate(self._known) if any(group is one for one in groups)]
+        if len(groups) < len(self._known) and len(kept) == len(groups):
+            self._targets, self._wrote = ([some[i] for i in kept] for some in (self._targets, self._wrote))
+        self._known = list(groups)
+        for i, group in enumerate(groups):
+            rate = rated(get_number(group, "lr"), 1)[0]
             if i == len(self._targets):
                 self._targets.append(rate)
                 self._wrote.append(rate * factor)
             elif not same(rate, self._wrote[i]):
-                if not factor:
-                    warnings.warn(nothing_to_scale(i, rate), UserWarning, stacklevel=3)
+                higher = rate > self._targets[i] * factor and factor < 1
+                if not factor or higher:
+                    text = raised(i, rate) if factor else nothing_to_scale(i, rate)
+                    warnings.warn(text, UserWarning, stacklevel=3)
                     continue
                 self._targets[i] = rate / factor
