@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from torch.optim import lr_scheduler as theirs
 
 from peers import close, optimizer
@@ -215,4 +216,24 @@ def test_a_warmup_as_long_as_the_run(name):
         assert opt.param_groups[0]["lr"] == pytest.approx(made.rates()[k], rel=1e-12)
         opt.step()
         if k < 19:  # transformers' polynomial divides by zero at the end
+            scheduler.step()
+
+
+@pytest.mark.parametrize("name", ["OneCycleLR", "CyclicLR"])
+def test_a_momentum_that_is_adams_first_beta_is_called_so(name):
+    """torch cycles betas[0] of AdamW."""
+    given = {"OneCycleLR": {"total_steps": 20}, "CyclicLR": {"base_lr": 0.01, "step_size_up": 5}}[name]
+
+    def adamw():
+        return torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+
+    first = adamw()
+    old = getattr(torch.optim.lr_scheduler, name)(first, max_lr=0.1, **given)
+    made = from_torch(old, total=20)
+    ours = adamw()
+    new = ScheduleLR(ours, made.schedule, made.total, peak=made.peak, also=made.also)
+    for k in range(19):
+        assert ours.param_groups[0]["betas"] == pytest.approx(first.param_groups[0]["betas"], rel=1e-12), k
+        for opt, scheduler in ((first, old), (ours, new)):
+            opt.step()
             scheduler.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from math import prod
@@ -77,6 +78,8 @@ def _in_words(i: int, one: Told, total: int | None) -> Recipe:
 
 def _group(one: Told, total: int | None) -> Recipe:
     made = shortened(_made(one, total), total)
+    if one.beta1 and "momentum" in made.also:
+        made = replace(made, also={"beta1": made.also["momentum"]})
     return made if one.name in ("OneCycleLR", "CyclicLR") else standing(made, one.lr)
 
 

@@ -15,11 +15,13 @@ _EACH = ("lr", "lr_lambda", "max_lr", "base_lr", "max_momentum", "base_momentum"
 
 @dataclass(frozen=True)
 class Told:
-    """A scheduler: its class's name and arguments, `lr` among them. written: those that the user wrote."""
+    """A scheduler: its class's name and arguments, `lr` among them. written: those that the user wrote;
+    beta1: whether its momentum is the first of the optimizer's betas."""
 
     name: Any
     arguments: dict[str, Any]
     written: tuple[str, ...] = ()
+    beta1: bool = False
 
     @property
     def parts(self) -> list[Told]:
@@ -104,7 +106,8 @@ def _read(scheduler: Any, lr: Any, given: tuple[str, ...]) -> Told:
     if "schedulers" in kept:
         kept["schedulers"] = [_read(one, lr, ()) for one in kept["schedulers"]]
         given, rates = (), []
-    return Told(name, {**kept, "lr": lr if lr is not None else rates or None}, given)
+    beta1 = bool(getattr(scheduler, "use_beta1", False))
+    return Told(name, {**kept, "lr": lr if lr is not None else rates or None}, given, beta1)
 
 
 # class: {argument: where a scheduler keeps it}
