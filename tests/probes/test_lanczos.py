@@ -60,7 +60,7 @@ def test_it_is_the_dense_matrix_s_largest(values, tol):
     assert float(found.error) <= (1e-9 if tol is None else tol)
     v = flat(found.vector)
     residual = symmetric(values) @ v - found.value * v
-    assert float(residual.norm() / abs(top)) <= float(found.error) + 1e-9
+    assert float(residual.norm() / found.value.abs()) <= float(found.error) + 1e-9
     assert float(v.norm()) == pytest.approx(1, abs=1e-12)
     assert int(found.products) <= 24 and ((tol == 1e-2) <= (int(found.products) < 20))
 
@@ -89,15 +89,13 @@ def test_lifted_it_is_each_run_s_own():
 
 
 def test_a_run_whose_product_is_not_finite_is_nan_and_leaves_the_others():
-    matrices = torch.stack(
-        [symmetric(range(20)), symmetric(range(20)) * torch.nan, symmetric(range(20)) * 1e200]
-    )
+    matrices = torch.stack([symmetric(range(20)) * factor for factor in (1.0, math.nan, math.inf)])
     starts = {n: t.expand(3, *t.shape) for n, t in start().items()}
-    found = torch.vmap(lambda m, s: largest_eigenvalue(times(m), s, products=20))(matrices * 1e180, starts)
-    assert float(found.value[0]) == pytest.approx(19e180, rel=1e-10)
+    found = torch.vmap(lambda m, s: largest_eigenvalue(times(m), s, products=20))(matrices, starts)
+    assert float(found.value[0]) == pytest.approx(19, rel=1e-10)
     assert found.value.isnan().tolist() == found.error.isnan().tolist() == [False, True, True]
     alone = largest_eigenvalue(times(matrices[1]), start(), products=20, tol=1e-2)
-    assert float(alone.value) != float(alone.value) and int(alone.products) == 1
+    assert math.isnan(alone.value) and int(alone.products) == 1
 
 
 @pytest.mark.parametrize("tol", [1e-3, None])
@@ -134,7 +132,7 @@ def test_a_warm_start_needs_fewer_products_and_leaves_an_eigenvector_that_was_ov
     second = shaped(vectors[:, -2].clone())
     stuck = largest_eigenvalue(times(before), second, products=20, tol=1e-3)
     assert float(stuck.value) == pytest.approx(float(values[-2])), "an exact eigenvector is invariant"
-    moved = largest_eigenvalue(times(before), warmed(second, start(8)), products=20, tol=1e-3)
+    moved = largest_eigenvalue(times(before), warmed(second, start(8)), products=20, tol=1e-6)
     assert float(moved.value) == pytest.approx(float(values[-1]), rel=1e-3)
 
 

@@ -45,8 +45,8 @@ def largest_eigenvalue(
     directions are kept, in float32 or wider: products + 2 vectors in all; scalars are float64. Where H has
     fewer directions than products, the rest add nothing. A value that is not finite is NaN with error NaN.
 
-    The error bounds the distance to an eigenvalue, and does not prove that it is the largest: a start without
-    any part along the largest one's vector can't find it.
+    The error bounds the distance to an eigenvalue, and does not prove that it is the largest: a start with
+    little along the largest one's vector may reach a loose tol at another, and one without any stays there.
 
     >>> import torch
     >>> diagonal = torch.tensor([2.0, 1.0, -9.0])
@@ -112,7 +112,9 @@ def _flat(tensors: Tensors, like: Tensor) -> Tensor:
 
 
 def _shaped(flat: Tensor, like: Tensors) -> Tensors:
-    parts = flat.split([t.numel() for t in like.values()])
+    import torch
+
+    parts = torch.split(flat, [t.numel() for t in like.values()])
     return {n: part.reshape(t.shape).to(t.dtype) for (n, t), part in zip(like.items(), parts, strict=True)}
 
 
