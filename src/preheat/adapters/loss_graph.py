@@ -104,6 +104,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(m, nn.RNNBase) for m in model.modules()):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
+            stack.callback(own.update, forward=own["forward"])
+            own["forward"] = own["_original_forward"]
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
@@ -126,7 +129,10 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
             "it is given"
         )
     _full_precision(loss)
-    grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
+    try:
+        grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        raise _no_second(error) from error
     if all(g is None for g in grads):
         raise UserError(
             "the loss must depend on parameters that train, got one without a gradient for any of them: let "
@@ -136,6 +142,15 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
     plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
     return LossGraph(
         value, params, _averaged(plain, shared), lambda v: _averaged(_product(used, params, v), shared)
+    )
+
+
+def _no_second(error: RuntimeError) -> UserError:
+    said = str(error).splitlines()[0]
+    return UserError(
+        f"the loss must have a second derivative, got: {said}: let the model use torch's own "
+        "scaled_dot_product_attention (in transformers attn_implementation='sdpa'), write "
+        "use_reentrant=False where it checkpoints, or give a loss_fn without the operation that is named"
     )
 
 
@@ -157,11 +172,7 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
             allow_unused=True,
         )
     except RuntimeError as error:
-        raise UserError(
-            f"the loss must have a second derivative, got: {str(error).splitlines()[0]}: let the model use "
-            "torch's own scaled_dot_product_attention (in transformers attn_implementation='sdpa'), and "
-            "switch checkpointing off"
-        ) from error
+        raise _no_second(error) from error
     return {
         n: torch.zeros_like(p) if h is None else h.detach()
         for (n, p), h in zip(params.items(), found, strict=True)
