@@ -10,10 +10,12 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from documented import FENCE, run
 from torch import nn, optim
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
@@ -307,6 +309,13 @@ for _ in range(30):
 rows = [None, None]
 dist.all_gather_object(rows, [(row["update"], row["sharpness"]) for row in monitor.rows])
 assert rows[0] == rows[1] and rows[0], rows
+from torch.distributed.fsdp import fully_shard
+try:
+    sharpness(fully_shard(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1))), loss_fn, mine)
+except ValueError as error:
+    assert "got a sharded" in str(error), error
+else:
+    sys.exit("a sharded model was measured")
 dist.destroy_process_group()
 if child and os.waitpid(child, 0)[1]:
     sys.exit("the second process failed")
@@ -322,3 +331,18 @@ def test_under_ddp_the_processes_measure_their_batches_together():
         call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("library", ["", "lightning", "transformers"])
+def test_the_page_s_loops_run(library, tmp_path, monkeypatch):
+    """The blocks of plain torch, and after them those of one library."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    page = (Path(__file__).parents[2] / "docs" / "curvature.md").read_text(encoding="utf-8")
+    chapter = page.split("## In a loop of your own")[1].split("\n## ")[0]
+    texts = [text for language, text in FENCE.findall(chapter) if language == "python"]
+    others = [text for text in texts if "import lightning" in text or "import transformers" in text]
+    mine = [text for text in others if library and f"import {library}" in text]
+    assert len(others) == 2 and len(mine) == bool(library)
+    run([text for text in texts if text not in others] + mine, "curvature.md")
+    assert Path("curvature.csv").is_file() and Path("curvature.png").is_file()

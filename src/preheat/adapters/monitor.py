@@ -81,7 +81,7 @@ class CurvatureMonitor:
         self.updates += 1
         if self.updates < self._due:
             return None
-        device = next(model.parameters()).device
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         now = time.perf_counter()
