@@ -278,8 +278,9 @@ def test_a_lightning_module_under_bf16(tmp_path):
 
 DDP = """
 import os, signal, sys
-import torch, torch.distributed as dist
+import torch, torch._dynamo, torch.distributed as dist  # once for both
 from torch import nn, optim
+from torch.distributed.fsdp import fully_shard
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.monitor import CurvatureMonitor
 
@@ -309,7 +310,6 @@ for _ in range(30):
 rows = [None, None]
 dist.all_gather_object(rows, [(row["update"], row["sharpness"]) for row in monitor.rows])
 assert rows[0] == rows[1] and rows[0], rows
-from torch.distributed.fsdp import fully_shard
 try:
     sharpness(fully_shard(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1))), loss_fn, mine)
 except ValueError as error:
