@@ -41,7 +41,7 @@ models     : core                                                         : (tor
 tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm)
 probes     : core                                                         : (torch)
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
-adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax)
+adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax matplotlib)
 api        : core (lab analysis report studyfiles store)                  :
 data       : core (engine lab analysis report tasks)                      : (torch)
 lab        : core schedules store engine                                  : torch numpy safetensors
@@ -246,6 +246,13 @@ def inherited(module: str, owner: str, name: str) -> bool:
     return any(inspect.getdoc(vars(base).get(name)) for base in bases if name in vars(base))
 
 
+# "file:function: argument": why it may be given by place
+PLACED: dict[str, str] = {
+    "src/preheat/adapters/curvature.py:sharpness: optimizer": "the order of all that measure a loop of one's "
+    "own; others of them need the optimizer",
+}
+
+
 def test_options_after_the_second_argument_are_named_by_who_calls():
     """Of public functions: what has a default and comes after two others is keyword-only."""
     found = []
@@ -254,8 +261,9 @@ def test_options_after_the_second_argument_are_named_by_who_calls():
             if isinstance(node, Def):
                 every = positional(node)
                 given = len(every) - len(node.args.defaults)
-                found += [f"{at(path, node)} {node.name}: {a.arg}" for a in every[max(2, given) :]]
-    none(found)
+                found += [f"{at(path)}:{node.name}: {a.arg}" for a in every[max(2, given) :]]
+    none([name for name in found if name not in PLACED])
+    assert {*found} >= PLACED.keys(), "an exception that is no longer needed"
 
 
 def test_a_public_class_name_has_one_meaning():

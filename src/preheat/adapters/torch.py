@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from preheat.adapters.course import course
+from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.groups import (
     Also,
     get_number,
@@ -28,6 +29,7 @@ from preheat.adapters.groups import (
 from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
+from preheat.adapters.monitor import CurvatureMonitor
 from preheat.adapters.resuming import (
     extension,
     needs_initial,
@@ -38,6 +40,8 @@ from preheat.adapters.resuming import (
 )
 from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
+
+__all__ = ["CurvatureMonitor", "ScheduleLR", "hessian_trace", "sharpness"]
 
 _RATE = operator.itemgetter("lr")
 

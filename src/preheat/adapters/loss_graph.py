@@ -1,0 +1,245 @@
+"""The gradient of somebody's loss with its graph, from which products with the Hessian come, and the model,
+the optimizer and the random numbers stay bitwise as they are.
+
+By plain autograd on the model's own parameters, not by torch.func as the probes of registered tasks do: that
+refuses checkpointing, custom functions and whatever else a loop of one's own may hold.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from preheat.core.errors import UserError
+
+Tensors = dict[str, Tensor]
+LossFn = Callable[[Any, Any], Any]
+_SEED, _SAME = 0, 1e-5
+_SHORT = (torch.float16, torch.bfloat16)
+
+
+class LossGraph(NamedTuple):
+    """loss: its value; grads: {name: gradient}, detached; product: v -> H v, both {name: tensor}."""
+
+    loss: float
+    params: Tensors
+    grads: Tensors
+    product: Callable[[Tensors], Tensors]
+
+
+def bare(model: Any) -> tuple[nn.Module, bool]:
+    """(the module inside DDP, DataParallel and torch.compile, whether processes share the batch)."""
+    shared = False
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            model, shared = model.module, True
+        elif isinstance(model, nn.DataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod
+        elif isinstance(model, nn.Module):
+            return model, shared
+        else:
+            raise UserError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+
+
+def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
+    """{name: parameter} of those that train, a shared one once; with an optimizer, of those that it has.
+
+    Errors: UserError where there is none, and for dtypes and places that can't be measured.
+    """
+    found: Tensors = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if hasattr(optimizer, "param_groups"):
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if found and not any(id(p) in held for p in found.values()):
+            raise UserError(
+                "the optimizer must hold parameters of the model, got none of them: build it with "
+                "model.parameters(), after the last model.to(...)"
+            )
+        found = {n: p for n, p in found.items() if id(p) in held}
+    if not found:
+        raise UserError(
+            "the model must have parameters that train, got none: write p.requires_grad_(True) for some"
+        )
+    distributed = sys.modules.get("torch.distributed.tensor")
+    for name, p in found.items():
+        if p.dtype not in (torch.float32, torch.float64):
+            raise UserError(
+                f"curvature is measured in float32 or float64, got {p.dtype} in {name!r}: write "
+                "sharpness(copy.deepcopy(model).float(), loss_fn, batch)"
+            )
+        if distributed is not None and isinstance(p, distributed.DTensor):
+            raise UserError(
+                f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
+                "the model on one device"
+            )
+    if len(devices := {str(p.device) for p in found.values()}) > 1:
+        raise UserError(
+            f"parameters must be on one device, got {', '.join(sorted(devices))}: write model.to(...)"
+        )
+    return found
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Random numbers forked, autocast off, kernels that have a second derivative, nothing compiled."""
+    device = next(model.parameters()).device
+    cuda = list(range(torch.cuda.device_count())) if _cuda() else []
+    states = random.getstate(), np.random.get_state()
+    with ExitStack() as stack:
+        stack.callback(lambda: (random.setstate(states[0]), np.random.set_state(states[1])))
+        stack.enter_context(torch.random.fork_rng(devices=cuda))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if any(isinstance(m, nn.RNNBase) for m in model.modules()):
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
+            stack.callback(own.update, forward=own["forward"])
+            own["forward"] = own["_original_forward"]
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        yield
+
+
+def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
+    """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
+    the processes, all of which call this."""
+    if hasattr(batch, "__next__"):
+        raise UserError(
+            f"the batch must stay the same, got {type(batch).__name__}: write batch = next(iterator)"
+        )
+    first = float(_evaluated(model, loss_fn, batch).detach())
+    loss = _evaluated(model, loss_fn, batch)
+    value = float(loss.detach())
+    if math.isfinite(first) and not math.isclose(first, value, rel_tol=_SAME, abs_tol=1e-12):
+        raise UserError(
+            f"the loss must be the same each time, got {first:g} and {value:g} for one batch and one random "
+            "seed: draw from torch's global generator, random or numpy.random, and let loss_fn use the batch "
+            "it is given"
+        )
+    _full_precision(loss)
+    try:
+        grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
+    except RuntimeError as error:
+        raise _no_second(error) from error
+    if all(g is None for g in grads):
+        raise UserError(
+            "the loss must depend on parameters that train, got one without a gradient for any of them: let "
+            "loss_fn use the model it is given"
+        )
+    used = {n: g for n, g in zip(params, grads, strict=True) if g is not None}
+    plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
+    return LossGraph(
+        value, params, _averaged(plain, shared), lambda v: _averaged(_product(used, params, v), shared)
+    )
+
+
+def _no_second(error: RuntimeError) -> UserError:
+    said = str(error).splitlines()[0]
+    return UserError(
+        f"the loss must have a second derivative, got: {said}: let the model use torch's own "
+        "scaled_dot_product_attention (in transformers attn_implementation='sdpa'), write "
+        "use_reentrant=False where it checkpoints, or give a loss_fn without the operation that is named"
+    )
+
+
+def _cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
+    """H v from the gradient's graph, which is kept."""
+    curved = {n: g for n, g in grads.items() if g.requires_grad}
+    if not curved:
+        return {n: torch.zeros_like(p) for n, p in params.items()}
+    try:
+        found = torch.autograd.grad(
+            [*curved.values()],
+            [*params.values()],
+            [v[n] for n in curved],
+            retain_graph=True,
+            allow_unused=True,
+        )
+    except RuntimeError as error:
+        raise _no_second(error) from error
+    return {
+        n: torch.zeros_like(p) if h is None else h.detach()
+        for (n, p), h in zip(params.items(), found, strict=True)
+    }
+
+
+def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
+    """The loss on copies of the buffers, with the random numbers of one seed."""
+    random.seed(_SEED)
+    np.random.seed(_SEED)
+    torch.default_generator.manual_seed(_SEED)
+    if _cuda():
+        torch.cuda.manual_seed_all(_SEED)
+    copies: dict[int, Tensor] = {}
+    held = [(m, name, b) for m in model.modules() for name, b in m._buffers.items() if b is not None]
+    try:
+        for module, name, b in held:
+            module._buffers[name] = copies.setdefault(id(b), b.clone())
+        out = loss_fn(model, batch)
+    finally:
+        for module, name, b in held:
+            module._buffers[name] = b
+    return _scalar(out)
+
+
+def _scalar(out: Any) -> Tensor:
+    """The loss in what loss_fn returns: a scalar tensor, or what holds one as `loss`."""
+    loss = out
+    if not isinstance(out, Tensor):
+        loss = out.get("loss") if isinstance(out, Mapping) else getattr(out, "loss", None)
+    if not isinstance(loss, Tensor):
+        raise UserError(
+            f"loss_fn(model, batch) must return a scalar tensor, or an output with .loss, got "
+            f"{type(out).__name__}: return the loss before .item() or float()"
+        )
+    if loss.shape != ():
+        raise UserError(f"the loss must be a scalar, got the shape {tuple(loss.shape)}: write .mean()")
+    if not loss.requires_grad:
+        raise UserError(
+            "the loss must have a gradient, got one that is cut off: leave out .detach(), .item() and "
+            "torch.no_grad() in loss_fn, and let it use the model it is given"
+        )
+    return loss
+
+
+def _full_precision(loss: Tensor) -> None:
+    """Errors: UserError where a part of the graph is in float16 or bfloat16."""
+    seen, ahead = set(), [loss.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        ahead += [before for before, _ in node.next_functions]
+        for known in node._input_metadata:
+            if known.dtype in _SHORT:
+                raise UserError(
+                    f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
+                    "give a loss_fn without torch.autocast; one around this call is switched off by itself"
+                )
+
+
+def _averaged(tensors: Tensors, shared: bool) -> Tensors:
+    """The mean over the processes that share a batch."""
+    if shared:
+        size = torch.distributed.get_world_size()
+        for t in tensors.values():
+            torch.distributed.all_reduce(t)
+            t /= size
+    return tensors

@@ -1,0 +1,242 @@
+"""The curvature while a loop of your own trains: a plain one, Lightning's, or transformers' Trainer."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import math
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from preheat.adapters.curvature import Curvature, largest
+from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, trained, untouched
+from preheat.adapters.preconditioners import preconditioner
+from preheat.core.errors import UserError
+
+Row = dict[str, float]
+_AFRESH = 10  # every so many measurements begin without the last vector
+RAW, SCALED = "sharpness", "preconditioned_sharpness"
+
+
+class CurvatureMonitor:
+    """Measures the sharpness on one batch, as often as `share` of the training time allows.
+
+    loss_fn, batch: as for `sharpness`; the batch is the same all along, and moved to the model's device.
+    preconditioned: also that of P^-1/2 H P^-1/2, which needs the optimizer. every: the fewest updates between
+    two measurements; it waits longer where it took more than `share` of the time that training took. The
+    first measurement is at the first call, whatever it takes. tol: as for `sharpness`. Nine measurements in
+    ten begin with the last vector and some noise, the tenth without. Where the loss is not finite the row
+    holds NaN. Under DDP every process steps its monitor. When it measures depends on the machine's speed;
+    what training does never depends on it. Errors: UserError.
+
+    rows: one dict for each measurement: update (how many were done), loss and sharpness on the batch, its
+    error, the products it took, the largest lr of the optimizer's groups, seconds.
+
+    >>> from torch import nn, optim
+    >>> model, x = nn.Linear(1, 1, bias=False), torch.tensor([[1.0], [3.0]])
+    >>> loss_fn = lambda model, x: model(x).square().mean()
+    >>> optimizer, monitor = optim.SGD(model.parameters(), lr=0.01), CurvatureMonitor(loss_fn, x)
+    >>> loss_fn(model, x).backward()
+    >>> optimizer.step()
+    >>> row = monitor.step(model, optimizer)
+    >>> row["update"], round(row["sharpness"], 4), row["lr"]
+    (1, 10.0, 0.01)
+    """
+
+    def __init__(
+        self,
+        loss_fn: LossFn,
+        batch: Any,
+        *,
+        preconditioned: bool = False,
+        every: int = 1,
+        share: float = 0.1,
+        tol: float = 1e-2,
+    ) -> None:
+        if every < 1 or every != int(every):
+            raise UserError(f"every must be a whole number of updates from 1 on, got {every}: write every=10")
+        if not 0 < share <= 1:
+            raise UserError(f"share must be above 0 and at most 1, got {share}: write share=0.1")
+        self.loss_fn, self.batch, self.preconditioned = loss_fn, batch, preconditioned
+        self.every, self.share, self.tol = every, share, tol
+        self.rows: list[Row] = []
+        self.updates, self._due = 0, 1
+        self._begun: float | None = None
+        self._spent = self._last = 0.0
+        self._vectors: dict[str, Mapping[str, Tensor]] = {}
+
+    def step(self, model: Any, optimizer: Any = None) -> Row | None:
+        """Call it after each update; the row if it measured. optimizer: its lr is in the row, and its P where
+        `preconditioned`."""
+        return self._step(*bare(model), optimizer)
+
+    def _step(self, model: nn.Module, shared: bool, optimizer: Any) -> Row | None:
+        begun = self._begun = time.perf_counter() if self._begun is None else self._begun
+        self.updates += 1
+        if self.updates < self._due:
+            return None
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        now = time.perf_counter()
+        wait = _most(self._wait(now - begun - self._spent), device, shared)
+        if wait:
+            self._due = self.updates + wait
+            return None
+        row = self._measured(model, shared, optimizer)
+        self._last = time.perf_counter() - now
+        self._spent += self._last
+        self._due = self.updates + self.every
+        self.rows.append({**row, "seconds": self._last})
+        return self.rows[-1]
+
+    def _wait(self, trained: float) -> int:
+        """The updates until another measurement fits into the share; trained: the seconds of training."""
+        lacking = (self._spent + self._last) / self.share - trained if self.rows else 0.0
+        if lacking <= 0:
+            return 0
+        each = trained / max(self.updates - 1, 1)  # the first call begins the clock
+        return self.updates if lacking >= each * self.updates else math.ceil(lacking / each)
+
+    def _measured(self, model: nn.Module, shared: bool, optimizer: Any) -> Row:
+        if self.preconditioned and optimizer is None:
+            raise UserError("preconditioned=True needs the optimizer, got none: write step(model, optimizer)")
+        params = trained(model, optimizer if self.preconditioned else None)
+        self.batch = _moved(self.batch, next(iter(params.values())).device)
+        with untouched(model):
+            graph = loss_graph(model, self.loss_fn, self.batch, params, shared=shared)
+            found = {RAW: self._largest(graph, RAW, None)}
+            if self.preconditioned:
+                fine = math.isfinite(graph.loss)
+                scale = preconditioner(optimizer, params, graph.grads) if fine else None
+                found[SCALED] = self._largest(graph, SCALED, scale)
+        row: Row = {"update": self.updates, "loss": graph.loss}
+        for name, one in found.items():
+            prefix = "preconditioned_" if name == SCALED else ""
+            row |= {name: float(one), f"{prefix}error": one.error, f"{prefix}products": one.products}
+        groups = getattr(optimizer, "param_groups", [])
+        return {**row, "lr": max((float(g["lr"]) for g in groups), default=math.nan)}
+
+    def _largest(self, graph: LossGraph, name: str, scale: Any) -> Curvature:
+        if not math.isfinite(graph.loss):
+            return Curvature(math.nan)
+        count = len(self.rows)
+        start = self._vectors.get(name) if count % _AFRESH else None
+        found = largest(graph, scale, tol=self.tol, start=start, seed=count)
+        if math.isfinite(found):
+            self._vectors[name] = found.vector
+        return found
+
+    def write_csv(self, path: str | Path) -> None:
+        """The rows as a CSV file, with the names of the columns."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, [*self._rows()[0]])
+            table.writeheader()
+            table.writerows(self.rows)
+
+    def figure(self) -> Any:
+        """A matplotlib figure of the sharpness with its error, and of the rate, over the updates:
+        `monitor.figure().savefig("curvature.png")`."""
+        from matplotlib.figure import Figure
+
+        rows, columns = self._rows(), [(RAW, "error"), (SCALED, "preconditioned_error")]
+        columns = [c for c in columns if c[0] in rows[0]]
+        figure = Figure(figsize=(6.5, 2.2 * (len(columns) + 1)), layout="constrained")
+        axes = figure.subplots(len(columns) + 1, 1, sharex=True)
+        at = [row["update"] for row in rows]
+        for axis, (name, error) in zip(axes, columns, strict=False):
+            values = [row[name] for row in rows]
+            axis.errorbar(at, values, [row[error] for row in rows], fmt="o-", markersize=3)
+            if any(value > 0 for value in values):
+                axis.set_yscale("log", nonpositive="mask")
+            axis.set_ylabel(name.replace("_", " "))
+        axes[-1].plot(at, [row["lr"] for row in rows], "o-", markersize=3)
+        axes[-1].set_ylabel("learning rate")
+        axes[-1].set_xlabel("update")
+        return figure
+
+    def _rows(self) -> list[Row]:
+        if not self.rows:
+            raise UserError("there must be a measurement, got none: call step(model, optimizer) in training")
+        return self.rows
+
+    def lightning(self) -> Any:
+        """A Lightning callback that steps this monitor: `Trainer(callbacks=[monitor.lightning()])`. Its
+        loss_fn may be `training_step` of this module."""
+        seen = [0]
+
+        def on_train_batch_end(_: Any, trainer: Any, module: Any, *rest: Any) -> None:
+            if trainer.global_step == seen[0]:
+                return  # gradients are being accumulated
+            seen[0], many = trainer.global_step, trainer.optimizers
+            if self.preconditioned and len(many) != 1:
+                raise UserError(
+                    f"preconditioned=True needs one optimizer, got {len(many)}: step the monitor yourself, "
+                    "with the optimizer that is meant"
+                )
+            self.step(trainer.strategy.model, many[0] if len(many) == 1 else None)
+
+        return _subclass(("lightning.pytorch", "pytorch_lightning"), "Callback", on_train_batch_end)
+
+    def trainer(self) -> Any:
+        """A callback for transformers' Trainer that steps this monitor: `Trainer(callbacks=[
+        monitor.trainer()])`."""
+
+        def on_step_end(_: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
+            model, shared = bare(given["model"])
+            self._step(model, shared or args.world_size > 1, given.get("optimizer"))
+
+        return _subclass(("transformers",), "TrainerCallback", on_step_end)
+
+
+def training_step(module: Any, batch: Any) -> Any:
+    """A LightningModule's own loss as a loss_fn; what it logs there is not logged again.
+
+    Outside of Lightning's loop, so its precision is that of the parameters. Errors: UserError where the
+    module steps its optimizers itself.
+    """
+    if not module.automatic_optimization:
+        raise UserError(
+            "training_step must not step optimizers, got automatic_optimization=False: write a "
+            "loss_fn(module, batch) that returns the loss alone"
+        )
+    own = vars(module)
+    held = {name: own[name] for name in ("log", "log_dict") if name in own}
+    own.update(log=lambda *_, **__: None, log_dict=lambda *_, **__: None)
+    try:
+        return module.training_step(batch, 0)
+    finally:
+        del own["log"], own["log_dict"]
+        own.update(held)
+
+
+def _subclass(libraries: tuple[str, ...], base: str, hook: Any) -> Any:
+    """An object of that base of the first library, one that is loaded first, with one hook."""
+    name = next((n for n in libraries if n in sys.modules), libraries[0])
+    return type("CurvatureCallback", (getattr(importlib.import_module(name), base),), {hook.__name__: hook})()
+
+
+def _most(wait: int, device: torch.device, shared: bool) -> int:
+    """The largest of the processes' numbers, so that all measure at the same update."""
+    if not shared:
+        return wait
+    together = torch.tensor(wait, device=device)
+    torch.distributed.all_reduce(together, torch.distributed.ReduceOp.MAX)
+    return int(together)
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    """The batch with its tensors on the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if type(batch) in (list, tuple):
+        return type(batch)(_moved(part, device) for part in batch)
+    if type(batch) is dict:
+        return {name: _moved(part, device) for name, part in batch.items()}
+    return batch.to(device) if hasattr(batch, "to") else batch

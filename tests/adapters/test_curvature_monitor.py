@@ -1,0 +1,348 @@
+"""CurvatureMonitor in a plain loop, in Lightning and in transformers' Trainer; DDP, torch.compile and fused
+attention."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from documented import FENCE, run
+from torch import nn, optim
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+
+from preheat.adapters import monitor as module
+from preheat.adapters.curvature import hessian_trace, sharpness
+from preheat.adapters.monitor import CurvatureMonitor, training_step
+from preheat.core.errors import UserError
+
+CLASSES = 3
+
+
+def needs(name):
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
+
+
+def loss_fn(model, batch):
+    return cross_entropy(model(batch[0]), batch[1])
+
+
+def made(seed=0):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, CLASSES))
+    x = torch.randn(24, 4)
+    return model, (x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long())
+
+
+def train(model, batch, optimizer, steps, monitor=None, each=lambda: None):
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss_fn(model, batch).backward()
+        optimizer.step()
+        each()
+        if monitor:
+            monitor.step(model, optimizer)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that go on only where a test says so, and 5 at each measurement."""
+    now, true = [0.0], CurvatureMonitor._measured
+
+    def slow(self, *rest):
+        now[0] += 5
+        return true(self, *rest)
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(CurvatureMonitor, "_measured", slow)
+    return now
+
+
+# --- a plain loop ----------------------------------------------------------------------------------------
+
+
+def test_it_tells_what_sharpness_tells_and_trains_as_without_it():
+    model, batch = made()
+    other, _ = made()
+    ours, others = (optim.Adam(m.parameters(), lr=1e-2) for m in (model, other))
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True, share=1.0, every=3, tol=1e-4)
+    monitor.share = 1e9  # never waits
+    train(model, batch, ours, 8, monitor)
+    train(other, batch, others, 8)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+    assert [row["update"] for row in monitor.rows] == [1, 4, 7] and monitor.updates == 8
+    last = CurvatureMonitor(loss_fn, batch, preconditioned=True).step(model, ours)
+    for name, optimizer in (("sharpness", None), ("preconditioned_sharpness", others)):
+        assert last[name] == pytest.approx(sharpness(other, loss_fn, batch, optimizer), rel=2e-2)
+    assert last["lr"] == 1e-2 and last["error"] <= 1e-2 * last["sharpness"] and last["products"] > 1
+
+
+def test_it_stays_under_its_share_of_the_training_time(clock):
+    model, batch = made()
+    monitor = CurvatureMonitor(loss_fn, batch)
+    seconds = iter([*[0.5] * 400, *[4.0] * 100])
+
+    def tick():
+        clock[0] += next(seconds)
+        spent = 5 * len(monitor.rows)
+        assert len(monitor.rows) < 2 or spent <= 0.1 * (clock[0] - spent) + 1e-9
+
+    train(model, batch, optim.SGD(model.parameters(), lr=0.1), 500, monitor, tick)
+    spent = 5 * len(monitor.rows)
+    assert 0.08 * (clock[0] - spent) < spent <= 0.1 * (clock[0] - spent)
+    gaps = np.diff([row["update"] for row in monitor.rows])
+    assert gaps[1] in (100, 101) and gaps[-1] < 20, "more often where a training step takes longer"
+
+
+def test_a_warm_start_saves_products():
+    model, batch = made()
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    monitor = CurvatureMonitor(loss_fn, batch)
+    monitor.share = 1e9
+    train(model, batch, optimizer, 20, monitor)
+    products = [row["products"] for row in monitor.rows]
+    cold, warm = [products[0], products[10]], products[1:10] + products[11:]
+    assert np.median(warm) < min(cold)
+
+
+def test_a_loss_that_diverges_is_a_row_and_does_not_stop_training():
+    model, batch = made()
+    optimizer = optim.Adam(model.parameters())
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+    monitor.share = 1e9
+    train(model, batch, optimizer, 2, monitor)
+    with torch.no_grad():
+        model[3].weight.fill_(math.nan)
+    train(model, batch, optimizer, 1, monitor)
+    assert math.isfinite(monitor.rows[1]["sharpness"]) and math.isnan(
+        monitor.rows[2]["preconditioned_sharpness"]
+    )
+    monitor.figure()
+
+
+def test_its_results_are_a_table_and_a_picture(tmp_path):
+    model, batch = made()
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+    with pytest.raises(UserError, match="there must be a measurement, got none"):
+        monitor.write_csv(tmp_path / "rows.csv")
+    monitor.share = 1e9
+    train(model, batch, optim.Adam(model.parameters()), 3, monitor)
+    monitor.write_csv(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+        assert [{n: float(v) for n, v in row.items()} for row in csv.DictReader(file)] == monitor.rows
+    figure = monitor.figure()
+    assert [a.get_ylabel() for a in figure.axes] == ["sharpness", "preconditioned sharpness", "learning rate"]
+    line = figure.axes[0].containers[0].lines[0]
+    assert line.get_xydata().tolist() == [[row["update"], row["sharpness"]] for row in monitor.rows]
+    figure.savefig(tmp_path / "rows.png")
+
+
+def test_options_that_make_no_sense_are_refused():
+    model, batch = made()
+    for options, message in (
+        ({"every": 0}, "every must be"),
+        ({"share": 0}, "share must be"),
+        ({"tol": 2}, "tol must"),
+    ):
+        with pytest.raises(UserError, match=message):
+            CurvatureMonitor(loss_fn, batch, **options).step(model)
+    with pytest.raises(UserError, match=r"needs the optimizer, got none: write step\(model, optimizer\)"):
+        CurvatureMonitor(loss_fn, batch, preconditioned=True).step(model)
+
+
+# --- what networks are wrapped in, and fused attention ---------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_compiled_is_measured_without():
+    model, batch = made()
+    plain = sharpness(model, loss_fn, batch)
+    compiled = torch.compile(model, backend="aot_eager")
+    loss_fn(compiled, batch).backward()
+    assert sharpness(compiled, loss_fn, batch) == plain
+    function = torch.compile(loss_fn, backend="aot_eager")
+    assert sharpness(model, function, batch) == plain
+    assert sharpness(nn.DataParallel(model), loss_fn, batch) == plain
+
+
+def test_checkpointing_counts_where_it_has_a_second_derivative():
+    model, batch = made()
+    part = lambda again: (
+        lambda model, batch: loss_fn(
+            lambda x: checkpoint(model, x + 0 * model[0].bias.sum(), use_reentrant=again), batch
+        )
+    )
+    assert sharpness(model, part(False), batch) == pytest.approx(sharpness(model, loss_fn, batch), rel=1e-4)
+    with pytest.raises(UserError, match=r"must have a second derivative, got: .* write use_reentrant=False"):
+        sharpness(model, part(True), batch)
+
+
+@pytest.mark.filterwarnings("ignore")
+@needs("transformers")
+def test_a_transformers_model_with_its_default_attention_in_the_trainer(tmp_path, monkeypatch):
+    import transformers
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.manual_seed(0)
+    sizes = {"n_layer": 1, "n_head": 2, "n_embd": 8, "vocab_size": 16, "n_positions": 8}
+    config = transformers.GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
+    model = transformers.GPT2LMHeadModel(config)
+    assert model.config._attn_implementation == "sdpa"
+    ids = torch.randint(16, (4, 6))
+    batch = {"input_ids": ids, "labels": ids}
+    loss_fn = lambda model, batch: model(**batch)
+    assert sharpness(model, loss_fn, batch) > 0 and hessian_trace(model, loss_fn, batch, vectors=2).error > 0
+
+    flash = lambda model, batch: with_backend(lambda: model(**batch))
+    with pytest.raises(UserError, match=r"second derivative, got: .*flash.* attn_implementation='sdpa'"):
+        sharpness(model.eval(), flash, batch)
+
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True, every=2)
+    monitor.share = 1e9
+    quiet = {
+        "report_to": [],
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+        "save_strategy": "no",
+    }
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), max_steps=3, gradient_accumulation_steps=2, bf16=True, **quiet
+    )
+    rows = [{"input_ids": row, "labels": row} for row in torch.randint(16, (64, 6))]
+    transformers.Trainer(model, arguments, train_dataset=rows, callbacks=[monitor.trainer()]).train()
+    assert [row["update"] for row in monitor.rows] == [1, 3]
+    assert all(row["preconditioned_sharpness"] > 0 and row["lr"] > 0 for row in monitor.rows[:1])
+
+
+def with_backend(call):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        return call()
+
+
+@pytest.mark.filterwarnings("ignore")
+@needs("lightning")
+def test_a_lightning_module_under_bf16(tmp_path):
+    import lightning.pytorch as pl
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = made()[0]
+
+        def training_step(self, batch, index):
+            loss = loss_fn(self.net, batch)
+            self.log("loss", loss)
+            return {"loss": loss}
+
+        def configure_optimizers(self):
+            return optim.AdamW(self.parameters(), lr=1e-2)
+
+    batch, ends = made()[1], []
+    loader = DataLoader(TensorDataset(*batch), batch_size=4)
+    monitors = [None, CurvatureMonitor(training_step, batch, preconditioned=True, every=2)]
+    monitors[1].share = 1e9
+    for monitor in monitors:
+        own = Module()
+        trainer = pl.Trainer(
+            max_epochs=2, accelerator="cpu", precision="bf16-mixed", accumulate_grad_batches=2, logger=False,
+            enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+            callbacks=[monitor.lightning()] if monitor else [],
+        )  # fmt: skip
+        trainer.fit(own, loader)
+        ends.append(own)
+    assert all(torch.equal(a, b) for a, b in zip(*(e.state_dict().values() for e in ends), strict=True))
+    assert [row["update"] for row in monitors[1].rows] == [1, 3, 5] and monitors[1].updates == 6
+    last = sharpness(ends[1].train(), training_step, batch)
+    assert last == pytest.approx(sharpness(ends[1].net, loss_fn, batch), rel=1e-4)
+    assert "log" not in vars(ends[1])
+    ends[1].automatic_optimization = False
+    with pytest.raises(UserError, match="got automatic_optimization=False: write a loss_fn"):
+        sharpness(ends[1], training_step, batch)
+
+
+DDP = """
+import os, signal, sys
+import torch, torch._dynamo, torch.distributed as dist  # once for both
+from torch import nn, optim
+from torch.distributed.fsdp import fully_shard
+from preheat.adapters.curvature import hessian_trace, sharpness
+from preheat.adapters.monitor import CurvatureMonitor
+
+torch.set_num_threads(1)
+child = os.fork()
+signal.alarm(100)  # neither waits longer for the other
+rank = int(child == 0)
+os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+x = torch.randn(12, 4, dtype=torch.float64)
+loss_fn = lambda model, x: (model(x) - x[:, :1]).square().mean()
+whole = [sharpness(model, loss_fn, x), sharpness(model, loss_fn, x, optim.Adam(model.parameters())), hessian_trace(model, loss_fn, x)]
+wrapped, mine = nn.parallel.DistributedDataParallel(model), x.chunk(2)[rank]
+optimizer = optim.Adam(model.parameters())
+parts = [sharpness(wrapped, loss_fn, mine), sharpness(wrapped, loss_fn, mine, optimizer), hessian_trace(wrapped, loss_fn, mine)]
+assert all(abs(a - b) < 1e-9 * abs(a) for a, b in zip(whole, parts)), (whole, parts)
+monitor = CurvatureMonitor(loss_fn, mine)
+for _ in range(30):
+    loss_fn(wrapped, mine).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    if rank:
+        sum(range(100_000))  # processes of different speed measure together
+    monitor.step(wrapped, optimizer)
+rows = [None, None]
+dist.all_gather_object(rows, [(row["update"], row["sharpness"]) for row in monitor.rows])
+assert rows[0] == rows[1] and rows[0], rows
+try:
+    sharpness(fully_shard(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 1))), loss_fn, mine)
+except ValueError as error:
+    assert "got a sharded" in str(error), error
+else:
+    sys.exit("a sharded model was measured")
+dist.destroy_process_group()
+if child and os.waitpid(child, 0)[1]:
+    sys.exit("the second process failed")
+"""
+
+
+def test_under_ddp_the_processes_measure_their_batches_together():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    call = [sys.executable, "-W", "ignore", "-c", DDP, str(port)]
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("library", ["", "lightning", "transformers"])
+def test_the_page_s_loops_run(library, tmp_path, monkeypatch):
+    """The blocks of plain torch, and after them those of one library."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    page = (Path(__file__).parents[2] / "docs" / "curvature.md").read_text(encoding="utf-8")
+    chapter = page.split("## In a loop of your own")[1].split("\n## ")[0]
+    texts = [text for language, text in FENCE.findall(chapter) if language == "python"]
+    others = [text for text in texts if "import lightning" in text or "import transformers" in text]
+    mine = [text for text in others if library and f"import {library}" in text]
+    assert len(others) == 2 and len(mine) == bool(library)
+    run([text for text in texts if text not in others] + mine, "curvature.md")
+    assert Path("curvature.csv").is_file() and Path("curvature.png").is_file()
