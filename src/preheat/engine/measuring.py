@@ -36,6 +36,7 @@ def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     fixed: dict[str, Any] = {
         "function": function,
         "joined": where.joined(mean=fleet.task.mean_loss),
+        "outputs": fleet.task.outputs,
     }
 
     def start(tensors: dict[str, Any]) -> Tensors:

@@ -28,6 +28,10 @@ def _same(tensors: Any) -> Any:
     return tensors
 
 
+def _none(params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+    return {}
+
+
 class Moment(NamedTuple):
     """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the
     update (before it, where a rate rule looks, which decides on the update); opt: the optimizer's state
@@ -35,7 +39,8 @@ class Moment(NamedTuple):
 
     drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss,
     which can be differentiated twice, in the parameters' dtype (never under autocast): this process's part
-    of it. joined: what makes the whole of such parts, where several processes share a batch.
+    of it. joined: what makes the whole of such parts, where several processes share a batch. outputs(the
+    same): what the network gives in training mode, {name: tensor}; {} where the task has no network.
     """
 
     params: Tensors
@@ -51,6 +56,7 @@ class Moment(NamedTuple):
     opt: dict[str, Any] = {}  # noqa: RUF012
     hyper: Mapping[str, Tensor] = {}
     joined: Callable[[Any], Any] = _same
+    outputs: Callable[[Tensors, Tensors, Tensors], Tensors] = _none
 
 
 @dataclass(frozen=True)
