@@ -125,7 +125,7 @@ def test_a_warm_start_needs_fewer_products_and_leaves_an_eigenvector_that_was_ov
     before = symmetric(torch.linspace(-1, 1, 20).tolist())
     cold = largest_eigenvalue(times(before), start(), products=20, tol=1e-3)
     after = before + 0.01 * symmetric(torch.linspace(-1, 1, 20).tolist(), seed=5)
-    again = largest_eigenvalue(times(after), warmed(cold.vector, start(7), 0.01), products=20, tol=1e-2)
+    again = largest_eigenvalue(times(after), warmed(cold.vector, start(7), share=0.01), products=20, tol=1e-2)
     fresh = largest_eigenvalue(times(after), start(7), products=20, tol=1e-2)
     assert int(again.products) < int(fresh.products)
     values, vectors = torch.linalg.eigh(before)

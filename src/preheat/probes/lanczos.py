@@ -86,7 +86,7 @@ def largest_eigenvalue(
     return Eigenpair(value, _shaped(top / top.norm(), start), error, torch.tensor(len(basis)))
 
 
-def warmed(vector: Tensors, noise: Tensors, share: float = 0.1) -> Tensors:
+def warmed(vector: Tensors, noise: Tensors, *, share: float = 0.1) -> Tensors:
     """A start near the vector of an earlier, similar product: vector / |vector| + share noise / |noise|.
 
     Without noise a start that is some eigenvector exactly would stay there, though another had become the
