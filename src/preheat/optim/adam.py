@@ -23,6 +23,7 @@ from preheat.optim.base import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.optim import Optimizer as TorchOptimizer
 
 
@@ -52,7 +53,13 @@ class Adam:
             grads = coupled(grads, params, hyper["weight_decay"], decay_on)
             return _adam(grads, state, params, hyper)
 
-        return Optimizer(_init, update, reference=lambda named: _reference("Adam", self, named))
+        return Optimizer(
+            _init,
+            update,
+            reference=lambda named: _reference("Adam", self, named),
+            preconditioner=adam_preconditioner,
+            threshold=adam_threshold,
+        )
 
 
 @OPTIMIZERS.register("adamw", label="AdamW", default=True)
@@ -81,7 +88,13 @@ class AdamW:
             less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
             return _adam(grads, state, less, hyper)
 
-        return Optimizer(_init, update, reference=lambda named: _reference("AdamW", self, named))
+        return Optimizer(
+            _init,
+            update,
+            reference=lambda named: _reference("AdamW", self, named),
+            preconditioner=adam_preconditioner,
+            threshold=adam_threshold,
+        )
 
 
 def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
@@ -116,3 +129,17 @@ def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple
     scale = (1 - beta2**t).rsqrt()
     new = {n: p.addcmul(down, m[n] / (v[n].sqrt() * scale + eps)) for n, p in params.items()}
     return new, {"m": m, "v": v, "t": t}
+
+
+def adam_preconditioner(state: OptState, hyper: Hyper) -> Params:
+    """P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps), of the state after update t: p <- p - lr m / P."""
+    t = state["t"]
+    scale, started = (1 - hyper["beta2"] ** t).rsqrt(), 1 - hyper["beta1"] ** t
+    return {n: started * (v.sqrt() * scale + hyper["eps"]) for n, v in state["v"].items()}
+
+
+def adam_threshold(hyper: Hyper) -> tuple[Tensor, Tensor]:
+    """2 / ((1 - beta1) lr) for the first step, whose m is (1 - beta1) g; later (2 + 2 beta1) / ((1 - beta1)
+    lr), where v hardly changes from step to step. J. Cohen et al., arXiv 2207.14484."""
+    unit = 1 / ((1 - hyper["beta1"]) * hyper["lr"])
+    return 2 * unit, (2 + 2 * hyper["beta1"]) * unit
