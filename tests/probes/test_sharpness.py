@@ -263,20 +263,24 @@ def test_the_lasting_threshold_is_where_a_quadratic_loss_begins_to_diverge(one):
 
 @pytest.mark.parametrize("one", PLAIN, ids=str)
 def test_the_first_threshold_is_where_a_first_step_makes_a_quadratic_loss_larger(one):
-    """Of P^-1 H, with the preconditioner of that step."""
+    """Of h p^2 / 2. Of P^-1 H, with the preconditioner of that step, which is as large as |p|."""
     made, hyper = functions(one), numbers_of(one.name, lr=0.1)
     hyper |= {"momentum": torch.tensor(0.8)} if "momentum" in hyper else {}
-    at_first, params = made.threshold(hyper)[0], {"w": torch.tensor([2.0], dtype=torch.float64)}
+
+    def first_step(h, p):
+        params = {"w": torch.tensor([p], dtype=torch.float64)}
+        new, state = made.update({"w": h * params["w"]}, made.init(params), params, hyper)
+        divided = float(made.preconditioner(state, hyper)["w"]) if made.preconditioner else 1.0
+        return h / divided, abs(float(new["w"])) > p
+
     for share in (0.99, 1.01):
-        value = torch.tensor([share * float(at_first)], dtype=torch.float64)
-        if made.preconditioner:  # P is (1 - beta1) |g|, so the eigenvalue of P^-1 H is 1 / ((1 - beta1) |p|)
-            value = torch.ones(1, dtype=torch.float64)
-            params = {"w": 1 / (share * at_first * (1 - hyper["beta1"])).reshape(1)}
-        new, state = made.update({"w": value * params["w"]}, made.init(params), params, hyper)
+        h, p, value = 1.0, 1.0, share * float(made.threshold(hyper)[0])
         if made.preconditioner:
-            found = value / made.preconditioner(state, hyper)["w"]
-            assert float(found) == pytest.approx(share * float(at_first), rel=1e-5)
-        assert (abs(float(new["w"])) > abs(float(params["w"]))) == (share > 1)
+            p = first_step(h, p)[0] / value
+        else:
+            h = value
+        found, larger = first_step(h, p)
+        assert found == pytest.approx(value, rel=1e-5) and larger == (share > 1)
 
 
 # --- critical sharpness

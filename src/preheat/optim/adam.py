@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.spec import LATER
@@ -43,7 +44,7 @@ class Adam:
     decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_adam(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
@@ -51,15 +52,9 @@ class Adam:
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             grads = coupled(grads, params, hyper["weight_decay"], decay_on)
-            return _adam(grads, state, params, hyper)
+            return adam_update(grads, state, params, hyper)
 
-        return Optimizer(
-            _init,
-            update,
-            reference=lambda named: _reference("Adam", self, named),
-            preconditioner=adam_preconditioner,
-            threshold=adam_threshold,
-        )
+        return adam_functions(update, lambda named: _reference("Adam", self, named))
 
 
 @OPTIMIZERS.register("adamw", label="AdamW", default=True)
@@ -77,7 +72,7 @@ class AdamW:
     decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_adam(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
@@ -86,15 +81,23 @@ class AdamW:
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             keep = 1 - hyper["lr"] * hyper["weight_decay"]
             less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
-            return _adam(grads, state, less, hyper)
+            return adam_update(grads, state, less, hyper)
 
-        return Optimizer(
-            _init,
-            update,
-            reference=lambda named: _reference("AdamW", self, named),
-            preconditioner=adam_preconditioner,
-            threshold=adam_threshold,
-        )
+        return adam_functions(update, lambda named: _reference("AdamW", self, named))
+
+
+def adam_functions(
+    update: Callable[[Params, OptState, Params, Hyper], tuple[Params, OptState]],
+    reference: Callable[[Params], TorchOptimizer],
+) -> Optimizer:
+    """The functions of an optimizer with Adam's state, preconditioner and threshold."""
+    return Optimizer(
+        adam_state,
+        update,
+        reference=reference,
+        preconditioner=adam_preconditioner,
+        threshold=adam_threshold,
+    )
 
 
 def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
@@ -107,7 +110,8 @@ def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
     return found
 
 
-def _check(made: Adam | AdamW) -> None:
+def check_adam(made: Any) -> None:
+    """Raise unless the options that every Adam has (betas, eps, weight decay) are in range."""
     in_range("beta1", made.beta1, 0.0, 1.0)
     in_range("beta2", made.beta2, 0.0, 1.0)
     in_range("eps", made.eps, 0.0, math.inf)
@@ -115,12 +119,14 @@ def _check(made: Adam | AdamW) -> None:
     check_decayed(made.decay_on)
 
 
-def _init(params: Params) -> OptState:
+def adam_state(params: Params) -> OptState:
+    """The state before the first update: m = v = 0, t = 0."""
     first = next(iter(params.values()))
     return {"m": zeros(params), "v": zeros(params), "t": first.new_zeros(())}
 
 
-def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+def adam_update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+    """One update of Adam without weight decay: (params, state)."""
     lr, beta1, beta2, eps = hyper["lr"], hyper["beta1"], hyper["beta2"], hyper["eps"]
     t = state["t"] + 1
     m = {n: state["m"][n].lerp(g, 1 - beta1) for n, g in grads.items()}
