@@ -21,11 +21,13 @@ _FAR = 2.0**30  # a start that is further from the rate than this factor is give
 class CriticalSharpness(Probe):
     """The critical sharpness 2 / eta_c; eta_c is the least rate at which this update would raise the loss.
 
-    Along the update that follows, p + (eta / lr) (p' - p), the batch's training loss is looked at `passes`
-    times: once at p, then at rates that are doubled or halved until one raises the loss and its half does
-    not, then in the middle between the two. The first rate is eta_c of the last measurement, or lr. eta_c is
-    the middle of the last interval, and critical_sharpness_error half its width relative to that; without an
-    interval the value is NaN, the error infinite, and the next measurement goes on from there.
+    Along the update that follows, p + (eta / lr) (p' - p), the batch's training loss is computed `passes`
+    times: once at p, then at rates that grow (or shrink) by the factors 2, 4, 8, ... until of two neighbours
+    the larger raises the loss and the smaller does not, then in the middle between such two: geometric while
+    they are more than a factor 2 apart. The first rate is eta_c of the last measurement, or lr. eta_c is the
+    middle of the last interval, and critical_sharpness_error half its width relative to that; without an
+    interval the value is NaN, the error infinite, and the next measurement goes on from there. A loss that
+    rises, falls and rises again along the update may be taken at a later rise.
     critical_sharpness_to_threshold: lr / eta_c. Where the loss is quadratic along the update d per unit of
     rate, 2 / eta_c is d'Hd / (-g'd): at most the sharpness for gradient descent. The cost is `passes`
     forward passes. NaN where lr is 0.
@@ -62,11 +64,12 @@ class CriticalSharpness(Probe):
         here = moment.joined(moment.function(moment.params, moment.buffers, moment.batch))
         rate, low = memory["rate"], torch.zeros_like(lr)
         high = torch.full_like(lr, torch.inf)
-        for _ in range(self.passes - 1):
+        for i in range(self.passes - 1):
             raised = ~(loss(rate) <= here)  # what is not a number is no descent
             low, high = torch.where(raised, low, rate), torch.where(raised, rate, high)
-            inside = torch.where(low > 0, (low + high) / 2, high / 2)
-            rate = torch.where(high < torch.inf, inside, 2 * low)
+            middle = torch.where(high > 2 * low, (low * high).sqrt(), (low + high) / 2)
+            inside = torch.where(low > 0, middle, high / 2 ** (i + 1))
+            rate = torch.where(high < torch.inf, inside, 2 ** (i + 1) * low)
         bracketed = (low > 0) & (high < torch.inf)
         critical = torch.where(bracketed, (low + high) / 2, torch.nan)
         near = (rate < lr * _FAR) & (rate > lr / _FAR)
