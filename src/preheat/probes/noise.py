@@ -24,12 +24,12 @@ class NoiseScale(Probe):
     the batch is too small to see G. Over several measurements divide the mean of one estimate by the mean of
     the other. `chunks` = C, at most one for each example; what the batch has beyond C b examples is left out;
     all are NaN for a batch of one example. Needs no gradient of a single example, so BatchNorm is allowed:
-    then each part is normalised by itself, as a batch of b would be. Costs about the gradient of one batch.
+    then each part is normalised by itself, as a batch of b would be. Costs C gradients of b examples.
 
     S. McCandlish et al., arXiv 1812.06162, appendix A; the ratio: A. Kosson et al., arXiv 2410.23922.
     """
 
-    every: Length = steps(50)
+    every: Length = steps(100)
     chunks: int = 8
 
     def __post_init__(self) -> None:

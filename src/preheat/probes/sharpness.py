@@ -29,13 +29,14 @@ class Sharpness(Probe):
     the value above which a quadratic loss would diverge, sharpness_to_first_threshold: over that of a first
     step, from an optimizer without history; both only where the optimizer has a threshold and no
     preconditioner. The loss is that of training (its mode, augmentation and noise) on the batch's first
-    `examples`, in float32 or float64. The cost is about 3 training steps of `examples` examples a product.
+    `examples`, in float32 or float64. A product costs 1 to 3 training steps of `examples`
+    examples.
 
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; J. Cohen et al., arXiv 2103.00065.
     """
 
     every: Length = steps(250)
-    products: int = 16
+    products: int = 12
     examples: int = 128
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ class PreconditionedSharpness(Probe):
     """
 
     every: Length = steps(250)
-    products: int = 16
+    products: int = 12
     examples: int = 128
 
     def __post_init__(self) -> None:
