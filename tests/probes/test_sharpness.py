@@ -27,6 +27,7 @@ from preheat.optim.base import functions
 from preheat.probes.base import Moment
 from preheat.probes.critical import CriticalSharpness
 from preheat.probes.hessian import first
+from preheat.probes.sharpness import Sharpness
 from preheat.tasks.base import Classification, Data
 
 
@@ -171,6 +172,13 @@ def test_the_vector_of_the_last_measurement_is_the_start_of_the_next():
     trace = finish([run], single())[2][0].trace
     away, errors = 1 - np.array(trace["sharpness"].values), np.array(trace["sharpness_error"].values)
     assert 0 < away[-1] < away[0] / 100 and away[0] > 1e-2 and errors[-1] < errors[0] / 5
+
+
+def test_a_hessian_that_is_not_a_number_leaves_the_vector_as_it_was():
+    probe, drawn = Sharpness(products=3), {"w": torch.ones(3, dtype=torch.float64)}
+    moment = along(H * W, function=lambda p, b, batch: (p["w"] * math.nan).square().sum())
+    found, memory = probe.measure(moment._replace(drawn=drawn), {"w": W})
+    assert math.isnan(found["sharpness"]) and torch.equal(memory["w"], W)
 
 
 @pytest.mark.parametrize("numbers", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])

@@ -25,6 +25,7 @@ class NoiseScale(Probe):
     the other. `chunks` = C, at most one for each example; what the batch has beyond C b examples is left out;
     all are NaN for a batch of one example. Needs no gradient of a single example, so BatchNorm is allowed:
     then each part is normalised by itself, as a batch of b would be. Costs C gradients of b examples.
+    Where m processes share a batch, b counts those of one, so variance and scale are 1 / m of the true.
 
     S. McCandlish et al., arXiv 1812.06162, appendix A; the ratio: A. Kosson et al., arXiv 2410.23922.
     """

@@ -87,5 +87,6 @@ class RepresentationChange(Probe):
                 "probe 'representation_change' needs a task that has a network, and outputs() of this one "
                 "gives {}: leave the probe out, or write outputs()"
             )
-        change = norm({n: after[n] - y for n, y in before.items()})
-        return {"representation_change": change / norm(before)}, memory
+        change = {n: after[n] - y for n, y in before.items()}
+        square = moment.joined({"change": norm(change) ** 2, "size": norm(before) ** 2})
+        return {"representation_change": (square["change"] / square["size"]).sqrt()}, memory
