@@ -418,7 +418,10 @@ def test_probes_never_change_the_trajectory(where):
 def test_probes_measure_what_they_say():
     run = a_run(
         optimizer="sgd",
-        probes=[spec(n, every=1, **({"layers": True} if n == "grad_norm" else {})) for n in PROBES.names()],
+        probes=[
+            spec("grad_norm", every=1, layers=True),
+            *(spec(n, every=1) for n in ("update_norm", "distance", "learning_rate")),
+        ],
     )
     setup = set_up([run], single())
     states = [p.state.params for p in train(setup)]

@@ -202,6 +202,7 @@ def _measure(setup: Setup, now: Progress, update: tuple[State, Tensors, Tensors]
         lr=lr,
         loss=value,
         opt=now.state.opt,
+        opt_after=after.opt,
         hyper={**hyper, "lr": lr},
     )
     found: Tensors = {}

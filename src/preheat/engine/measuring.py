@@ -15,6 +15,7 @@ from preheat.engine.batches import drawn
 from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet
 from preheat.engine.step import Tensors
+from preheat.optim.base import functions
 from preheat.probes.base import Moment, Probe
 from preheat.tasks.base import losses
 
@@ -33,9 +34,13 @@ def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
     """The probe `probe` in a fleet."""
     made: Probe = build("probe", probe)
     _, function = losses(fleet.task, where.sum)  # never under autocast
+    optimizer = functions(fleet.runs[0].optimizer)
     fixed: dict[str, Any] = {
         "function": function,
         "joined": where.joined(mean=fleet.task.mean_loss),
+        "outputs": fleet.task.outputs,
+        "preconditioner": optimizer.preconditioner,
+        "threshold": optimizer.threshold,
     }
 
     def start(tensors: dict[str, Any]) -> Tensors:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.spec import LATER
@@ -23,6 +24,7 @@ from preheat.optim.base import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.optim import Optimizer as TorchOptimizer
 
 
@@ -42,7 +44,7 @@ class Adam:
     decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_adam(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
@@ -50,9 +52,9 @@ class Adam:
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             grads = coupled(grads, params, hyper["weight_decay"], decay_on)
-            return _adam(grads, state, params, hyper)
+            return adam_update(grads, state, params, hyper)
 
-        return Optimizer(_init, update, reference=lambda named: _reference("Adam", self, named))
+        return adam_functions(update, lambda named: _reference("Adam", self, named))
 
 
 @OPTIMIZERS.register("adamw", label="AdamW", default=True)
@@ -70,7 +72,7 @@ class AdamW:
     decay_on: Decayed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check_adam(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""
@@ -79,9 +81,23 @@ class AdamW:
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
             keep = 1 - hyper["lr"] * hyper["weight_decay"]
             less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
-            return _adam(grads, state, less, hyper)
+            return adam_update(grads, state, less, hyper)
 
-        return Optimizer(_init, update, reference=lambda named: _reference("AdamW", self, named))
+        return adam_functions(update, lambda named: _reference("AdamW", self, named))
+
+
+def adam_functions(
+    update: Callable[[Params, OptState, Params, Hyper], tuple[Params, OptState]],
+    reference: Callable[[Params], TorchOptimizer],
+) -> Optimizer:
+    """The functions of an optimizer with Adam's state, preconditioner and threshold."""
+    return Optimizer(
+        adam_state,
+        update,
+        reference=reference,
+        preconditioner=adam_preconditioner,
+        threshold=adam_threshold,
+    )
 
 
 def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
@@ -94,7 +110,8 @@ def _reference(kind: str, made: Adam | AdamW, named: Params) -> TorchOptimizer:
     return found
 
 
-def _check(made: Adam | AdamW) -> None:
+def check_adam(made: Any) -> None:
+    """Raise unless the options that every Adam has (betas, eps, weight decay) are in range."""
     in_range("beta1", made.beta1, 0.0, 1.0)
     in_range("beta2", made.beta2, 0.0, 1.0)
     in_range("eps", made.eps, 0.0, math.inf)
@@ -102,12 +119,14 @@ def _check(made: Adam | AdamW) -> None:
     check_decayed(made.decay_on)
 
 
-def _init(params: Params) -> OptState:
+def adam_state(params: Params) -> OptState:
+    """The state before the first update: m = v = 0, t = 0."""
     first = next(iter(params.values()))
     return {"m": zeros(params), "v": zeros(params), "t": first.new_zeros(())}
 
 
-def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+def adam_update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
+    """One update of Adam without weight decay: (params, state)."""
     lr, beta1, beta2, eps = hyper["lr"], hyper["beta1"], hyper["beta2"], hyper["eps"]
     t = state["t"] + 1
     m = {n: state["m"][n].lerp(g, 1 - beta1) for n, g in grads.items()}
@@ -116,3 +135,17 @@ def _adam(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple
     scale = (1 - beta2**t).rsqrt()
     new = {n: p.addcmul(down, m[n] / (v[n].sqrt() * scale + eps)) for n, p in params.items()}
     return new, {"m": m, "v": v, "t": t}
+
+
+def adam_preconditioner(state: OptState, hyper: Hyper) -> Params:
+    """P = (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps), of the state after update t: p <- p - lr m / P."""
+    t = state["t"]
+    scale, started = (1 - hyper["beta2"] ** t).rsqrt(), 1 - hyper["beta1"] ** t
+    return {n: started * (v.sqrt() * scale + hyper["eps"]) for n, v in state["v"].items()}
+
+
+def adam_threshold(hyper: Hyper) -> tuple[Tensor, Tensor]:
+    """2 / ((1 - beta1) lr) for the first step, whose m is (1 - beta1) g; later (2 + 2 beta1) / ((1 - beta1)
+    lr), where v hardly changes from step to step. J. Cohen et al., arXiv 2207.14484."""
+    unit = 1 / ((1 - hyper["beta1"]) * hyper["lr"])
+    return 2 * unit, (2 + 2 * hyper["beta1"]) * unit

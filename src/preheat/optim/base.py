@@ -40,12 +40,20 @@ class Optimizer(NamedTuple):
     default those that are trained.
     reference({name: parameter}) -> a torch optimizer that does the same, at a rate that is set in its groups:
     the oracle of the law "equals the reference"; None where there is none.
+    preconditioner(state after an update, hyper) -> {parameter: its shape}, positive: the diagonal P by which
+    that update divided, without the learning rate; None where an update divides by nothing.
+    threshold(hyper) -> (first, lasting), scalars: the eigenvalue of the Hessian H (of P^-1 H, with a
+    preconditioner) above which the updates of a quadratic loss diverge; first: above which the first update
+    from the initial state makes the loss larger. Without weight decay, which adds its own to the eigenvalue,
+    without clipping, and with P held fixed. None where it is not known.
     """
 
     init: Callable[[Params], OptState]
     update: Callable[[Params, OptState, Params, Hyper], tuple[Params, OptState]]
     parameters: Callable[[OptState, Params], Params] = _trained
     reference: Callable[[Params], TorchOptimizer] | None = None
+    preconditioner: Callable[[OptState, Hyper], Params] | None = None
+    threshold: Callable[[Hyper], tuple[Tensor, Tensor]] | None = None
 
 
 def functions(one: Spec) -> Optimizer:

@@ -22,6 +22,7 @@ from preheat.optim.base import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.optim import Optimizer as TorchOptimizer
 
 
@@ -31,7 +32,8 @@ class SGD:
     """SGD with momentum, optional Nesterov form and coupled weight decay; equals torch.optim.SGD.
 
     g <- g + weight_decay p;  b <- momentum b + g;  p <- p - lr b, or with nesterov p <- p - lr (g + momentum
-    b).
+    b). Stable up to the eigenvalue (2 + 2 momentum) / lr, with nesterov divided by 1 + 2 momentum; in a first
+    step 2 / lr, with nesterov divided by 1 + momentum.
     """
 
     momentum: float = 0.0
@@ -64,4 +66,9 @@ class SGD:
             groups = torch_groups(named, self.weight_decay, decay_on)
             return torch.optim.SGD(groups, lr=1.0, momentum=self.momentum, nesterov=nesterov)
 
-        return Optimizer(init, update, reference=reference)
+        def threshold(hyper: Hyper) -> tuple[Tensor, Tensor]:
+            lr, mu = hyper["lr"], hyper["momentum"]
+            first, lasting = 2 / lr, (2 + 2 * mu) / lr
+            return (first / (1 + mu), lasting / (1 + 2 * mu)) if nesterov else (first, lasting)
+
+        return Optimizer(init, update, reference=reference, threshold=threshold)

@@ -28,14 +28,20 @@ def _same(tensors: Any) -> Any:
     return tensors
 
 
+def _none(params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+    return {}
+
+
 class Moment(NamedTuple):
     """One run at update k. grads: of this batch's loss, before clipping; after: the parameters after the
-    update (before it, where a rate rule looks, which decides on the update); opt: the optimizer's state
-    before the update; hyper: its numbers, `lr` among them.
+    update (before it, where a rate rule looks, which decides on the update); opt, opt_after: the optimizer's
+    state before and after the update ({} for a rate rule); hyper: its numbers, `lr` among them.
 
     drawn: what the probe's `draw` gave, {} without one. function(params, buffers, batch): the training loss,
     which can be differentiated twice, in the parameters' dtype (never under autocast): this process's part
-    of it. joined: what makes the whole of such parts, where several processes share a batch.
+    of it. joined: what makes the whole of such parts, where several processes share a batch. outputs(the
+    same): what the network gives in training mode, {name: tensor}; {} where the task has no network.
+    preconditioner, threshold: of the run's optimizer (preheat.optim.base.Optimizer), None where it has none.
     """
 
     params: Tensors
@@ -51,6 +57,10 @@ class Moment(NamedTuple):
     opt: dict[str, Any] = {}  # noqa: RUF012
     hyper: Mapping[str, Tensor] = {}
     joined: Callable[[Any], Any] = _same
+    outputs: Callable[[Tensors, Tensors, Tensors], Tensors] = _none
+    opt_after: dict[str, Any] = {}  # noqa: RUF012
+    preconditioner: Callable[[dict[str, Any], Mapping[str, Tensor]], Tensors] | None = None
+    threshold: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,15 @@ def dot(a: Tensors, b: Tensors) -> Tensor:
 
 
 def first(batch: Tensors, examples: int) -> Tensors:
-    """The first examples of a batch. What is drawn for the batch as a whole (its first axis is not the batch)
-    stays whole.
+    """The first examples of a batch."""
+    return rows(batch, 0, examples)
+
+
+def rows(batch: Tensors, start: int, stop: int) -> Tensors:
+    """The examples from `start` up to `stop` of a batch. What is drawn for the batch as a whole (its first
+    axis is not the batch) stays whole.
 
     The batch's own data come first in it, so the first entry says how many examples it holds.
     """
     size = len(next(iter(batch.values())))
-    return {n: t[:examples] if t.dim() and len(t) == size else t for n, t in batch.items()}
+    return {n: t[start:stop] if t.dim() and len(t) == size else t for n, t in batch.items()}

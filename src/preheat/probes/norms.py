@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preheat.core.registry import PROBES
+from preheat.core.spec import LATER
 from preheat.probes.base import Moment, Probe, Tensors, norm
 
 
@@ -24,12 +25,24 @@ class GradNorm(Probe):
 @PROBES.register("update_norm")
 @dataclass(frozen=True)
 class UpdateNorm(Probe):
-    """The Euclidean norm of one update, absolute and relative to the parameters' norm."""
+    """The Euclidean norm of one update, absolute and relative to the parameters' norm.
+
+    layers: relative to its own norm for each tensor too; infinite for a tensor that was zero.
+    """
+
+    layers: bool = field(default=False, metadata=LATER)
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
-        """update_norm: ||p' - p||; update_ratio: ||p' - p|| / ||p||."""
-        size = norm({n: moment.after[n] - p for n, p in moment.params.items()})
-        return {"update_norm": size, "update_ratio": size / norm(moment.params)}, memory
+        """update_norm: ||p' - p||; update_ratio: ||p' - p|| / ||p||, and update_ratio.<parameter> for
+        each."""
+        moved = {n: moment.after[n] - p for n, p in moment.params.items()}
+        size = norm(moved)
+        found = {"update_norm": size, "update_ratio": size / norm(moment.params)}
+        if self.layers:
+            found |= {
+                f"update_ratio.{n}": norm({n: d}) / norm({n: moment.params[n]}) for n, d in moved.items()
+            }
+        return found, memory
 
 
 @PROBES.register("distance")

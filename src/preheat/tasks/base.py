@@ -103,6 +103,10 @@ class Task(ABC):
         loss does."""
         return self.loss(params, buffers, batch, **total)[0]
 
+    def outputs(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """{name: tensor}: what the network gives for a training batch in training mode; {} without one."""
+        return {}
+
     def chance(self) -> dict[str, float]:
         """The metrics of a model that has learnt nothing, where that is known."""
         return {}
@@ -175,6 +179,13 @@ class Networked(Task):
         """(what the network gives for the batch's `inputs`, new buffers)."""
         given = [batch[name] for name in self.inputs]
         return self.net(params, buffers, *given, training=training, key=batch.get(KEY))
+
+    def outputs(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """What the network gives for the batch's `inputs` in training mode, its tensors by their place."""
+        from torch.utils._pytree import tree_leaves
+
+        given, _ = self.called(params, buffers, batch, training=True)
+        return {str(i): t for i, t in enumerate(tree_leaves(given))}
 
     def plain_loss(self, params: Tensors, buffers: Tensors, batch: Tensors, **total: Any) -> Tensor:
         """The loss for second derivatives, scalar: attention as plain matrix products, since fused kernels

@@ -172,12 +172,9 @@ class Images(Classification):
         arXiv 1710.09412."""
         from torch.nn.functional import cross_entropy
 
-        x, y = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch["y"]
-        share, other = batch.get("mix"), y
-        if share is not None:
-            partner = batch["partner"].argsort()
-            x, other = _blend(share[:, None, None, None], x, x[partner]), y[partner]
-        logits, fresh = self.called(params, buffers, {**batch, "x": x}, training=True)
+        share, y = batch.get("mix"), batch["y"]
+        other = y if share is None else y[batch["partner"].argsort()]
+        logits, fresh = self.called(params, buffers, self._augmented(params, batch), training=True)
 
         def scored(score: Callable[[Tensor], Tensor]) -> Tensor:
             return (score(y) if share is None else _blend(share, score(y), score(other))).mean()
@@ -185,6 +182,17 @@ class Images(Classification):
         seen, kind = logits.argmax(-1), buffers[WATCHED].dtype
         value = scored(lambda label: cross_entropy(logits, label, reduction="none"))
         return value, {**fresh, WATCHED: scored(lambda label: (seen == label).to(kind))}
+
+    def outputs(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
+        """What the network gives for the augmented batch in training mode."""
+        return super().outputs(params, buffers, self._augmented(params, batch))
+
+    def _augmented(self, params: Tensors, batch: Tensors) -> Tensors:
+        """The batch, its images cropped, flipped, normalised and mixed."""
+        x, share = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch.get("mix")
+        if share is not None:
+            x = _blend(share[:, None, None, None], x, x[batch["partner"].argsort()])
+        return {**batch, "x": x}
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Those of a classifier, of the images as they are."""

@@ -1,0 +1,80 @@
+"""Critical sharpness: from the least rate at which the update that follows would raise the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, steps
+from preheat.core.registry import PROBES
+from preheat.probes.base import Moment, Probe, Tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FAR = 2.0**30  # a start that is further from the rate than this factor is given up
+
+
+@PROBES.register("critical_sharpness")
+@dataclass(frozen=True)
+class CriticalSharpness(Probe):
+    """The critical sharpness 2 / eta_c; eta_c is the least rate at which this update would raise the loss.
+
+    Along the update that follows, p + (eta / lr) (p' - p), the batch's training loss is computed `passes`
+    times: once at p, then at rates that grow (or shrink) by the factors 2, 4, 8, ... until of two neighbours
+    the larger raises the loss and the smaller does not, then in the middle between such two: geometric while
+    they are more than a factor 2 apart. The first rate is eta_c of the last measurement, or lr. eta_c is the
+    middle of the last interval, and critical_sharpness_error half its width relative to that; without an
+    interval the value is NaN, the error infinite, and the next measurement goes on from there. A loss that
+    rises, falls and rises again along the update may be taken at a later rise.
+    critical_sharpness_to_threshold: lr / eta_c. Where the loss is quadratic along the update d per unit of
+    rate, 2 / eta_c is d'Hd / (-g'd): at most the sharpness for gradient descent. The cost is `passes`
+    forward passes. NaN where lr is 0.
+
+    D. Kalra et al., arXiv 2601.16979; the search: D. Kalra, M. Barkeshli, arXiv 2406.09405, appendix B.2.
+    """
+
+    every: Length = steps(100)
+    passes: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.passes < 3:
+            raise UserError(
+                f"passes of probe 'critical_sharpness' must be at least 3 (the loss here, below and above), "
+                f"got {self.passes}"
+            )
+
+    def start(self, moment: Moment) -> Tensors:
+        """The rate to look at first: that of the update."""
+        return {"rate": moment.lr}
+
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """critical_sharpness, its error, and lr / eta_c."""
+        import torch
+
+        lr = moment.lr
+
+        def loss(rate: Tensor) -> Tensor:
+            there = {n: p + rate / lr * (moment.after[n] - p) for n, p in moment.params.items()}
+            value: Tensor = moment.joined(moment.function(there, moment.buffers, moment.batch))
+            return value
+
+        here = moment.joined(moment.function(moment.params, moment.buffers, moment.batch))
+        rate, low = memory["rate"], torch.zeros_like(lr)
+        high = torch.full_like(lr, torch.inf)
+        for i in range(self.passes - 1):
+            raised = ~(loss(rate) <= here)  # what is not a number is no descent
+            low, high = torch.where(raised, low, rate), torch.where(raised, rate, high)
+            middle = torch.where(high > 2 * low, (low * high).sqrt(), (low + high) / 2)
+            inside = torch.where(low > 0, middle, high / 2 ** (i + 1))
+            rate = torch.where(high < torch.inf, inside, 2 ** (i + 1) * low)
+        bracketed = (low > 0) & (high < torch.inf)
+        critical = torch.where(bracketed, (low + high) / 2, torch.nan)
+        near = (rate < lr * _FAR) & (rate > lr / _FAR)
+        return {
+            "critical_sharpness": 2 / critical,
+            "critical_sharpness_error": torch.where(bracketed, (high - low) / (high + low), torch.inf),
+            "critical_sharpness_to_threshold": lr / critical,
+        }, {"rate": torch.where(near, rate, lr)}

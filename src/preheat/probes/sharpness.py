@@ -1,0 +1,165 @@
+"""Sharpness: the largest eigenvalue of the training loss's Hessian, as it is and preconditioned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from preheat.core.errors import UserError
+from preheat.core.lengths import Length, steps
+from preheat.core.registry import PROBES
+from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.hessian import first, hessian
+from preheat.probes.lanczos import largest_eigenvalue, warmed
+
+if TYPE_CHECKING:
+    from torch import Generator, Size
+
+
+@PROBES.register("sharpness")
+@dataclass(frozen=True)
+class Sharpness(Probe):
+    """The sharpness, the largest eigenvalue of the training loss's Hessian, and how near it is to the
+    stability threshold.
+
+    Largest means most positive: a negative eigenvalue may be larger in size. Lanczos with `products`
+    products H v from the vector of the last measurement plus a tenth of noise; sharpness_error is the
+    relative residual |H v - s v| / |s|, within which an eigenvalue lies. sharpness_to_threshold: s over
+    the value above which a quadratic loss would diverge, sharpness_to_first_threshold: over that of a first
+    step, from an optimizer without history; both only where the optimizer has a threshold and no
+    preconditioner. The loss is that of training (its mode, augmentation and noise) on the batch's first
+    `examples`, in float32 or float64. A product costs 1 to 3 training steps of `examples`
+    examples.
+
+    C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; J. Cohen et al., arXiv 2103.00065.
+    """
+
+    every: Length = steps(250)
+    products: int = 12
+    examples: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("sharpness", self.products, self.examples)
+
+    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
+        """{parameter: its shape}, normal: the noise of the start."""
+        return normal(generator, shapes)
+
+    def start(self, moment: Moment) -> Tensors:
+        """No vector yet: zeros of the parameters' shapes."""
+        return _zeros(moment)
+
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """sharpness and sharpness_error, and the two ratios."""
+        product = hessian(moment, first(moment.batch, self.examples))
+        plain = moment.preconditioner is None
+        return _measured("sharpness", product, moment, memory, products=self.products, threshold=plain)
+
+
+@PROBES.register("preconditioned_sharpness")
+@dataclass(frozen=True)
+class PreconditionedSharpness(Probe):
+    """The largest eigenvalue of P^-1/2 H P^-1/2: the sharpness that an adaptive optimizer's stability
+    depends on.
+
+    H: the Hessian of `sharpness`; P: the diagonal preconditioner of the update that follows, whose second
+    moment has this batch's gradient in it already. Adam's is (1 - beta1^t) (sqrt(v / (1 - beta2^t)) + eps),
+    t = 1 at the first update. The matrix is symmetric and has the eigenvalues of P^-1 H. The error and the
+    two ratios are those of `sharpness`. preconditioner_min: the smallest entry of P; where it is near eps (in
+    the first updates) the value tells of eps and not of the loss.
+
+    J. Cohen et al., arXiv 2207.14484; D. Kalra, M. Barkeshli, arXiv 2406.09405.
+    """
+
+    every: Length = steps(250)
+    products: int = 12
+    examples: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("preconditioned_sharpness", self.products, self.examples)
+
+    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
+        """{parameter: its shape}, normal: the noise of the start."""
+        return normal(generator, shapes)
+
+    def start(self, moment: Moment) -> Tensors:
+        """No vector yet: zeros of the parameters' shapes."""
+        return _zeros(moment)
+
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """preconditioned_sharpness and its error, the two ratios, and preconditioner_min."""
+        import torch
+
+        if moment.preconditioner is None:
+            raise UserError(
+                "probe 'preconditioned_sharpness' needs an optimizer with a preconditioner, and this run's "
+                "has none: write 'sharpness'"
+            )
+        plain = hessian(moment, first(moment.batch, self.examples))
+        diagonal = moment.preconditioner(moment.opt_after, moment.hyper)
+        product = preconditioned(plain, diagonal)
+        found, kept = _measured(
+            "preconditioned_sharpness", product, moment, memory, products=self.products, threshold=True
+        )
+        return {**found, "preconditioner_min": torch.stack([t.min() for t in diagonal.values()]).min()}, kept
+
+
+def preconditioned(product: Callable[[Tensors], Tensors], diagonal: Tensors) -> Callable[[Tensors], Tensors]:
+    """v -> P^-1/2 H P^-1/2 v, for v -> H v and the positive diagonal of P, shaped like the parameters.
+
+    >>> import torch
+    >>> double = preconditioned(lambda v: v, {"w": torch.tensor([4.0, 0.25])})
+    >>> double({"w": torch.ones(2)})["w"]
+    tensor([0.2500, 4.0000])
+    """
+    scale = {n: p.rsqrt() for n, p in diagonal.items()}
+
+    def both(v: Tensors) -> Tensors:
+        found = product({n: scale[n] * t for n, t in v.items()})
+        return {n: scale[n] * t for n, t in found.items()}
+
+    return both
+
+
+def normal(generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
+    """{name: standard normal numbers of its shape}, in float32."""
+    import torch
+
+    return {n: torch.randn(shape, generator=generator) for n, shape in shapes.items()}
+
+
+def _check(probe: str, products: int, examples: int) -> None:
+    for name, value in (("products", products), ("examples", examples)):
+        if value < 1:
+            raise UserError(f"{name} of probe {probe!r} must be at least 1, got {value}")
+
+
+def _zeros(moment: Moment) -> Tensors:
+    import torch
+
+    return {n: torch.zeros_like(p) for n, p in moment.params.items()}
+
+
+def _measured(
+    name: str,
+    product: Callable[[Tensors], Tensors],
+    moment: Moment,
+    memory: Tensors,
+    *,
+    products: int,
+    threshold: bool,
+) -> tuple[Tensors, Tensors]:
+    """The eigenvalue from the vector in memory, its error, its share of the thresholds; the new vector."""
+    import torch
+
+    pair = largest_eigenvalue(product, warmed(memory, moment.drawn), products=products)
+    found = {name: pair.value, f"{name}_error": pair.error}
+    if threshold and moment.threshold is not None:
+        one_step, lasting = moment.threshold(moment.hyper)
+        found[f"{name}_to_threshold"] = pair.value / lasting
+        found[f"{name}_to_first_threshold"] = pair.value / one_step
+    sound = pair.value.isfinite()
+    return found, {n: torch.where(sound, v, memory[n]) for n, v in pair.vector.items()}
