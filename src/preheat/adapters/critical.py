@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from preheat.adapters.groups import get_number
-from preheat.adapters.trials import Kept, LossOf, after, gradients, innermost, kept, scalar, trained
+from preheat.adapters.trials import LossOf, Snapshot, after, gradients, innermost, kept, scalar, trained
 from preheat.core.errors import UserError
 
 _FIRST = 1e-3  # where the search starts if nothing says more
@@ -165,7 +165,7 @@ class _Along:
     """The loss of a model at other parameters, each time with the same buffers and noise; passes: how often
     it was computed."""
 
-    def __init__(self, model: Any, loss_fn: LossOf, batch: Any, state: Kept) -> None:
+    def __init__(self, model: Any, loss_fn: LossOf, batch: Any, state: Snapshot) -> None:
         self._model, self._loss_fn, self._batch, self._state = model, loss_fn, batch, state
         self.passes = 0
         self._before = self._noise = math.nan

@@ -21,9 +21,13 @@ from preheat.core.errors import UserError
 LossOf = Callable[[Any, Any], Tensor]
 
 
-class Kept:
+class NotFinite(UserError):
+    """The loss is NaN or infinite."""
+
+
+class Snapshot:
     """A model as it is now. again(): buffers, training flags and the generators of torch, NumPy and Python as
-    they were; back(): the parameters and their .grad as well. Until back() every .grad is None."""
+    they were; rewind(): the parameters as well; back(): every .grad as well, which is None until then."""
 
     def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
         every = {id(p): p for p in [*model.parameters(), *parameters]}
@@ -48,22 +52,28 @@ class Kept:
             tensor.data.copy_(value)
         _seed(self._random)
 
+    def rewind(self) -> None:
+        """The parameters too, without a .grad."""
+        for p, value, _ in self._parameters:
+            p.data.copy_(value)
+            p.grad = None
+        self.again()
+
     def back(self) -> None:
         """Everything."""
-        for p, value, grad in self._parameters:
-            p.data.copy_(value)
+        self.rewind()
+        for p, _, grad in self._parameters:
             p.grad = grad
-        self.again()
 
 
 @contextmanager
-def kept(model: nn.Module, optimizer: Optimizer) -> Iterator[Kept]:
-    """A `Kept` whose back() is called at the end, whatever happens."""
+def kept(model: nn.Module, optimizer: Optimizer) -> Iterator[Snapshot]:
+    """A `Snapshot` whose back() is called at the end, whatever happens."""
     if not isinstance(model, nn.Module):
         raise UserError(
             f"model must be a torch.nn.Module, got {type(model).__name__}: write (model, loss_fn, ...)"
         )
-    found = Kept(model, trained(optimizer))
+    found = Snapshot(model, trained(optimizer))
     try:
         yield found
     finally:
@@ -168,7 +178,7 @@ def gradients(
         loss = scalar(loss_fn(model, batch))
         value, needed = float(loss.detach()), [p for p in parameters if p.requires_grad]
         if not np.isfinite(value):
-            raise UserError(
+            raise NotFinite(
                 f"the loss must be finite before the update, got {value:g}: look at the batch, and at the "
                 "parameters"
             )
