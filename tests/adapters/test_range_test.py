@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,3 +103,13 @@ def test_mistakes_are_told_in_words():
             call()
     with pytest.raises(UserError, match="got 'median'"):
         RangeTest(RATES, *[np.ones((1, 1))] * 4).spread("median")
+
+
+def test_the_page_prints_what_it_shows():
+    page = (Path(__file__).parents[2] / "docs" / "lr-finder.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    lines: list[str] = []
+    names = {"print": lambda *words: lines.append(" ".join(map(str, words)))}
+    for code, _ in shown:
+        exec(code, names)
+    assert len(shown) == 2 and "\n".join(lines).split() == "".join(text for _, text in shown).split()
