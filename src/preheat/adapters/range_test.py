@@ -1,0 +1,202 @@
+"""The range test: train while the rate grows, and look where the loss falls and where it rises.
+
+Smith 2017, *Cyclical Learning Rates for Training Neural Networks*, arXiv 1506.01186.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from preheat.adapters.trials import (
+    LossOf,
+    NotFinite,
+    Snapshot,
+    advance,
+    gradients,
+    innermost,
+    kept,
+    ratios,
+    trained,
+    twin,
+)
+from preheat.core.errors import UserError
+
+_KEEP = 0.9  # of the running mean that smooths the losses
+_STOP = 4.0  # a test ends where the smoothed loss is this many times the lowest one, or not finite
+_RATES = np.geomspace(1e-5, 10.0, 100)
+
+
+class RateSpread(NamedTuple):
+    """A rate over the repeats: median, least, greatest, and in how many of them it was found."""
+
+    median: float
+    least: float
+    greatest: float
+    n: int
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What the repeats of a range test found.
+
+    rates: [T]; losses: [K, T], the loss of each batch before its update, NaN after the end. fastest, lowest,
+    diverges: [K], the rates at which the smoothed loss falls fastest per log rate, at which it is lowest, and
+    at which the test ended; NaN where it did not. `str` is a table of them.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    fastest: np.ndarray
+    lowest: np.ndarray
+    diverges: np.ndarray
+
+    def spread(self, name: str) -> RateSpread:
+        """Of "fastest", "lowest" or "diverges" over the repeats that have it."""
+        if name not in ("fastest", "lowest", "diverges"):
+            raise UserError(f"a spread is of 'fastest', 'lowest' or 'diverges', got {name!r}")
+        found = getattr(self, name)
+        found = found[np.isfinite(found)]
+        if not len(found):
+            return RateSpread(math.nan, math.nan, math.nan, 0)
+        return RateSpread(float(np.median(found)), float(found.min()), float(found.max()), len(found))
+
+    def __str__(self) -> str:
+        k = len(self.losses)
+        rows = [f"{'loss':<15}  {'median':>8}  {'least':>8}  {'greatest':>8}  of {k}"]
+        for name, words in (("fastest", "falls fastest"), ("lowest", "is lowest"), ("diverges", "diverges")):
+            one = self.spread(name)
+            rows.append(f"{words:<15}  {one.median:>8.2g}  {one.least:>8.2g}  {one.greatest:>8.2g}  {one.n}")
+        return "\n".join(rows)
+
+
+def lr_range_test(
+    model: Any,
+    loss_fn: LossOf,
+    batches: Sequence[Any],
+    optimizer: Any,
+    *,
+    rates: Any = _RATES,
+    repeats: int = 5,
+) -> RangeTest:
+    """Train `repeats` times from here, an update at each of the ascending `rates`, and leave all as it was.
+
+    batches: a list that is gone through again and again, in another order each time; repeat i draws orders
+    and noise from seed i. The optimizer is a copy, with its state, without its hooks; with several groups the
+    rate is that of the group with the largest one, the others keep their ratio to it. The losses are smoothed
+    by a running mean (0.9, without its bias at the start); a repeat ends where that is 4 times its lowest
+    value or not finite. Afterwards parameters, .grad, buffers, training flags, optimizer and global
+    generators are what they were, bitwise.
+
+    What it can't tell: the repeats show how much order and noise matter, not how much other initial weights
+    do; and what a rate does in 100 updates is not what it does in a run: see docs/lr-finder.md. Errors:
+    UserError.
+
+    >>> from torch import nn, optim
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> batches = [torch.tensor([[1.0]]), torch.tensor([[1.5]])]
+    >>> square = lambda model, x: ((model(x) - 1) ** 2).mean()
+    >>> found = lr_range_test(model, square, batches, optim.SGD(model.parameters(), lr=1.0), repeats=3)
+    >>> found.losses.shape, found.spread("diverges").n
+    ((3, 100), 3)
+    """
+    inner, grid = innermost(optimizer), _grid(rates)
+    held = _listed(batches)
+    if repeats < 2:
+        raise UserError(f"repeats must be at least 2, for a spread, got {repeats}: write 5")
+    losses = np.full((repeats, len(grid)), np.nan)
+    with kept(model, inner) as state:
+        for i in range(repeats):
+            with _seeded(state, i):
+                _one(model, loss_fn, _ordered(held, i), inner, (grid, losses[i]))
+    marks = np.array([_marks(grid, row) for row in losses])
+    return RangeTest(grid, losses, *marks.T)
+
+
+def _grid(rates: Any) -> np.ndarray:
+    grid = np.asarray(rates, dtype=np.float64)
+    if grid.ndim != 1 or len(grid) < 10 or not (np.diff(grid) > 0).all() or not grid[0] > 0:
+        raise UserError(
+            f"rates must be at least 10 that ascend, above 0, got {np.array2string(grid, threshold=4)}: "
+            "write numpy.geomspace(1e-5, 10, 100)"
+        )
+    return grid
+
+
+def _listed(batches: Any) -> list[Any]:
+    if not isinstance(batches, list | tuple) or not batches:
+        raise UserError(
+            f"batches must be a list with at least one, got {type(batches).__name__}: write "
+            "list(itertools.islice(loader, 100))"
+        )
+    return list(batches)
+
+
+def _ordered(batches: list[Any], seed: int) -> Iterator[Any]:
+    drawn = np.random.default_rng(seed)
+    while True:
+        yield from (batches[i] for i in drawn.permutation(len(batches)))
+
+
+@contextmanager
+def _seeded(state: Snapshot, seed: int) -> Iterator[None]:
+    """Noise from a seed, and at the end the model as it was."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        state.rewind()
+
+
+def _one(model: Any, loss_fn: LossOf, batches: Iterator[Any], optimizer: Any, to: tuple[Any, Any]) -> None:
+    """Train once, and write the losses."""
+    own = trained(optimizer)
+    other, scales, smooth = twin(optimizer, {p: p for p in own}), ratios(optimizer), _Smooth()
+    for k, rate in enumerate(to[0]):
+        try:
+            loss, grads = gradients(model, loss_fn, next(batches), own)
+        except NotFinite:
+            if not k:
+                raise
+            return
+        to[1][k] = loss
+        if smooth.add(loss) > _STOP * smooth.least > 0:
+            return
+        for p, g in grads.items():
+            p.grad = g
+        advance(other, float(rate), scales)
+        other.zero_grad()
+
+
+class _Smooth:
+    """A running mean without its bias; least: its lowest value."""
+
+    def __init__(self) -> None:
+        self._mean, self._weight, self.least = 0.0, 0.0, math.inf
+
+    def add(self, value: float) -> float:
+        self._mean = _KEEP * self._mean + (1 - _KEEP) * value
+        self._weight = _KEEP * self._weight + 1 - _KEEP
+        found = self._mean / self._weight
+        self.least = min(self.least, found)
+        return found
+
+
+def _marks(grid: np.ndarray, losses: np.ndarray) -> tuple[float, float, float]:
+    """fastest, lowest, diverges of one repeat."""
+    n = int(np.isfinite(losses).sum())
+    smooth = _Smooth()
+    mean = np.array([smooth.add(x) for x in losses[:n]])
+    diverges = float(grid[n - 1]) if n < len(grid) or mean[-1] > _STOP * mean.min() else math.nan
+    low = int(np.argmin(mean))
+    if low < 2:
+        return math.nan, float(grid[low]), diverges
+    slope = np.gradient(mean[: low + 1], np.log(grid[: low + 1]))
+    return float(grid[int(np.argmin(slope))]), float(grid[low]), diverges
