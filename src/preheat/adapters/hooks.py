@@ -30,7 +30,7 @@ class Updates:
         seen, and whose step() comes after many, twice in a row. k: -1 for a stage that is to begin."""
         waiting, self.waiting = self.waiting, []
         self.done += sum(not bool(skipped) for skipped in waiting)
-        if self.always or self.done == 1 or k < 0:
+        if self.done == 1 or k < 0:
             return False
         if self.done:
             if self._rare == k - 1:
@@ -68,7 +68,7 @@ def attach(optimizer: Any, updates: Updates, keeper: Any, reloaded: Callable[[],
 
     def stepped(*_: Any) -> None:
         skipped = next((f for one in known if (f := getattr(one(), "found_inf", None)) is not None), None)
-        if skipped is None:
+        if skipped is None or updates.always:
             updates.done += 1
         else:
             updates.waiting.append(skipped)

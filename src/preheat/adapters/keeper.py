@@ -29,7 +29,7 @@ from preheat.adapters.ledger import Ledger
 from preheat.adapters.resuming import alone, chained, found, inherited, resumed, settled, strange
 from preheat.adapters.telling import forgotten, left_over, taken_in
 
-_ROWS, _LEAST = 4096, 512  # rates made at once, and updates at least
+_RATES, _LEAST = 102_400, 128  # rates made at once, and updates at least
 
 
 class RateKeeper:
@@ -242,7 +242,7 @@ class RateKeeper:
         """The rates of the next updates, where nothing but rates is to be written, and as numbers."""
         plain = not self.ledger.doubts and not self.chunk.moves
         if plain and not any(isinstance(group["lr"], Tensor) for group in self.groups):
-            most, self.first = max(_LEAST, _ROWS // self.size), self.k + 1
+            most, self.first = max(_LEAST, _RATES // self.size), self.k + 1
             if self.many > 1:  # the first after somebody wrote a rate: who does so once may do so again
                 self.rows = self.chunk.rows(self.first, self.ledger.levels(), min(most, self.many))
             self.many *= 8

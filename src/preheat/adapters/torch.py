@@ -146,7 +146,7 @@ class ScheduleLR(LRScheduler):
             self._update_lr(epoch)
             return
         updates, keeper = self._updates, self._keeper
-        if updates.done != 1 and updates.odd(self.optimizer, keeper.k):
+        if updates.done != 1 and not updates.always and updates.odd(self.optimizer, keeper.k):
             return
         updates.done = updates.idle = 0
         self._step_count += 1
