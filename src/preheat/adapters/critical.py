@@ -25,7 +25,8 @@ _CLOSE = 1e-4  # relative: evaluations of one loss that differ by more are looke
 
 class CriticalRate(float):
     """A rate. bracket: (low, high), the loss has not risen at the one and has at the other, and the rate is
-    their mean; error: (high - low) / rate; passes: the forward passes that it took."""
+    their mean; error: half of the bracket, in the units of the rate, as of a sharpness; passes: the forward
+    passes that it took."""
 
     bracket: tuple[float, float]
     error: float
@@ -34,7 +35,7 @@ class CriticalRate(float):
     def __new__(cls, bracket: tuple[float, float], passes: int) -> CriticalRate:
         low, high = bracket
         found = super().__new__(cls, (low + high) / 2)
-        found.bracket, found.error, found.passes = (low, high), (high - low) / float(found), passes
+        found.bracket, found.error, found.passes = (low, high), (high - low) / 2, passes
         return found
 
     def __getnewargs__(self) -> tuple[Any, ...]:

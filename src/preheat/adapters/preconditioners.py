@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
+from preheat.adapters.gi_adam import GIAdam
 from preheat.adapters.groups import Group, get_number, nested
 from preheat.core.errors import UserError
 
@@ -96,6 +97,11 @@ def _adam(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
     return _first(group, state) * ((v / correction).sqrt() + get_number(group, "eps"))
 
 
+def _gi_adam(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
+    """Adam's, from v_0 = g^2."""
+    return _adam(group, state or {"exp_avg_sq": g * g}, p, g)
+
+
 def _adamw(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
     return _adam(group, state, p, g)
 
@@ -168,6 +174,7 @@ def _adafactor(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
 RULES: dict[type, Callable[[Group, State, Tensor, Tensor], Tensor]] = {
     optim.Adam: _adam,
     optim.AdamW: _adamw,
+    GIAdam: _gi_adam,
     optim.NAdam: _nadam,
     optim.RAdam: _radam,
     optim.Adamax: _adamax,

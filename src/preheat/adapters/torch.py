@@ -17,7 +17,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from preheat.adapters.course import course
+from preheat.adapters.critical import critical_lr
 from preheat.adapters.curvature import hessian_trace, sharpness
+from preheat.adapters.gi_adam import GIAdam
 from preheat.adapters.groups import (
     Also,
     get_number,
@@ -30,6 +32,7 @@ from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.monitor import CurvatureMonitor
+from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.resuming import (
     extension,
     needs_initial,
@@ -38,10 +41,12 @@ from preheat.adapters.resuming import (
     saved_groups,
     state_of,
 )
+from preheat.adapters.warmup import WarmupLR
 from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
 
-__all__ = ["CurvatureMonitor", "ScheduleLR", "hessian_trace", "sharpness"]
+__all__ = ["CurvatureMonitor", "GIAdam", "ScheduleLR", "WarmupLR"]
+__all__ += ["critical_lr", "hessian_trace", "lr_range_test", "sharpness"]
 
 _RATE = operator.itemgetter("lr")
 
