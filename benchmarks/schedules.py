@@ -80,10 +80,10 @@ def ours(schedule: Any, groups: int, count: str = "calls", tensor: bool = False,
     scheduler = ScheduleLR(optimizer(groups, tensor=tensor), schedule, TOTAL, count=count, also=also)
     if count == "calls":
         return scheduler.step
-    flag, step = scheduler._flag, scheduler.step
+    updates, step = scheduler._updates, scheduler.step
 
     def counted() -> None:
-        flag[0] = True
+        updates.done = 1
         step()
 
     return counted
