@@ -34,8 +34,8 @@ _RATES, _LEAST = 102_400, 128  # rates made at once, and updates at least
 
 class RateKeeper:
     """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
-    a sequence that has not begun. rows: the rates of the updates from `first` on, none where more than plain
-    numbers is to be written; watched: whether peaks or scales of groups may be changed by somebody; again:
+    a sequence that has not begun. rows: the rates of the updates from `first` on, none where rates are
+    tensors; watched: whether peaks or scales of groups may be changed by somebody; again:
     whether somebody put k back, to begin again."""
 
     chunk: Chunk
@@ -141,10 +141,16 @@ class RateKeeper:
             if i not in but:
                 put_number(self.groups[i], "lr", lr)
             ledger.wrote(i, lr, really=i not in but)
-        for name, each in self.chunk.moves if moves else ():
+        if moves:
+            self.move()
+
+    def move(self) -> None:
+        """Write what moves beside the rates at the update at hand."""
+        i = self.k - self.chunk.begin
+        for name, each in self.chunk.moves:
             for group, values in zip(self.groups, each, strict=True):
                 if values is not None:
-                    put_number(group, name, values[k - self.chunk.begin])
+                    put_number(group, name, values[i])
 
     def heed(self) -> None:
         """Go on from rates that somebody else wrote since."""
@@ -239,9 +245,8 @@ class RateKeeper:
             warnings.warn(taken_in(i, rate, peak, self.k), UserWarning, stacklevel=6)
 
     def prepare(self) -> None:
-        """The rates of the next updates, where nothing but rates is to be written, and as numbers."""
-        plain = not self.ledger.doubts and not self.chunk.moves
-        if plain and not any(isinstance(group["lr"], Tensor) for group in self.groups):
+        """The rates of the next updates, where they are written as numbers."""
+        if not self.ledger.doubts and not any(isinstance(group["lr"], Tensor) for group in self.groups):
             most, self.first = max(_LEAST, _RATES // self.size), self.k + 1
             if self.many > 1:  # the first after somebody wrote a rate: who does so once may do so again
                 self.rows = self.chunk.rows(self.first, self.ledger.levels(), min(most, self.many))

@@ -163,6 +163,8 @@ class ScheduleLR(LRScheduler):
             for group, group["lr"] in zip(groups, new):  # noqa: B007, B905 -- half of the time of a plain loop
                 pass
             keeper.k = k
+            if keeper.chunk.moves:
+                keeper.move()
             return
         keeper.advance(k)
 
