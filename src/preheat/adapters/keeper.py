@@ -35,7 +35,7 @@ _RATES, _LEAST = 102_400, 128  # rates made at once, and updates at least
 class RateKeeper:
     """course: what is followed; ledger: what is known of each group; k: the update at hand, -1 for a stage of
     a sequence that has not begun. rows: the rates of the updates from `first` on, none where rates are
-    tensors; watched: whether peaks or scales of groups may be changed by somebody; again:
+    tensors; watched: whether somebody has the list of peaks, and may change it; again:
     whether somebody put k back, to begin again."""
 
     chunk: Chunk
@@ -63,7 +63,13 @@ class RateKeeper:
         """The schedule's rate of each group at the update at hand."""
         if self.ledger.doubts or self.k < 0:
             return [get_number(group, "lr") for group in self.optimizer.param_groups]
-        return [level * self.factor(i) for i, level in enumerate(self.ledger.levels())]
+        self.factor(0)  # loads the chunk
+        return self.chunk.rows(self.k, self.levels(), 1)[0]
+
+    def levels(self) -> list[float]:
+        """The rate of each group where the factor is 1: peak x timm's lr_scale x what others made of it."""
+        every = zip(self.ledger.peaks, self.scales, self.ledger.outside, strict=True)
+        return [peak * scale * outside for peak, scale, outside in every]
 
     def factor(self, i: int) -> float:
         """Of a group at the update at hand."""
@@ -198,7 +204,8 @@ class RateKeeper:
     @property
     def changed(self) -> bool:
         """Whether a peak was changed since the groups were bound."""
-        return self.ledger.peaks != self.peaks or [*map(lr_scale, self.groups)] != self.scales
+        scaled = self.scaled and [*map(lr_scale, self.groups)] != self.scales
+        return scaled or self.ledger.peaks != self.peaks
 
     def bind(self, schedule: Any = None, *, told: bool = False) -> None:
         """Match peaks and schedules to the groups that the optimizer has now. schedule: of a single new one;
@@ -219,7 +226,8 @@ class RateKeeper:
                 group["initial_lr"] = peak
         self.groups, self.size = groups, len(groups)
         self.peaks, self.scales = rated(list(ledger.peaks), self.size), [*map(lr_scale, groups)]
-        self.watched = self.watched or any("lr_scale" in group for group in groups)
+        self.scaled = any("lr_scale" in group for group in groups)
+        self.watched = self.watched or self.scaled
         self.tracks = self.course.tracks(ledger.peaks)
         self.chunk = self.course.chunk(max(self.k, 0), self.tracks)
         self.first, self.rows = 0, []
@@ -249,7 +257,7 @@ class RateKeeper:
         if not self.ledger.doubts and not any(isinstance(group["lr"], Tensor) for group in self.groups):
             most, self.first = max(_LEAST, _RATES // self.size), self.k + 1
             if self.many > 1:  # the first after somebody wrote a rate: who does so once may do so again
-                self.rows = self.chunk.rows(self.first, self.ledger.levels(), min(most, self.many))
+                self.rows = self.chunk.rows(self.first, self.levels(), min(most, self.many))
             self.many *= 8
 
     def __getstate__(self) -> dict[str, Any]:

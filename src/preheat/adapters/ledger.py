@@ -53,11 +53,6 @@ class Ledger:
         )
         return new
 
-    def levels(self) -> list[float]:
-        """The rate of each group where the factor is 1: peak x timm's lr_scale x what others made of it."""
-        every = zip(self.peaks, map(lr_scale, self.groups), self.outside, strict=True)
-        return [peak * scale * outside for peak, scale, outside in every]
-
     def match(self, groups: Sequence[Group]) -> list[int]:
         """Which of the known groups are there still, in their order; the others had no parameters.
 
