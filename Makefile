@@ -12,7 +12,7 @@ help:
 	@echo "make test-all   all cases, and the long forms of the simulations (8 minutes on two cores)"
 	@echo "make test-fast  those that take less than a minute each"
 	@echo "make check      lint, formatting and types"
-	@echo "make bench      fleets and schedules against what one would use instead, and the image study's steps"
+	@echo "make bench      fleets, schedules and curvature against what one would use instead, and the image study's steps"
 	@echo "make reproduced docs/reproduced.md, written again; FROM=results/regimes trims that report for it first"
 	@echo "make pictures   the documentation's pictures, drawn again, and docs/studies.md; the README's, of PAGE"
 
@@ -44,6 +44,7 @@ bench:
 	@$(PYTHON) tools/setup_venv.py bench
 	.venv/bin/python benchmarks/fleet.py
 	.venv/bin/python benchmarks/schedules.py
+	.venv/bin/python benchmarks/curvature.py
 	.venv/bin/python benchmarks/regimes_gpu.py
 
 pictures:
