@@ -181,6 +181,11 @@ def is_optimizer(optimizer: Any) -> Optimizer:
     raise UserError(f"optimizer must be a torch.optim.Optimizer, got {type(optimizer).__name__}{inside}")
 
 
+def beside_torchs(optimizer: Any) -> bool:
+    """Whether schedulers of torch's are on the optimizer too: they mark its step."""
+    return hasattr(optimizer.step, "_wrapped_by_lr_sched")
+
+
 def trains(optimizer: Optimizer) -> bool:
     """Whether any parameter has a gradient."""
     return any(p.grad is not None for group in optimizer.param_groups for p in group["params"])

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from preheat.adapters.course import CHUNK, Chunk, Course
 from preheat.adapters.groups import (
     Group,
+    beside_torchs,
     both,
     get_number,
     lr_scale,
@@ -80,7 +81,7 @@ class RateKeeper:
     def rises(self, i: int) -> bool:
         """Whether the schedule of a group is ever above where it is now; no matter beside schedulers of
         torch's, whose numbers are then those of their curves."""
-        if hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
+        if beside_torchs(self.optimizer):
             return False
         left = np.unique(np.linspace(self.k, max(self.k, self.course.run.total), 4097).astype(np.int64))
         return bool(self.tracks[i](left).max() > self.factor(i) * (1 + 1e-9))
@@ -139,8 +140,6 @@ class RateKeeper:
         ledger, self.k, self.rows = self.ledger, k, []
         if afresh:
             ledger.outside[:] = [1.0] * self.size
-        if k >= 0 and not 0 <= k - self.chunk.begin < CHUNK:
-            self.chunk = self.course.chunk(k, self.tracks)
         if ledger.doubts or k < 0:
             return
         for i, lr in enumerate(self.rates()):
@@ -220,7 +219,7 @@ class RateKeeper:
             self._take(group, schedule if len(new) == 1 else None, told=told)
         ledger.groups = list(groups)
         separate_tensors(self.optimizer, betas=any(isinstance(m, tuple) for m in self.course.moving.values()))
-        shared = hasattr(self.optimizer.step, "_wrapped_by_lr_sched")  # torch's schedulers start from it too
+        shared = beside_torchs(self.optimizer)  # torch's schedulers start from it too
         for i, (group, peak) in enumerate(zip(groups, ledger.peaks, strict=True)):
             if i not in ledger.doubts and not (shared and "initial_lr" in group):
                 group["initial_lr"] = peak

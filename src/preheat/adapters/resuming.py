@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from preheat.adapters.course import Course
-from preheat.adapters.groups import Group, both, get_number, lr_scale, nested, same
+from preheat.adapters.groups import Group, beside_torchs, both, get_number, lr_scale, nested, same
 from preheat.adapters.ledger import Ledger, Saved
 from preheat.adapters.telling import another_peak, replaced
 from preheat.core.errors import UserError
@@ -172,7 +172,7 @@ def inherited(optimizer: Any, ledger: Ledger) -> dict[int, float]:
             continue
         if earlier and i < len(earlier.peaks) and same(own, earlier.row[0][i] or 0.0):
             out[i] = earlier.peaks[i]
-        elif not hasattr(optimizer.step, "_wrapped_by_lr_sched") and (earlier or own > initial):
+        elif not beside_torchs(optimizer) and (earlier or own > initial):
             out[i] = own
     return out
 
@@ -183,7 +183,7 @@ def chained(optimizer: Any, ledger: Ledger, course: Course, k: int) -> None:
 
     Before the first update what they made of it counts for peaks that were given, too.
     """
-    if not hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+    if not beside_torchs(optimizer):
         return
     found = dict(enumerate(map(both, ledger.groups)))
     if not ledger.explicit or k or getattr(optimizer, "_opt_called", False):

@@ -22,6 +22,7 @@ from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.gi_adam import GIAdam
 from preheat.adapters.groups import (
     Also,
+    beside_torchs,
     get_number,
     is_optimizer,
     moving,
@@ -219,10 +220,9 @@ class ScheduleLR(LRScheduler):
         """
         keeper = self._keeper
         keeper.match()
-        counted = keeper.counted
-        k, origin = read_state(state_dict, counted)
-        torchs = hasattr(self.optimizer.step, "_wrapped_by_lr_sched")
-        rates, others = restored(keeper.ledger, saved_groups(state_dict), chained=torchs)
+        k, origin = read_state(state_dict, counted := keeper.counted)
+        saved, torchs = saved_groups(state_dict), beside_torchs(self.optimizer)
+        rates, others = restored(keeper.ledger, saved, chained=torchs)
         keeper.bind()
         keeper.settle(k, origin and keeper.course, sure=True)
         keeper.go(k, but=others, moves=state_dict.get("moves", True) is not False)

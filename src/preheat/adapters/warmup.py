@@ -146,10 +146,8 @@ class WarmupLR(LRScheduler):
                 "scheduler.state_dict() "
                 "returned; the state of a scheduler without warmup goes to that scheduler"
             )
-        k, n = (
-            update_number(state_dict["last_epoch"], "last_epoch of a state"),
-            len(self.optimizer.param_groups),
-        )
+        k = update_number(state_dict["last_epoch"], "last_epoch of a state")
+        n = len(self.optimizer.param_groups)
         targets, rates = (list(state_dict[name]) for name in ("targets", "rates"))
         if len(targets) != n or len(rates) != n:
             raise UserError(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from preheat.core.registry import OPTIMIZERS
-from preheat.core.spec import LATER
-from preheat.optim.adam import adam_functions, adam_update, check_adam
-from preheat.optim.base import Decayed, Hyper, Optimizer, OptState, Params, coupled, torch_groups
+from preheat.optim.adam import Adam, adam_functions, adam_update
+from preheat.optim.base import Hyper, Optimizer, OptState, Params, coupled, torch_groups
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 @OPTIMIZERS.register("gi_adam", label="GI-Adam")
 @dataclass(frozen=True)
-class GradientInitAdam:
+class GradientInitAdam(Adam):
     """Adam whose second moment starts at the square of the first gradient, v_0 = g_1^2, instead of 0.
 
     All else is Adam's, both bias corrections included. With v_1 = g_1^2 the first update is
@@ -27,15 +26,6 @@ class GradientInitAdam:
     update's own batch gives it, so no batch is lost. Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*,
     arXiv 2406.09405.
     """
-
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    decay_on: Decayed = field(default="all", metadata=LATER)
-
-    def __post_init__(self) -> None:
-        check_adam(self)
 
     def build(self) -> Optimizer:
         """The pure functions. State: m, v and the number of updates t."""

@@ -117,6 +117,13 @@ def limit(value: object) -> Length | None:
     return found
 
 
+def at_least(least: int, value: int, name: str, probe: str, *, why: str = "") -> None:
+    """Errors: UserError where the option `name` of a probe is below `least`."""
+    if value < least:
+        reason = f" ({why})" if why else ""
+        raise UserError(f"{name} of probe {probe!r} must be at least {least}{reason}, got {value}")
+
+
 def norm(tensors: Tensors) -> Tensor:
     """The Euclidean norm of all entries of all tensors."""
     total = sum((t * t).sum() for t in tensors.values())

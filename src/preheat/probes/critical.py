@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.base import Moment, Probe, Tensors, at_least
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,11 +39,7 @@ class CriticalSharpness(Probe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.passes < 3:
-            raise UserError(
-                f"passes of probe 'critical_sharpness' must be at least 3 (the loss here, below and above), "
-                f"got {self.passes}"
-            )
+        at_least(3, self.passes, "passes", "critical_sharpness", why="the loss here, below and above")
 
     def start(self, moment: Moment) -> Tensors:
         """The rate to look at first: that of the update."""

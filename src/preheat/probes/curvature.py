@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.base import Moment, Probe, Tensors, at_least
 from preheat.probes.hessian import dot, first, hessian
 
 if TYPE_CHECKING:
@@ -39,15 +38,8 @@ class HessianTrace(Probe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least, why in (
-            ("vectors", 2, "one vector has no standard error"),
-            ("examples", 1, "the loss needs one"),
-        ):
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name} of probe 'hessian_trace' must be at least {least} ({why}), got "
-                    f"{getattr(self, name)}"
-                )
+        at_least(2, self.vectors, "vectors", "hessian_trace", why="one vector has no standard error")
+        at_least(1, self.examples, "examples", "hessian_trace", why="the loss needs one")
 
     def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
         """{parameter: [vectors, ceil(entries / 8)] uint8}: a bit for each sign."""

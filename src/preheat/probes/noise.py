@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.base import Moment, Probe, Tensors, at_least
 from preheat.probes.hessian import rows
 
 
@@ -35,11 +34,7 @@ class NoiseScale(Probe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.chunks < 2:
-            raise UserError(
-                f"chunks of probe 'noise_scale' must be at least 2 (one gradient has no variance), got "
-                f"{self.chunks}"
-            )
+        at_least(2, self.chunks, "chunks", "noise_scale", why="one gradient has no variance")
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """noise_scale, gradient_snr, gradient_variance and gradient_square."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors
+from preheat.probes.base import Moment, Probe, Tensors, at_least
 from preheat.probes.hessian import first, hessian
 from preheat.probes.lanczos import largest_eigenvalue, warmed
 
@@ -17,9 +17,34 @@ if TYPE_CHECKING:
     from torch import Generator, Size
 
 
+@dataclass(frozen=True)
+class _TopEigenvalue(Probe):
+    """What both sharpnesses share: the size of the measurement, and the vector that it starts from."""
+
+    called: ClassVar[str]
+    every: Length = steps(250)
+    products: int = 12
+    examples: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self.products, "products", self.called)
+        at_least(1, self.examples, "examples", self.called)
+
+    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
+        """{parameter: its shape}, normal: the noise of the start."""
+        return normal(generator, shapes)
+
+    def start(self, moment: Moment) -> Tensors:
+        """No vector yet: zeros of the parameters' shapes."""
+        import torch
+
+        return {n: torch.zeros_like(p) for n, p in moment.params.items()}
+
+
 @PROBES.register("sharpness")
 @dataclass(frozen=True)
-class Sharpness(Probe):
+class Sharpness(_TopEigenvalue):
     """The sharpness, the largest eigenvalue of the training loss's Hessian, and how near it is to the
     stability threshold.
 
@@ -35,32 +60,18 @@ class Sharpness(Probe):
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; J. Cohen et al., arXiv 2103.00065.
     """
 
-    every: Length = steps(250)
-    products: int = 12
-    examples: int = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check("sharpness", self.products, self.examples)
-
-    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
-        """{parameter: its shape}, normal: the noise of the start."""
-        return normal(generator, shapes)
-
-    def start(self, moment: Moment) -> Tensors:
-        """No vector yet: zeros of the parameters' shapes."""
-        return _zeros(moment)
+    called: ClassVar[str] = "sharpness"
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """sharpness and sharpness_error, and the two ratios."""
         product = hessian(moment, first(moment.batch, self.examples))
         plain = moment.preconditioner is None
-        return _measured("sharpness", product, moment, memory, products=self.products, threshold=plain)
+        return _measured(self.called, product, moment, memory, products=self.products, threshold=plain)
 
 
 @PROBES.register("preconditioned_sharpness")
 @dataclass(frozen=True)
-class PreconditionedSharpness(Probe):
+class PreconditionedSharpness(_TopEigenvalue):
     """The largest eigenvalue of P^-1/2 H P^-1/2: the sharpness that an adaptive optimizer's stability
     depends on.
 
@@ -73,21 +84,7 @@ class PreconditionedSharpness(Probe):
     J. Cohen et al., arXiv 2207.14484; D. Kalra, M. Barkeshli, arXiv 2406.09405.
     """
 
-    every: Length = steps(250)
-    products: int = 12
-    examples: int = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check("preconditioned_sharpness", self.products, self.examples)
-
-    def draw(self, generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
-        """{parameter: its shape}, normal: the noise of the start."""
-        return normal(generator, shapes)
-
-    def start(self, moment: Moment) -> Tensors:
-        """No vector yet: zeros of the parameters' shapes."""
-        return _zeros(moment)
+    called: ClassVar[str] = "preconditioned_sharpness"
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """preconditioned_sharpness and its error, the two ratios, and preconditioner_min."""
@@ -101,9 +98,7 @@ class PreconditionedSharpness(Probe):
         plain = hessian(moment, first(moment.batch, self.examples))
         diagonal = moment.preconditioner(moment.opt_after, moment.hyper)
         product = preconditioned(plain, diagonal)
-        found, kept = _measured(
-            "preconditioned_sharpness", product, moment, memory, products=self.products, threshold=True
-        )
+        found, kept = _measured(self.called, product, moment, memory, products=self.products, threshold=True)
         return {**found, "preconditioner_min": torch.stack([t.min() for t in diagonal.values()]).min()}, kept
 
 
@@ -129,18 +124,6 @@ def normal(generator: Generator, shapes: Mapping[str, Size]) -> Tensors:
     import torch
 
     return {n: torch.randn(shape, generator=generator) for n, shape in shapes.items()}
-
-
-def _check(probe: str, products: int, examples: int) -> None:
-    for name, value in (("products", products), ("examples", examples)):
-        if value < 1:
-            raise UserError(f"{name} of probe {probe!r} must be at least 1, got {value}")
-
-
-def _zeros(moment: Moment) -> Tensors:
-    import torch
-
-    return {n: torch.zeros_like(p) for n, p in moment.params.items()}
 
 
 def _measured(

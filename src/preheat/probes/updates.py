@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from preheat.core.errors import UserError
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors, norm
+from preheat.probes.base import Moment, Probe, Tensors, at_least, norm
 from preheat.probes.hessian import first
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ class RepresentationChange(Probe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.examples < 1:
-            raise UserError(
-                f"examples of probe 'representation_change' must be at least 1, got {self.examples}"
-            )
+        at_least(1, self.examples, "examples", "representation_change")
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """representation_change."""
