@@ -78,7 +78,7 @@ def report(device: str, rounds: int, *, quick: bool = False) -> None:
     print(f"\n## Tracking, n = {rounds}\n\n| training | tracked by | measurements | adds to training, % |")
     print("|---|---|---|---|")
     for model in ("mlp", "cnn"):
-        steps, epochs = (300, 10) if quick else {"mlp": (3000, 40), "cnn": (800, 20)}[model]
+        steps, epochs = (300, 10) if quick else {"mlp": (3000, 60), "cnn": (2000, 32)}[model]
         cases: dict[tuple[str, str], Callable[[], tuple[float, int]]] = {}
         key = f"plain loop, {model.upper()}, {steps} updates", "CurvatureMonitor"
         cases[key] = partial(loop, model, steps, device)

@@ -53,16 +53,17 @@ def train(model, batch, optimizer, steps, monitor=None, each=lambda: None):
             monitor.step(model, optimizer)
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Seconds that go on only where a test says so, and 5 at each measurement."""
+@pytest.fixture(params=["perf_counter", "process_time"])
+def clock(monkeypatch, request):
+    """Seconds that go on only where a test says so, and 5 at each measurement; the other clock stands."""
     now, true = [0.0], CurvatureMonitor._measured
 
     def slow(self, *rest):
         now[0] += 5
         return true(self, *rest)
 
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
+    for name in ("perf_counter", "process_time"):
+        monkeypatch.setattr(module.time, name, lambda name=name: now[0] if name == request.param else 0.0)
     monkeypatch.setattr(CurvatureMonitor, "_measured", slow)
     return now
 

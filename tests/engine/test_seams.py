@@ -202,6 +202,7 @@ LAWS = {
     "groups": {"task": "worst"},
     "group DRO": {"task": spec("worst", robust=0.5)},
     "rate rule": {"rate_rule": spec("polyak", floor=0.1)},
+    "trial updates": {"rate_rule": spec("persistent_catapult", passes=5), "peak_lr": 200.0},
     "memory": {"probes": [spec("loss_drop", every=2)]},
     "average": {"optimizer": "averaged"},
     "decades": {"evaluate": "2/decade", "probes": [spec("loss_drop", every="4/decade")]},
@@ -210,7 +211,8 @@ LAWS = {
 
 @pytest.mark.parametrize("changes", LAWS.values(), ids=LAWS)
 def test_fleets_equal_singles_and_resumed_equals_uninterrupted(changes):
-    runs = [a_small(seed=s, peak_lr=0.1 * (s + 1), **changes) for s in range(3)]
+    runs = [a_small(**{"peak_lr": 0.1, **changes}, seed=s) for s in range(3)]
+    runs = [r.but(peak_lr=r.peak_lr * (s + 1)) for s, r in enumerate(runs)]
     alone = [finish([r], single("traced"))[2][0] for r in runs]
     for one, together in zip(alone, finish(runs, fleet())[2], strict=True):
         same_trace(one, together)

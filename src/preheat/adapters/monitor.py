@@ -29,8 +29,8 @@ class CurvatureMonitor:
 
     loss_fn, batch: as for `sharpness`; the batch is the same all along, and moved to the model's device.
     preconditioned: also that of P^-1/2 H P^-1/2, which needs the optimizer. every: the fewest updates between
-    two measurements; it waits longer where it took more than `share` of the time that training took. The
-    first measurement is at the first call, whatever it takes. tol: as for `sharpness`. Nine measurements in
+    two measurements; it waits longer where it took more than `share` of what training took, of the time or of
+    the processor's time. The first measurement is at the first call, whatever it takes. tol: as for `sharpness`. Nine measurements in
     ten begin with the last vector and some noise, the tenth without. Where the loss is not finite the row
     holds NaN. Under DDP every process steps its monitor. When it measures depends on the machine's speed;
     what training does never depends on it. Errors: UserError.
@@ -67,8 +67,8 @@ class CurvatureMonitor:
         self.every, self.share, self.tol = every, share, tol
         self.rows: list[Row] = []
         self.updates, self._due = 0, 1
-        self._begun: float | None = None
-        self._spent = self._last = 0.0
+        self._begun: tuple[float, float] | None = None
+        self._spent = self._last = (0.0, 0.0)
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
 
     def step(self, model: Any, optimizer: Any = None) -> Row | None:
@@ -77,28 +77,30 @@ class CurvatureMonitor:
         return self._step(*bare(model), optimizer)
 
     def _step(self, model: nn.Module, shared: bool, optimizer: Any) -> Row | None:
-        begun = self._begun = time.perf_counter() if self._begun is None else self._begun
+        begun = self._begun = _clocks() if self._begun is None else self._begun
         self.updates += 1
         if self.updates < self._due:
             return None
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        now = time.perf_counter()
-        wait = _most(self._wait(now - begun - self._spent), device, shared)
+        now = _clocks()
+        trained = _less(_less(now, begun), self._spent)
+        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, shared)
         if wait:
             self._due = self.updates + wait
             return None
         row = self._measured(model, shared, optimizer)
-        self._last = time.perf_counter() - now
-        self._spent += self._last
+        self._last = _less(_clocks(), now)
+        self._spent = (self._spent[0] + self._last[0], self._spent[1] + self._last[1])
         self._due = self.updates + self.every
-        self.rows.append({**row, "seconds": self._last})
+        self.rows.append({**row, "seconds": self._last[0]})
         return self.rows[-1]
 
-    def _wait(self, trained: float) -> int:
-        """The updates until another measurement fits into the share; trained: the seconds of training."""
-        lacking = (self._spent + self._last) / self.share - trained if self.rows else 0.0
+    def _wait(self, trained: float, spent: float, last: float) -> int:
+        """The updates until another measurement fits into the share; seconds by one clock: of training, of
+        all measurements, of the last one."""
+        lacking = (spent + last) / self.share - trained if self.rows else 0.0
         if lacking <= 0:
             return 0
         each = trained / max(self.updates - 1, 1)  # the first call begins the clock
@@ -214,6 +216,15 @@ def training_step(module: Any, batch: Any) -> Any:
     finally:
         del own["log"], own["log_dict"]
         own.update(held)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds, and the processor's seconds: on a busy machine a short update waits more than it works."""
+    return time.perf_counter(), time.process_time()
+
+
+def _less(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    return a[0] - b[0], a[1] - b[1]
 
 
 def _subclass(libraries: tuple[str, ...], base: str, hook: Any) -> Any:

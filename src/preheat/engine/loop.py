@@ -25,8 +25,8 @@ from preheat.engine.measuring import Measuring, clock, measuring
 from preheat.engine.placement import Placement
 from preheat.engine.precision import computed
 from preheat.engine.prepare import Fleet, prepare
-from preheat.engine.step import Kind, State, Step, Tensors, joined_gradients, looked_at, make_step
-from preheat.optim.base import functions
+from preheat.engine.step import Kind, State, Step, Tensors, joined_gradients, looked_at, make_step, searching
+from preheat.optim.base import TrialRule, functions
 from preheat.tasks.base import Task, losses
 
 CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
@@ -118,9 +118,13 @@ def _functions(kind: _RunKind, where: Placement, edition: int) -> Functions:
     loss = computed(own, precision, where)
     updates = functions(optimizer)
     listens = None if rule is None else build("rate rule", rule)
-    step = make_step(Kind(loss, updates, clip, made.mean_loss, listens, plain), where)
+    what = Kind(loss, updates, clip, made.mean_loss, listens, plain)
     statistics = where.rarely(where.lift(computed(made.statistics, precision, where), (0, 0, None)))
-    full, rest = where.realise(step), where.rarely(step)
+    if isinstance(listens, TrialRule):
+        full, rest = searching(what, where, where.realise), searching(what, where, where.rarely)
+    else:
+        step = make_step(what, where)
+        full, rest = where.realise(step), where.rarely(step)
     if where.looks:
         full, rest = looked_at(full), looked_at(rest)
     evaluated, metrics = where.lift(updates.parameters, (0, 0)), where.lift(made.metrics, (0,))

@@ -11,7 +11,7 @@ from torch.func import grad_and_value
 from torch.utils import _pytree as pytree
 
 from preheat.engine.placement import Placement
-from preheat.optim.base import Optimizer, RateRule
+from preheat.optim.base import Optimizer, RateRule, TrialRule
 from preheat.probes.base import Moment
 
 Tensors = dict[str, Tensor]
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 class Kind(NamedTuple):
     """What one kind of run computes. mean_loss: whether its loss is a mean over examples; plain: the loss for
-    second derivatives."""
+    second derivatives; searches: whether the rule looks at trial updates in this step."""
 
     loss: Loss
     optimizer: Optimizer
@@ -41,6 +41,7 @@ class Kind(NamedTuple):
     mean_loss: bool = True
     rule: RateRule | None = None
     plain: Callable[[Tensors, Tensors, Tensors], Tensor] | None = None
+    searches: bool = False
 
 
 class Given(NamedTuple):
@@ -126,9 +127,54 @@ def _listened(
         found: Tensor = joined(kind.loss(params, state.buffers, batch)[0])
         return found
 
-    factor, kept = kind.rule.rate(state.rule["state"], moment, loss_on_batch)
+    kept = state.rule["state"]
+    if kind.searches:
+        kept = _searched(kind, moment, kept, loss_on_batch)
+    factor, kept = kind.rule.rate(kept, moment, loss_on_batch)
     lr = hyper["lr"] * factor
     return {**hyper, "lr": lr}, {"state": kept, "lr": lr}
+
+
+def _searched(
+    kind: Kind, moment: Moment, kept: Tensors, loss_on_batch: Callable[[Tensors], Tensor]
+) -> Tensors:
+    """What a rule keeps after its search, in runs that are due."""
+    rule, hyper = kind.rule, moment.hyper
+    assert isinstance(rule, TrialRule)
+    grads = clipped(moment.grads, hyper["clip_norm"]) if kind.clip else moment.grads
+
+    def loss_after(lr: Tensor) -> Tensor:
+        there, _ = kind.optimizer.update(grads, moment.opt, moment.params, {**hyper, "lr": lr})
+        return loss_on_batch(there)
+
+    due = rule.warming(kept, moment.lr) & rule.due(kept, moment.lr, moment.loss)
+    new = rule.search(kept, moment, loss_after)
+    return {n: torch.where(due, new[n], old) for n, old in kept.items()}
+
+
+def searching(kind: Kind, where: Placement, realise: Callable[[Step], Step]) -> Step:
+    """The step of a kind whose rule looks at trial updates: that with a search where a run is due, else that
+    without."""
+    rule = kind.rule
+    assert isinstance(rule, TrialRule)
+    joined = where.joined(mean=kind.mean_loss)
+
+    def warming(state: State, hyper: Tensors) -> Tensor:
+        return rule.warming(state.rule["state"], hyper["lr"])
+
+    def due(state: State, batch: Tensors, hyper: Tensors) -> Tensor:
+        loss = joined(kind.loss(state.params, state.buffers, batch)[0])
+        return rule.due(state.rule["state"], hyper["lr"], loss)
+
+    open_, now = where.lift(warming, (0, 0)), where.lift(due, (0, 0, 0))
+    quiet, full = (realise(make_step(kind._replace(searches=s), where)) for s in (False, True))
+
+    def step(state: State, batch: Tensors, hyper: Tensors, alive: Tensor) -> tuple[State, Tensor, Tensor]:
+        may = alive & open_(state, hyper)
+        looks = bool(may.any()) and bool((may & now(state, batch, hyper)).any())
+        return (full if looks else quiet)(state, batch, hyper, alive)
+
+    return step
 
 
 def looked_at(step: Step) -> Step:

@@ -136,3 +136,26 @@ class RateRule(ABC):
         moment: a `preheat.probes.base.Moment` of this update; its `after` are the parameters before it, and
         `drawn` and `start` are empty. loss_on_batch(params): the loss of this batch at other parameters.
         """
+
+
+class TrialRule(RateRule):
+    """A rate rule that looks at trial updates, in the few updates in which it must.
+
+    Before each update the engine asks `warming`, then, with one forward pass, `due`. Where a run of a fleet
+    is due it calls `search` before `rate`. Each call of loss_after is a forward pass of all runs of the
+    fleet; runs that are not due keep their state.
+    """
+
+    @abstractmethod
+    def warming(self, state: Params, lr: Tensor) -> Tensor:
+        """Whether a search may still come at the scheduled rate lr: a bool scalar."""
+
+    @abstractmethod
+    def due(self, state: Params, lr: Tensor, loss: Tensor) -> Tensor:
+        """Whether to search before this update: a bool scalar. loss: of its batch at the parameters before
+        it."""
+
+    @abstractmethod
+    def search(self, state: Params, moment: Any, loss_after: Callable[[Tensor], Tensor]) -> Params:
+        """The state after a search. moment: as for `rate`. loss_after(lr): the loss of this batch after this
+        update at the rate lr, with the run's momentum, moments, decay and clipping."""
