@@ -89,7 +89,8 @@ def tiny():
     TASKS._objects.pop("tiny")
 
 
-EACH = [spec(n, every=20, products=30, examples=24) for n in ("sharpness", "preconditioned_sharpness")]
+OFTEN = {"every": 20, "products": 30, "examples": 24}
+EACH = [spec("sharpness", **OFTEN), spec("preconditioned_sharpness", **OFTEN, batch="first")]
 EACH.append(spec("critical_sharpness", every=20, passes=40))
 
 
@@ -124,10 +125,11 @@ def alone(kind):
 
 @cache
 def spectrum(kind, step, *, adam):
-    """The eigenvalues of the dense Hessian on the first 24 examples, of P^-1/2 H P^-1/2 if adam."""
+    """The eigenvalues of the dense Hessian on the update's first 24 examples, or if adam of P^-1/2 H P^-1/2
+    on those of the first update."""
     setup, _, seen = alone(kind)
-    state, batch, after = seen[step]
-    part = first(batch, 24)
+    state, _, after = seen[step]
+    part = first(seen[0 if adam else step][1], 24)
     h = dense(lambda p: setup.fleet.task.plain_loss(p, state.buffers, part), state.params)
     torch.testing.assert_close(h, h.T, rtol=1e-8, atol=1e-10)
     if adam:
@@ -211,6 +213,7 @@ def test_adam_has_ratios_of_the_preconditioned_sharpness_alone():
     [
         ("sharpness", {"products": 0}, "products of probe 'sharpness' must be at least 1, got 0"),
         ("preconditioned_sharpness", {"examples": 0}, r"examples .* at least 1, got 0"),
+        ("sharpness", {"batch": "last"}, r"unknown batch of probe 'sharpness' 'last'"),
         ("critical_sharpness", {"passes": 2}, r"passes .* at least 3 .*, got 2"),
     ],
 )

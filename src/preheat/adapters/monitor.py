@@ -30,10 +30,10 @@ class CurvatureMonitor:
     loss_fn, batch: as for `sharpness`; the batch is the same all along, and moved to the model's device.
     preconditioned: also that of P^-1/2 H P^-1/2, which needs the optimizer. every: the fewest updates between
     two measurements; it waits longer where it took more than `share` of what training took, of the time or of
-    the processor's time. The first measurement is at the first call, whatever it takes. tol: as for `sharpness`. Nine measurements in
-    ten begin with the last vector and some noise, the tenth without. Where the loss is not finite the row
-    holds NaN. Under DDP every process steps its monitor. When it measures depends on the machine's speed;
-    what training does never depends on it. Errors: UserError.
+    the processor's time. The first measurement is at the first call, whatever it takes. tol: as for
+    `sharpness`. Nine measurements in ten begin with the last vector and some noise, the tenth without. Where
+    the loss is not finite the row holds NaN. Under DDP every process steps its monitor. When it measures
+    depends on the machine's speed, what training does never. Errors: UserError.
 
     rows: one dict for each measurement: update (how many were done), loss and sharpness on the batch, its
     error, the products it took, the largest lr of the optimizer's groups, seconds.
