@@ -133,6 +133,13 @@ def test_momentum_below_the_limit_is_no_catapult():
     assert not found.found and found.uncoupled == 3
 
 
+@pytest.mark.parametrize("first,long", [(1, 1), (2, 1), (3, 1), (1, 3), (2, 3), (3, 3), (18, 2)])
+def test_nor_is_one_near_an_end_of_the_trace(first, long):
+    loss = np.ones(20)
+    loss[first : first + long] = 2.0
+    assert catapults(range(20), loss, 100 * 0.8 ** np.arange(20)).found == ()
+
+
 def test_a_spike_in_a_run_whose_sharpness_falls_all_along_is_none():
     steps, sharp = np.arange(40), 0.9 ** np.arange(40)
     loss = np.where(steps % 13 == 12, 2.0, 1.0)

@@ -64,7 +64,8 @@ def catapults(
     until it is below that again or the trace ends. It is a catapult if sharpness falls from its highest value
     between the begin and the peak by more than `drop`, up to the end of the rise. What it lost in a stretch
     of the same number of measurements before the begin is taken off, so that in a run whose sharpness falls
-    all along a spike is none. Errors: ValueError.
+    all along a spike is none. Where the trace has no such stretch before, the pace of the rest of the
+    trace counts, from as long after the fall as it took. Errors: ValueError.
 
     >>> loss = [1.0, 1.0, 3.0, 0.5, 0.4, 0.6, 0.3]
     >>> catapults(range(0, 70, 10), loss, [9.0, 9.0, 9.0, 4.0, 4.0, 4.0, 4.0])
@@ -152,9 +153,18 @@ def _catapult(at: Array, loss: Array, sharp: Array, rise: tuple[int, int]) -> Ca
     peak = begin + int(np.argmax(loss[begin : end + 1]))
     top = begin + int(np.argmax(sharp[begin : peak + 1]))
     low = top + int(np.argmin(sharp[top : end + 1]))
-    earlier = max(begin - (low - begin), 0)
-    anyway = max(1 - sharp[begin] / sharp[earlier], 0.0) if sharp[earlier] > 0 else 0.0
     lost = 1 - sharp[low] / sharp[top] if sharp[top] > 0 else 0.0
+    anyway = _anyway(sharp, begin, low)
     return Catapult(
         int(at[begin]), int(at[peak]), int(at[low]), float(loss[peak] / loss[begin]), float(lost - anyway)
     )
+
+
+def _anyway(sharp: Array, begin: int, low: int) -> float:
+    """The part of its sharpness that a run loses in as many measurements as lie between begin and low."""
+    n, end = low - begin, len(sharp) - 1
+    after = low + n if low + n < end else low
+    for first, last in ((begin - n, begin), (after, end), (0, begin)):
+        if 0 <= first < last and sharp[first] > 0 and sharp[last] > 0:
+            return max(1 - float(sharp[last] / sharp[first]) ** (n / (last - first)), 0.0)
+    return 0.0
