@@ -22,18 +22,20 @@ conclusion (`Table.biased`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from preheat.analysis.results import collect
+from preheat.analysis.results import Results, Row, collect
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
 from preheat.core.errors import UserError, called
+from preheat.core.record import Record
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Point, Study, distinct
 from preheat.store.folder import exists
@@ -44,11 +46,13 @@ from preheat.store.store import Store
 class Stage(Protocol):
     """Runs that are asked for when all earlier ones have records. Pure, as the module says."""
 
-    def more(self, table: Table, points: Sequence[Point]) -> Iterable[Point]:
+    def more(self, table: Table, points: Sequence[Point], *seen: Any) -> Iterable[Point]:
         """The next batch, or () when there is no more; runs that were asked for before are left out.
 
         table: of all earlier points on the choosing seeds, without test scores. points: all of these, with
         their runs. `table.study.placed(blocks)` makes points of settings, `Point.again(seed)` repeats one.
+        A stage that looks at traces has `each(record, row)` as a chapter does, for the choosing seeds' runs,
+        and `more(table, points, seen)`; seen: [(row, what each gave)], without those that gave None.
         """
         ...
 
@@ -73,10 +77,11 @@ def staged(study: Study, first: Sequence[Point], root: Path) -> Asked:
     """
     points, most = list(first), 0
     stages = [_made(as_spec(one, "stage"), study) for one in study.stages]
-    known = {h.id: h for h in Store.open(root, create=False).heads()} if stages and exists(root) else {}
+    store = Store.open(root, create=False) if stages and exists(root) else None
+    known = _Known({h.id: h for h in store.heads()}, store.load) if store else _Known({}, _nothing)
     for name, stage, allowed in stages:
         left = allowed
-        while complete := all(p.run.id in known for p in points):
+        while complete := all(p.run.id in known.heads for p in points):
             new = _batch(name, stage, study, points, known)
             if not new:
                 break
@@ -106,14 +111,26 @@ def _made(spec: Spec, study: Study) -> tuple[str, Stage, int]:
     return name, stage, int(most)
 
 
-def _batch(
-    name: str, stage: Stage, study: Study, points: Sequence[Point], known: Mapping[str, Head]
-) -> list[Point]:
+class _Known(NamedTuple):
+    """The records that there are, by run id, and what reads one with its trace."""
+
+    heads: Mapping[str, Head]
+    load: Callable[[str], Record]
+
+
+def _nothing(run_id: str) -> Record:
+    raise AssertionError("there are no records")
+
+
+def _batch(name: str, stage: Stage, study: Study, points: Sequence[Point], known: _Known) -> list[Point]:
     """What a stage asks for that was not asked for before."""
     have = {p.run.id for p in points}
     number = max(p.stage for p in points) + 1
-    table = _seen(study, points, known)
-    given = called(name, "more", lambda: stage.more(table, tuple(points)))
+    results = _looked_at(study, points, known.heads)
+    table = tabulate(results)
+    table = replace(table, study=study, test=np.full_like(table.test, np.nan))
+    seen = _read(name, stage, results.rows, known.load)
+    given = called(name, "more", lambda: stage.more(table, tuple(points), *seen))
     batch = called(name, "more", lambda: list(given)) if isinstance(given, Iterable) else [given]
     for one in batch:
         if not isinstance(one, Point):
@@ -124,8 +141,25 @@ def _batch(
     return [p._replace(stage=number) for p in distinct(batch) if p.run.id not in have]
 
 
-def _seen(study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> Table:
-    """The table that a stage may look at."""
+def _read(
+    name: str, stage: Stage, rows: Iterable[Row], load: Callable[[str], Record]
+) -> tuple[list[tuple[Row, Any]], ...]:
+    """What the stage's `each` gave of the trained runs, by row, as an argument; none without `each`."""
+    each = getattr(stage, "each", None)
+    if each is None:
+        return ()
+    seen = []
+    for row in rows:
+        if row.outcome in ("done", "diverged"):
+            record = load(row.run_id)
+            small = called(name, "each", partial(each, record, row))
+            if small is not None:
+                seen.append((row, small))
+    return (seen,)
+
+
+def _looked_at(study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> Results:
+    """What a stage may look at."""
     seeds = study.seeds[: study.choosing] or study.seeds
     index = [(p.axes, p.seed, p.run.id) for p in points if not study.choosing or p.seed in seeds]
     if not index:
@@ -133,6 +167,4 @@ def _seen(study: Study, points: Sequence[Point], known: Mapping[str, Head]) -> T
             f"a stage sees the seeds that choose, {list(seeds)}, and no run has one of them: give the grid "
             "one of them, or write choosing: 0"
         )
-    table = tabulate(collect(replace(study, stages=(), seeds=seeds, choosing=0), index, known.values()))
-    table = replace(table, study=study)
-    return replace(table, test=np.full_like(table.test, np.nan))
+    return collect(replace(study, stages=(), seeds=seeds, choosing=0), index, known.values())

@@ -8,6 +8,7 @@ is none. Take loss and sharpness of one fixed batch. Kalra & Barkeshli 2024, arX
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -166,5 +167,5 @@ def _anyway(sharp: Array, begin: int, low: int) -> float:
     after = low + n if low + n < end else low
     for first, last in ((begin - n, begin), (after, end), (0, begin)):
         if 0 <= first < last and sharp[first] > 0 and sharp[last] > 0:
-            return max(1 - float(sharp[last] / sharp[first]) ** (n / (last - first)), 0.0)
+            return max(1 - math.pow(sharp[last] / sharp[first], n / (last - first)), 0.0)
     return 0.0
