@@ -114,3 +114,36 @@
   byId("next").addEventListener("click", () => { state.page++; draw(); });
   select();
 })();
+
+(() => {
+  for (const figure of document.querySelectorAll("figure")) {
+    const cells = [...figure.querySelectorAll(".told")];
+    if (!cells.length) continue;
+    const said = document.createElement("p");
+    said.className = "readout";
+    said.setAttribute("role", "status");
+    said.textContent = "Point at a cell, or reach it with Tab and the arrow keys, to read its runs.";
+    figure.querySelector("svg").after(said);
+    const at = new Map(cells.map((cell) => [cell.dataset.row + "," + cell.dataset.column, cell]));
+    const read = (cell) => { said.textContent = cell.getAttribute("aria-label"); };
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    for (const cell of cells) {
+      cell.addEventListener("pointerenter", () => read(cell));
+      cell.addEventListener("focus", () => read(cell));
+      cell.addEventListener("keydown", (e) => {
+        const way = step[e.key];
+        if (!way) return;
+        e.preventDefault();
+        let row = +cell.dataset.row + way[0], column = +cell.dataset.column + way[1];
+        for (let far = 0; far < 200; far++, row += way[0], column += way[1]) {
+          const next = at.get(row + "," + column);
+          if (!next) continue;
+          cell.setAttribute("tabindex", "-1");
+          next.setAttribute("tabindex", "0");
+          next.focus();
+          return;
+        }
+      });
+    }
+  }
+})();

@@ -113,8 +113,20 @@ def paint(plate: Plate) -> Drawn:
         figure = draw(plate.data)
         pixels, drawn = png(figure), svg(figure)
     wide = bool(figure.get_size_inches()[0] > 7)
-    inline = inline_svg(drawn, name=plate.name, label=html.escape(describe(plate), quote=True))
+    label = html.escape(describe(plate), quote=True)
+    inline = inline_svg(drawn, name=plate.name, label=label, told=_told(plate.data))
     return Drawn(plate, pixels, light_svg(drawn), inline, wide)
+
+
+def _told(data: Data) -> dict[tuple[int, int], str]:
+    """What is said of single cells, by row and column, escaped."""
+    rows = data.told if isinstance(data, Heat) else ()
+    return {
+        (i, j): html.escape(text, quote=True)
+        for i, row in enumerate(rows)
+        for j, text in enumerate(row)
+        if text
+    }
 
 
 def describe(plate: Plate) -> str:

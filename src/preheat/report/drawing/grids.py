@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from preheat.analysis.words import GAP, brief, folded, short
 from preheat.report.drawing.shapes import Heat, Matrix, Mesh
-from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, new_figure
+from preheat.report.drawing.style import LIGHT, ON_DARK, ON_LIGHT, TOLD, new_figure
 
 WIDTH = 4.9
 COLOURS = "cividis"
@@ -52,23 +52,49 @@ def draw_heat(data: Heat) -> Figure:
                 continue
             faded = bool(data.faded) and data.faded[i][j]
             colour, on = look(value, faded)
-            _cell(axes, (j, i), colour, framed=bool(data.faded) and not faded)
+            cell = _cell(axes, (j, i), colour, framed=bool(data.faded) and not faded)
+            if data.told and data.told[i][j]:
+                cell.set_gid(f"{TOLD}{i}-{j}")
             axes.text(j, i, text, ha="center", va="center", color=on, linespacing=1.15)
+    _marks(figure, axes, data)
     _cell_axes(axes, data)
     _bar(figure, axes, data, [look(v, False)[0] for v in _steps(data)])
     return figure
 
 
-def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> None:
+def _marks(figure: Figure, axes: Axes, data: Heat) -> None:
+    """A line through the rows with the band of its intervals, cut at the map's sides."""
+    left, right = -0.5, len(data.columns) - 0.5
+    rows = [(i, *(min(max(v, left), right) for v in m)) for i, m in enumerate(data.marks) if m is not None]
+    for i, at, low, high in rows:
+        ends = [low, high, high, low], [i - 0.5, i - 0.5, i + 0.5, i + 0.5]
+        axes.fill(*ends, facecolor=LIGHT["paper"], alpha=0.4, linewidth=0.0, zorder=2)
+        axes.plot([at, at], [i - 0.5, i + 0.5], color=LIGHT["paper"], linewidth=4.6, zorder=4)
+    for (i, at, *_), (j, other, *_) in pairwise(rows):
+        if j == i + 1:
+            axes.plot([at, other], [i + 0.5] * 2, color=LIGHT["paper"], linewidth=4.6, zorder=4)
+            axes.plot([at, other], [i + 0.5] * 2, color=LIGHT["ink"], linewidth=1.8, zorder=5)
+    for i, at, *_ in rows:
+        axes.plot([at, at], [i - 0.5, i + 0.5], color=LIGHT["ink"], linewidth=1.8, zorder=5)
+    if rows and data.mark:
+        figure.legend(
+            [Line2D([], [], color=LIGHT["ink"], linewidth=1.8)],
+            [data.mark],
+            loc="outside upper center",
+        )
+
+
+def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> Any:
     """A cell; a frame where something is decided."""
     (j, i), w, h = at, 0.47, 0.46
     corners = [j - w, j + w, j + w, j - w], [i - h, i - h, i + h, i + h]
-    axes.fill(
+    (made,) = axes.fill(
         *corners,
         facecolor=colour,
         edgecolor=LIGHT["ink"] if framed else "none",
         linewidth=1.1 if framed else 0.0,
     )
+    return made
 
 
 def _levels(data: Heat) -> Callable[[float, bool], Look]:

@@ -101,7 +101,10 @@ class Heat:
     ends, in `unit`.
 
     centre: the value of no difference, from which two colours grow, None where the values are levels. faded:
-    for each cell whether nothing is decided of it. less: less is better, so the colours change sides.
+    for each cell whether nothing is decided of it. less: less is better, so the colours change sides. told:
+    for each cell what the page says of it when it is pointed at or reached by keyboard, "" for nothing.
+    marks: for each row a place between columns with the ends of its interval, (at, low, high), 0 the middle
+    of the first column; None for a row without one. mark: what the marks are.
     """
 
     rows: tuple[str, ...]
@@ -117,6 +120,9 @@ class Heat:
     centre: float | None = None
     faded: tuple[tuple[bool, ...], ...] = ()
     less: bool = False
+    told: tuple[tuple[str, ...], ...] = ()
+    marks: tuple[tuple[float, float, float] | None, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True)

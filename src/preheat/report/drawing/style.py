@@ -12,8 +12,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -144,12 +145,27 @@ def light_svg(drawing: str) -> bytes:
     return f'{head}<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>{defs}{rest}'.encode()
 
 
-def inline_svg(drawing: str, *, name: str, label: str) -> str:
+TOLD = "told-"  # the ids of what the page tells of when it is pointed at: told-<row>-<column>
+
+
+def inline_svg(
+    drawing: str, *, name: str, label: str, told: Mapping[tuple[int, int], str] = MappingProxyType({})
+) -> str:
     """The drawing inside the page: CSS variables for colours, ids of its own, a text for who can't see it.
 
-    `name` prefixes every id, `label` must be escaped already.
+    `name` prefixes every id, `label` and `told`, texts of single parts by row and column, must be escaped
+    already.
     """
     body = drawing[drawing.index("<svg") :]
+    first = min(told, default=None)
+
+    def part(found: re.Match[str]) -> str:
+        at = int(found[1]), int(found[2])
+        order = 0 if at == first else -1
+        place = f'data-row="{at[0]}" data-column="{at[1]}"'
+        return f'class="told" role="img" tabindex="{order}" {place} aria-label="{told[at]}"'
+
+    body = re.sub(rf'id="{TOLD}(\d+)-(\d+)"', part, body)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
     body = body.replace("xlink:href", "href")
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
@@ -161,7 +177,8 @@ def inline_svg(drawing: str, *, name: str, label: str) -> str:
     sizes = [float(v) for v in re.findall(r"font(?:-size)?: (?:[a-z]+ )?([\d.]+)px", body)]
     least, width = min(sizes, default=LEAST), float(view[1])
     ends = f"min-width: {width * LEAST / least:.0f}px; max-width: {1.45 * width:.0f}px"
-    head = f'<svg role="img" aria-label="{label}" {view[0]} style="{ends}">'
+    role = "group" if told else "img"  # the parts of an image are not read one by one
+    head = f'<svg role="{role}" aria-label="{label}" {view[0]} style="{ends}">'
     body = re.sub(r"<svg[^>]*>", lambda _: head, body, count=1)
     body = re.sub(r"<!--.*?-->", "", body, flags=re.S)
     body = re.sub(r' (?:d|x|y)="[^"]*"', lambda m: re.sub(r"(?<=\.\d)\d+", "", m[0]), body)
