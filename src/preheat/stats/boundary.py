@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
 
 from preheat.stats.estimates import Array
 
@@ -47,8 +49,9 @@ def spearman_kaerber(x: Array, works: Array) -> Boundaries:
     """The boundary of every seed: sum over neighbours of (p_i - p_{i+1}) (x_i + x_{i+1}) / 2, p the isotonic
     share that works.
 
-    x [V]: log2 of the rates, increasing. works [V, S]: 1.0 worked, 0.0 failed, NaN no run. A seed that does
-    not work at its lowest value or fails nowhere up to its highest has its boundary beyond that end.
+    x [V]: log2 of the rates, increasing. works [V, S]: 1.0 worked, 0.0 failed, NaN no run. Values below the
+    first that worked were too low to train, and are no failures. A seed that works nowhere, or at its highest
+    value, has its boundary beyond that end.
 
     >>> b = spearman_kaerber(np.array([0.0, 1.0, 2.0, 3.0]), np.array([[1, 1], [1, 1], [0, 1], [0, 1.0]]))
     >>> b.value.tolist(), b.width.tolist(), b.side.tolist()
@@ -62,14 +65,77 @@ def spearman_kaerber(x: Array, works: Array) -> Boundaries:
 def _one(x: Array, works: Array) -> tuple[float, float, int]:
     if len(x) < 2:
         return np.nan, np.nan, 0
-    p = falling(works)
     step = float(np.diff(x).max())
-    if p[0] < 1 and p.max() == p.min():
-        return float(x[0]), step, -1 if p[0] == 0 else 0
+    if not works.any():
+        return float(x[0]), step, -1
+    begin = int(works.argmax())
+    x, p = x[begin:], falling(works[begin:])
     if p[-1] > 0:
         return float(x[-1]), step, 1
-    if p[0] < 1:
-        return float(x[0]), step, -1
     falls = np.flatnonzero(np.diff(p) < 0)
     value = float(((p[:-1] - p[1:]) * (x[:-1] + x[1:]) / 2).sum())
     return value, float(x[falls[-1] + 1] - x[falls[0]]), 0
+
+
+class Logistic(NamedTuple):
+    """Midpoints of groups in log2, [G], the common slope, and the covariance of the midpoints [G, G], errors
+    clustered by seed. slope below 0: works less at higher rates."""
+
+    midpoint: Array
+    slope: float
+    covariance: Array
+
+    def interval(self, g: int, *, level: float = 0.95) -> tuple[float, float]:
+        """Of a group's midpoint, normal."""
+        return self._interval(np.eye(len(self.midpoint))[g], level)
+
+    def difference(self, g: int, base: int, *, level: float = 0.95) -> tuple[float, float, float]:
+        """(a group's midpoint minus the base's, its interval)."""
+        contrast = np.eye(len(self.midpoint))[g] - np.eye(len(self.midpoint))[base]
+        return float(contrast @ self.midpoint), *self._interval(contrast, level)
+
+    def _interval(self, contrast: Array, level: float) -> tuple[float, float]:
+        half = norm.ppf(0.5 + level / 2) * float(contrast @ self.covariance @ contrast) ** 0.5
+        middle = float(contrast @ self.midpoint)
+        return float(middle - half), float(middle + half)
+
+
+def logistic(x: Array, works: Array, group: NDArray[np.int64], seed: NDArray[np.int64]) -> Logistic | None:
+    """logit P(works) = a_group + b x over single runs [N], by Firth's penalised likelihood, which is finite
+    also where every failure lies above every success; None where it does not converge or b >= 0.
+
+    The covariance is the sandwich over seeds with S / (S - 1), then by the delta method for -a / b. Firth,
+    Biometrika 80 (1993) 27; Liang & Zeger, Biometrika 73 (1986) 13. Few seeds make it too small: it is a
+    check, not a verdict.
+    """
+    groups = int(group.max()) + 1
+    centre = float(x.mean())
+    design = np.column_stack([*(group == g for g in range(groups)), x - centre]).astype(float)
+    beta = np.zeros(groups + 1)
+    for _ in range(200):
+        p = expit(design @ beta)
+        weight = p * (1 - p)
+        information = design.T @ (weight[:, None] * design)
+        bread = np.linalg.pinv(information)
+        leverage = weight * np.einsum("ij,jk,ik->i", design, bread, design)
+        score = design.T @ (works - p + leverage * (0.5 - p))
+        step = bread @ score
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        beta += step
+        if np.abs(step).max() < 1e-8:
+            return _midpoints(beta, bread, design * (works - p + leverage * (0.5 - p))[:, None], seed, centre)
+    return None
+
+
+def _midpoints(
+    beta: Array, bread: Array, scores: Array, seed: NDArray[np.int64], centre: float
+) -> Logistic | None:
+    *a, b = beta
+    seeds = np.unique(seed)
+    if b >= 0 or len(seeds) < 2:
+        return None
+    sums = np.array([scores[seed == s].sum(axis=0) for s in seeds])
+    covariance = bread @ (sums.T @ sums) @ bread * len(seeds) / (len(seeds) - 1)
+    g = len(a)
+    gradient = np.column_stack([-np.eye(g) / b, np.array(a) / b**2])
+    return Logistic(centre - np.array(a) / b, float(b), gradient @ covariance @ gradient.T)
