@@ -123,15 +123,21 @@ def alone(kind):
 
 
 @cache
-def spectrum(kind, step, *, adam):
-    """The eigenvalues of the dense Hessian on the first 24 examples, of P^-1/2 H P^-1/2 if adam."""
+def hessian(kind, step):
+    """The dense one on the first 24 examples."""
     setup, _, seen = alone(kind)
-    state, batch, after = seen[step]
+    state, batch, _ = seen[step]
     part = first(batch, 24)
     h = dense(lambda p: setup.fleet.task.plain_loss(p, state.buffers, part), state.params)
     torch.testing.assert_close(h, h.T, rtol=1e-8, atol=1e-10)
+    return h
+
+
+def spectrum(kind, step, *, adam):
+    """The eigenvalues of the dense Hessian, of P^-1/2 H P^-1/2 if adam."""
+    h = hessian(kind, step)
     if adam:
-        v = torch.cat([t.reshape(-1) for t in after.opt["v"].values()])
+        v = torch.cat([t.reshape(-1) for t in alone(kind)[2][step][2].opt["v"].values()])
         t = step + 1
         p = (1 - 0.9**t) * ((v / (1 - 0.999**t)).sqrt() + 1e-8)
         h = h / p.sqrt() / p.sqrt()[:, None]
