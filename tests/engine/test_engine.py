@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from cases import once
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 from trainings import CNN, DIGITS, OPTIONS, a_run, bitwise, differing, finish, same_trace
@@ -30,15 +31,19 @@ from preheat.engine.placement import fleet, single
 from preheat.engine.prepare import prepare, rates
 from preheat.tasks.base import Data, Task
 
+NETS = {"cnn": CNN, "mlp": DIGITS}
+PAIRS = ("cnn", "eager"), ("mlp", "traced"), ("mlp", "eager"), ("cnn", "traced")
 
-@pytest.mark.parametrize("task", [DIGITS, CNN], ids=["mlp", "cnn with BatchNorm"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
-def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, task):
-    runs = differing(optimizer, task)
-    alone = [finish([r], single())[2][0] for r in runs]
-    for realise in ("eager", "traced"):
-        for one, together in zip(alone, finish(runs, fleet(realise))[2], strict=True):
-            same_trace(one, together)
+
+@pytest.mark.parametrize(
+    "optimizer,net,realise",
+    once([(o, *pair) for o in OPTIMIZERS.names() for pair in PAIRS], lambda case: combinations(case, 2)),
+)
+def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, net, realise):
+    """Every optimizer with each network and each way, and every network each way."""
+    runs = [r.but(length="4ep", batch_size=25) for r in differing(optimizer, NETS[net])]
+    for one, together in zip(runs, finish(runs, fleet(realise))[2], strict=True):
+        same_trace(finish([one], single())[2][0], together)
 
 
 @pytest.mark.parametrize("name", TASKS.names())
@@ -405,8 +410,8 @@ def test_checkpoints_of_other_runs_are_refused():
 
 @pytest.mark.parametrize("where", [single(), fleet()], ids=["single", "fleet"])
 def test_probes_never_change_the_trajectory(where):
-    plain = a_run(task=CNN, optimizer="adamw")
-    every = [spec(name, every=3) for name in PROBES.names()]
+    plain = a_run(task=CNN, optimizer="adamw", length="8")
+    every = [spec(name, every=5) for name in PROBES.names()]
     _, a, _ = finish([plain], where)
     _, b, records_with = finish([plain.but(probes=every)], where)
     assert torch.equal(a.losses, b.losses)

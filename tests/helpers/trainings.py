@@ -24,7 +24,8 @@ def a_run(**changes) -> Run:
         "optimizer": spec("sgd", momentum=0.9),
         "schedule": {"name": "cosine", "warmup": "2ep"},
     }
-    return Run(**{**base, "peak_lr": 0.05, "length": "6ep", "precision": "float64", **changes})
+    fixed = {"peak_lr": 0.05, "length": "6ep", "precision": "float64", "evaluate": "3"}
+    return Run(**{**base, **fixed, **changes})
 
 
 def finish(runs, where, start=None):
@@ -79,7 +80,7 @@ def differing(optimizer: str, task=DIGITS) -> list[Run]:
                 peak_lr=0.01 * (i + 1),
                 seed=i,
                 clip_norm=0.5 + i,
-                probes=("grad_norm", "distance"),
+                probes=[spec(n, every=3) for n in ("grad_norm", "distance")],
             )
         )
     return out

@@ -40,21 +40,20 @@ def steps_of(record, name):
 # -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PROBES.names())
-def test_a_probe_with_a_limit_measures_only_before_it_and_without_one_always(name):
-    run = a_run(length="12", optimizer="adamw", probes=[spec(name, every=4)])
-    always = steps_of(finish([run], single())[2][0], name)
-    assert always == [0, 4, 8]
+def test_probes_with_a_limit_measure_only_before_it_and_those_without_one_always():
+    names, run = PROBES.names(), a_run(length="12", optimizer="adamw")
     for until, expected in (
+        (None, [0, 4, 8]),
         (5, [0, 4]),
         ("1ep", [0]),
         (8, [0, 4]),
-        (12, always),
-        ("10ep", always),
+        (12, [0, 4, 8]),
+        ("10ep", [0, 4, 8]),
         (0.7, [0, 4, 8]),
     ):
-        found = finish([run.but(probes=[spec(name, every=4, until=until)])], single())[2][0]
-        assert steps_of(found, name) == expected, until
+        probes = [spec(name, every=4, until=until) for name in names]
+        found = finish([run.but(probes=probes)], single())[2][0]
+        assert {n: steps_of(found, n) for n in names} == dict.fromkeys(names, expected), until
 
 
 def test_a_limit_is_not_written_where_there_is_none_so_old_runs_keep_their_ids():

@@ -124,16 +124,21 @@ def alone(kind):
 
 
 @cache
-def spectrum(kind, step, *, adam):
-    """The eigenvalues of the dense Hessian on the update's first 24 examples, or if adam of P^-1/2 H P^-1/2
-    on those of the first update."""
+def hessian(kind, step, of):
+    """The dense one at a step, on the first 24 examples of the batch of step `of`."""
     setup, _, seen = alone(kind)
-    state, _, after = seen[step]
-    part = first(seen[0 if adam else step][1], 24)
+    state, part = seen[step][0], first(seen[of][1], 24)
     h = dense(lambda p: setup.fleet.task.plain_loss(p, state.buffers, part), state.params)
     torch.testing.assert_close(h, h.T, rtol=1e-8, atol=1e-10)
+    return h
+
+
+def spectrum(kind, step, *, adam):
+    """The eigenvalues of the dense Hessian on the update's batch, or if adam of P^-1/2 H P^-1/2 on that of
+    the first update."""
+    h = hessian(kind, step, 0 if adam else step)
     if adam:
-        v = torch.cat([t.reshape(-1) for t in after.opt["v"].values()])
+        v = torch.cat([t.reshape(-1) for t in alone(kind)[2][step][2].opt["v"].values()])
         t = step + 1
         p = (1 - 0.9**t) * ((v / (1 - 0.999**t)).sqrt() + 1e-8)
         h = h / p.sqrt() / p.sqrt()[:, None]
