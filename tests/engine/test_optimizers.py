@@ -40,7 +40,7 @@ def stepped(optimizer, named, gradients):
         yield {n: p.detach().clone() for n, p in named.items()}
 
 
-@pytest.mark.parametrize("name", ["radam"])
+@pytest.mark.parametrize("name", ["radam", "nadam"])
 def test_in_float32_the_corrections_are_those_of_float64(name):
     """RAdam's rectification begins at the same update, though float32 has no digits for rho_t."""
     params, gradients = parameters(torch.float32)

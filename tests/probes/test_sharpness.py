@@ -267,7 +267,12 @@ def ends(one, share, steps=200):
     params = {"w": unit["w"] * 1e-30}  # so that no square of a gradient counts beside 1
     value, state = share * made.threshold(hyper)[1], made.init(params)
     if made.preconditioner:
-        state = {**state, "v": unit, "t": torch.tensor(1e14, dtype=torch.float64)}
+        late = {
+            "v": unit,
+            "t": torch.tensor(1e14, dtype=torch.float64),
+            "product": torch.tensor(0.0).double(),
+        }
+        state = {n: late.get(n, old) for n, old in state.items()}
     for _ in range(steps):
         params, state = made.update({"w": value * params["w"]}, state, params, hyper)
     return abs(float(params["w"])) / 1e-30
