@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from preheat.adapters.torch import Lion
+from preheat.core.errors import UserError
 from preheat.core.spec import build, spec
 from preheat.optim.base import functions
 
@@ -49,3 +53,46 @@ def test_in_float32_the_corrections_are_those_of_float64(name):
     for a, b in zip(ours, updated(spec(name), wide[0], wide[1:], lr=0.1), strict=True):
         for n in a:
             torch.testing.assert_close(a[n].double(), b[n], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_lion_is_algorithm_2_of_its_paper_alone_and_as_a_torch_optimizer(decay):
+    params, gradients = parameters()
+    ours = updated(spec("lion"), params, gradients, lr=0.1, beta1=0.8, weight_decay=decay)
+    named = {n: nn.Parameter(p.clone()) for n, p in params.items()}
+    optimizer = Lion(named.values(), lr=0.1, betas=(0.8, 0.99), weight_decay=decay)
+    theirs = stepped(optimizer, named, gradients)
+    place = {n: p.numpy() for n, p in params.items()}
+    momentum = {n: 0 * p for n, p in place.items()}
+    for grads, a, b in zip(gradients, ours, theirs, strict=True):
+        for n, g in grads.items():
+            c = 0.8 * momentum[n] + 0.2 * g.numpy()
+            place[n] = place[n] - 0.1 * (np.sign(c) + decay * place[n])
+            momentum[n] = 0.99 * momentum[n] + 0.01 * g.numpy()
+            np.testing.assert_allclose(a[n], place[n], rtol=1e-12)
+            np.testing.assert_allclose(b[n], place[n], rtol=1e-12)
+
+
+def test_lion_resumes_bitwise_takes_closures_and_ascends():
+    params, gradients = parameters()
+    named = {n: nn.Parameter(p.clone()) for n, p in params.items()}
+    optimizer = Lion(named.values(), lr=0.1)
+    list(stepped(optimizer, named, gradients[:4]))
+    copies = {n: nn.Parameter(p.detach().clone()) for n, p in named.items()}
+    resumed = Lion(copies.values(), lr=1.0)
+    resumed.load_state_dict(optimizer.state_dict())
+    both = stepped(optimizer, named, gradients[4:]), stepped(resumed, copies, gradients[4:])
+    for a, b in zip(*both, strict=True):
+        assert all(torch.equal(a[n], b[n]) for n in a)
+    z = nn.Parameter(torch.tensor([1 + 1j, 0j]))
+    ascending = Lion([z], lr=0.5, maximize=True)
+
+    def closure():
+        loss = (z.real - 2 * z.imag).sum()
+        loss.backward()
+        return loss
+
+    assert ascending.step(closure) == -1.0
+    assert z.tolist() == [1.5 + 0.5j, 0.5 - 0.5j]
+    with pytest.raises(UserError, match="beta2 must be at least 0 and below 1, got 1"):
+        Lion([z], betas=(0.9, 1.0))

@@ -24,6 +24,7 @@ from preheat.adapters.groups import Also, beside_torchs, get_number, is_optimize
 from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
+from preheat.adapters.lion import Lion
 from preheat.adapters.monitor import CurvatureMonitor
 from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.resuming import (
@@ -39,7 +40,7 @@ from preheat.adapters.warmup import WarmupLR
 from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
 
-__all__ = ["CurvatureMonitor", "GIAdam", "RIAdam", "ScheduleLR", "WarmupLR"]
+__all__ = ["CurvatureMonitor", "GIAdam", "Lion", "RIAdam", "ScheduleLR", "WarmupLR"]
 __all__ += ["critical_lr", "hessian_trace", "lr_range_test", "sharpness"]
 
 _RATE = operator.itemgetter("lr")
