@@ -11,6 +11,7 @@ from preheat.adapters.torch import Lion
 from preheat.core.errors import UserError
 from preheat.core.spec import build, spec
 from preheat.optim.base import functions
+from preheat.optim.muon import orthogonal
 
 
 def parameters(kind=torch.float64):
@@ -26,7 +27,7 @@ def parameters(kind=torch.float64):
 
 def updated(one, params, gradients, **numbers):
     """The parameters after each update by a registered optimizer."""
-    kind = params["w"].dtype
+    kind = next(iter(params.values())).dtype
     made, state = functions(one), functions(one).init(params)
     floats = {n: v for n, v in vars(build("optimizer", one)).items() if isinstance(v, float)}
     hyper = {n: torch.tensor(v, dtype=kind) for n, v in (floats | numbers).items()}
@@ -96,3 +97,57 @@ def test_lion_resumes_bitwise_takes_closures_and_ascends():
     assert z.tolist() == [1.5 + 0.5j, 0.5 - 0.5j]
     with pytest.raises(UserError, match="beta2 must be at least 0 and below 1, got 1"):
         Lion([z], betas=(0.9, 1.0))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"nesterov": False}, {"adjust": "original"}, {"decay_on": "matrices"}],
+    ids=str,
+)
+def test_muon_is_torchs_for_matrices_and_adamw_for_the_rest(options, monkeypatch):
+    """torch's rounds to bfloat16, which is left out here."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda t: t.double().clone())
+    params, gradients = parameters()
+    for one in (params, *gradients):  # a wide matrix, and a kernel of four axes
+        one |= {"wide": one["w"].mT.clone(), "kernel": one["w"].reshape(5, 3, 1, 1)}
+    ours = updated(spec("muon", **options), params, gradients, lr=0.1, weight_decay=0.2)
+    named = {n: nn.Parameter(p.clone()) for n, p in params.items()}
+    nesterov = options.get("nesterov", True)
+    muon = torch.optim.Muon(
+        [named["w"], named["wide"]],
+        lr=0.1,
+        weight_decay=0.2,
+        nesterov=nesterov,
+        adjust_lr_fn=options.get("adjust", "match_rms_adamw"),
+    )
+    biases = 0.0 if "decay_on" in options else 0.2
+    groups = [{"params": [named["b"]], "weight_decay": biases}, {"params": [named["kernel"]]}]
+    adamw = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.2)
+    muon.register_step_post_hook(lambda *_: adamw.step())
+    for a, b in zip(ours, stepped(muon, named, gradients), strict=True):
+        for n in a:
+            torch.testing.assert_close(a[n], b[n], rtol=1e-10, atol=1e-12, msg=n)
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (20, 20)])
+def test_muons_matrix_keeps_singular_vectors_and_brings_singular_values_near_1(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    u, s, v = torch.linalg.svd(x, full_matrices=False)
+    found = u.mT @ orthogonal(x) @ v.mT
+    values = found.diag()
+    torch.testing.assert_close(found, values.diag(), rtol=0, atol=1e-10)
+    near = values[s > 0.01 * x.norm()]
+    assert len(near) >= len(s) - 1 and float(near.min()) > 0.65 and float(near.max()) < 1.25
+
+
+def test_muon_trains_without_matrices_and_with_matrices_alone():
+    params, gradients = parameters()
+    for name in ("w", "b"):
+        grads = [{name: g[name]} for g in gradients]
+        ends = {
+            one: next(updated(spec(one), {name: params[name]}, grads, lr=0.1, weight_decay=0.0))[name]
+            for one in ("muon", "adamw")
+        }
+        assert torch.equal(ends["muon"], ends["adamw"]) == (name == "b")
+    with pytest.raises(UserError, match="unknown adjust 'orignal': did you mean 'original'"):
+        build("optimizer", spec("muon", adjust="orignal"))
