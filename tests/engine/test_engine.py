@@ -31,10 +31,13 @@ from preheat.engine.prepare import prepare, rates
 from preheat.tasks.base import Data, Task
 
 
-@pytest.mark.parametrize("task", [DIGITS, CNN], ids=["mlp", "cnn with BatchNorm"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
-def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, task):
-    runs = differing(optimizer, task)
+@pytest.mark.parametrize(
+    "optimizer,task,epochs",
+    [(name, DIGITS, 3) for name in OPTIMIZERS.names()] + [(n, CNN, 6) for n in (OPTIMIZERS.default, "sgd")],
+    ids=lambda v: {DIGITS: "mlp", CNN: "cnn with BatchNorm"}.get(v, str(v)),
+)
+def test_fleet_equals_singles_with_every_hyperparameter_differing(optimizer, task, epochs):
+    runs = [r.but(length=f"{epochs}ep") for r in differing(optimizer, task)]
     alone = [finish([r], single())[2][0] for r in runs]
     for realise in ("eager", "traced"):
         for one, together in zip(alone, finish(runs, fleet(realise))[2], strict=True):
@@ -149,6 +152,17 @@ def test_resumed_equals_uninterrupted_bitwise(where, task):
         setup = set_up(runs, where)
         saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == cut))
         resumed = finish(runs, where, lambda fresh, saved=saved: checkpoint.load(fresh, saved))[2]
+        assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
+def test_every_optimizer_resumes_bitwise(optimizer):
+    runs = differing(optimizer)[:2]
+    straight = finish(runs, fleet())[2]
+    for cut in (1, 4):
+        setup = set_up(runs, fleet())
+        saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == cut))
+        resumed = finish(runs, fleet(), lambda fresh, saved=saved: checkpoint.load(fresh, saved))[2]
         assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
 
 
