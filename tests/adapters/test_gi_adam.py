@@ -1,4 +1,4 @@
-"""GI-Adam: the registered optimizer, the torch one and the closed form agree; what it does to the first update."""
+"""GI-Adam and RI-Adam: the registered optimizer, the torch one and the closed form agree; what it does to the first update."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from torch import nn
 from torch.func import functional_call
 
 from preheat.adapters.gi_adam import GIAdam
-from preheat.adapters.torch import ScheduleLR
+from preheat.adapters.preconditioners import preconditioner
+from preheat.adapters.torch import RIAdam, ScheduleLR
 from preheat.core.errors import UserError
 from preheat.core.spec import build, spec
+from preheat.optim.ri_adam import normals
 from preheat.schedules import constant
 from preheat.schedules.shapes.gi_adam import gi_adam
 
@@ -43,19 +45,19 @@ def trained(model, optimizer, steps):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_the_registered_one_and_torchs_are_the_same(decay):
+@pytest.mark.parametrize(("name", "kind"), [("gi_adam", GIAdam), ("ri_adam", RIAdam)])
+def test_the_registered_one_and_torchs_are_the_same(name, kind, decay):
     model = network()
     params = {n: p.detach().clone() for n, p in model.named_parameters()}
-    made = build("optimizer", spec("gi_adam")).build()
+    made = build("optimizer", spec(name)).build()
     state = made.init(params)
     hyper = {"lr": 0.05, "beta1": 0.8, "beta2": 0.99, "eps": 1e-8, "weight_decay": decay}
     hyper = {n: torch.tensor(v, dtype=torch.float64) for n, v in hyper.items()}
     for k in range(10):
         grads = torch.func.grad(lambda ps, k=k: loss_of(lambda x: functional_call(model, ps, x), k))(params)
         params, state = made.update(grads, state, params, hyper)
-    found = trained(
-        model, GIAdam(model.parameters(), lr=0.05, betas=(0.8, 0.99), weight_decay=decay), range(10)
-    )
+    optimizer = kind(model.parameters(), lr=0.05, betas=(0.8, 0.99), weight_decay=decay)
+    found = trained(model, optimizer, range(10))
     for ours, theirs in zip(params.values(), found, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
 
@@ -96,12 +98,49 @@ def test_all_of_adams_options_hold(options):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
 
 
-def test_it_resumes_bitwise_and_takes_closures_and_late_parameters():
+def in_groups(model):
+    weights, biases = model.parameters(), [p for p in model.parameters() if p.dim() < 2]
+    return [{"params": [p for p in weights if p.dim() > 1], "weight_decay": 0.1}, {"params": biases}]
+
+
+def test_the_random_start_is_as_long_as_the_gradient_over_all_groups_and_another_for_other_weights():
+    starts = []
+    for seed in (0, 0, 1):
+        model = network(seed)
+        optimizer = RIAdam(in_groups(model), lr=0.1)
+        loss_of(model, 0).backward()
+        groups = optimizer.param_groups
+        seen = {p: p.grad + one["weight_decay"] * p.detach() for one in groups for p in one["params"]}
+        named = dict(model.named_parameters())
+        P = preconditioner(optimizer, named, {n: p.grad.clone() for n, p in named.items()})
+        optimizer.step()
+        v = {p: (optimizer.state[p]["exp_avg_sq"] - 0.001 * g * g) / 0.999 for p, g in seen.items()}
+        for n, p in named.items():
+            now = optimizer.state[p]["exp_avg_sq"]
+            torch.testing.assert_close(P[n], 0.1 * ((now / 0.001).sqrt() + 1e-8), rtol=1e-9, atol=0)
+        total = float(sum(g.square().sum() for g in seen.values()))
+        assert float(sum(one.sum() for one in v.values())) == pytest.approx(total, rel=1e-9)
+        starts.append(torch.cat([one.flatten() for one in v.values()]) / total)
+    torch.testing.assert_close(starts[0], starts[1], rtol=1e-9, atol=0)
+    assert float((starts[0] - starts[2]).abs().max()) > 0.01
+
+
+def test_the_draw_is_normal_and_no_global_generator_is_touched():
+    before = torch.random.get_rng_state()
+    a, b = normals([torch.zeros(20000), torch.zeros(20000)])
+    assert torch.equal(before, torch.random.get_rng_state())
+    quantiles = torch.quantile(a, torch.tensor([0.0228, 0.1587, 0.5, 0.8413, 0.9772])).tolist()
+    assert quantiles == pytest.approx([-2, -1, 0, 1, 2], abs=0.06)
+    assert abs(float((a * b).mean())) < 0.03
+
+
+@pytest.mark.parametrize("kind", [GIAdam, RIAdam])
+def test_it_resumes_bitwise_and_takes_closures_and_late_parameters(kind):
     model = network()
-    optimizer = GIAdam(model.parameters(), lr=0.01)
+    optimizer = kind(in_groups(model), lr=0.01)
     trained(model, optimizer, range(3))
     other = copy.deepcopy(model)
-    resumed = GIAdam(other.parameters(), lr=0.5)
+    resumed = kind(in_groups(other), lr=0.5)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for a, b in zip(
         trained(model, optimizer, range(3, 6)), trained(other, resumed, range(3, 6)), strict=True
@@ -134,8 +173,9 @@ def test_a_scheduler_counts_its_updates_once():
 
 
 def test_fused_is_refused_in_words():
-    with pytest.raises(UserError, match="fused=True: write foreach=True"):
-        GIAdam(network().parameters(), fused=True)
+    for kind in (GIAdam, RIAdam):
+        with pytest.raises(UserError, match=f"^{kind.__name__} must see .* fused=True: write foreach=True"):
+            kind(network().parameters(), fused=True)
 
 
 def test_the_first_preconditioned_sharpness_is_a_thirtysecond_of_adams():

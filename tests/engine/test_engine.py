@@ -157,6 +157,17 @@ def test_resumed_equals_uninterrupted_bitwise(where, task):
         assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
+def test_every_optimizer_resumes_bitwise(optimizer):
+    runs = differing(optimizer)[:2]
+    straight = finish(runs, fleet())[2]
+    for cut in (1, 4):
+        setup = set_up(runs, fleet())
+        saved = checkpoint.dump(setup, next(p for p in train(setup) if p.step == cut))
+        resumed = finish(runs, fleet(), lambda fresh, saved=saved: checkpoint.load(fresh, saved))[2]
+        assert all(bitwise(a, b) for a, b in zip(straight, resumed, strict=True))
+
+
 @pytest.mark.parametrize(
     "where", [single(), single("traced"), fleet("traced")], ids=["single", "single traced", "fleet"]
 )

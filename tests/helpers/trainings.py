@@ -65,7 +65,9 @@ def differing(optimizer: str, task=DIGITS) -> list[Run]:
             for f in ("beta1", "beta2")
             if hasattr(plain, f)
         }
-        numbers |= {f: 0.01 * (i + 1) for f in ("weight_decay", "momentum") if hasattr(plain, f)}
+        numbers |= {
+            f: 0.01 * (i + 1) for f in ("weight_decay", "momentum", "momentum_decay") if hasattr(plain, f)
+        }
         numbers |= {"eps": 10.0 ** -(6 + i)} if hasattr(plain, "eps") else {}
         schedule = [
             {"name": "cosine", "warmup": "1ep"},

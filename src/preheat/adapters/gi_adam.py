@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,7 +13,54 @@ from torch.optim import Adam
 from preheat.core.errors import UserError
 
 
-class GIAdam(Adam):
+class StartedAdam(Adam, ABC):
+    """torch.optim.Adam whose second moment starts where a subclass's `start` says; fused=True is refused.
+
+    A parameter begins at the first step in which it has a gradient, also one that is added later.
+    """
+
+    # v_0 of the parameters that begin in this step and whose group has not had its turn
+    _waiting: Mapping[Tensor, Tensor] = {}  # replaced, never changed
+
+    def __init__(self, params: Any, lr: float | Tensor = 1e-3, **options: Any) -> None:
+        if options.get("fused"):
+            raise UserError(
+                f"{type(self).__name__} must see the gradients of its first step, which a fused step may "
+                "hold scaled, got fused=True: write foreach=True, or leave both out"
+            )
+        super().__init__(params, lr, **options)
+
+    @abstractmethod
+    def start(self, seen: Mapping[Tensor, Tensor]) -> Mapping[Tensor, Tensor]:
+        """{parameter: v_0} of those that begin together; seen: {parameter: its gradient, with L2 decay}."""
+
+    @torch.no_grad()
+    def started(self, grads: Mapping[Tensor, Tensor]) -> Mapping[Tensor, Tensor]:
+        """v_0 of the parameters that have no state yet, from {parameter: gradient}, in the groups' order."""
+        seen = {}
+        for group in self.param_groups:
+            decay = 0.0 if group.get("decoupled_weight_decay") else group["weight_decay"]
+            for p in group["params"]:
+                if p in grads and not self.state.get(p):
+                    g = -grads[p] if group["maximize"] else grads[p]
+                    seen[p] = g.add(p, alpha=decay) if decay else g
+        return self.start(seen) if seen else {}
+
+    @torch.no_grad()
+    def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
+        """Where torch.optim.Adam makes its state, after the closure: v of what is new is written here."""
+        new = [p for p in group["params"] if p.grad is not None and not self.state[p]]
+        if any(p not in self._waiting for p in new):
+            every = [p for one in self.param_groups for p in one["params"]]
+            self._waiting = self.started({p: p.grad for p in every if p.grad is not None})
+        found = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
+        for p in new:
+            self.state[p]["exp_avg_sq"].copy_(self._waiting[p])
+        self._waiting = {p: v for p, v in self._waiting.items() if not self.state.get(p)}
+        return found
+
+
+class GIAdam(StartedAdam):
     """torch.optim.Adam whose second moment starts at the square of the first gradient, v_0 = g_1^2.
 
     The arguments are torch.optim.Adam's; fused=True is refused. A parameter begins at the first step in which
@@ -31,28 +80,12 @@ class GIAdam(Adam):
     Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2406.09405.
     """
 
-    def __init__(self, params: Any, lr: float | Tensor = 1e-3, **options: Any) -> None:
-        if options.get("fused"):
-            raise UserError(
-                "GIAdam must see the gradients of its first step, which a fused step may hold scaled, got "
-                "fused=True: write foreach=True, or leave both out"
-            )
-        super().__init__(params, lr, **options)
-
-    def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
-        """Where torch.optim.Adam makes its state, after the closure: v of what is new is written here."""
-        new = [p for p in group["params"] if p.grad is not None and not self.state[p]]
-        found = super()._init_group(group, *lists)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            for p in new:
-                g = -p.grad if group["maximize"] else p.grad
-                if group["weight_decay"] and not group.get("decoupled_weight_decay"):
-                    g = g.add(p, alpha=group["weight_decay"])
-                self.state[p]["exp_avg_sq"].copy_(_squared(g))
-        return found
+    def start(self, seen: Mapping[Tensor, Tensor]) -> Mapping[Tensor, Tensor]:
+        """The square of the gradient."""
+        return {p: squared(g) for p, g in seen.items()}
 
 
-def _squared(g: Tensor) -> Tensor:
+def squared(g: Tensor) -> Tensor:
     """g^2; of the real and the imaginary part each, which Adam keeps as a complex number."""
     if not torch.is_complex(g):
         return g * g

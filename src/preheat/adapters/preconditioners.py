@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
-from preheat.adapters.gi_adam import GIAdam
+from preheat.adapters.gi_adam import GIAdam, StartedAdam
 from preheat.adapters.groups import Group, get_number, nested
+from preheat.adapters.ri_adam import RIAdam
 from preheat.core.errors import UserError
 
 State = Mapping[str, Tensor]
@@ -42,9 +43,10 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
             "Hessian's own sharpness"
         )
     groups = {id(p): group for group in one.param_groups for p in group["params"]}
+    begun = one.started({p: grads[n] for n, p in params.items()}) if isinstance(one, StartedAdam) else {}
+    states = {n: {"exp_avg_sq": begun[p]} if p in begun else one.state.get(p, {}) for n, p in params.items()}
     return _checked(
-        {n: _of(rule, groups[id(p)], one.state.get(p, {}), p.detach(), grads[n]) for n, p in params.items()},
-        params,
+        {n: _of(rule, groups[id(p)], states[n], p.detach(), grads[n]) for n, p in params.items()}, params
     )
 
 
@@ -95,11 +97,6 @@ def _adam(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
     if group.get("amsgrad") and "max_exp_avg_sq" in state:
         v = torch.maximum(v, state["max_exp_avg_sq"])
     return _first(group, state) * ((v / correction).sqrt() + get_number(group, "eps"))
-
-
-def _gi_adam(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
-    """Adam's, from v_0 = g^2."""
-    return _adam(group, state or {"exp_avg_sq": g * g}, p, g)
 
 
 def _adamw(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
@@ -174,7 +171,8 @@ def _adafactor(group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
 RULES: dict[type, Callable[[Group, State, Tensor, Tensor], Tensor]] = {
     optim.Adam: _adam,
     optim.AdamW: _adamw,
-    GIAdam: _gi_adam,
+    GIAdam: _adam,
+    RIAdam: _adam,
     optim.NAdam: _nadam,
     optim.RAdam: _radam,
     optim.Adamax: _adamax,

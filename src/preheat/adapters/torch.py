@@ -20,18 +20,11 @@ from preheat.adapters.course import course
 from preheat.adapters.critical import critical_lr
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.gi_adam import GIAdam
-from preheat.adapters.groups import (
-    Also,
-    beside_torchs,
-    get_number,
-    is_optimizer,
-    moving,
-    peak_rate,
-    rated,
-)
+from preheat.adapters.groups import Also, beside_torchs, get_number, is_optimizer, moving, peak_rate, rated
 from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
+from preheat.adapters.lion import Lion
 from preheat.adapters.monitor import CurvatureMonitor
 from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.resuming import (
@@ -42,11 +35,12 @@ from preheat.adapters.resuming import (
     saved_groups,
     state_of,
 )
+from preheat.adapters.ri_adam import RIAdam
 from preheat.adapters.warmup import WarmupLR
 from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
 
-__all__ = ["CurvatureMonitor", "GIAdam", "ScheduleLR", "WarmupLR"]
+__all__ = ["CurvatureMonitor", "GIAdam", "Lion", "RIAdam", "ScheduleLR", "WarmupLR"]
 __all__ += ["critical_lr", "hessian_trace", "lr_range_test", "sharpness"]
 
 _RATE = operator.itemgetter("lr")

@@ -17,7 +17,7 @@ from preheat.optim.base import (
     Params,
     check_decayed,
     coupled,
-    decays,
+    decayed,
     in_range,
     torch_groups,
     zeros,
@@ -79,9 +79,8 @@ class AdamW:
         decay_on = self.decay_on
 
         def update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
-            keep = 1 - hyper["lr"] * hyper["weight_decay"]
-            less = {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
-            return adam_update(grads, state, less, hyper)
+            grads, params = decayed(grads, params, hyper, decay_on=decay_on, decoupled=True)
+            return adam_update(grads, state, params, hyper)
 
         return adam_functions(update, lambda named: _reference("AdamW", self, named))
 
@@ -127,14 +126,19 @@ def adam_state(params: Params) -> OptState:
 
 def adam_update(grads: Params, state: OptState, params: Params, hyper: Hyper) -> tuple[Params, OptState]:
     """One update of Adam without weight decay: (params, state)."""
-    lr, beta1, beta2, eps = hyper["lr"], hyper["beta1"], hyper["beta2"], hyper["eps"]
-    t = state["t"] + 1
+    state = adam_moments(grads, state, hyper)
+    m, v, t = state["m"], state["v"], state["t"]
+    down = -hyper["lr"] / (1 - hyper["beta1"] ** t)
+    scale, eps = (1 - hyper["beta2"] ** t).rsqrt(), hyper["eps"]
+    return {n: p.addcmul(down, m[n] / (v[n].sqrt() * scale + eps)) for n, p in params.items()}, state
+
+
+def adam_moments(grads: Params, state: OptState, hyper: Hyper) -> OptState:
+    """The state with m, v and t after this gradient."""
+    beta1, beta2 = hyper["beta1"], hyper["beta2"]
     m = {n: state["m"][n].lerp(g, 1 - beta1) for n, g in grads.items()}
     v = {n: state["v"][n].lerp(g * g, 1 - beta2) for n, g in grads.items()}
-    down = -lr / (1 - beta1**t)
-    scale = (1 - beta2**t).rsqrt()
-    new = {n: p.addcmul(down, m[n] / (v[n].sqrt() * scale + eps)) for n, p in params.items()}
-    return new, {"m": m, "v": v, "t": t}
+    return {**state, "m": m, "v": v, "t": state["t"] + 1}
 
 
 def adam_preconditioner(state: OptState, hyper: Hyper) -> Params:

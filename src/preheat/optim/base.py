@@ -90,6 +90,16 @@ def coupled(grads: Params, params: Params, decay: Tensor, decay_on: Decayed) -> 
     return {n: g.addcmul(params[n], decay) if decays(decay_on, params[n]) else g for n, g in grads.items()}
 
 
+def decayed(
+    grads: Params, params: Params, hyper: Hyper, *, decay_on: Decayed, decoupled: bool
+) -> tuple[Params, Params]:
+    """(gradients, parameters) with weight decay: decoupled (1 - lr decay) p, else g + decay p."""
+    if not decoupled:
+        return coupled(grads, params, hyper["weight_decay"], decay_on), params
+    keep = 1 - hyper["lr"] * hyper["weight_decay"]
+    return grads, {n: p * keep if decays(decay_on, p) else p for n, p in params.items()}
+
+
 def torch_groups(named: Params, weight_decay: float, decay_on: Decayed) -> list[dict[str, Any]]:
     """The parameters as groups of a torch optimizer: those that decay, and the rest where there are some."""
     split = {w: [p for p in named.values() if decays(decay_on, p) == w] for w in (True, False)}
