@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from scipy.stats import norm
 
 from preheat.stats.estimates import Array
 
@@ -95,6 +93,8 @@ class Logistic(NamedTuple):
         return float(contrast @ self.midpoint), *self._interval(contrast, level)
 
     def _interval(self, contrast: Array, level: float) -> tuple[float, float]:
+        from scipy.stats import norm
+
         half = norm.ppf(0.5 + level / 2) * float(contrast @ self.covariance @ contrast) ** 0.5
         middle = float(contrast @ self.midpoint)
         return float(middle - half), float(middle + half)
@@ -108,6 +108,8 @@ def logistic(x: Array, works: Array, group: NDArray[np.int64], seed: NDArray[np.
     Biometrika 80 (1993) 27; Liang & Zeger, Biometrika 73 (1986) 13. Few seeds make it too small: it is a
     check, not a verdict.
     """
+    from scipy.special import expit
+
     groups = int(group.max()) + 1
     centre = float(x.mean())
     design = np.column_stack([*(group == g for g in range(groups)), x - centre]).astype(float)
