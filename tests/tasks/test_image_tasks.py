@@ -77,6 +77,8 @@ def rows_of(part):
 def test_the_published_sizes():
     sizes = {n: (task(n).about().size, sum(task(n).about().counts), task(n).classes) for n in TASKS}
     assert sizes == {"cifar10": (32, 50_000, 10), "cifar100": (32, 50_000, 100), "pathmnist": (28, 89_996, 9)}
+    tiny = task("tiny_imagenet")
+    assert (tiny.examples, tiny.evaluated, tiny.classes) == (90_000, (10_000, 10_000), 200)
     assert [task(n).examples for n in TASKS] == [45_000, 45_000, 89_996]
     assert [task(n, selection="test").examples for n in TASKS] == [50_000, 50_000, 89_996]
     most = {n: [task(n).most_per_class(s) for s in ("validation", "test")] for n in TASKS}

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
             ready(name, "official")
     print(f"image sets in {folder().absolute()}:")
     for name in names or SETS:
-        print(f"  {name:<10} {state(name)}")
+        print(f"  {name:<13} {state(name)}")
 
 
 def state(name: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
-from preheat.tasks.images import Images
+from preheat.tasks.images import PublishedImages
 from preheat.tasks.pools import Official
 
 
 @TASKS.register("cifar10")
 @dataclass(frozen=True)
-class Cifar10(Images):
+class Cifar10(PublishedImages):
     """CIFAR-10: 50,000 training and 10,000 test images of 10 classes.
 
     Options as in `Images`. By default 4,500 images a class are there to train on: 500 of each class are held
@@ -32,7 +32,7 @@ class Cifar10(Images):
 
 @TASKS.register("cifar100")
 @dataclass(frozen=True)
-class Cifar100(Images):
+class Cifar100(PublishedImages):
     """CIFAR-100: 50,000 training and 10,000 test images of 100 classes.
 
     Options as in `Images`. A class has 500 training images, 50 of them held out for validation by default.

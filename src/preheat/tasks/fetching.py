@@ -43,7 +43,7 @@ def fetch(files: Files, folder: Path) -> Path:
     target = folder / files.file
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / f".{files.file}.lock", files.file):
+        with alone(folder / f".{files.file}.lock", f"{files.file} is being fetched by another process"):
             if not target.exists():
                 _fetch(files, folder)
     except OSError as error:
@@ -113,17 +113,18 @@ def _reason(error: Exception, url: str) -> str:
 
 
 @contextmanager
-def _alone(path: Path, what: str) -> Iterator[None]:
-    """Only one process at a time is inside; another says that it waits, and waits."""
+def alone(path: Path, busy: str) -> Iterator[None]:
+    """Only one process at a time is inside, by the lock on the file `path`; another says `busy`, and waits.
+    Who comes in looks first whether the work is done."""
     with open(path, "a", encoding="utf-8") as lock:
         if fcntl:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"{what} is being fetched by another process: waiting for it", file=sys.stderr)
+                print(f"{busy}: waiting for it", file=sys.stderr)
                 fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-        path.unlink(missing_ok=True)  # the file has arrived, so nobody who takes a new lock fetches
+        path.unlink(missing_ok=True)  # the work is done, so nobody who takes a new lock does it
 
 
 def _tag(part: Path) -> Path:

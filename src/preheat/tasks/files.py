@@ -15,7 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from preheat.core.errors import UserError, explain, unknown
+from preheat.tasks.decoding import Decoded, decoded
 from preheat.tasks.fetching import by_hand, fetch
+from preheat.tasks.folders import TEST, Stamp, Tree, tree
 from preheat.tasks.formats import Arrays, read
 from preheat.tasks.sets import Files, named
 
@@ -24,8 +26,6 @@ AS_THEY_ARE = (
     "to train on the files as they are, add --source local (preheat run) or --set source=local (a study with "
     "that option)"
 )
-
-Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
 
 def folder() -> Path:
@@ -49,7 +49,7 @@ def ready(name: str, source: str) -> None:
     """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar
     on stderr.
 
-    name: cifar10, cifar100 or pathmnist. source: "official" or "local".
+    name: a set of `sets.SETS`. source: "official" or "local".
     Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
     """
     path = _ready(name, source)
@@ -88,12 +88,17 @@ def found(files: Files) -> list[Path]:
 
 
 def official(files: Files, path: Path) -> bool:
-    """Whether these are the official files, by their checksums."""
+    """Whether these are the official files, by their checksums; an unpacked folder of images has none."""
+    if files.tree and path.is_dir():
+        return False
     return md5s(files, path) == (list(files.sums) if path.is_dir() else [files.md5])
 
 
 def md5s(files: Files, path: Path) -> list[str]:
-    """The md5 of an archive, or of each member of a folder; a file is read once, unless it changes."""
+    """The md5 of an archive, of each member of a folder, or of the files of a folder of images; read once,
+    unless they change."""
+    if files.tree and path.is_dir():
+        return [_images(files, path)[1].md5]
     return [_md5(*stamp) for stamp in _stamps(files, path)]
 
 
@@ -142,7 +147,9 @@ def _unofficial(files: Files, path: Path) -> str:
 
 
 def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
-    """The stamp of each file that is read."""
+    """The stamp of each file that is read, or of the folders of images."""
+    if files.tree and path.is_dir():
+        return tree(path).stamps
     paths = [path / name for name in files.members] if path.is_dir() else [path]
     try:
         stats = [(p, p.stat()) for p in paths]
@@ -167,4 +174,21 @@ def _md5(path: Path, size: int, changed: int) -> str:
 
 @lru_cache(maxsize=1)
 def _arrays(name: str, path: Path, stamps: tuple[Stamp, ...]) -> Arrays:
-    return read(named(name), path)
+    files = named(name)
+    if not files.tree:
+        return read(files, path)
+    found, made = _images(files, path)
+    count = sum(found.parts[:TEST])
+    halves = [(made.images[part], found.labels[part]) for part in (slice(count), slice(count, None))]
+    return Arrays(halves[0], None, halves[1])
+
+
+def _images(files: Files, path: Path) -> tuple[Tree, Decoded]:
+    """The images of a set that is a tree: those to train on, those held out of them, then the test set."""
+    found = tree(path)
+    if len(found.classes) != files.classes or found.validation:
+        raise UserError(
+            f"{path} must have the {files.classes} classes of {files.title}, in its layout, got "
+            f"{len(found.classes)}: read a folder of your own as one, docs/data.md says how"
+        )
+    return found, decoded(found, files.size, resize=False, folder=folder())

@@ -9,9 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
@@ -50,11 +48,13 @@ class Images(Classification):
     selection: str = "validation"
     source: str = "official"
 
+    sources: ClassVar[tuple[str, ...]] = SOURCES
+
     def __post_init__(self) -> None:
         about = self.about()
         for name, value, known in (
             ("selection", self.selection, SELECTIONS),
-            ("source", self.source, SOURCES),
+            ("source", self.source, self.sources),
         ):
             if value not in known:
                 raise unknown(f"{name} of task {about.name!r}", value, known)
@@ -65,15 +65,18 @@ class Images(Classification):
         _check_sizes(self)
         object.__setattr__(self, "model", chosen(self.model, (3, about.size, about.size), default="resnet18"))
 
-    @classmethod
     @abstractmethod
-    def about(cls) -> Official:
-        """The set as it is published."""
+    def about(self) -> Official:
+        """The set as it is known before any file is read."""
 
-    @classmethod
-    def most_per_class(cls, selection: str = "validation") -> int:
-        """The largest examples_per_class that every class of the published set has."""
-        return min(cls.about().pool(selection))
+    def there(self) -> Official:
+        """The set as it is at hand: with source "local" its counts are those of the files."""
+        about = self.about()
+        if self.source != "local":
+            return about
+        from preheat.tasks import files
+
+        return about._replace(counts=class_counts(about, files.stamps(about.name, "local")))
 
     @property
     def examples(self) -> int:
@@ -82,7 +85,7 @@ class Images(Classification):
             return self.classes * self.examples_per_class
         if self.total_examples is not None:
             return self.total_examples
-        return sum(_there(self).pool(self.selection))
+        return sum(self.there().pool(self.selection))
 
     @property
     def evaluated(self) -> tuple[int, int]:
@@ -103,7 +106,7 @@ class Images(Classification):
             from preheat.tasks import files
 
             files.ready(self.about().name, self.source)
-            _check_counts(self)
+            check_counts(self)
 
     def origin(self) -> dict[str, str]:
         if self.source == "random":
@@ -120,15 +123,14 @@ class Images(Classification):
         return replace(self, source="random", examples_per_class=None, total_examples=None)
 
     def data(self) -> Data:
-        """x: [N, 3, S, S] uint8, y: [N]; the pool is sorted by class. Kept in the process and shared by all
-        sizes."""
+        """x: [N, 3, S, S] uint8, y: [N]. Kept in the process and shared by all sizes."""
         if self.source == "random":
             most = _ceil(self)
-            counts = self.about().pool(self.selection) if most is None else (most,) * self.classes
+            counts = self.there().pool(self.selection) if most is None else (most,) * self.classes
             return random_sets(self.about(), counts)
         from preheat.tasks import files
 
-        _check_counts(self)
+        check_counts(self)
         return published(
             self.about(), self.source, self.selection, files.stamps(self.about().name, self.source)
         )
@@ -146,8 +148,8 @@ class Images(Classification):
         one_more = set(
             torch.randperm(self.classes, generator=generator)[: self.examples % self.classes].tolist()
         )
-        each, starts = self.examples // self.classes, np.cumsum([0, *counts])
-        return torch.cat([int(starts[c]) + rows[: each + (c in one_more)] for c, rows in enumerate(drawn)])
+        each, own = self.examples // self.classes, torch.split(labels.argsort(stable=True), counts)
+        return torch.cat([own[c][rows[: each + (c in one_more)]] for c, rows in enumerate(drawn)])
 
     def network(self) -> nn.Module:
         made: nn.Module = build("model", self.model).network(
@@ -201,6 +203,20 @@ class Images(Classification):
         )
 
 
+class PublishedImages(Images):
+    """A set of images whose counts are known as it is published."""
+
+    @classmethod
+    @abstractmethod
+    def about(cls) -> Official:
+        """The set as it is published."""
+
+    @classmethod
+    def most_per_class(cls, selection: str = "validation") -> int:
+        """The largest examples_per_class that every class of the published set has."""
+        return min(cls.about().pool(selection))
+
+
 def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return share * a + (1 - share) * b
 
@@ -212,13 +228,14 @@ def _ceil(task: Images) -> int | None:
 
 
 def _check_sizes(task: Images) -> None:
-    about, most = task.about(), task.most_per_class(task.selection)
+    about = task.about()
     if task.examples_per_class is not None and task.total_examples is not None:
         raise UserError(
             f"task {about.name!r} takes examples_per_class or total_examples, not both, got "
             f"{task.examples_per_class!r} and {task.total_examples!r}"
         )
-    for name, limit in (("examples_per_class", most), ("total_examples", most * task.classes)):
+    most = min(about.pool(task.selection), default=0)
+    for name, limit in (("examples_per_class", most), ("total_examples", most * len(about.counts))):
         value = getattr(task, name)
         if value is None:
             continue
@@ -236,9 +253,9 @@ def _check_sizes(task: Images) -> None:
         object.__setattr__(task, name, int(value))
 
 
-def _check_counts(task: Images) -> None:
-    """The pool must hold what is asked of every class."""
-    about, most = _there(task), _ceil(task)
+def check_counts(task: Images) -> None:
+    """The pool must hold what is asked of every class. Errors: UserError where it does not."""
+    about, most = task.there(), _ceil(task)
     counts = about.pool(task.selection)
     left = min(counts)
     if left < (most or 1):
@@ -256,13 +273,3 @@ def _check_counts(task: Images) -> None:
             f"class {least} of the {task.source} {about.name} files has {left} images to train "
             f"on{why if left < about.counts[least] else ''}, but {asked}"
         )
-
-
-def _there(task: Images) -> Official:
-    """The set as it is published, with source "local" its counts those of the files at hand."""
-    about = task.about()
-    if task.source != "local":
-        return about
-    from preheat.tasks import files
-
-    return about._replace(counts=class_counts(about, files.stamps(about.name, "local")))

@@ -21,6 +21,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,6 +51,8 @@ def imitation(name: str, per_class: int, *, seed: int = 0) -> tuple[str, bytes]:
             x, y = _images(rng, textures, files.size, count)
             cuts = np.linspace(0, len(y), len(names) + 1).astype(int)
             parts |= {n: (x[i:j], y[i:j]) for n, i, j in zip(names, cuts[:-1], cuts[1:], strict=True)}
+    if files.tree:
+        return files.file, _zip(files, parts)
     return files.file, _tar(files, parts) if files.unpacked else _npz(parts)
 
 
@@ -89,6 +92,32 @@ def _npz(parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
     for name, (x, y) in parts.items():
         content |= {f"{name}_images": x.transpose(0, 2, 3, 1), f"{name}_labels": y[:, None].astype(np.uint8)}
     np.savez(out, allow_pickle=False, **content)
+    return out.getvalue()
+
+
+def _zip(files: Files, parts: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Tiny-ImageNet's zip: JPEGs, the names of the classes, and those of the images of `val`."""
+    from PIL import Image
+
+    out, said = io.BytesIO(), []
+    with zipfile.ZipFile(out, "w") as archive:
+
+        def put(name: str, content: bytes | str) -> None:
+            archive.writestr(zipfile.ZipInfo(f"{files.unpacked}/{name}"), content)
+
+        put("wnids.txt", "".join(f"n{c:08d}\n" for c in range(files.classes)))
+        for split, (x, y) in parts.items():
+            for i, (image, c) in enumerate(zip(x, y, strict=True)):
+                name = f"n{c:08d}_{i}.JPEG" if split == "train" else f"val_{i}.JPEG"
+                jpeg = io.BytesIO()
+                Image.fromarray(image.transpose(1, 2, 0)).save(jpeg, "JPEG", quality=90)
+                put(
+                    f"train/n{c:08d}/images/{name}" if split == "train" else f"val/images/{name}",
+                    jpeg.getvalue(),
+                )
+                if split != "train":
+                    said.append(f"{name}\tn{c:08d}\t0\t0\t{files.size - 1}\t{files.size - 1}\n")
+        put("val/val_annotations.txt", "".join(said))
     return out.getvalue()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preheat.core.registry import TASKS
-from preheat.tasks.images import Images
+from preheat.tasks.images import PublishedImages
 from preheat.tasks.pools import Official
 
 COUNTS = (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885)
@@ -15,7 +15,7 @@ COUNTS = (9366, 9509, 10360, 10401, 8006, 12182, 7886, 9401, 12885)
 
 @TASKS.register("pathmnist")
 @dataclass(frozen=True)
-class PathMnist(Images):
+class PathMnist(PublishedImages):
     """PathMNIST: 89,996 training, 10,004 validation and 7,180 test images of 9 classes.
 
     Options as in `Images`, without augmentation by default. The test images come from another hospital than

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from preheat.tasks.base import Data, Tensors
+from preheat.tasks.folders import held_out
+from preheat.tasks.sets import named
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preheat.tasks.files import Stamp
+    from preheat.tasks.folders import Stamp
+    from preheat.tasks.formats import Split
 
 RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 
@@ -37,11 +40,6 @@ class Official(NamedTuple):
         )
 
 
-def held_out(count: int) -> int:
-    """How many of a class's training images the validation set gets: a tenth, at least one."""
-    return max(count // 10, 1)
-
-
 @lru_cache(maxsize=8)
 def class_counts(about: Official, stamps: tuple[Stamp, ...]) -> tuple[int, ...]:
     """[C]: training images of each class in the local files."""
@@ -59,6 +57,9 @@ def published(about: Official, source: str, selection: str, stamps: tuple[Stamp,
     from preheat.tasks import files
 
     found = files.arrays(about.name, source)
+    if named(about.name).tree:
+        count = sum(map(held_out, np.bincount(found.train[1]).tolist()))
+        return consecutive(found.train, found.test, held=count, selection=selection)
     images, labels = found.train
     rows = [np.flatnonzero(labels == c) for c in range(len(about.counts))]
     validation = found.test if selection == "test" else found.validation
@@ -68,6 +69,16 @@ def published(about: Official, source: str, selection: str, stamps: tuple[Stamp,
         validation, rows = (images[held], labels[held]), [np.sort(r[held_out(len(r)) :]) for r in mixed]
     pool = np.concatenate(rows)
     return Data(*(_tensors(*part) for part in ((images[pool], labels[pool]), validation, found.test)))
+
+
+def consecutive(train: Split, test: Split, *, held: int, selection: str, validation: bool = False) -> Data:
+    """The three sets as parts of the arrays, not copied: the last `held` rows of `train` are those held out,
+    or, with `validation`, the published validation set."""
+    images, labels = train
+    count = len(labels) - held
+    pool = train if selection == "test" and not validation else (images[:count], labels[:count])
+    chosen = test if selection == "test" else (images[count:], labels[count:])
+    return Data(_tensors(*pool), _tensors(*chosen), _tensors(*test))
 
 
 def _tensors(images: np.ndarray, labels: np.ndarray) -> Tensors:

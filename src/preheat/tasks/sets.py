@@ -1,7 +1,7 @@
 """The image sets and their official files: where they are fetched from, their checksums and what they hold.
 
-Sources: https://www.cs.toronto.edu/~kriz/cifar.html (A. Krizhevsky, 2009) and https://medmnist.com (J. Yang
-et al., 2023).
+Sources: https://www.cs.toronto.edu/~kriz/cifar.html (A. Krizhevsky, 2009), https://medmnist.com (J. Yang
+et al., 2023) and http://cs231n.stanford.edu (Tiny-ImageNet-200, F.-F. Li et al., 2015).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from preheat.core.errors import unknown
 class Files:
     """The files of one set. splits: for training, validation and test the members that hold them (CIFAR) or
     the prefix of their keys (npz). sums: the md5 of each member that is read. images: how many the official
-    splits hold."""
+    splits hold. tree: whether the archive is a zip of image files, in folders."""
 
     name: str
     title: str
@@ -30,6 +30,7 @@ class Files:
     labels: str = ""
     unpacked: str = ""
     sums: tuple[str, ...] = ()
+    tree: bool = False
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -88,7 +89,21 @@ PATHMNIST = Files(
     splits=(("train",), ("val",), ("test",)),
     images=(89_996, 10_004, 7_180),
 )
-SETS = {files.name: files for files in (CIFAR10, CIFAR100, PATHMNIST)}
+TINY_IMAGENET = Files(
+    name="tiny_imagenet",
+    title="Tiny-ImageNet-200",
+    url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    file="tiny-imagenet-200.zip",
+    md5="90528d7ca1a48142e341f4ef8d21d0de",
+    megabytes=248,
+    classes=200,
+    size=64,
+    splits=(("train",), (), ("val",)),
+    images=(100_000, 0, 10_000),
+    unpacked="tiny-imagenet-200",
+    tree=True,
+)
+SETS = {files.name: files for files in (CIFAR10, CIFAR100, PATHMNIST, TINY_IMAGENET)}
 
 
 def named(name: str) -> Files:
