@@ -5,8 +5,8 @@ beside it says what was decoded. It is made anew where names, sizes or times of 
 others (of a zip: names, sizes and checksums), or where the file itself is not as it was written.
 
 Rows are appended to a hidden file, which is moved into place when whole. Who is killed, or meets a full disk,
-goes on from the last whole row. One process decodes at a time, others wait for it. At most `BYTES` of pixels
-are in memory.
+goes on from the last whole row. One process decodes at a time, others wait for it. `BYTES` of pixels are in
+memory at a time, or one image.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def decoded(tree: Tree, size: int, *, resize: bool, folder: Path) -> Decoded:
     Errors: UserError for an image that can't be read, with its name, and for a folder or disk that refuses.
     """
     name = repr((str(tree.root), size, resize)).encode("utf-8", "surrogateescape")
-    target = folder.absolute() / "decoded" / f"{tree.root.stem}-{blake2b(name, digest_size=4).hexdigest()}.npy"
+    target = (
+        folder.absolute() / "decoded" / f"{tree.root.stem}-{blake2b(name, digest_size=4).hexdigest()}.npy"
+    )
     shape = (len(tree.names), 3, size, size)
     what = f"{shape[0]:,} images of {tree.root}"
     if found := _kept(tree, shape, target):
@@ -116,8 +118,8 @@ def _decode(tree: Tree, shape: tuple[int, ...], resize: bool, target: Path) -> N
         done = _whole_rows(pixels, marks, shape)
         with _bar(shape[0], done) as step:
             for rows in _rows(tree, shape, resize, done):
-                pixels.write(b"".join(row for row, _ in rows))
-                marks.write(b"".join(mark for _, mark in rows))
+                pixels.writelines(row for row, _ in rows)
+                marks.writelines(mark for _, mark in rows)
                 pixels.flush()
                 marks.flush()
                 step(len(rows))
