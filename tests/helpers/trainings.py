@@ -15,6 +15,10 @@ IMAGES = {"source": "random", "total_examples": 40, "model": {"name": "simplecnn
 OPTIONS = {
     "quadratic": spec("quadratic", sigma=1.0, examples=100),
     **{name: spec(name, **IMAGES) for name in ("cifar10", "cifar100", "pathmnist")},
+    "tiny_imagenet": spec(
+        "tiny_imagenet", **{**IMAGES, "model": {"name": "simplecnn", "width": 1, "hidden": 2}}
+    ),
+    "image_folder": spec("image_folder", pixels=16, **IMAGES),
 }
 
 
