@@ -318,6 +318,9 @@ def test_processes_that_decode_at_once_agree(plain: Path, data: Path) -> None:
 def test_folders_that_hold_no_classes_of_images_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "x"
     assert "must be there" in refused(root)
+    with pytest.raises(UserError, match="must be a folder of images, got none: write path=FOLDER"):
+        Run(task="image_folder")
+    assert build("task", spec("image_folder")).path == "", "a study compares options with the defaults"
     (root / "a").mkdir(parents=True)
     assert "must hold images, CLASS/NAME.jpg, .jpeg or .png, it holds none" in refused(root)
     split(root, {"a": 3})
@@ -374,7 +377,6 @@ def test_a_tree_of_other_classes_is_not_tiny_imagenet(data: Path, monkeypatch) -
 @pytest.mark.parametrize(
     "options,message",
     [
-        ({}, "path of task 'image_folder' must be a folder of images, got none: write path=FOLDER"),
         ({"path": "x", "pixels": 0}, "pixels of task 'image_folder' must be 1 to 1024, got 0"),
         ({"path": "x", "source": "official"}, "unknown source of task 'image_folder' 'official'"),
         ({"path": "x", "examples_per_class": 0}, "must be a whole number of at least 1, got 0"),

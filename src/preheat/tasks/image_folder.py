@@ -50,20 +50,16 @@ class ImageFolder(Images):
         if not whole or not 1 <= self.pixels <= LARGEST:
             raise UserError(f"pixels of task 'image_folder' must be 1 to {LARGEST}, got {self.pixels!r}")
         object.__setattr__(self, "pixels", int(self.pixels))
-        if not self.path and self.source == "local":
-            raise UserError(
-                "path of task 'image_folder' must be a folder of images, got none: write path=FOLDER"
-            )
         super().__post_init__()
 
     def about(self) -> Official:
         """Without counts where a path is given: no file is read."""
-        counts = () if self.path else (100,) * 10
+        counts = (100,) * 10 if self._made_up else ()
         return Official("image_folder", self.pixels, counts, False, MEAN, STD)
 
     def there(self) -> Official:
         """With the counts of the folder, where a path is given; its images are listed, none is read."""
-        if not self.path:
+        if self._made_up:
             return self.about()
         found = self._tree()
         return self.about()._replace(counts=found.counts, validation=found.validation)
@@ -75,7 +71,7 @@ class ImageFolder(Images):
     @property
     def evaluated(self) -> tuple[int, int]:
         """Those of the folder, without reading an image."""
-        if not self.path:
+        if self._made_up:
             return super(Images, self).evaluated
         parts = self._tree().parts
         return parts[TEST if self.selection == "test" else HELD], parts[TEST]
@@ -99,7 +95,15 @@ class ImageFolder(Images):
         check_counts(self)
         return _sets(self._tree(), self._decoded(), self.selection)
 
+    @property
+    def _made_up(self) -> bool:
+        return self.source == "random" and not self.path
+
     def _tree(self) -> Tree:
+        if not self.path:
+            raise UserError(
+                "path of task 'image_folder' must be a folder of images, got none: write path=FOLDER"
+            )
         return tree(Path(self.path))
 
     def _decoded(self) -> Decoded:
