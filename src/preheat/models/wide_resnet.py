@@ -6,7 +6,7 @@ mean and a linear layer: convolution, LayerNorm over the channels of each pixel,
 Convolutions have biases. Initialisation (their standard parameterisation): truncated normal of variance 2 /
 fan_in, 1 / fan_in for the last layer, biases 0; the option `parameterisation` has others. Their model file is
 not published with the paper's runs; a shortcut that changes shape is here a 1 x 1 convolution with LayerNorm.
-They standardise each image by its own mean and deviation; a task here by the set's.
+They standardise each image by its own mean and deviation; a task here does with `standardise=image`.
 """
 
 from __future__ import annotations
