@@ -54,9 +54,12 @@ def test_every_model_takes_every_image_size(name, channels, size, classes):
     assert made(torch.randn(2, channels, size, size)).shape == (2, classes)
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs(name):
-    made = build("task", spec("digits", examples_per_class=1, model={"name": name, **TINY[name]}))
+SCALED = [(n, {**TINY[n], "parameterisation": "mu_adam"}) for n in ("fcn", "myrtle")]
+
+
+@pytest.mark.parametrize("name,options", [*TINY.items(), *SCALED])
+def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs(name, options):
+    made = build("task", spec("digits", examples_per_class=1, model={"name": name, **options}))
     starts = [[doubled(part) for part in made.init(generator(s, "init"))] for s in range(2)]
     batches = [{n: t[s::100] for n, t in doubled(made.data().train).items()} for s in range(2)]
     alone = [
@@ -269,7 +272,7 @@ def test_the_vision_transformer_equals_torchs_encoder():
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
         (
             spec("digits", model="cnnn"),
-            "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, mlp, resnet18",
+            "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, fcn, mlp, myrtle, resnet18",
         ),
         (spec("digits", model={"name": "mlp", "width": 3}), "model 'mlp' of task 'digits' has no options"),
     ],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from preheat.core.errors import UserError
 from preheat.core.spec import Spec, as_spec, build, complete
 from preheat.tasks.network import KEY, Network
+from preheat.tasks.objectives import objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -197,11 +198,14 @@ class Networked(Task):
 
 
 class Classification(Networked):
-    """A classifier: cross entropy and accuracy.
+    """A classifier: a loss and accuracy.
 
     A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`: x [B, ...] ->
-    logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64.
+    logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64. objective: one of
+    `preheat.tasks.objectives.OBJECTIVES`, the cross entropy where a subclass says nothing.
     """
+
+    objective: str = "cross_entropy"
 
     @property
     @abstractmethod
@@ -209,30 +213,26 @@ class Classification(Networked):
         """The number of classes C."""
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy in training mode; running statistics are cloned and returned."""
-        from torch.nn.functional import cross_entropy
-
+        """The mean objective in training mode; running statistics are cloned and returned."""
         logits, fresh = self.called(params, buffers, batch, training=True)
-        return cross_entropy(logits, batch["y"]), fresh
+        return objective(self.objective, logits, batch["y"]), fresh
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """Sums over the examples: of the cross entropy, of those that are right, and of all."""
+        """Sums over the examples: of the objective, of those that are right, and of all."""
         return self.scored(self.called(params, buffers, batch, training=False)[0], batch["y"])
 
     def scored(self, logits: Tensor, y: Tensor) -> Tensors:
         """The `statistics` of logits [B, C] and labels [B]."""
-        from torch.nn.functional import cross_entropy
-
         if logits.shape != (len(y), self.classes):
             raise ValueError(
                 f"a network's output must be [B, classes], {[len(y), self.classes]}, got {list(logits.shape)}"
             )
         right = (logits.argmax(-1) == y).to(logits.dtype)
-        loss = cross_entropy(logits, y, reduction="sum")
+        loss = objective(self.objective, logits, y, reduction="sum")
         return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}
 
     def metrics(self, sums: Tensors) -> Tensors:
-        """loss (mean cross entropy) and accuracy (fraction right)."""
+        """loss (the mean objective) and accuracy (fraction right)."""
         return {n: sums[of] / sums["examples"] for n, of in (("loss", "loss"), ("accuracy", "right"))}
 
     def chance(self) -> dict[str, float]:
