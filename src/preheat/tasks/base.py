@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 Tensors = dict[str, "Tensor"]
+WATCHED = "watch.accuracy"  # a buffer that is recorded at every step
 
 
 class Data(NamedTuple):
@@ -202,20 +203,34 @@ class Classification(Networked):
 
     A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`: x [B, ...] ->
     logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64. objective: one of
-    `preheat.tasks.objectives.OBJECTIVES`, the cross entropy where a subclass says nothing.
+    `preheat.tasks.objectives.OBJECTIVES`, the cross entropy where a subclass says nothing. watch: record the
+    accuracy on each update's batch before it, as train_accuracy.
     """
 
     objective: str = "cross_entropy"
+    watch: bool = False
 
     @property
     @abstractmethod
     def classes(self) -> int:
         """The number of classes C."""
 
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """The network's parameters and buffers, and the accuracy that is watched, 0 before the first
+        update."""
+        import torch
+
+        params, buffers = super().init(generator)
+        return params, {**buffers, WATCHED: torch.zeros(())} if self.watch else buffers
+
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
         """The mean objective in training mode; running statistics are cloned and returned."""
         logits, fresh = self.called(params, buffers, batch, training=True)
-        return objective(self.objective, logits, batch["y"]), fresh
+        value = objective(self.objective, logits, batch["y"])
+        if self.watch:
+            right = (logits.detach().argmax(-1) == batch["y"]).to(buffers[WATCHED].dtype)
+            fresh = {**fresh, WATCHED: right.mean()}
+        return value, fresh
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Sums over the examples: of the objective, of those that are right, and of all."""

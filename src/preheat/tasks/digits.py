@@ -42,7 +42,7 @@ class Digits(Classification):
     with options. Pixels are divided by 16. The split is fixed: 1,000 training pool, 370 validation, 427 test
     images, stratified, the same for every seed. objective: "cross_entropy", or "mse", half the mean over
     examples and outputs of (f - onehot(y))^2. standardise: "image" scales each image by its own mean and
-    deviation.
+    deviation. watch: record the accuracy on the batch of every update as train_accuracy.
 
     >>> Digits(examples_per_class=5).examples
     50
@@ -52,6 +52,7 @@ class Digits(Classification):
     model: Any = "mlp"
     objective: str = field(default="cross_entropy", metadata=LATER)
     standardise: str = field(default="none", metadata=LATER)
+    watch: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= self.examples_per_class <= POOL:

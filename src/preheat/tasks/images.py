@@ -17,7 +17,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
 from preheat.core.spec import LATER, build
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised, standardised
-from preheat.tasks.base import Classification, Data, Tensors, chosen
+from preheat.tasks.base import WATCHED, Classification, Data, Tensors, chosen
 from preheat.tasks.objectives import OBJECTIVES, half_square, objective, one_hot
 from preheat.tasks.pools import Official, class_counts, published, random_sets
 from preheat.tasks.sets import named
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
 STANDARDISE = ("set", "image")
-WATCHED = "watch.accuracy"
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class Images(Classification):
     selection: str = "validation"
     source: str = "official"
     objective: str = field(default="cross_entropy", metadata=LATER)
+    watch = True  # always, so no option
     standardise: str = field(default="set", metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -162,14 +162,6 @@ class Images(Classification):
             (3, self.about().size, self.about().size), self.classes
         )
         return made
-
-    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """The network's parameters and buffers, and the accuracy on the training batch, 0 before the first
-        update."""
-        import torch
-
-        params, buffers = super().init(generator)
-        return params, {**buffers, WATCHED: torch.zeros(())}
 
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
         drawn = draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup)
