@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from preheat.adapters import kernels
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
@@ -119,8 +120,11 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
         raise UserError(
             f"the batch must stay the same, got {type(batch).__name__}: write batch = next(iterator)"
         )
-    first = float(_evaluated(model, loss_fn, batch).detach())
-    loss = _evaluated(model, loss_fn, batch)
+    before = _evaluated(model, loss_fn, batch)
+    first, custom = float(before.detach()), kernels.kernels(before)
+    del before  # one graph at a time
+    with kernels.recorded(custom) as calls:
+        loss = _evaluated(model, loss_fn, batch)
     value = float(loss.detach())
     if math.isfinite(first) and not math.isclose(first, value, rel_tol=_SAME, abs_tol=1e-12):
         raise UserError(
@@ -133,6 +137,7 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
         grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
     except RuntimeError as error:
         raise _no_second(error) from error
+    kernels.check(calls)
     if all(g is None for g in grads):
         raise UserError(
             "the loss must depend on parameters that train, got one without a gradient for any of them: let "
@@ -220,19 +225,12 @@ def _scalar(out: Any) -> Tensor:
 
 def _full_precision(loss: Tensor) -> None:
     """Errors: UserError where a part of the graph is in float16 or bfloat16."""
-    seen, ahead = set(), [loss.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        ahead += [before for before, _ in node.next_functions]
-        for known in node._input_metadata:
-            if known.dtype in _SHORT:
-                raise UserError(
-                    f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
-                    "give a loss_fn without torch.autocast; one around this call is switched off by itself"
-                )
+    for node in kernels.nodes(loss):
+        for known in (k for k in node._input_metadata if k.dtype in _SHORT):
+            raise UserError(
+                f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
+                "give a loss_fn without torch.autocast; one around this call is switched off by itself"
+            )
 
 
 def _averaged(tensors: Tensors, shared: bool) -> Tensors:
