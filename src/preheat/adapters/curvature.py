@@ -86,7 +86,7 @@ def sharpness(
     """
     inner, shared = bare(model)
     params = trained(inner, optimizer)
-    with untouched(inner):
+    with untouched(inner, loss_fn):
         graph = finite(loss_graph(inner, loss_fn, batch, params, shared=shared))
         scale = None if optimizer is None else preconditioner(optimizer, params, graph.grads)
         found = largest(graph, scale, tol=tol, start=start)
@@ -114,7 +114,7 @@ def hessian_trace(model: Any, loss_fn: LossFn, batch: Any, *, vectors: int = 32,
     inner, shared = bare(model)
     params = trained(inner)
     generator = torch.Generator().manual_seed(seed)
-    with untouched(inner):
+    with untouched(inner, loss_fn):
         graph, found = finite(loss_graph(inner, loss_fn, batch, params, shared=shared)), []
         for _ in range(vectors):
             v = {n: (torch.randint(2, p.shape, generator=generator) * 2 - 1).to(p) for n, p in params.items()}

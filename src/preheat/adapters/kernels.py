@@ -156,5 +156,6 @@ def _wrong(call: Call) -> bool:
 def _without(call: Call, said: str) -> UserError:
     return UserError(
         f"the loss must have a second derivative, got the custom function {call.kernel.__name__}, whose "
-        f"backward is not differentiated rightly ({said}): give a loss_fn with torch's own operations in its place"
+        f"backward is not differentiated rightly ({said}): give a loss_fn with torch's own operations in "
+        "its place"
     )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from preheat.adapters import kernels
+from preheat.adapters.closure import modules_of, restored, unhooked
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
@@ -91,8 +92,9 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Random numbers forked, autocast off, kernels that have a second derivative, nothing compiled."""
+def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
+    """Random numbers forked, autocast and hooks on gradients off, kernels that have a second derivative,
+    nothing compiled."""
     device = next(model.parameters()).device
     cuda = list(range(torch.cuda.device_count())) if _cuda() else []
     states = random.getstate(), np.random.get_state()
@@ -103,7 +105,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        if any(isinstance(m, nn.RNNBase) for m in model.modules()):
+        modules = modules_of(model, loss_fn)
+        stack.enter_context(unhooked(modules))
+        if any(isinstance(m, nn.RNNBase) for m in modules):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
             stack.callback(own.update, forward=own["forward"])
@@ -185,21 +189,18 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
 
 
 def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
-    """The loss on copies of the buffers, with the random numbers of one seed."""
+    """The loss on copies of the buffers and the like, with the random numbers of one seed."""
     random.seed(_SEED)
     np.random.seed(_SEED)
     torch.default_generator.manual_seed(_SEED)
     if _cuda():
         torch.cuda.manual_seed_all(_SEED)
-    copies: dict[int, Tensor] = {}
-    held = [(m, name, b) for m in model.modules() for name, b in m._buffers.items() if b is not None]
-    try:
-        for module, name, b in held:
-            module._buffers[name] = copies.setdefault(id(b), b.clone())
+    with restored(modules_of(model, loss_fn)):
         out = loss_fn(model, batch)
-    finally:
-        for module, name, b in held:
-            module._buffers[name] = b
+        if any(p.grad is not None for p in model.parameters()):
+            raise UserError(
+                "loss_fn must return the loss alone, got a call of .backward() in it: leave that out"
+            )
     return _scalar(out)
 
 

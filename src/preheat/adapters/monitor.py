@@ -111,7 +111,7 @@ class CurvatureMonitor:
             raise UserError("preconditioned=True needs the optimizer, got none: write step(model, optimizer)")
         params = trained(model, optimizer if self.preconditioned else None)
         self.batch = _moved(self.batch, next(iter(params.values())).device)
-        with untouched(model):
+        with untouched(model, self.loss_fn):
             graph = loss_graph(model, self.loss_fn, self.batch, params, shared=shared)
             found = {RAW: self._largest(graph, RAW, None)}
             if self.preconditioned:
