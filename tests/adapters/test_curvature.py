@@ -207,7 +207,7 @@ def test_an_optimizer_without_a_known_p_is_refused_with_what_to_write():
         pass
 
     for one in (Mine(model.parameters()), optim.LBFGS(model.parameters()), optim.Rprop(model.parameters())):
-        with pytest.raises(UserError, match=rf"got {type(one).__name__}: write in its place a dict"):
+        with pytest.raises(UserError, match=rf"got \w+'s {type(one).__name__}: write in its place a dict"):
             sharpness(model, loss_fn, batch, one)
     with pytest.raises(UserError, match=r"P of '1.weight' must have the shape \(4, 12\), got none"):
         sharpness(model, loss_fn, batch, {})
@@ -216,8 +216,11 @@ def test_an_optimizer_without_a_known_p_is_refused_with_what_to_write():
         UserError, match=r"above 0, got 48 other entries in .1.weight.: give the optimizer an eps"
     ):
         sharpness(model, loss_fn, batch, zeros)
-    with pytest.raises(UserError, match="maximize=True"):
-        sharpness(model, loss_fn, batch, optim.Adam(model.parameters(), maximize=True))
+    for kind in (optim.Adam, optim.SGD, optim.ASGD):
+        with pytest.raises(UserError, match="maximize=True: build it without, and give loss_fn the opposite"):
+            sharpness(model, loss_fn, batch, kind(model.parameters(), lr=0.1, maximize=True))
+    with pytest.raises(UserError, match=r"P of '1.weight' must be a tensor, got float: write torch.full_like"):
+        sharpness(model, loss_fn, batch, {"1.weight": 1.0})
     with pytest.raises(UserError, match="hold parameters of the model, got none of them"):
         sharpness(model, loss_fn, batch, optim.Adam(drops().parameters()))
 

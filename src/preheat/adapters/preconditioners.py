@@ -31,13 +31,19 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
     if isinstance(optimizer, Mapping):
         return _checked(dict(optimizer), params)
     one = nested(optimizer)[-1]
+    if any(group.get("maximize") for group in one.param_groups):
+        raise UserError(
+            "the loss must be minimised, got an optimizer with maximize=True: build it without, and give "
+            "loss_fn the opposite sign"
+        )
     if type(one) in (optim.SGD, optim.ASGD):
         return None
     rule = RULES.get(type(one))
     if rule is None:
         known = ", ".join(sorted(t.__name__ for t in [*RULES, optim.SGD, optim.ASGD]))
+        own = type(one).__module__.partition(".")[0]
         raise UserError(
-            f"P is known for {known} of torch.optim, got {type(one).__name__}: write in its place a dict "
+            f"P is known for {known} of torch.optim, got {own}'s {type(one).__name__}: write in its place a dict "
             "{name: P}, a tensor for each of model.named_parameters() that trains, or leave it out for the "
             "Hessian's own sharpness"
         )
@@ -49,8 +55,6 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
 
 
 def _of(rule: Callable[..., Tensor], group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
-    if group.get("maximize"):
-        raise UserError("the loss must be minimised, got maximize=True: give loss_fn the opposite sign")
     apart = group.get("decoupled_weight_decay", rule in (_adamw, _adafactor))
     decay = 0.0 if apart else float(group.get("weight_decay", 0.0))
     return rule(group, state, p, g.add(p, alpha=decay) if decay else g).expand_as(p)
@@ -58,6 +62,11 @@ def _of(rule: Callable[..., Tensor], group: Group, state: State, p: Tensor, g: T
 
 def _checked(found: dict[str, Tensor], params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, p in params.items():
+        if not isinstance(found.get(name, p), Tensor):
+            raise UserError(
+                f"P of {name!r} must be a tensor, got {type(found[name]).__name__}: write "
+                f"torch.full_like(p, {found[name]!r})"
+            )
         if name not in found or found[name].shape != p.shape:
             got = tuple(found[name].shape) if name in found else "none"
             raise UserError(f"P of {name!r} must have the shape {tuple(p.shape)}, got {got}")
