@@ -219,7 +219,9 @@ def test_an_optimizer_without_a_known_p_is_refused_with_what_to_write():
     for kind in (optim.Adam, optim.SGD, optim.ASGD):
         with pytest.raises(UserError, match="maximize=True: build it without, and give loss_fn the opposite"):
             sharpness(model, loss_fn, batch, kind(model.parameters(), lr=0.1, maximize=True))
-    with pytest.raises(UserError, match=r"P of '1.weight' must be a tensor, got float: write torch.full_like"):
+    with pytest.raises(
+        UserError, match=r"P of '1.weight' must be a tensor, got float: write torch.full_like"
+    ):
         sharpness(model, loss_fn, batch, {"1.weight": 1.0})
     with pytest.raises(UserError, match="hold parameters of the model, got none of them"):
         sharpness(model, loss_fn, batch, optim.Adam(drops().parameters()))
@@ -332,7 +334,7 @@ BAD = {
         lambda m, b: loss_fn(m, b) * torch.rand((), generator=own),
         "the same each time, got .* for one batch and one random seed: draw from torch's global generator",
     ),
-    "NaN": (lambda m, b: loss_fn(m, b) * torch.nan, "the loss must be finite, got nan"),
+    "NaN": (lambda m, b: loss_fn(m, b) * torch.nan, "the loss must be finite, got nan: look at the batch"),
     "no second derivative": (
         lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(),
         "the Hessian must be finite, got nan from a product",

@@ -317,6 +317,27 @@ except ValueError as error:
     assert "got a sharded" in str(error), error
 else:
     sys.exit("a sharded model was measured")
+seen = []
+for poor in (mine * float("nan") if rank else mine, mine if rank else mine[:0]):
+    seen.append(CurvatureMonitor(loss_fn, poor).step(wrapped, optimizer)["sharpness"])
+    try:
+        sharpness(wrapped, loss_fn, poor)
+    except ValueError as error:
+        assert "finite, got nan: look at the batch" in str(error), error
+        seen.append(None)
+assert str(seen) == "[nan, None, nan, None]", seen
+try:
+    sharpness(wrapped, (lambda model, x: 1 / 0) if rank else loss_fn, mine)
+except (ZeroDivisionError, ValueError) as error:
+    assert rank or "every process" in str(error), error
+if not rank:
+    try:
+        CurvatureMonitor(loss_fn, mine).step(wrapped, optimizer)
+    except ValueError as error:
+        assert "every process must measure at the same update" in str(error), error
+        print("told")
+    else:
+        sys.exit("one process measured alone")
 dist.destroy_process_group()
 if child and os.waitpid(child, 0)[1]:
     sys.exit("the second process failed")
@@ -331,7 +352,7 @@ def test_under_ddp_the_processes_measure_their_batches_together():
     done = subprocess.run(
         call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "told" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("library", ["", "lightning", "transformers"])

@@ -72,8 +72,8 @@ def sharpness(
     eps where gradients are small. tol: Lanczos stops where the residual |H v - value v| is at most tol
     |value|, or after 64 products; `.error` is the residual, so an eigenvalue lies that near. start: an
     earlier result, or its vector, on the same batch: fewer products where training moved little. One product
-    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP the processes'
-    batches count together, and every process calls this. Errors: UserError.
+    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP it is of
+    the mean of the processes' losses, and every process calls this. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)
@@ -153,7 +153,10 @@ def largest(
 def finite(graph: LossGraph) -> LossGraph:
     """Errors: UserError for a loss that is not finite."""
     if not math.isfinite(graph.loss):
-        raise UserError(f"the loss must be finite, got {graph.loss}: measure before training diverges")
+        raise UserError(
+            f"the loss must be finite, got {graph.loss:g}: look at the batch, which must not be empty, and "
+            "at the parameters; under DDP at those of every process"
+        )
     return graph
 
 

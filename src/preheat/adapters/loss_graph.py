@@ -119,7 +119,25 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
 
 def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
     """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
-    the processes, all of which call this."""
+    the processes, all of which call this; the loss is NaN where one of them fails."""
+    device = next(iter(params.values())).device
+    together = {"loss": torch.tensor(math.nan, device=device, dtype=torch.float64)}
+    try:
+        value, used = _gradient(model, loss_fn, batch, params)
+        together["loss"].fill_(value)
+    finally:
+        _averaged(together, shared)
+    plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
+    return LossGraph(
+        float(together["loss"]),
+        params,
+        _averaged(plain, shared),
+        lambda v: _averaged(_product(used, params, v), shared),
+    )
+
+
+def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) -> tuple[float, Tensors]:
+    """(the loss, {name: gradient with its graph} of those it depends on), of this process."""
     if hasattr(batch, "__next__"):
         raise UserError(
             f"the batch must stay the same, got {type(batch).__name__}: write batch = next(iterator)"
@@ -141,17 +159,13 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
         grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
     except RuntimeError as error:
         raise _no_second(error) from error
-    kernels.check(calls)
     if all(g is None for g in grads):
         raise UserError(
             "the loss must depend on parameters that train, got one without a gradient for any of them: let "
             "loss_fn use the model it is given"
         )
-    used = {n: g for n, g in zip(params, grads, strict=True) if g is not None}
-    plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
-    return LossGraph(
-        value, params, _averaged(plain, shared), lambda v: _averaged(_product(used, params, v), shared)
-    )
+    kernels.check(calls)
+    return value, {n: g for n, g in zip(params, grads, strict=True) if g is not None}
 
 
 def _no_second(error: RuntimeError) -> UserError:
@@ -239,6 +253,17 @@ def _averaged(tensors: Tensors, shared: bool) -> Tensors:
     if shared:
         size = torch.distributed.get_world_size()
         for t in tensors.values():
-            torch.distributed.all_reduce(t)
+            reduced(t, torch.distributed.ReduceOp.SUM)
             t /= size
     return tensors
+
+
+def reduced(t: Tensor, how: Any) -> None:
+    """Over all processes, in place. Errors: UserError where one does not answer."""
+    try:
+        torch.distributed.all_reduce(t, how)
+    except RuntimeError as error:
+        raise UserError(
+            f"every process must measure at the same update, got: {str(error).splitlines()[0]}: call it in "
+            "all processes, not under `if rank == 0`"
+        ) from error

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from preheat.adapters.curvature import Curvature, largest
-from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, trained, untouched
+from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, reduced, trained, untouched
 from preheat.adapters.preconditioners import preconditioner
 from preheat.core.errors import UserError
 
@@ -32,8 +32,8 @@ class CurvatureMonitor:
     two measurements; it waits longer where it took more than `share` of what training took, of the time or of
     the processor's time. The first measurement is at the first call, whatever it takes. tol: as for
     `sharpness`. Nine measurements in ten begin with the last vector and some noise, the tenth without. Where
-    the loss is not finite the row holds NaN. Under DDP every process steps its monitor. When it measures
-    depends on the machine's speed, what training does never. Errors: UserError.
+    the loss is not finite the row holds NaN. Under DDP every process steps its monitor, never one alone. When
+    it measures depends on the machine's speed, what training does never. Errors: UserError.
 
     rows: one dict for each measurement: update (how many were done), loss and sharpness on the batch, its
     error, the products it took, the largest lr of the optimizer's groups, seconds.
@@ -238,7 +238,7 @@ def _most(wait: int, device: torch.device, shared: bool) -> int:
     if not shared:
         return wait
     together = torch.tensor(wait, device=device)
-    torch.distributed.all_reduce(together, torch.distributed.ReduceOp.MAX)
+    reduced(together, torch.distributed.ReduceOp.MAX)
     return int(together)
 
 
