@@ -156,9 +156,15 @@ def test_options_that_make_no_sense_are_refused():
         ({"every": 0}, "every must be"),
         ({"share": 0}, "share must be"),
         ({"tol": 2}, "tol must"),
+        ({"every": "10ep"}, "every must be a whole number of updates"),
+        ({"share": "5%"}, "share must"),
     ):
         with pytest.raises(UserError, match=message):
-            CurvatureMonitor(loss_fn, batch, **options).step(model)
+            CurvatureMonitor(loss_fn, batch, **options)
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'on_exception': write callbacks=.monitor.lightning"
+    ):
+        CurvatureMonitor(loss_fn, batch).on_exception()
     with pytest.raises(UserError, match=r"needs the optimizer, got none: write step\(model, optimizer\)"):
         CurvatureMonitor(loss_fn, batch, preconditioned=True).step(model)
 
@@ -275,6 +281,37 @@ def test_a_lightning_module_under_bf16(tmp_path):
     ends[1].automatic_optimization = False
     with pytest.raises(UserError, match="got automatic_optimization=False: write a loss_fn"):
         sharpness(ends[1], training_step, batch)
+
+
+@pytest.mark.filterwarnings("ignore")
+@needs("lightning")
+def test_a_lightning_module_whose_parameters_are_not_float32():
+    import lightning.pytorch as pl
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = made()[0]
+
+        def training_step(self, batch, index):
+            return loss_fn(self.net, batch)
+
+        def configure_optimizers(self):
+            return optim.SGD(self.parameters(), lr=1e-2)
+
+    def fit(precision):
+        monitor = CurvatureMonitor(training_step, made()[1])
+        trainer = pl.Trainer(
+            max_steps=1, accelerator="cpu", precision=precision, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False, callbacks=[monitor.lightning()],
+        )  # fmt: skip
+        trainer.fit(Module(), DataLoader(TensorDataset(*made()[1]), batch_size=24))
+        return monitor.rows
+
+    assert fit("64-true")[0]["sharpness"] > 0
+    with pytest.raises(UserError, match=r"got torch.bfloat16 in .* in Lightning write precision='bf16-mixed'"):
+        fit("bf16-true")
 
 
 DDP = """

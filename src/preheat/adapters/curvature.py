@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from preheat.adapters.arguments import check_loss, check_tol
 from preheat.adapters.loss_graph import LossFn, LossGraph, Tensors, bare, loss_graph, trained, untouched
 from preheat.adapters.preconditioners import preconditioner
 from preheat.core.errors import UserError
@@ -84,6 +85,7 @@ def sharpness(
 
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; Kalra & Barkeshli 2024, arXiv 2406.09405.
     """
+    check_loss(loss_fn, batch)
     inner, shared = bare(model)
     params = trained(inner, optimizer)
     with untouched(inner, loss_fn):
@@ -111,6 +113,7 @@ def hessian_trace(model: Any, loss_fn: LossFn, batch: Any, *, vectors: int = 32,
         raise UserError(
             f"vectors must be at least 2, one has no standard error, got {vectors}: write vectors=32"
         )
+    check_loss(loss_fn, batch)
     inner, shared = bare(model)
     params = trained(inner)
     generator = torch.Generator().manual_seed(seed)
@@ -128,8 +131,7 @@ def largest(
 ) -> Curvature:
     """The largest eigenvalue of P^-1/2 H P^-1/2 with P = scale, inside `untouched`; NaN for what is not
     finite. seed: of the start, or of the noise on a given one."""
-    if not 0 < tol < 1:
-        raise UserError(f"tol must be above 0 and below 1, got {tol}: write tol=1e-2")
+    check_tol(tol)
     generator = torch.Generator().manual_seed(seed)
     begin = {n: torch.randn(p.shape, generator=generator).to(p) for n, p in graph.params.items()}
     if start is not None:
@@ -171,6 +173,10 @@ def _sound(found: Curvature) -> Curvature:
 
 def _fitting(start: Any, params: Tensors) -> Tensors:
     vector = start.vector if isinstance(start, Curvature) else start
+    if not isinstance(vector, Mapping):
+        raise UserError(
+            f"start must be an earlier sharpness, which has its vector, got the number {vector}: leave it out"
+        )
     for name, p in params.items():
         if name not in vector or vector[name].shape != p.shape:
             got = tuple(vector[name].shape) if name in vector else "none"

@@ -31,13 +31,13 @@ class GIAdam(Adam):
     Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2406.09405.
     """
 
-    def __init__(self, params: Any, lr: float | Tensor = 1e-3, **options: Any) -> None:
+    def __init__(self, params: Any, lr: float | Tensor = 1e-3, *more: Any, **options: Any) -> None:
         if options.get("fused"):
             raise UserError(
                 "GIAdam must see the gradients of its first step, which a fused step may hold scaled, got "
                 "fused=True: write foreach=True, or leave both out"
             )
-        super().__init__(params, lr, **options)
+        super().__init__(params, lr, *more, **options)
 
     def _init_group(self, group: dict[str, Any], *lists: Any) -> Any:
         """Where torch.optim.Adam makes its state, after the closure: v of what is new is written here."""

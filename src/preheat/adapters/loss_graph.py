@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from preheat.adapters import kernels
+from preheat.adapters.arguments import ORDER, calling
 from preheat.adapters.closure import modules_of, restored, unhooked
 from preheat.core.errors import UserError
 
@@ -51,7 +52,10 @@ def bare(model: Any) -> tuple[nn.Module, bool]:
         elif isinstance(model, nn.Module):
             return model, shared
         else:
-            raise UserError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+            raise UserError(
+                f"model must be a torch.nn.Module, got {type(model).__name__}: {ORDER}, or "
+                "monitor.step(model, optimizer)"
+            )
 
 
 def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
@@ -65,7 +69,8 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
         if found and not any(id(p) in held for p in found.values()):
             raise UserError(
                 "the optimizer must hold parameters of the model, got none of them: build it with "
-                "model.parameters(), after the last model.to(...)"
+                "model.parameters(), after the last model.to(...); copy both at once, "
+                "model, optimizer = copy.deepcopy((model, optimizer))"
             )
         found = {n: p for n, p in found.items() if id(p) in held}
     if not found:
@@ -75,10 +80,7 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
     distributed = sys.modules.get("torch.distributed.tensor")
     for name, p in found.items():
         if p.dtype not in (torch.float32, torch.float64):
-            raise UserError(
-                f"curvature is measured in float32 or float64, got {p.dtype} in {name!r}: write "
-                "sharpness(copy.deepcopy(model).float(), loss_fn, batch)"
-            )
+            raise _short(p.dtype, name)
         if distributed is not None and isinstance(p, distributed.DTensor):
             raise UserError(
                 f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
@@ -89,6 +91,14 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
             f"parameters must be on one device, got {', '.join(sorted(devices))}: write model.to(...)"
         )
     return found
+
+
+def _short(dtype: torch.dtype, name: str) -> UserError:
+    return UserError(
+        f"curvature is measured in float32 or float64, got {dtype} in {name!r}: measure a copy, "
+        "own, its = copy.deepcopy((model, optimizer)), by sharpness(own.float(), loss_fn, batch, its), with "
+        "a batch in float32; in Lightning write precision='bf16-mixed'"
+    )
 
 
 @contextmanager
@@ -154,7 +164,7 @@ def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) ->
             "seed: draw from torch's global generator, random or numpy.random, and let loss_fn use the batch "
             "it is given"
         )
-    _full_precision(loss)
+    _full_precision(loss, model)
     try:
         grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
     except RuntimeError as error:
@@ -162,8 +172,10 @@ def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) ->
     if all(g is None for g in grads):
         raise UserError(
             "the loss must depend on parameters that train, got one without a gradient for any of them: let "
-            "loss_fn use the model it is given"
+            "loss_fn use the model it is given, and write use_reentrant=False where it checkpoints"
         )
+    if any(g is not None and g.is_sparse for g in grads):
+        raise UserError("gradients must be dense, got a sparse one: write nn.Embedding(..., sparse=False)")
     kernels.check(calls)
     return value, {n: g for n, g in zip(params, grads, strict=True) if g is not None}
 
@@ -210,7 +222,8 @@ def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
     if _cuda():
         torch.cuda.manual_seed_all(_SEED)
     with restored(modules_of(model, loss_fn)):
-        out = loss_fn(model, batch)
+        with calling(model, batch):
+            out = loss_fn(model, batch)
         if any(p.grad is not None for p in model.parameters()):
             raise UserError(
                 "loss_fn must return the loss alone, got a call of .backward() in it: leave that out"
@@ -224,24 +237,29 @@ def _scalar(out: Any) -> Tensor:
     if not isinstance(out, Tensor):
         loss = out.get("loss") if isinstance(out, Mapping) else getattr(out, "loss", None)
     if not isinstance(loss, Tensor):
+        write = {tuple: "return the loss alone", type(None): "its `return loss` is missing"}
         raise UserError(
             f"loss_fn(model, batch) must return a scalar tensor, or an output with .loss, got "
-            f"{type(out).__name__}: return the loss before .item() or float()"
+            f"{type(out).__name__}: {write.get(type(out), 'return the loss before .item() or float()')}"
         )
     if loss.shape != ():
         raise UserError(f"the loss must be a scalar, got the shape {tuple(loss.shape)}: write .mean()")
     if not loss.requires_grad:
         raise UserError(
             "the loss must have a gradient, got one that is cut off: leave out .detach(), .item() and "
-            "torch.no_grad() in loss_fn, and let it use the model it is given"
+            "torch.no_grad() in loss_fn, let it use the model it is given, and write use_reentrant=False "
+            "where it checkpoints"
         )
     return loss
 
 
-def _full_precision(loss: Tensor) -> None:
+def _full_precision(loss: Tensor, model: nn.Module) -> None:
     """Errors: UserError where a part of the graph is in float16 or bfloat16."""
+    own = {p.dtype: name for name, p in model.named_parameters()}
     for node in kernels.nodes(loss):
         for known in (k for k in node._input_metadata if k.dtype in _SHORT):
+            if known.dtype in own:
+                raise _short(known.dtype, own[known.dtype])
             raise UserError(
                 f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
                 "give a loss_fn without torch.autocast; one around this call is switched off by itself"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from preheat.adapters.arguments import check_loss, check_tol
 from preheat.adapters.curvature import Curvature, largest
 from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, reduced, trained, untouched
 from preheat.adapters.preconditioners import preconditioner
@@ -59,10 +60,14 @@ class CurvatureMonitor:
         share: float = 0.1,
         tol: float = 1e-2,
     ) -> None:
-        if every < 1 or every != int(every):
-            raise UserError(f"every must be a whole number of updates from 1 on, got {every}: write every=10")
-        if not 0 < share <= 1:
-            raise UserError(f"share must be above 0 and at most 1, got {share}: write share=0.1")
+        check_loss(loss_fn, batch, order="write CurvatureMonitor(loss_fn, batch)")
+        check_tol(tol)
+        if not isinstance(every, int | float) or every < 1 or every != int(every):
+            raise UserError(
+                f"every must be a whole number of updates from 1 on, got {every!r}: write every=10"
+            )
+        if not isinstance(share, int | float) or not 0 < share <= 1:
+            raise UserError(f"share must be above 0 and at most 1, got {share!r}: write share=0.1")
         self.loss_fn, self.batch, self.preconditioned = loss_fn, batch, preconditioned
         self.every, self.share, self.tol = every, share, tol
         self.rows: list[Row] = []
@@ -70,6 +75,10 @@ class CurvatureMonitor:
         self._begun: tuple[float, float] | None = None
         self._spent = self._last = (0.0, 0.0)
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        hook = ": write callbacks=[monitor.lightning()], or .trainer()" if name.startswith("on_") else ""
+        raise AttributeError(f"a CurvatureMonitor has no attribute {name!r}{hook}")
 
     def step(self, model: Any, optimizer: Any = None) -> Row | None:
         """Call it after each update; the row if it measured. optimizer: its lr is in the row, and its P where
@@ -182,6 +191,7 @@ class CurvatureMonitor:
                     f"preconditioned=True needs one optimizer, got {len(many)}: step the monitor yourself, "
                     "with the optimizer that is meant"
                 )
+            self.batch = trainer.precision_plugin.convert_input(self.batch)  # as the loop's own
             self.step(trainer.strategy.model, many[0] if len(many) == 1 else None)
 
         return _subclass(("lightning.pytorch", "pytorch_lightning"), "Callback", on_train_batch_end)

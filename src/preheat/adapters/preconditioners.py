@@ -44,8 +44,8 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
         own = type(one).__module__.partition(".")[0]
         raise UserError(
             f"P is known for {known} of torch.optim, got {own}'s {type(one).__name__}: write in its place a "
-            "dict {name: P}, a tensor for each of model.named_parameters() that trains, or leave it out for the "
-            "Hessian's own sharpness"
+            "dict {name: P}, a tensor for each of model.named_parameters() that trains, or leave it out for "
+            "the Hessian's own sharpness"
         )
     groups = {id(p): group for group in one.param_groups for p in group["params"]}
     return _checked(
