@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from preheat.adapters import monitor as module
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.monitor import CurvatureMonitor, training_step
+from preheat.adapters.picture import picture
 from preheat.core.errors import UserError
 
 CLASSES = 3
@@ -142,12 +143,46 @@ def test_its_results_are_a_table_and_a_picture(tmp_path):
     train(model, batch, optim.Adam(model.parameters()), 3, monitor)
     monitor.write_csv(tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
-        assert [{n: float(v) for n, v in row.items()} for row in csv.DictReader(file)] == monitor.rows
+        told = [{n: float(v) for n, v in row.items()} for row in csv.DictReader(file)]
+        assert str(told) == str([{n: float(v) for n, v in row.items()} for row in monitor.rows])
     figure = monitor.figure()
     assert [a.get_ylabel() for a in figure.axes] == ["sharpness", "preconditioned sharpness", "learning rate"]
     line = figure.axes[0].containers[0].lines[0]
     assert line.get_xydata().tolist() == [[row["update"], row["sharpness"]] for row in monitor.rows]
     figure.savefig(tmp_path / "rows.png")
+
+
+def test_the_picture_shows_thresholds_what_is_not_finite_and_p_1_once(tmp_path):
+    model, batch = made()
+    made_by = [
+        (optim.SGD(model.parameters(), lr=0.1, momentum=0.9), 2, [(0, 38.0)]),
+        (optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True), 2, [(0, 38 / 2.8)]),
+        (optim.AdamW(model.parameters(), lr=0.1), 3, [(1, 380.0)]),
+        (optim.NAdam(model.parameters(), lr=0.1), 3, []),
+    ]
+    for optimizer, panels, lines in made_by:
+        monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+        monitor.share = 1e9
+        train(model, batch, optimizer, 2, monitor)
+        figure = monitor.figure()
+        assert len(figure.axes) == panels
+        dashed = [(k, a.lines) for k, a in enumerate(figure.axes)]
+        found = [
+            (k, line.get_ydata()[0]) for k, many in dashed for line in many if line.get_linestyle() == "--"
+        ]
+        assert found == [(k, pytest.approx(value)) for k, value in lines]
+        least = monitor.rows[-1]["preconditioner_min"]
+        assert least == 1 if panels == 2 else 0 < least < 1
+    with torch.no_grad():
+        model[3].weight.fill_(math.nan)
+    train(model, batch, optimizer, 1, monitor)
+    crosses = [line.get_xdata() for line in monitor.figure().axes[0].lines if line.get_marker() == "x"]
+    assert [list(x) for x in crosses] == [[3]]
+    near = [
+        {**monitor.rows[0], "sharpness": 2.7 + k / 10, "error": 0.01, "threshold": math.nan} for k in range(3)
+    ]
+    assert picture(near).axes[0].get_yscale() == "linear"
+    monitor.figure().savefig(tmp_path / "rows.png")
 
 
 def test_options_that_make_no_sense_are_refused():
@@ -310,7 +345,9 @@ def test_a_lightning_module_whose_parameters_are_not_float32():
         return monitor.rows
 
     assert fit("64-true")[0]["sharpness"] > 0
-    with pytest.raises(UserError, match=r"got torch.bfloat16 in .* in Lightning write precision='bf16-mixed'"):
+    with pytest.raises(
+        UserError, match=r"got torch.bfloat16 in .* in Lightning write precision='bf16-mixed'"
+    ):
         fit("bf16-true")
 
 

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from preheat.adapters.arguments import check_loss, check_tol
 from preheat.adapters.curvature import Curvature, largest
 from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, reduced, trained, untouched
-from preheat.adapters.preconditioners import preconditioner
+from preheat.adapters.picture import RAW, SCALED, picture
+from preheat.adapters.preconditioners import preconditioner, threshold
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
 _AFRESH = 10  # every so many measurements begin without the last vector
-RAW, SCALED = "sharpness", "preconditioned_sharpness"
 
 
 class CurvatureMonitor:
@@ -37,7 +37,8 @@ class CurvatureMonitor:
     it measures depends on the machine's speed, what training does never. Errors: UserError.
 
     rows: one dict for each measurement: update (how many were done), loss and sharpness on the batch, its
-    error, the products it took, the largest lr of the optimizer's groups, seconds.
+    error, the products it took, the threshold above which a quadratic loss diverges, NaN where the optimizer
+    has none known, the largest lr of the optimizer's groups, seconds; preconditioner_min, P's smallest entry.
 
     >>> from torch import nn, optim
     >>> model, x = nn.Linear(1, 1, bias=False), torch.tensor([[1.0], [3.0]])
@@ -126,11 +127,18 @@ class CurvatureMonitor:
             if self.preconditioned:
                 fine = math.isfinite(graph.loss)
                 scale = preconditioner(optimizer, params, graph.grads) if fine else None
-                found[SCALED] = self._largest(graph, SCALED, scale)
+                least = min(
+                    (float(p.min()) for p in (scale or {}).values()), default=1.0 if fine else math.nan
+                )
+                found[SCALED] = self._largest(graph, SCALED, scale) if scale else found[RAW]
         row: Row = {"update": self.updates, "loss": graph.loss}
         for name, one in found.items():
             prefix = "preconditioned_" if name == SCALED else ""
             row |= {name: float(one), f"{prefix}error": one.error, f"{prefix}products": one.products}
+        limits = threshold(optimizer)
+        row |= {"threshold": limits[0]}
+        if self.preconditioned:
+            row |= {"preconditioned_threshold": limits[1], "preconditioner_min": least}
         groups = getattr(optimizer, "param_groups", [])
         return {**row, "lr": max((float(g["lr"]) for g in groups), default=math.nan)}
 
@@ -152,25 +160,9 @@ class CurvatureMonitor:
             table.writerows(self.rows)
 
     def figure(self) -> Any:
-        """A matplotlib figure of the sharpness with its error, and of the rate, over the updates:
+        """A matplotlib figure of the sharpness with its error and threshold, and of the rate, over updates:
         `monitor.figure().savefig("curvature.png")`."""
-        from matplotlib.figure import Figure
-
-        rows, columns = self._rows(), [(RAW, "error"), (SCALED, "preconditioned_error")]
-        columns = [c for c in columns if c[0] in rows[0]]
-        figure = Figure(figsize=(6.5, 2.2 * (len(columns) + 1)), layout="constrained")
-        axes = figure.subplots(len(columns) + 1, 1, sharex=True)
-        at = [row["update"] for row in rows]
-        for axis, (name, error) in zip(axes, columns, strict=False):
-            values = [row[name] for row in rows]
-            axis.errorbar(at, values, [row[error] for row in rows], fmt="o-", markersize=3)
-            if any(value > 0 for value in values):
-                axis.set_yscale("log", nonpositive="mask")
-            axis.set_ylabel(name.replace("_", " "))
-        axes[-1].plot(at, [row["lr"] for row in rows], "o-", markersize=3)
-        axes[-1].set_ylabel("learning rate")
-        axes[-1].set_xlabel("update")
-        return figure
+        return picture(self._rows())
 
     def _rows(self) -> list[Row]:
         if not self.rows:

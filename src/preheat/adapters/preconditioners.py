@@ -54,6 +54,29 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
     )
 
 
+def threshold(optimizer: Any) -> tuple[float, float]:
+    """The eigenvalues (of H, of P^-1/2 H P^-1/2) above which this optimizer diverges on a quadratic loss,
+    with the numbers of its group with the largest rate; NaN where none is known. Weight decay is left out.
+
+    SGD: (2 + 2 beta) / lr, Nesterov's (2 + 2 beta) / ((1 + 2 beta) lr); Adam's (2 + 2 beta1) / ((1 - beta1)
+    lr). J. Cohen et al., arXiv 2103.00065 and 2207.14484.
+    """
+    one = nested(optimizer)[-1] if hasattr(optimizer, "param_groups") else None
+    groups: list[Group] = one.param_groups if one is not None else []
+    group: Group = max(groups, key=lambda group: get_number(group, "lr"), default={})
+    lr = get_number(group, "lr") if group else 0.0
+    if lr <= 0:
+        return math.nan, math.nan
+    if type(one) is optim.SGD and not group["dampening"]:
+        beta = float(group["momentum"])
+        found = (2 + 2 * beta) / ((1 + 2 * beta * bool(group["nesterov"])) * lr)
+        return found, found
+    if type(one) in (optim.Adam, optim.AdamW, GIAdam) and not group["amsgrad"]:
+        beta = get_number(group, "beta1")
+        return math.nan, (2 + 2 * beta) / ((1 - beta) * lr)
+    return math.nan, math.nan
+
+
 def _of(rule: Callable[..., Tensor], group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
     apart = group.get("decoupled_weight_decay", rule in (_adamw, _adafactor))
     decay = 0.0 if apart else float(group.get("weight_decay", 0.0))
