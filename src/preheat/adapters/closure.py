@@ -40,11 +40,10 @@ def modules_of(model: nn.Module, loss_fn: Any) -> list[nn.Module]:
 
 def _parts(thing: Any, depth: int) -> Iterable[Any]:
     if isinstance(thing, list | tuple | set | frozenset | dict):
-        return (thing.values() if isinstance(thing, dict) else thing) if len(thing) <= _MANY else ()
-    if (
-        isinstance(thing, type | ModuleType)
-        or str(getattr(thing, "__module__", "")).partition(".")[0] == "torch"
-    ):
+        held = thing.values() if isinstance(thing, dict) else thing
+        return held if len(thing) <= _MANY else ()
+    library = str(getattr(thing, "__module__", "")).partition(".")[0]
+    if isinstance(thing, type | ModuleType) or library == "torch":
         return ()
     if hasattr(thing, "__func__"):  # a bound method
         return [thing.__self__, thing.__func__]
