@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.registry import MODELS
 from preheat.models.base import Model, at_least_one, square
-from preheat.models.parts import global_mean, residual
+from preheat.models.parts import global_mean, residual, truncated_normal
 
 if TYPE_CHECKING:
     from torch import nn
-
-_CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 and 2
 
 
 @MODELS.register("wrn16_4")
@@ -62,8 +60,7 @@ class WideResNet16(Model):
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
-                deviation = (gain / layer.weight[0].numel()) ** 0.5 / _CUT
-                nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+                truncated_normal(layer.weight, gain / layer.weight[0].numel())
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
         return net

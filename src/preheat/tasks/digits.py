@@ -17,7 +17,7 @@ import numpy as np
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import MODELS, TASKS
 from preheat.core.spec import as_spec, build
-from preheat.tasks.base import Classification, Data, chosen
+from preheat.tasks.base import Classification, Data, chosen, taking
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -55,7 +55,7 @@ class Digits(Classification):
             )
         one = as_spec(self.model, "model")
         if one.name not in (*OWN, *MODELS.names()):
-            raise unknown("model of task 'digits'", one.name, (*OWN, *MODELS.names()))
+            raise unknown("model of task 'digits'", one.name, (*OWN, *taking("images")))
         if one.name in OWN and one.options:
             raise UserError(
                 f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}"
