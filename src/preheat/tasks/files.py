@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from preheat.core.errors import UserError, explain, unknown
+from preheat.tasks.corpora import members
 from preheat.tasks.fetching import by_hand, fetch
 from preheat.tasks.formats import Arrays, read
-from preheat.tasks.sets import Download, named, published
+from preheat.tasks.sets import Download, Texts, named, published
 
 SOURCES = ("official", "local")
 AS_THEY_ARE = (
@@ -49,12 +50,22 @@ def ready(name: str, source: str) -> None:
     """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar
     on stderr.
 
-    name: cifar10, cifar100 or pathmnist. source: "official" or "local".
+    name: a set of images or of texts. source: "official" or "local".
     Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
     """
-    path = located(named(name), source)
+    files = published(name)
+    path = located(files, source)
     if source == "local":  # official files are known by their checksums
-        _arrays(name, path, stamped(named(name), path))
+        counts(files, path)
+
+
+def counts(files: Download, path: Path) -> tuple[int, ...]:
+    """How many images, or bytes of text, each split there has. Errors: UserError where they are not in the
+    official format."""
+    if isinstance(files, Texts):
+        return tuple(map(len, members(path, files.splits, stamped(files, path))))
+    splits = _arrays(files.name, path, stamped(files, path))
+    return tuple(0 if split is None else len(split[1]) for split in splits)
 
 
 def origin(name: str, source: str) -> dict[str, str]:

@@ -8,21 +8,25 @@ al., 2023) and WikiText-2 (S. Merity et al., 2016, arXiv 1609.07843).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from preheat.core.errors import unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """One published file. unpacked: the folder that comes out of it; sums: the md5 of each of its members
-    that is read, none where they are not known."""
+    """One published file. counts: how many `unit` its official training, validation and test parts hold;
+    unpacked: the folder that comes out of it; sums: the md5 of each of its members that is read, none where
+    they are not known."""
 
+    unit: ClassVar[str]
     name: str
     title: str
     url: str
     file: str
     md5: str
     megabytes: int
+    counts: tuple[int, int, int]
     unpacked: str = ""
     sums: tuple[str, ...] = ()
 
@@ -40,12 +44,12 @@ class Download:
 @dataclass(frozen=True, kw_only=True)
 class Files(Download):
     """The files of one image set. splits: for training, validation and test the members that hold them
-    (CIFAR) or the prefix of their keys (npz). images: how many the official splits hold."""
+    (CIFAR) or the prefix of their keys (npz)."""
 
+    unit: ClassVar[str] = "images"
     classes: int
     size: int
     splits: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
-    images: tuple[int, int, int]
     labels: str = ""
 
     @property
@@ -59,11 +63,10 @@ class Files(Download):
 
 @dataclass(frozen=True, kw_only=True)
 class Texts(Download):
-    """The files of one set of texts. splits: the members for training, validation and test; bytes: how many
-    each of the official ones holds."""
+    """The files of one set of texts. splits: the members for training, validation and test."""
 
+    unit: ClassVar[str] = "bytes"
     splits: tuple[str, str, str]
-    bytes: tuple[int, int, int]
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -82,7 +85,7 @@ CIFAR10 = Files(
     classes=10,
     size=32,
     splits=(BATCHES, (), ("test_batch",)),
-    images=(50_000, 0, 10_000),
+    counts=(50_000, 0, 10_000),
     labels="labels",
     unpacked="cifar-10-batches-py",
     sums=(
@@ -104,7 +107,7 @@ CIFAR100 = Files(
     classes=100,
     size=32,
     splits=(("train",), (), ("test",)),
-    images=(50_000, 0, 10_000),
+    counts=(50_000, 0, 10_000),
     labels="fine_labels",
     unpacked="cifar-100-python",
     sums=("16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"),
@@ -119,7 +122,7 @@ PATHMNIST = Files(
     classes=9,
     size=28,
     splits=(("train",), ("val",), ("test",)),
-    images=(89_996, 10_004, 7_180),
+    counts=(89_996, 10_004, 7_180),
 )
 # the publisher's own address, s3.amazonaws.com/research.metamind.io, no longer answers; this is the first
 # author's copy. The md5 is that of torchtext; the sizes agree with the Hugging Face copy's, line by line
@@ -132,7 +135,7 @@ WIKITEXT2 = Texts(
     megabytes=4,
     unpacked="wikitext-2",
     splits=("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"),
-    bytes=(10_797_148, 1_121_681, 1_256_449),
+    counts=(10_797_148, 1_121_681, 1_256_449),
 )
 TEXTS = {files.name: files for files in (WIKITEXT2,)}
 SETS = {files.name: files for files in (CIFAR10, CIFAR100, PATHMNIST)}
@@ -145,9 +148,13 @@ def named(name: str) -> Files:
     return SETS[name]
 
 
+def every() -> dict[str, Download]:
+    """All sets by name, those of images first."""
+    return {**SETS, **TEXTS}
+
+
 def published(name: str) -> Download:
     """The files of a set of images or of texts. Errors: UserError for a name that is none."""
-    every: dict[str, Download] = {**SETS, **TEXTS}
-    if name not in every:
-        raise unknown("published set", name, every)
-    return every[name]
+    if name not in every():
+        raise unknown("data set", name, every())
+    return every()[name]

@@ -126,18 +126,18 @@ class WikiText2(NextToken):
         if self.source != "random":
             return super().tokens()
         held = RANDOM_WINDOWS * (self.context + 1)
-        return _random(self.vocabulary, (TEXTS[self.name].bytes[0], held, held))
+        return _random(self.vocabulary, (TEXTS[self.name].counts[0], held, held))
 
     def lengths(self) -> tuple[int, ...]:
         """Official bytes are counted already."""
         known = self.source == "official" and self.vocabulary == BYTES
-        return TEXTS[self.name].bytes if known else super().lengths()
+        return TEXTS[self.name].counts if known else super().lengths()
 
     def ready(self, *, fetch: bool = True) -> None:
         """Official files are fetched, and are then text."""
         if self.source == "local" or (self.source == "official" and fetch):
             self.text()
-            self.windows()
+            super().ready()
 
     def origin(self) -> dict[str, str]:
         return {"data": "random tokens"} if self.source == "random" else super().origin()
