@@ -20,7 +20,7 @@ from preheat.core.errors import UserError, explain
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from preheat.tasks.files import Stamp
+    from preheat.tasks.sets import Stamp
 
 BYTES = 256  # tokens, where they are bytes
 MOST_TOKENS = 32_768

@@ -18,15 +18,13 @@ from preheat.core.errors import UserError, explain, unknown
 from preheat.tasks.corpora import members
 from preheat.tasks.fetching import by_hand, fetch
 from preheat.tasks.formats import Arrays, read
-from preheat.tasks.sets import Download, Texts, named, published
+from preheat.tasks.sets import Download, Stamp, Texts, named, published
 
 SOURCES = ("official", "local")
 AS_THEY_ARE = (
     "to train on the files as they are, add --source local (preheat run) or --set source=local (a study with "
     "that option)"
 )
-
-Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
 
 def folder() -> Path:

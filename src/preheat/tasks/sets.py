@@ -8,9 +8,12 @@ al., 2023) and WikiText-2 (S. Merity et al., 2016, arXiv 1609.07843).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from preheat.core.errors import unknown
+
+Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from preheat.tasks.language import NextToken
 from preheat.tasks.sets import TEXTS
 
 SOURCES = (*files.SOURCES, "random")
-RANDOM_WINDOWS = 64  # of the validation and of the test part of source "random"
+RANDOM_WINDOWS = (32_768, 64, 64)  # of each part of source "random"
 
 
 @TASKS.register("source_text")
@@ -125,8 +125,7 @@ class WikiText2(NextToken):
     def tokens(self) -> Tokens:
         if self.source != "random":
             return super().tokens()
-        held = RANDOM_WINDOWS * (self.context + 1)
-        return _random(self.vocabulary, (TEXTS[self.name].counts[0], held, held))
+        return _random(self.vocabulary, self.context + 1)
 
     def lengths(self) -> tuple[int, ...]:
         """Official bytes are counted already."""
@@ -152,7 +151,9 @@ class WikiText2(NextToken):
 
 
 @lru_cache(maxsize=2)
-def _random(vocabulary: int, lengths: tuple[int, int, int]) -> Tokens:
+def _random(vocabulary: int, window: int) -> Tokens:
     draw, kind = np.random.default_rng(0), np.uint8 if vocabulary == BYTES else np.int16
-    train, validation, test = (draw.integers(0, vocabulary, length, dtype=kind) for length in lengths)
+    train, validation, test = (
+        draw.integers(0, vocabulary, count * window, dtype=kind) for count in RANDOM_WINDOWS
+    )
     return train, validation, test
