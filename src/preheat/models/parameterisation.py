@@ -24,12 +24,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import unknown
+from preheat.models.parts import truncated_normal
 
 if TYPE_CHECKING:
     from torch import nn
 
 PARAMETERISATIONS = ("standard", "mu", "mu_adam")
-_CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 and 2
 
 
 class LayerRule(NamedTuple):
@@ -92,8 +92,7 @@ def initialise(net: nn.Module, parameterisation: str) -> nn.Module:
         place = "output" if n == len(layers) - 1 else inner
         weight = layer.weight
         chosen = rule(parameterisation, (weight[0].numel(), weight[:, 0].numel()), place)
-        deviation = chosen.variance**0.5 / chosen.rate / _CUT
-        nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+        truncated_normal(weight, chosen.variance / chosen.rate**2)
         nn.init.zeros_(layer.bias)
         layer.scale, layer.rate = chosen.scale, chosen.rate
     return net

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
+from preheat.core.registry import MODELS
 from preheat.core.spec import Spec, as_spec, build, complete
 from preheat.tasks.network import KEY, Network
 from preheat.tasks.objectives import objective
@@ -254,9 +255,20 @@ class Classification(Networked):
         return {"accuracy": 1.0 / self.classes}
 
 
-def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None) -> Spec:
-    """A registered model with every option written out; it must take inputs of this shape. default: of
-    options without a name."""
+def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None, takes: str = "images") -> Spec:
+    """A registered model with every option written out; it must take inputs of this kind and shape. default:
+    of options without a name."""
     found = complete("model", as_spec(model, "model", default=default))
-    build("model", found).check(shape)
+    made = build("model", found)
+    if made.takes != takes:
+        raise UserError(
+            f"model {found.name!r} takes {made.takes}, and this task has {takes}: write one of "
+            f"{', '.join(taking(takes))}"
+        )
+    made.check(shape)
     return found
+
+
+def taking(takes: str) -> list[str]:
+    """The registered models that take this kind of input."""
+    return [name for name in MODELS.names() if MODELS[name].takes == takes]

@@ -17,7 +17,7 @@ import numpy as np
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import MODELS, TASKS
 from preheat.core.spec import LATER, as_spec, build
-from preheat.tasks.base import Classification, Data, chosen
+from preheat.tasks.base import Classification, Data, chosen, taking
 from preheat.tasks.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Digits(Classification):
                 raise unknown(f"{name} of task 'digits'", getattr(self, name), known)
         one = as_spec(self.model, "model")
         if one.name not in (*OWN, *MODELS.names()):
-            raise unknown("model of task 'digits'", one.name, (*OWN, *MODELS.names()))
+            raise unknown("model of task 'digits'", one.name, (*OWN, *taking("images")))
         if one.name in OWN and one.options:
             raise UserError(
                 f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}"

@@ -1,10 +1,10 @@
-"""The image sets in the data folder: found, fetched, checked, read.
+"""Published sets in the data folder: found, fetched, checked; images are read, too.
 
-The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official archive, as the folder
-that comes out of it, or (PathMNIST) as its npz; the data folder may also be that unpacked folder itself.
+The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official file, or as the folder
+that comes out of it; the data folder may also be that unpacked folder itself.
 
 source "official" demands the official checksums and fetches what is missing; "local" takes files in the
-official format whatever they hold. So a run says which, and other images never pass for the official ones.
+official format whatever they hold. So a run says which, and other files never pass for the official ones.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from preheat.core.errors import UserError, explain, unknown
+from preheat.tasks.corpora import members
 from preheat.tasks.fetching import by_hand, fetch
 from preheat.tasks.formats import Arrays, read
-from preheat.tasks.sets import Files, named
+from preheat.tasks.sets import Download, Stamp, Texts, named, published
 
 SOURCES = ("official", "local")
 AS_THEY_ARE = (
     "to train on the files as they are, add --source local (preheat run) or --set source=local (a study with "
     "that option)"
 )
-
-Stamp = tuple[Path, int, int]  # a file, its bytes, the time of its last change
 
 
 def folder() -> Path:
@@ -36,25 +35,35 @@ def folder() -> Path:
 def arrays(name: str, source: str) -> Arrays:
     """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in
     `ready`."""
-    path = _ready(name, source)
-    return _arrays(name, path, _stamps(named(name), path))
+    path = located(named(name), source)
+    return _arrays(name, path, stamped(named(name), path))
 
 
 def stamps(name: str, source: str) -> tuple[Stamp, ...]:
     """What tells whether the images of a set are still those that were read. Errors: as `ready`."""
-    return _stamps(named(name), _ready(name, source))
+    return stamped(named(name), located(named(name), source))
 
 
 def ready(name: str, source: str) -> None:
     """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar
     on stderr.
 
-    name: cifar10, cifar100 or pathmnist. source: "official" or "local".
+    name: a set of images or of texts. source: "official" or "local".
     Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
     """
-    path = _ready(name, source)
+    files = published(name)
+    path = located(files, source)
     if source == "local":  # official files are known by their checksums
-        _arrays(name, path, _stamps(named(name), path))
+        counts(files, path)
+
+
+def counts(files: Download, path: Path) -> tuple[int, ...]:
+    """How many images, or bytes of text, each split there has. Errors: UserError where they are not in the
+    official format."""
+    if isinstance(files, Texts):
+        return tuple(map(len, members(path, files.splits, stamped(files, path))))
+    splits = _arrays(files.name, path, stamped(files, path))
+    return tuple(0 if split is None else len(split[1]) for split in splits)
 
 
 def origin(name: str, source: str) -> dict[str, str]:
@@ -63,7 +72,8 @@ def origin(name: str, source: str) -> dict[str, str]:
     Official files are named as they are published, packed or not. Of another unpacked folder, whatever it is
     called, the md5 is that of its members' md5s, written one after the other.
     """
-    files, path = named(name), _ready(name, source)
+    files = published(name)
+    path = located(files, source)
     if source == "official":
         return {"data": f"{files.file} md5 {files.md5}"}
     sums = md5s(files, path)
@@ -73,7 +83,7 @@ def origin(name: str, source: str) -> dict[str, str]:
     return {"data": f"{files.unpacked if path.is_dir() else files.file} md5 {whole}"}
 
 
-def found(files: Files) -> list[Path]:
+def found(files: Download) -> list[Path]:
     """Where a set lies: its archive or npz first, then an unpacked folder."""
     root = folder()
     places = [root / files.file]
@@ -87,48 +97,52 @@ def found(files: Files) -> list[Path]:
         raise explain(f"look for {files.file}", root, error) from error
 
 
-def official(files: Files, path: Path) -> bool:
+def official(files: Download, path: Path) -> bool:
     """Whether these are the official files, by their checksums."""
     return md5s(files, path) == (list(files.sums) if path.is_dir() else [files.md5])
 
 
-def md5s(files: Files, path: Path) -> list[str]:
+def md5s(files: Download, path: Path) -> list[str]:
     """The md5 of an archive, or of each member of a folder; a file is read once, unless it changes."""
-    return [_md5(*stamp) for stamp in _stamps(files, path)]
+    return [_md5(*stamp) for stamp in stamped(files, path)]
 
 
-def _ready(name: str, source: str) -> Path:
-    """Where the files are that `source` stands for."""
-    files = named(name)
+def located(files: Download, source: str) -> Path:
+    """Where the files are that `source` stands for; official ones are fetched where they are missing.
+
+    Errors: UserError where they can't be had, or are not the official ones.
+    """
     if source not in SOURCES:
-        raise unknown("source of images", source, SOURCES)
+        raise unknown(f"source of {files.name}", source, SOURCES)
     places = found(files)
     if source == "local":
         if not places:
             raise UserError(_missing(files))
         return places[0]
-    places = [p for p in places if not p.is_dir() or _complete(files, p)] or [fetch(files, folder())]
+    places = [p for p in places if not p.is_dir() or (files.sums and _complete(files, p))]
+    places = places or [fetch(files, folder())]
     for path in places:
         if official(files, path):
             return path
     raise UserError(_unofficial(files, places[0]))
 
 
-def _complete(files: Files, path: Path) -> bool:
+def _complete(files: Download, path: Path) -> bool:
     return all((path / name).is_file() for name in files.members)
 
 
-def _missing(files: Files) -> str:
+def _missing(files: Download) -> str:
     """Where was looked, for what."""
     root = folder().absolute()
     unpacked = f" or the folder {files.unpacked}" if files.unpacked else ""
+    other = f", or write images to try with: {files.otherwise}" if files.otherwise else ""
     return (
-        f"source=local needs {files.file}{unpacked} in {root}, there is none: name their folder with --data, "
-        f"or write images to try with: preheat data {files.name} --imitate"
+        f"source=local needs {files.file}{unpacked} in {root}, there is none: name their folder with "
+        f"--data{other}"
     )
 
 
-def _unofficial(files: Files, path: Path) -> str:
+def _unofficial(files: Download, path: Path) -> str:
     """What is wrong with a file that is there."""
     sums = md5s(files, path)
     wanted = files.sums if path.is_dir() else (files.md5,)
@@ -141,7 +155,7 @@ def _unofficial(files: Files, path: Path) -> str:
     )
 
 
-def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
+def stamped(files: Download, path: Path) -> tuple[Stamp, ...]:
     """The stamp of each file that is read."""
     paths = [path / name for name in files.members] if path.is_dir() else [path]
     try:

@@ -97,7 +97,7 @@ class Images(Classification):
         """Those of the published sets, without loading any; local files are counted."""
         if self.source == "local":
             return super().evaluated
-        _, validation, test = named(self.about().name).images
+        _, validation, test = named(self.about().name).counts
         held = sum(self.about().counts) - sum(self.about().pool(self.selection))
         return (test if self.selection == "test" else validation or held), test
 

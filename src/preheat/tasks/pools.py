@@ -12,7 +12,7 @@ from preheat.tasks.base import Data, Tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preheat.tasks.files import Stamp
+    from preheat.tasks.sets import Stamp
 
 RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 
