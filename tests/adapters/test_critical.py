@@ -233,9 +233,9 @@ def test_a_rate_is_a_float_that_copies_and_pickles():
     "loss,text",
     [
         (lambda m, b: m(b[0]).sum() * math.nan, "must be finite before the update"),
-        (lambda m, b: m(b[0]), r"must return a scalar tensor, got a tensor of shape \(64, 3\)"),
-        (lambda m, b: 1.0, "must return a scalar tensor, got float: return loss.mean"),
-        (lambda m, b: loss_fn(m, next(b[2])), "must be the same each time it is computed"),
+        (lambda m, b: m(b[0]), r"must be a scalar, got the shape \(64, 3\): write .mean\(\)"),
+        (lambda m, b: 1.0, r"must return a scalar tensor, .* got float: return the loss before .item"),
+        (lambda m, b: loss_fn(m, next(b[2])), "must be the same each time, got .* for one batch"),
         (lambda m, b: m(b[0]).sum(), "did not up to 5.5e\\+11 \\(40 doublings of 0.5\\): write start="),
         (lambda m, b: b[0].sum(), "must depend on a parameter of the optimizer"),
         (lambda m, b: 0 * loss_fn(m, b), "the gradient is 0 or not finite"),
@@ -248,6 +248,15 @@ def test_losses_that_have_no_critical_rate_are_told_in_words(loss, text):
         critical_lr(model, loss, (*batch, rows), optimizer)
 
 
+def test_a_loss_inside_an_output_counts():
+    model, batch, optimizer = deterministic(torch.float64)
+    found = [
+        critical_lr(model, lambda m, b, give=give: give(loss_fn(m, b)), batch, optimizer)
+        for give in (lambda loss: loss, lambda loss: {"loss": loss.reshape(1)})
+    ]
+    assert found[0] == found[1]
+
+
 def test_other_mistakes_are_told_in_words():
     model, batch, optimizer = deterministic(torch.float64)
     for text, call in {
@@ -256,6 +265,9 @@ def test_other_mistakes_are_told_in_words():
         "tolerance must be": lambda: critical_lr(model, loss_fn, batch, optimizer, tolerance=0.0),
         "torch.optim.Optimizer, got str": lambda: critical_lr(model, loss_fn, batch, "sgd"),
         "torch.nn.Module, got function": lambda: critical_lr(loss_fn, loss_fn, batch, optimizer),
+        r"stay the same, got list_iterator: write batch = next": lambda: critical_lr(
+            model, loss_fn, iter([batch]), optimizer
+        ),
         "not be float16": lambda: critical_lr(
             m := nn.Linear(2, 1).half(), loss_fn, batch, optim.SGD(m.parameters())
         ),

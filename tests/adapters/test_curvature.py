@@ -327,7 +327,7 @@ BAD = {
     "another model's": (lambda m, b: loss_fn(made("dropout")[0], b), "got one without a gradient for any"),
     "not deterministic": (
         lambda m, b: loss_fn(m, b) * torch.rand((), generator=own),
-        "the same each time, got .* for one batch and one random seed: draw from torch's global generator",
+        "the same each time, got .* for one batch and the same random numbers: draw from torch's global generator",
     ),
     "NaN": (lambda m, b: loss_fn(m, b) * torch.nan, "the loss must be finite, got nan"),
     "no second derivative": (

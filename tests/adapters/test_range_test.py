@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from pathlib import Path
 
@@ -52,6 +53,15 @@ def test_it_is_training_with_the_optimizer_at_growing_rates():
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         assert found.losses[1, k] == pytest.approx(float(loss.detach()), rel=1e-12)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random])
+def test_noise_of_every_global_generator_differs_between_repeats(draw):
+    model, batch = nn.Linear(1, 1), torch.ones(1, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    loss = lambda m, x: (m(x) - draw()).square().sum()
+    found = lr_range_test(model, loss, [batch], optimizer, rates=RATES[:12], repeats=2)
+    assert found.losses[0, 0] != found.losses[1, 0]
 
 
 def test_the_marks_on_a_quadratic():

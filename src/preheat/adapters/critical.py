@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from preheat.adapters.groups import get_number
-from preheat.adapters.trials import LossOf, Snapshot, after, gradients, innermost, kept, scalar, trained
+from preheat.adapters.losses import LossFn, refuse_iterator, scalar, unsteady
+from preheat.adapters.trials import Snapshot, after, gradients, innermost, kept, trained
 from preheat.core.errors import UserError
 
 _FIRST = 1e-3  # where the search starts if nothing says more
@@ -44,7 +45,7 @@ class CriticalRate(float):
 
 def critical_lr(
     model: Any,
-    loss_fn: LossOf,
+    loss_fn: LossFn,
     batch: Any,
     optimizer: Any,
     *,
@@ -54,9 +55,10 @@ def critical_lr(
     """The smallest rate, as far as doubling shows, at which the optimizer's next update on `batch` raises
     loss_fn(model, batch).
 
-    loss_fn(model, batch): a scalar. optimizer: any of torch.optim, or one that wraps it. With several groups
-    it is the rate of the group with the largest one; the others keep their ratio to it. start: where the
-    search begins, best the last result; the optimizer's rate if left out. From there it doubles, or halves,
+    loss_fn(model, batch): a scalar, or an output that holds it as `loss`. optimizer: any of torch.optim, or
+    one that wraps it. With several groups it is the rate of the group with the largest one; the others keep
+    their ratio to it. start: where the search begins, best the last result; the optimizer's rate if left out.
+    From there it doubles, or halves,
     until the loss of one rate has risen and that of half of it has not, and bisects until the bracket is at
     most `tolerance` of the rate: 7 to 9 passes from a close start.
 
@@ -79,6 +81,7 @@ def critical_lr(
     """
     inner = innermost(optimizer)
     begin = _begin(inner, start, tolerance)
+    refuse_iterator(batch)
     with kept(model, inner) as state:
         along = _Along(model, loss_fn, batch, state)
         place = _path(inner, along.start(trained(inner)), begin)
@@ -166,7 +169,7 @@ class _Along:
     """The loss of a model at other parameters, each time with the same buffers and noise; passes: how often
     it was computed."""
 
-    def __init__(self, model: Any, loss_fn: LossOf, batch: Any, state: Snapshot) -> None:
+    def __init__(self, model: Any, loss_fn: LossFn, batch: Any, state: Snapshot) -> None:
         self._model, self._loss_fn, self._batch, self._state = model, loss_fn, batch, state
         self.passes = 0
         self._before = self._noise = math.nan
@@ -179,11 +182,7 @@ class _Along:
         if abs(self._before - value) > _CLOSE * abs(value):  # without a graph another kernel may be used
             again = self.loss()
             if abs(again - self._before) > _CLOSE * abs(again):
-                raise UserError(
-                    "the loss must be the same each time it is computed, got "
-                    f"{value:.6g}, {self._before:.6g} and {again:.6g}: give a batch that is drawn, and not "
-                    "an iterator, and draw noise from the global generator of torch, NumPy or Python"
-                )
+                raise unsteady(value, self._before, again)
         return grads
 
     def loss(self) -> float:

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preheat.adapters.loss_graph import LossFn, LossGraph, Tensors, bare, loss_graph, trained, untouched
+from preheat.adapters.loss_graph import LossGraph, Tensors, bare, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn
 from preheat.adapters.preconditioners import preconditioner
 from preheat.core.errors import UserError
 from preheat.probes.hessian import dot

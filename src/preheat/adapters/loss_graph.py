@@ -8,21 +8,19 @@ refuses checkpointing, custom functions and whatever else a loop of one's own ma
 from __future__ import annotations
 
 import math
-import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from preheat.adapters.losses import LossFn, generators, refuse_iterator, restore, scalar, seed, unsteady
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
-LossFn = Callable[[Any, Any], Any]
 _SEED, _SAME = 0, 1e-5
 _SHORT = (torch.float16, torch.bfloat16)
 
@@ -93,11 +91,8 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
 def untouched(model: nn.Module) -> Iterator[None]:
     """Random numbers forked, autocast off, kernels that have a second derivative, nothing compiled."""
     device = next(model.parameters()).device
-    cuda = list(range(torch.cuda.device_count())) if _cuda() else []
-    states = random.getstate(), np.random.get_state()
     with ExitStack() as stack:
-        stack.callback(lambda: (random.setstate(states[0]), np.random.set_state(states[1])))
-        stack.enter_context(torch.random.fork_rng(devices=cuda))
+        stack.callback(restore, generators())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
@@ -115,19 +110,12 @@ def untouched(model: nn.Module) -> Iterator[None]:
 def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
     """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
     the processes, all of which call this."""
-    if hasattr(batch, "__next__"):
-        raise UserError(
-            f"the batch must stay the same, got {type(batch).__name__}: write batch = next(iterator)"
-        )
+    refuse_iterator(batch)
     first = float(_evaluated(model, loss_fn, batch).detach())
     loss = _evaluated(model, loss_fn, batch)
     value = float(loss.detach())
     if math.isfinite(first) and not math.isclose(first, value, rel_tol=_SAME, abs_tol=1e-12):
-        raise UserError(
-            f"the loss must be the same each time, got {first:g} and {value:g} for one batch and one random "
-            "seed: draw from torch's global generator, random or numpy.random, and let loss_fn use the batch "
-            "it is given"
-        )
+        raise unsteady(first, value)
     _full_precision(loss)
     try:
         grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
@@ -154,10 +142,6 @@ def _no_second(error: RuntimeError) -> UserError:
     )
 
 
-def _cuda() -> bool:
-    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
 def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
     """H v from the gradient's graph, which is kept."""
     curved = {n: g for n, g in grads.items() if g.requires_grad}
@@ -181,11 +165,7 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
 
 def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
     """The loss on copies of the buffers, with the random numbers of one seed."""
-    random.seed(_SEED)
-    np.random.seed(_SEED)
-    torch.default_generator.manual_seed(_SEED)
-    if _cuda():
-        torch.cuda.manual_seed_all(_SEED)
+    seed(_SEED)
     copies: dict[int, Tensor] = {}
     held = [(m, name, b) for m in model.modules() for name, b in m._buffers.items() if b is not None]
     try:
@@ -195,21 +175,7 @@ def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
     finally:
         for module, name, b in held:
             module._buffers[name] = b
-    return _scalar(out)
-
-
-def _scalar(out: Any) -> Tensor:
-    """The loss in what loss_fn returns: a scalar tensor, or what holds one as `loss`."""
-    loss = out
-    if not isinstance(out, Tensor):
-        loss = out.get("loss") if isinstance(out, Mapping) else getattr(out, "loss", None)
-    if not isinstance(loss, Tensor):
-        raise UserError(
-            f"loss_fn(model, batch) must return a scalar tensor, or an output with .loss, got "
-            f"{type(out).__name__}: return the loss before .item() or float()"
-        )
-    if loss.shape != ():
-        raise UserError(f"the loss must be a scalar, got the shape {tuple(loss.shape)}: write .mean()")
+    loss = scalar(out)
     if not loss.requires_grad:
         raise UserError(
             "the loss must have a gradient, got one that is cut off: leave out .detach(), .item() and "

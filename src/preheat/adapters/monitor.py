@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from preheat.adapters.curvature import Curvature, largest
-from preheat.adapters.loss_graph import LossFn, LossGraph, bare, loss_graph, trained, untouched
+from preheat.adapters.loss_graph import LossGraph, bare, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn
 from preheat.adapters.preconditioners import preconditioner
 from preheat.core.errors import UserError
 

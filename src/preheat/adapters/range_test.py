@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
+from preheat.adapters.losses import LossFn, seed
 from preheat.adapters.trials import (
-    LossOf,
     NotFinite,
     Snapshot,
     advance,
@@ -78,7 +77,7 @@ class RangeTest:
 
 def lr_range_test(
     model: Any,
-    loss_fn: LossOf,
+    loss_fn: LossFn,
     batches: Sequence[Any],
     optimizer: Any,
     *,
@@ -98,6 +97,7 @@ def lr_range_test(
     do; and what a rate does in 100 updates is not what it does in a run: see docs/lr-finder.md. Errors:
     UserError.
 
+    >>> import torch
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)
     >>> batches = [torch.tensor([[1.0]]), torch.tensor([[1.5]])]
@@ -145,17 +145,16 @@ def _ordered(batches: list[Any], seed: int) -> Iterator[Any]:
 
 
 @contextmanager
-def _seeded(state: Snapshot, seed: int) -> Iterator[None]:
+def _seeded(state: Snapshot, number: int) -> Iterator[None]:
     """Noise from a seed, and at the end the model as it was."""
-    torch.manual_seed(seed)
-    np.random.seed(seed)
+    seed(number)
     try:
         yield
     finally:
         state.rewind()
 
 
-def _one(model: Any, loss_fn: LossOf, batches: Iterator[Any], optimizer: Any, to: tuple[Any, Any]) -> None:
+def _one(model: Any, loss_fn: LossFn, batches: Iterator[Any], optimizer: Any, to: tuple[Any, Any]) -> None:
     """Train once, and write the losses."""
     own = trained(optimizer)
     other, scales, smooth = twin(optimizer, {p: p for p in own}), ratios(optimizer), _Smooth()

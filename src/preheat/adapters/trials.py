@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import random
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from preheat.adapters.groups import get_number, nested, put_number
+from preheat.adapters.losses import LossFn, generators, restore, scalar
 from preheat.core.errors import UserError
-
-LossOf = Callable[[Any, Any], Tensor]
 
 
 class NotFinite(UserError):
@@ -39,7 +37,7 @@ class Snapshot:
             for n, b in m._buffers.items()
             if b is not None
         ]
-        self._random = _generators()
+        self._random = generators()
         for p, _, _ in self._parameters:
             p.grad = None
 
@@ -50,7 +48,7 @@ class Snapshot:
         for buffers, name, tensor, value in self._buffers:
             buffers[name] = tensor
             tensor.data.copy_(value)
-        _seed(self._random)
+        restore(self._random)
 
     def rewind(self) -> None:
         """The parameters too, without a .grad."""
@@ -78,20 +76,6 @@ def kept(model: nn.Module, optimizer: Optimizer) -> Iterator[Snapshot]:
         yield found
     finally:
         found.back()
-
-
-def _generators() -> tuple[Any, ...]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
-    return torch.get_rng_state(), cuda, np.random.get_state(), random.getstate()
-
-
-def _seed(states: tuple[Any, ...]) -> None:
-    cpu, cuda, numpy, python = states
-    torch.set_rng_state(cpu)
-    if cuda is not None:
-        torch.cuda.set_rng_state_all(cuda)
-    np.random.set_state(numpy)
-    random.setstate(python)
 
 
 def innermost(optimizer: Any) -> Optimizer:
@@ -162,16 +146,8 @@ def after(optimizer: Optimizer, grads: dict[Tensor, Tensor | None], rate: float)
     return {p: t.detach() for p, t in standing.items()}
 
 
-def scalar(loss: Any) -> Tensor:
-    """The loss, checked. Errors: UserError where it is not a scalar tensor."""
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        got = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise UserError(f"loss_fn(model, batch) must return a scalar tensor, got {got}: return loss.mean()")
-    return loss.reshape(())
-
-
 def gradients(
-    model: nn.Module, loss_fn: LossOf, batch: Any, parameters: Sequence[Tensor]
+    model: nn.Module, loss_fn: LossFn, batch: Any, parameters: Sequence[Tensor]
 ) -> tuple[float, dict[Tensor, Tensor | None]]:
     """(loss, {parameter: its gradient or None}); .grad is not written. Errors: UserError."""
     with torch.enable_grad():
