@@ -162,6 +162,17 @@ def test_float32_and_bfloat16_agree_with_float64():
     assert single == pytest.approx(wide, rel=0.02) and half == pytest.approx(wide, rel=0.2)
 
 
+def test_an_autocast_around_it_is_one_inside_loss_fn():
+    model, batch, optimizer = deterministic(torch.float32)
+    mixed = torch.autocast("cpu", torch.bfloat16)
+    inside = critical_lr(model, mixed(loss_fn), batch, optimizer)
+    with mixed:
+        loss_fn(model, batch)
+        around = critical_lr(model, loss_fn, batch, optimizer)
+        assert torch.is_autocast_cache_enabled()
+    assert around == inside and around.passes == inside.passes
+
+
 def deterministic(dtype):
     g = torch.Generator().manual_seed(5)
     torch.manual_seed(2)

@@ -83,6 +83,15 @@ def test_the_marks_on_a_quadratic():
     assert "diverges" in str(found) and "of 5" in str(found)
 
 
+def test_an_autocast_around_it_is_one_inside_loss_fn():
+    model, batch, optimizer = setting(lambda ps: optim.SGD(ps, lr=0.1), dtype=torch.float32)
+    mixed = torch.autocast("cpu", torch.bfloat16)
+    inside = lr_range_test(model, mixed(loss_fn), [batch], optimizer, rates=RATES, repeats=2)
+    with mixed:
+        around = lr_range_test(model, loss_fn, [batch], optimizer, rates=RATES, repeats=2)
+    assert np.array_equal(inside.losses, around.losses, equal_nan=True)
+
+
 def test_a_mark_that_is_not_there_is_not_made_up():
     blank = np.full(2, np.nan)
     one = RangeTest(RATES, np.ones((2, 40)), blank, np.ones(2), blank)

@@ -71,10 +71,13 @@ def kept(model: nn.Module, optimizer: Optimizer) -> Iterator[Snapshot]:
         raise UserError(
             f"model must be a torch.nn.Module, got {type(model).__name__}: write (model, loss_fn, ...)"
         )
-    found = Snapshot(model, trained(optimizer))
+    found, cached = Snapshot(model, trained(optimizer)), torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)  # a cast of the parameters would outlive their change
+    torch.clear_autocast_cache()
     try:
         yield found
     finally:
+        torch.set_autocast_cache_enabled(cached)
         found.back()
 
 
