@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import math
+import os
 import pickle
 import random
+import socket
+import subprocess
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -17,6 +23,7 @@ from untouched import loss_fn, picture, setting
 from preheat.adapters import critical
 from preheat.adapters.critical import CriticalRate, critical_lr, initial_rate, steps_saved
 from preheat.adapters.gi_adam import GIAdam
+from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.errors import UserError
 from preheat.schedules import constant
@@ -232,6 +239,102 @@ def test_a_loss_that_writes_gradients_and_flags_and_fails_changes_nothing():
     with pytest.raises(KeyboardInterrupt):
         critical_lr(model, wild, batch, optimizer)
     assert picture(model, optimizer) == before
+
+
+class Averaging(nn.Module):
+    """BatchNorm, and what others than buffers hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.calls, self.mean, self.last = nn.BatchNorm1d(3), 0, torch.zeros(3).double(), None
+
+    def forward(self, x):
+        self.calls, self.last = self.calls + 1, x.detach()
+        self.mean.lerp_(x.detach().mean(0), 0.1)
+        return self.norm(x)
+
+
+HELD = Averaging().double()
+
+
+def test_modules_that_only_the_loss_reaches_stay_as_they_were():
+    """A discriminator with BatchNorm; by name, in a closure, bound, in a partial, in a dict, in a callable."""
+    inside = copy.deepcopy(HELD)
+    closed = lambda model, batch: inside(model(batch[0])).square().mean()
+    named = lambda model, batch: HELD(model(batch[0])).square().mean()
+
+    class Bound:
+        def __init__(self):
+            self.nets = {"d": inside}
+
+        def loss(self, model, batch):
+            return self.nets["d"](model(batch[0])).square().mean()
+
+        __call__ = loss
+
+    through = lambda net, model, batch: net(model(batch[0])).square().mean()
+    ways = closed, named, Bound().loss, Bound(), functools.partial(through, inside)
+    for loss in (*ways, lambda model, batch: 2 * closed(model, batch)):
+        model, batch, optimizer = deterministic(torch.float64)
+        model.append(own := Averaging().double())
+        before = [pickle.dumps(vars(m)) for m in (own, inside, HELD)]
+        with contextlib.suppress(UserError):  # a loss after normalisation need not rise
+            critical_lr(model, loss, batch, optimizer)
+        lr_range_test(model, loss, [batch], optimizer, repeats=2)
+        assert own.calls == inside.calls == HELD.calls == 0 and own.last is None
+        assert [pickle.dumps(vars(m)) for m in (own, inside, HELD)] == before
+
+
+DDP = """
+import os, signal, sys
+import torch, torch._dynamo, torch.distributed as dist  # once for both
+from torch import nn, optim
+from preheat.adapters.critical import critical_lr
+from preheat.adapters.range_test import lr_range_test
+
+torch.set_num_threads(1)
+child = os.fork()
+signal.alarm(100)  # neither waits longer for the other
+rank = int(child == 0)
+os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+optimizer = optim.AdamW(model.parameters(), lr=0.01)
+x = torch.randn(12, 4, dtype=torch.float64)
+loss_fn = lambda model, x: (model(x) - x[:, :1]).square().mean()
+whole = critical_lr(model, loss_fn, x, optimizer, tolerance=1e-6)
+rates = [1e-4 * 1.2 ** k for k in range(20)]
+tested = lr_range_test(model, loss_fn, [x], optimizer, rates=rates, repeats=2)
+wrapped, mine = nn.parallel.DistributedDataParallel(model), x.chunk(2)[rank]
+part = critical_lr(wrapped, loss_fn, mine, optimizer, tolerance=1e-6)
+assert abs(whole - part) < 1e-5 * whole, (whole, part)
+shared = lr_range_test(wrapped, loss_fn, [mine], optimizer, rates=rates, repeats=2)
+assert abs(tested.losses - shared.losses).max() < 1e-9 and tested.losses[0, -1] < tested.losses[0, 0]
+for call in (critical_lr, lambda model, loss_fn, x, o: lr_range_test(model, loss_fn, [mine, x], o)):
+    try:
+        call(wrapped, loss_fn, mine * (float("nan") if rank else 1), optimizer)
+    except ValueError as error:
+        assert "must be finite before" in str(error), error
+    else:
+        sys.exit("a loss that is not finite was measured")
+loss_fn(wrapped, mine).backward()
+dist.barrier()
+if rank:
+    os._exit(0)
+if os.waitpid(child, 0)[1]:
+    sys.exit("the second process failed")
+"""
+
+
+def test_under_ddp_the_processes_measure_their_batches_together():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        call = [sys.executable, "-W", "ignore", "-c", DDP, str(free.getsockname()[1])]
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_rate_is_a_float_that_copies_and_pickles():
