@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn, optim
+from torch.utils.checkpoint import checkpoint
 from untouched import loss_fn, picture, setting
 
 from preheat.adapters import critical
@@ -289,6 +290,7 @@ DDP = """
 import os, signal, sys
 import torch, torch._dynamo, torch.distributed as dist  # once for both
 from torch import nn, optim
+from torch.utils.checkpoint import checkpoint
 from preheat.adapters.critical import critical_lr
 from preheat.adapters.range_test import lr_range_test
 
@@ -343,6 +345,7 @@ def test_a_rate_is_a_float_that_copies_and_pickles():
         assert other == 1.25 and other.error == 0.25 and other.passes == 7 and other.bracket == (1.0, 1.5)
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize(
     "loss,text",
     [
@@ -352,6 +355,17 @@ def test_a_rate_is_a_float_that_copies_and_pickles():
         (lambda m, b: loss_fn(m, next(b[2])), "must be the same each time, got .* for one batch"),
         (lambda m, b: m(b[0]).sum(), "did not up to 5.5e\\+11 \\(40 doublings of 0.5\\): write start="),
         (lambda m, b: b[0].sum(), "must depend on a parameter of the optimizer"),
+        (lambda m, b: (loss_fn(m, b), 1), "got tuple: return the loss alone"),
+        (lambda m, b: None, "got NoneType: write return loss"),
+        (lambda m, b: loss_fn(m, b).detach(), "leave .detach"),
+        (
+            lambda m, b: loss_fn(lambda x: checkpoint(m, x, use_reentrant=True), b),
+            "use_reentrant=False where",
+        ),
+        (
+            lambda m, b: loss_fn(lambda x: m[2](checkpoint(m[1], m[0](x), use_reentrant=True)), b),
+            "without .backward",
+        ),
         (lambda m, b: 0 * loss_fn(m, b), "the gradient is 0 or not finite"),
     ],
 )
@@ -378,11 +392,25 @@ def test_other_mistakes_are_told_in_words():
         "a rate above 0, got -1": lambda: critical_lr(model, loss_fn, batch, optimizer, start=-1.0),
         "tolerance must be": lambda: critical_lr(model, loss_fn, batch, optimizer, tolerance=0.0),
         "torch.optim.Optimizer, got str": lambda: critical_lr(model, loss_fn, batch, "sgd"),
+        "a rate above 0, got '3.0'": lambda: critical_lr(model, loss_fn, batch, optimizer, start="3.0"),
+        "as a number, got '5%': write 500": lambda: steps_saved(0.02, 0.1, "5%"),
+        "must be a function, got tuple: write .model, loss_fn": lambda: critical_lr(
+            model, batch, loss_fn, optimizer
+        ),
+        r"got list: write .model, loss_fn, batches, optimizer": lambda: lr_range_test(
+            model, loss_fn, optimizer, [batch]
+        ),
+        "got maximize=True": lambda: critical_lr(
+            model, loss_fn, batch, optim.SGD(model.parameters(), lr=0.1, maximize=True)
+        ),
+        "must not be float16": lambda: lr_range_test(
+            m := nn.Linear(2, 1).half(), loss_fn, [batch], optim.SGD(m.parameters())
+        ),
         "torch.nn.Module, got function": lambda: critical_lr(loss_fn, loss_fn, batch, optimizer),
         r"stay the same, got list_iterator: write batch = next": lambda: critical_lr(
             model, loss_fn, iter([batch]), optimizer
         ),
-        "not be float16": lambda: critical_lr(
+        "not be float16, whose rounding": lambda: critical_lr(
             m := nn.Linear(2, 1).half(), loss_fn, batch, optim.SGD(m.parameters())
         ),
         "at least one step": lambda: steps_saved(0.1, 0.1, 0),
@@ -390,6 +418,16 @@ def test_other_mistakes_are_told_in_words():
     }.items():
         with pytest.raises(UserError, match=text):
             call()
+    with torch.inference_mode():
+        x = batch[0] + 0
+        critical_lr(model, loss_fn, batch, optimizer)
+    with pytest.raises(UserError, match=r"no tensor of torch.inference_mode, got one: write x.clone"):
+        critical_lr(model, loss_fn, (x, batch[1]), optimizer)
+    with pytest.raises(TypeError) as raw:
+        critical_lr(model, nn.CrossEntropyLoss(), batch, optimizer)
+    assert (
+        "loss_fn(model, batch) was called with Sequential and a batch of type tuple" in raw.value.__notes__[0]
+    )
     for p in model.parameters():  # momentum that points uphill
         optimizer.state[p] = OrderedDict(momentum_buffer=torch.zeros_like(p))
     loss_fn(model, batch).backward()

@@ -18,7 +18,6 @@ from preheat.adapters.losses import LossFn, refuse_iterator, unsteady
 from preheat.adapters.trial_loss import TrialLoss
 from preheat.adapters.trials import Snapshot, after, innermost, kept, trained
 from preheat.core.errors import UserError
-from preheat.core.lengths import is_number
 
 _FIRST = 1e-3  # where the search starts if nothing says more
 _MOST = 40  # doublings, and halvings: a factor of 1e12
@@ -116,7 +115,7 @@ def steps_saved(critical: float, peak: float, warmup: float, *, passes: int = 10
     >>> steps_saved(0.02, 0.1, 1000), steps_saved(0.2, 0.1, 1000), steps_saved(0.001, 0.1, 100)
     (195.0, 994.0, -4.0)
     """
-    if not is_number(warmup) or warmup < 1:
+    if isinstance(warmup, str) or warmup < 1:
         raise UserError(f"warmup must be at least one step, as a number, got {warmup!r}: write 500")
     start = initial_rate(critical, peak)
     return float(warmup - max(warmup * (1 - start / peak), 1.0) - passes / 2)
@@ -155,9 +154,9 @@ def search(rises: Callable[[float], bool], start: float, tolerance: float) -> tu
 
 
 def _begin(optimizer: Any, start: float | None, tolerance: float) -> float:
-    if not is_number(tolerance) or not 1e-12 <= tolerance < 1:
+    if isinstance(tolerance, str) or not 1e-12 <= tolerance < 1:
         raise UserError(f"tolerance must be at least 1e-12 and below 1, got {tolerance!r}: write 1 / 16")
-    if start is not None and (not is_number(start) or not 0 < start < math.inf):
+    if start is not None and (isinstance(start, str) or not 0 < start < math.inf):
         raise UserError(f"start must be a rate above 0, got {start!r}: give the last result, or leave it out")
     rates = [get_number(group, "lr") for group in optimizer.param_groups if "lr" in group]
     return float(start or max(rates, default=0.0) or _FIRST)

@@ -58,8 +58,8 @@ class TrialLoss:
             if not needed or not loss.requires_grad:
                 raise UserError(
                     "the loss must depend on a parameter of the optimizer, got none: give the model whose "
-                    "parameters the optimizer has, with requires_grad=True, and leave .detach(), .item() and "
-                    "torch.no_grad() out of loss_fn"
+                    "parameters the optimizer has, with requires_grad=True, leave .detach(), .item() and "
+                    "torch.no_grad() out of loss_fn, and write use_reentrant=False where it checkpoints"
                 )
             found = _differentiated(loss, needed)
         grads: Gradients = dict.fromkeys(parameters)
@@ -67,7 +67,7 @@ class TrialLoss:
         if all(g is None for g in grads.values()):
             raise UserError(
                 "the loss must depend on a parameter of the optimizer, got none: give the model whose "
-                "parameters the optimizer has, and write use_reentrant=False where loss_fn checkpoints it"
+                "parameters the optimizer has"
             )
         return value, grads
 
@@ -77,6 +77,10 @@ class TrialLoss:
         except UserError:
             raise
         except Exception as error:
+            if "Inference tensors" in str(error):
+                raise UserError(
+                    "the batch must have no tensor of torch.inference_mode, got one: write x.clone() outside"
+                ) from error
             error.add_note(
                 f"loss_fn(model, batch) was called with {type(self.model).__name__} and a batch of type "
                 f"{type(batch).__name__}. The order is (model, loss_fn, batch, optimizer); lr_range_test "
