@@ -418,6 +418,10 @@ def test_other_mistakes_are_told_in_words():
     }.items():
         with pytest.raises(UserError, match=text):
             call()
+
+
+def test_inference_mode_and_a_call_in_another_order_are_told_in_words():
+    model, batch, optimizer = deterministic(torch.float64)
     with torch.inference_mode():
         x = batch[0] + 0
         critical_lr(model, loss_fn, batch, optimizer)
@@ -428,7 +432,11 @@ def test_other_mistakes_are_told_in_words():
     assert (
         "loss_fn(model, batch) was called with Sequential and a batch of type tuple" in raw.value.__notes__[0]
     )
-    for p in model.parameters():  # momentum that points uphill
+
+
+def test_momentum_that_points_uphill_is_told_in_words():
+    model, batch, optimizer = deterministic(torch.float64)
+    for p in model.parameters():
         optimizer.state[p] = OrderedDict(momentum_buffer=torch.zeros_like(p))
     loss_fn(model, batch).backward()
     for p in model.parameters():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, length, steps
@@ -66,7 +66,9 @@ class Moment(NamedTuple):
 @dataclass(frozen=True)
 class Probe(ABC):
     """every: the distance between measurements, or "10/decade": 10 while the steps grow tenfold; until: it
-    measures only before that step, and a limit beyond the run's end means the whole run.
+    measures only before that step, and a limit beyond the run's end means the whole run. ratios: {a series:
+    (numerator, denominator)}, two other series; their means over runs and steps are divided, as a mean of
+    ratios whose denominator may be near 0 says nothing.
 
     >>> @dataclass(frozen=True)
     ... class LossDrop(Probe):
@@ -77,6 +79,8 @@ class Probe(ABC):
     >>> LossDrop(every="1ep").every
     Length(value=1.0, unit='epochs')
     """
+
+    ratios: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     every: Length = steps(10)
     until: Length | None = field(default=None, metadata=LATER)
