@@ -211,10 +211,10 @@ def test_adam_has_ratios_of_the_preconditioned_sharpness_alone():
 @pytest.mark.parametrize(
     "name,options,message",
     [
-        ("sharpness", {"products": 0}, "products of probe 'sharpness' must be at least 1, got 0"),
+        ("sharpness", {"products": 0}, "products of probe 'sharpness' must be at least 1, got 0: write 12$"),
         ("preconditioned_sharpness", {"examples": 0}, r"examples .* at least 1, got 0"),
         ("sharpness", {"batch": "last"}, r"unknown batch of probe 'sharpness' 'last'"),
-        ("critical_sharpness", {"passes": 2}, r"passes .* at least 3 .*, got 2"),
+        ("critical_sharpness", {"passes": 2}, r"passes .* at least 3 .*, got 2: write 12$"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(name, options, message):

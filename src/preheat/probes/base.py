@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, length, steps
+from preheat.core.registry import PROBES
 from preheat.core.spec import LATER
 
 if TYPE_CHECKING:
@@ -122,10 +123,13 @@ def limit(value: object) -> Length | None:
 
 
 def at_least(least: int, value: int, name: str, probe: str, *, why: str = "") -> None:
-    """Errors: UserError where the option `name` of a probe is below `least`."""
+    """Errors: UserError where the option `name` of a registered probe is below `least`."""
     if value < least:
         reason = f" ({why})" if why else ""
-        raise UserError(f"{name} of probe {probe!r} must be at least {least}{reason}, got {value}")
+        default = getattr(PROBES[probe], name) if probe in PROBES.names() else least
+        raise UserError(
+            f"{name} of probe {probe!r} must be at least {least}{reason}, got {value}: write {default}"
+        )
 
 
 def norm(tensors: Tensors) -> Tensor:
