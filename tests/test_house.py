@@ -38,7 +38,7 @@ pictures   : core schedules store report.drawing                          : nump
 studies    : core schedules store stats analysis report                   : numpy scipy matplotlib yaml (torch safetensors)
 optim      : core                                                         : (torch)
 models     : core                                                         : (torch)
-tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm PIL)
+tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm PIL tokenizers)
 probes     : core                                                         : (torch)
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
 adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax matplotlib)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import math
+import os
 import pickle
 import random
+import socket
+import subprocess
+import sys
 from collections import OrderedDict
 
 import numpy as np
 import pytest
 import torch
 from torch import nn, optim
+from torch.utils.checkpoint import checkpoint
 from untouched import loss_fn, picture, setting
 
 from preheat.adapters import critical
 from preheat.adapters.critical import CriticalRate, critical_lr, initial_rate, steps_saved
 from preheat.adapters.gi_adam import GIAdam
+from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.torch import ScheduleLR
 from preheat.core.errors import UserError
 from preheat.schedules import constant
@@ -162,6 +170,17 @@ def test_float32_and_bfloat16_agree_with_float64():
     assert single == pytest.approx(wide, rel=0.02) and half == pytest.approx(wide, rel=0.2)
 
 
+def test_an_autocast_around_it_is_one_inside_loss_fn():
+    model, batch, optimizer = deterministic(torch.float32)
+    mixed = torch.autocast("cpu", torch.bfloat16)
+    inside = critical_lr(model, mixed(loss_fn), batch, optimizer)
+    with mixed:
+        loss_fn(model, batch)
+        around = critical_lr(model, loss_fn, batch, optimizer)
+        assert torch.is_autocast_cache_enabled()
+    assert around == inside and around.passes == inside.passes
+
+
 def deterministic(dtype):
     g = torch.Generator().manual_seed(5)
     torch.manual_seed(2)
@@ -223,12 +242,110 @@ def test_a_loss_that_writes_gradients_and_flags_and_fails_changes_nothing():
     assert picture(model, optimizer) == before
 
 
+class Averaging(nn.Module):
+    """BatchNorm, and what others than buffers hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.calls, self.mean, self.last = nn.BatchNorm1d(3), 0, torch.zeros(3).double(), None
+
+    def forward(self, x):
+        self.calls, self.last = self.calls + 1, x.detach()
+        self.mean.lerp_(x.detach().mean(0), 0.1)
+        return self.norm(x)
+
+
+HELD = Averaging().double()
+
+
+def test_modules_that_only_the_loss_reaches_stay_as_they_were():
+    """A discriminator with BatchNorm; by name, in a closure, bound, in a partial, in a dict, in a callable."""
+    inside = copy.deepcopy(HELD)
+    closed = lambda model, batch: inside(model(batch[0])).square().mean()
+    named = lambda model, batch: HELD(model(batch[0])).square().mean()
+
+    class Bound:
+        def __init__(self):
+            self.nets = {"d": inside}
+
+        def loss(self, model, batch):
+            return self.nets["d"](model(batch[0])).square().mean()
+
+        __call__ = loss
+
+    through = lambda net, model, batch: net(model(batch[0])).square().mean()
+    ways = closed, named, Bound().loss, Bound(), functools.partial(through, inside)
+    for loss in (*ways, lambda model, batch: 2 * closed(model, batch)):
+        model, batch, optimizer = deterministic(torch.float64)
+        model.append(own := Averaging().double())
+        before = [pickle.dumps(vars(m)) for m in (own, inside, HELD)]
+        with contextlib.suppress(UserError):  # a loss after normalisation need not rise
+            critical_lr(model, loss, batch, optimizer)
+        lr_range_test(model, loss, [batch], optimizer, repeats=2)
+        assert own.calls == inside.calls == HELD.calls == 0 and own.last is None
+        assert [pickle.dumps(vars(m)) for m in (own, inside, HELD)] == before
+
+
+DDP = """
+import os, signal, sys
+import torch, torch._dynamo, torch.distributed as dist  # once for both
+from torch import nn, optim
+from torch.utils.checkpoint import checkpoint
+from preheat.adapters.critical import critical_lr
+from preheat.adapters.range_test import lr_range_test
+
+torch.set_num_threads(1)
+child = os.fork()
+signal.alarm(100)  # neither waits longer for the other
+rank = int(child == 0)
+os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+optimizer = optim.AdamW(model.parameters(), lr=0.01)
+x = torch.randn(12, 4, dtype=torch.float64)
+loss_fn = lambda model, x: (model(x) - x[:, :1]).square().mean()
+whole = critical_lr(model, loss_fn, x, optimizer, tolerance=1e-6)
+rates = [1e-4 * 1.2 ** k for k in range(20)]
+tested = lr_range_test(model, loss_fn, [x], optimizer, rates=rates, repeats=2)
+wrapped, mine = nn.parallel.DistributedDataParallel(model), x.chunk(2)[rank]
+part = critical_lr(wrapped, loss_fn, mine, optimizer, tolerance=1e-6)
+assert abs(whole - part) < 1e-5 * whole, (whole, part)
+shared = lr_range_test(wrapped, loss_fn, [mine], optimizer, rates=rates, repeats=2)
+assert abs(tested.losses - shared.losses).max() < 1e-9 and tested.losses[0, -1] < tested.losses[0, 0]
+for call in (critical_lr, lambda model, loss_fn, x, o: lr_range_test(model, loss_fn, [mine, x], o)):
+    try:
+        call(wrapped, loss_fn, mine * (float("nan") if rank else 1), optimizer)
+    except ValueError as error:
+        assert "must be finite before" in str(error), error
+    else:
+        sys.exit("a loss that is not finite was measured")
+loss_fn(wrapped, mine).backward()
+dist.barrier()
+if rank:
+    os._exit(0)
+if os.waitpid(child, 0)[1]:
+    sys.exit("the second process failed")
+"""
+
+
+def test_under_ddp_the_processes_measure_their_batches_together():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        call = [sys.executable, "-W", "ignore", "-c", DDP, str(free.getsockname()[1])]
+    done = subprocess.run(
+        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_rate_is_a_float_that_copies_and_pickles():
     rate = CriticalRate((1.0, 1.5), 7)
     for other in (pickle.loads(pickle.dumps(rate)), copy.deepcopy(rate)):
         assert other == 1.25 and other.error == 0.25 and other.passes == 7 and other.bracket == (1.0, 1.5)
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 @pytest.mark.parametrize(
     "loss,text",
     [
@@ -238,6 +355,17 @@ def test_a_rate_is_a_float_that_copies_and_pickles():
         (lambda m, b: loss_fn(m, next(b[2])), "must be the same each time, got .* for one batch"),
         (lambda m, b: m(b[0]).sum(), "did not up to 5.5e\\+11 \\(40 doublings of 0.5\\): write start="),
         (lambda m, b: b[0].sum(), "must depend on a parameter of the optimizer"),
+        (lambda m, b: (loss_fn(m, b), 1), "got tuple: return the loss alone"),
+        (lambda m, b: None, "got NoneType: write return loss"),
+        (lambda m, b: loss_fn(m, b).detach(), "leave .detach"),
+        (
+            lambda m, b: loss_fn(lambda x: checkpoint(m, x, use_reentrant=True), b),
+            "use_reentrant=False where",
+        ),
+        (
+            lambda m, b: loss_fn(lambda x: m[2](checkpoint(m[1], m[0](x), use_reentrant=True)), b),
+            "without .backward",
+        ),
         (lambda m, b: 0 * loss_fn(m, b), "the gradient is 0 or not finite"),
     ],
 )
@@ -264,11 +392,25 @@ def test_other_mistakes_are_told_in_words():
         "a rate above 0, got -1": lambda: critical_lr(model, loss_fn, batch, optimizer, start=-1.0),
         "tolerance must be": lambda: critical_lr(model, loss_fn, batch, optimizer, tolerance=0.0),
         "torch.optim.Optimizer, got str": lambda: critical_lr(model, loss_fn, batch, "sgd"),
+        "a rate above 0, got '3.0'": lambda: critical_lr(model, loss_fn, batch, optimizer, start="3.0"),
+        "as a number, got '5%': write 500": lambda: steps_saved(0.02, 0.1, "5%"),
+        "must be a function, got tuple: write .model, loss_fn": lambda: critical_lr(
+            model, batch, loss_fn, optimizer
+        ),
+        r"got list: write .model, loss_fn, batches, optimizer": lambda: lr_range_test(
+            model, loss_fn, optimizer, [batch]
+        ),
+        "got maximize=True": lambda: critical_lr(
+            model, loss_fn, batch, optim.SGD(model.parameters(), lr=0.1, maximize=True)
+        ),
+        "must not be float16": lambda: lr_range_test(
+            m := nn.Linear(2, 1).half(), loss_fn, [batch], optim.SGD(m.parameters())
+        ),
         "torch.nn.Module, got function": lambda: critical_lr(loss_fn, loss_fn, batch, optimizer),
         r"stay the same, got list_iterator: write batch = next": lambda: critical_lr(
             model, loss_fn, iter([batch]), optimizer
         ),
-        "not be float16": lambda: critical_lr(
+        "not be float16, whose rounding": lambda: critical_lr(
             m := nn.Linear(2, 1).half(), loss_fn, batch, optim.SGD(m.parameters())
         ),
         "at least one step": lambda: steps_saved(0.1, 0.1, 0),
@@ -276,7 +418,25 @@ def test_other_mistakes_are_told_in_words():
     }.items():
         with pytest.raises(UserError, match=text):
             call()
-    for p in model.parameters():  # momentum that points uphill
+
+
+def test_inference_mode_and_a_call_in_another_order_are_told_in_words():
+    model, batch, optimizer = deterministic(torch.float64)
+    with torch.inference_mode():
+        x = batch[0] + 0
+        critical_lr(model, loss_fn, batch, optimizer)
+    with pytest.raises(UserError, match=r"no tensor of torch.inference_mode, got one: write x.clone"):
+        critical_lr(model, loss_fn, (x, batch[1]), optimizer)
+    with pytest.raises(TypeError) as raw:
+        critical_lr(model, nn.CrossEntropyLoss(), batch, optimizer)
+    assert (
+        "loss_fn(model, batch) was called with Sequential and a batch of type tuple" in raw.value.__notes__[0]
+    )
+
+
+def test_momentum_that_points_uphill_is_told_in_words():
+    model, batch, optimizer = deterministic(torch.float64)
+    for p in model.parameters():
         optimizer.state[p] = OrderedDict(momentum_buffer=torch.zeros_like(p))
     loss_fn(model, batch).backward()
     for p in model.parameters():

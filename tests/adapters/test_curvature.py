@@ -207,7 +207,7 @@ def test_an_optimizer_without_a_known_p_is_refused_with_what_to_write():
         pass
 
     for one in (Mine(model.parameters()), optim.LBFGS(model.parameters()), optim.Rprop(model.parameters())):
-        with pytest.raises(UserError, match=rf"got {type(one).__name__}: write in its place a dict"):
+        with pytest.raises(UserError, match=rf"got \w+'s {type(one).__name__}: write in its place a dict"):
             sharpness(model, loss_fn, batch, one)
     with pytest.raises(UserError, match=r"P of '1.weight' must have the shape \(4, 12\), got none"):
         sharpness(model, loss_fn, batch, {})
@@ -216,8 +216,13 @@ def test_an_optimizer_without_a_known_p_is_refused_with_what_to_write():
         UserError, match=r"above 0, got 48 other entries in .1.weight.: give the optimizer an eps"
     ):
         sharpness(model, loss_fn, batch, zeros)
-    with pytest.raises(UserError, match="maximize=True"):
-        sharpness(model, loss_fn, batch, optim.Adam(model.parameters(), maximize=True))
+    for kind in (optim.Adam, optim.SGD, optim.ASGD):
+        with pytest.raises(UserError, match="maximize=True: build it without, and give loss_fn the opposite"):
+            sharpness(model, loss_fn, batch, kind(model.parameters(), lr=0.1, maximize=True))
+    with pytest.raises(
+        UserError, match=r"P of '1.weight' must be a tensor, got float: write torch.full_like"
+    ):
+        sharpness(model, loss_fn, batch, {"1.weight": 1.0})
     with pytest.raises(UserError, match="hold parameters of the model, got none of them"):
         sharpness(model, loss_fn, batch, optim.Adam(drops().parameters()))
 
@@ -329,7 +334,7 @@ BAD = {
         lambda m, b: loss_fn(m, b) * torch.rand((), generator=own),
         "the same each time, got .* for one batch and the same random numbers: draw from torch's global generator",
     ),
-    "NaN": (lambda m, b: loss_fn(m, b) * torch.nan, "the loss must be finite, got nan"),
+    "NaN": (lambda m, b: loss_fn(m, b) * torch.nan, "the loss must be finite, got nan: look at the batch"),
     "no second derivative": (
         lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(),
         "the Hessian must be finite, got nan from a product",
@@ -354,7 +359,7 @@ def test_a_bad_model_or_batch_is_refused():
     model, batch = made("dropout")
     for broken in (model.half, model.bfloat16):
         with pytest.raises(
-            UserError, match=r"float32 or float64, got .*float16 in '1.weight': write sharpness\(copy"
+            UserError, match=r"float32 or float64, got .*float16 in '1.weight': measure a copy, own, its ="
         ):
             sharpness(broken(), loss_fn, batch)
     model = made("dropout")[0]

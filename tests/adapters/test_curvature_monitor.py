@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from preheat.adapters import monitor as module
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.monitor import CurvatureMonitor, training_step
+from preheat.adapters.picture import picture
 from preheat.core.errors import UserError
 
 CLASSES = 3
@@ -142,12 +143,46 @@ def test_its_results_are_a_table_and_a_picture(tmp_path):
     train(model, batch, optim.Adam(model.parameters()), 3, monitor)
     monitor.write_csv(tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
-        assert [{n: float(v) for n, v in row.items()} for row in csv.DictReader(file)] == monitor.rows
+        told = [{n: float(v) for n, v in row.items()} for row in csv.DictReader(file)]
+        assert str(told) == str([{n: float(v) for n, v in row.items()} for row in monitor.rows])
     figure = monitor.figure()
     assert [a.get_ylabel() for a in figure.axes] == ["sharpness", "preconditioned sharpness", "learning rate"]
     line = figure.axes[0].containers[0].lines[0]
     assert line.get_xydata().tolist() == [[row["update"], row["sharpness"]] for row in monitor.rows]
     figure.savefig(tmp_path / "rows.png")
+
+
+def test_the_picture_shows_thresholds_what_is_not_finite_and_p_1_once(tmp_path):
+    model, batch = made()
+    made_by = [
+        (optim.SGD(model.parameters(), lr=0.1, momentum=0.9), 2, [(0, 38.0)]),
+        (optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True), 2, [(0, 38 / 2.8)]),
+        (optim.AdamW(model.parameters(), lr=0.1), 3, [(1, 380.0)]),
+        (optim.NAdam(model.parameters(), lr=0.1), 3, []),
+    ]
+    for optimizer, panels, lines in made_by:
+        monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+        monitor.share = 1e9
+        train(model, batch, optimizer, 2, monitor)
+        figure = monitor.figure()
+        assert len(figure.axes) == panels
+        dashed = [(k, a.lines) for k, a in enumerate(figure.axes)]
+        found = [
+            (k, line.get_ydata()[0]) for k, many in dashed for line in many if line.get_linestyle() == "--"
+        ]
+        assert found == [(k, pytest.approx(value)) for k, value in lines]
+        least = monitor.rows[-1]["preconditioner_min"]
+        assert least == 1 if panels == 2 else 0 < least < 1
+    with torch.no_grad():
+        model[3].weight.fill_(math.nan)
+    train(model, batch, optimizer, 1, monitor)
+    crosses = [line.get_xdata() for line in monitor.figure().axes[0].lines if line.get_marker() == "x"]
+    assert [list(x) for x in crosses] == [[3]]
+    near = [
+        {**monitor.rows[0], "sharpness": 2.7 + k / 10, "error": 0.01, "threshold": math.nan} for k in range(3)
+    ]
+    assert picture(near).axes[0].get_yscale() == "linear"
+    monitor.figure().savefig(tmp_path / "rows.png")
 
 
 def test_options_that_make_no_sense_are_refused():
@@ -156,9 +191,15 @@ def test_options_that_make_no_sense_are_refused():
         ({"every": 0}, "every must be"),
         ({"share": 0}, "share must be"),
         ({"tol": 2}, "tol must"),
+        ({"every": "10ep"}, "every must be a whole number of updates"),
+        ({"share": "5%"}, "share must"),
     ):
         with pytest.raises(UserError, match=message):
-            CurvatureMonitor(loss_fn, batch, **options).step(model)
+            CurvatureMonitor(loss_fn, batch, **options)
+    with pytest.raises(
+        AttributeError, match=r"no attribute 'on_exception': write callbacks=.monitor.lightning"
+    ):
+        CurvatureMonitor(loss_fn, batch).on_exception()
     with pytest.raises(UserError, match=r"needs the optimizer, got none: write step\(model, optimizer\)"):
         CurvatureMonitor(loss_fn, batch, preconditioned=True).step(model)
 
@@ -277,6 +318,39 @@ def test_a_lightning_module_under_bf16(tmp_path):
         sharpness(ends[1], training_step, batch)
 
 
+@pytest.mark.filterwarnings("ignore")
+@needs("lightning")
+def test_a_lightning_module_whose_parameters_are_not_float32():
+    import lightning.pytorch as pl
+    from torch.utils.data import DataLoader, TensorDataset
+
+    class Module(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = made()[0]
+
+        def training_step(self, batch, index):
+            return loss_fn(self.net, batch)
+
+        def configure_optimizers(self):
+            return optim.SGD(self.parameters(), lr=1e-2)
+
+    def fit(precision):
+        monitor = CurvatureMonitor(training_step, made()[1])
+        trainer = pl.Trainer(
+            max_steps=1, accelerator="cpu", precision=precision, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False, callbacks=[monitor.lightning()],
+        )  # fmt: skip
+        trainer.fit(Module(), DataLoader(TensorDataset(*made()[1]), batch_size=24))
+        return monitor.rows
+
+    assert fit("64-true")[0]["sharpness"] > 0
+    with pytest.raises(
+        UserError, match=r"got torch.bfloat16 in .* in Lightning write precision='bf16-mixed'"
+    ):
+        fit("bf16-true")
+
+
 DDP = """
 import os, signal, sys
 import torch, torch._dynamo, torch.distributed as dist  # once for both
@@ -317,6 +391,27 @@ except ValueError as error:
     assert "got a sharded" in str(error), error
 else:
     sys.exit("a sharded model was measured")
+seen = []
+for poor in (mine * float("nan") if rank else mine, mine if rank else mine[:0]):
+    seen.append(CurvatureMonitor(loss_fn, poor).step(wrapped, optimizer)["sharpness"])
+    try:
+        sharpness(wrapped, loss_fn, poor)
+    except ValueError as error:
+        assert "finite, got nan: look at the batch" in str(error), error
+        seen.append(None)
+assert str(seen) == "[nan, None, nan, None]", seen
+try:
+    sharpness(wrapped, (lambda model, x: 1 / 0) if rank else loss_fn, mine)
+except (ZeroDivisionError, ValueError) as error:
+    assert rank or "every process" in str(error), error
+if not rank:
+    try:
+        CurvatureMonitor(loss_fn, mine).step(wrapped, optimizer)
+    except ValueError as error:
+        assert "every process must measure at the same update" in str(error), error
+        print("told")
+    else:
+        sys.exit("one process measured alone")
 dist.destroy_process_group()
 if child and os.waitpid(child, 0)[1]:
     sys.exit("the second process failed")
@@ -332,7 +427,7 @@ def test_under_ddp_the_processes_measure_their_batches_together():
     done = subprocess.run(
         call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "told" in done.stdout, done.stderr
 
 
 def test_the_page_s_loops_run(tmp_path, monkeypatch):

@@ -198,3 +198,8 @@ def test_the_first_preconditioned_sharpness_is_a_thirtysecond_of_adams():
         hessian = torch.autograd.functional.hessian(loss, flat)
         tops[kind] = float(torch.linalg.eigvalsh(hessian / p.sqrt().outer(p.sqrt()))[-1])
     assert tops[GIAdam] / tops[torch.optim.Adam] == pytest.approx(math.sqrt(1 - 0.999), rel=1e-3)
+
+
+def test_its_arguments_may_be_given_by_place_as_adam_s():
+    group = GIAdam([torch.ones(1, requires_grad=True)], 1e-2, (0.8, 0.99), 1e-6).param_groups[0]
+    assert (group["lr"], group["betas"], group["eps"]) == (1e-2, (0.8, 0.99), 1e-6)

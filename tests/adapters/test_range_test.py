@@ -83,6 +83,62 @@ def test_the_marks_on_a_quadratic():
     assert "diverges" in str(found) and "of 5" in str(found)
 
 
+def test_a_constant_added_to_the_loss_moves_no_mark():
+    found = []
+    for add in (0.0, -100.0, 100.0):
+        model, batch, optimizer = setting(lambda ps: optim.SGD(ps, lr=0.1, momentum=0.9))
+        raised = lambda m, b: loss_fn(m, b) + add  # noqa: B023
+        found.append(lr_range_test(model, raised, parts(batch), optimizer, rates=RATES))
+    for name in ("fastest", "lowest", "diverges"):
+        one, *others = (getattr(f, name) for f in found)
+        assert all(np.array_equal(one, other, equal_nan=True) for other in others), name
+    assert found[0].spread("diverges").n == 5
+
+
+def test_a_loss_that_still_falls_at_the_end_has_not_diverged():
+    model = nn.Linear(1, 1, bias=False).double()
+    found = lr_range_test(
+        model,
+        lambda m, x: -torch.sigmoid(m(x)).mean(),
+        [torch.ones(3, 1).double()],
+        optim.SGD(model.parameters(), lr=0.1),
+    )
+    assert found.spread("diverges").n == 0 and (found.lowest == found.rates[-1]).all()
+
+
+def test_noise_is_no_divergence():
+    """Losses that the rates are too small to change, from batches of very different difficulty."""
+    g = torch.Generator().manual_seed(0)
+    batches = list((0.15 * torch.randn(100, 1, 1, generator=g).double()).exp())
+    model = nn.Linear(1, 1, bias=False).double()
+    found = lr_range_test(
+        model,
+        lambda m, x: (m(x) - x).square().mean(),
+        batches,
+        optim.SGD(model.parameters(), lr=0.1),
+        rates=np.geomspace(1e-9, 1e-7, 100),
+        repeats=20,
+    )
+    assert found.spread("diverges").n == 0
+
+
+def test_a_batch_that_is_not_finite_is_named():
+    model, batch, optimizer = setting(lambda ps: optim.SGD(ps, lr=0.1))
+    some = parts(batch)
+    some[2] = (some[2][0] * math.nan, some[2][1])
+    with pytest.raises(UserError, match=r"finite before the test, got nan for batches\[2\]"):
+        lr_range_test(model, loss_fn, some, optimizer, rates=RATES)
+
+
+def test_an_autocast_around_it_is_one_inside_loss_fn():
+    model, batch, optimizer = setting(lambda ps: optim.SGD(ps, lr=0.1), dtype=torch.float32)
+    mixed = torch.autocast("cpu", torch.bfloat16)
+    inside = lr_range_test(model, mixed(loss_fn), [batch], optimizer, rates=RATES, repeats=2)
+    with mixed:
+        around = lr_range_test(model, loss_fn, [batch], optimizer, rates=RATES, repeats=2)
+    assert np.array_equal(inside.losses, around.losses, equal_nan=True)
+
+
 def test_a_mark_that_is_not_there_is_not_made_up():
     blank = np.full(2, np.nan)
     one = RangeTest(RATES, np.ones((2, 40)), blank, np.ones(2), blank)

@@ -103,6 +103,7 @@ study regimes --jobs 0
 study regimes --task digit
 study regimes --set sizes=[101]
 study regimes --set wamups=[0]
+study regimes --set probes=[sharpness]
 study regimes --task all --protocol seed
 study regimes --tsak all
 study bad.yaml --task all

@@ -13,10 +13,10 @@ import pytest
 from preheat.cli import main as cli
 from preheat.tasks import files
 from preheat.tasks.imitation import imitation
-from preheat.tasks.sets import SETS, TINY_IMAGENET
+from preheat.tasks.sets import SETS, TINY_IMAGENET, every
 
 PAGE = Path(__file__).parents[2] / "docs" / "data.md"
-SHIPPED = dict(SETS)
+SHIPPED = every()
 BLOCK = re.compile(r"^<!-- test -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -38,11 +38,12 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
 
 def test_it_shows_what_there_is(data: Path, capsys, monkeypatch) -> None:
     assert said(capsys).splitlines() == [
-        f"image sets in {data}:",
+        f"data sets in {data}:",
         "  cifar10       not there; preheat data cifar10 fetches 170 MB",
         "  cifar100      not there; preheat data cifar100 fetches 169 MB",
         "  pathmnist     not there; preheat data pathmnist fetches 206 MB",
         "  tiny_imagenet not there; preheat data tiny_imagenet fetches 248 MB",
+        "  wikitext2     not there; preheat data wikitext2 fetches 4 MB",
     ]
     data.mkdir()
     for name in ("cifar10", "pathmnist"):
@@ -63,7 +64,7 @@ def test_it_shows_what_there_is(data: Path, capsys, monkeypatch) -> None:
         "  pathmnist     not the official files, for source=local: 27 training, 90 validation, 90 test images "
         "(pathmnist.npz)"
     )
-    assert said(capsys, "cifar10").splitlines() == [f"image sets in {data}:", lines[1]]
+    assert said(capsys, "cifar10").splitlines() == [f"data sets in {data}:", lines[1]]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -88,7 +89,7 @@ def test_imitation_never_replaces_a_file(data: Path, capsys) -> None:
 def test_the_folder_of_the_option_is_used_and_made(tmp_path: Path, capsys) -> None:
     out = said(capsys, "pathmnist", "--imitate", "--per-class", "2", "--data", str(tmp_path / "a b" / "c"))
     assert (
-        f"image sets in {tmp_path / 'a b' / 'c'}:" in out
+        f"data sets in {tmp_path / 'a b' / 'c'}:" in out
         and (tmp_path / "a b" / "c" / "pathmnist.npz").is_file()
     )
 
@@ -98,10 +99,11 @@ def test_mistakes_are_told(data: Path, tmp_path: Path, capsys) -> None:
     for words, message in (
         (
             ["cifar11"],
-            "unknown image set 'cifar11': did you mean 'cifar10'? Known: cifar10, cifar100, pathmnist, "
-            "tiny_imagenet",
+            "unknown data set 'cifar11': did you mean 'cifar10'? Known: cifar10, cifar100, pathmnist, "
+            "tiny_imagenet, wikitext2",
         ),
         (["--imitate"], "--imitate needs the set to imitate: write preheat data cifar10 --imitate"),
+        (["wikitext2", "--imitate"], "unknown image set 'wikitext2'"),
         (["cifar10", "--per-class", "5"], "--per-class is for imitated images: add --imitate"),
         (["cifar10", "--imitate", "--per-class", "0"], "must be a whole number above 0, got '0'"),
         (

@@ -12,6 +12,7 @@ from preheat.engine.loop import set_up, train
 DIGITS = spec("digits", examples_per_class=5)
 CNN = spec("digits", examples_per_class=5, model="cnn")
 IMAGES = {"source": "random", "total_examples": 40, "model": {"name": "simplecnn", "width": 4, "hidden": 8}}
+TEXT = {"context": 5, "model": {"name": "gpt", "depth": 1, "width": 4, "heads": 2}}
 OPTIONS = {
     "quadratic": spec("quadratic", sigma=1.0, examples=100),
     **{name: spec(name, **IMAGES) for name in ("cifar10", "cifar100", "pathmnist")},
@@ -19,6 +20,9 @@ OPTIONS = {
         "tiny_imagenet", **{**IMAGES, "model": {"name": "simplecnn", "width": 1, "hidden": 2}}
     ),
     "image_folder": spec("image_folder", pixels=16, **IMAGES),
+    "source_text": spec("source_text", corpus_bytes=3000, **TEXT),
+    "own_text": spec("own_text", text_file=__file__, **TEXT),
+    "wikitext2": spec("wikitext2", source="random", **TEXT),
 }
 
 

@@ -22,6 +22,7 @@ from preheat.engine.step import joined_gradients
 from preheat.tasks.digits import Digits
 
 TINY = {name: dict(MODELS[name].small) for name in MODELS.names()}
+IMAGES = [name for name in TINY if MODELS[name].takes == "images"]
 COUNT = re.compile(r"([\d,]{5,}) parameters")
 OTHERS = [("resnet18", 32, 100, 11_220_132), ("resnet18", 28, 9, 11_173_449)]
 
@@ -32,12 +33,22 @@ def net(name, channels=3, size=32, classes=10, **options):
         return build("model", spec(name, **options)).network((channels, size, size), classes)
 
 
+def tiny(name, **options):
+    """A tiny task of what the model takes."""
+    model = {"name": name, **TINY[name], **options}
+    if name in IMAGES:
+        return build("task", spec("digits", examples_per_class=1, model=model))
+    return build("task", spec("source_text", corpus_bytes=3000, context=5, model=model))
+
+
 def count(name, size, classes):
+    if name not in IMAGES:
+        return sum(p.numel() for p in MODELS[name]().network((64,), 256).parameters())
     return sum(p.numel() for p in MODELS[name]().network((3, size, size), classes).parameters())
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_count_that_a_model_tells_is_that_of_cifar10(name):
+def test_the_count_that_a_model_tells_is_that_of_cifar10_or_of_bytes(name):
     said = COUNT.search(MODELS[name].__doc__.split("\n")[0])
     assert said and int(said[1].replace(",", "")) == count(name, 32, 10)
 
@@ -47,16 +58,19 @@ def test_parameter_counts_with_other_images_and_classes(name, size, classes, exp
     assert count(name, size, classes) == expected
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("channels,size,classes", [(3, 32, 100), (3, 28, 9), (1, 8, 10)])
 def test_every_model_takes_every_image_size(name, channels, size, classes):
     made = net(name, channels, size, classes, **TINY[name]).eval()
     assert made(torch.randn(2, channels, size, size)).shape == (2, classes)
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs(name):
-    made = build("task", spec("digits", examples_per_class=1, model={"name": name, **TINY[name]}))
+SCALED = [(n, {"parameterisation": "mu_adam"}) for n in ("fcn", "myrtle")]
+
+
+@pytest.mark.parametrize("name,options", [*((n, {}) for n in TINY), *SCALED])
+def test_a_fleet_and_a_traced_graph_give_the_losses_and_gradients_of_single_runs(name, options):
+    made = tiny(name, **options)
     starts = [[doubled(part) for part in made.init(generator(s, "init"))] for s in range(2)]
     batches = [{n: t[s::100] for n, t in doubled(made.data().train).items()} for s in range(2)]
     alone = [
@@ -101,11 +115,7 @@ def fused(task_class=Digits):
 def test_second_derivatives_alone_and_in_a_fleet(task):
     """Hessian-vector products of plain_loss by two reverse passes, against central differences of the
     gradient."""
-    made = (
-        fused()
-        if task == "fused"
-        else build("task", spec("digits", examples_per_class=1, model={"name": task, **TINY[task]}))
-    )
+    made = fused() if task == "fused" else tiny(task)
     seeded = torch.Generator().manual_seed(1)
     noise = lambda p: torch.randn(p.shape, generator=seeded, dtype=torch.float64)
     params, buffers = map(doubled, made.init(generator(0, "init")))
@@ -266,10 +276,25 @@ def test_the_vision_transformer_equals_torchs_encoder():
             spec("cifar10", model={"name": "simplevit", "heads": 5}),
             "heads of model 'simplevit' must divide dim",
         ),
+        (
+            spec("cifar10", model="gpt"),
+            "model 'gpt' takes tokens, and this task has images: write one of fcn",
+        ),
+        (spec("digits", model="gpt"), "model 'gpt' takes tokens, and this task has images"),
+        (
+            spec("source_text", model="simplecnn"),
+            "model 'simplecnn' takes images, and this task has tokens: write one of gpt",
+        ),
+        (
+            spec("source_text", model={"width": 10, "heads": 4}),
+            "heads of model 'gpt' must divide width, got heads=4 and width=10: write one of 1, 2, 5, 10",
+        ),
+        (spec("source_text", model={"width": 9, "heads": 3}), "width of model 'gpt' must be even"),
+        (spec("source_text", model={"norm": "mid"}), "unknown norm of model 'gpt' 'mid'"),
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
         (
             spec("digits", model="cnnn"),
-            "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, mlp, resnet18",
+            "unknown model of task 'digits' 'cnnn': did you mean 'cnn'? Known: cnn, fcn, mlp, myrtle, resnet18",
         ),
         (spec("digits", model={"name": "mlp", "width": 3}), "model 'mlp' of task 'digits' has no options"),
     ],

@@ -84,6 +84,16 @@ def test_without_a_rise_it_is_the_scheduled_rate_and_without_a_fall_it_stays(los
     assert float(PersistentCatapult().search(state, moment, loss)["rate"]) == expected
 
 
+def test_rounding_is_neither_a_rise_nor_a_fall():
+    """In float32: a loss that rises with the rate until rounding hides it, and one that falls at first."""
+    moment = type("Moment", (), {"loss": torch.tensor(2.3), "lr": torch.tensor(100.0)})
+    state = {"rate": torch.tensor(1e-3), "lowest": torch.tensor(9.0)}
+    search = lambda loss: float(PersistentCatapult(delta=0.0, passes=40).search(state, moment, loss)["rate"])
+    assert search(lambda lr: 2.3 + 0.5 * lr) == pytest.approx(1e-3)
+    wobbling = lambda lr: 2.3 - 1e-3 * lr * (1 - lr) + torch.where(lr < 2e-3, 2.4e-7, 0.0)
+    assert search(wobbling) == pytest.approx(1.0, rel=0.01)
+
+
 @pytest.mark.parametrize("options", [{"delta": -0.1}, {"passes": 1}])
 def test_options_out_of_range_are_errors(options):
     with pytest.raises(UserError, match=f"{next(iter(options))}.* must be at least"):

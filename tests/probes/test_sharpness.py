@@ -216,10 +216,10 @@ def test_adam_has_ratios_of_the_preconditioned_sharpness_alone():
 @pytest.mark.parametrize(
     "name,options,message",
     [
-        ("sharpness", {"products": 0}, "products of probe 'sharpness' must be at least 1, got 0"),
+        ("sharpness", {"products": 0}, "products of probe 'sharpness' must be at least 1, got 0: write 12$"),
         ("preconditioned_sharpness", {"examples": 0}, r"examples .* at least 1, got 0"),
         ("sharpness", {"batch": "last"}, r"unknown batch of probe 'sharpness' 'last'"),
-        ("critical_sharpness", {"passes": 2}, r"passes .* at least 3 .*, got 2"),
+        ("critical_sharpness", {"passes": 2}, r"passes .* at least 3 .*, got 2: write 12$"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(name, options, message):
@@ -355,7 +355,10 @@ def test_for_gradient_descent_it_is_at_most_the_sharpness():
     for seed in range(20):
         w = torch.randn(3, generator=generator(seed, "w"), dtype=torch.float64)
         moment = along(H * w)._replace(
-            params={"w": w}, after={"w": w - 0.01 * H.abs() * w}, batch={"h": H.abs()}
+            params={"w": w},
+            after={"w": w - 0.01 * H.abs() * w},
+            batch={"h": H.abs()},
+            grads={"w": H.abs() * w},
         )
         assert 0.5 < critical(moment, passes=40)[0][""] <= 5.0 * (1 + 1e-9)
 
@@ -378,6 +381,32 @@ def test_a_loss_that_is_not_a_number_counts_as_raised_and_no_rate_has_no_answer(
         critical(along(H * W), passes=40)[0][""], rel=1e-6
     )
     assert math.isnan(critical(along(H * W, lr=0.0))[0][""])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_update_that_is_not_downhill_by_more_than_rounding_has_no_answer(dtype):
+    """A loss far from 0, whose rounding looks like a fall at tiny rates; and steps lost in the rounding."""
+    cast = lambda m: m._replace(
+        **{
+            k: {n: t.to(dtype) for n, t in getattr(m, k).items()}
+            for k in ("params", "batch", "grads", "after")
+        },
+        lr=m.lr.to(dtype),
+    )
+    raised = lambda p, b, batch: bowl(p, b, batch) + 2.3
+    for moment in (along(-H * W, function=raised), along(H * W, lr=torch.finfo(dtype).eps / 8)):
+        found, memory = critical(cast(moment), passes=60)
+        assert math.isnan(found[""]) and math.isnan(found["_to_threshold"]) and found["_error"] == math.inf
+        assert memory["rate"] == cast(moment).lr
+    down, _ = critical(cast(along(H * W, function=raised)), passes=60)
+    exact = float((H**3 * W**2).sum() / (H**2 * W**2).sum())
+    assert abs(down[""] - exact) <= down["_error"] * exact and down["_error"] < 1e-4
+
+
+def test_the_error_tells_where_the_loss_is_lost_in_its_rounding():
+    """The whole fall along the update is 0.43, the rounding of the loss about 20."""
+    buried, _ = critical(along(H * W, function=lambda p, b, batch: bowl(p, b, batch) + 2e16), passes=60)
+    assert buried["_error"] > 1 or math.isnan(buried[""])
 
 
 def test_it_is_measured_along_the_update_that_follows():

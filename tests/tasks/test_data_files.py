@@ -502,7 +502,7 @@ def test_missing_members_and_files_are_told(data: Path) -> None:
         and "--imitate" in said
     )
     assert "pathmnist.npz in" in refused("pathmnist")
-    assert "unknown image set 'cifar'" in refused("cifar") and "unknown source of images 'here'" in refused(
+    assert "unknown image set 'cifar'" in refused("cifar") and "unknown source of cifar10 'here'" in refused(
         "cifar10", "here"
     )
 

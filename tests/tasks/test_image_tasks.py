@@ -20,7 +20,7 @@ from preheat.engine.keys import generator
 from preheat.engine.loop import set_up, train
 from preheat.engine.placement import fleet, single
 from preheat.tasks import files, pools
-from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
+from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised, standardised
 from preheat.tasks.formats import Arrays
 from preheat.tasks.imitation import imitation
 
@@ -458,3 +458,83 @@ def test_a_run_says_its_model_in_full_and_reads_back():
     assert Run.from_json(run.json()).id == run.id
     path = Run(task="pathmnist").json()["task"]
     assert (path["crop"], path["flip"]) == (0, False)
+
+
+def test_mse_and_standardised_images_against_the_network_itself():
+    """Mixup blends the one-hot targets; images are standardised before they are padded, with zeros."""
+    small = {"name": "fcn", "width": 8}
+    made = task(examples_per_class=2, mixup=0.5, objective="mse", standardise="image", model=small)
+    params, buffers = made.init(generator(0, "init"))
+    batch = a_batch(made)
+    net = made.network()
+    net.load_state_dict(params)
+    image = batch["x"].numpy() / 255
+    each = image.reshape(len(image), -1)
+    image = (image - each.mean(1)[:, None, None, None]) / each.std(1)[:, None, None, None]
+    moved = augmented(image, batch["shift"].numpy(), batch["mirror"].numpy(), 4)
+    order, share, y = batch["partner"].argsort(), float(batch["mix"][0]), batch["y"]
+    x, target = torch.from_numpy(moved).float(), torch.eye(10)[y]
+    logits = net(share * x + (1 - share) * x[order])
+    target = share * target + (1 - share) * target[order]
+    value, after = made.loss(params, buffers, batch)
+    torch.testing.assert_close(value, 0.5 * (logits - target).square().mean(), rtol=1e-4, atol=1e-6)
+    right = [float((logits.argmax(1) == label).float().mean()) for label in (y, y[order])]
+    assert float(after["watch.accuracy"]) == pytest.approx(share * right[0] + (1 - share) * right[1])
+    plain = net(torch.from_numpy(image).float())
+    halves = [{n: t[rows] for n, t in batch.items()} for rows in (slice(0, 7), slice(7, None))]
+    parts = [made.statistics(params, buffers, half) for half in halves]
+    found = made.metrics({n: parts[0][n] + parts[1][n] for n in parts[0]})
+    torch.testing.assert_close(
+        found["loss"], 0.5 * (plain - torch.eye(10)[y]).square().mean(), rtol=1e-4, atol=0
+    )
+    assert float(found["accuracy"]) == pytest.approx(float((plain.argmax(1) == y).float().mean()))
+
+
+def test_an_image_of_one_colour_is_standardised_to_zero():
+    x = torch.full((2, 3, 4, 4), 77.0)
+    x[1, 0, 0, 0] = 79.0
+    out = standardised(x)
+    assert not out[0].any() and float(out[1].mean()) == pytest.approx(0, abs=1e-4)
+    assert float(out[1].std(unbiased=False)) == pytest.approx(1, rel=1e-5)
+
+
+def test_digits_take_mse_and_standardised_images():
+    made = build("task", spec("digits", objective="mse", standardise="image", model="fcn"))
+    data = made.data()
+    for part in data:
+        flat = part["x"].flatten(1)
+        assert flat.mean(1).abs().max() < 1e-12 and (flat.std(1, unbiased=False) - 1).abs().max() < 1e-12
+    params, buffers = made.init(generator(0, "init"))
+    batch = {"x": data.train["x"][::20].float(), "y": data.train["y"][::20]}
+    net = made.network()
+    net.load_state_dict(params)
+    expected = 0.5 * (net(batch["x"]) - torch.eye(10)[batch["y"]]).square().mean()
+    torch.testing.assert_close(made.loss(params, buffers, batch)[0], expected)
+    found = made.metrics(made.statistics(params, buffers, batch))
+    torch.testing.assert_close(found["loss"], expected)
+
+
+def test_objectives_give_the_same_losses_alone_and_in_a_fleet():
+    model = {"name": "myrtle", "width": 4, "parameterisation": "mu"}
+    options = {"source": "random", "total_examples": 20, "mixup": 0.4, "model": model}
+    these = runs(2, task=spec("cifar10", **options, objective="mse", standardise="image"))
+    alone = [ends([r], single()) for r in these]
+    for where in (fleet(), fleet("traced")):
+        together, accuracy = ends(these, where)
+        np.testing.assert_allclose(together, [one for one, _ in alone], rtol=1e-10)
+        torch.testing.assert_close(accuracy, torch.stack([a for _, a in alone]), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name,scaling", [("digits", "none"), ("cifar10", "set")])
+def test_what_objective_and_scaling_are_is_told_only_where_it_is_not_the_default(name, scaling):
+    plain = Run(task=name)
+    assert not {"objective", "standardise"} & plain.json()["task"].keys()
+    assert Run(task=spec(name, objective="cross_entropy", standardise=scaling)).id == plain.id
+    other = Run(task=spec(name, objective="mse", standardise="image"))
+    assert other.id != plain.id and Run.from_json(other.json()) == other
+    with pytest.raises(UserError, match=f"unknown objective of task '{name}' 'msee': did you mean 'mse'"):
+        Run(task=spec(name, objective="msee"))
+    with pytest.raises(
+        UserError, match=f"unknown standardise of task '{name}' 'sample'. Known: image, {scaling}"
+    ):
+        Run(task=spec(name, standardise="sample"))

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from preheat.adapters.groups import get_number
-from preheat.adapters.losses import LossFn, refuse_iterator, scalar, unsteady
-from preheat.adapters.trials import Snapshot, after, gradients, innermost, kept, trained
+from preheat.adapters.losses import LossFn, refuse_iterator, unsteady
+from preheat.adapters.trial_loss import TrialLoss
+from preheat.adapters.trials import Snapshot, after, innermost, kept, trained
 from preheat.core.errors import UserError
 
 _FIRST = 1e-3  # where the search starts if nothing says more
@@ -58,15 +59,15 @@ def critical_lr(
     loss_fn(model, batch): a scalar, or an output that holds it as `loss`. optimizer: any of torch.optim, or
     one that wraps it. With several groups it is the rate of the group with the largest one; the others keep
     their ratio to it. start: where the search begins, best the last result; the optimizer's rate if left out.
-    From there it doubles, or halves,
-    until the loss of one rate has risen and that of half of it has not, and bisects until the bracket is at
-    most `tolerance` of the rate: 7 to 9 passes from a close start.
+    From there it doubles, or halves, until the loss of one rate has risen and that of half of it has not, and
+    bisects until the bracket is at most `tolerance` of the rate: 7 to 9 passes from a close start.
 
     One gradient is computed, not clipped. The update at rate eta is taken from trial steps of a copy of the
     optimizer, with its momentum, moments and weight decay: theta + eta d where those show that it is linear
     in eta (SGD, Adam, AdamW, Lion, ...), else a trial step at every rate. Dropout draws the same noise and
     BatchNorm starts from the same statistics in every pass. Parameters, .grad, buffers, training flags,
-    optimizer and global generators are afterwards what they were, bitwise.
+    optimizer and global generators are afterwards what they were, bitwise. Under DDP (give the wrapped model,
+    in all processes) it is the rate of the mean of their losses.
 
     On a quadratic loss and gradient descent it is 2 g.g / (g.Hg), at least 2 / sharpness. Elsewhere it is its
     own quantity: by batch it varies several times. Errors: UserError.
@@ -82,8 +83,9 @@ def critical_lr(
     inner = innermost(optimizer)
     begin = _begin(inner, start, tolerance)
     refuse_iterator(batch)
-    with kept(model, inner) as state:
-        along = _Along(model, loss_fn, batch, state)
+    of = TrialLoss(model, loss_fn)
+    with kept(of, inner, loss_fn) as state:
+        along = _Along(of, batch, state)
         place = _path(inner, along.start(trained(inner)), begin)
         low, high = search(lambda rate: along.rises(place(rate)), begin, tolerance)
     return CriticalRate((low, high), along.passes)
@@ -113,8 +115,8 @@ def steps_saved(critical: float, peak: float, warmup: float, *, passes: int = 10
     >>> steps_saved(0.02, 0.1, 1000), steps_saved(0.2, 0.1, 1000), steps_saved(0.001, 0.1, 100)
     (195.0, 994.0, -4.0)
     """
-    if warmup < 1:
-        raise UserError(f"warmup must be at least one step, got {warmup:g}: without one nothing is saved")
+    if isinstance(warmup, str) or warmup < 1:
+        raise UserError(f"warmup must be at least one step, as a number, got {warmup!r}: write 500")
     start = initial_rate(critical, peak)
     return float(warmup - max(warmup * (1 - start / peak), 1.0) - passes / 2)
 
@@ -152,15 +154,10 @@ def search(rises: Callable[[float], bool], start: float, tolerance: float) -> tu
 
 
 def _begin(optimizer: Any, start: float | None, tolerance: float) -> float:
-    if not 1e-12 <= tolerance < 1:
-        raise UserError(f"tolerance must be at least 1e-12 and below 1, got {tolerance:g}: write 1 / 16")
-    if start is not None and not 0 < start < math.inf:
-        raise UserError(f"start must be a rate above 0, got {start:g}: give the last result, or leave it out")
-    if any(p.dtype == torch.float16 for p in trained(optimizer)):
-        raise UserError(
-            "parameters must not be float16, whose rounding hides a step, got some: keep them in float32 "
-            "(model.float()) and use torch.autocast in loss_fn"
-        )
+    if isinstance(tolerance, str) or not 1e-12 <= tolerance < 1:
+        raise UserError(f"tolerance must be at least 1e-12 and below 1, got {tolerance!r}: write 1 / 16")
+    if start is not None and (isinstance(start, str) or not 0 < start < math.inf):
+        raise UserError(f"start must be a rate above 0, got {start!r}: give the last result, or leave it out")
     rates = [get_number(group, "lr") for group in optimizer.param_groups if "lr" in group]
     return float(start or max(rates, default=0.0) or _FIRST)
 
@@ -169,14 +166,14 @@ class _Along:
     """The loss of a model at other parameters, each time with the same buffers and noise; passes: how often
     it was computed."""
 
-    def __init__(self, model: Any, loss_fn: LossFn, batch: Any, state: Snapshot) -> None:
-        self._model, self._loss_fn, self._batch, self._state = model, loss_fn, batch, state
+    def __init__(self, of: TrialLoss, batch: Any, state: Snapshot) -> None:
+        self._of, self._batch, self._state = of, batch, state
         self.passes = 0
         self._before = self._noise = math.nan
 
     def start(self, parameters: list[Tensor]) -> dict[Tensor, Tensor | None]:
         """The gradients, and the loss before the update, computed as later ones are."""
-        value, grads = gradients(self._model, self._loss_fn, self._batch, parameters)
+        value, grads = self._of.gradients(self._batch, parameters)
         self.passes += 1
         self._before = self.loss()
         if abs(self._before - value) > _CLOSE * abs(value):  # without a graph another kernel may be used
@@ -188,8 +185,7 @@ class _Along:
     def loss(self) -> float:
         self._state.again()
         self.passes += 1
-        with torch.no_grad():
-            found = scalar(self._loss_fn(self._model, self._batch))
+        found = self._of.value(self._batch)
         self._noise = 4 * torch.finfo(found.dtype).eps
         return float(found)
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from preheat.adapters.arguments import check_loss, check_tol
 from preheat.adapters.loss_graph import LossGraph, Tensors, bare, loss_graph, trained, untouched
 from preheat.adapters.losses import LossFn
 from preheat.adapters.preconditioners import preconditioner
@@ -73,8 +74,8 @@ def sharpness(
     eps where gradients are small. tol: Lanczos stops where the residual |H v - value v| is at most tol
     |value|, or after 64 products; `.error` is the residual, so an eigenvalue lies that near. start: an
     earlier result, or its vector, on the same batch: fewer products where training moved little. One product
-    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP the processes'
-    batches count together, and every process calls this. Errors: UserError.
+    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP it is of
+    the mean of the processes' losses, and every process calls this. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)
@@ -85,9 +86,10 @@ def sharpness(
 
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; Kalra & Barkeshli 2024, arXiv 2406.09405.
     """
+    check_loss(loss_fn, batch)
     inner, shared = bare(model)
     params = trained(inner, optimizer)
-    with untouched(inner):
+    with untouched(inner, loss_fn):
         graph = finite(loss_graph(inner, loss_fn, batch, params, shared=shared))
         scale = None if optimizer is None else preconditioner(optimizer, params, graph.grads)
         found = largest(graph, scale, tol=tol, start=start)
@@ -112,10 +114,11 @@ def hessian_trace(model: Any, loss_fn: LossFn, batch: Any, *, vectors: int = 32,
         raise UserError(
             f"vectors must be at least 2, one has no standard error, got {vectors}: write vectors=32"
         )
+    check_loss(loss_fn, batch)
     inner, shared = bare(model)
     params = trained(inner)
     generator = torch.Generator().manual_seed(seed)
-    with untouched(inner):
+    with untouched(inner, loss_fn):
         graph, found = finite(loss_graph(inner, loss_fn, batch, params, shared=shared)), []
         for _ in range(vectors):
             v = {n: (torch.randint(2, p.shape, generator=generator) * 2 - 1).to(p) for n, p in params.items()}
@@ -129,8 +132,7 @@ def largest(
 ) -> Curvature:
     """The largest eigenvalue of P^-1/2 H P^-1/2 with P = scale, inside `untouched`; NaN for what is not
     finite. seed: of the start, or of the noise on a given one."""
-    if not 0 < tol < 1:
-        raise UserError(f"tol must be above 0 and below 1, got {tol}: write tol=1e-2")
+    check_tol(tol)
     generator = torch.Generator().manual_seed(seed)
     begin = {n: torch.randn(p.shape, generator=generator).to(p) for n, p in graph.params.items()}
     if start is not None:
@@ -154,7 +156,10 @@ def largest(
 def finite(graph: LossGraph) -> LossGraph:
     """Errors: UserError for a loss that is not finite."""
     if not math.isfinite(graph.loss):
-        raise UserError(f"the loss must be finite, got {graph.loss}: measure before training diverges")
+        raise UserError(
+            f"the loss must be finite, got {graph.loss:g}: look at the batch, which must not be empty, and "
+            "at the parameters; under DDP at those of every process"
+        )
     return graph
 
 
@@ -169,6 +174,10 @@ def _sound(found: Curvature) -> Curvature:
 
 def _fitting(start: Any, params: Tensors) -> Tensors:
     vector = start.vector if isinstance(start, Curvature) else start
+    if not isinstance(vector, Mapping):
+        raise UserError(
+            f"start must be an earlier sharpness, which has its vector, got the number {vector}: leave it out"
+        )
     for name, p in params.items():
         if name not in vector or vector[name].shape != p.shape:
             got = tuple(vector[name].shape) if name in vector else "none"

@@ -22,13 +22,17 @@ class StartedAdam(Adam, ABC):
     # v_0 of the parameters that begin in this step and whose group has not had its turn
     _waiting: Mapping[Tensor, Tensor] = {}  # replaced, never changed
 
-    def __init__(self, params: Any, lr: float | Tensor = 1e-3, **options: Any) -> None:
-        if options.get("fused"):
+    def __init__(self, params: Any, lr: float | Tensor = 1e-3, *more: Any, **options: Any) -> None:
+        super().__init__(params, lr, *more, **options)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch.optim.Adam does, which calls it for every group."""
+        if param_group.get("fused", self.defaults.get("fused")):
             raise UserError(
                 f"{type(self).__name__} must see the gradients of its first step, which a fused step may "
                 "hold scaled, got fused=True: write foreach=True, or leave both out"
             )
-        super().__init__(params, lr, **options)
+        super().add_param_group(param_group)
 
     @abstractmethod
     def start(self, seen: Mapping[Tensor, Tensor]) -> Mapping[Tensor, Tensor]:

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from preheat.adapters import kernels
+from preheat.adapters.arguments import ORDER, calling
+from preheat.adapters.closure import modules_of, restored, unhooked
 from preheat.adapters.losses import LossFn, generators, refuse_iterator, restore, scalar, seed, unsteady
 from preheat.core.errors import UserError
 
@@ -47,7 +50,10 @@ def bare(model: Any) -> tuple[nn.Module, bool]:
         elif isinstance(model, nn.Module):
             return model, shared
         else:
-            raise UserError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+            raise UserError(
+                f"model must be a torch.nn.Module, got {type(model).__name__}: {ORDER}, or "
+                "monitor.step(model, optimizer)"
+            )
 
 
 def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
@@ -61,7 +67,8 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
         if found and not any(id(p) in held for p in found.values()):
             raise UserError(
                 "the optimizer must hold parameters of the model, got none of them: build it with "
-                "model.parameters(), after the last model.to(...)"
+                "model.parameters(), after the last model.to(...); copy both at once, "
+                "model, optimizer = copy.deepcopy((model, optimizer))"
             )
         found = {n: p for n, p in found.items() if id(p) in held}
     if not found:
@@ -71,10 +78,7 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
     distributed = sys.modules.get("torch.distributed.tensor")
     for name, p in found.items():
         if p.dtype not in (torch.float32, torch.float64):
-            raise UserError(
-                f"curvature is measured in float32 or float64, got {p.dtype} in {name!r}: write "
-                "sharpness(copy.deepcopy(model).float(), loss_fn, batch)"
-            )
+            raise _short(p.dtype, name)
         if distributed is not None and isinstance(p, distributed.DTensor):
             raise UserError(
                 f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
@@ -87,9 +91,18 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
     return found
 
 
+def _short(dtype: torch.dtype, name: str) -> UserError:
+    return UserError(
+        f"curvature is measured in float32 or float64, got {dtype} in {name!r}: measure a copy, "
+        "own, its = copy.deepcopy((model, optimizer)), by sharpness(own.float(), loss_fn, batch, its), with "
+        "a batch in float32; in Lightning write precision='bf16-mixed'"
+    )
+
+
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Random numbers forked, autocast off, kernels that have a second derivative, nothing compiled."""
+def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
+    """Random numbers forked, autocast and hooks on gradients off, kernels that have a second derivative,
+    nothing compiled."""
     device = next(model.parameters()).device
     with ExitStack() as stack:
         stack.callback(restore, generators())
@@ -97,7 +110,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        if any(isinstance(m, nn.RNNBase) for m in model.modules()):
+        modules = modules_of(model, loss_fn)
+        stack.enter_context(unhooked(modules))
+        if any(isinstance(m, nn.RNNBase) for m in modules):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
             stack.callback(own.update, forward=own["forward"])
@@ -109,14 +124,35 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
     """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
-    the processes, all of which call this."""
+    the processes, all of which call this; the loss is NaN where one of them fails."""
+    device = next(iter(params.values())).device
+    together = {"loss": torch.tensor(math.nan, device=device, dtype=torch.float64)}
+    try:
+        value, used = _gradient(model, loss_fn, batch, params)
+        together["loss"].fill_(value)
+    finally:
+        _averaged(together, shared)
+    plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
+    return LossGraph(
+        float(together["loss"]),
+        params,
+        _averaged(plain, shared),
+        lambda v: _averaged(_product(used, params, v), shared),
+    )
+
+
+def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) -> tuple[float, Tensors]:
+    """(the loss, {name: gradient with its graph} of those it depends on), of this process."""
     refuse_iterator(batch)
-    first = float(_evaluated(model, loss_fn, batch).detach())
-    loss = _evaluated(model, loss_fn, batch)
+    before = _evaluated(model, loss_fn, batch)
+    first, custom = float(before.detach()), kernels.kernels(before)
+    del before  # one graph at a time
+    with kernels.recorded(custom) as calls:
+        loss = _evaluated(model, loss_fn, batch)
     value = float(loss.detach())
     if math.isfinite(first) and not math.isclose(first, value, rel_tol=_SAME, abs_tol=1e-12):
         raise unsteady(first, value)
-    _full_precision(loss)
+    _full_precision(loss, model)
     try:
         grads = torch.autograd.grad(loss, [*params.values()], create_graph=True, allow_unused=True)
     except RuntimeError as error:
@@ -124,13 +160,12 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
     if all(g is None for g in grads):
         raise UserError(
             "the loss must depend on parameters that train, got one without a gradient for any of them: let "
-            "loss_fn use the model it is given"
+            "loss_fn use the model it is given, and write use_reentrant=False where it checkpoints"
         )
-    used = {n: g for n, g in zip(params, grads, strict=True) if g is not None}
-    plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
-    return LossGraph(
-        value, params, _averaged(plain, shared), lambda v: _averaged(_product(used, params, v), shared)
-    )
+    if any(g is not None and g.is_sparse for g in grads):
+        raise UserError("gradients must be dense, got a sparse one: write nn.Embedding(..., sparse=False)")
+    kernels.check(calls)
+    return value, {n: g for n, g in zip(params, grads, strict=True) if g is not None}
 
 
 def _no_second(error: RuntimeError) -> UserError:
@@ -164,41 +199,36 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
 
 
 def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
-    """The loss on copies of the buffers, with the random numbers of one seed."""
+    """The loss on copies of the buffers and the like, with the random numbers of one seed."""
     seed(_SEED)
-    copies: dict[int, Tensor] = {}
-    held = [(m, name, b) for m in model.modules() for name, b in m._buffers.items() if b is not None]
-    try:
-        for module, name, b in held:
-            module._buffers[name] = copies.setdefault(id(b), b.clone())
-        out = loss_fn(model, batch)
-    finally:
-        for module, name, b in held:
-            module._buffers[name] = b
+    with restored(modules_of(model, loss_fn)):
+        with calling(model, batch):
+            out = loss_fn(model, batch)
+        if any(p.grad is not None for p in model.parameters()):
+            raise UserError(
+                "loss_fn must return the loss alone, got a call of .backward() in it: leave that out"
+            )
     loss = scalar(out)
     if not loss.requires_grad:
         raise UserError(
             "the loss must have a gradient, got one that is cut off: leave out .detach(), .item() and "
-            "torch.no_grad() in loss_fn, and let it use the model it is given"
+            "torch.no_grad() in loss_fn, let it use the model it is given, and write use_reentrant=False "
+            "where it checkpoints"
         )
     return loss
 
 
-def _full_precision(loss: Tensor) -> None:
+def _full_precision(loss: Tensor, model: nn.Module) -> None:
     """Errors: UserError where a part of the graph is in float16 or bfloat16."""
-    seen, ahead = set(), [loss.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        ahead += [before for before, _ in node.next_functions]
-        for known in node._input_metadata:
-            if known.dtype in _SHORT:
-                raise UserError(
-                    f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
-                    "give a loss_fn without torch.autocast; one around this call is switched off by itself"
-                )
+    own = {p.dtype: name for name, p in model.named_parameters()}
+    for node in kernels.nodes(loss):
+        for known in (k for k in node._input_metadata if k.dtype in _SHORT):
+            if known.dtype in own:
+                raise _short(known.dtype, own[known.dtype])
+            raise UserError(
+                f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
+                "give a loss_fn without torch.autocast; one around this call is switched off by itself"
+            )
 
 
 def _averaged(tensors: Tensors, shared: bool) -> Tensors:
@@ -206,6 +236,17 @@ def _averaged(tensors: Tensors, shared: bool) -> Tensors:
     if shared:
         size = torch.distributed.get_world_size()
         for t in tensors.values():
-            torch.distributed.all_reduce(t)
+            reduced(t, torch.distributed.ReduceOp.SUM)
             t /= size
     return tensors
+
+
+def reduced(t: Tensor, how: Any) -> None:
+    """Over all processes, in place. Errors: UserError where one does not answer."""
+    try:
+        torch.distributed.all_reduce(t, how)
+    except RuntimeError as error:
+        raise UserError(
+            f"every process must measure at the same update, got: {str(error).splitlines()[0]}: call it in "
+            "all processes, not under `if rank == 0`"
+        ) from error

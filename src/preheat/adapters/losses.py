@@ -19,15 +19,15 @@ def scalar(out: Any) -> Tensor:
     """The loss in what loss_fn returns: a tensor of one element, or what holds one as `loss`.
 
     Errors: UserError where there is none.
-
     """
     loss = out
     if not isinstance(out, Tensor):
         loss = out.get("loss") if isinstance(out, Mapping) else getattr(out, "loss", None)
     if not isinstance(loss, Tensor):
+        write = {tuple: "return the loss alone", type(None): "its `return loss` is missing"}
         raise UserError(
             f"loss_fn(model, batch) must return a scalar tensor, or an output with .loss, got "
-            f"{type(out).__name__}: return the loss before .item() or float()"
+            f"{type(out).__name__}: {write.get(type(out), 'return the loss before .item() or float()')}"
         )
     if loss.numel() != 1:
         raise UserError(f"the loss must be a scalar, got the shape {tuple(loss.shape)}: write .mean()")

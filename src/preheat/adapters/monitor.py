@@ -14,15 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from preheat.adapters.arguments import check_loss, check_tol
 from preheat.adapters.curvature import Curvature, largest
-from preheat.adapters.loss_graph import LossGraph, bare, loss_graph, trained, untouched
+from preheat.adapters.loss_graph import LossGraph, bare, loss_graph, reduced, trained, untouched
 from preheat.adapters.losses import LossFn
-from preheat.adapters.preconditioners import preconditioner
+from preheat.adapters.picture import RAW, SCALED, picture
+from preheat.adapters.preconditioners import preconditioner, threshold
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
 _AFRESH = 10  # every so many measurements begin without the last vector
-RAW, SCALED = "sharpness", "preconditioned_sharpness"
 
 
 class CurvatureMonitor:
@@ -33,11 +34,12 @@ class CurvatureMonitor:
     two measurements; it waits longer where it took more than `share` of what training took, of the time or of
     the processor's time. The first measurement is at the first call, whatever it takes. tol: as for
     `sharpness`. Nine measurements in ten begin with the last vector and some noise, the tenth without. Where
-    the loss is not finite the row holds NaN. Under DDP every process steps its monitor. When it measures
-    depends on the machine's speed, what training does never. Errors: UserError.
+    the loss is not finite the row holds NaN. Under DDP every process steps its monitor, never one alone. When
+    it measures depends on the machine's speed, what training does never. Errors: UserError.
 
     rows: one dict for each measurement: update (how many were done), loss and sharpness on the batch, its
-    error, the products it took, the largest lr of the optimizer's groups, seconds.
+    error, the products it took, the threshold above which a quadratic loss diverges, NaN where the optimizer
+    has none known, the largest lr of the optimizer's groups, seconds; preconditioner_min, P's smallest entry.
 
     >>> from torch import nn, optim
     >>> model, x = nn.Linear(1, 1, bias=False), torch.tensor([[1.0], [3.0]])
@@ -60,10 +62,14 @@ class CurvatureMonitor:
         share: float = 0.1,
         tol: float = 1e-2,
     ) -> None:
-        if every < 1 or every != int(every):
-            raise UserError(f"every must be a whole number of updates from 1 on, got {every}: write every=10")
-        if not 0 < share <= 1:
-            raise UserError(f"share must be above 0 and at most 1, got {share}: write share=0.1")
+        check_loss(loss_fn, batch, order="write CurvatureMonitor(loss_fn, batch)")
+        check_tol(tol)
+        if not isinstance(every, int | float) or every < 1 or every != int(every):
+            raise UserError(
+                f"every must be a whole number of updates from 1 on, got {every!r}: write every=10"
+            )
+        if not isinstance(share, int | float) or not 0 < share <= 1:
+            raise UserError(f"share must be above 0 and at most 1, got {share!r}: write share=0.1")
         self.loss_fn, self.batch, self.preconditioned = loss_fn, batch, preconditioned
         self.every, self.share, self.tol = every, share, tol
         self.rows: list[Row] = []
@@ -71,6 +77,10 @@ class CurvatureMonitor:
         self._begun: tuple[float, float] | None = None
         self._spent = self._last = (0.0, 0.0)
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        hook = ": write callbacks=[monitor.lightning()], or .trainer()" if name.startswith("on_") else ""
+        raise AttributeError(f"a CurvatureMonitor has no attribute {name!r}{hook}")
 
     def step(self, model: Any, optimizer: Any = None) -> Row | None:
         """Call it after each update; the row if it measured. optimizer: its lr is in the row, and its P where
@@ -112,17 +122,24 @@ class CurvatureMonitor:
             raise UserError("preconditioned=True needs the optimizer, got none: write step(model, optimizer)")
         params = trained(model, optimizer if self.preconditioned else None)
         self.batch = _moved(self.batch, next(iter(params.values())).device)
-        with untouched(model):
+        with untouched(model, self.loss_fn):
             graph = loss_graph(model, self.loss_fn, self.batch, params, shared=shared)
             found = {RAW: self._largest(graph, RAW, None)}
             if self.preconditioned:
                 fine = math.isfinite(graph.loss)
                 scale = preconditioner(optimizer, params, graph.grads) if fine else None
-                found[SCALED] = self._largest(graph, SCALED, scale)
+                least = min(
+                    (float(p.min()) for p in (scale or {}).values()), default=1.0 if fine else math.nan
+                )
+                found[SCALED] = self._largest(graph, SCALED, scale) if scale else found[RAW]
         row: Row = {"update": self.updates, "loss": graph.loss}
         for name, one in found.items():
             prefix = "preconditioned_" if name == SCALED else ""
             row |= {name: float(one), f"{prefix}error": one.error, f"{prefix}products": one.products}
+        limits = threshold(optimizer)
+        row |= {"threshold": limits[0]}
+        if self.preconditioned:
+            row |= {"preconditioned_threshold": limits[1], "preconditioner_min": least}
         groups = getattr(optimizer, "param_groups", [])
         return {**row, "lr": max((float(g["lr"]) for g in groups), default=math.nan)}
 
@@ -144,25 +161,9 @@ class CurvatureMonitor:
             table.writerows(self.rows)
 
     def figure(self) -> Any:
-        """A matplotlib figure of the sharpness with its error, and of the rate, over the updates:
+        """A matplotlib figure of the sharpness with its error and threshold, and of the rate, over updates:
         `monitor.figure().savefig("curvature.png")`."""
-        from matplotlib.figure import Figure
-
-        rows, columns = self._rows(), [(RAW, "error"), (SCALED, "preconditioned_error")]
-        columns = [c for c in columns if c[0] in rows[0]]
-        figure = Figure(figsize=(6.5, 2.2 * (len(columns) + 1)), layout="constrained")
-        axes = figure.subplots(len(columns) + 1, 1, sharex=True)
-        at = [row["update"] for row in rows]
-        for axis, (name, error) in zip(axes, columns, strict=False):
-            values = [row[name] for row in rows]
-            axis.errorbar(at, values, [row[error] for row in rows], fmt="o-", markersize=3)
-            if any(value > 0 for value in values):
-                axis.set_yscale("log", nonpositive="mask")
-            axis.set_ylabel(name.replace("_", " "))
-        axes[-1].plot(at, [row["lr"] for row in rows], "o-", markersize=3)
-        axes[-1].set_ylabel("learning rate")
-        axes[-1].set_xlabel("update")
-        return figure
+        return picture(self._rows())
 
     def _rows(self) -> list[Row]:
         if not self.rows:
@@ -183,6 +184,7 @@ class CurvatureMonitor:
                     f"preconditioned=True needs one optimizer, got {len(many)}: step the monitor yourself, "
                     "with the optimizer that is meant"
                 )
+            self.batch = trainer.precision_plugin.convert_input(self.batch)  # as the loop's own
             self.step(trainer.strategy.model, many[0] if len(many) == 1 else None)
 
         return _subclass(("lightning.pytorch", "pytorch_lightning"), "Callback", on_train_batch_end)
@@ -239,7 +241,7 @@ def _most(wait: int, device: torch.device, shared: bool) -> int:
     if not shared:
         return wait
     together = torch.tensor(wait, device=device)
-    torch.distributed.all_reduce(together, torch.distributed.ReduceOp.MAX)
+    reduced(together, torch.distributed.ReduceOp.MAX)
     return int(together)
 
 

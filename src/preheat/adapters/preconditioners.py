@@ -32,15 +32,21 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
     if isinstance(optimizer, Mapping):
         return _checked(dict(optimizer), params)
     one = nested(optimizer)[-1]
+    if any(group.get("maximize") for group in one.param_groups):
+        raise UserError(
+            "the loss must be minimised, got an optimizer with maximize=True: build it without, and give "
+            "loss_fn the opposite sign"
+        )
     if type(one) in (optim.SGD, optim.ASGD):
         return None
     rule = RULES.get(type(one))
     if rule is None:
         known = ", ".join(sorted(t.__name__ for t in [*RULES, optim.SGD, optim.ASGD]))
+        own = type(one).__module__.partition(".")[0]
         raise UserError(
-            f"P is known for {known} of torch.optim, got {type(one).__name__}: write in its place a dict "
-            "{name: P}, a tensor for each of model.named_parameters() that trains, or leave it out for the "
-            "Hessian's own sharpness"
+            f"P is known for {known} of torch.optim, got {own}'s {type(one).__name__}: write in its place a "
+            "dict {name: P}, a tensor for each of model.named_parameters() that trains, or leave it out for "
+            "the Hessian's own sharpness"
         )
     groups = {id(p): group for group in one.param_groups for p in group["params"]}
     begun = one.started({p: grads[n] for n, p in params.items()}) if isinstance(one, StartedAdam) else {}
@@ -50,9 +56,30 @@ def preconditioner(optimizer: Any, params: Mapping[str, Tensor], grads: Mapping[
     )
 
 
+def threshold(optimizer: Any) -> tuple[float, float]:
+    """The eigenvalues (of H, of P^-1/2 H P^-1/2) above which this optimizer diverges on a quadratic loss,
+    with the numbers of its group with the largest rate; NaN where none is known. Weight decay is left out.
+
+    SGD: (2 + 2 beta) / lr, Nesterov's (2 + 2 beta) / ((1 + 2 beta) lr); Adam's (2 + 2 beta1) / ((1 - beta1)
+    lr). J. Cohen et al., arXiv 2103.00065 and 2207.14484.
+    """
+    one = nested(optimizer)[-1] if hasattr(optimizer, "param_groups") else None
+    groups: list[Group] = one.param_groups if one is not None else []
+    group: Group = max(groups, key=lambda group: get_number(group, "lr"), default={})
+    lr = get_number(group, "lr") if group else 0.0
+    if lr <= 0:
+        return math.nan, math.nan
+    if type(one) is optim.SGD and not group["dampening"]:
+        beta = float(group["momentum"])
+        found = (2 + 2 * beta) / ((1 + 2 * beta * bool(group["nesterov"])) * lr)
+        return found, found
+    if type(one) in (optim.Adam, optim.AdamW, GIAdam) and not group["amsgrad"]:
+        beta = get_number(group, "beta1")
+        return math.nan, (2 + 2 * beta) / ((1 - beta) * lr)
+    return math.nan, math.nan
+
+
 def _of(rule: Callable[..., Tensor], group: Group, state: State, p: Tensor, g: Tensor) -> Tensor:
-    if group.get("maximize"):
-        raise UserError("the loss must be minimised, got maximize=True: give loss_fn the opposite sign")
     apart = group.get("decoupled_weight_decay", rule in (_adamw, _adafactor))
     decay = 0.0 if apart else float(group.get("weight_decay", 0.0))
     return rule(group, state, p, g.add(p, alpha=decay) if decay else g).expand_as(p)
@@ -60,6 +87,11 @@ def _of(rule: Callable[..., Tensor], group: Group, state: State, p: Tensor, g: T
 
 def _checked(found: dict[str, Tensor], params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, p in params.items():
+        if not isinstance(found.get(name, p), Tensor):
+            raise UserError(
+                f"P of {name!r} must be a tensor, got {type(found[name]).__name__}: write "
+                f"torch.full_like(p, {found[name]!r})"
+            )
         if name not in found or found[name].shape != p.shape:
             got = tuple(found[name].shape) if name in found else "none"
             raise UserError(f"P of {name!r} must have the shape {tuple(p.shape)}, got {got}")

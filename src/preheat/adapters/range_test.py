@@ -14,21 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from preheat.adapters.losses import LossFn, seed
-from preheat.adapters.trials import (
-    NotFinite,
-    Snapshot,
-    advance,
-    gradients,
-    innermost,
-    kept,
-    ratios,
-    trained,
-    twin,
-)
+from preheat.adapters.trial_loss import NotFinite, TrialLoss
+from preheat.adapters.trials import Snapshot, advance, innermost, kept, ratios, trained, twin
 from preheat.core.errors import UserError
 
 _KEEP = 0.9  # of the running mean that smooths the losses
-_STOP = 4.0  # a test ends where the smoothed loss is this many times the lowest one, or not finite
+_FIRST = 10  # losses that are always waited for
+_RISE = 0.75  # of the span of the losses, at which a test ends
+_ROUNDING = 1e-6  # relative: a rise that may be rounding
 _RATES = np.geomspace(1e-5, 10.0, 100)
 
 
@@ -89,9 +82,11 @@ def lr_range_test(
     batches: a list that is gone through again and again, in another order each time; repeat i draws orders
     and noise from seed i. The optimizer is a copy, with its state, without its hooks; with several groups the
     rate is that of the group with the largest one, the others keep their ratio to it. The losses are smoothed
-    by a running mean (0.9, without its bias at the start); a repeat ends where that is 4 times its lowest
-    value or not finite. Afterwards parameters, .grad, buffers, training flags, optimizer and global
-    generators are what they were, bitwise.
+    by a running mean (0.9, without its bias at the start). A repeat ends where a loss is not finite, or,
+    after 10 of them, where the mean has risen from its lowest value by 3/4 of the span, greatest minus least,
+    of the losses until that value. So a constant that is added to the loss changes nothing. Afterwards
+    parameters, .grad, buffers, training flags, optimizer and global generators are what they were, bitwise.
+    Under DDP (give the wrapped model, in all processes) losses and gradients are means over them.
 
     What it can't tell: the repeats show how much order and noise matter, not how much other initial weights
     do; and what a rate does in 100 updates is not what it does in a run: see docs/lr-finder.md. Errors:
@@ -106,15 +101,20 @@ def lr_range_test(
     >>> found.losses.shape, found.spread("diverges").n
     ((3, 100), 3)
     """
-    inner, grid = innermost(optimizer), _grid(rates)
+    inner, grid = innermost(optimizer, "batches"), _grid(rates)
     held = _listed(batches)
     if repeats < 2:
         raise UserError(f"repeats must be at least 2, for a spread, got {repeats}: write 5")
     losses = np.full((repeats, len(grid)), np.nan)
-    with kept(model, inner) as state:
+    of = TrialLoss(model, loss_fn)
+    with kept(of, inner, loss_fn) as state:
         for i in range(repeats):
             with _seeded(state, i):
-                _one(model, loss_fn, _ordered(held, i), inner, (grid, losses[i]))
+                order = _ordered(len(held), i)
+                bad = _one(of, (held, order), inner, to=(grid, losses[i]))
+                if bad is not None:
+                    state.rewind()
+                    _check_batch(of, held, bad)
     marks = np.array([_marks(grid, row) for row in losses])
     return RangeTest(grid, losses, *marks.T)
 
@@ -138,10 +138,20 @@ def _listed(batches: Any) -> list[Any]:
     return list(batches)
 
 
-def _ordered(batches: list[Any], seed: int) -> Iterator[Any]:
+def _ordered(n: int, seed: int) -> Iterator[int]:
     drawn = np.random.default_rng(seed)
     while True:
-        yield from (batches[i] for i in drawn.permutation(len(batches)))
+        yield from drawn.permutation(n).tolist()
+
+
+def _check_batch(of: TrialLoss, batches: list[Any], i: int) -> None:
+    """Raise if the loss of batch i is not finite before the test either."""
+    loss = float(of.value(batches[i]))
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss of each batch must be finite before the test, got {loss:g} for batches[{i}]: look at "
+            "what is in it, and leave it out"
+        )
 
 
 @contextmanager
@@ -154,37 +164,45 @@ def _seeded(state: Snapshot, number: int) -> Iterator[None]:
         state.rewind()
 
 
-def _one(model: Any, loss_fn: LossFn, batches: Iterator[Any], optimizer: Any, to: tuple[Any, Any]) -> None:
-    """Train once, and write the losses."""
+def _one(
+    of: TrialLoss, batches: tuple[list[Any], Iterator[int]], optimizer: Any, *, to: tuple[Any, Any]
+) -> int | None:
+    """Train once, and write the losses. The batch whose loss was not finite."""
     own = trained(optimizer)
     other, scales, smooth = twin(optimizer, {p: p for p in own}), ratios(optimizer), _Smooth()
-    for k, rate in enumerate(to[0]):
+    for k, (rate, i) in enumerate(zip(to[0], batches[1], strict=False)):
         try:
-            loss, grads = gradients(model, loss_fn, next(batches), own)
+            loss, grads = of.gradients(batches[0][i], own)
         except NotFinite:
-            if not k:
-                raise
-            return
+            return i
         to[1][k] = loss
-        if smooth.add(loss) > _STOP * smooth.least > 0:
-            return
+        smooth.add(loss)
+        if smooth.risen:
+            return None
         for p, g in grads.items():
             p.grad = g
         advance(other, float(rate), scales)
         other.zero_grad()
+    return None
 
 
 class _Smooth:
-    """A running mean without its bias; least: its lowest value."""
+    """A running mean without its bias; risen: whether it is above its lowest value since loss `_FIRST` by
+    more than `_RISE` of the span of the losses until then."""
 
     def __init__(self) -> None:
-        self._mean, self._weight, self.least = 0.0, 0.0, math.inf
+        self._mean, self._weight, self._least, self.risen = 0.0, 0.0, math.inf, False
+        self._losses: list[float] = []
+        self._span = 0.0
 
     def add(self, value: float) -> float:
+        self._losses.append(value)
         self._mean = _KEEP * self._mean + (1 - _KEEP) * value
         self._weight = _KEEP * self._weight + 1 - _KEEP
         found = self._mean / self._weight
-        self.least = min(self.least, found)
+        if len(self._losses) >= _FIRST and found < self._least:
+            self._least, self._span = found, max(self._losses) - min(self._losses)
+        self.risen = found > self._least + max(_RISE * self._span, _ROUNDING * abs(self._least))
         return found
 
 
@@ -193,7 +211,7 @@ def _marks(grid: np.ndarray, losses: np.ndarray) -> tuple[float, float, float]:
     n = int(np.isfinite(losses).sum())
     smooth = _Smooth()
     mean = np.array([smooth.add(x) for x in losses[:n]])
-    diverges = float(grid[n - 1]) if n < len(grid) or mean[-1] > _STOP * mean.min() else math.nan
+    diverges = float(grid[n - 1]) if n < len(grid) or smooth.risen else math.nan
     low = int(np.argmin(mean))
     if low < 2:
         return math.nan, float(grid[low]), diverges

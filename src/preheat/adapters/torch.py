@@ -25,7 +25,7 @@ from preheat.adapters.hooks import Updates, attach
 from preheat.adapters.keeper import RateKeeper
 from preheat.adapters.ledger import Ledger
 from preheat.adapters.lion import Lion
-from preheat.adapters.monitor import CurvatureMonitor
+from preheat.adapters.monitor import CurvatureMonitor, training_step
 from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.resuming import (
     extension,
@@ -41,7 +41,7 @@ from preheat.core.errors import unknown
 from preheat.schedules.sampling import update_number
 
 __all__ = ["CurvatureMonitor", "GIAdam", "Lion", "RIAdam", "ScheduleLR", "WarmupLR"]
-__all__ += ["critical_lr", "hessian_trace", "lr_range_test", "sharpness"]
+__all__ += ["critical_lr", "hessian_trace", "lr_range_test", "sharpness", "training_step"]
 
 _RATE = operator.itemgetter("lr")
 

@@ -9,34 +9,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from preheat.adapters.groups import get_number, nested, put_number
-from preheat.adapters.losses import LossFn, generators, restore, scalar
+from preheat.adapters.losses import LossFn, generators, restore
+from preheat.adapters.reached import reached
+from preheat.adapters.trial_loss import TrialLoss
 from preheat.core.errors import UserError
 
 
-class NotFinite(UserError):
-    """The loss is NaN or infinite."""
-
-
 class Snapshot:
-    """A model as it is now. again(): buffers, training flags and the generators of torch, NumPy and Python as
-    they were; rewind(): the parameters as well; back(): every .grad as well, which is None until then."""
+    """A model as it is now, and modules that its loss reaches besides. again(): their buffers, training flags
+    and attributes that are tensors, numbers, texts or None, and the generators of torch, NumPy and Python,
+    as they were; rewind(): the parameters as well; back(): every .grad as well, which is None until then."""
 
-    def __init__(self, model: nn.Module, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, model: nn.Module, parameters: Sequence[Tensor], besides: Sequence[nn.Module]) -> None:
         every = {id(p): p for p in [*model.parameters(), *parameters]}
         self._parameters = [(p, p.detach().clone(), p.grad) for p in every.values()]
-        self._flags = [(m, m.training) for m in model.modules()]
-        self._buffers = [
-            (m._buffers, n, b, b.detach().clone())
-            for m in model.modules()
-            for n, b in m._buffers.items()
-            if b is not None
-        ]
+        held = {id(m): m for one in [model, *besides] for m in one.modules()}.values()
+        self._flags = [(m, m.training) for m in held]
+        self._attributes = [(vars(m), _plain(m)) for m in held]
+        named = [(m._buffers, n, b) for m in held for n, b in m._buffers.items()]
+        named += [(into, n, v) for into, plain in self._attributes for n, v in plain.items()]
+        self._tensors = [(into, n, t, t.detach().clone()) for into, n, t in named if isinstance(t, Tensor)]
         self._random = generators()
         for p, _, _ in self._parameters:
             p.grad = None
@@ -45,8 +42,10 @@ class Snapshot:
         """All but the parameters."""
         for module, flag in self._flags:
             module.training = flag
-        for buffers, name, tensor, value in self._buffers:
-            buffers[name] = tensor
+        for attributes, plain in self._attributes:
+            attributes.update(plain)
+        for into, name, tensor, value in self._tensors:
+            into[name] = tensor
             tensor.data.copy_(value)
         restore(self._random)
 
@@ -64,27 +63,54 @@ class Snapshot:
             p.grad = grad
 
 
+def _plain(module: nn.Module) -> dict[str, Any]:
+    """A module's attributes that are tensors, numbers, texts or None; none of what wraps another's."""
+    if isinstance(module, nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
+        return {}
+    kinds = (Tensor, int, float, str, type(None))
+    return {n: v for n, v in vars(module).items() if isinstance(v, kinds)}
+
+
 @contextmanager
-def kept(model: nn.Module, optimizer: Optimizer) -> Iterator[Snapshot]:
+def kept(loss: TrialLoss, optimizer: Optimizer, loss_fn: LossFn) -> Iterator[Snapshot]:
     """A `Snapshot` whose back() is called at the end, whatever happens."""
-    if not isinstance(model, nn.Module):
+    _check(optimizer)
+    with torch.inference_mode(False):
+        found, cached = Snapshot(loss.model, trained(optimizer), reached(loss_fn)), _cached()
+        torch.set_autocast_cache_enabled(False)  # a cast of the parameters would outlive their change
+        torch.clear_autocast_cache()
+        try:
+            yield found
+        finally:
+            torch.set_autocast_cache_enabled(cached)
+            found.back()
+
+
+def _cached() -> bool:
+    return bool(torch.is_autocast_cache_enabled())
+
+
+def _check(optimizer: Optimizer) -> None:
+    if any(p.dtype == torch.float16 for p in trained(optimizer)):
         raise UserError(
-            f"model must be a torch.nn.Module, got {type(model).__name__}: write (model, loss_fn, ...)"
+            "parameters must not be float16, whose rounding hides a step, got some: keep them in float32 "
+            "(model.float()) and use torch.autocast in loss_fn"
         )
-    found = Snapshot(model, trained(optimizer))
-    try:
-        yield found
-    finally:
-        found.back()
+    if any(group.get("maximize") for group in optimizer.param_groups):
+        raise UserError(
+            "the optimizer must make the loss smaller, got maximize=True: give loss_fn the opposite sign, "
+            "and an optimizer without maximize"
+        )
 
 
-def innermost(optimizer: Any) -> Optimizer:
-    """The optimizer itself, where one wraps it. Errors: UserError where it has no groups."""
+def innermost(optimizer: Any, batch: str = "batch") -> Optimizer:
+    """The optimizer itself, where one wraps it; batch: the argument before it. Errors: UserError where it
+    has no groups."""
     found: Any = nested(optimizer)[-1] if hasattr(optimizer, "param_groups") else optimizer
     if not isinstance(found, Optimizer):
         raise UserError(
             f"optimizer must be a torch.optim.Optimizer, got {type(found).__name__}: write (model, loss_fn, "
-            "batch, optimizer)"
+            f"{batch}, optimizer)"
         )
     return found
 
@@ -144,31 +170,3 @@ def after(optimizer: Optimizer, grads: dict[Tensor, Tensor | None], rate: float)
         standing[p].grad = None if g is None else g.clone()
     advance(twin(optimizer, standing), rate, ratios(optimizer))
     return {p: t.detach() for p, t in standing.items()}
-
-
-def gradients(
-    model: nn.Module, loss_fn: LossFn, batch: Any, parameters: Sequence[Tensor]
-) -> tuple[float, dict[Tensor, Tensor | None]]:
-    """(loss, {parameter: its gradient or None}); .grad is not written. Errors: UserError."""
-    with torch.enable_grad():
-        loss = scalar(loss_fn(model, batch))
-        value, needed = float(loss.detach()), [p for p in parameters if p.requires_grad]
-        if not np.isfinite(value):
-            raise NotFinite(
-                f"the loss must be finite before the update, got {value:g}: look at the batch, and at the "
-                "parameters"
-            )
-        if not needed or not loss.requires_grad:
-            raise UserError(
-                "the loss must depend on a parameter of the optimizer, got none: give the model whose "
-                "parameters the optimizer has, with requires_grad=True"
-            )
-        found = torch.autograd.grad(loss, needed, allow_unused=True)
-    grads: dict[Tensor, Tensor | None] = {p: None for p in parameters}
-    grads.update(zip(needed, found, strict=True))
-    if all(g is None for g in found):
-        raise UserError(
-            "the loss must depend on a parameter of the optimizer, got none: give the model whose parameters "
-            "the optimizer has"
-        )
-    return value, grads

@@ -81,6 +81,16 @@ def probed_curve(labels: tuple[str, str, str], name: str, some: Sequence[Mapping
     return MeanCurve(*labels, name, rounded(x), rounded(y), rounded(lo), rounded(hi), len(some))
 
 
+def ratio_curve(labels: tuple[str, str, str], name: str, parts: Sequence[tuple[Points, Points]]) -> MeanCurve:
+    """The mean of numerators over the mean of denominators, without a band; NaN where the latter is not
+    above 0. parts: (numerator, denominator) of each run."""
+    x, top = across([a for a, _ in parts])[:2]
+    at, under = across([b for _, b in parts])[:2]
+    under = np.interp(x, at, under)
+    y = rounded(np.divide(top, under, out=np.full_like(top, np.nan), where=under > 0))
+    return MeanCurve(*labels, name, rounded(x), y, y, y, len(parts))
+
+
 def mean_curves(table: Table, at: Place, some: Sequence[Mapping[str, Points]]) -> list[MeanCurve]:
     """A curve for each name that the runs of a setting have a line of."""
     names = dict.fromkeys(name for lines in some for name in lines)

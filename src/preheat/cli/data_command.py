@@ -1,5 +1,5 @@
-"""Show what there is of the image sets, fetch the official files and check them, or write files that imitate
-them."""
+"""Show what there is of the published sets, fetch the official files and check them, or write images that
+imitate them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Show, fetch or imitate."""
     from preheat.tasks.files import folder, ready
-    from preheat.tasks.sets import SETS, named
+    from preheat.tasks.sets import SETS, every, published
 
     use_data(args)
-    names = list(SETS) if "all" in args.names else [named(name).name for name in args.names]
+    names = list(every()) if "all" in args.names else [published(name).name for name in args.names]
     if args.per_class is not None and not args.imitate:
         raise UserError("--per-class is for imitated images: add --imitate")
     if args.imitate and not names:
@@ -55,39 +55,38 @@ def run(args: argparse.Namespace) -> None:
             imitate(name, args.per_class or PER_CLASS)
         else:
             ready(name, "official")
-    print(f"image sets in {folder().absolute()}:")
-    for name in names or SETS:
+    print(f"data sets in {folder().absolute()}:")
+    for name in names or every():
         print(f"  {name:<13} {state(name)}")
 
 
 def state(name: str) -> str:
     """What there is of a set, on one line."""
-    from preheat.tasks.files import arrays, found, official
-    from preheat.tasks.sets import named
+    from preheat.tasks.files import counts, found, official
+    from preheat.tasks.sets import published
 
-    files = named(name)
+    files = published(name)
     places = found(files)
     if not places:
         return f"not there; preheat data {name} fetches {files.megabytes} MB"
     try:
         for path in places:
             if official(files, path):
-                return f"official: {images_text(files.images)} ({path.name})"
-        x = arrays(name, "local")
+                return f"official: {_held(files.counts, files.unit)} ({path.name})"
+        there = counts(files, places[0])
     except UserError as error:
         return f"not usable: {error}"
-    counts = [0 if split is None else len(split[1]) for split in x]
-    return f"not the official files, for source=local: {images_text(counts)} ({places[0].name})"
+    return f"not the official files, for source=local: {_held(there, files.unit)} ({places[0].name})"
 
 
-def images_text(images: list[int] | tuple[int, ...]) -> str:
-    """The images of each split that there is.
+def _held(counts: tuple[int, ...], unit: str) -> str:
+    """What each split that there is holds.
 
-    >>> images_text((50_000, 0, 10_000))
+    >>> _held((50_000, 0, 10_000), "images")
     '50,000 training, 10,000 test images'
     """
-    kinds = zip(images, ("training", "validation", "test"), strict=True)
-    return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) + " images"
+    kinds = zip(counts, ("training", "validation", "test"), strict=True)
+    return ", ".join(f"{count:,} {kind}" for count, kind in kinds if count) + f" {unit}"
 
 
 def imitate(name: str, per_class: int) -> None:
@@ -104,7 +103,7 @@ def imitate(name: str, per_class: int) -> None:
             f"imitated images never replace a file, {places[0]} is there: move it away, or name another "
             "--data folder"
         )
-    most = files.images[0] // files.classes
+    most = files.counts[0] // files.classes
     if per_class > most:
         raise UserError(
             f"--per-class of {name} must be at most {most:,}, as in {files.title}, got {per_class:,}"

@@ -23,7 +23,7 @@ COMMANDS = {
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
     "compare": "compare schedules without training: budgets, falls, bounds",
-    "data": "show, fetch or imitate the image sets",
+    "data": "show or fetch published data sets, or imitate images",
     "list": "show the tasks, schedules, optimizers, probes and studies that exist",
 }
 INTRO = """How should my learning rate rise, hold and fall: how long, how high, in which shape, and does it

@@ -104,7 +104,7 @@ def data_folder(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DIR",
         type=folder,
-        help="the folder of the image sets (default: $PREHEAT_DATA, else ./data)",
+        help="the folder of the data sets (default: $PREHEAT_DATA, else ./data)",
     )
 
 

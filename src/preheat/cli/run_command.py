@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from preheat.cli.options import (
@@ -125,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{kept}: {weights_path(store.root, one.id, kept)}")
     record = store.load(one.id)
     show(record)
+    show_probes(record, args.results)
     return 0 if record.status.outcome == "done" else 1
 
 
@@ -273,3 +275,16 @@ def show(record: Record) -> None:
         print("  ".join(f"{k} {v:.4f}" for k, v in values.items() if v is not None))
     seconds = record.provenance.get("seconds")
     print(f"{status.outcome}{f' in {clock(float(seconds))}' if seconds else ''}; record {record.id}")
+
+
+def show_probes(record: Record, results: Path) -> None:
+    """What the probes measured last, and how to read the rest."""
+    skipped = ("train_", "validation_", "test_", "chance_")
+    names = [n for n, s in record.trace.items() if len(s.values) and not n.startswith(skipped)]
+    if not record.run.probes or not names:
+        return
+    print(
+        "last measured: " + "  ".join(f"{n} {record.trace[n].values[-1]:.4g}" for n in names if "." not in n)
+    )
+    where = "" if results == Path("results") else f" --results {results}"
+    print(f"all of one: preheat results {record.id} --trace {names[0]}{where}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from preheat.cli.subject import given, known_flags
 from preheat.core.errors import UserError, unknown
 from preheat.core.options import marks
 from preheat.core.registry import STUDIES
+from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct
 
@@ -185,9 +186,22 @@ def declared(args: argparse.Namespace) -> Study:
     else:
         if args.study not in STUDIES.names():
             raise UserError(f"{unknown(KIND, args.study, STUDIES.names())}; or write a file: my_study.yaml")
+        _refuse_of_a_run(over, args.study)
         over |= {one.name: value for one, value in given(args, KIND, args.study)}
         study = build(KIND, Spec(args.study, over)).study()
     return study.with_seeds(args.seeds) if args.seeds else study
+
+
+def _refuse_of_a_run(over: Mapping[str, Any], study: str) -> None:
+    """Errors: UserError where --set names what a run has and this study has no option for."""
+    made = STUDIES[study]
+    own = {f.name for f in fields(made)} if is_dataclass(made) else set(over)
+    for name in over:
+        if name in {f.name for f in fields(Run)} - own:
+            raise UserError(
+                f"--set takes the options of study {study!r}, got {name!r}, which is of a run: write it in a "
+                "study file of your own, under fixed (docs/studies.md)"
+            )
 
 
 def under_its_name(study: Study, args: argparse.Namespace) -> Study:

@@ -145,6 +145,8 @@ def label(value: Any) -> str:
     ('5ep', '0.1', 'sgd')
     >>> label({"weight_decay": {"schedule": "wsd", "at_zero": 0.1, "at_peak": 0}}), label({})
     ('weight_decay 0.1 to 0 by wsd', 'none')
+    >>> label([{"name": "sgd", "momentum": 0.9}, "adam"])
+    'sgd momentum=0.9, adam'
     """
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"epochs", "steps", "fraction"}:
         return str(length(value))
@@ -154,9 +156,18 @@ def label(value: Any) -> str:
         return f"{label(value['at_zero'])} to {label(value['at_peak'])} by {_told(value['schedule'])}"
     if isinstance(value, Mapping) and all(isinstance(v, Mapping) and "at_peak" in v for v in value.values()):
         return ", ".join(f"{name} {label(v)}" for name, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_entry(one) for one in value) or "none"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:g}"
+
+
+def _entry(value: Any) -> str:
+    """An entry of a list: what is named has its options beside it."""
+    if not isinstance(value, Mapping) or "name" not in value:
+        return label(value)
+    return " ".join([label(value), *(f"{k}={label(v)}" for k, v in value.items() if k != "name")])
 
 
 def _told(schedule: Any) -> str:

@@ -4,26 +4,26 @@ statistics.
 A 3 x 3 stem of 16 channels, then three stages of two residual blocks with 64, 128 and 256 channels, a global
 mean and a linear layer: convolution, LayerNorm over the channels of each pixel, ReLU; a ReLU after each sum.
 Convolutions have biases. Initialisation (their standard parameterisation): truncated normal of variance 2 /
-fan_in, 1 / fan_in for the last layer, biases 0. Their model file is not published with the paper's runs; a
-shortcut that changes shape is here a 1 x 1 convolution with LayerNorm. They standardise each image by its own
-mean and deviation, a task here by the set's.
+fan_in, 1 / fan_in for the last layer, biases 0; the option `parameterisation` has others. Their model file is
+not published with the paper's runs; a shortcut that changes shape is here a 1 x 1 convolution with LayerNorm.
+They standardise each image by its own mean and deviation; a task here does with `standardise=image`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.registry import MODELS
+from preheat.core.spec import LATER
 from preheat.models.base import Model, at_least_one, square
+from preheat.models.parameterisation import convolution, initialise, known_parameterisation, linear
 from preheat.models.parts import global_mean, residual
 
 if TYPE_CHECKING:
     from torch import nn
-
-_CUT = 0.87962566103423978  # the standard deviation of a unit normal cut at -2 and 2
 
 
 @MODELS.register("wrn16_4")
@@ -32,16 +32,18 @@ class WideResNet16(Model):
     """WRN-16-4 with LayerNorm in place of BatchNorm: 2,752,042 parameters with 10 classes.
 
     width: channels of the stem; widen: the first stage has widen x width channels, doubled in each of the
-    next two.
+    next two; parameterisation: "standard", "mu" or "mu_adam", see `preheat.models.parameterisation`.
     """
 
     small: ClassVar[Mapping[str, Any]] = {"width": 4, "widen": 2}
 
     width: int = 16
     widen: int = 4
+    parameterisation: str = field(default="standard", metadata=LATER)
 
     def __post_init__(self) -> None:
         at_least_one("wrn16_4", width=self.width, widen=self.widen)
+        known_parameterisation("wrn16_4", self.parameterisation)
 
     def check(self, shape: tuple[int, ...]) -> None:
         square("wrn16_4", shape)
@@ -57,16 +59,9 @@ class WideResNet16(Model):
             out = self.width * self.widen * 2**stage
             blocks += [_block(wide, out, 2 if stage else 1), _block(out, out, 1)]
             wide = out
-        ends = [global_mean(), nn.Linear(wide, outputs)]
+        ends = [global_mean(), linear(wide, outputs)]
         net = nn.Sequential(*_pair(channels, self.width, 3, 1), nn.ReLU(), *blocks, *ends)
-        for layer in net.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
-                deviation = (gain / layer.weight[0].numel()) ** 0.5 / _CUT
-                nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        return net
+        return initialise(net, self.parameterisation)
 
 
 def _block(wide: int, out: int, stride: int) -> nn.Module:
@@ -77,9 +72,7 @@ def _block(wide: int, out: int, stride: int) -> nn.Module:
 
 
 def _pair(wide: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module]:
-    from torch import nn
-
-    return nn.Conv2d(wide, out, kernel, stride, padding=kernel // 2), _channel_norm()(out)
+    return convolution(wide, out, kernel, stride=stride), _channel_norm()(out)
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _BELOW = 2.0**-10  # the first search begins that far below the scheduled rate
+_ROUNDING = 4  # losses that differ by so many units of rounding are equal
 
 
 @RATE_RULES.register("persistent_catapult")
@@ -30,10 +31,11 @@ class PersistentCatapult(TrialRule):
     The search: from the present rate (at first from peak_lr / 1024) it doubles, or halves, until of two
     neighbours the larger raises the loss and the smaller does not, then takes middles until at the upper one
     the loss is at most L + delta |L|, or `passes` forward passes are used; eta_c is the upper one. If no rate
-    below the scheduled one raises the loss, it is the scheduled one; if all raise it (momentum can point
-    uphill on a new batch), the rate stays. The authors give delta = 0.1 for SGD and about 0.01 for Adam, say
-    that it must shrink where the loss is flat, and leave the way open; here it is constant. With mini-batches
-    the two losses that are compared are of two batches; the authors' runs train on all data.
+    below the scheduled one raises the loss, it is the scheduled one; if none lowers it (momentum can point
+    uphill on a new batch), the rate stays. Losses within 4 units of rounding of L's dtype count as equal. The
+    authors give delta = 0.1 for SGD and about 0.01 for Adam, say that it must shrink where the loss is flat,
+    and leave the way open; here it is constant. With mini-batches the two losses that are compared are of two
+    batches; the authors' runs train on all data.
 
     A search costs one gradient and `passes` forward passes, and the look before an update one, as long as the
     rate is below the schedule's. Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2406.09405,
@@ -71,16 +73,19 @@ class PersistentCatapult(TrialRule):
         start = torch.where(state["rate"] > 0, state["rate"], top * _BELOW)
         rate, low, high = start, torch.zeros_like(top), torch.full_like(top, torch.inf)
         above, found = high, here < -torch.inf
+        sunk, margin = found, _ROUNDING * torch.finfo(here.dtype).eps * here.abs()
         for _ in range(self.passes):
             rate = rate.minimum(top)
             loss = loss_after(rate)
-            falls = loss <= here  # what is not a number does not fall
+            falls = loss <= here + margin  # what is not a number does not fall
+            sunk = sunk | (loss < here - margin)
             low = torch.where(falls & ~found, rate, low)
             high, above = (torch.where(falls | found, old, new) for old, new in ((high, rate), (above, loss)))
             found = found | (low >= top) | ((low > 0) & (above <= here + self.delta * here.abs()))
             rate = torch.where(high < torch.inf, (low + high) / 2, 2 * low)
         critical = torch.where(high < torch.inf, high, low)
-        return {"rate": torch.where(low > 0, critical, start), "lowest": here}
+        settled = (low > 0) & (sunk | (high == torch.inf))
+        return {"rate": torch.where(settled, critical, start), "lowest": here}
 
     def rate(
         self, state: Params, moment: Any, loss_on_batch: Callable[[Params], Tensor]

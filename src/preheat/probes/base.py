@@ -11,10 +11,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, length, steps
+from preheat.core.registry import PROBES
 from preheat.core.spec import LATER
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class Moment(NamedTuple):
 @dataclass(frozen=True)
 class Probe(ABC):
     """every: the distance between measurements, or "10/decade": 10 while the steps grow tenfold; until: it
-    measures only before that step, and a limit beyond the run's end means the whole run.
+    measures only before that step, and a limit beyond the run's end means the whole run. ratios: {a series:
+    (numerator, denominator)}, two other series; their means over runs and steps are divided, as a mean of
+    ratios whose denominator may be near 0 says nothing.
 
     >>> @dataclass(frozen=True)
     ... class LossDrop(Probe):
@@ -77,6 +80,8 @@ class Probe(ABC):
     >>> LossDrop(every="1ep").every
     Length(value=1.0, unit='epochs')
     """
+
+    ratios: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     every: Length = steps(10)
     until: Length | None = field(default=None, metadata=LATER)
@@ -118,10 +123,13 @@ def limit(value: object) -> Length | None:
 
 
 def at_least(least: int, value: int, name: str, probe: str, *, why: str = "") -> None:
-    """Errors: UserError where the option `name` of a probe is below `least`."""
+    """Errors: UserError where the option `name` of a registered probe is below `least`."""
     if value < least:
         reason = f" ({why})" if why else ""
-        raise UserError(f"{name} of probe {probe!r} must be at least {least}{reason}, got {value}")
+        default = getattr(PROBES[probe], name) if probe in PROBES.names() else least
+        raise UserError(
+            f"{name} of probe {probe!r} must be at least {least}{reason}, got {value}: write {default}"
+        )
 
 
 def norm(tensors: Tensors) -> Tensor:

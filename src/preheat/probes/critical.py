@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
-from preheat.probes.base import Moment, Probe, Tensors, at_least
+from preheat.probes.base import Moment, Probe, Tensors, at_least, norm
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _FAR = 2.0**30  # a start that is further from the rate than this factor is given up
+_ROUNDING = 4  # losses that differ by so many units of rounding are equal
 
 
 @PROBES.register("critical_sharpness")
@@ -24,9 +25,11 @@ class CriticalSharpness(Probe):
     times: once at p, then at rates that grow (or shrink) by the factors 2, 4, 8, ... until of two neighbours
     the larger raises the loss and the smaller does not, then in the middle between such two: geometric while
     they are more than a factor 2 apart. The first rate is eta_c of the last measurement, or lr. eta_c is the
-    middle of the last interval, and critical_sharpness_error half its width relative to that; without an
-    interval the value is NaN, the error infinite, and the next measurement goes on from there. A loss that
-    rises, falls and rises again along the update may be taken at a later rise.
+    middle of the last interval. critical_sharpness_error, relative to it: half the interval's width, and how
+    far rounding (4 units of the loss, one of the parameters) may move eta_c. Without an interval the value is
+    NaN, the error infinite, and the next measurement goes on from there; also where the update is not
+    downhill on this batch by more than rounding (by momentum, or at a rate so small that rounding decides the
+    step). A loss that rises, falls and rises again along the update may be taken at a later rise.
     critical_sharpness_to_threshold: lr / eta_c. Where the loss is quadratic along the update d per unit of
     rate, 2 / eta_c is d'Hd / (-g'd): at most the sharpness for gradient descent. The cost is `passes`
     forward passes. NaN where lr is 0.
@@ -57,19 +60,36 @@ class CriticalSharpness(Probe):
             return value
 
         here = moment.joined(moment.function(moment.params, moment.buffers, moment.batch))
+        margin = _ROUNDING * torch.finfo(here.dtype).eps * here.abs()
         rate, low = memory["rate"], torch.zeros_like(lr)
         high = torch.full_like(lr, torch.inf)
         for i in range(self.passes - 1):
-            raised = ~(loss(rate) <= here)  # what is not a number is no descent
+            raised = ~(loss(rate) <= here + margin)  # what is not a number is no descent
             low, high = torch.where(raised, low, rate), torch.where(raised, rate, high)
             middle = torch.where(high > 2 * low, (low * high).sqrt(), (low + high) / 2)
             inside = torch.where(low > 0, middle, high / 2 ** (i + 1))
             rate = torch.where(high < torch.inf, inside, 2 ** (i + 1) * low)
-        bracketed = (low > 0) & (high < torch.inf)
+        fall, blur = _fall(moment)
+        bracketed = (low > 0) & (high < torch.inf) & (fall > 0)
         critical = torch.where(bracketed, (low + high) / 2, torch.nan)
+        error = (high - low) / 2 / critical + (margin * lr / critical + blur) / fall
+        rate = torch.where(fall > 0, rate, memory["rate"])
         near = (rate < lr * _FAR) & (rate > lr / _FAR)
         return {
             "critical_sharpness": 2 / critical,
-            "critical_sharpness_error": torch.where(bracketed, (high - low) / (high + low), torch.inf),
+            "critical_sharpness_error": torch.where(bracketed, error, torch.inf),
             "critical_sharpness_to_threshold": lr / critical,
         }, {"rate": torch.where(near, rate, lr)}
+
+
+def _fall(moment: Moment) -> tuple[Tensor, Tensor]:
+    """(how far the loss falls by the update, to first order; what the rounding of the parameters makes of
+    it). The fall is 0 where it is not above that."""
+    import torch
+
+    moves = {n: moment.after[n] - p for n, p in moment.params.items()}
+    eps = max(torch.finfo(p.dtype).eps for p in moment.params.values())
+    slope = torch.stack([(moment.grads[n] * d).sum() for n, d in moves.items()]).sum()
+    blur = eps * norm({n: moment.grads[n] * p for n, p in moment.params.items()})
+    seen = (-slope > _ROUNDING * blur) & (norm(moves) > _ROUNDING * eps * norm(moment.params))
+    return torch.where(seen, -slope, torch.zeros_like(slope)), blur

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
@@ -28,6 +29,11 @@ class NoiseScale(Probe):
 
     S. McCandlish et al., arXiv 1812.06162, appendix A; the ratio: A. Kosson et al., arXiv 2410.23922.
     """
+
+    ratios: ClassVar = {
+        "noise_scale": ("gradient_variance", "gradient_square"),
+        "gradient_snr": ("gradient_square", "gradient_variance"),
+    }
 
     every: Length = steps(100)
     chunks: int = 8

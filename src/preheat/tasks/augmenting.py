@@ -1,4 +1,4 @@
-"""Crop, flip, normalise: on a batch of images, by numbers drawn beforehand, alone or under
+"""Crop, flip, normalise, standardise: on a batch of images, by numbers drawn beforehand, alone or under
 `torch.func.vmap`."""
 
 from __future__ import annotations
@@ -85,3 +85,15 @@ def normalised(x: Tensor, scale: Scale, params: Tensors) -> Tensor:
         return torch.stack([pixels.new_full((), n) for n in numbers])[:, None, None]
 
     return (pixels - channels(scale.mean)) / channels(scale.std)
+
+
+def standardised(x: Tensor) -> Tensor:
+    """(x - m) / s with the mean m and the deviation s of all pixels and channels of each image; x: [B, C, S,
+    S], of a float type.
+
+    s counts as at least 1 / sqrt(number of values), that of bytes of which one is off by 1: an image of one
+    colour becomes 0.
+    """
+    every = (-3, -2, -1)
+    spread = x.var(every, unbiased=False, keepdim=True).sqrt()
+    return (x - x.mean(every, keepdim=True)) / spread.clamp_min(x[0].numel() ** -0.5)

@@ -14,13 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from preheat.core.errors import UserError
+from preheat.core.registry import MODELS
 from preheat.core.spec import Spec, as_spec, build, complete
 from preheat.tasks.network import KEY, Network
+from preheat.tasks.objectives import objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 Tensors = dict[str, "Tensor"]
+WATCHED = "watch.accuracy"  # a buffer that is recorded at every step
 
 
 class Data(NamedTuple):
@@ -197,51 +200,75 @@ class Networked(Task):
 
 
 class Classification(Networked):
-    """A classifier: cross entropy and accuracy.
+    """A classifier: a loss and accuracy.
 
     A subclass is a frozen dataclass with `examples`, `classes`, `data()` and `network()`: x [B, ...] ->
-    logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64.
+    logits [B, C]. Data hold `x` [N, ...] (or what `inputs` names) and `y` [N] int64. objective: one of
+    `preheat.tasks.objectives.OBJECTIVES`, the cross entropy where a subclass says nothing. watch: record the
+    accuracy on each update's batch before it, as train_accuracy.
     """
+
+    objective: str = "cross_entropy"
+    watch: bool = False
 
     @property
     @abstractmethod
     def classes(self) -> int:
         """The number of classes C."""
 
-    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy in training mode; running statistics are cloned and returned."""
-        from torch.nn.functional import cross_entropy
+    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
+        """The network's parameters and buffers, and the accuracy that is watched, 0 before the first
+        update."""
+        import torch
 
+        params, buffers = super().init(generator)
+        return params, {**buffers, WATCHED: torch.zeros(())} if self.watch else buffers
+
+    def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """The mean objective in training mode; running statistics are cloned and returned."""
         logits, fresh = self.called(params, buffers, batch, training=True)
-        return cross_entropy(logits, batch["y"]), fresh
+        value = objective(self.objective, logits, batch["y"])
+        if self.watch:
+            right = (logits.detach().argmax(-1) == batch["y"]).to(buffers[WATCHED].dtype)
+            fresh = {**fresh, WATCHED: right.mean()}
+        return value, fresh
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """Sums over the examples: of the cross entropy, of those that are right, and of all."""
+        """Sums over the examples: of the objective, of those that are right, and of all."""
         return self.scored(self.called(params, buffers, batch, training=False)[0], batch["y"])
 
     def scored(self, logits: Tensor, y: Tensor) -> Tensors:
         """The `statistics` of logits [B, C] and labels [B]."""
-        from torch.nn.functional import cross_entropy
-
         if logits.shape != (len(y), self.classes):
             raise ValueError(
                 f"a network's output must be [B, classes], {[len(y), self.classes]}, got {list(logits.shape)}"
             )
         right = (logits.argmax(-1) == y).to(logits.dtype)
-        loss = cross_entropy(logits, y, reduction="sum")
+        loss = objective(self.objective, logits, y, reduction="sum")
         return {"loss": loss, "right": right.sum(), "examples": logits.new_tensor(len(y))}
 
     def metrics(self, sums: Tensors) -> Tensors:
-        """loss (mean cross entropy) and accuracy (fraction right)."""
+        """loss (the mean objective) and accuracy (fraction right)."""
         return {n: sums[of] / sums["examples"] for n, of in (("loss", "loss"), ("accuracy", "right"))}
 
     def chance(self) -> dict[str, float]:
         return {"accuracy": 1.0 / self.classes}
 
 
-def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None) -> Spec:
-    """A registered model with every option written out; it must take inputs of this shape. default: of
-    options without a name."""
+def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None, takes: str = "images") -> Spec:
+    """A registered model with every option written out; it must take inputs of this kind and shape. default:
+    of options without a name."""
     found = complete("model", as_spec(model, "model", default=default))
-    build("model", found).check(shape)
+    made = build("model", found)
+    if made.takes != takes:
+        raise UserError(
+            f"model {found.name!r} takes {made.takes}, and this task has {takes}: write one of "
+            f"{', '.join(taking(takes))}"
+        )
+    made.check(shape)
     return found
+
+
+def taking(takes: str) -> list[str]:
+    """The registered models that take this kind of input."""
+    return [name for name in MODELS.names() if MODELS[name].takes == takes]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ import numpy as np
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import MODELS, TASKS
-from preheat.core.spec import as_spec, build
-from preheat.tasks.base import Classification, Data, chosen
+from preheat.core.spec import LATER, as_spec, build
+from preheat.tasks.base import Classification, Data, chosen, taking
+from preheat.tasks.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -26,6 +27,7 @@ POOL, VALIDATION = (
     100,
     37,
 )  # per class; the smallest class has 174 images, what is left (427 in all) is the test set
+STANDARDISE = ("none", "image")
 OWN = ("mlp", "cnn")  # this task's own models, words in a run
 
 
@@ -38,7 +40,9 @@ class Digits(Classification):
     (64-64-64-10, 8,970 parameters) or "cnn" (two 3 x 3 convolutions of 16 and 32 channels with BatchNorm,
     5,178 parameters), both with He normal initialisation and biases 0, or any registered model, by name or
     with options. Pixels are divided by 16. The split is fixed: 1,000 training pool, 370 validation, 427 test
-    images, stratified, the same for every seed.
+    images, stratified, the same for every seed. objective: "cross_entropy", or "mse", half the mean over
+    examples and outputs of (f - onehot(y))^2. standardise: "image" scales each image by its own mean and
+    deviation. watch: record the accuracy on the batch of every update as train_accuracy.
 
     >>> Digits(examples_per_class=5).examples
     50
@@ -46,6 +50,9 @@ class Digits(Classification):
 
     examples_per_class: int = POOL
     model: Any = "mlp"
+    objective: str = field(default="cross_entropy", metadata=LATER)
+    standardise: str = field(default="none", metadata=LATER)
+    watch: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         if not 1 <= self.examples_per_class <= POOL:
@@ -53,9 +60,12 @@ class Digits(Classification):
                 f"examples_per_class of digits must be 1 to {POOL} (the rest is held out), got "
                 f"{self.examples_per_class}"
             )
+        for name, known in (("objective", OBJECTIVES), ("standardise", STANDARDISE)):
+            if getattr(self, name) not in known:
+                raise unknown(f"{name} of task 'digits'", getattr(self, name), known)
         one = as_spec(self.model, "model")
         if one.name not in (*OWN, *MODELS.names()):
-            raise unknown("model of task 'digits'", one.name, (*OWN, *MODELS.names()))
+            raise unknown("model of task 'digits'", one.name, (*OWN, *taking("images")))
         if one.name in OWN and one.options:
             raise UserError(
                 f"model {one.name!r} of task 'digits' has no options, got {one}: write model={one.name}"
@@ -76,10 +86,13 @@ class Digits(Classification):
         return 10
 
     def data(self) -> Data:
-        """x: [N, 64] for the MLP, [N, 1, 8, 8] else, in 0..1; the pool is sorted by class."""
+        """x: [N, 64] for the MLP, [N, 1, 8, 8] else, in 0..1 or standardised; the pool is sorted by class."""
         import torch
 
         pixels, labels = _images()
+        pixels = pixels / 16.0
+        if self.standardise == "image":
+            pixels = (pixels - pixels.mean(1, keepdims=True)) / pixels.std(1, keepdims=True)
         order = [np.random.default_rng(c).permutation(np.flatnonzero(labels == c)) for c in range(10)]
         cuts = {
             "train": slice(0, POOL),
@@ -91,7 +104,7 @@ class Digits(Classification):
         def part(name: str) -> dict[str, Tensor]:
             rows = np.concatenate([o[cuts[name]] for o in order])
             return {
-                "x": torch.from_numpy(pixels[rows] / 16.0).reshape(shape),
+                "x": torch.from_numpy(pixels[rows]).reshape(shape),
                 "y": torch.from_numpy(labels[rows]),
             }
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from preheat.core.errors import UserError, explain
-from preheat.tasks.sets import Files
+from preheat.tasks.sets import Download
 
 if TYPE_CHECKING:
     from requests import Response
@@ -33,7 +33,7 @@ TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 18
 
 
-def fetch(files: Files, folder: Path) -> Path:
+def fetch(files: Download, folder: Path) -> Path:
     """Fetch the official file into `folder` unless it is there; its path.
 
     Errors: UserError where there is no connection, the server refuses, the checksum is wrong (the file is
@@ -51,16 +51,20 @@ def fetch(files: Files, folder: Path) -> Path:
     return target
 
 
-def by_hand(files: Files, folder: Path) -> str:
+def by_hand(files: Download, folder: Path) -> str:
     """How to do without a connection."""
+    other = (
+        f"; or try it with images that are made up: {files.otherwise}, then source=local"
+        if files.otherwise
+        else ""
+    )
     return (
         f"by hand: download {files.url} (md5 {files.md5}), put it at {(folder / files.file).absolute()} and "
-        f"run the same command again; or try it with images that are made up: preheat data {files.name} "
-        "--imitate, then source=local"
+        f"run the same command again{other}"
     )
 
 
-def _fetch(files: Files, folder: Path) -> None:
+def _fetch(files: Download, folder: Path) -> None:
     """One file through pooch. A folder or disk that refuses is an OSError, which the caller explains."""
     import pooch
     import requests

@@ -1,10 +1,10 @@
-"""The image sets in the data folder: found, fetched, checked, read.
+"""Published sets in the data folder: found, fetched, checked; images are read, too.
 
-The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official archive, as the folder
-that comes out of it, or (PathMNIST) as its npz; the data folder may also be that unpacked folder itself.
+The data folder is $PREHEAT_DATA, else ./data. A set is found there as the official file, or as the folder
+that comes out of it; the data folder may also be that unpacked folder itself.
 
 source "official" demands the official checksums and fetches what is missing; "local" takes files in the
-official format whatever they hold. So a run says which, and other images never pass for the official ones.
+official format whatever they hold. So a run says which, and other files never pass for the official ones.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeGuard
 
 from preheat.core.errors import UserError, explain, unknown
+from preheat.tasks.corpora import members
 from preheat.tasks.decoding import Decoded, decoded
 from preheat.tasks.fetching import by_hand, fetch
-from preheat.tasks.folders import TEST, Stamp, Tree, tree
+from preheat.tasks.folders import TEST, Tree, tree
 from preheat.tasks.formats import Arrays, read
-from preheat.tasks.sets import Files, named
+from preheat.tasks.sets import Download, Files, Stamp, Texts, named, published
 
 SOURCES = ("official", "local")
 AS_THEY_ARE = (
@@ -36,25 +38,35 @@ def folder() -> Path:
 def arrays(name: str, source: str) -> Arrays:
     """The images of a set, kept in the process; see `formats.Arrays` for shapes. Errors: UserError, as in
     `ready`."""
-    path = _ready(name, source)
-    return _arrays(name, path, _stamps(named(name), path))
+    path = located(named(name), source)
+    return _arrays(name, path, stamped(named(name), path))
 
 
 def stamps(name: str, source: str) -> tuple[Stamp, ...]:
     """What tells whether the images of a set are still those that were read. Errors: as `ready`."""
-    return _stamps(named(name), _ready(name, source))
+    return stamped(named(name), located(named(name), source))
 
 
 def ready(name: str, source: str) -> None:
     """See to it that the files of a set are there and right; "official" fetches what is missing, with a bar
     on stderr.
 
-    name: a set of `sets.SETS`. source: "official" or "local".
+    name: a set of images or of texts. source: "official" or "local".
     Errors: UserError where they can't be had, are not the official ones, or are not in the official format.
     """
-    path = _ready(name, source)
+    files = published(name)
+    path = located(files, source)
     if source == "local":  # official files are known by their checksums
-        _arrays(name, path, _stamps(named(name), path))
+        counts(files, path)
+
+
+def counts(files: Download, path: Path) -> tuple[int, ...]:
+    """How many images, or bytes of text, each split there has. Errors: UserError where they are not in the
+    official format."""
+    if isinstance(files, Texts):
+        return tuple(map(len, members(path, files.splits, stamped(files, path))))
+    splits = _arrays(files.name, path, stamped(files, path))
+    return tuple(0 if split is None else len(split[1]) for split in splits)
 
 
 def origin(name: str, source: str) -> dict[str, str]:
@@ -63,7 +75,8 @@ def origin(name: str, source: str) -> dict[str, str]:
     Official files are named as they are published, packed or not. Of another unpacked folder, whatever it is
     called, the md5 is that of its members' md5s, written one after the other.
     """
-    files, path = named(name), _ready(name, source)
+    files = published(name)
+    path = located(files, source)
     if source == "official":
         return {"data": f"{files.file} md5 {files.md5}"}
     sums = md5s(files, path)
@@ -73,7 +86,7 @@ def origin(name: str, source: str) -> dict[str, str]:
     return {"data": f"{files.unpacked if path.is_dir() else files.file} md5 {whole}"}
 
 
-def found(files: Files) -> list[Path]:
+def found(files: Download) -> list[Path]:
     """Where a set lies: its archive or npz first, then an unpacked folder."""
     root = folder()
     places = [root / files.file]
@@ -87,53 +100,62 @@ def found(files: Files) -> list[Path]:
         raise explain(f"look for {files.file}", root, error) from error
 
 
-def official(files: Files, path: Path) -> bool:
+def official(files: Download, path: Path) -> bool:
     """Whether these are the official files, by their checksums; an unpacked folder of images has none."""
-    if files.tree and path.is_dir():
+    if _in_folders(files, path):
         return False
     return md5s(files, path) == (list(files.sums) if path.is_dir() else [files.md5])
 
 
-def md5s(files: Files, path: Path) -> list[str]:
+def md5s(files: Download, path: Path) -> list[str]:
     """The md5 of an archive, of each member of a folder, or of the files of a folder of images; read once,
     unless they change."""
-    if files.tree and path.is_dir():
+    if _in_folders(files, path):
         return [_images(files, path)[1].md5]
-    return [_md5(*stamp) for stamp in _stamps(files, path)]
+    return [_md5(*stamp) for stamp in stamped(files, path)]
 
 
-def _ready(name: str, source: str) -> Path:
-    """Where the files are that `source` stands for."""
-    files = named(name)
+def _in_folders(files: Download, path: Path) -> TypeGuard[Files]:
+    """Whether this is an unpacked folder of images."""
+    return isinstance(files, Files) and files.tree and path.is_dir()
+
+
+def located(files: Download, source: str) -> Path:
+    """Where the files are that `source` stands for; official ones are fetched where they are missing.
+
+    Errors: UserError where they can't be had, or are not the official ones.
+    """
     if source not in SOURCES:
-        raise unknown("source of images", source, SOURCES)
+        raise unknown(f"source of {files.name}", source, SOURCES)
     places = found(files)
     if source == "local":
         if not places:
             raise UserError(_missing(files))
         return places[0]
-    places = [p for p in places if not p.is_dir() or _complete(files, p)] or [fetch(files, folder())]
+    places = [p for p in places if not p.is_dir() or (files.sums and _complete(files, p))]
+    places = places or [fetch(files, folder())]
     for path in places:
         if official(files, path):
             return path
     raise UserError(_unofficial(files, places[0]))
 
 
-def _complete(files: Files, path: Path) -> bool:
+def _complete(files: Download, path: Path) -> bool:
     return all((path / name).is_file() for name in files.members)
 
 
-def _missing(files: Files) -> str:
+def _missing(files: Download) -> str:
     """Where was looked, for what."""
     root = folder().absolute()
     unpacked = f" or the folder {files.unpacked}" if files.unpacked else ""
+    other = f", or write images to try with: {files.otherwise}" if files.otherwise else ""
     return (
-        f"source=local needs {files.file}{unpacked} in {root}, there is none: name their folder with --data, "
-        f"or write images to try with: preheat data {files.name} --imitate"
+        f"source=local needs {files.file}{unpacked} in {root}, there is none: name their folder with "
+        f"--data{other}"
     )
 
 
-def _unofficial(files: Files, path: Path) -> str:
+def _unofficial(files: Download, path: Path) -> str:
     """What is wrong with a file that is there."""
     sums = md5s(files, path)
     wanted = files.sums if path.is_dir() else (files.md5,)
@@ -146,9 +168,9 @@ def _unofficial(files: Files, path: Path) -> str:
     )
 
 
-def _stamps(files: Files, path: Path) -> tuple[Stamp, ...]:
+def stamped(files: Download, path: Path) -> tuple[Stamp, ...]:
     """The stamp of each file that is read, or of the folders of images."""
-    if files.tree and path.is_dir():
+    if _in_folders(files, path):
         return tree(path).stamps
     paths = [path / name for name in files.members] if path.is_dir() else [path]
     try:

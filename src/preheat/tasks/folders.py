@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preheat.core.errors import UserError, explain
+from preheat.tasks.sets import Stamp
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 UNREAD = (".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -33,7 +34,6 @@ SPLITS = ("train", "val", "test")
 TINY = ("wnids.txt", "val/val_annotations.txt")
 MOST = 1 << 28  # bytes of one file
 
-Stamp = tuple[Path, int, int]  # a file or folder, its bytes, the time of its last change
 Row = tuple[int, str, str]  # split, class, name
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from preheat.core.metrics import register_metric, share
 from preheat.tasks.base import Classification, Tensors
+from preheat.tasks.objectives import objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -58,13 +59,11 @@ class Grouped(Classification):
         *,
         total: Callable[[Tensor], Tensor] = lambda t: t,
     ) -> tuple[Tensor, Tensors]:
-        """The mean cross entropy, or sum_g q_g l_g with the new q."""
-        from torch.nn.functional import cross_entropy
-
+        """The mean objective, or sum_g q_g l_g with the new q."""
         if not self.robust:
             return super().loss(params, buffers, batch)
         logits, fresh = self.called(params, buffers, batch, training=True)
-        each = cross_entropy(logits, batch["y"], reduction="none")
+        each = objective(self.objective, logits, batch["y"], reduction="none")
         of = self._of(batch["g"], each)
         count, summed = total(of.sum(0)).clamp(min=1), of.T @ each
         q = buffers[WEIGHTS] * (self.robust * total(summed.detach()) / count).exp()

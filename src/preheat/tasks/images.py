@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
-from preheat.core.spec import build
-from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised
-from preheat.tasks.base import Classification, Data, Tensors, chosen
+from preheat.core.spec import LATER, build
+from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised, standardised
+from preheat.tasks.base import WATCHED, Classification, Data, Tensors, chosen
+from preheat.tasks.objectives import OBJECTIVES, half_square, objective, one_hot
 from preheat.tasks.pools import Official, class_counts, published, random_sets
 from preheat.tasks.sets import named
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
 SELECTIONS, SOURCES = ("validation", "test"), ("official", "local", "random")
-WATCHED = "watch.accuracy"
+STANDARDISE = ("set", "image")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Images(Classification):
     before a random crop; flip: mirror half of the images; mixup: alpha of Beta(alpha, alpha), 0 for none.
     selection: "validation" holds images out; "test" trains on the whole training set and chooses by the test
     set. source: "official" files with checksums, "local" files in the official format, or "random" numbers of
-    the official shapes, good for timing steps only.
+    the official shapes, good for timing steps only. objective: "cross_entropy", or "mse", half the mean over
+    examples and outputs of (f - onehot(y))^2. standardise: "set" by the mean and deviation of each of the
+    set's channels, after the crop; "image" by those of all values of the image, before it.
     """
 
     examples_per_class: int | None = None
@@ -47,6 +50,9 @@ class Images(Classification):
     mixup: float = 0.0
     selection: str = "validation"
     source: str = "official"
+    objective: str = field(default="cross_entropy", metadata=LATER)
+    watch = True  # always, so no option
+    standardise: str = field(default="set", metadata=LATER)
 
     sources: ClassVar[tuple[str, ...]] = SOURCES
 
@@ -55,6 +61,8 @@ class Images(Classification):
         for name, value, known in (
             ("selection", self.selection, SELECTIONS),
             ("source", self.source, self.sources),
+            ("objective", self.objective, OBJECTIVES),
+            ("standardise", self.standardise, STANDARDISE),
         ):
             if value not in known:
                 raise unknown(f"{name} of task {about.name!r}", value, known)
@@ -92,7 +100,7 @@ class Images(Classification):
         """Those of the published sets, without loading any; local files are counted."""
         if self.source == "local":
             return super().evaluated
-        _, validation, test = named(self.about().name).images
+        _, validation, test = named(self.about().name).counts
         held = sum(self.about().counts) - sum(self.about().pool(self.selection))
         return (test if self.selection == "test" else validation or held), test
 
@@ -157,33 +165,26 @@ class Images(Classification):
         )
         return made
 
-    def init(self, generator: Generator) -> tuple[Tensors, Tensors]:
-        """The network's parameters and buffers, and the accuracy on the training batch, 0 before the first
-        update."""
-        import torch
-
-        params, buffers = super().init(generator)
-        return params, {**buffers, WATCHED: torch.zeros(())}
-
     def noise(self, generator: Generator, batch: int) -> Tensors | None:
         drawn = draws(generator, batch, crop=self.crop, flip=self.flip, mixup=self.mixup)
         return {**drawn, **self.net.noise(generator, batch)} or None
 
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """Mean cross entropy of the augmented batch; under mixup l CE(y) + (1 - l) CE(y of the partner),
-        arXiv 1710.09412."""
-        from torch.nn.functional import cross_entropy
-
+        """The mean objective of the augmented batch; under mixup, arXiv 1710.09412, of targets l onehot(y) +
+        (1 - l) onehot(y of the partner)."""
         share, y = batch.get("mix"), batch["y"]
         other = y if share is None else y[batch["partner"].argsort()]
         logits, fresh = self.called(params, buffers, self._augmented(params, batch), training=True)
 
-        def scored(score: Callable[[Tensor], Tensor]) -> Tensor:
-            return (score(y) if share is None else _blend(share, score(y), score(other))).mean()
+        def mixed(of: Callable[[Tensor], Tensor]) -> Tensor:
+            return of(y) if share is None else _blend(share, of(y), of(other))
 
         seen, kind = logits.argmax(-1), buffers[WATCHED].dtype
-        value = scored(lambda label: cross_entropy(logits, label, reduction="none"))
-        return value, {**fresh, WATCHED: scored(lambda label: (seen == label).to(kind))}
+        if self.objective == "mse":
+            each = half_square(logits, mixed(lambda label: one_hot(label, logits)))
+        else:
+            each = mixed(lambda label: objective("cross_entropy", logits, label, reduction="none"))
+        return each.mean(), {**fresh, WATCHED: mixed(lambda label: (seen == label).to(kind)).mean()}
 
     def outputs(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """What the network gives for the augmented batch in training mode."""
@@ -191,16 +192,22 @@ class Images(Classification):
 
     def _augmented(self, params: Tensors, batch: Tensors) -> Tensors:
         """The batch, its images cropped, flipped, normalised and mixed."""
-        x, share = normalised(cropped_and_flipped(batch, self.crop), self.about(), params), batch.get("mix")
+        x, share = self._scaled(params, batch), batch.get("mix")
         if share is not None:
-            x = _blend(share[:, None, None, None], x, x[batch["partner"].argsort()])
+            x = _blend(share, x, x[batch["partner"].argsort()])
         return {**batch, "x": x}
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
         """Those of a classifier, of the images as they are."""
-        return super().statistics(
-            params, buffers, {**batch, "x": normalised(batch["x"], self.about(), params)}
-        )
+        x = self._scaled(params, {"x": batch["x"]})
+        return super().statistics(params, buffers, {**batch, "x": x})
+
+    def _scaled(self, params: Tensors, batch: Tensors) -> Tensor:
+        """[B, 3, S, S]: the images cropped and flipped by the numbers that the batch holds, and scaled."""
+        if self.standardise == "set":
+            return normalised(cropped_and_flipped(batch, self.crop), self.about(), params)
+        x = standardised(batch["x"].to(next(iter(params.values())).dtype))
+        return cropped_and_flipped({**batch, "x": x}, self.crop)
 
 
 class PublishedImages(Images):
@@ -218,6 +225,8 @@ class PublishedImages(Images):
 
 
 def _blend(share: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """share [B] of a, the rest of b, both [B, ...]."""
+    share = share.reshape(-1, *[1] * (a.ndim - 1))
     return share * a + (1 - share) * b
 
 

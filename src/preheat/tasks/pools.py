@@ -14,8 +14,8 @@ from preheat.tasks.sets import named
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preheat.tasks.folders import Stamp
     from preheat.tasks.formats import Split
+    from preheat.tasks.sets import Stamp
 
 RANDOM_ROWS = 256  # of the validation and of the test set of source "random"
 

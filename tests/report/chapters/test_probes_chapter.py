@@ -11,6 +11,7 @@ from fake_reports import LAYERS, TREATMENTS, Made, few, full, plates, series
 from reported import found
 
 from preheat.core.record import Record, Series
+from preheat.core.spec import spec
 from preheat.report.drawing import style
 from preheat.report.drawing.figures import draw
 from preheat.report.drawing.shapes import Facets, Mesh
@@ -99,6 +100,35 @@ def test_an_unlucky_name_of_a_users_probe_is_drawn() -> None:
     kept = {name: series((0, 20, 40), (0.5, 0.2, 0.9)) for name in ("train_accuracy", "validation_accuracy")}
     made = with_trace(few(), **own, **kept, train_loss=series((0, 1), (2.0, 1.0))).report("probes")
     assert set(plates(made)) == {"probe-train-snr", "probe-test-thing", "probe-noise-se"}
+
+
+def test_a_ratio_is_that_of_the_means_and_a_threshold_has_its_line() -> None:
+    """Seeds whose denominators differ in sign: the mean of their ratios would be -4."""
+    given, at = few(), (0, 20, 40)
+    seeds = {row.run_id: i % 2 for i, row in enumerate(given.results.rows)}
+
+    def load(run_id: str) -> Record:
+        record, under = given.load(run_id), (-0.1, 3.1)[seeds[run_id]]
+        trace = {
+            "noise_scale": series(at, [1 / under] * 3),
+            "gradient_variance": series(at, (1.0, 1.0, 1.0)),
+            "gradient_square": series(at, (under, under, under)),
+            "sharpness_to_threshold": series(at, [0.2 + 3 * seeds[run_id]] * 3),
+        }
+        return replace(record, run=replace(record.run, probes=(spec("noise_scale"),)), trace=trace)
+
+    made = Made(given.results, load).report("probes")
+    curves = {c.what: c for c in found(made, "probes", "probes") if c.n == 6}
+    assert curves["noise_scale"].y == pytest.approx([1 / 1.5] * 3, rel=1e-4)
+    assert curves["noise_scale"].lo == curves["noise_scale"].hi
+    drawn = plates(made)
+    assert drawn["probe-noise-scale"].caption.startswith(
+        "The mean of gradient variance over the mean of grad"
+    )
+    part = drawn["probe-sharpness-to-threshold"].data.parts[0]
+    assert part.zero == 1.0 and part.ends == (0.0, None)
+    assert drawn["probe-gradient-variance"].data.parts[0].zero is None
+    assert {p.group for p in drawn.values()} == {"Curves"}, "one panel: side by side"
 
 
 def test_what_is_drawn_elsewhere_can_be_left_out() -> None:

@@ -5,30 +5,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress
+from preheat.analysis.curves import ERROR, MeanCurve, Points, chosen, probed_curve, progress, ratio_curve
 from preheat.analysis.naming import panel_name, row_label, row_name, treatment_name
 from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.analysis.words import capital, human
 from preheat.core.metrics import SPLITS
 from preheat.core.record import Record
-from preheat.core.registry import CHAPTERS
+from preheat.core.registry import CHAPTERS, PROBES
 from preheat.core.words import count
 from preheat.report.chapter import Chapter, Seen, Shown
 from preheat.report.chapters.facets import PROGRESS, even, facets
-from preheat.report.drawing.shapes import Mesh
+from preheat.report.drawing.shapes import Facets, Mesh
 from preheat.report.plates import Plate, file_name
 from preheat.stats.averaging import across, rounded
 from preheat.stats.claims import Verdicts
 
 MOST_MAPS = 4
 MOST_STEPS = 48
-BAND = "Mean over seeds; band: one standard deviation, or the estimate's standard error."
+LEAD = (
+    "Each seed at the settings that it chose. Curves are means over seeds; band: one standard deviation, or "
+    "the estimate's standard error, cut at 0 where no mean is below it."
+)
+THRESHOLD = "_threshold"  # a series NAME_threshold is a ratio to a threshold, which is at 1
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,16 @@ class Probed:
 
     probes: tuple[MeanCurve, ...]
     layers: tuple[LayerCurve, ...]
+    ratios: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class Measured(NamedTuple):
-    """One run's scalars {name: points} and indexed measurements {name: {index: points}}."""
+    """One run's scalars {name: points}, indexed measurements {name: {index: points}}, and which scalars are
+    ratios of which others."""
 
     scalars: Mapping[str, Points]
     indexed: Mapping[str, Mapping[str, Points]]
+    ratios: Mapping[str, tuple[str, str]]
 
 
 @CHAPTERS.register("probes")
@@ -84,7 +91,8 @@ class Probes(Chapter):
                 indexed.setdefault(whole, {})[index] = points
             else:
                 scalars[name] = points
-        return Measured(scalars, indexed) if scalars or indexed else None
+        ratios = {n: pair for n, pair in _ratios(record).items() if {n, *pair} <= scalars.keys()}
+        return Measured(scalars, indexed, ratios) if scalars or indexed else None
 
     def find(self, table: Table, seen: Seen) -> Probed | None:
         curves: list[MeanCurve] = []
@@ -96,28 +104,31 @@ class Probes(Chapter):
             for name in names:
                 error = name.endswith(ERROR) and name.removesuffix(ERROR) in names
                 if not error and name not in self.but:
-                    curves.append(
-                        probed_curve(labels, name, [m.scalars for m in measured if name in m.scalars])
-                    )
+                    curves.append(_curve(labels, name, [m for m in measured if name in m.scalars]))
             for name in dict.fromkeys(n for m in measured for n in m.indexed):
                 layers += _layers(labels, name, [m.indexed[name] for m in measured if name in m.indexed])
-        return Probed(tuple(curves), tuple(layers)) if curves or layers else None
+        ratios = {n: pair for _, m in seen for n, pair in m.ratios.items()}
+        return Probed(tuple(curves), tuple(layers), ratios) if curves or layers else None
 
     def show(self, found: Probed, verdicts: Verdicts, table: Table) -> Shown:
         plates = []
+        panels = list(dict.fromkeys(c.panel for c in found.probes))
         for what in dict.fromkeys(c.what for c in found.probes):
-            for panel in dict.fromkeys(c.panel for c in found.probes):
+            for panel in panels:
                 mine = [c for c in found.probes if c.what == what and c.panel == panel]
                 if mine and (data := facets(table, mine)) is not None:
-                    names = file_name("probe", what, panel), panel_name(table, panel)
-                    plates.append(Plate(capital(human(what)), *names, BAND, data))
+                    called, name = capital(human(what)), file_name("probe", what, panel)
+                    shown = _bounded(mine, data)
+                    over = " over ".join(f"the mean of {human(part)}" for part in found.ratios.get(what, ()))
+                    heads = (called, panel_name(table, panel)) if len(panels) > 1 else ("Curves", called)
+                    plates.append(Plate(heads[0], name, heads[1], _caption(over), shown))
         groups: dict[tuple[str, str], list[LayerCurve]] = {}
         for k in found.layers:
             groups.setdefault((k.what, k.panel), []).append(k)
         plates += [_maps(table, some) for some in groups.values()]
         return Shown(
             "What the probes measured",
-            "Each seed at the settings that it chose.",
+            LEAD if found.probes else "Each seed at the settings that it chose.",
             plates=tuple(plates),
             short="Probes",
         )
@@ -129,6 +140,32 @@ def evaluated(names: Iterable[str]) -> set[str]:
     told = (n.partition("_") for n in names)
     known = {metric for split, _, metric in told if split in ("validation", "chance")}
     return {f"{split}_{metric}" for split in SPLITS for metric in known | {"loss"}}
+
+
+def _ratios(record: Record) -> dict[str, tuple[str, str]]:
+    """What the run's probes say of their series; of those that are not installed here nothing."""
+    known = set(PROBES.names())
+    declared = [PROBES[p.name].ratios for p in record.run.probes if p.name in known]
+    return {n: pair for ratios in declared for n, pair in ratios.items()}
+
+
+def _curve(labels: tuple[str, str, str], name: str, some: Sequence[Measured]) -> MeanCurve:
+    pairs = [(m.scalars, m.ratios[name]) for m in some if name in m.ratios]
+    if pairs:
+        return ratio_curve(labels, name, [(lines[top], lines[under]) for lines, (top, under) in pairs])
+    return probed_curve(labels, name, [m.scalars for m in some])
+
+
+def _caption(over: str) -> str:
+    return f"{capital(over)}; a gap where the latter is not above 0." if over else ""
+
+
+def _bounded(some: Sequence[MeanCurve], data: Facets) -> Facets:
+    """A line at 1 for a ratio to a threshold; nothing below 0 where no mean is."""
+    positive = all(v >= 0 for k in some for v in k.y if math.isfinite(v))
+    ends = (0.0, None) if positive else (None, None)
+    zero = 1.0 if some[0].what.endswith(THRESHOLD) else None
+    return Facets(tuple(replace(p, zero=zero, ends=ends if "y" not in p.log else p.ends) for p in data.parts))
 
 
 def _layers(labels: tuple[str, str, str], name: str, some: list[Mapping[str, Points]]) -> list[LayerCurve]:

@@ -1,0 +1,168 @@
+"""Loss, sharpness and its threshold over the updates, and what was counted in them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from preheat.analysis.naming import heads, panel_name, row_name
+from preheat.analysis.results import Row
+from preheat.analysis.table import Table
+from preheat.analysis.words import brief, p_text
+from preheat.core.record import Record
+from preheat.core.registry import CHAPTERS
+from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
+from preheat.report.chapters.common import number, of_panel
+from preheat.report.chapters.facets import facets
+from preheat.report.plates import Plate, file_name
+from preheat.stats.claims import Judged, Verdict, Verdicts
+from preheat.studies.mechanisms.found import FAMILY, MechanismsFound, Told, mechanisms
+from preheat.studies.mechanisms.traces import Course, course
+
+LEAD = (
+    "Sharpness is the largest eigenvalue of the loss's Hessian; for Adam and GI-Adam of P^-1/2 H P^-1/2, P "
+    "their "
+    "preconditioner. Its threshold is where updates of a quadratic loss diverge: 2 / rate for gradient "
+    "descent, "
+    "3.8 / rate with momentum 0.9, 38 / rate for Adam. A catapult is a rise of the loss above 1.1 times its "
+    "lowest "
+    "value with a fall of sharpness by a tenth or more; rises without such a fall are counted beside it. "
+    "Between "
+    "two measurements a catapult can be missed."
+)
+DRAWN = "Geometric mean over seeds, band of one standard deviation. Both axes are on log scales."
+AXES = {
+    "loss": ("Training loss", "training loss"),
+    "sharp": ("Sharpness", "sharpness"),
+    "ratio": ("Sharpness over its threshold", "sharpness / threshold"),
+}
+STATEMENTS = {
+    "reduction": "Sharpness falls before it meets its threshold",
+    "sharpening": "Sharpness rises before it meets its threshold",
+    "rides": "Sharpness then differs from its threshold",
+    "starts": "Adam's first preconditioned sharpness over GI-Adam's differs from 1 / sqrt(1 - beta2)",
+    "persistent": "Persistent catapult warmup has a lower loss, over all updates, than",
+}
+
+
+@CHAPTERS.register("mechanisms")
+@dataclass(frozen=True)
+class MechanismsChapter(Chapter):
+    """Loss and sharpness over the updates of a warmup: regimes, crossings and catapults."""
+
+    def each(self, record: Record, row: Row) -> Course | None:
+        return course(record, row)
+
+    def find(self, table: Table, seen: Seen) -> MechanismsFound | None:
+        return mechanisms(table, seen)
+
+    def show(self, found: MechanismsFound, verdicts: Verdicts, table: Table) -> Shown:
+        return Shown(
+            "What happens during warmup",
+            LEAD,
+            says=tuple(_says(verdicts, table)),
+            plates=tuple(_plates(found, table)),
+            tables=(_stated(verdicts, table), _counted(found, table)),
+            short="Mechanisms",
+            notes=(_cadence(found),),
+        )
+
+
+def _plates(found: MechanismsFound, table: Table) -> list[Plate]:
+    plates = []
+    for panel in table.panels.labels:
+        mine = of_panel(found.update_curves, panel)
+        for what, (title, name) in AXES.items():
+            some = [k for k in mine if k.what == what]
+            data = facets(table, some, x="1 + update", name=name, log="xy") if some else None
+            if data is not None:
+                names = file_name("updates", what, panel), panel_name(table, panel)
+                plates.append(Plate(title, *names, DRAWN, data))
+    return plates
+
+
+def _counted(found: MechanismsFound, table: Table) -> Rows:
+    rows = tuple(
+        (
+            *(panel_name(table, s.panel), row_name(table, s.condition), s.treatment),
+            *(number(s.start), f"{s.crossed} of {s.n}", _known(s.crossing)),
+            *(number(s.change), number(s.ridden), _kinds(s)),
+            *(brief(s.catapults), brief(s.uncoupled), f"{s.diverged} of {s.n}"),
+        )
+        for s in found.settings
+    )
+    columns = (
+        *heads(table),
+        *("first sharpness", "seeds that cross", "at update"),
+        *("sharpness before that, times the first", "then, times its threshold", "drift until then (seeds)"),
+        *("catapults", "other rises", "diverged"),
+    )
+    return Rows("Every setting: means over seeds, 95 % intervals", columns, rows)
+
+
+def _known(value: float) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else ""
+
+
+def _kinds(s: Told) -> str:
+    return ", ".join(f"{kind} {n}" for kind, n in sorted(s.kinds.items(), key=lambda kv: -kv[1]))
+
+
+def _stated(verdicts: Verdicts, table: Table) -> Rows:
+    rows = []
+    for v in _mine(verdicts):
+        kind, _, rest = v.name.partition("/")
+        against = f" a warmup of {rest.rpartition('/')[2]}" if kind == "persistent" else ""
+        rows.append(
+            (
+                f"{STATEMENTS[kind]}{against}",
+                *(panel_name(table, v.at[0]), row_name(table, v.at[1]), number(v.effect), str(v.effect.n)),
+                *(p_text(v.p), verdict(v)),
+            )
+        )
+    columns = ("claim", *heads(table)[:2], "times (interval)", "n", "p, corrected", "verdict")
+    return Rows(
+        "What is claimed; the first five kinds share one budget of error", columns, tuple(rows), folded=False
+    )
+
+
+def _mine(verdicts: Verdicts) -> list[Judged]:
+    return [v for v in verdicts.values() if v.name.partition("/")[0] in STATEMENTS]
+
+
+def _says(verdicts: Verdicts, table: Table) -> list[Say]:
+    """What is shown of gradient descent, and of where adaptive optimizers start."""
+    out = []
+    for v in verdicts.values():
+        if not v.primary or v.family != FAMILY:
+            continue
+        kind = v.name.partition("/")[0]
+        where = panel_name(table, v.at[0])
+        if kind == "reduction" and v.verdict is Verdict.SUPPORTED:
+            out.append(
+                Say(
+                    f"With {where}, standard parameterisation, sharpness falls before it meets its "
+                    "threshold.",
+                    2,
+                )
+            )
+        if kind == "sharpening" and v.verdict is Verdict.SUPPORTED:
+            out.append(
+                Say(f"With {where}, mu parameterisation, sharpness rises until it meets its threshold.", 3)
+            )
+        if kind == "rides" and v.verdict is Verdict.SAME:
+            out.append(
+                Say(
+                    f"With {where}, mu parameterisation, it then stays at the threshold while the rate "
+                    "rises.",
+                    4,
+                )
+            )
+        if kind == "starts" and v.verdict is Verdict.SAME and v.at[1] == "standard":
+            out.append(Say("GI-Adam starts at 1/32 of Adam's preconditioned sharpness.", 5))
+    return out
+
+
+def _cadence(found: MechanismsFound) -> str:
+    most = max(s.cadence for s in found.settings)
+    return f"Catapults were looked for in measurements at most {most} updates apart."

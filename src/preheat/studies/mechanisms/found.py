@@ -1,0 +1,193 @@
+"""What the runs' courses say together: means over seeds, and the claims on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from preheat.analysis.curves import MeanCurve, chosen
+from preheat.analysis.effects import Place, untested
+from preheat.analysis.table import Table
+from preheat.report.chapter import Seen
+from preheat.stats.averaging import across, rounded
+from preheat.stats.claims import Claim
+from preheat.stats.estimates import (
+    Estimate,
+    Moments,
+    factor,
+    interval,
+    moments,
+    p_different,
+    p_equivalent,
+)
+from preheat.studies.mechanisms.traces import Course, curve
+
+FAMILY, OTHER = "mechanisms", "persistent"
+MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
+STANDARD, MU = "standard", "mu"
+FLATTER = "gi_adam"
+SMALLER = (1 - 0.999) ** 0.5  # of Adam's preconditioned sharpness at the start, with beta2 = 0.999
+RULE = "persistent_catapult"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the seeds of one setting say. start: the first sharpness; crossing: the first update above the
+    threshold, of those that cross in the warmup; change, ridden: as factors; n: seeds, crossed: how many
+    cross; kinds: {drift: seeds}; catapults, uncoupled: means; cadence: the longest distance between
+    measurements; reached: updates until the peak rate; diverged: runs."""
+
+    panel: str
+    condition: str
+    treatment: str
+    n: int
+    diverged: int
+    start: Estimate
+    crossed: int
+    crossing: float
+    change: Estimate
+    ridden: Estimate
+    kinds: Mapping[str, int]
+    catapults: float
+    uncoupled: float
+    cadence: int
+    reached: float
+
+
+@dataclass(frozen=True)
+class MechanismsFound:
+    """Every setting, the curves over updates, and the claims."""
+
+    settings: tuple[Told, ...]
+    update_curves: tuple[MeanCurve, ...]
+    claims: tuple[Claim, ...]
+
+
+def mechanisms(table: Table, seen: Seen) -> MechanismsFound | None:
+    """All of it; None without a run that measured sharpness."""
+    some = {at: [c for _, c in mine] for at, mine in chosen(table, seen).items()}
+    if not some:
+        return None
+    by_seed = {at: {row.seed: c for row, c in mine} for at, mine in chosen(table, seen).items()}
+    diverged = {at: sum(row.outcome == "diverged" for row, _ in m) for at, m in chosen(table, seen).items()}
+    told = tuple(_told(table, at, courses, diverged[at]) for at, courses in some.items())
+    curves = tuple(k for at, courses in some.items() for k in _curves(table, at, courses))
+    return MechanismsFound(told, curves, tuple(_claims(table, by_seed)))
+
+
+def _told(table: Table, at: Place, some: Sequence[Course], diverged: int) -> Told:
+    crossings = [c.crossing for c in some if c.crossing is not None]
+    kinds: dict[str, int] = {}
+    for c in some:
+        kinds[c.kind] = kinds.get(c.kind, 0) + 1
+    return Told(
+        *table.labels(at),
+        n=len(some),
+        diverged=diverged,
+        start=factor(interval(moments(np.log2([c.start if c.start > 0 else np.nan for c in some])))),
+        crossed=len(crossings),
+        crossing=float(np.exp2(np.log2(np.maximum(crossings, 1)).mean())) if crossings else np.nan,
+        change=factor(interval(moments([c.change for c in some]))),
+        ridden=factor(interval(moments([c.ridden for c in some]))),
+        kinds=kinds,
+        catapults=float(np.mean([c.found for c in some])),
+        uncoupled=float(np.mean([c.uncoupled for c in some])),
+        cadence=max(c.cadence for c in some),
+        reached=float(np.mean([c.reached for c in some])),
+    )
+
+
+def _curves(table: Table, at: Place, some: Sequence[Course]) -> list[MeanCurve]:
+    """Means of the logarithms over seeds, with one standard deviation."""
+    out = []
+    for what in ("loss", "sharp", "ratio"):
+        lines = []
+        for c in some:
+            y = getattr(c, what)
+            if (y > 0).sum() > 1:
+                lines.append(curve(c.steps[y > 0], np.log2(y[y > 0])))
+        if lines:
+            x, *ys = across(lines)
+            y, lo, hi = (rounded(np.exp2(v)) for v in ys)
+            out.append(MeanCurve(*table.labels(at), what, rounded(x), y, lo, hi, len(lines)))
+    return out
+
+
+def _claims(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+    longest = max(t for _, _, t in some)
+    out = []
+    for at in some:
+        if at[2] != longest:
+            continue
+        panel, condition, _ = table.labels(at)
+        fell = [-v.change for v in some[at].values()]
+        if condition == STANDARD:
+            out.append(_claim(table, f"reduction/{panel}", at, moments(fell)))
+        if condition == MU:
+            out.append(_claim(table, f"sharpening/{panel}", at, moments([-v for v in fell])))
+            ridden = moments([v.ridden for v in some[at].values()])
+            out.append(_claim(table, f"rides/{panel}", at, ridden))
+    return [*out, *_starts(table, some), *_persistent(table, some)]
+
+
+def _claim(table: Table, name: str, at: Place, m: Moments, rests: tuple[Place, ...] = ()) -> Claim:
+    """That a factor is above 1; the same within the margin."""
+    return Claim(
+        *(name, FAMILY, table.labels(at), factor(interval(m))),
+        p=p_different(m),
+        p_same=p_equivalent(m, MARGIN),
+        margin=MARGIN,
+        unit="times",
+        part=m if m.n else None,
+        factor=True,
+        rests=tuple(table.labels(place) for place in (at, *rests)),
+        why=untested(table, m.n) if m.n else "no seed tells it",
+    )
+
+
+def _starts(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+    """Adam's first preconditioned sharpness over GI-Adam's, as a multiple of 1 / sqrt(1 - beta2)."""
+    out = []
+    for (p, c, t), flat in some.items():
+        if t != min(t for _, _, t in some) or _optimizer(table, p) != FLATTER:
+            continue
+        twins = [q for q in range(len(table.panels)) if _optimizer(table, q) == "adam" and (q, c, t) in some]
+        for q in twins:
+            other = some[q, c, t]
+            ratios = [np.log2(other[s].start / v.start * SMALLER) for s, v in flat.items() if s in other]
+            name = f"starts/{table.conditions.labels[c]}"
+            out.append(_claim(table, name, (p, c, t), moments(ratios), ((q, c, t),)))
+    return out
+
+
+def _persistent(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+    """The mean log2 loss over all updates: each linear warmup's minus that of persistent catapult warmup."""
+    out = []
+    for (p, c, t), mine in some.items():
+        values = table.panels.values[p]
+        if not _rule(values):
+            continue
+        twin = _without(values)
+        others = [q for q, v in enumerate(table.panels.values) if not _rule(v) and _without(v) == twin]
+        for (q, d, u), linear in some.items():
+            if q in others and d == c:
+                gains = [linear[s].level - v.level for s, v in mine.items() if s in linear]
+                name = f"persistent/{table.conditions.labels[c]}/{table.treatments.labels[u]}"
+                made = _claim(table, name, (p, c, t), moments(gains), ((q, d, u),))
+                out.append(replace(made, family=OTHER))
+    return out
+
+
+def _optimizer(table: Table, p: int) -> str:
+    return str(table.panels.values[p].get("optimizer.name"))
+
+
+def _rule(values: Mapping[str, object]) -> bool:
+    found = values.get("rate_rule")
+    return bool(found) and RULE in str(found)
+
+
+def _without(values: Mapping[str, object]) -> dict[str, object]:
+    return {path: v for path, v in values.items() if path != "rate_rule"}

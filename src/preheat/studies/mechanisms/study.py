@@ -1,0 +1,178 @@
+"""What happens to loss and sharpness while the learning rate warms up?
+
+The question of Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2406.09405, figures 1, 2, 6, 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.grid import Block
+from preheat.core.options import option
+from preheat.core.registry import STUDIES, TASKS
+from preheat.core.spec import build, spec
+from preheat.core.study import Study
+from preheat.studies.mechanisms.published import PUBLISHED
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "gd": {"name": "sgd", "momentum": 0.0},
+    "momentum": {"name": "sgd", "momentum": 0.9},
+    "adam": {"name": "adam"},
+    "gi_adam": {"name": "gi_adam"},
+}
+IN_SHARPNESS = ("gd", "momentum")  # whose peak rates are multiples of 2 / lambda_0
+PEAKS: Mapping[str, Mapping[str, float]] = {
+    "gd": {"standard": 16.0, "mu": 0.5},
+    "momentum": {"standard": 4.0, "mu": 0.5},
+    "adam": {"standard": 1e-3, "mu": 3e-3},
+    "gi_adam": {"standard": 1e-3, "mu": 3e-3},
+}
+WHERE = "task.model.parameterisation"
+RULE = "persistent_catapult"
+
+
+@STUDIES.register("mechanisms")
+@dataclass(frozen=True)
+class Mechanisms:
+    """What happens to loss and sharpness while the learning rate warms up?
+
+    Command: `preheat study mechanisms`; minutes: see docs/studies/mechanisms.md. Scientific: optimizer,
+    parameterisation, warmup (in updates, linear, then constant), and for gradient descent persistent catapult
+    warmup. Fixed: FCN-4-128 on 250 digits, all of them in every batch, squared error, 2048 updates, peak
+    rates as the paper has them: 32 / lambda_0 (standard) and 1 / lambda_0 (mu) for gradient descent, lambda_0
+    measured on seeds of their own; 0.001 and 0.003 for Adam and GI-Adam. Expect: in standard parameterisation
+    sharpness falls before it first meets 2 / rate, and a longer warmup meets it later; in mu it rises and
+    then stays at 2 / rate; GI-Adam starts at 1/32 of Adam's preconditioned sharpness.
+
+    Command with the paper's data and width: `preheat study mechanisms --task cifar10 --set model.width=512
+    --set examples=5000`, for which CIFAR-10 is fetched; a GPU is for that.
+
+    task, model: a classifier with a model that has the option `parameterisation`. examples: in all, drawn
+    anew by each seed; batch_size 0: all of them. optimizers: of gd, momentum, adam, gi_adam; peaks:
+    {optimizer: {parameterisation: value}} where others than these are wanted, in 2 / lambda_0 for gd and
+    momentum. measure: of the probes; no_persistent leaves persistent catapult warmup out.
+    """
+
+    task: str = option("--task", default="digits", help="a task of images: digits, cifar10, cifar100, ...")
+    model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
+    examples: int = 250
+    batch_size: int = 0
+    optimizers: tuple[str, ...] = tuple(METHODS)
+    parameterisations: tuple[str, ...] = ("standard", "mu")
+    warmups: tuple[int, ...] = (1, 64, 256, 1024)
+    steps: int = 2048
+    seeds: int = 3
+    peaks: Mapping[str, Any] = field(default_factory=dict)
+    measure: Any = "40/decade"
+    no_persistent: bool = option(
+        "--no-persistent", default=False, help="leave persistent catapult warmup out"
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.optimizers:
+            if name not in METHODS:
+                raise unknown("optimizer of study 'mechanisms'", name, METHODS)
+        for name, least in (("seeds", 1), ("examples", 1), ("steps", 2)):
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{name} of study 'mechanisms' must be at least {least}, got {getattr(self, name)}"
+                )
+        long = [w for w in self.warmups if not 1 <= w <= self.steps]
+        if long or not self.warmups:
+            raise UserError(
+                f"warmups of study 'mechanisms' must be 1 to steps={self.steps} updates, got "
+                f"{long or 'none'}: 1 is no warmup"
+            )
+
+    def study(self) -> Study:
+        """The declaration: sharpness is measured on one seed, the others train."""
+        trained = tuple(range(1, self.seeds + 1))
+        scaled = [m for m in self.optimizers if m in IN_SHARPNESS]
+        plain = [m for m in self.optimizers if m not in IN_SHARPNESS]
+        blocks = [b for m in scaled for b in self._blocks(m)]
+        if "gd" in scaled and not self.no_persistent:
+            blocks += self._persistent()
+        grid = [Block(**b, seeds=trained) for m in plain for b in self._blocks(m)]
+        if scaled:
+            grid.insert(0, Block(**self._measuring(), seeds=(0,)))
+        stage = {"name": "in_sharpness", "blocks": blocks, "per": [WHERE]}
+        return Study(
+            name="mechanisms",
+            question="What happens to loss and sharpness while the learning rate warms up?",
+            fixed=self._fixed(),
+            grid=tuple(grid),
+            scientific=(WHERE, "schedule.warmup", "optimizer.name", "optimizer.momentum", "rate_rule"),
+            seeds=(0, *trained) if scaled else trained,
+            choosing=1 if scaled else 0,
+            condition=WHERE,
+            treatment="schedule.warmup",
+            stages=(stage,) if scaled else (),
+            chapters=("mechanisms", {"name": "published", "claims": list(PUBLISHED)}, "probes", "untrained"),
+            claims={"primary": ["mechanisms"]},
+        )
+
+    def _fixed(self) -> dict[str, Any]:
+        made = TASKS[self.task]
+        known = {f.name for f in fields(made)}
+        task: dict[str, Any] = {"name": self.task, "model": dict(self._model), "objective": "mse"}
+        task |= {"standardise": "image"} if "standardise" in known else {}
+        if "total_examples" in known:
+            task |= {"total_examples": self.examples, "crop": 0, "flip": False}
+        else:
+            classes = build("task", spec(self.task)).classes
+            task |= {"examples_per_class": max(self.examples // classes, 1), "watch": True}
+        return {
+            "task": task,
+            "schedule": {"name": "constant", "warmup_at": "right"},
+            "batch_size": self.batch_size or build("task", spec(**task)).examples,
+            "length": self.steps,
+            "evaluate": self.steps,
+        }
+
+    @property
+    def _model(self) -> Mapping[str, Any]:
+        return self.model if isinstance(self.model, Mapping) else {"name": self.model}
+
+    def _product(self, where: str, warmups: Sequence[int]) -> dict[str, Any]:
+        return {WHERE: [where], "schedule.warmup": [{"steps": w} for w in warmups]}
+
+    def _blocks(self, method: str) -> list[dict[str, Any]]:
+        """Every warmup at the method's peak rate, for each parameterisation."""
+        given = {**PEAKS[method], **self.peaks.get(method, {})}
+        out = []
+        for where in self.parameterisations:
+            if where not in given:
+                raise UserError(
+                    f"peaks of study 'mechanisms' lack {method!r} with {where!r}: write "
+                    f"--set peaks.{method}.{where}=..."
+                )
+            fixed = {"optimizer": dict(METHODS[method]), "peak_lr": given[where]}
+            out.append(
+                {"product": self._product(where, self.warmups), "fixed": {**fixed, **self._probes(method)}}
+            )
+        return out
+
+    def _persistent(self) -> list[dict[str, Any]]:
+        out = []
+        for where in self.parameterisations:
+            peak = {**PEAKS["gd"], **self.peaks.get("gd", {})}[where]
+            fixed = {"optimizer": dict(METHODS["gd"]), "peak_lr": peak, "rate_rule": RULE}
+            product = self._product(where, [1])
+            out.append({"product": product, "fixed": {**fixed, **self._probes("gd")}})
+        return out
+
+    def _measuring(self) -> dict[str, Any]:
+        """Ten updates too small to move, with the sharpness before each."""
+        product = {WHERE: list(self.parameterisations), "schedule.warmup": [{"steps": 1}]}
+        fixed = {"optimizer": dict(METHODS["gd"]), "peak_lr": 1e-12, "length": 10, "evaluate": 10}
+        probe = {"name": "sharpness", "every": 1, "products": 40, "examples": self.examples}
+        return {"product": product, "fixed": {**fixed, "probes": [probe]}}
+
+    def _probes(self, method: str) -> dict[str, Any]:
+        adaptive = method not in IN_SHARPNESS
+        probe = {"every": self.measure, "products": 8, "examples": self.examples, "batch": "first"}
+        names = ("preconditioned_sharpness",) if adaptive else ("sharpness",)
+        return {"probes": [{"name": name, **probe} for name in names]}

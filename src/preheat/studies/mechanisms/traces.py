@@ -1,0 +1,128 @@
+"""What a run's trace tells of its mechanism: when sharpness met its threshold, how it had moved until then,
+whether it stayed there, and its catapults."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preheat.analysis.results import Row
+from preheat.core.lengths import length
+from preheat.core.record import Record
+from preheat.stats.averaging import thin
+from preheat.stats.catapults import catapults, sharpness_drift
+from preheat.stats.estimates import Array
+
+Steps = NDArray[np.int64]
+NAMES = ("preconditioned_sharpness", "sharpness")  # the first that a run has is the one that decides
+LEAST = 3  # measurements that a statement about a stretch needs
+RATE = "train_learning_rate"
+MOST = 160  # points of a curve
+
+
+class Course(NamedTuple):
+    """One run. steps [N], loss, sharp, ratio: at the measurements, ratio of the sharpness to its threshold.
+
+    start: the first sharpness. crossing: the first update measured above the threshold, None without one in
+    the warmup. change: log2 of the sharpness before that (at the warmup's end without one) over the first;
+    NaN with fewer than LEAST. ridden: the median log2 ratio from the crossing to the warmup's end, NaN with
+    fewer than LEAST. kind: how sharpness drifted before the crossing. found, uncoupled: catapults, and rises
+    of the loss without one; cadence: the longest distance between measurements. reached: updates until the
+    rate was at its peak. level: the mean log2 loss over the updates.
+    """
+
+    steps: Array
+    loss: Array
+    sharp: Array
+    ratio: Array
+    start: float
+    crossing: int | None
+    change: float
+    ridden: float
+    kind: str
+    found: int
+    uncoupled: int
+    cadence: int
+    reached: int
+    level: float
+
+
+def course(record: Record, row: Row) -> Course | None:
+    """What a run tells; None where it measured no sharpness with its threshold."""
+    name = next((n for n in NAMES if f"{n}_to_threshold" in record.trace), "")
+    losses = np.array(record.trace["train_loss"].values, dtype=np.float64)
+    if not name or not len(losses):
+        return None
+    steps = np.array(record.trace[name].steps, dtype=np.int64)
+    sharp, ratio = (
+        np.array(record.trace[n].values, dtype=np.float64) for n in (name, f"{name}_to_threshold")
+    )
+    kept = (steps < len(losses)) & np.isfinite(sharp) & np.isfinite(ratio)
+    kept[kept] &= np.isfinite(losses[steps[kept]])
+    steps, sharp, ratio = steps[kept], sharp[kept], ratio[kept]
+    if not len(steps):
+        return None
+    end = _reached(record, row, len(losses))
+    inside = steps < end
+    crossing, change, ridden, kind = _met(steps[inside], sharp[inside], ratio[inside])
+    found, uncoupled, cadence = _catapults(steps, losses[steps], sharp)
+    return Course(
+        steps.astype(float),
+        losses[steps],
+        sharp,
+        ratio,
+        start=float(sharp[0]),
+        crossing=crossing,
+        change=change,
+        ridden=ridden,
+        kind=kind,
+        found=found,
+        uncoupled=uncoupled,
+        cadence=cadence,
+        reached=end,
+        level=float(np.log2(losses).mean()) if (losses > 0).all() else np.nan,
+    )
+
+
+def _reached(record: Record, row: Row, updates: int) -> int:
+    """The updates until the rate is at its highest; all of them where it never settled."""
+    if RATE in record.trace:
+        used = np.array(record.trace[RATE].values, dtype=np.float64)
+        return int(used.argmax()) + 1
+    asked = row.axes.get("schedule.warmup")
+    total = int(row.summary.get("total_steps") or updates)
+    return int(length(asked).resolve(total, total)) if asked else 1
+
+
+def _met(steps: Steps, sharp: Array, ratio: Array) -> tuple[int | None, float, float, str]:
+    """(crossing, change, ridden, kind) of the measurements in the warmup."""
+    above = np.flatnonzero(ratio > 1)
+    first = int(above[0]) if len(above) else len(steps)
+    crossing = int(steps[first]) if len(above) else None
+    before = sharp[:first]
+    change = ridden = np.nan
+    if first >= LEAST and (before > 0).all():
+        change = float(np.log2(before[-1] / before[0]))
+    after = ratio[first:]
+    if len(after) >= LEAST and (after > 0).all():
+        ridden = float(np.median(np.log2(after)))
+    kind = "not decided"
+    if (sharp > 0).all() and len(steps):
+        # measurements are even in log step, so the drift is judged on that scale
+        kind = sharpness_drift(np.log1p(steps), sharp, ratio / sharp, threshold=1.0).kind
+    return crossing, change, ridden, kind
+
+
+def _catapults(steps: Steps, losses: Array, sharp: Array) -> tuple[int, int, int]:
+    good = (losses > 0) & (sharp > 0)
+    if good.sum() < 2:
+        return 0, 0, 0
+    told = catapults(steps[good], losses[good], sharp[good])
+    return len(told.found), told.uncoupled, told.cadence
+
+
+def curve(x: Array, y: Array) -> tuple[Array, Array]:
+    """A line over 1 + update, thinned."""
+    return thin(x + 1, y, most=MOST)
