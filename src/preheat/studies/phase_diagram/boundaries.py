@@ -1,0 +1,244 @@
+"""Which runs failed, the boundary of failure by seed, and what is claimed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from preheat.analysis.effects import Place, places, untested
+from preheat.analysis.results import Row
+from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, rounded
+from preheat.analysis.table import DIVERGED, DONE, Table
+from preheat.analysis.training import HALFWAY, trained
+from preheat.core.lengths import length
+from preheat.core.record import Record
+from preheat.report.chapter import Seen
+from preheat.stats.boundary import Boundaries, Logistic, logistic, spearman_kaerber
+from preheat.stats.bounds import Bounded, Parts, combined, mean_weights, slope_weights
+from preheat.stats.claims import Claim
+from preheat.stats.estimates import Array, Estimate, factor, p_equivalent
+
+FAMILY = "boundary"
+MARGIN = 0.5  # in octaves: a factor of 1.41, half of the grid's step
+FAILS = 1.5  # a training accuracy below so many times chance
+PASSES = 10  # forward passes of a search for the critical rate
+ACCURACY, CRITICAL = "train_accuracy", "critical_sharpness"
+
+
+class Ended(NamedTuple):
+    """Of one run: its training accuracy over the last epoch, NaN where it was not recorded; the critical rate
+    of its first update, NaN where none was found."""
+
+    accuracy: float
+    critical: float
+
+
+def ended(record: Record, row: Row) -> Ended:
+    """How a run ended and what its first update was."""
+    series, per_epoch = record.trace.get(ACCURACY), int(row.summary.get("steps_per_epoch") or 1)
+    last = [] if series is None else [float(v) for v in series.values[-per_epoch:]]
+    probed = record.trace.get(CRITICAL)
+    first = float(probed.values[0]) if probed is not None and len(probed.values) else np.nan
+    return Ended(float(np.mean(last)) if last else np.nan, 2 / first if first > 0 else np.nan)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting at one rate: n runs, of which some diverged (a loss that is not finite) and some failed (a
+    training accuracy below 1.5 times chance); the mean test score of all; reach, save: updates until the peak
+    and saved where the warmup starts at the critical rate, means over the seeds that have one."""
+
+    panel: str
+    treatment: str
+    rate: float
+    n: int
+    diverged: int
+    failed: int
+    score: float | None
+    reach: float | None
+    save: float | None
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The boundary of failure of one setting: the mean over seeds with its interval; censored: the seeds that
+    work at every rate, or at none. checked: the same by a logistic regression with errors clustered by seed;
+    None where it has no answer."""
+
+    panel: str
+    treatment: str
+    boundary: Estimate
+    censored: int
+    checked: Estimate | None
+
+
+@dataclass(frozen=True)
+class DiagramFound:
+    """Cells, boundaries and claims; by_accuracy: whether training accuracy told the failures, else the
+    training loss (halfway from chance to the best). one_step: the share of the cells that work in which a
+    warmup from the critical rate takes one update, of `counted` cells."""
+
+    cells: tuple[Cell, ...]
+    boundaries: tuple[Boundary, ...]
+    by_accuracy: bool
+    one_step: float | None
+    counted: int
+    claims: tuple[Claim, ...]
+
+
+class Known(NamedTuple):
+    """works [P, C, T, V, S]: 1.0, 0.0, NaN where unknown; critical of the same shape; edges: by setting."""
+
+    works: Array
+    critical: Array
+    edges: Mapping[Place, SeedEdges]
+    by_accuracy: bool
+
+
+def diagram(table: Table, seen: Seen) -> DiagramFound | None:
+    """All of it; None without a numeric nuisance that was varied."""
+    if table.numeric is None:
+        return None
+    known = _known(table, seen)
+    cells = tuple(c for at in places(table) for c in _cells(table, known, at))
+    checks = {p: _checked(table, known, p) for p in range(len(table.panels))}
+    counted = [c for c in cells if c.reach is not None and c.failed + c.diverged == 0]
+    return DiagramFound(
+        cells,
+        tuple(_boundary(table, known, at, checks[at[0]]) for at in known.edges),
+        known.by_accuracy,
+        float(np.mean([(c.reach or 0) <= 1 for c in counted])) if counted else None,
+        len(counted),
+        tuple(_claims(table, known)),
+    )
+
+
+def _known(table: Table, seen: Seen) -> Known:
+    accuracy, critical = (np.full(table.state.shape, np.nan) for _ in range(2))
+    for row, one in seen:
+        if row.run_id in table.where:
+            accuracy[table.where[row.run_id]] = one.accuracy
+            critical[table.where[row.run_id]] = one.critical
+    finished, broken = table.state == DONE, table.state == DIVERGED
+    by_accuracy = bool(np.isfinite(accuracy[finished]).all()) and bool(np.isfinite(table.chance).all())
+    good = accuracy >= FAILS * table.chance if by_accuracy else trained(table, HALFWAY)
+    works = np.where(finished, good.astype(float), np.where(broken, 0.0, np.nan))
+    logs = np.log2(np.asarray(table.numeric))
+    edges = {at: _edges(spearman_kaerber(logs, works[at])) for at in places(table)}
+    return Known(works, critical, edges, by_accuracy)
+
+
+def _edges(b: Boundaries) -> SeedEdges:
+    return SeedEdges(b.value, b.width, b.side)
+
+
+def _cells(table: Table, known: Known, at: Place) -> list[Cell]:
+    assert table.numeric is not None
+    out = []
+    updates = _updates(table, at[2])
+    for v, rate in enumerate(table.numeric):
+        works, state, scores = known.works[at][v], table.state[at][v], table.test[at][v]
+        n, broken = int(np.isfinite(works).sum()), int((state == DIVERGED).sum())
+        if not n:
+            continue
+        start = np.minimum(known.critical[at][v] / rate, 1.0)
+        start = start[np.isfinite(start)]
+        reach = float(np.maximum(updates * (1 - start), 1.0).mean()) if len(start) else None
+        finite = scores[np.isfinite(scores)]
+        out.append(
+            Cell(
+                *(table.panels.labels[at[0]], table.treatments.labels[at[2]], rate, n, broken),
+                failed=int((works == 0).sum()) - broken,
+                score=float(finite.mean()) if len(finite) else None,
+                reach=reach,
+                save=None if reach is None else updates - reach - PASSES / 2,
+            )
+        )
+    return out
+
+
+def _updates(table: Table, t: int) -> float:
+    total = int(np.nanmax(table.total)) if np.isfinite(table.total).any() else 1
+    value = table.treatments.values[t]
+    return float(length(value).resolve(total, total)) if table.lengths else 1.0
+
+
+def _boundary(table: Table, known: Known, at: Place, check: tuple[Logistic, list[int]] | None) -> Boundary:
+    e = known.edges[at]
+    checked = None
+    if check is not None and at[2] in check[1]:
+        g = check[1].index(at[2])
+        low, high = check[0].interval(g)
+        n = int(np.isfinite(e.log2).sum())
+        checked = factor(Estimate(float(check[0].midpoint[g]), low, high, n))
+    labels = table.panels.labels[at[0]], table.treatments.labels[at[2]]
+    return Boundary(*labels, factor(level_of(e).estimate), int((e.side != 0).sum()), checked)
+
+
+def _checked(table: Table, known: Known, p: int) -> tuple[Logistic, list[int]] | None:
+    """A panel's logistic regression and the treatments that it has."""
+    logs = np.log2(np.asarray(table.numeric))
+    rows = [np.argwhere(np.isfinite(known.works[p, 0, t])) for t in range(len(table.treatments))]
+    used = [t for t, r in enumerate(rows) if len(r) and 0 < np.nanmean(known.works[p, 0, t]) < 1]
+    if not used:
+        return None
+    x = np.concatenate([logs[rows[t][:, 0]] for t in used])
+    seed = np.concatenate([rows[t][:, 1] for t in used])
+    works = np.concatenate([known.works[p, 0, t][tuple(rows[t].T)] for t in used])
+    group = np.concatenate([np.full(len(rows[t]), g) for g, t in enumerate(used)])
+    found = logistic(x, works, group, seed)
+    return None if found is None else (found, used)
+
+
+def _claims(table: Table, known: Known) -> list[Claim]:
+    """For each panel: each doubling of the warmup moves the boundary up. For panels beside the first: their
+    boundary without warmup is above the first one's without, and above the first one's longest."""
+    out, panels, last = [], range(len(table.panels)), len(table.treatments) - 1
+    for p in panels:
+        some = [(p, 0, t) for t in range(last + 1) if (p, 0, t) in known.edges]
+        x = np.log2([_updates(table, t) for _, _, t in some]) if table.lengths else np.zeros(0)
+        if len(x) > 1 and np.ptp(x) > 0:
+            parts = _parts([known.edges[at] for at in some])
+            slope = combined(parts, slope_weights(parts, x))
+            out.append(_claim(table, f"slope/{table.panels.labels[p]}", slope, some, None))
+        ends = (p, 0, 0), (p, 0, last)
+        if last and all(at in known.edges for at in ends):
+            out.append(_ratio(table, known, f"longest/{table.panels.labels[p]}", (ends[1], ends[0])))
+    for p in panels[1:]:
+        bare, base, long = (p, 0, 0), (0, 0, 0), (0, 0, last)
+        if all(at in known.edges for at in (bare, base, long)):
+            out.append(_ratio(table, known, f"raises/{table.panels.labels[p]}", (bare, base)))
+            out.append(_ratio(table, known, f"reaches/{table.panels.labels[p]}", (bare, long)))
+    return out
+
+
+def _parts(edges: Sequence[SeedEdges]) -> Parts:
+    log2, width, side = (np.array([getattr(e, n) for e in edges]) for n in ("log2", "width", "side"))
+    return Parts(log2, width**2, side > 0, side < 0)
+
+
+def _ratio(table: Table, known: Known, name: str, pair: tuple[Place, Place]) -> Claim:
+    """That the first setting's boundary is above the second's."""
+    parts = ratio_parts([(known.edges[pair[0]], known.edges[pair[1]])])
+    found = combined(parts, mean_weights(parts))
+    return _claim(table, name, found, list(pair), rounded(parts))
+
+
+def _claim(table: Table, name: str, b: Bounded, rests: Sequence[Place], off: float | None) -> Claim:
+    """off: how far the brackets can have moved a ratio; None for a slope, of which no sameness is claimed."""
+    m, sure = b.moments, b.least == b.most == 0
+    same = p_equivalent(m, MARGIN - off) if off is not None and sure and off < MARGIN else None
+    return Claim(
+        *(name, FAMILY, (table.labels(rests[0])[0], "", ""), factor(b.estimate)),
+        p=(1.0 if b.p is None else b.p) if m.n > 1 else None,
+        p_same=same,
+        margin=MARGIN,
+        unit="times",
+        part=m if m.n else None,
+        factor=True,
+        rests=tuple(table.labels(at) for at in rests),
+        why=untested(table, m.n) if m.n else "no seed tells both boundaries",
+    )

@@ -1,0 +1,159 @@
+"""Up to which peak rate does training work, and how does warmup move that boundary?
+
+The question of Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2406.09405, figures 3 to 5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.grid import Block
+from preheat.core.options import option
+from preheat.core.registry import OPTIMIZERS, STUDIES, TASKS
+from preheat.core.spec import as_spec, build, spec
+from preheat.core.study import Study
+from preheat.studies.phase_diagram.published import PUBLISHED
+
+UNITS = ("rate", "sharpness")
+LOWEST, COUNT = 512e-5, 8  # 2^9 to 2^16 times 1e-5, as the paper's tables
+MULTIPLES = tuple(2.0**x for x in range(-1, 7))
+
+
+@STUDIES.register("phase-diagram")
+@dataclass(frozen=True)
+class PhaseDiagram:
+    """Up to which peak rate does training work, and how does warmup move that boundary?
+
+    Command: `preheat study phase-diagram`; minutes: see docs/studies/phase-diagram.md. Scientific: optimizer
+    and warmup (in updates, linear). Nuisance: the peak rate, in powers of two. Fixed: FCN-4-128 on digits,
+    batch 128, cross-entropy, 2048 updates, a cosine to a tenth of the peak after the warmup. A run fails
+    where its training accuracy over the last epoch is under 1.5 times chance, or its loss is not finite.
+    Expect of the paper: a longer warmup moves the boundary of failure to higher rates, and GI-Adam without
+    warmup reaches that of Adam with a long one; here see the page.
+
+    Command for gradient descent: `preheat study phase-diagram --optimizer sgd --set unit=sharpness`; rates
+    are then powers of two of 2 / lambda_0, lambda_0 measured first, on a seed of its own.
+
+    Command with the paper's network and data: `preheat study phase-diagram --task cifar10 --set
+    model=wrn16_4 --set steps=100000 --set warmups=[1,1024]`, for one A100 hour a run as they state;
+    `--dry-run` prints the cost here.
+
+    task, model, parameterisation ("" for the model's own): any classifier. optimizers: registered names.
+    rates: peak rates, or multiples of 2 / lambda_0 with unit=sharpness; left out: 8 powers of two. schedule:
+    what follows the warmup, constant or cosine (to a tenth).
+    """
+
+    task: str = option("--task", default="digits", help="a registered task with an accuracy")
+    model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
+    parameterisation: str = ""
+    optimizers: tuple[str, ...] = option(
+        "--optimizer", default=("adam", "gi_adam"), help="a registered optimizer (repeatable)"
+    )
+    warmups: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
+    rates: tuple[float, ...] = ()
+    unit: str = "rate"
+    schedule: str = "cosine"
+    steps: int = 2048
+    batch_size: int = 128
+    objective: str = "cross_entropy"
+    seeds: int = 3
+
+    def __post_init__(self) -> None:
+        for name in self.optimizers:
+            if as_spec(name, "optimizer").name not in OPTIMIZERS.names():
+                raise unknown("optimizer", name, OPTIMIZERS.names())
+        for what, value, known in (
+            ("unit", self.unit, UNITS),
+            ("schedule", self.schedule, ("constant", "cosine")),
+        ):
+            if value not in known:
+                raise unknown(f"{what} of study 'phase-diagram'", value, known)
+        for name, least in (("seeds", 1), ("steps", 2), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{name} of study 'phase-diagram' must be at least {least}, got {getattr(self, name)}"
+                )
+        wrong = [w for w in self.warmups if not 1 <= w <= self.steps]
+        if wrong or not self.warmups:
+            raise UserError(
+                f"warmups of study 'phase-diagram' must be 1 to steps={self.steps} updates, got "
+                f"{wrong or 'none'}: 1 is no warmup"
+            )
+        bad = [r for r in self.rates if not 0 < r < math.inf]
+        if bad or len(self.rates) == 1:
+            raise UserError(
+                "rates of study 'phase-diagram' must be two or more above 0, on both sides of the boundary, "
+                "got "
+                f"{list(self.rates)}: write --set rates=[0.01,0.02,0.04]"
+            )
+
+    def study(self) -> Study:
+        """The declaration."""
+        scaled = self.unit == "sharpness"
+        trained = tuple(range(1, self.seeds + 1))
+        rates = self.rates or (MULTIPLES if scaled else tuple(LOWEST * 2**k for k in range(COUNT)))
+        product = {
+            "optimizer.name": [as_spec(o, "optimizer").name for o in self.optimizers],
+            "schedule.warmup": [{"steps": w} for w in self.warmups],
+            "peak_lr": [float(f"{r:.6g}") for r in rates],
+        }
+        block: dict[str, Any] = {
+            "product": product,
+            "fixed": {"probes": [{"name": "critical_sharpness", "every": self.steps}]},
+        }
+        stage = {"name": "in_sharpness", "blocks": [block]}
+        return Study(
+            name="phase-diagram",
+            question="Up to which peak rate does training work, and how does warmup move that boundary?",
+            fixed=self._fixed(),
+            grid=(Block(**self._measuring(), seeds=(0,)) if scaled else Block(**block),),
+            scientific=("optimizer.name", "schedule.warmup"),
+            nuisance=("peak_lr",),
+            seeds=(0, *trained) if scaled else trained,
+            choosing=1 if scaled else 0,
+            treatment="schedule.warmup",
+            stages=(stage,) if scaled else (),
+            parts={}
+            if scaled
+            else {"small": {"schedule.warmup": [{"steps": w} for w in _ends(self.warmups)]}},
+            chapters=(
+                *("diagram", "main", "metric", "inside_edge", "curves"),
+                *({"name": "published", "claims": list(PUBLISHED)}, "untrained"),
+            ),
+            claims={"primary": ["boundary", "main"]},
+        )
+
+    def _fixed(self) -> dict[str, Any]:
+        known = {f.name for f in fields(TASKS[self.task])}
+        model = dict(self.model) if isinstance(self.model, Mapping) else {"name": self.model}
+        model |= {"parameterisation": self.parameterisation} if self.parameterisation else {}
+        task: dict[str, Any] = {"name": self.task, "model": model}
+        for name, value in (("objective", self.objective), ("standardise", "image"), ("watch", True)):
+            task |= {name: value} if name in known else {}
+        build("task", spec(**task))  # its own errors first
+        after: dict[str, Any] = {"name": self.schedule, "warmup_at": "right"}
+        return {
+            "task": task,
+            "schedule": after | ({"final": 0.1} if self.schedule == "cosine" else {}),
+            "batch_size": self.batch_size,
+            "length": self.steps,
+            "evaluate": self.steps,
+        }
+
+    def _measuring(self) -> dict[str, Any]:
+        """Ten updates too small to move, with the sharpness before each: of ten batches."""
+        probe = {"name": "sharpness", "every": 1, "products": 40, "examples": self.batch_size}
+        product = {
+            "optimizer.name": [as_spec(o, "optimizer").name for o in self.optimizers[:1]],
+            "schedule.warmup": [{"steps": 1}],
+            "peak_lr": [1e-12],
+        }
+        return {"product": product, "fixed": {"length": 10, "evaluate": 10, "probes": [probe]}}
+
+
+def _ends(warmups: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((min(warmups), max(warmups))))
