@@ -70,7 +70,13 @@ def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
 
     def joined(read: Callable[[str, Any], Any]) -> tuple[str, ...]:
         texts = {p: names([read(p, v[p]) for v in different]) for p in paths}
-        return tuple(", ".join(texts[p][i] for p in paths) for i in range(len(different)))
+        full = [paths for _ in different]
+        said = [[p for p in paths if v[p] is not None] for v in different]  # what is not there has no name
+        made = [
+            tuple(", ".join(texts[p][i] for p in some) for i, some in enumerate(each))
+            for each in (said, full)
+        ]
+        return made[0] if all(made[0]) and len({*made[0]}) == len(different) else made[1]
 
     return Axis(joined(lambda _, value: value), tuple(different), joined(_displayed))
 

@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> None:
     from preheat.tasks.sets import SETS, every, published
 
     use_data(args)
-    names = list(every()) if "all" in args.names else [published(name).name for name in args.names]
+    whole = list(SETS if args.imitate else every())  # only images can be imitated
+    names = whole if "all" in args.names else [published(name).name for name in args.names]
     if args.per_class is not None and not args.imitate:
         raise UserError("--per-class is for imitated images: add --imitate")
     if args.imitate and not names:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from trainings import finish
+from carried import trained
 
-from preheat.analysis.stages import staged
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.spec import spec
 from preheat.core.study import Study
-from preheat.engine.placement import single
-from preheat.store.store import Store
 from preheat.studies.stages.in_sharpness import InSharpness
 
 PROBE = {"name": "sharpness", "every": 1, "products": 20}
@@ -34,19 +31,6 @@ def a_study(probes=(PROBE,), **options) -> Study:
         metric="loss",
         stages=({"name": "in_sharpness", "blocks": blocks, "per": ["task.start"], **options},),
     )
-
-
-def trained(study, root):
-    """Every point that the study asks for, batch by batch, and {run id: its record}."""
-    store, found = Store.open(root), {}
-    while True:
-        points = staged(study, study.points(), root).points
-        if not (new := [p.run for p in points if p.run.id not in found]):
-            return points, found
-        with store.writer() as writer:
-            for run in new:
-                found[run.id] = finish([run], single())[2][0]
-                writer.append([found[run.id]])
 
 
 def test_rates_are_multiples_of_two_over_the_sharpness(tmp_path):

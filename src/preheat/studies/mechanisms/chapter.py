@@ -16,8 +16,8 @@ from preheat.report.chapters.common import number, of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Judged, Verdict, Verdicts
-from preheat.studies.mechanisms.found import FAMILY, MechanismsFound, Told, mechanisms
-from preheat.studies.mechanisms.traces import Course, course
+from preheat.studies.mechanisms.found import MechanismSetting, MechanismsFound, mechanisms
+from preheat.studies.mechanisms.traces import WarmupCourse, course
 
 LEAD = (
     "Sharpness is the largest eigenvalue of the loss's Hessian; for Adam and GI-Adam of P^-1/2 H P^-1/2, P "
@@ -43,6 +43,29 @@ STATEMENTS = {
     "starts": "Adam's first preconditioned sharpness over GI-Adam's differs from 1 / sqrt(1 - beta2)",
     "persistent": "Persistent catapult warmup has a lower loss, over all updates, than",
 }
+SAID = {
+    (
+        "reduction",
+        Verdict.SUPPORTED,
+    ): "{where}, standard parameterisation: sharpness falls before it meets its threshold.",
+    (
+        "reduction",
+        Verdict.OPPOSITE,
+    ): "{where}, standard parameterisation: sharpness rises before it meets its threshold.",
+    (
+        "sharpening",
+        Verdict.SUPPORTED,
+    ): "{where}, mu parameterisation: sharpness rises until it meets its threshold.",
+    (
+        "sharpening",
+        Verdict.OPPOSITE,
+    ): "{where}, mu parameterisation: sharpness falls until it meets its threshold.",
+    (
+        "rides",
+        Verdict.SAME,
+    ): "{where}, mu parameterisation: at its threshold sharpness stays there while the rate rises.",
+    ("starts", Verdict.SAME): "GI-Adam starts at 1/32 of Adam's preconditioned sharpness.",
+}
 
 
 @CHAPTERS.register("mechanisms")
@@ -50,7 +73,7 @@ STATEMENTS = {
 class MechanismsChapter(Chapter):
     """Loss and sharpness over the updates of a warmup: regimes, crossings and catapults."""
 
-    def each(self, record: Record, row: Row) -> Course | None:
+    def each(self, record: Record, row: Row) -> WarmupCourse | None:
         return course(record, row)
 
     def find(self, table: Table, seen: Seen) -> MechanismsFound | None:
@@ -104,7 +127,7 @@ def _known(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else ""
 
 
-def _kinds(s: Told) -> str:
+def _kinds(s: MechanismSetting) -> str:
     return ", ".join(f"{kind} {n}" for kind, n in sorted(s.kinds.items(), key=lambda kv: -kv[1]))
 
 
@@ -122,7 +145,12 @@ def _stated(verdicts: Verdicts, table: Table) -> Rows:
         )
     columns = ("claim", *heads(table)[:2], "times (interval)", "n", "p, corrected", "verdict")
     return Rows(
-        "What is claimed; the first five kinds share one budget of error", columns, tuple(rows), folded=False
+        "What is claimed; the verdicts on gradient descent, and on where GI-Adam starts in standard "
+        "parameterisation, "
+        "share one budget of error, the others are exploratory",
+        columns,
+        tuple(rows),
+        folded=False,
     )
 
 
@@ -132,34 +160,11 @@ def _mine(verdicts: Verdicts) -> list[Judged]:
 
 def _says(verdicts: Verdicts, table: Table) -> list[Say]:
     """What is shown of gradient descent, and of where adaptive optimizers start."""
-    out = []
-    for v in verdicts.values():
-        if not v.primary or v.family != FAMILY:
-            continue
-        kind = v.name.partition("/")[0]
-        where = panel_name(table, v.at[0])
-        if kind == "reduction" and v.verdict is Verdict.SUPPORTED:
-            out.append(
-                Say(
-                    f"With {where}, standard parameterisation, sharpness falls before it meets its "
-                    "threshold.",
-                    2,
-                )
-            )
-        if kind == "sharpening" and v.verdict is Verdict.SUPPORTED:
-            out.append(
-                Say(f"With {where}, mu parameterisation, sharpness rises until it meets its threshold.", 3)
-            )
-        if kind == "rides" and v.verdict is Verdict.SAME:
-            out.append(
-                Say(
-                    f"With {where}, mu parameterisation, it then stays at the threshold while the rate "
-                    "rises.",
-                    4,
-                )
-            )
-        if kind == "starts" and v.verdict is Verdict.SAME and v.at[1] == "standard":
-            out.append(Say("GI-Adam starts at 1/32 of Adam's preconditioned sharpness.", 5))
+    out: list[Say] = []
+    for v in (v for v in verdicts.values() if v.primary):
+        kind, where = v.name.partition("/")[0], panel_name(table, v.at[0])
+        if (kind, v.verdict) in SAID:
+            out.append(Say(SAID[kind, v.verdict].format(where=where), 2 + len(out)))
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +23,10 @@ from preheat.stats.estimates import (
     p_different,
     p_equivalent,
 )
-from preheat.studies.mechanisms.traces import Course, curve
+from preheat.studies.mechanisms.traces import WarmupCourse, drawn
 
-FAMILY, OTHER = "mechanisms", "persistent"
+FAMILY, OTHERS, RULED = "mechanisms", "other_mechanisms", "persistent"
+PRIMARY = ("reduction/gd", "sharpening/gd", "rides/gd", "starts/standard")  # so few that three seeds can tell
 MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
 STANDARD, MU = "standard", "mu"
 FLATTER = "gi_adam"
@@ -33,7 +35,7 @@ RULE = "persistent_catapult"
 
 
 @dataclass(frozen=True)
-class Told:
+class MechanismSetting:
     """What the seeds of one setting say. start: the first sharpness; crossing: the first update above the
     threshold, of those that cross in the warmup; change, ridden: as factors; n: seeds, crossed: how many
     cross; kinds: {drift: seeds}; catapults, uncoupled: means; cadence: the longest distance between
@@ -60,7 +62,7 @@ class Told:
 class MechanismsFound:
     """Every setting, the curves over updates, and the claims."""
 
-    settings: tuple[Told, ...]
+    settings: tuple[MechanismSetting, ...]
     update_curves: tuple[MeanCurve, ...]
     claims: tuple[Claim, ...]
 
@@ -77,12 +79,12 @@ def mechanisms(table: Table, seen: Seen) -> MechanismsFound | None:
     return MechanismsFound(told, curves, tuple(_claims(table, by_seed)))
 
 
-def _told(table: Table, at: Place, some: Sequence[Course], diverged: int) -> Told:
+def _told(table: Table, at: Place, some: Sequence[WarmupCourse], diverged: int) -> MechanismSetting:
     crossings = [c.crossing for c in some if c.crossing is not None]
     kinds: dict[str, int] = {}
     for c in some:
         kinds[c.kind] = kinds.get(c.kind, 0) + 1
-    return Told(
+    return MechanismSetting(
         *table.labels(at),
         n=len(some),
         diverged=diverged,
@@ -99,15 +101,11 @@ def _told(table: Table, at: Place, some: Sequence[Course], diverged: int) -> Tol
     )
 
 
-def _curves(table: Table, at: Place, some: Sequence[Course]) -> list[MeanCurve]:
+def _curves(table: Table, at: Place, some: Sequence[WarmupCourse]) -> list[MeanCurve]:
     """Means of the logarithms over seeds, with one standard deviation."""
     out = []
     for what in ("loss", "sharp", "ratio"):
-        lines = []
-        for c in some:
-            y = getattr(c, what)
-            if (y > 0).sum() > 1:
-                lines.append(curve(c.steps[y > 0], np.log2(y[y > 0])))
+        lines = [line for c in some if len((line := drawn(c, what))[0]) > 1]
         if lines:
             x, *ys = across(lines)
             y, lo, hi = (rounded(np.exp2(v)) for v in ys)
@@ -115,13 +113,13 @@ def _curves(table: Table, at: Place, some: Sequence[Course]) -> list[MeanCurve]:
     return out
 
 
-def _claims(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+def _claims(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
     longest = max(t for _, _, t in some)
     out = []
     for at in some:
         if at[2] != longest:
             continue
-        panel, condition, _ = table.labels(at)
+        panel, condition = _method(table, at[0]), table.conditions.labels[at[1]]
         fell = [-v.change for v in some[at].values()]
         if condition == STANDARD:
             out.append(_claim(table, f"reduction/{panel}", at, moments(fell)))
@@ -135,7 +133,7 @@ def _claims(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Cl
 def _claim(table: Table, name: str, at: Place, m: Moments, rests: tuple[Place, ...] = ()) -> Claim:
     """That a factor is above 1; the same within the margin."""
     return Claim(
-        *(name, FAMILY, table.labels(at), factor(interval(m))),
+        *(name, FAMILY if name in PRIMARY else OTHERS, table.labels(at), factor(interval(m))),
         p=p_different(m),
         p_same=p_equivalent(m, MARGIN),
         margin=MARGIN,
@@ -147,13 +145,13 @@ def _claim(table: Table, name: str, at: Place, m: Moments, rests: tuple[Place, .
     )
 
 
-def _starts(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+def _starts(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
     """Adam's first preconditioned sharpness over GI-Adam's, as a multiple of 1 / sqrt(1 - beta2)."""
     out = []
     for (p, c, t), flat in some.items():
-        if t != min(t for _, _, t in some) or _optimizer(table, p) != FLATTER:
+        if t != min(t for _, _, t in some) or _method(table, p) != FLATTER:
             continue
-        twins = [q for q in range(len(table.panels)) if _optimizer(table, q) == "adam" and (q, c, t) in some]
+        twins = [q for q in range(len(table.panels)) if _method(table, q) == "adam" and (q, c, t) in some]
         for q in twins:
             other = some[q, c, t]
             ratios = [np.log2(other[s].start / v.start * SMALLER) for s, v in flat.items() if s in other]
@@ -162,7 +160,7 @@ def _starts(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Cl
     return out
 
 
-def _persistent(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> list[Claim]:
+def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
     """The mean log2 loss over all updates: each linear warmup's minus that of persistent catapult warmup."""
     out = []
     for (p, c, t), mine in some.items():
@@ -176,12 +174,16 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, Course]]) -> lis
                 gains = [linear[s].level - v.level for s, v in mine.items() if s in linear]
                 name = f"persistent/{table.conditions.labels[c]}/{table.treatments.labels[u]}"
                 made = _claim(table, name, (p, c, t), moments(gains), ((q, d, u),))
-                out.append(replace(made, family=OTHER))
+                out.append(replace(made, family=RULED))
     return out
 
 
-def _optimizer(table: Table, p: int) -> str:
-    return str(table.panels.values[p].get("optimizer.name"))
+def _method(table: Table, p: int) -> str:
+    """What the study calls a panel's optimizer."""
+    found: Any = table.panels.values[p]["optimizer"]
+    if found["name"] != "sgd":
+        return str(found["name"])
+    return "momentum" if found.get("momentum") else "gd"
 
 
 def _rule(values: Mapping[str, object]) -> bool:

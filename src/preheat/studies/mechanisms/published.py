@@ -17,17 +17,16 @@ _GD = "FCN-4-512 on 5,000 images of CIFAR-10, squared error, gradient descent, 2
 _ADAM = "the same with Adam and augmentation (figure 2)"
 _FLAT = "the same with GI-Adam (figure 6)"
 _PERSISTENT = "the same with gradient descent (figure 7)"
-# panels are named by optimizer, momentum and rate rule
 _STATED = (
     (
         "In standard parameterisation sharpness falls before it first meets 2 / rate",
-        *(_GD, "reduction/sgd, 0, none"),
+        *(_GD, "reduction/gd"),
     ),
-    ("In mu-P sharpness rises before it first meets 2 / rate", _GD, "sharpening/sgd, 0, none"),
-    ("In mu-P sharpness then stays at 2 / rate while the rate rises", _GD, "rides/sgd, 0, none"),
+    ("In mu-P sharpness rises before it first meets 2 / rate", _GD, "sharpening/gd"),
+    ("In mu-P sharpness then stays at 2 / rate while the rate rises", _GD, "rides/gd"),
     (
         "Adam's preconditioned sharpness falls at first, also in standard parameterisation",
-        *(_ADAM, "reduction/adam, None, none"),
+        *(_ADAM, "reduction/adam"),
     ),
     (
         "GI-Adam's first preconditioned sharpness is sqrt(1 - beta2) = 1/32 of Adam's (standard)",

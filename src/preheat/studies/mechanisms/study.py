@@ -41,7 +41,7 @@ class Mechanisms:
 
     Command: `preheat study mechanisms`; minutes: see docs/studies/mechanisms.md. Scientific: optimizer,
     parameterisation, warmup (in updates, linear, then constant), and for gradient descent persistent catapult
-    warmup. Fixed: FCN-4-128 on 250 digits, all of them in every batch, squared error, 2048 updates, peak
+    warmup. Fixed: FCN-4-128 on 200 digits, all of them in every batch, squared error, 2048 updates, peak
     rates as the paper has them: 32 / lambda_0 (standard) and 1 / lambda_0 (mu) for gradient descent, lambda_0
     measured on seeds of their own; 0.001 and 0.003 for Adam and GI-Adam. Expect: in standard parameterisation
     sharpness falls before it first meets 2 / rate, and a longer warmup meets it later; in mu it rises and
@@ -58,7 +58,7 @@ class Mechanisms:
 
     task: str = option("--task", default="digits", help="a task of images: digits, cifar10, cifar100, ...")
     model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
-    examples: int = 250
+    examples: int = 200
     batch_size: int = 0
     optimizers: tuple[str, ...] = tuple(METHODS)
     parameterisations: tuple[str, ...] = ("standard", "mu")
@@ -66,7 +66,7 @@ class Mechanisms:
     steps: int = 2048
     seeds: int = 3
     peaks: Mapping[str, Any] = field(default_factory=dict)
-    measure: Any = "40/decade"
+    measure: Any = "30/decade"
     no_persistent: bool = option(
         "--no-persistent", default=False, help="leave persistent catapult warmup out"
     )
@@ -104,7 +104,7 @@ class Mechanisms:
             question="What happens to loss and sharpness while the learning rate warms up?",
             fixed=self._fixed(),
             grid=tuple(grid),
-            scientific=(WHERE, "schedule.warmup", "optimizer.name", "optimizer.momentum", "rate_rule"),
+            scientific=(WHERE, "schedule.warmup", "optimizer", "rate_rule"),
             seeds=(0, *trained) if scaled else trained,
             choosing=1 if scaled else 0,
             condition=WHERE,

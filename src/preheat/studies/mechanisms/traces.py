@@ -20,9 +20,10 @@ NAMES = ("preconditioned_sharpness", "sharpness")  # the first that a run has is
 LEAST = 3  # measurements that a statement about a stretch needs
 RATE = "train_learning_rate"
 MOST = 160  # points of a curve
+BURST = 1e3  # a loss above so many times the first is drawn no further
 
 
-class Course(NamedTuple):
+class WarmupCourse(NamedTuple):
     """One run. steps [N], loss, sharp, ratio: at the measurements, ratio of the sharpness to its threshold.
 
     start: the first sharpness. crossing: the first update measured above the threshold, None without one in
@@ -49,7 +50,7 @@ class Course(NamedTuple):
     level: float
 
 
-def course(record: Record, row: Row) -> Course | None:
+def course(record: Record, row: Row) -> WarmupCourse | None:
     """What a run tells; None where it measured no sharpness with its threshold."""
     name = next((n for n in NAMES if f"{n}_to_threshold" in record.trace), "")
     losses = np.array(record.trace["train_loss"].values, dtype=np.float64)
@@ -68,7 +69,7 @@ def course(record: Record, row: Row) -> Course | None:
     inside = steps < end
     crossing, change, ridden, kind = _met(steps[inside], sharp[inside], ratio[inside])
     found, uncoupled, cadence = _catapults(steps, losses[steps], sharp)
-    return Course(
+    return WarmupCourse(
         steps.astype(float),
         losses[steps],
         sharp,
@@ -123,6 +124,10 @@ def _catapults(steps: Steps, losses: Array, sharp: Array) -> tuple[int, int, int
     return len(told.found), told.uncoupled, told.cadence
 
 
-def curve(x: Array, y: Array) -> tuple[Array, Array]:
-    """A line over 1 + update, thinned."""
-    return thin(x + 1, y, most=MOST)
+def drawn(c: WarmupCourse, what: str) -> tuple[Array, Array]:
+    """log2 of one of a course's series where it is above 0, over 1 + update, thinned; up to where the loss
+    has burst."""
+    burst = np.flatnonzero(c.loss > BURST * c.loss[0])
+    y = getattr(c, what)[: int(burst[0]) + 1 if len(burst) else None]
+    x = c.steps[: len(y)]
+    return thin(x[y > 0] + 1, np.log2(y[y > 0]), most=MOST)

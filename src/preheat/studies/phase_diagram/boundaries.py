@@ -46,7 +46,7 @@ def ended(record: Record, row: Row) -> Ended:
 
 
 @dataclass(frozen=True)
-class Cell:
+class DiagramCell:
     """One setting at one rate: n runs, of which some diverged (a loss that is not finite) and some failed (a
     training accuracy below 1.5 times chance); the mean test score of all; reach, save: updates until the peak
     and saved where the warmup starts at the critical rate, means over the seeds that have one."""
@@ -63,7 +63,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Boundary:
+class FailureBoundary:
     """The boundary of failure of one setting: the mean over seeds with its interval; censored: the seeds that
     work at every rate, or at none. checked: the same by a logistic regression with errors clustered by seed;
     None where it has no answer."""
@@ -81,15 +81,15 @@ class DiagramFound:
     training loss (halfway from chance to the best). one_step: the share of the cells that work in which a
     warmup from the critical rate takes one update, of `counted` cells."""
 
-    cells: tuple[Cell, ...]
-    boundaries: tuple[Boundary, ...]
+    cells: tuple[DiagramCell, ...]
+    boundaries: tuple[FailureBoundary, ...]
     by_accuracy: bool
     one_step: float | None
     counted: int
     claims: tuple[Claim, ...]
 
 
-class Known(NamedTuple):
+class KnownRuns(NamedTuple):
     """works [P, C, T, V, S]: 1.0, 0.0, NaN where unknown; critical of the same shape; edges: by setting."""
 
     works: Array
@@ -116,7 +116,7 @@ def diagram(table: Table, seen: Seen) -> DiagramFound | None:
     )
 
 
-def _known(table: Table, seen: Seen) -> Known:
+def _known(table: Table, seen: Seen) -> KnownRuns:
     accuracy, critical = (np.full(table.state.shape, np.nan) for _ in range(2))
     for row, one in seen:
         if row.run_id in table.where:
@@ -128,14 +128,14 @@ def _known(table: Table, seen: Seen) -> Known:
     works = np.where(finished, good.astype(float), np.where(broken, 0.0, np.nan))
     logs = np.log2(np.asarray(table.numeric))
     edges = {at: _edges(spearman_kaerber(logs, works[at])) for at in places(table)}
-    return Known(works, critical, edges, by_accuracy)
+    return KnownRuns(works, critical, edges, by_accuracy)
 
 
 def _edges(b: Boundaries) -> SeedEdges:
     return SeedEdges(b.value, b.width, b.side)
 
 
-def _cells(table: Table, known: Known, at: Place) -> list[Cell]:
+def _cells(table: Table, known: KnownRuns, at: Place) -> list[DiagramCell]:
     assert table.numeric is not None
     out = []
     updates = _updates(table, at[2])
@@ -149,7 +149,7 @@ def _cells(table: Table, known: Known, at: Place) -> list[Cell]:
         reach = float(np.maximum(updates * (1 - start), 1.0).mean()) if len(start) else None
         finite = scores[np.isfinite(scores)]
         out.append(
-            Cell(
+            DiagramCell(
                 *(table.panels.labels[at[0]], table.treatments.labels[at[2]], rate, n, broken),
                 failed=int((works == 0).sum()) - broken,
                 score=float(finite.mean()) if len(finite) else None,
@@ -166,7 +166,9 @@ def _updates(table: Table, t: int) -> float:
     return float(length(value).resolve(total, total)) if table.lengths else 1.0
 
 
-def _boundary(table: Table, known: Known, at: Place, check: tuple[Logistic, list[int]] | None) -> Boundary:
+def _boundary(
+    table: Table, known: KnownRuns, at: Place, check: tuple[Logistic, list[int]] | None
+) -> FailureBoundary:
     e = known.edges[at]
     checked = None
     if check is not None and at[2] in check[1]:
@@ -175,10 +177,10 @@ def _boundary(table: Table, known: Known, at: Place, check: tuple[Logistic, list
         n = int(np.isfinite(e.log2).sum())
         checked = factor(Estimate(float(check[0].midpoint[g]), low, high, n))
     labels = table.panels.labels[at[0]], table.treatments.labels[at[2]]
-    return Boundary(*labels, factor(level_of(e).estimate), int((e.side != 0).sum()), checked)
+    return FailureBoundary(*labels, factor(level_of(e).estimate), int((e.side != 0).sum()), checked)
 
 
-def _checked(table: Table, known: Known, p: int) -> tuple[Logistic, list[int]] | None:
+def _checked(table: Table, known: KnownRuns, p: int) -> tuple[Logistic, list[int]] | None:
     """A panel's logistic regression and the treatments that it has."""
     logs = np.log2(np.asarray(table.numeric))
     rows = [np.argwhere(np.isfinite(known.works[p, 0, t])) for t in range(len(table.treatments))]
@@ -193,7 +195,7 @@ def _checked(table: Table, known: Known, p: int) -> tuple[Logistic, list[int]] |
     return None if found is None else (found, used)
 
 
-def _claims(table: Table, known: Known) -> list[Claim]:
+def _claims(table: Table, known: KnownRuns) -> list[Claim]:
     """For each panel: each doubling of the warmup moves the boundary up. For panels beside the first: their
     boundary without warmup is above the first one's without, and above the first one's longest."""
     out, panels, last = [], range(len(table.panels)), len(table.treatments) - 1
@@ -220,7 +222,7 @@ def _parts(edges: Sequence[SeedEdges]) -> Parts:
     return Parts(log2, width**2, side > 0, side < 0)
 
 
-def _ratio(table: Table, known: Known, name: str, pair: tuple[Place, Place]) -> Claim:
+def _ratio(table: Table, known: KnownRuns, name: str, pair: tuple[Place, Place]) -> Claim:
     """That the first setting's boundary is above the second's."""
     parts = ratio_parts([(known.edges[pair[0]], known.edges[pair[1]])])
     found = combined(parts, mean_weights(parts))
@@ -230,10 +232,11 @@ def _ratio(table: Table, known: Known, name: str, pair: tuple[Place, Place]) -> 
 def _claim(table: Table, name: str, b: Bounded, rests: Sequence[Place], off: float | None) -> Claim:
     """off: how far the brackets can have moved a ratio; None for a slope, of which no sameness is claimed."""
     m, sure = b.moments, b.least == b.most == 0
+    p = 1.0 if b.p is None else b.p
     same = p_equivalent(m, MARGIN - off) if off is not None and sure and off < MARGIN else None
     return Claim(
         *(name, FAMILY, (table.labels(rests[0])[0], "", ""), factor(b.estimate)),
-        p=(1.0 if b.p is None else b.p) if m.n > 1 else None,
+        p=p if m.n > 1 else None,
         p_same=same,
         margin=MARGIN,
         unit="times",

@@ -20,7 +20,14 @@ from preheat.report.chapters.common import number, of_panel
 from preheat.report.drawing.shapes import Heat
 from preheat.report.plates import Plate, by_panel
 from preheat.stats.claims import Judged, Verdict, Verdicts
-from preheat.studies.phase_diagram.boundaries import Boundary, Cell, DiagramFound, Ended, diagram, ended
+from preheat.studies.phase_diagram.boundaries import (
+    DiagramCell,
+    DiagramFound,
+    Ended,
+    FailureBoundary,
+    diagram,
+    ended,
+)
 
 FAILED = "A run fails where its training accuracy over the last epoch is under 1.5 times chance"
 BY_LOSS = "A run fails where its training loss does not come halfway from chance to the best setting's"
@@ -121,7 +128,7 @@ def _heat(table: Table, found: DiagramFound, panel: str) -> Heat | None:
     )
 
 
-def _text(c: Cell, u: Units) -> str:
+def _text(c: DiagramCell, u: Units) -> str:
     lost = c.failed + c.diverged
     if lost == c.n:
         return "fail"
@@ -129,7 +136,7 @@ def _text(c: Cell, u: Units) -> str:
     return f"{score}\n{lost}/{c.n}" if lost else score
 
 
-def _where(table: Table, c: Cell) -> str:
+def _where(table: Table, c: DiagramCell) -> str:
     return (
         f"{human(table.study.treatment)} {treatment_name(table, c.treatment)}, {rate_of(table)} {c.rate:.4g}"
     )
@@ -149,7 +156,7 @@ def _runs(table: Table, panel: str) -> dict[tuple[str, float], str]:
     return {at: "; ".join(text for _, text in sorted(some)) for at, some in out.items()}
 
 
-def _mark(b: Boundary | None, rates: list[float]) -> tuple[float, float, float] | None:
+def _mark(b: FailureBoundary | None, rates: list[float]) -> tuple[float, float, float] | None:
     """The boundary between columns; an open side reaches the map's end."""
     if b is None or not b.boundary.mean > 0:
         return None

@@ -1,0 +1,149 @@
+"""The study of the phase diagram: boundaries of made-up runs, what is claimed of nothing, and a tiny study."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from carried import trained
+from reported import found, shown
+
+from preheat.analysis.results import Results, Row, collect
+from preheat.analysis.tabulate import tabulate
+from preheat.core.errors import UserError
+from preheat.core.grid import label
+from preheat.report.plates import paint
+from preheat.report.report import report
+from preheat.stats.claims import budget, judge
+from preheat.store.store import Store
+from preheat.studies.phase_diagram.boundaries import Ended, diagram
+from preheat.studies.phase_diagram.study import PhaseDiagram
+
+WARMUPS = (1, 16, 256)
+
+
+@cache
+def declared(seeds):
+    study = PhaseDiagram(warmups=WARMUPS, seeds=seeds).study()
+    return study, study.points()
+
+
+def made_up(edges, *, seeds, critical=0.01, spread=0.0, noise=0.0, random=None):
+    """(table, seen) of runs that work up to edges [optimizer, warmup] in log2, per seed and run moved."""
+    study, points = declared(seeds)
+    random = random or np.random.default_rng(0)
+    own = spread * random.standard_normal(seeds + 1)
+    rows, seen = [], []
+    for point in points:
+        name, warmup = point.axes["optimizer.name"], label(point.axes["schedule.warmup"])
+        rate = point.axes["peak_lr"]
+        edge = edges[name][
+            [f"{w}" for w in WARMUPS].index(warmup.split()[0].removesuffix("step").removesuffix("s"))
+        ]
+        works = np.log2(rate) < edge + own[point.seed] + noise * random.standard_normal()
+        score = 0.9 + 0.01 * random.standard_normal() if works else 0.1
+        summary = {"total_steps": 2048, "steps_per_epoch": 8, "chance_accuracy": 0.1, "train_loss": 1 - score}
+        summary |= {f"{split}_accuracy": score for split in ("validation", "test")}
+        rows.append(Row(point.run.id, point.axes, point.seed, "done", None, summary))
+        seen.append((rows[-1], Ended(score, critical)))
+    return tabulate(Results(study, tuple(rows))), seen
+
+
+def judged(table, seen):
+    told = diagram(table, seen)
+    return told, judge(told.claims, ("boundary",), alpha=budget(0), later=budget(1))
+
+
+def test_boundaries_and_claims_of_a_known_diagram():
+    edges = {"adam": [-4.0, -3.0, -2.0], "gi_adam": [-2.0, -2.0, -2.0]}
+    told, verdicts = judged(*made_up(edges, seeds=8, spread=0.4))
+    for b in told.boundaries:
+        at = [n for n, w in enumerate(WARMUPS) if b.treatment.startswith(f"{w}step") or b.treatment == str(w)]
+        assert abs(np.log2(b.boundary.mean) - edges[b.panel][at[0]]) < 0.5, "to half of the grid's step"
+        assert abs(np.log2(b.checked.mean / b.boundary.mean)) < 0.4, "and the regression tells the same"
+    said = {name: str(v.verdict) for name, v in verdicts.items()}
+    assert said["slope/adam"] == said["longest/adam"] == said["raises/gi_adam"] == "supported"
+    assert said["slope/gi_adam"] == "not decided" and said["reaches/gi_adam"] != "supported"
+    assert verdicts["slope/adam"].effect.mean == pytest.approx(2 ** (2 / 8), rel=0.1), (
+        "two octaves over eight"
+    )
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_nothing_is_claimed_where_warmup_and_optimizer_do_nothing(seeds):
+    """The boundary differs by seed and by run only: at most 5 % of pages may claim anything."""
+    random, wrong, n = np.random.default_rng(seeds), 0, 40
+    flat = {name: [-3.2] * 3 for name in ("adam", "gi_adam")}
+    for _ in range(n):
+        table, seen = made_up(flat, seeds=seeds, spread=0.5, noise=0.7, random=random)
+        wrong += any(
+            v.verdict in ("supported", "the opposite is shown") for v in judged(table, seen)[1].values()
+        )
+    assert wrong <= 5, "binomial, 0.05 of 40: 5 or fewer in 99 % of cases"
+
+
+def test_a_grid_on_one_side_says_which_way_to_go():
+    table, seen = made_up({"adam": [9.0] * 3, "gi_adam": [-99.0] * 3}, seeds=2)
+    told, verdicts = judged(table, seen)
+    from preheat.studies.phase_diagram.chapter import DiagramChapter
+
+    notes = DiagramChapter().show(told, verdicts, table).notes
+    assert any(re.search(r"Adam: no run fails, .* add rates higher than 0.655", note) for note in notes)
+    assert any(
+        re.search(r"GI-Adam: every run fails, .* add rates lower than 0.00512", note) for note in notes
+    )
+
+
+def test_a_warmup_from_the_critical_rate_reaches_its_peak_sooner():
+    table, seen = made_up({n: [-3.0] * 3 for n in ("adam", "gi_adam")}, seeds=2, critical=0.02048)
+    cells = {(c.treatment, c.rate): c for c in diagram(table, seen).cells if c.panel == "adam"}
+    last = max((t for t, _ in cells), key=lambda t: float(re.sub(r"\D", "", t)))
+    assert cells[last, 0.04096].reach == 128 and cells[last, 0.04096].save == 256 - 128 - 5
+    assert cells[last, 0.01024].reach == 1
+
+
+TINY = {"model": {"name": "fcn", "width": 8, "depth": 2}, "steps": 12, "warmups": (1, 8), "seeds": 2}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    root = tmp_path_factory.mktemp("diagram")
+    study = PhaseDiagram(**TINY, batch_size=500, rates=(0.01, 0.1, 30.0)).study()
+    points, _ = trained(study, root)
+    store = Store.open(root, create=False)
+    index = [(p.axes, p.seed, p.run.id) for p in points]
+    return report(collect(study, index, store.heads()), store.load)
+
+
+def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
+    cells = found(tiny, "diagram", "cells")
+    assert len(cells) == 2 * 2 * 3 and all(c.n == 2 for c in cells) and found(tiny, "diagram", "by_accuracy")
+    (first, *_) = shown(tiny, "diagram").plates
+    drawn = paint(first).inline
+    assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1
+    assert re.search(r'aria-label="[^"]*seed 1 [\d.]+\s% \(run [0-9a-f]{8}\); seed 2', drawn)
+
+
+def test_rates_in_units_of_sharpness_come_after_the_measurement():
+    study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", rates=(0.5, 64.0)).study()
+    assert study.choosing == 1 and study.seeds == (0, 1, 2) and len(study.points()) == 1
+    assert study.stages[0]["blocks"][0]["product"]["peak_lr"] == [0.5, 64.0]
+
+
+@pytest.mark.parametrize(
+    "options,message",
+    [
+        ({"optimizers": ("adm",)}, "unknown optimizer 'adm': did you mean 'adam'"),
+        ({"unit": "octave"}, "unknown unit of study 'phase-diagram' 'octave'"),
+        ({"schedule": "linear"}, "unknown schedule of study 'phase-diagram' 'linear'"),
+        ({"warmups": (0, 16)}, r"must be 1 to steps=2048 updates, got \[0\]: 1 is no warmup"),
+        ({"rates": (0.1,)}, r"two or more above 0, on both sides of the boundary, got \[0.1\]"),
+        ({"rates": (0.1, -1.0)}, "two or more above 0"),
+        ({"parameterisation": "mup"}, "unknown parameterisation of model 'fcn' 'mup': did you mean 'mu'"),
+    ],
+)
+def test_bad_options_are_errors(options, message):
+    with pytest.raises(UserError, match=message):
+        PhaseDiagram(**options).study()
