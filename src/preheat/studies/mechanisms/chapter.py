@@ -16,7 +16,7 @@ from preheat.report.chapters.common import number, of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Judged, Verdict, Verdicts
-from preheat.studies.mechanisms.found import MechanismSetting, MechanismsFound, mechanisms
+from preheat.studies.mechanisms.found import MechanismSetting, MechanismsFound, mechanisms, method, ruled
 from preheat.studies.mechanisms.traces import WarmupCourse, course
 
 LEAD = (
@@ -30,11 +30,16 @@ LEAD = (
     "Between "
     "two measurements a catapult can be missed."
 )
-DRAWN = "Geometric mean over seeds, band of one standard deviation. Both axes are on log scales."
+DRAWN = "Figures: geometric means over seeds, bands of one standard deviation; both axes are on log scales."
+FRONT = {("gd", "sharp"), ("gd", "ratio"), ("adam", "sharp")}
 AXES = {
     "loss": ("Training loss", "training loss"),
     "sharp": ("Sharpness", "sharpness"),
     "ratio": ("Sharpness over its threshold", "sharpness / threshold"),
+    "raw": (
+        "Adaptive optimizers: the Hessian's own sharpness, which decides nothing there",
+        "sharpness of H",
+    ),
 }
 STATEMENTS = {
     "reduction": "Sharpness falls before it meets its threshold",
@@ -82,7 +87,7 @@ class MechanismsChapter(Chapter):
     def show(self, found: MechanismsFound, verdicts: Verdicts, table: Table) -> Shown:
         return Shown(
             "What happens during warmup",
-            LEAD,
+            f"{LEAD}\n{DRAWN}",
             says=tuple(_says(verdicts, table)),
             plates=tuple(_plates(found, table)),
             tables=(_stated(verdicts, table), _counted(found, table)),
@@ -93,14 +98,15 @@ class MechanismsChapter(Chapter):
 
 def _plates(found: MechanismsFound, table: Table) -> list[Plate]:
     plates = []
-    for panel in table.panels.labels:
+    for p, panel in enumerate(table.panels.labels):
         mine = of_panel(found.update_curves, panel)
+        told = "" if ruled(table, p) else method(table, p)
         for what, (title, name) in AXES.items():
             some = [k for k in mine if k.what == what]
             data = facets(table, some, x="1 + update", name=name, log="xy") if some else None
             if data is not None:
                 names = file_name("updates", what, panel), panel_name(table, panel)
-                plates.append(Plate(title, *names, DRAWN, data))
+                plates.append(Plate(title, *names, "", data, front=(told, what) in FRONT))
     return plates
 
 

@@ -104,7 +104,7 @@ def _told(table: Table, at: Place, some: Sequence[WarmupCourse], diverged: int) 
 def _curves(table: Table, at: Place, some: Sequence[WarmupCourse]) -> list[MeanCurve]:
     """Means of the logarithms over seeds, with one standard deviation."""
     out = []
-    for what in ("loss", "sharp", "ratio"):
+    for what in ("loss", "sharp", "ratio", "raw"):
         lines = [line for c in some if len((line := drawn(c, what))[0]) > 1]
         if lines:
             x, *ys = across(lines)
@@ -119,7 +119,7 @@ def _claims(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> l
     for at in some:
         if at[2] != longest:
             continue
-        panel, condition = _method(table, at[0]), table.conditions.labels[at[1]]
+        panel, condition = method(table, at[0]), table.conditions.labels[at[1]]
         fell = [-v.change for v in some[at].values()]
         if condition == STANDARD:
             out.append(_claim(table, f"reduction/{panel}", at, moments(fell)))
@@ -149,9 +149,9 @@ def _starts(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> l
     """Adam's first preconditioned sharpness over GI-Adam's, as a multiple of 1 / sqrt(1 - beta2)."""
     out = []
     for (p, c, t), flat in some.items():
-        if t != min(t for _, _, t in some) or _method(table, p) != FLATTER:
+        if t != min(t for _, _, t in some) or method(table, p) != FLATTER:
             continue
-        twins = [q for q in range(len(table.panels)) if _method(table, q) == "adam" and (q, c, t) in some]
+        twins = [q for q in range(len(table.panels)) if method(table, q) == "adam" and (q, c, t) in some]
         for q in twins:
             other = some[q, c, t]
             ratios = [np.log2(other[s].start / v.start * SMALLER) for s, v in flat.items() if s in other]
@@ -164,11 +164,13 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) 
     """The mean log2 loss over all updates: each linear warmup's minus that of persistent catapult warmup."""
     out = []
     for (p, c, t), mine in some.items():
-        values = table.panels.values[p]
-        if not _rule(values):
+        if not ruled(table, p):
             continue
-        twin = _without(values)
-        others = [q for q, v in enumerate(table.panels.values) if not _rule(v) and _without(v) == twin]
+        others = [
+            q
+            for q in range(len(table.panels))
+            if not ruled(table, q) and method(table, q) == method(table, p)
+        ]
         for (q, d, u), linear in some.items():
             if q in others and d == c:
                 gains = [linear[s].level - v.level for s, v in mine.items() if s in linear]
@@ -178,7 +180,7 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) 
     return out
 
 
-def _method(table: Table, p: int) -> str:
+def method(table: Table, p: int) -> str:
     """What the study calls a panel's optimizer."""
     found: Any = table.panels.values[p]["optimizer"]
     if found["name"] != "sgd":
@@ -186,10 +188,6 @@ def _method(table: Table, p: int) -> str:
     return "momentum" if found.get("momentum") else "gd"
 
 
-def _rule(values: Mapping[str, object]) -> bool:
-    found = values.get("rate_rule")
-    return bool(found) and RULE in str(found)
-
-
-def _without(values: Mapping[str, object]) -> dict[str, object]:
-    return {path: v for path, v in values.items() if path != "rate_rule"}
+def ruled(table: Table, p: int) -> bool:
+    """Whether a panel's rate is persistent catapult warmup's."""
+    return RULE in str(table.panels.values[p].get("rate_rule"))

@@ -32,6 +32,7 @@ PEAKS: Mapping[str, Mapping[str, float]] = {
 }
 WHERE = "task.model.parameterisation"
 RULE = "persistent_catapult"
+RAW = "8/decade"  # of adaptive optimizers' raw sharpness, which decides nothing there
 
 
 @STUDIES.register("mechanisms")
@@ -174,5 +175,11 @@ class Mechanisms:
     def _probes(self, method: str) -> dict[str, Any]:
         adaptive = method not in IN_SHARPNESS
         probe = {"every": self.measure, "products": 8, "examples": self.examples, "batch": "first"}
-        names = ("preconditioned_sharpness",) if adaptive else ("sharpness",)
-        return {"probes": [{"name": name, **probe} for name in names]}
+        if not adaptive:
+            return {"probes": [{"name": "sharpness", **probe}]}
+        return {
+            "probes": [
+                {"name": "preconditioned_sharpness", **probe},
+                {"name": "sharpness", **probe, "every": RAW},
+            ]
+        }

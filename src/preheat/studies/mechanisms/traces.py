@@ -16,7 +16,8 @@ from preheat.stats.catapults import catapults, sharpness_drift
 from preheat.stats.estimates import Array
 
 Steps = NDArray[np.int64]
-NAMES = ("preconditioned_sharpness", "sharpness")  # the first that a run has is the one that decides
+RAW = "sharpness"
+NAMES = ("preconditioned_sharpness", RAW)  # the first that a run has is the one that decides
 LEAST = 3  # measurements that a statement about a stretch needs
 RATE = "train_learning_rate"
 MOST = 160  # points of a curve
@@ -25,6 +26,7 @@ BURST = 1e3  # a loss above so many times the first is drawn no further
 
 class WarmupCourse(NamedTuple):
     """One run. steps [N], loss, sharp, ratio: at the measurements, ratio of the sharpness to its threshold.
+    raw: (steps, the Hessian's own sharpness) where sharp is the preconditioned one, else empty.
 
     start: the first sharpness. crossing: the first update measured above the threshold, None without one in
     the warmup. change: log2 of the sharpness before that (at the warmup's end without one) over the first;
@@ -38,6 +40,7 @@ class WarmupCourse(NamedTuple):
     loss: Array
     sharp: Array
     ratio: Array
+    raw: tuple[Array, Array]
     start: float
     crossing: int | None
     change: float
@@ -74,6 +77,7 @@ def course(record: Record, row: Row) -> WarmupCourse | None:
         losses[steps],
         sharp,
         ratio,
+        raw=_series(record, RAW) if name != RAW else (np.zeros(0), np.zeros(0)),
         start=float(sharp[0]),
         crossing=crossing,
         change=change,
@@ -85,6 +89,15 @@ def course(record: Record, row: Row) -> WarmupCourse | None:
         reached=end,
         level=float(np.log2(losses).mean()) if (losses > 0).all() else np.nan,
     )
+
+
+def _series(record: Record, name: str) -> tuple[Array, Array]:
+    """(steps, finite values) of what a probe measured; empty without it."""
+    if name not in record.trace:
+        return np.zeros(0), np.zeros(0)
+    y = np.array(record.trace[name].values, dtype=np.float64)
+    x = np.array(record.trace[name].steps, dtype=np.float64)
+    return x[np.isfinite(y)], y[np.isfinite(y)]
 
 
 def _reached(record: Record, row: Row, updates: int) -> int:
@@ -127,7 +140,7 @@ def _catapults(steps: Steps, losses: Array, sharp: Array) -> tuple[int, int, int
 def drawn(c: WarmupCourse, what: str) -> tuple[Array, Array]:
     """log2 of one of a course's series where it is above 0, over 1 + update, thinned; up to where the loss
     has burst."""
+    x, y = c.raw if what == "raw" else (c.steps, getattr(c, what))
     burst = np.flatnonzero(c.loss > BURST * c.loss[0])
-    y = getattr(c, what)[: int(burst[0]) + 1 if len(burst) else None]
-    x = c.steps[: len(y)]
-    return thin(x[y > 0] + 1, np.log2(y[y > 0]), most=MOST)
+    kept = (y > 0) & (x <= (c.steps[burst[0]] if len(burst) else np.inf))
+    return thin(x[kept] + 1, np.log2(y[kept]), most=MOST) if kept.any() else (x[:0], y[:0])
