@@ -356,7 +356,7 @@ def test_a_rate_is_a_float_that_copies_and_pickles():
         (lambda m, b: m(b[0]).sum(), "did not up to 5.5e\\+11 \\(40 doublings of 0.5\\): write start="),
         (lambda m, b: b[0].sum(), "must depend on a parameter of the optimizer"),
         (lambda m, b: (loss_fn(m, b), 1), "got tuple: return the loss alone"),
-        (lambda m, b: None, "got NoneType: write return loss"),
+        (lambda m, b: None, "got NoneType: its `return loss` is missing"),
         (lambda m, b: loss_fn(m, b).detach(), "leave .detach"),
         (
             lambda m, b: loss_fn(lambda x: checkpoint(m, x, use_reentrant=True), b),
