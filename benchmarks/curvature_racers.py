@@ -69,7 +69,7 @@ def product_of(point: Point) -> Iterator[tuple[Callable[[Tensors], Tensors], Ten
     """(v -> H v, the parameters), by our adapter."""
     params = trained(point.model)
     with untouched(point.model, loss_fn):
-        graph = loss_graph(point.model, loss_fn, point.batch, params, shared=False)
+        graph = loss_graph(point.model, loss_fn, point.batch, params, group=None)
         with torch.no_grad():
             yield graph.product, params
 

@@ -394,7 +394,7 @@ def test_other_mistakes_are_told_in_words():
         "torch.optim.Optimizer, got str": lambda: critical_lr(model, loss_fn, batch, "sgd"),
         "a rate above 0, got '3.0'": lambda: critical_lr(model, loss_fn, batch, optimizer, start="3.0"),
         "as a number, got '5%': write 500": lambda: steps_saved(0.02, 0.1, "5%"),
-        "must be a function, got tuple: write .model, loss_fn": lambda: critical_lr(
+        "must be a function of .model, batch., got tuple: write .model, loss_fn": lambda: critical_lr(
             model, batch, loss_fn, optimizer
         ),
         r"got list: write .model, loss_fn, batches, optimizer": lambda: lr_range_test(
@@ -425,13 +425,15 @@ def test_inference_mode_and_a_call_in_another_order_are_told_in_words():
     with torch.inference_mode():
         x = batch[0] + 0
         critical_lr(model, loss_fn, batch, optimizer)
-    with pytest.raises(UserError, match=r"no tensor of torch.inference_mode, got one: write x.clone"):
+    with pytest.raises(
+        UserError, match=r"normal tensors, got some from torch.inference_mode.*: write .clone"
+    ):
         critical_lr(model, loss_fn, (x, batch[1]), optimizer)
-    with pytest.raises(TypeError) as raw:
+    with pytest.raises(UserError, match="must call the model itself, got CrossEntropyLoss"):
         critical_lr(model, nn.CrossEntropyLoss(), batch, optimizer)
-    assert (
-        "loss_fn(model, batch) was called with Sequential and a batch of type tuple" in raw.value.__notes__[0]
-    )
+    with pytest.raises(IndexError) as raw:
+        lr_range_test(model, loss_fn, [x.new_zeros(())], optimizer)
+    assert "with a Sequential and a Tensor, one of the list that it was given" in raw.value.__notes__[0]
 
 
 def test_momentum_that_points_uphill_is_told_in_words():

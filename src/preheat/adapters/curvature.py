@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preheat.adapters.arguments import check_loss, check_tol
-from preheat.adapters.loss_graph import LossGraph, Tensors, bare, loss_graph, trained, untouched
-from preheat.adapters.losses import LossFn
+from preheat.adapters.loss_graph import LossGraph, Tensors, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn, check_loss
 from preheat.adapters.preconditioners import preconditioner
+from preheat.adapters.processes import bare
 from preheat.core.errors import UserError
 from preheat.probes.hessian import dot
 from preheat.probes.lanczos import largest_eigenvalue, warmed
@@ -87,10 +87,10 @@ def sharpness(
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; Kalra & Barkeshli 2024, arXiv 2406.09405.
     """
     check_loss(loss_fn, batch)
-    inner, shared = bare(model)
+    inner, group = bare(model)
     params = trained(inner, optimizer)
     with untouched(inner, loss_fn):
-        graph = finite(loss_graph(inner, loss_fn, batch, params, shared=shared))
+        graph = finite(loss_graph(inner, loss_fn, batch, params, group=group))
         scale = None if optimizer is None else preconditioner(optimizer, params, graph.grads)
         found = largest(graph, scale, tol=tol, start=start)
     return _sound(found)
@@ -115,11 +115,11 @@ def hessian_trace(model: Any, loss_fn: LossFn, batch: Any, *, vectors: int = 32,
             f"vectors must be at least 2, one has no standard error, got {vectors}: write vectors=32"
         )
     check_loss(loss_fn, batch)
-    inner, shared = bare(model)
+    inner, group = bare(model)
     params = trained(inner)
     generator = torch.Generator().manual_seed(seed)
     with untouched(inner, loss_fn):
-        graph, found = finite(loss_graph(inner, loss_fn, batch, params, shared=shared)), []
+        graph, found = finite(loss_graph(inner, loss_fn, batch, params, group=group)), []
         for _ in range(vectors):
             v = {n: (torch.randint(2, p.shape, generator=generator) * 2 - 1).to(p) for n, p in params.items()}
             found.append(dot(v, graph.product(v)).double())
@@ -186,3 +186,9 @@ def _fitting(start: Any, params: Tensors) -> Tensors:
                 f"{tuple(p.shape)}: leave it out"
             )
     return {n: vector[n].to(p) for n, p in params.items()}
+
+
+def check_tol(tol: Any) -> None:
+    """Errors: UserError unless it is above 0 and below 1."""
+    if not isinstance(tol, int | float) or not 0 < tol < 1:
+        raise UserError(f"tol must be above 0 and below 1, got {tol!r}: write tol=1e-2")

@@ -18,9 +18,18 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from preheat.adapters import kernels
-from preheat.adapters.arguments import ORDER, calling
 from preheat.adapters.closure import modules_of, restored, unhooked
-from preheat.adapters.losses import LossFn, generators, refuse_iterator, restore, scalar, seed, unsteady
+from preheat.adapters.losses import (
+    LossFn,
+    calling,
+    generators,
+    refuse_iterator,
+    restore,
+    scalar,
+    seed,
+    unsteady,
+)
+from preheat.adapters.processes import averaged, refuse_part
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
@@ -35,25 +44,6 @@ class LossGraph(NamedTuple):
     params: Tensors
     grads: Tensors
     product: Callable[[Tensors], Tensors]
-
-
-def bare(model: Any) -> tuple[nn.Module, bool]:
-    """(the module inside DDP, DataParallel and torch.compile, whether processes share the batch)."""
-    shared = False
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel):
-            model, shared = model.module, True
-        elif isinstance(model, nn.DataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod
-        elif isinstance(model, nn.Module):
-            return model, shared
-        else:
-            raise UserError(
-                f"model must be a torch.nn.Module, got {type(model).__name__}: {ORDER}, or "
-                "monitor.step(model, optimizer)"
-            )
 
 
 def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
@@ -75,15 +65,10 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
         raise UserError(
             "the model must have parameters that train, got none: write p.requires_grad_(True) for some"
         )
-    distributed = sys.modules.get("torch.distributed.tensor")
     for name, p in found.items():
         if p.dtype not in (torch.float32, torch.float64):
             raise _short(p.dtype, name)
-        if distributed is not None and isinstance(p, distributed.DTensor):
-            raise UserError(
-                f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
-                "the model on one device"
-            )
+        refuse_part(name, p)
     if len(devices := {str(p.device) for p in found.values()}) > 1:
         raise UserError(
             f"parameters must be on one device, got {', '.join(sorted(devices))}: write model.to(...)"
@@ -122,22 +107,22 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
         yield
 
 
-def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
-    """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
-    the processes, all of which call this; the loss is NaN where one of them fails."""
+def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, group: Any) -> LossGraph:
+    """The loss is computed twice, to see that it is one function; inside `untouched`. group: average over
+    its processes, all of which call this; the loss is NaN where one of them fails."""
     device = next(iter(params.values())).device
     together = {"loss": torch.tensor(math.nan, device=device, dtype=torch.float64)}
     try:
         value, used = _gradient(model, loss_fn, batch, params)
         together["loss"].fill_(value)
     finally:
-        _averaged(together, shared)
+        averaged(together, group)
     plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
     return LossGraph(
         float(together["loss"]),
         params,
-        _averaged(plain, shared),
-        lambda v: _averaged(_product(used, params, v), shared),
+        averaged(plain, group),
+        lambda v: averaged(_product(used, params, v), group),
     )
 
 
@@ -229,24 +214,3 @@ def _full_precision(loss: Tensor, model: nn.Module) -> None:
                 f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
                 "give a loss_fn without torch.autocast; one around this call is switched off by itself"
             )
-
-
-def _averaged(tensors: Tensors, shared: bool) -> Tensors:
-    """The mean over the processes that share a batch."""
-    if shared:
-        size = torch.distributed.get_world_size()
-        for t in tensors.values():
-            reduced(t, torch.distributed.ReduceOp.SUM)
-            t /= size
-    return tensors
-
-
-def reduced(t: Tensor, how: Any) -> None:
-    """Over all processes, in place. Errors: UserError where one does not answer."""
-    try:
-        torch.distributed.all_reduce(t, how)
-    except RuntimeError as error:
-        raise UserError(
-            f"every process must measure at the same update, got: {str(error).splitlines()[0]}: call it in "
-            "all processes, not under `if rank == 0`"
-        ) from error

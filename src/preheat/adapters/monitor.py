@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preheat.adapters.arguments import check_loss, check_tol
-from preheat.adapters.curvature import Curvature, largest
-from preheat.adapters.loss_graph import LossGraph, bare, loss_graph, reduced, trained, untouched
-from preheat.adapters.losses import LossFn
+from preheat.adapters.curvature import Curvature, check_tol, largest
+from preheat.adapters.loss_graph import LossGraph, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn, check_loss
 from preheat.adapters.picture import RAW, SCALED, picture
 from preheat.adapters.preconditioners import preconditioner, threshold
+from preheat.adapters.processes import bare, reduced
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
@@ -87,7 +87,7 @@ class CurvatureMonitor:
         `preconditioned`."""
         return self._step(*bare(model), optimizer)
 
-    def _step(self, model: nn.Module, shared: bool, optimizer: Any) -> Row | None:
+    def _step(self, model: nn.Module, group: Any, optimizer: Any) -> Row | None:
         begun = self._begun = _clocks() if self._begun is None else self._begun
         self.updates += 1
         if self.updates < self._due:
@@ -97,11 +97,11 @@ class CurvatureMonitor:
             torch.cuda.synchronize(device)
         now = _clocks()
         trained = _less(_less(now, begun), self._spent)
-        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, shared)
+        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, group)
         if wait:
             self._due = self.updates + wait
             return None
-        row = self._measured(model, shared, optimizer)
+        row = self._measured(model, group, optimizer)
         self._last = _less(_clocks(), now)
         self._spent = (self._spent[0] + self._last[0], self._spent[1] + self._last[1])
         self._due = self.updates + self.every
@@ -117,13 +117,13 @@ class CurvatureMonitor:
         each = trained / max(self.updates - 1, 1)  # the first call begins the clock
         return self.updates if lacking >= each * self.updates else math.ceil(lacking / each)
 
-    def _measured(self, model: nn.Module, shared: bool, optimizer: Any) -> Row:
+    def _measured(self, model: nn.Module, group: Any, optimizer: Any) -> Row:
         if self.preconditioned and optimizer is None:
             raise UserError("preconditioned=True needs the optimizer, got none: write step(model, optimizer)")
         params = trained(model, optimizer if self.preconditioned else None)
         self.batch = _moved(self.batch, next(iter(params.values())).device)
         with untouched(model, self.loss_fn):
-            graph = loss_graph(model, self.loss_fn, self.batch, params, shared=shared)
+            graph = loss_graph(model, self.loss_fn, self.batch, params, group=group)
             found = {RAW: self._largest(graph, RAW, None)}
             if self.preconditioned:
                 fine = math.isfinite(graph.loss)
@@ -194,8 +194,10 @@ class CurvatureMonitor:
         monitor.trainer()])`."""
 
         def on_step_end(_: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
-            model, shared = bare(given["model"])
-            self._step(model, shared or args.world_size > 1, given.get("optimizer"))
+            model, group = bare(given["model"])
+            if args.world_size > 1:
+                group = torch.distributed.group.WORLD
+            self._step(model, group, given.get("optimizer"))
 
         return _subclass(("transformers",), "TrainerCallback", on_step_end)
 
@@ -236,12 +238,12 @@ def _subclass(libraries: tuple[str, ...], base: str, hook: Any) -> Any:
     return type("CurvatureCallback", (getattr(importlib.import_module(name), base),), {hook.__name__: hook})()
 
 
-def _most(wait: int, device: torch.device, shared: bool) -> int:
+def _most(wait: int, device: torch.device, group: Any) -> int:
     """The largest of the processes' numbers, so that all measure at the same update."""
-    if not shared:
+    if group is None:
         return wait
     together = torch.tensor(wait, device=device)
-    reduced(together, torch.distributed.ReduceOp.MAX)
+    reduced(together, torch.distributed.ReduceOp.MAX, group)
     return int(together)
 
 
