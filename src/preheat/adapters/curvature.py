@@ -167,7 +167,7 @@ def _sound(found: Curvature) -> Curvature:
     if not math.isfinite(found):
         raise UserError(
             f"the Hessian must be finite, got {float(found)} from a product with it: leave out "
-            "what has no second derivative there, as a square root at 0"
+            "what has no second derivative there, as a square root at 0, or scale a very large loss down"
         )
     return found
 

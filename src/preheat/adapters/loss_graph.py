@@ -95,6 +95,9 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        for place in (torch, sys.modules["torch.nn.utils.weight_norm"]):
+            stack.callback(setattr, place, "_weight_norm", place._weight_norm)
+            place._weight_norm = _weight_norm  # type: ignore[attr-defined]
         modules = modules_of(model, loss_fn)
         stack.enter_context(unhooked(modules))
         if any(isinstance(m, nn.RNNBase) for m in modules):
@@ -160,6 +163,11 @@ def _no_second(error: RuntimeError) -> UserError:
         "scaled_dot_product_attention (in transformers attn_implementation='sdpa'), write "
         "use_reentrant=False where it checkpoints, or give a loss_fn without the operation that is named"
     )
+
+
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """torch's weight normalisation by operations with a second derivative, which torch's own has wrong."""
+    return v * (g / torch.norm_except_dim(v, 2, dim))
 
 
 def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
