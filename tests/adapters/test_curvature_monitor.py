@@ -281,15 +281,17 @@ def with_backend(call):
 def test_a_lightning_module_under_bf16(tmp_path):
     import lightning.pytorch as pl
     from torch.utils.data import DataLoader, TensorDataset
+    from torchmetrics import MeanMetric
 
     class Module(pl.LightningModule):
         def __init__(self):
             super().__init__()
-            self.net = made()[0]
+            self.net, self.mean = made()[0], MeanMetric()
 
         def training_step(self, batch, index):
             loss = loss_fn(self.net, batch)
             self.log("loss", loss)
+            self.mean(loss)
             return {"loss": loss}
 
         def configure_optimizers(self):
@@ -309,6 +311,7 @@ def test_a_lightning_module_under_bf16(tmp_path):
         trainer.fit(own, loader)
         ends.append(own)
     assert all(torch.equal(a, b) for a, b in zip(*(e.state_dict().values() for e in ends), strict=True))
+    assert ends[0].mean.compute() == ends[1].mean.compute()
     assert [row["update"] for row in monitors[1].rows] == [1, 3, 5] and monitors[1].updates == 6
     last = sharpness(ends[1].train(), training_step, batch)
     assert last == pytest.approx(sharpness(ends[1].net, loss_fn, batch), rel=1e-4)

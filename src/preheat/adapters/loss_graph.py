@@ -86,8 +86,8 @@ def _short(dtype: torch.dtype, name: str) -> UserError:
 
 @contextmanager
 def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
-    """Random numbers forked, autocast and hooks on gradients off, kernels that have a second derivative,
-    nothing compiled."""
+    """All comes back that a loss may change; autocast and hooks on gradients off, kernels that have a second
+    derivative, nothing compiled."""
     device = next(model.parameters()).device
     with ExitStack() as stack:
         stack.callback(restore, generators())
@@ -100,6 +100,7 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
             place._weight_norm = _weight_norm  # type: ignore[attr-defined]
         modules = modules_of(model, loss_fn)
         stack.enter_context(unhooked(modules))
+        stack.enter_context(restored(modules))  # not sooner: a product may compute a part again
         if any(isinstance(m, nn.RNNBase) for m in modules):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
@@ -132,7 +133,8 @@ def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *
 def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) -> tuple[float, Tensors]:
     """(the loss, {name: gradient with its graph} of those it depends on), of this process."""
     refuse_iterator(batch)
-    before = _evaluated(model, loss_fn, batch)
+    with restored(modules_of(model, loss_fn)):
+        before = _evaluated(model, loss_fn, batch)
     first, custom = float(before.detach()), kernels.kernels(before)
     del before  # one graph at a time
     with kernels.recorded(custom) as calls:
@@ -192,15 +194,12 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
 
 
 def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
-    """The loss on copies of the buffers and the like, with the random numbers of one seed."""
+    """The loss, with the random numbers of one seed."""
     seed(_SEED)
-    with restored(modules_of(model, loss_fn)):
-        with calling(model, batch):
-            out = loss_fn(model, batch)
-        if any(p.grad is not None for p in model.parameters()):
-            raise UserError(
-                "loss_fn must return the loss alone, got a call of .backward() in it: leave that out"
-            )
+    with calling(model, batch):
+        out = loss_fn(model, batch)
+    if any(p.grad is not None for p in model.parameters()):
+        raise UserError("loss_fn must return the loss alone, got a call of .backward() in it: leave that out")
     loss = scalar(out)
     if not loss.requires_grad:
         raise UserError(
@@ -220,5 +219,5 @@ def _full_precision(loss: Tensor, model: nn.Module) -> None:
                 raise _short(known.dtype, own[known.dtype])
             raise UserError(
                 f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
-                "give a loss_fn without torch.autocast; one around this call is switched off by itself"
+                "leave torch.autocast out of loss_fn and forward; one around this call is switched off by itself"
             )
