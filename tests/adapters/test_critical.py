@@ -181,6 +181,18 @@ def test_an_autocast_around_it_is_one_inside_loss_fn():
     assert around == inside and around.passes == inside.passes
 
 
+def test_rounding_inside_an_autocast_is_no_rise():
+    """From starts at which an update changes the loss by less than bfloat16 shows."""
+    for seed in range(6):
+        model, batch, _ = deterministic(torch.float32)
+        torch.manual_seed(seed)
+        [m.reset_parameters() for m in model if isinstance(m, nn.Linear)]
+        optimizer = optim.AdamW(model.parameters(), lr=1e-6)
+        wide = critical_lr(model, loss_fn, batch, optimizer)
+        mixed = critical_lr(model, torch.autocast("cpu", torch.bfloat16)(loss_fn), batch, optimizer)
+        assert 0.9 < mixed / wide < 1.3
+
+
 def deterministic(dtype):
     g = torch.Generator().manual_seed(5)
     torch.manual_seed(2)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from preheat.adapters import kernels
 from preheat.adapters.losses import LossFn, calling, check_loss, scalar
 from preheat.adapters.processes import averaged, bare, reduced, refuse_part
 from preheat.core.errors import UserError
@@ -27,6 +28,7 @@ class TrialLoss:
     def __init__(self, model: Any, loss_fn: LossFn, batch: Any, named: str = "batch") -> None:
         check_loss(loss_fn, batch, order=f"write (model, loss_fn, {named}, optimizer)")
         self.model, self._group = bare(model)
+        self.eps = 0.0  # the coarsest rounding in the loss's graph, once there was a gradient
         self._loss_fn, self._listed = loss_fn, named == "batches"
         for name, p in self.model.named_parameters():
             refuse_part(name, p)
@@ -52,6 +54,7 @@ class TrialLoss:
                     "parameters the optimizer has, with requires_grad=True, leave .detach(), .item() and "
                     "torch.no_grad() out of loss_fn, and write use_reentrant=False where it checkpoints"
                 )
+            self.eps = max(torch.finfo(dtype).eps for dtype in kernels.dtypes(loss))
             found = _differentiated(loss, needed)
         grads: Gradients = dict.fromkeys(parameters)
         grads.update(zip(needed, self._averaged(needed, found), strict=True))
