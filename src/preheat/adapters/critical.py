@@ -70,9 +70,9 @@ def critical_lr(
     in all processes) it is the rate of the mean of their losses.
 
     A rise counts above 4 roundings of the loss, in the coarsest type that its graph holds: 3 % of the loss
-    under an autocast to bfloat16, where the rate comes out some percent high. On a quadratic loss and gradient
-    descent it is 2 g.g / (g.Hg), at least 2 / sharpness. Elsewhere it is its own quantity: by batch it varies
-    several times. Errors: UserError.
+    under an autocast to bfloat16, where the rate comes out some percent high. On a quadratic loss and
+    gradient descent it is 2 g.g / (g.Hg), at least 2 / sharpness. Elsewhere it is its own quantity: by batch
+    it varies several times. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)

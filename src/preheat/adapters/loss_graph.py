@@ -219,5 +219,5 @@ def _full_precision(loss: Tensor, model: nn.Module) -> None:
                 raise _short(known.dtype, own[known.dtype])
             raise UserError(
                 f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
-                "leave torch.autocast out of loss_fn and forward; one around this call is switched off by itself"
+                "leave torch.autocast out of loss_fn and forward; one around this call is switched off"
             )

@@ -116,7 +116,8 @@ def _length(w: Tensor) -> Tensor:
 
     top = torch.linalg.vector_norm(w, torch.inf)
     top = torch.where(top > 0, top, 1.0)
-    return (w / top).norm().double() * top.double()
+    size: Tensor = (w / top).norm().double() * top.double()
+    return size
 
 
 def _flat(tensors: Tensors, like: Tensor) -> Tensor:
