@@ -23,6 +23,7 @@ from untouched import loss_fn, picture, setting
 
 from preheat.adapters import critical
 from preheat.adapters.critical import CriticalRate, critical_lr, initial_rate, steps_saved
+from preheat.adapters.curvature import sharpness
 from preheat.adapters.gi_adam import GIAdam
 from preheat.adapters.range_test import lr_range_test
 from preheat.adapters.torch import ScheduleLR
@@ -446,6 +447,22 @@ def test_inference_mode_and_a_call_in_another_order_are_told_in_words():
     with pytest.raises(IndexError) as raw:
         lr_range_test(model, loss_fn, [x.new_zeros(())], optimizer)
     assert "with a Sequential and a Tensor, one of the list that it was given" in raw.value.__notes__[0]
+
+
+def test_parameters_from_inference_mode_are_told_in_words_and_state_with_a_graph_is_copied():
+    with torch.inference_mode():
+        model, batch, optimizer = deterministic(torch.float64)
+        for call in (critical_lr, sharpness):
+            with pytest.raises(UserError, match=r"got '0.weight' from torch.inference_mode\(\): build the"):
+                call(model, loss_fn, batch, optimizer)
+    model, batch, optimizer = deterministic(torch.float64)
+    loss_fn(model, batch).backward()
+    optimizer.step()
+    plain = critical_lr(model, loss_fn, batch, optimizer)
+    for p in model.parameters():
+        buffer = optimizer.state[p]["momentum_buffer"]
+        optimizer.state[p]["momentum_buffer"] = buffer.requires_grad_() * 1
+    assert critical_lr(model, loss_fn, batch, optimizer) == plain
 
 
 def test_momentum_that_points_uphill_is_told_in_words():

@@ -358,7 +358,7 @@ BAD = {
         lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(),
         "the Hessian must be finite, got nan from a product",
     ),
-    "bfloat16": (autocast, "got a loss with torch.bfloat16 inside: give a loss_fn without torch.autocast"),
+    "bfloat16": (autocast, "got a loss with torch.bfloat16 inside: leave torch.autocast out of loss_fn"),
 }
 
 

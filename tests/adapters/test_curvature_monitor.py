@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -319,6 +320,40 @@ def test_a_lightning_module_under_bf16(tmp_path):
     ends[1].automatic_optimization = False
     with pytest.raises(UserError, match="got automatic_optimization=False: write a loss_fn"):
         sharpness(ends[1], training_step, batch)
+
+
+@needs("lightning")
+def test_a_second_fit_counts_no_micro_batch_and_one_from_a_checkpoint_goes_on_counting():
+    model, batch = made()
+    strategy, plugin = SimpleNamespace(model=model), SimpleNamespace(convert_input=lambda batch: batch)
+    trainer = SimpleNamespace(strategy=strategy, precision_plugin=plugin, optimizers=[])
+    for begin in (0, 40):
+        monitor = CurvatureMonitor(loss_fn, batch, every=10**6)
+        callback = monitor.lightning()
+        for step, fit in ((begin, 1), (begin + 2, 1), (0, 2)):
+            trainer.global_step = step
+            callback.on_train_start(trainer, model)
+            callback.on_train_batch_end(trainer, model, None, None, 0)  # gradients are being accumulated
+            for _ in range(fit):
+                trainer.global_step += 1
+                callback.on_train_batch_end(trainer, model, None, None, 1)
+        assert monitor.updates == begin + 4 and [row["update"] for row in monitor.rows] == [begin + 1]
+
+
+def test_a_gradient_that_is_not_finite_is_a_row_and_a_layer_that_begins_to_train_is_measured():
+    model, batch = made()
+    model[0].requires_grad_(False)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    train(model, batch, optimizer, 1)
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+    monitor.share = 1e9
+    monitor.step(model, optimizer)
+    model.requires_grad_(True)
+    assert monitor.step(model, optimizer)["sharpness"] > monitor.rows[0]["sharpness"] > 0
+    monitor.loss_fn = lambda model, batch: loss_fn(model, batch) + (0 * model[0].bias).sqrt().sum()
+    row = monitor.step(model, optimizer)
+    assert math.isfinite(row["loss"]) and math.isnan(row["sharpness"])
+    assert math.isnan(row["preconditioned_sharpness"])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -70,12 +70,13 @@ def sharpness(
     """The largest eigenvalue of the Hessian H of loss_fn on the batch, over the parameters that train.
 
     optimizer: then of P^-1/2 H P^-1/2, with P of the step that it would take on this batch, over its own
-    parameters; or P itself, {name: tensor}. SGD has P = 1. In Adam's first 10 steps or so P holds little but
-    eps where gradients are small. tol: Lanczos stops where the residual |H v - value v| is at most tol
-    |value|, or after 64 products; `.error` is the residual, so an eigenvalue lies that near. start: an
-    earlier result, or its vector, on the same batch: fewer products where training moved little. One product
-    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP it is of
-    the mean of the processes' losses, and every process calls this. Errors: UserError.
+    parameters; or P itself, {name: tensor}. SGD has P = 1. Different rates of several groups are not in P. In
+    Adam's first 10 steps or so P holds little but eps where gradients are small. tol: Lanczos stops where the
+    residual |H v - value v| is at most tol |value|, or no larger than float32's rounding of H, or after 64
+    products; `.error` is the residual, so an eigenvalue lies that near. start: an earlier result, or its
+    vector, on the same batch: fewer products where training moved little. One product costs about 3
+    gradients, and each keeps a vector of the size of the parameters. Under DDP it is of the mean of the
+    processes' losses, and every process calls this. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)

@@ -29,7 +29,7 @@ from preheat.adapters.losses import (
     seed,
     unsteady,
 )
-from preheat.adapters.processes import averaged, refuse_part
+from preheat.adapters.processes import averaged, check_parameter
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
@@ -68,7 +68,7 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
     for name, p in found.items():
         if p.dtype not in (torch.float32, torch.float64):
             raise _short(p.dtype, name)
-        refuse_part(name, p)
+        check_parameter(name, p)
     if len(devices := {str(p.device) for p in found.values()}) > 1:
         raise UserError(
             f"parameters must be on one device, got {', '.join(sorted(devices))}: write model.to(...)"

@@ -34,8 +34,13 @@ def bare(model: Any) -> tuple[nn.Module, Any]:
             )
 
 
-def refuse_part(name: str, p: Tensor) -> None:
-    """Errors: UserError for a parameter of which each process has a part only."""
+def check_parameter(name: str, p: Tensor) -> None:
+    """Errors: UserError for one from inference mode, and one of which each process has a part only."""
+    if p.is_inference():
+        raise UserError(
+            f"parameters must be normal tensors, got {name!r} from torch.inference_mode(): build the model "
+            "outside of it"
+        )
     distributed = sys.modules.get("torch.distributed.tensor")
     if distributed is not None and isinstance(p, distributed.DTensor):
         raise UserError(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from preheat.adapters import kernels
 from preheat.adapters.losses import LossFn, calling, check_loss, scalar
-from preheat.adapters.processes import averaged, bare, reduced, refuse_part
+from preheat.adapters.processes import averaged, bare, check_parameter, reduced
 from preheat.core.errors import UserError
 
 Gradients = dict[Tensor, Tensor | None]
@@ -31,7 +31,7 @@ class TrialLoss:
         self.eps = 0.0  # the coarsest rounding in the loss's graph, once there was a gradient
         self._loss_fn, self._listed = loss_fn, named == "batches"
         for name, p in self.model.named_parameters():
-            refuse_part(name, p)
+            check_parameter(name, p)
 
     def value(self, batch: Any) -> Tensor:
         """The loss, without its graph."""

@@ -106,6 +106,9 @@ def twin(optimizer: Optimizer, standing: dict[Tensor, Tensor]) -> Optimizer:
     """A copy, without hooks, that trains what stands for each parameter; its state is a copy too."""
     made: Optimizer = type(optimizer).__new__(type(optimizer))
     memo: dict[int, Any] = {id(p): other for p, other in standing.items()}
+    for t in [t for held in optimizer.state.values() for t in held.values() if isinstance(t, Tensor)]:
+        if not t.is_leaf:  # as by mistake: it can't be copied with its graph
+            memo[id(t)] = t.detach().clone()
     for name, value in vars(optimizer).items():
         if name == "step":
             continue  # a scheduler's counter of calls
