@@ -68,8 +68,8 @@ def loss_fn(model: nn.Module, batch: Batch) -> Tensor:
 def product_of(point: Point) -> Iterator[tuple[Callable[[Tensors], Tensors], Tensors]]:
     """(v -> H v, the parameters), by our adapter."""
     params = trained(point.model)
-    with untouched(point.model):
-        graph = loss_graph(point.model, loss_fn, point.batch, params, shared=False)
+    with untouched(point.model, loss_fn):
+        graph = loss_graph(point.model, loss_fn, point.batch, params, group=None)
         with torch.no_grad():
             yield graph.product, params
 

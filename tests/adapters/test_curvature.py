@@ -250,6 +250,25 @@ def test_it_is_the_largest_also_where_a_negative_eigenvalue_is_larger_in_size():
     assert sharpness(model, wrong, batch, tol=1e-7) == pytest.approx(float(values[-1]), rel=1e-9)
 
 
+@pytest.mark.parametrize("wrap", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_torchs_weight_norm_counts_by_its_formula(wrap):
+    model, (x, _) = wrap(nn.Linear(3, 2)).double(), made("LSTM")[1]
+    bias, g, v = (p.detach() for p in model.parameters())
+    given = torch.cat([bias, g.reshape(-1), 0.3 * v.reshape(-1)])
+    with torch.no_grad():
+        v.mul_(0.3)
+
+    def loss(flat):
+        bias, g, v = flat[:2], flat[2:4, None], flat[4:].view(2, 3)
+        weight = g * v / v.square().sum(1, keepdim=True).sqrt()
+        return (x @ weight.T + bias).square().mean()
+
+    true = float(torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, given))[-1])
+    found = sharpness(model, lambda model, x: model(x).square().mean(), x, tol=1e-6)
+    assert found == pytest.approx(true, rel=1e-6)
+
+
 def test_a_number_is_a_float_that_keeps_its_error():
     model, batch = made("dropout")
     found = sharpness(model, loss_fn, batch)
@@ -339,7 +358,7 @@ BAD = {
         lambda m, b: (m(b[0]) * 0).abs().sqrt().sum(),
         "the Hessian must be finite, got nan from a product",
     ),
-    "bfloat16": (autocast, "got a loss with torch.bfloat16 inside: give a loss_fn without torch.autocast"),
+    "bfloat16": (autocast, "got a loss with torch.bfloat16 inside: leave torch.autocast out of loss_fn"),
 }
 
 

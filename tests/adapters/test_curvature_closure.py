@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.core.errors import UserError
@@ -19,6 +20,7 @@ class Counts(nn.Module):
     def __init__(self):
         super().__init__()
         self.line, self.norm = nn.Linear(4, 3), nn.BatchNorm1d(3)
+        self.register_buffer("late", None)
         self.calls, self.average, self.inplace, self.seen = 0, torch.zeros(4), torch.zeros(4), []
 
     def forward(self, x):
@@ -26,7 +28,7 @@ class Counts(nn.Module):
         self.average = 0.9 * self.average + 0.1 * x.detach().mean(0)
         self.inplace.add_(x.detach().mean(0))
         self.seen.append(x)
-        self.last = x
+        self.last, self.late = x, x.mean(0)
         return self.norm(self.line(x))
 
 
@@ -37,6 +39,8 @@ def state(module):
         set(own),
         own["calls"],
         len(own["seen"]),
+        module._buffers["late"],
+        module.training,
         [t.numpy().tobytes() for t in tensors],
         list(map(id, tensors)),
     )
@@ -95,6 +99,21 @@ def test_modules_that_the_loss_closes_over_come_back(way):
 
 def loss_fn(model, batch):
     return cross_entropy(model(batch[0]), batch[1])
+
+
+def test_what_a_product_computes_again_leaves_buffers_alone():
+    model, batch = made()
+    before = state(model)
+    again = lambda model, batch: cross_entropy(checkpoint(model, batch[0], use_reentrant=False), batch[1])
+    found = sharpness(model, again, batch)
+    assert state(model) == before and found == pytest.approx(sharpness(model, loss_fn, batch), rel=1e-5)
+
+
+def test_a_loss_that_turns_training_off_leaves_it_on():
+    model, batch = made()
+    before = state(model)
+    sharpness(model, lambda model, batch: loss_fn(model.eval(), batch), batch)
+    assert state(model) == before
 
 
 def test_gradients_come_back_where_the_loss_calls_backward():

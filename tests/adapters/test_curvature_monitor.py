@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -281,15 +282,17 @@ def with_backend(call):
 def test_a_lightning_module_under_bf16(tmp_path):
     import lightning.pytorch as pl
     from torch.utils.data import DataLoader, TensorDataset
+    from torchmetrics import MeanMetric
 
     class Module(pl.LightningModule):
         def __init__(self):
             super().__init__()
-            self.net = made()[0]
+            self.net, self.mean = made()[0], MeanMetric()
 
         def training_step(self, batch, index):
             loss = loss_fn(self.net, batch)
             self.log("loss", loss)
+            self.mean(loss)
             return {"loss": loss}
 
         def configure_optimizers(self):
@@ -309,6 +312,7 @@ def test_a_lightning_module_under_bf16(tmp_path):
         trainer.fit(own, loader)
         ends.append(own)
     assert all(torch.equal(a, b) for a, b in zip(*(e.state_dict().values() for e in ends), strict=True))
+    assert ends[0].mean.compute() == ends[1].mean.compute()
     assert [row["update"] for row in monitors[1].rows] == [1, 3, 5] and monitors[1].updates == 6
     last = sharpness(ends[1].train(), training_step, batch)
     assert last == pytest.approx(sharpness(ends[1].net, loss_fn, batch), rel=1e-4)
@@ -316,6 +320,40 @@ def test_a_lightning_module_under_bf16(tmp_path):
     ends[1].automatic_optimization = False
     with pytest.raises(UserError, match="got automatic_optimization=False: write a loss_fn"):
         sharpness(ends[1], training_step, batch)
+
+
+@needs("lightning")
+def test_a_second_fit_counts_no_micro_batch_and_one_from_a_checkpoint_goes_on_counting():
+    model, batch = made()
+    strategy, plugin = SimpleNamespace(model=model), SimpleNamespace(convert_input=lambda batch: batch)
+    trainer = SimpleNamespace(strategy=strategy, precision_plugin=plugin, optimizers=[])
+    for begin in (0, 40):
+        monitor = CurvatureMonitor(loss_fn, batch, every=10**6)
+        callback = monitor.lightning()
+        for step, fit in ((begin, 1), (begin + 2, 1), (0, 2)):
+            trainer.global_step = step
+            callback.on_train_start(trainer, model)
+            callback.on_train_batch_end(trainer, model, None, None, 0)  # gradients are being accumulated
+            for _ in range(fit):
+                trainer.global_step += 1
+                callback.on_train_batch_end(trainer, model, None, None, 1)
+        assert monitor.updates == begin + 4 and [row["update"] for row in monitor.rows] == [begin + 1]
+
+
+def test_a_gradient_that_is_not_finite_is_a_row_and_a_layer_that_begins_to_train_is_measured():
+    model, batch = made()
+    model[0].requires_grad_(False)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    train(model, batch, optimizer, 1)
+    monitor = CurvatureMonitor(loss_fn, batch, preconditioned=True)
+    monitor.share = 1e9
+    monitor.step(model, optimizer)
+    model.requires_grad_(True)
+    assert monitor.step(model, optimizer)["sharpness"] > monitor.rows[0]["sharpness"] > 0
+    monitor.loss_fn = lambda model, batch: loss_fn(model, batch) + (0 * model[0].bias).sqrt().sum()
+    row = monitor.step(model, optimizer)
+    assert math.isfinite(row["loss"]) and math.isnan(row["sharpness"])
+    assert math.isnan(row["preconditioned_sharpness"])
 
 
 @pytest.mark.filterwarnings("ignore")

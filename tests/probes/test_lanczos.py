@@ -121,6 +121,30 @@ def test_few_directions_are_enough(tol):
         assert int(found.products) == 12 if tol is None else int(found.products) <= 3
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e20])
+def test_no_square_is_lost_in_float32(scale):
+    diagonal = scale * torch.arange(64.0)
+    begin = {"w": torch.ones(64)}
+    found = largest_eigenvalue(lambda v: {"w": diagonal * v["w"]}, begin, products=64, tol=1e-4)
+    assert float(found.value) == pytest.approx(63 * scale, rel=1e-4) and float(found.error) < 1e-4
+
+
+def test_a_negative_eigenvalue_that_is_much_larger_ends_nothing_early():
+    diagonal = torch.tensor([-1e5, 1.0, 0.9, 0.5, 0.3, 0.1])
+    found = largest_eigenvalue(lambda v: {"w": diagonal * v["w"]}, {"w": torch.ones(6)}, tol=2e-2)
+    assert float(found.value) == pytest.approx(1, abs=0.02) and int(found.products) == 6
+
+
+def test_a_product_that_is_not_symmetric_is_in_the_error():
+    random = torch.Generator().manual_seed(0)
+    skew = torch.randn(20, 20, generator=random, dtype=torch.float64) / 20
+    matrix = symmetric(range(20)) + skew
+    found = largest_eigenvalue(times(matrix), start(), products=20)
+    v = flat(found.vector)
+    residual = float((matrix @ v - found.value * v).norm() / found.value)
+    assert 1e-3 < residual <= float(found.error) < 0.1
+
+
 def test_a_warm_start_needs_fewer_products_and_leaves_an_eigenvector_that_was_overtaken():
     before = symmetric(torch.linspace(-1, 1, 20).tolist())
     cold = largest_eigenvalue(times(before), start(), products=20, tol=1e-3)

@@ -329,8 +329,8 @@ H, W = torch.tensor([5.0, 1.0, -0.5]).double(), torch.tensor([0.3, 1.0, 0.4]).do
 def along(d, lr=0.01, **more):
     """The moment of an update p' = p - lr d of the bowl."""
     lr = torch.as_tensor(lr, dtype=torch.float64)
-    batch, after = {"h": H}, {"w": W - lr * d}
-    return Moment({"w": W}, {}, batch, {"w": H * W}, after, {}, lr, None, {}, more.get("function", bowl))
+    made = Moment({"w": W}, {}, {"h": H}, {"w": H * W}, {}, {}, lr, None, {}, more.get("function", bowl))
+    return made._replace(at=lambda rate: {"w": W - rate * d})
 
 
 def critical(moment, memory=None, **options):
@@ -356,7 +356,7 @@ def test_for_gradient_descent_it_is_at_most_the_sharpness():
         w = torch.randn(3, generator=generator(seed, "w"), dtype=torch.float64)
         moment = along(H * w)._replace(
             params={"w": w},
-            after={"w": w - 0.01 * H.abs() * w},
+            at=lambda rate, w=w: {"w": w - rate * H.abs() * w},
             batch={"h": H.abs()},
             grads={"w": H.abs() * w},
         )
@@ -380,27 +380,34 @@ def test_a_loss_that_is_not_a_number_counts_as_raised_and_no_rate_has_no_answer(
     assert critical(far, passes=40)[0][""] == pytest.approx(
         critical(along(H * W), passes=40)[0][""], rel=1e-6
     )
-    assert math.isnan(critical(along(H * W, lr=0.0))[0][""])
+
+
+def test_a_rate_of_0_does_not_end_the_search():
+    """At the start of a warmup from 0, and after it."""
+    exact = float((H**3 * W**2).sum() / (H**2 * W**2).sum())
+    found, memory = critical(along(H * W, lr=0.0), passes=40)
+    assert found[""] == pytest.approx(exact, rel=1e-6) and found["_to_threshold"] == 0
+    for kept in (memory, {"rate": torch.zeros((), dtype=torch.float64)}):
+        assert critical(along(H * W), kept, passes=40)[0][""] == pytest.approx(exact, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_update_that_is_not_downhill_by_more_than_rounding_has_no_answer(dtype):
-    """A loss far from 0, whose rounding looks like a fall at tiny rates; and steps lost in the rounding."""
+    """A loss far from 0, whose rounding looks like a fall at tiny rates."""
     cast = lambda m: m._replace(
-        **{
-            k: {n: t.to(dtype) for n, t in getattr(m, k).items()}
-            for k in ("params", "batch", "grads", "after")
-        },
+        **{k: {n: t.to(dtype) for n, t in getattr(m, k).items()} for k in ("params", "batch", "grads")},
         lr=m.lr.to(dtype),
+        at=lambda rate: {"w": m.at(rate)["w"].to(dtype)},
     )
     raised = lambda p, b, batch: bowl(p, b, batch) + 2.3
-    for moment in (along(-H * W, function=raised), along(H * W, lr=torch.finfo(dtype).eps / 8)):
-        found, memory = critical(cast(moment), passes=60)
-        assert math.isnan(found[""]) and math.isnan(found["_to_threshold"]) and found["_error"] == math.inf
-        assert memory["rate"] == cast(moment).lr
-    down, _ = critical(cast(along(H * W, function=raised)), passes=60)
+    moment = cast(along(-H * W, function=raised))
+    found, memory = critical(moment, passes=60)
+    assert math.isnan(found[""]) and math.isnan(found["_to_threshold"]) and found["_error"] == math.inf
+    assert memory["rate"] == moment.lr
     exact = float((H**3 * W**2).sum() / (H**2 * W**2).sum())
-    assert abs(down[""] - exact) <= down["_error"] * exact and down["_error"] < 1e-4
+    for lr in (0.01, torch.finfo(dtype).eps / 8):  # at which the step itself is lost in rounding
+        down, _ = critical(cast(along(H * W, lr=lr, function=raised)), passes=32)
+        assert abs(down[""] - exact) <= down["_error"] * exact and down["_error"] < 1e-4
 
 
 def test_the_error_tells_where_the_loss_is_lost_in_its_rounding():

@@ -90,8 +90,8 @@ def restored(modules: list[nn.Module]) -> Iterator[None]:
                     stack.callback(_again, value, copy.copy(value))
                 elif _still(value):
                     own[name] = copies.setdefault(id(value), value.clone())
+            stack.callback(_again, buffers, dict(buffers))
             for name, value in [(n, b) for n, b in buffers.items() if b is not None]:
-                stack.callback(buffers.__setitem__, name, value)
                 buffers[name] = copies.setdefault(id(value), value.clone())
         for p in {p for module in modules for p in module._parameters.values() if p is not None}:
             stack.callback(setattr, p, "grad", p.grad)

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from preheat.adapters.arguments import check_loss, check_tol
-from preheat.adapters.loss_graph import LossGraph, Tensors, bare, loss_graph, trained, untouched
-from preheat.adapters.losses import LossFn
+from preheat.adapters.loss_graph import LossGraph, Tensors, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn, check_loss
 from preheat.adapters.preconditioners import preconditioner
+from preheat.adapters.processes import bare
 from preheat.core.errors import UserError
 from preheat.probes.hessian import dot
 from preheat.probes.lanczos import largest_eigenvalue, warmed
@@ -70,12 +70,13 @@ def sharpness(
     """The largest eigenvalue of the Hessian H of loss_fn on the batch, over the parameters that train.
 
     optimizer: then of P^-1/2 H P^-1/2, with P of the step that it would take on this batch, over its own
-    parameters; or P itself, {name: tensor}. SGD has P = 1. In Adam's first 10 steps or so P holds little but
-    eps where gradients are small. tol: Lanczos stops where the residual |H v - value v| is at most tol
-    |value|, or after 64 products; `.error` is the residual, so an eigenvalue lies that near. start: an
-    earlier result, or its vector, on the same batch: fewer products where training moved little. One product
-    costs about 3 gradients, and each keeps a vector of the size of the parameters. Under DDP it is of
-    the mean of the processes' losses, and every process calls this. Errors: UserError.
+    parameters; or P itself, {name: tensor}. SGD has P = 1. Different rates of several groups are not in P. In
+    Adam's first 10 steps or so P holds little but eps where gradients are small. tol: Lanczos stops where the
+    residual |H v - value v| is at most tol |value|, or no larger than float32's rounding of H, or after 64
+    products; `.error` is the residual, so an eigenvalue lies that near. start: an earlier result, or its
+    vector, on the same batch: fewer products where training moved little. One product costs about 3
+    gradients, and each keeps a vector of the size of the parameters. Under DDP it is of the mean of the
+    processes' losses, and every process calls this. Errors: UserError.
 
     >>> from torch import nn, optim
     >>> model = nn.Linear(1, 1, bias=False)
@@ -87,10 +88,10 @@ def sharpness(
     C. Lanczos, J. Res. Natl. Bur. Stand. 45 (1950) 255; Kalra & Barkeshli 2024, arXiv 2406.09405.
     """
     check_loss(loss_fn, batch)
-    inner, shared = bare(model)
+    inner, group = bare(model)
     params = trained(inner, optimizer)
     with untouched(inner, loss_fn):
-        graph = finite(loss_graph(inner, loss_fn, batch, params, shared=shared))
+        graph = finite(loss_graph(inner, loss_fn, batch, params, group=group))
         scale = None if optimizer is None else preconditioner(optimizer, params, graph.grads)
         found = largest(graph, scale, tol=tol, start=start)
     return _sound(found)
@@ -115,11 +116,11 @@ def hessian_trace(model: Any, loss_fn: LossFn, batch: Any, *, vectors: int = 32,
             f"vectors must be at least 2, one has no standard error, got {vectors}: write vectors=32"
         )
     check_loss(loss_fn, batch)
-    inner, shared = bare(model)
+    inner, group = bare(model)
     params = trained(inner)
     generator = torch.Generator().manual_seed(seed)
     with untouched(inner, loss_fn):
-        graph, found = finite(loss_graph(inner, loss_fn, batch, params, shared=shared)), []
+        graph, found = finite(loss_graph(inner, loss_fn, batch, params, group=group)), []
         for _ in range(vectors):
             v = {n: (torch.randint(2, p.shape, generator=generator) * 2 - 1).to(p) for n, p in params.items()}
             found.append(dot(v, graph.product(v)).double())
@@ -167,7 +168,7 @@ def _sound(found: Curvature) -> Curvature:
     if not math.isfinite(found):
         raise UserError(
             f"the Hessian must be finite, got {float(found)} from a product with it: leave out "
-            "what has no second derivative there, as a square root at 0"
+            "what has no second derivative there, as a square root at 0, or scale a very large loss down"
         )
     return found
 
@@ -186,3 +187,9 @@ def _fitting(start: Any, params: Tensors) -> Tensors:
                 f"{tuple(p.shape)}: leave it out"
             )
     return {n: vector[n].to(p) for n, p in params.items()}
+
+
+def check_tol(tol: Any) -> None:
+    """Errors: UserError unless it is above 0 and below 1."""
+    if not isinstance(tol, int | float) or not 0 < tol < 1:
+        raise UserError(f"tol must be above 0 and below 1, got {tol!r}: write tol=1e-2")

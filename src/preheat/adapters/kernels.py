@@ -39,6 +39,12 @@ def nodes(loss: Tensor) -> Iterator[Any]:
             yield node
 
 
+def dtypes(loss: Tensor) -> set[torch.dtype]:
+    """Those of floating point that a graph computes in."""
+    found = {known.dtype for node in nodes(loss) for known in node._input_metadata}
+    return {dtype for dtype in found if dtype.is_floating_point}
+
+
 def kernels(loss: Tensor) -> set[Any]:
     """The autograd.Functions in a graph, those of torch.library too; one written in C++ is not seen."""
     own: Iterator[Any] = (type(node) for node in nodes(loss) if isinstance(node, BackwardCFunction))

@@ -18,9 +18,18 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from preheat.adapters import kernels
-from preheat.adapters.arguments import ORDER, calling
 from preheat.adapters.closure import modules_of, restored, unhooked
-from preheat.adapters.losses import LossFn, generators, refuse_iterator, restore, scalar, seed, unsteady
+from preheat.adapters.losses import (
+    LossFn,
+    calling,
+    generators,
+    refuse_iterator,
+    restore,
+    scalar,
+    seed,
+    unsteady,
+)
+from preheat.adapters.processes import averaged, check_parameter
 from preheat.core.errors import UserError
 
 Tensors = dict[str, Tensor]
@@ -35,25 +44,6 @@ class LossGraph(NamedTuple):
     params: Tensors
     grads: Tensors
     product: Callable[[Tensors], Tensors]
-
-
-def bare(model: Any) -> tuple[nn.Module, bool]:
-    """(the module inside DDP, DataParallel and torch.compile, whether processes share the batch)."""
-    shared = False
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel):
-            model, shared = model.module, True
-        elif isinstance(model, nn.DataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod
-        elif isinstance(model, nn.Module):
-            return model, shared
-        else:
-            raise UserError(
-                f"model must be a torch.nn.Module, got {type(model).__name__}: {ORDER}, or "
-                "monitor.step(model, optimizer)"
-            )
 
 
 def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
@@ -75,15 +65,10 @@ def trained(model: nn.Module, optimizer: Any = None) -> Tensors:
         raise UserError(
             "the model must have parameters that train, got none: write p.requires_grad_(True) for some"
         )
-    distributed = sys.modules.get("torch.distributed.tensor")
     for name, p in found.items():
         if p.dtype not in (torch.float32, torch.float64):
             raise _short(p.dtype, name)
-        if distributed is not None and isinstance(p, distributed.DTensor):
-            raise UserError(
-                f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
-                "the model on one device"
-            )
+        check_parameter(name, p)
     if len(devices := {str(p.device) for p in found.values()}) > 1:
         raise UserError(
             f"parameters must be on one device, got {', '.join(sorted(devices))}: write model.to(...)"
@@ -101,8 +86,8 @@ def _short(dtype: torch.dtype, name: str) -> UserError:
 
 @contextmanager
 def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
-    """Random numbers forked, autocast and hooks on gradients off, kernels that have a second derivative,
-    nothing compiled."""
+    """All comes back that a loss may change; autocast and hooks on gradients off, kernels that have a second
+    derivative, nothing compiled."""
     device = next(model.parameters()).device
     with ExitStack() as stack:
         stack.callback(restore, generators())
@@ -110,8 +95,12 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        for place in (torch, sys.modules["torch.nn.utils.weight_norm"]):
+            stack.callback(setattr, place, "_weight_norm", place._weight_norm)
+            place._weight_norm = _weight_norm  # type: ignore[attr-defined]
         modules = modules_of(model, loss_fn)
         stack.enter_context(unhooked(modules))
+        stack.enter_context(restored(modules))  # not sooner: a product may compute a part again
         if any(isinstance(m, nn.RNNBase) for m in modules):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         if "_original_forward" in (own := vars(model)):  # Accelerate's forward holds its autocast
@@ -122,29 +111,30 @@ def untouched(model: nn.Module, loss_fn: LossFn) -> Iterator[None]:
         yield
 
 
-def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, shared: bool) -> LossGraph:
-    """The loss is computed twice, to see that it is one function; inside `untouched`. shared: average over
-    the processes, all of which call this; the loss is NaN where one of them fails."""
+def loss_graph(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors, *, group: Any) -> LossGraph:
+    """The loss is computed twice, to see that it is one function; inside `untouched`. group: average over
+    its processes, all of which call this; the loss is NaN where one of them fails."""
     device = next(iter(params.values())).device
     together = {"loss": torch.tensor(math.nan, device=device, dtype=torch.float64)}
     try:
         value, used = _gradient(model, loss_fn, batch, params)
         together["loss"].fill_(value)
     finally:
-        _averaged(together, shared)
+        averaged(together, group)
     plain = {n: used[n].detach() if n in used else torch.zeros_like(p) for n, p in params.items()}
     return LossGraph(
         float(together["loss"]),
         params,
-        _averaged(plain, shared),
-        lambda v: _averaged(_product(used, params, v), shared),
+        averaged(plain, group),
+        lambda v: averaged(_product(used, params, v), group),
     )
 
 
 def _gradient(model: nn.Module, loss_fn: LossFn, batch: Any, params: Tensors) -> tuple[float, Tensors]:
     """(the loss, {name: gradient with its graph} of those it depends on), of this process."""
     refuse_iterator(batch)
-    before = _evaluated(model, loss_fn, batch)
+    with restored(modules_of(model, loss_fn)):
+        before = _evaluated(model, loss_fn, batch)
     first, custom = float(before.detach()), kernels.kernels(before)
     del before  # one graph at a time
     with kernels.recorded(custom) as calls:
@@ -177,6 +167,11 @@ def _no_second(error: RuntimeError) -> UserError:
     )
 
 
+def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """torch's weight normalisation by operations with a second derivative, which torch's own has wrong."""
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
 def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
     """H v from the gradient's graph, which is kept."""
     curved = {n: g for n, g in grads.items() if g.requires_grad}
@@ -199,15 +194,12 @@ def _product(grads: Tensors, params: Tensors, v: Tensors) -> Tensors:
 
 
 def _evaluated(model: nn.Module, loss_fn: LossFn, batch: Any) -> Tensor:
-    """The loss on copies of the buffers and the like, with the random numbers of one seed."""
+    """The loss, with the random numbers of one seed."""
     seed(_SEED)
-    with restored(modules_of(model, loss_fn)):
-        with calling(model, batch):
-            out = loss_fn(model, batch)
-        if any(p.grad is not None for p in model.parameters()):
-            raise UserError(
-                "loss_fn must return the loss alone, got a call of .backward() in it: leave that out"
-            )
+    with calling(model, batch):
+        out = loss_fn(model, batch)
+    if any(p.grad is not None for p in model.parameters()):
+        raise UserError("loss_fn must return the loss alone, got a call of .backward() in it: leave that out")
     loss = scalar(out)
     if not loss.requires_grad:
         raise UserError(
@@ -227,26 +219,5 @@ def _full_precision(loss: Tensor, model: nn.Module) -> None:
                 raise _short(known.dtype, own[known.dtype])
             raise UserError(
                 f"curvature is measured in float32 or float64, got a loss with {known.dtype} inside: "
-                "give a loss_fn without torch.autocast; one around this call is switched off by itself"
+                "leave torch.autocast out of loss_fn and forward; one around this call is switched off"
             )
-
-
-def _averaged(tensors: Tensors, shared: bool) -> Tensors:
-    """The mean over the processes that share a batch."""
-    if shared:
-        size = torch.distributed.get_world_size()
-        for t in tensors.values():
-            reduced(t, torch.distributed.ReduceOp.SUM)
-            t /= size
-    return tensors
-
-
-def reduced(t: Tensor, how: Any) -> None:
-    """Over all processes, in place. Errors: UserError where one does not answer."""
-    try:
-        torch.distributed.all_reduce(t, how)
-    except RuntimeError as error:
-        raise UserError(
-            f"every process must measure at the same update, got: {str(error).splitlines()[0]}: call it in "
-            "all processes, not under `if rank == 0`"
-        ) from error

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preheat.adapters.arguments import check_loss, check_tol
-from preheat.adapters.curvature import Curvature, largest
-from preheat.adapters.loss_graph import LossGraph, bare, loss_graph, reduced, trained, untouched
-from preheat.adapters.losses import LossFn
+from preheat.adapters.curvature import Curvature, check_tol, largest
+from preheat.adapters.loss_graph import LossGraph, loss_graph, trained, untouched
+from preheat.adapters.losses import LossFn, check_loss
 from preheat.adapters.picture import RAW, SCALED, picture
 from preheat.adapters.preconditioners import preconditioner, threshold
+from preheat.adapters.processes import bare, reduced
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
@@ -74,6 +74,7 @@ class CurvatureMonitor:
         self.every, self.share, self.tol = every, share, tol
         self.rows: list[Row] = []
         self.updates, self._due = 0, 1
+        self._before = 0  # updates without this monitor
         self._begun: tuple[float, float] | None = None
         self._spent = self._last = (0.0, 0.0)
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
@@ -87,7 +88,7 @@ class CurvatureMonitor:
         `preconditioned`."""
         return self._step(*bare(model), optimizer)
 
-    def _step(self, model: nn.Module, shared: bool, optimizer: Any) -> Row | None:
+    def _step(self, model: nn.Module, group: Any, optimizer: Any) -> Row | None:
         begun = self._begun = _clocks() if self._begun is None else self._begun
         self.updates += 1
         if self.updates < self._due:
@@ -97,16 +98,21 @@ class CurvatureMonitor:
             torch.cuda.synchronize(device)
         now = _clocks()
         trained = _less(_less(now, begun), self._spent)
-        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, shared)
+        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, group)
         if wait:
             self._due = self.updates + wait
             return None
-        row = self._measured(model, shared, optimizer)
+        row = self._measured(model, group, optimizer)
         self._last = _less(_clocks(), now)
         self._spent = (self._spent[0] + self._last[0], self._spent[1] + self._last[1])
         self._due = self.updates + self.every
         self.rows.append({**row, "seconds": self._last[0]})
         return self.rows[-1]
+
+    def _goes_on(self, updates: int) -> None:
+        """A run that goes on from a checkpoint has had so many."""
+        if not self.updates:
+            self._before = self.updates = updates
 
     def _wait(self, trained: float, spent: float, last: float) -> int:
         """The updates until another measurement fits into the share; seconds by one clock: of training, of
@@ -114,24 +120,27 @@ class CurvatureMonitor:
         lacking = (spent + last) / self.share - trained if self.rows else 0.0
         if lacking <= 0:
             return 0
-        each = trained / max(self.updates - 1, 1)  # the first call begins the clock
-        return self.updates if lacking >= each * self.updates else math.ceil(lacking / each)
+        seen = self.updates - self._before
+        each = trained / max(seen - 1, 1)  # the first call begins the clock
+        return seen if lacking >= each * seen else math.ceil(lacking / each)
 
-    def _measured(self, model: nn.Module, shared: bool, optimizer: Any) -> Row:
+    def _measured(self, model: nn.Module, group: Any, optimizer: Any) -> Row:
         if self.preconditioned and optimizer is None:
             raise UserError("preconditioned=True needs the optimizer, got none: write step(model, optimizer)")
         params = trained(model, optimizer if self.preconditioned else None)
         self.batch = _moved(self.batch, next(iter(params.values())).device)
         with untouched(model, self.loss_fn):
-            graph = loss_graph(model, self.loss_fn, self.batch, params, shared=shared)
+            graph = loss_graph(model, self.loss_fn, self.batch, params, group=group)
             found = {RAW: self._largest(graph, RAW, None)}
             if self.preconditioned:
-                fine = math.isfinite(graph.loss)
+                fine = math.isfinite(graph.loss) and all(g.isfinite().all() for g in graph.grads.values())
                 scale = preconditioner(optimizer, params, graph.grads) if fine else None
                 least = min(
                     (float(p.min()) for p in (scale or {}).values()), default=1.0 if fine else math.nan
                 )
                 found[SCALED] = self._largest(graph, SCALED, scale) if scale else found[RAW]
+                if not fine:
+                    found[SCALED] = Curvature(math.nan)
         row: Row = {"update": self.updates, "loss": graph.loss}
         for name, one in found.items():
             prefix = "preconditioned_" if name == SCALED else ""
@@ -147,8 +156,9 @@ class CurvatureMonitor:
         if not math.isfinite(graph.loss):
             return Curvature(math.nan)
         count = len(self.rows)
-        start = self._vectors.get(name) if count % _AFRESH else None
-        found = largest(graph, scale, tol=self.tol, start=start, seed=count)
+        start = self._vectors.get(name, {}) if count % _AFRESH else {}
+        fits = all(n in start and start[n].shape == p.shape for n, p in graph.params.items())
+        found = largest(graph, scale, tol=self.tol, start=start if fits else None, seed=count)
         if math.isfinite(found):
             self._vectors[name] = found.vector
         return found
@@ -175,6 +185,10 @@ class CurvatureMonitor:
         loss_fn may be `training_step` of this module."""
         seen = [0]
 
+        def on_train_start(_: Any, trainer: Any, module: Any) -> None:
+            seen[0] = trainer.global_step
+            self._goes_on(seen[0])
+
         def on_train_batch_end(_: Any, trainer: Any, module: Any, *rest: Any) -> None:
             if trainer.global_step == seen[0]:
                 return  # gradients are being accumulated
@@ -187,17 +201,24 @@ class CurvatureMonitor:
             self.batch = trainer.precision_plugin.convert_input(self.batch)  # as the loop's own
             self.step(trainer.strategy.model, many[0] if len(many) == 1 else None)
 
-        return _subclass(("lightning.pytorch", "pytorch_lightning"), "Callback", on_train_batch_end)
+        return _subclass(
+            ("lightning.pytorch", "pytorch_lightning"), "Callback", on_train_start, on_train_batch_end
+        )
 
     def trainer(self) -> Any:
         """A callback for transformers' Trainer that steps this monitor: `Trainer(callbacks=[
         monitor.trainer()])`."""
 
-        def on_step_end(_: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
-            model, shared = bare(given["model"])
-            self._step(model, shared or args.world_size > 1, given.get("optimizer"))
+        def on_train_begin(_: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
+            self._goes_on(state.global_step)
 
-        return _subclass(("transformers",), "TrainerCallback", on_step_end)
+        def on_step_end(_: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
+            model, group = bare(given["model"])
+            if args.world_size > 1:
+                group = torch.distributed.group.WORLD
+            self._step(model, group, given.get("optimizer"))
+
+        return _subclass(("transformers",), "TrainerCallback", on_train_begin, on_step_end)
 
 
 def training_step(module: Any, batch: Any) -> Any:
@@ -230,18 +251,19 @@ def _less(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]
     return a[0] - b[0], a[1] - b[1]
 
 
-def _subclass(libraries: tuple[str, ...], base: str, hook: Any) -> Any:
-    """An object of that base of the first library, one that is loaded first, with one hook."""
+def _subclass(libraries: tuple[str, ...], base: str, *hooks: Any) -> Any:
+    """An object of that base of the first library, one that is loaded first, with these hooks."""
     name = next((n for n in libraries if n in sys.modules), libraries[0])
-    return type("CurvatureCallback", (getattr(importlib.import_module(name), base),), {hook.__name__: hook})()
+    own = getattr(importlib.import_module(name), base)
+    return type("CurvatureCallback", (own,), {hook.__name__: hook for hook in hooks})()
 
 
-def _most(wait: int, device: torch.device, shared: bool) -> int:
+def _most(wait: int, device: torch.device, group: Any) -> int:
     """The largest of the processes' numbers, so that all measure at the same update."""
-    if not shared:
+    if group is None:
         return wait
     together = torch.tensor(wait, device=device)
-    reduced(together, torch.distributed.ReduceOp.MAX)
+    reduced(together, torch.distributed.ReduceOp.MAX, group)
     return int(together)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from preheat.adapters.losses import LossFn, seed
 from preheat.adapters.trial_loss import NotFinite, TrialLoss
-from preheat.adapters.trials import Snapshot, advance, innermost, kept, ratios, trained, twin
+from preheat.adapters.trials import advance, innermost, kept, ratios, trained, twin
 from preheat.core.errors import UserError
 
 _KEEP = 0.9  # of the running mean that smooths the losses
@@ -106,14 +105,15 @@ def lr_range_test(
     if repeats < 2:
         raise UserError(f"repeats must be at least 2, for a spread, got {repeats}: write 5")
     losses = np.full((repeats, len(grid)), np.nan)
-    of = TrialLoss(model, loss_fn)
-    with kept(of, inner, loss_fn) as state:
+    of = TrialLoss(model, loss_fn, held[0], "batches")
+    with kept(of, inner, loss_fn) as again:
         for i in range(repeats):
-            with _seeded(state, i):
+            with again():
+                seed(i)
                 order = _ordered(len(held), i)
                 bad = _one(of, (held, order), inner, to=(grid, losses[i]))
-                if bad is not None:
-                    state.rewind()
+            if bad is not None:
+                with again():
                     _check_batch(of, held, bad)
     marks = np.array([_marks(grid, row) for row in losses])
     return RangeTest(grid, losses, *marks.T)
@@ -152,16 +152,6 @@ def _check_batch(of: TrialLoss, batches: list[Any], i: int) -> None:
             f"the loss of each batch must be finite before the test, got {loss:g} for batches[{i}]: look at "
             "what is in it, and leave it out"
         )
-
-
-@contextmanager
-def _seeded(state: Snapshot, number: int) -> Iterator[None]:
-    """Noise from a seed, and at the end the model as it was."""
-    seed(number)
-    try:
-        yield
-    finally:
-        state.rewind()
 
 
 def _one(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from preheat.adapters.losses import LossFn, scalar
+from preheat.adapters import kernels
+from preheat.adapters.losses import LossFn, calling, check_loss, scalar
+from preheat.adapters.processes import averaged, bare, check_parameter, reduced
 from preheat.core.errors import UserError
 
 Gradients = dict[Tensor, Tensor | None]
@@ -24,21 +25,13 @@ class TrialLoss:
     """loss_fn(model, batch). Where the model is DDP's, the mean over its processes, all of which call this,
     computed without DDP's hooks."""
 
-    def __init__(self, model: Any, loss_fn: LossFn) -> None:
-        if not callable(loss_fn):
-            raise UserError(
-                f"loss_fn must be a function, got {type(loss_fn).__name__}: write (model, loss_fn, ...), "
-                "with loss_fn(model, batch)"
-            )
-        if not isinstance(model, nn.Module):
-            raise UserError(
-                f"model must be a torch.nn.Module, got {type(model).__name__}: write (model, loss_fn, ...)"
-            )
-        within, self._group = getattr(model, "_orig_mod", model), None
-        if isinstance(within, nn.parallel.DistributedDataParallel):
-            model, self._group = within.module, within.process_group
-        self.model, self._loss_fn = model, loss_fn
-        _whole(model)
+    def __init__(self, model: Any, loss_fn: LossFn, batch: Any, named: str = "batch") -> None:
+        check_loss(loss_fn, batch, order=f"write (model, loss_fn, {named}, optimizer)")
+        self.model, self._group = bare(model)
+        self.eps = 0.0  # the coarsest rounding in the loss's graph, once there was a gradient
+        self._loss_fn, self._listed = loss_fn, named == "batches"
+        for name, p in self.model.named_parameters():
+            check_parameter(name, p)
 
     def value(self, batch: Any) -> Tensor:
         """The loss, without its graph."""
@@ -61,6 +54,7 @@ class TrialLoss:
                     "parameters the optimizer has, with requires_grad=True, leave .detach(), .item() and "
                     "torch.no_grad() out of loss_fn, and write use_reentrant=False where it checkpoints"
                 )
+            self.eps = max(torch.finfo(dtype).eps for dtype in kernels.dtypes(loss))
             found = _differentiated(loss, needed)
         grads: Gradients = dict.fromkeys(parameters)
         grads.update(zip(needed, self._averaged(needed, found), strict=True))
@@ -72,29 +66,12 @@ class TrialLoss:
         return value, grads
 
     def _computed(self, batch: Any) -> Tensor:
-        try:
+        with calling(self.model, batch, listed=self._listed):
             return scalar(self._loss_fn(self.model, batch))
-        except UserError:
-            raise
-        except Exception as error:
-            if "Inference tensors" in str(error):
-                raise UserError(
-                    "the batch must have no tensor of torch.inference_mode, got one: write x.clone() outside"
-                ) from error
-            error.add_note(
-                f"loss_fn(model, batch) was called with {type(self.model).__name__} and a batch of type "
-                f"{type(batch).__name__}. The order is (model, loss_fn, batch, optimizer); lr_range_test "
-                "takes a list of batches, [batch] for one."
-            )
-            raise
 
     def _joined(self, loss: Tensor) -> Tensor:
         """The mean over the processes."""
-        if self._group is None:
-            return loss
-        total = loss.double()
-        torch.distributed.all_reduce(total, group=self._group)
-        return (total / self._group.size()).to(loss.dtype)
+        return averaged({0: loss.double()}, self._group)[0].to(loss.dtype) if self._group else loss
 
     def _averaged(
         self, parameters: Sequence[Tensor], grads: Sequence[Tensor | None]
@@ -103,29 +80,13 @@ class TrialLoss:
         if self._group is None:
             return grads
         has = torch.tensor([g is not None for g in grads], dtype=torch.float32, device=parameters[0].device)
-        torch.distributed.all_reduce(has, group=self._group)
-        out: list[Tensor | None] = []
-        for p, g, some in zip(parameters, grads, has.tolist(), strict=True):
-            if not some:
-                out.append(None)
-                continue
-            dense = torch.zeros_like(p)
-            if g is not None:
-                dense += g.to_dense() if g.is_sparse else g
-            torch.distributed.all_reduce(dense, group=self._group)
-            out.append(dense / self._group.size())
-        return out
-
-
-def _whole(model: nn.Module) -> None:
-    """Raise for parameters of which a process has a part only."""
-    tensors = sys.modules.get("torch.distributed.tensor")
-    for name, p in model.named_parameters():
-        if tensors is not None and isinstance(p, tensors.DTensor):
-            raise UserError(
-                f"parameters must be whole, got a sharded {name!r} (FSDP or a DTensor): measure a copy of "
-                "the model on one device"
-            )
+        reduced(has, torch.distributed.ReduceOp.SUM, self._group)
+        dense = {k: torch.zeros_like(p) for k, p in enumerate(parameters) if has[k]}
+        for k, total in dense.items():
+            if (g := grads[k]) is not None:
+                total += g.to_dense() if g.is_sparse else g
+        averaged(dense, self._group)
+        return [dense.get(k) for k in range(len(parameters))]
 
 
 def _differentiated(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor | None, ...]:

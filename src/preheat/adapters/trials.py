@@ -5,85 +5,56 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
+from preheat.adapters.closure import modules_of, restored
 from preheat.adapters.groups import get_number, nested, put_number
 from preheat.adapters.losses import LossFn, generators, restore
-from preheat.adapters.reached import reached
 from preheat.adapters.trial_loss import TrialLoss
 from preheat.core.errors import UserError
 
-
-class Snapshot:
-    """A model as it is now, and modules that its loss reaches besides. again(): their buffers, training flags
-    and attributes that are tensors, numbers, texts or None, and the generators of torch, NumPy and Python,
-    as they were; rewind(): the parameters as well; back(): every .grad as well, which is None until then."""
-
-    def __init__(self, model: nn.Module, parameters: Sequence[Tensor], besides: Sequence[nn.Module]) -> None:
-        every = {id(p): p for p in [*model.parameters(), *parameters]}
-        self._parameters = [(p, p.detach().clone(), p.grad) for p in every.values()]
-        held = {id(m): m for one in [model, *besides] for m in one.modules()}.values()
-        self._flags = [(m, m.training) for m in held]
-        self._attributes = [(vars(m), _plain(m)) for m in held]
-        named = [(m._buffers, n, b) for m in held for n, b in m._buffers.items()]
-        named += [(into, n, v) for into, plain in self._attributes for n, v in plain.items()]
-        self._tensors = [(into, n, t, t.detach().clone()) for into, n, t in named if isinstance(t, Tensor)]
-        self._random = generators()
-        for p, _, _ in self._parameters:
-            p.grad = None
-
-    def again(self) -> None:
-        """All but the parameters."""
-        for module, flag in self._flags:
-            module.training = flag
-        for attributes, plain in self._attributes:
-            attributes.update(plain)
-        for into, name, tensor, value in self._tensors:
-            into[name] = tensor
-            tensor.data.copy_(value)
-        restore(self._random)
-
-    def rewind(self) -> None:
-        """The parameters too, without a .grad."""
-        for p, value, _ in self._parameters:
-            p.data.copy_(value)
-            p.grad = None
-        self.again()
-
-    def back(self) -> None:
-        """Everything."""
-        self.rewind()
-        for p, _, grad in self._parameters:
-            p.grad = grad
-
-
-def _plain(module: nn.Module) -> dict[str, Any]:
-    """A module's attributes that are tensors, numbers, texts or None; none of what wraps another's."""
-    if isinstance(module, nn.parallel.DistributedDataParallel) or hasattr(module, "_orig_mod"):
-        return {}
-    kinds = (Tensor, int, float, str, type(None))
-    return {n: v for n, v in vars(module).items() if isinstance(v, kinds)}
+Again = Callable[[], AbstractContextManager[None]]
 
 
 @contextmanager
-def kept(loss: TrialLoss, optimizer: Optimizer, loss_fn: LossFn) -> Iterator[Snapshot]:
-    """A `Snapshot` whose back() is called at the end, whatever happens."""
+def kept(loss: TrialLoss, optimizer: Optimizer, loss_fn: LossFn) -> Iterator[Again]:
+    """Parameters, their .grad and the generators come back at the end. It gives a context for one
+    computation of the loss, or more: there the generators begin as they are now, and at its end the modules
+    that the loss reaches, and the parameters, are again what they were."""
     _check(optimizer)
+    modules = modules_of(loss.model, loss_fn)
+    every = {id(p): p for p in [*loss.model.parameters(), *trained(optimizer)]}
+    held = [(p, p.detach().clone(), p.grad) for p in every.values()]
+    states, cached = generators(), _cached()
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        restore(states)
+        try:
+            with restored(modules):
+                yield
+        finally:
+            for p, value, _ in held:
+                p.data.copy_(value)
+
     with torch.inference_mode(False):
-        found, cached = Snapshot(loss.model, trained(optimizer), reached(loss_fn)), _cached()
         torch.set_autocast_cache_enabled(False)  # a cast of the parameters would outlive their change
         torch.clear_autocast_cache()
         try:
-            yield found
+            for p, _, _ in held:
+                p.grad = None
+            yield again
         finally:
             torch.set_autocast_cache_enabled(cached)
-            found.back()
+            restore(states)
+            for p, _, grad in held:
+                p.grad = grad
 
 
 def _cached() -> bool:
@@ -135,6 +106,9 @@ def twin(optimizer: Optimizer, standing: dict[Tensor, Tensor]) -> Optimizer:
     """A copy, without hooks, that trains what stands for each parameter; its state is a copy too."""
     made: Optimizer = type(optimizer).__new__(type(optimizer))
     memo: dict[int, Any] = {id(p): other for p, other in standing.items()}
+    for t in [t for held in optimizer.state.values() for t in held.values() if isinstance(t, Tensor)]:
+        if not t.is_leaf:  # as by mistake: it can't be copied with its graph
+            memo[id(t)] = t.detach().clone()
     for name, value in vars(optimizer).items():
         if name == "step":
             continue  # a scheduler's counter of calls

@@ -14,7 +14,7 @@ from preheat.core.spec import Spec, build
 from preheat.engine.batches import drawn
 from preheat.engine.placement import Placement
 from preheat.engine.prepare import Fleet
-from preheat.engine.step import Tensors
+from preheat.engine.step import Tensors, updated
 from preheat.optim.base import functions
 from preheat.probes.base import Moment, Probe
 from preheat.tasks.base import losses
@@ -43,11 +43,15 @@ def measuring(probe: Spec, fleet: Fleet, where: Placement) -> Measuring:
         "threshold": optimizer.threshold,
     }
 
+    def moment(tensors: dict[str, Any]) -> Moment:
+        found = Moment(**tensors, **fixed)
+        return found._replace(at=updated(optimizer, fleet.runs[0].clip_norm is not None, found))
+
     def start(tensors: dict[str, Any]) -> Tensors:
-        return made.start(Moment(**tensors, **fixed))
+        return made.start(moment(tensors))
 
     def measure(tensors: dict[str, Any], memory: Tensors) -> tuple[Tensors, Tensors]:
-        return made.measure(Moment(**tensors, **fixed), memory)
+        return made.measure(moment(tensors), memory)
 
     steps = until(due(made.every, fleet.total, fleet.per_epoch), made.until, fleet)
     return Measuring(

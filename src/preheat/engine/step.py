@@ -139,17 +139,21 @@ def _searched(
     kind: Kind, moment: Moment, kept: Tensors, loss_on_batch: Callable[[Tensors], Tensor]
 ) -> Tensors:
     """What a rule keeps after its search, in runs that are due."""
-    rule, hyper = kind.rule, moment.hyper
+    rule, at = kind.rule, updated(kind.optimizer, kind.clip, moment)
     assert isinstance(rule, TrialRule)
-    grads = clipped(moment.grads, hyper["clip_norm"]) if kind.clip else moment.grads
 
     def loss_after(lr: Tensor) -> Tensor:
-        there, _ = kind.optimizer.update(grads, moment.opt, moment.params, {**hyper, "lr": lr})
-        return loss_on_batch(there)
+        return loss_on_batch(at(lr))
 
     due = rule.warming(kept, moment.lr) & rule.due(kept, moment.lr, moment.loss)
     new = rule.search(kept, moment, loss_after)
     return {n: torch.where(due, new[n], old) for n, old in kept.items()}
+
+
+def updated(optimizer: Optimizer, clip: bool, moment: Moment) -> Callable[[Tensor], Tensors]:
+    """lr -> the parameters after a moment's update at that rate."""
+    grads = clipped(moment.grads, moment.hyper["clip_norm"]) if clip else moment.grads
+    return lambda lr: optimizer.update(grads, moment.opt, moment.params, {**moment.hyper, "lr": lr})[0]
 
 
 def searching(kind: Kind, where: Placement, realise: Callable[[Step], Step]) -> Step:

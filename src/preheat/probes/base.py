@@ -42,7 +42,8 @@ class Moment(NamedTuple):
     which can be differentiated twice, in the parameters' dtype (never under autocast): this process's part
     of it. joined: what makes the whole of such parts, where several processes share a batch. outputs(the
     same): what the network gives in training mode, {name: tensor}; {} where the task has no network.
-    preconditioner, threshold: of the run's optimizer (preheat.optim.base.Optimizer), None where it has none.
+    at(lr): the parameters after this update at another rate; None in a rate rule's moment. preconditioner,
+    threshold: of the run's optimizer (preheat.optim.base.Optimizer), None where it has none.
     """
 
     params: Tensors
@@ -62,6 +63,7 @@ class Moment(NamedTuple):
     opt_after: dict[str, Any] = {}  # noqa: RUF012
     preconditioner: Callable[[dict[str, Any], Mapping[str, Tensor]], Tensors] | None = None
     threshold: Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]] | None = None
+    at: Callable[[Tensor], Tensors] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from preheat.probes.base import Moment, Probe, Tensors, at_least, norm
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FIRST = 1e-3  # where a rate of 0 says nothing
 _FAR = 2.0**30  # a start that is further from the rate than this factor is given up
 _ROUNDING = 4  # losses that differ by so many units of rounding are equal
 
@@ -21,18 +22,18 @@ _ROUNDING = 4  # losses that differ by so many units of rounding are equal
 class CriticalSharpness(Probe):
     """The critical sharpness 2 / eta_c; eta_c is the least rate at which this update would raise the loss.
 
-    Along the update that follows, p + (eta / lr) (p' - p), the batch's training loss is computed `passes`
-    times: once at p, then at rates that grow (or shrink) by the factors 2, 4, 8, ... until of two neighbours
-    the larger raises the loss and the smaller does not, then in the middle between such two: geometric while
-    they are more than a factor 2 apart. The first rate is eta_c of the last measurement, or lr. eta_c is the
-    middle of the last interval. critical_sharpness_error, relative to it: half the interval's width, and how
-    far rounding (4 units of the loss, one of the parameters) may move eta_c. Without an interval the value is
-    NaN, the error infinite, and the next measurement goes on from there; also where the update is not
-    downhill on this batch by more than rounding (by momentum, or at a rate so small that rounding decides the
-    step). A loss that rises, falls and rises again along the update may be taken at a later rise.
+    At p, and after this update at other rates, the batch's training loss is computed `passes` times: once at
+    p, then at rates that grow (or shrink) by the factors 2, 4, 8, ... until of two neighbours the larger
+    raises the loss and the smaller does not, then in the middle between such two: geometric while they are
+    more than a factor 2 apart. The first rate is eta_c of the last measurement, or lr (0.001 where that is
+    0). eta_c is the middle of the last interval. critical_sharpness_error, relative to it: half the
+    interval's width, and how far rounding (4 units of the loss, one of the parameters) may move eta_c.
+    Without an interval the value is NaN, the error infinite, and the next measurement goes on from there;
+    also where the update is not downhill on this batch by more than rounding (by momentum, for example). A
+    loss that rises, falls and rises again along the update may be taken at a later rise.
     critical_sharpness_to_threshold: lr / eta_c. Where the loss is quadratic along the update d per unit of
-    rate, 2 / eta_c is d'Hd / (-g'd): at most the sharpness for gradient descent. The cost is `passes`
-    forward passes. NaN where lr is 0.
+    rate, 2 / eta_c is d'Hd / (-g'd): at most the sharpness for gradient descent. The cost is `passes` forward
+    passes and updates.
 
     D. Kalra et al., arXiv 2601.16979; the search: D. Kalra, M. Barkeshli, arXiv 2406.09405, appendix B.2.
     """
@@ -46,22 +47,23 @@ class CriticalSharpness(Probe):
 
     def start(self, moment: Moment) -> Tensors:
         """The rate to look at first: that of the update."""
-        return {"rate": moment.lr}
+        return {"rate": moment.lr.clone()}
 
     def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
         """critical_sharpness, its error, and lr / eta_c."""
         import torch
 
-        lr = moment.lr
+        at, lr = moment.at, torch.where(moment.lr > 0, moment.lr, _FIRST)
+        assert at is not None
 
         def loss(rate: Tensor) -> Tensor:
-            there = {n: p + rate / lr * (moment.after[n] - p) for n, p in moment.params.items()}
-            value: Tensor = moment.joined(moment.function(there, moment.buffers, moment.batch))
+            value: Tensor = moment.joined(moment.function(at(rate), moment.buffers, moment.batch))
             return value
 
         here = moment.joined(moment.function(moment.params, moment.buffers, moment.batch))
         margin = _ROUNDING * torch.finfo(here.dtype).eps * here.abs()
-        rate, low = memory["rate"], torch.zeros_like(lr)
+        begin = torch.where(memory["rate"] > 0, memory["rate"], lr)
+        rate, low = begin, torch.zeros_like(lr)
         high = torch.full_like(lr, torch.inf)
         for i in range(self.passes - 1):
             raised = ~(loss(rate) <= here + margin)  # what is not a number is no descent
@@ -69,25 +71,27 @@ class CriticalSharpness(Probe):
             middle = torch.where(high > 2 * low, (low * high).sqrt(), (low + high) / 2)
             inside = torch.where(low > 0, middle, high / 2 ** (i + 1))
             rate = torch.where(high < torch.inf, inside, 2 ** (i + 1) * low)
-        fall, blur = _fall(moment)
-        bracketed = (low > 0) & (high < torch.inf) & (fall > 0)
+        bracketed = (low > 0) & (high < torch.inf)
+        last = torch.where(low > 0, low, high)
+        fall, blur = _fall(moment, at(torch.where(bracketed, (low + high) / 2, last)))
+        bracketed = bracketed & (fall > 0)
         critical = torch.where(bracketed, (low + high) / 2, torch.nan)
-        error = (high - low) / 2 / critical + (margin * lr / critical + blur) / fall
-        rate = torch.where(fall > 0, rate, memory["rate"])
+        error = (high - low) / 2 / critical + (margin + blur) / fall
+        rate = torch.where(fall > 0, rate, begin)
         near = (rate < lr * _FAR) & (rate > lr / _FAR)
         return {
             "critical_sharpness": 2 / critical,
             "critical_sharpness_error": torch.where(bracketed, error, torch.inf),
-            "critical_sharpness_to_threshold": lr / critical,
+            "critical_sharpness_to_threshold": moment.lr / critical,
         }, {"rate": torch.where(near, rate, lr)}
 
 
-def _fall(moment: Moment) -> tuple[Tensor, Tensor]:
-    """(how far the loss falls by the update, to first order; what the rounding of the parameters makes of
+def _fall(moment: Moment, after: Tensors) -> tuple[Tensor, Tensor]:
+    """(how far the loss falls by an update, to first order; what the rounding of the parameters makes of
     it). The fall is 0 where it is not above that."""
     import torch
 
-    moves = {n: moment.after[n] - p for n, p in moment.params.items()}
+    moves = {n: after[n] - p for n, p in moment.params.items()}
     eps = max(torch.finfo(p.dtype).eps for p in moment.params.values())
     slope = torch.stack([(moment.grads[n] * d).sum() for n, d in moves.items()]).sum()
     blur = eps * norm({n: moment.grads[n] * p for n, p in moment.params.items()})

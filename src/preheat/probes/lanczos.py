@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # a remainder this many roundings long is no new direction
-_ROUNDINGS = 100.0
+_ROUNDINGS = 8.0
 
 
 class Eigenpair(NamedTuple):
     """value: a float64 scalar; vector: of length 1, shaped like the start; error: |H v - value v| / |value|,
-    with the rounding of H v, so an eigenvalue lies that near (an isolated one lies nearer, about
-    error^2 |value| / its distance to the next); products: how many were taken. The scalars are tensors."""
+    with the rounding of H v and what H lacks of symmetry, so an eigenvalue lies that near (an isolated one
+    lies nearer, about error^2 |value| / its distance to the next); products: how many were taken. The scalars
+    are tensors."""
 
     value: Tensor
     vector: Tensors
@@ -59,10 +60,11 @@ def largest_eigenvalue(
     flat = torch.cat([t.reshape(-1) for t in start.values()])
     flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
     eps = torch.finfo(flat.dtype).eps
-    q, alive = flat / flat.norm(), [torch.ones_like(flat[0], dtype=torch.bool)]
+    q, alive = flat / _length(flat).to(flat.dtype), [torch.ones_like(flat[0], dtype=torch.bool)]
     basis: list[Tensor] = []
     alphas: list[Tensor] = []
     betas: list[Tensor] = []
+    skews: list[Tensor] = []  # of a symmetric H they are rounding
     for k in range(max(products, 1)):
         basis.append(q)
         w = _flat(product(_shaped(q, start)), q)
@@ -70,17 +72,20 @@ def largest_eigenvalue(
         w = w - alphas[k].to(w.dtype) * q
         if k:
             w = w - betas[-1].to(w.dtype) * basis[-2]
+        skews.append(torch.zeros_like(alphas[k]))
         for b in basis if full else ():
-            w = w - (b @ w) * b
-        betas.append(w.norm().double())
+            part = b @ w
+            skews[k] = skews[k] + part.double() ** 2
+            w = w - part * b
+        betas.append(_length(w))
         scale = torch.stack([*alphas, *betas]).abs().max()
         alive.append(alive[k] & ~(betas[k] <= _ROUNDINGS * eps * scale))
         q = torch.where(alive[-1], w / torch.where(alive[-1], betas[k], 1.0).to(w.dtype), 0.0)
         if tol is not None:
-            error = _ritz(torch.stack(alphas), torch.stack(betas), torch.stack(alive), eps)[2]
+            error = _ritz(alphas, betas, skews, alive=alive, eps=eps)[2]
             if not float(error) > tol or not bool(alive[-1]):
                 break
-    value, weights, error = _ritz(torch.stack(alphas), torch.stack(betas), torch.stack(alive), eps)
+    value, weights, error = _ritz(alphas, betas, skews, alive=alive, eps=eps)
     top = sum(w.to(q.dtype) * b for w, b in zip(weights.unbind(), basis, strict=True))
     assert not isinstance(top, int)
     return Eigenpair(value, _shaped(top / top.norm(), start), error, torch.tensor(len(basis)))
@@ -105,6 +110,16 @@ def warmed(vector: Tensors, noise: Tensors, *, share: float = 0.1) -> Tensors:
     return {n: near[n] + far[n] for n in near}
 
 
+def _length(w: Tensor) -> Tensor:
+    """The Euclidean norm, where squares would be 0 or infinite too."""
+    import torch
+
+    top = torch.linalg.vector_norm(w, torch.inf)
+    top = torch.where(top > 0, top, 1.0)
+    size: Tensor = (w / top).norm().double() * top.double()
+    return size
+
+
 def _flat(tensors: Tensors, like: Tensor) -> Tensor:
     import torch
 
@@ -118,22 +133,26 @@ def _shaped(flat: Tensor, like: Tensors) -> Tensors:
     return {n: part.reshape(t.shape).to(t.dtype) for (n, t), part in zip(like.items(), parts, strict=True)}
 
 
-def _ritz(alphas: Tensor, betas: Tensor, alive: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(value, weights [k], error) of the tridiagonal's largest eigenpair. alphas, betas: [k], the last beta
-    is the length of what is left; alive: [k + 1], whether a direction is one. Those that are none get a
-    value below all others."""
+def _ritz(
+    diagonals: list[Tensor], lengths: list[Tensor], skews: list[Tensor], *, alive: list[Tensor], eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(value, weights [k], error) of the tridiagonal's largest eigenpair. diagonals, lengths: k each, the
+    last length is of what is left; skews: the squared lengths of what was taken off beside the tridiagonal;
+    alive: k + 1, whether a direction is one. Those that are none get a value below all others."""
     import torch
 
+    alphas, betas, living = (torch.stack(each) for each in (diagonals, lengths, alive))
     scale = torch.stack([alphas.abs().max(), betas.abs().max()]).max()
     below = alphas[0] - torch.where(scale > 0, scale, 1.0)
-    diagonal = torch.where(alive[:-1], alphas, below)
-    off = torch.where(alive[1:-1], betas[:-1], 0.0)
+    diagonal = torch.where(living[:-1], alphas, below)
+    off = torch.where(living[1:-1], betas[:-1], 0.0)
     matrix = torch.diag_embed(diagonal) + torch.diag_embed(off, 1) + torch.diag_embed(off, -1)
     sound = matrix.isfinite().all() & scale.isfinite()
     values, vectors = torch.linalg.eigh(torch.where(sound, matrix, 0.0))
     value, weights = values[-1], vectors[:, -1]
-    ends = alive[:-1] & ~torch.cat([alive[1:-1], torch.zeros_like(alive[:1])])
+    ends = living[:-1] & ~torch.cat([living[1:-1], torch.zeros_like(living[:1])])
     left = torch.where(ends, betas, 0.0) @ weights.abs() + eps * scale
+    left = left + torch.stack(skews).sqrt() @ weights.abs()
     error = torch.where(left > 0, left / value.abs(), 0.0)
     nothing = torch.full_like(value, torch.nan)
     return torch.where(sound, value, nothing), weights, torch.where(sound, error, nothing)
