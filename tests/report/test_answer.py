@@ -247,5 +247,5 @@ def test_every_shipped_study_is_answered_within_the_limits(name: str) -> None:
         assert not made.failed
         within_limits(made)
         assert unknown_numbers(made, made.says) == []
-        if "main" in asked.chapters:
+        if "main" in asked.claims.get("primary", ("main",)) or not asked.chapters:
             assert made.says[0] if gain == 0 else made.says[0].startswith("Use ")

@@ -95,7 +95,8 @@ class Logistic(NamedTuple):
     def _interval(self, contrast: Array, level: float) -> tuple[float, float]:
         from scipy.stats import norm
 
-        half = norm.ppf(0.5 + level / 2) * float(contrast @ self.covariance @ contrast) ** 0.5
+        variance = max(float(contrast @ self.covariance @ contrast), 0.0)
+        half = norm.ppf(0.5 + level / 2) * variance**0.5
         middle = float(contrast @ self.midpoint)
         return float(middle - half), float(middle + half)
 

@@ -42,7 +42,8 @@ Look = tuple[tuple[float, float, float, float], str]  # a cell's colour and that
 def draw_heat(data: Heat) -> Figure:
     """Cells in colour with their text, and a bar that names the colours."""
     n, m = len(data.rows), len(data.columns)
-    figure = new_figure(max(WIDTH, 1.75 + 0.63 * m), tall(1.25 + 0.56 * n, data.row_label))
+    wide = 1.75 + (0.72 if data.told else 0.63) * m  # room to point at
+    figure = new_figure(max(WIDTH, wide), tall(1.25 + 0.56 * n, data.row_label))
     axes = figure.subplots()
     look = _levels(data) if data.centre is None else _differences(data, data.centre)
     for i, (row, texts) in enumerate(zip(data.values, data.texts, strict=True)):
@@ -55,7 +56,7 @@ def draw_heat(data: Heat) -> Figure:
             cell = _cell(axes, (j, i), colour, framed=bool(data.faded) and not faded)
             if data.told and data.told[i][j]:
                 cell.set_gid(f"{TOLD}{i}-{j}")
-            axes.text(j, i, text, ha="center", va="center", color=on, linespacing=1.15)
+            axes.text(j, i, text, ha="center", va="center", color=on, linespacing=1.15, zorder=6)
     _marks(figure, axes, data)
     _cell_axes(axes, data)
     _bar(figure, axes, data, [look(v, False)[0] for v in _steps(data)])
@@ -77,11 +78,8 @@ def _marks(figure: Figure, axes: Axes, data: Heat) -> None:
     for i, at, *_ in rows:
         axes.plot([at, at], [i - 0.5, i + 0.5], color=LIGHT["ink"], linewidth=1.8, zorder=5)
     if rows and data.mark:
-        figure.legend(
-            [Line2D([], [], color=LIGHT["ink"], linewidth=1.8)],
-            [data.mark],
-            loc="outside upper center",
-        )
+        line = Line2D([], [], color=LIGHT["ink"], linewidth=1.8)
+        figure.legend([line], [data.mark], loc="outside upper center")
 
 
 def _cell(axes: Axes, at: tuple[int, int], colour: Any, *, framed: bool) -> Any:

@@ -206,9 +206,6 @@ def _claims(table: Table, known: KnownRuns) -> list[Claim]:
             parts = _parts([known.edges[at] for at in some])
             slope = combined(parts, slope_weights(parts, x))
             out.append(_claim(table, f"slope/{table.panels.labels[p]}", slope, some, None))
-        ends = (p, 0, 0), (p, 0, last)
-        if last and all(at in known.edges for at in ends):
-            out.append(_ratio(table, known, f"longest/{table.panels.labels[p]}", (ends[1], ends[0])))
     for p in panels[1:]:
         bare, base, long = (p, 0, 0), (0, 0, 0), (0, 0, last)
         if all(at in known.edges for at in (bare, base, long)):

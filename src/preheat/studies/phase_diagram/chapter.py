@@ -45,7 +45,6 @@ CAPTION = (
 )
 STATEMENTS = {
     "slope": "A longer warmup moves the boundary up (times, for each doubling of the warmup)",
-    "longest": "The longest warmup has a higher boundary than the shortest",
     "raises": "Without warmup its boundary is above the first optimizer's without",
     "reaches": "Without warmup its boundary is above the first optimizer's with the longest",
 }
@@ -247,6 +246,8 @@ def _says(verdicts: Verdicts, table: Table) -> list[Say]:
             )
         if kind == "reaches" and v.verdict is Verdict.SAME:
             out.append(Say(f"{who} without warmup reaches the boundary of {first} with the longest.", 3))
+    if any(v.name.startswith("slope/") for v in _mine(verdicts)) and not out:
+        out.append(Say("These runs do not decide whether a longer warmup moves the boundary of failure.", 1))
     return out
 
 

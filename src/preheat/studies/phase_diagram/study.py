@@ -124,7 +124,7 @@ class PhaseDiagram:
                 *("diagram", "main", "metric", "inside_edge", "curves"),
                 *({"name": "published", "claims": list(PUBLISHED)}, "untrained"),
             ),
-            claims={"primary": ["boundary", "main"]},
+            claims={"primary": ["boundary"]},
         )
 
     def _fixed(self) -> dict[str, Any]:
