@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from functools import cache
 
 import numpy as np
 import pytest
 from carried import trained
+from pages import CHROMIUM, browse, write
 from reported import found, shown
 
 from preheat.analysis.results import Results, Row, collect
@@ -124,6 +127,31 @@ def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
     drawn = paint(first).inline
     assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1
     assert re.search(r'aria-label="[^"]*seed 1 [\d.]+\s% \(run [0-9a-f]{8}\); seed 2', drawn)
+
+
+PROBE = """<script>
+const said = [], cells = [...document.querySelectorAll("figure .told")], figure = cells[0].closest("figure");
+const read = () => figure.querySelector(".readout").textContent;
+cells[4].dispatchEvent(new PointerEvent("pointerenter")); said.push(read());
+cells[0].focus(); said.push(read());
+const key = (k) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
+key("ArrowRight"); key("ArrowDown"); said.push(read(), document.activeElement.getAttribute("tabindex"));
+key("ArrowDown"); said.push(read() === said[2]);
+document.body.insertAdjacentHTML("beforeend", '<pre id="probe">' + JSON.stringify(said) + "</pre>");
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: the page's script is not run")
+def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
+    page = write(tiny, tmp_path)
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
+    dom, log = browse(page, tmp_path / "profile")
+    told = html.unescape(re.findall(r'<pre id="probe">(\[.*?)</pre>', dom)[-1])
+    pointed, focused, moved, index, stays = json.loads(told)
+    assert pointed.startswith("warmup 8\u00a0steps, peak learning rate 0.1: seed 1")
+    assert focused.startswith("warmup 1\u00a0step, peak learning rate 0.01: seed 1")
+    assert moved == pointed and index == "0" and stays, "one step right and one down; the edge holds"
+    assert "CONSOLE" not in log
 
 
 def test_rates_in_units_of_sharpness_come_after_the_measurement():
