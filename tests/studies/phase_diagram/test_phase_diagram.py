@@ -12,6 +12,7 @@ from reported import found, shown
 
 from preheat.analysis.results import Results, Row, collect
 from preheat.analysis.tabulate import tabulate
+from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.grid import label
 from preheat.report.plates import paint
@@ -139,6 +140,11 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
         ({"unit": "octave"}, "unknown unit of study 'phase-diagram' 'octave'"),
         ({"schedule": "linear"}, "unknown schedule of study 'phase-diagram' 'linear'"),
         ({"warmups": (0, 16)}, r"must be 1 to steps=2048 updates, got \[0\]: 1 is no warmup"),
+        ({"seeds": 0}, "seeds of study 'phase-diagram' must be at least 1: .*, got 0"),
+        ({"task_options": {"crop": 1}}, "unknown option of task 'digits' 'crop'"),
+        ({"task_options": [1]}, r"task_options of study 'phase-diagram' must be a mapping, got \[1\]"),
+        ({"optimizers": ("adam", {"name": "adam", "beta2": 0.99})}, "each name once, got .'adam', 'adam'."),
+        ({"optimizers": ({"name": "adam", "beta3": 0.99},)}, "unknown option of optimizer 'adam' 'beta3'"),
         ({"rates": (0.1,)}, r"two or more above 0, on both sides of the boundary, got \[0.1\]"),
         ({"rates": (0.1, -1.0)}, "two or more above 0"),
         ({"parameterisation": "mup"}, "unknown parameterisation of model 'fcn' 'mup': did you mean 'mu'"),
@@ -146,4 +152,23 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
 )
 def test_bad_options_are_errors(options, message):
     with pytest.raises(UserError, match=message):
-        PhaseDiagram(**options).study()
+        PhaseDiagram(**options).study().points()
+
+
+def test_the_runs_of_the_default_study_are_what_they_were():
+    """A change of what is trained must be seen."""
+    ids = [p.run.id for p in PhaseDiagram().study().points()]
+    assert (len(ids), digest(ids)[:16]) == (288, "0240dd625eee7f90")
+
+
+def test_options_of_the_task_and_the_optimizers_are_those_of_every_run():
+    study = PhaseDiagram(
+        optimizers=({"name": "adam", "beta2": 0.99}, "gi_adam"), task_options={"objective": "mse"}, seeds=[7]
+    ).study()
+    runs = [p.run for p in study.points()]
+    assert len(runs) == 2 * 6 * 8 and {r.seed for r in runs} == {7}
+    assert {(r.optimizer.name, r.optimizer.options["beta2"]) for r in runs} == {
+        ("adam", 0.99),
+        ("gi_adam", 0.999),
+    }
+    assert {r.task.options["objective"] for r in runs} == {"mse"}
