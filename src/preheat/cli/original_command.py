@@ -9,7 +9,7 @@ import argparse
 
 from preheat.cli import study_command
 from preheat.cli.export_command import export
-from preheat.cli.options import data_folder, folder, imports, placement, settable, settings
+from preheat.cli.options import data_folder, folder, imports, placement, settable
 from preheat.cli.parsers import build
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
@@ -69,9 +69,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(asked: argparse.Namespace, args: argparse.Namespace) -> None:
     """What the project itself says is not set to something else, whose files would not be the project's."""
-    said = {one.name for one, _ in given(asked, "study", asked.study)} | {*settings(asked.pairs)}
-    for name in (n for n in settings(args.pairs) if n in said):
-        raise UserError(
-            f"{name} is what original {args.project!r} says itself, got --set {name}=...: leave it out, or "
-            f"write preheat study {asked.study} --set {name}=..."
-        )
+    said = [one.name for one, _ in given(asked, "study", asked.study)] + [_path(p) for p in asked.pairs]
+    for path in map(_path, args.pairs):
+        if any(f"{path}.".startswith(f"{one}.") or f"{one}.".startswith(f"{path}.") for one in said):
+            raise UserError(
+                f"{path} is what original {args.project!r} says itself, got --set {path}=...: leave it out, "
+                f"or write preheat study {asked.study} --set {path}=..."
+            )
+
+
+def _path(pair: str) -> str:
+    return pair.partition("=")[0].strip()
