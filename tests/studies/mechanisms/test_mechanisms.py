@@ -149,8 +149,15 @@ def test_options_of_the_task_and_the_optimizer_are_those_of_every_run():
     own = {"name": "momentum", "momentum": 0.5}
     options = {"total_examples": 3000, "crop": 4, "flip": True, "mixup": 1, "selection": "test"}
     study, points = wanted(
-        task="cifar10", examples=5000, batch_size=100, seeds=[7], optimizers=(own,), task_options=options
+        task="cifar10",
+        model={"width": 16},
+        examples=5000,
+        batch_size=100,
+        seeds=[7],
+        optimizers=(own,),
+        task_options=options,
     )
+    assert {p.run.task.options["model"]["name"] for p in points} == {"fcn"}
     assert study.seeds == (0, 7) and {p.seed for p in points} == {0, 7}
     assert all(get(p.run.task.options, name) == value for p in points for name, value in options.items())
     trained_ = [p.run for p in points if p.run.total_steps == 2048]

@@ -158,7 +158,7 @@ class Mechanisms:
 
     @property
     def _model(self) -> Mapping[str, Any]:
-        return self.model if isinstance(self.model, Mapping) else {"name": self.model}
+        return {"name": "fcn", **self.model} if isinstance(self.model, Mapping) else {"name": self.model}
 
     def _product(self, where: str, warmups: Sequence[int]) -> dict[str, Any]:
         return {WHERE: [where], "schedule.warmup": [{"steps": w} for w in warmups]}

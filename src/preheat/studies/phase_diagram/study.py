@@ -54,7 +54,7 @@ class PhaseDiagram:
     parameterisation: str = ""
     task_options: Mapping[str, Any] = field(default_factory=dict)
     optimizers: tuple[Any, ...] = option(
-        "--optimizer", default=("adam", "gi_adam"), help="a registered optimizer (repeatable)"
+        "--optimizer", default=("adam", "gi_adam"), help="a registered optimizer"
     )
     warmups: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
     rates: tuple[float, ...] = ()
@@ -139,7 +139,8 @@ class PhaseDiagram:
 
     def _fixed(self) -> dict[str, Any]:
         known = {f.name for f in fields(TASKS[self.task])}
-        model = dict(self.model) if isinstance(self.model, Mapping) else {"name": self.model}
+        given = self.model if isinstance(self.model, Mapping) else {"name": self.model}
+        model = {"name": "fcn", **given}
         model |= {"parameterisation": self.parameterisation} if self.parameterisation else {}
         task: dict[str, Any] = {"name": self.task, "model": model}
         for name, value in (("objective", self.objective), ("standardise", "image"), ("watch", True)):
