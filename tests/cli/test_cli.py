@@ -129,6 +129,8 @@ report regimes --format seed
 export regimes --to orignal
 original data-regime
 original data-regimes --mode week
+original why-warmup train_fcn.py
+original why-warmup train_fcn_sgd_lobpcg.py --varw 1
 results
 plot cosin
 plot wsd --warmup 200%

@@ -15,6 +15,7 @@ from preheat.cli import main as cli
 from preheat.cli import original_command, report_command, run_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
+from preheat.core.originals import Meant, Original
 from preheat.core.registry import ORIGINALS, STUDIES, TASKS, Registry
 from preheat.core.run import Run
 from preheat.lab.executors.base import Event
@@ -209,6 +210,42 @@ def test_what_an_original_says_itself_is_not_set_to_something_else(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     assert cli.main(["original", "data-regimes", "--set", "protocol=preheat", "--dry-run"]) == 2
     assert "protocol is what original 'data-regimes' says itself" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_project():
+    """A project whose words hold --set, and that has no files."""
+
+    class Small(Original):
+        """Two updates of the quadratic."""
+
+        def arguments(self, parser):
+            parser.add_argument("--steps", type=int, default=2)
+
+        def meant(self, args):
+            words = ("phase-diagram", "--set", f"steps={args.steps}", "--set", "warmups=[1]")
+            return Meant((*words, "--set", "rates=[0.1,0.2]"), None, Path("kept"))
+
+    ORIGINALS.register("small-project")(Small)
+    yield "original small-project"
+    for known in (ORIGINALS._objects, ORIGINALS._said):
+        known.pop("small-project")
+
+
+def test_what_a_project_sets_is_kept_beside_the_users_and_files_are_not_needed(
+    tmp_path, monkeypatch, capsys, small_project
+):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(study_command, "run", lambda args: asked.append(args) or 0)
+    assert cli.main(shlex.split(f"{small_project} --steps 3 --set seeds=1")) == 0
+    assert asked[0].pairs == ["steps=3", "warmups=[1]", "rates=[0.1,0.2]", "seeds=1"]
+    assert asked[0].results == Path("kept")
+    study, points = study_command.asked(asked[0])
+    assert {p.run.total_steps for p in points} == {3} and {p.seed for p in points} == {1}
+    assert capsys.readouterr().out == f"its report: preheat report {study.name} --results kept\n"
+    assert cli.main(shlex.split(f"{small_project} --set steps=5")) == 2
+    assert "steps is what original 'small-project' says itself" in capsys.readouterr().err
 
 
 def test_a_reason_for_which_many_runs_failed_is_told_once_with_their_number(monkeypatch, capsys):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 
 import pytest
-from fake_regimes import both_optimizers, joined, level, loader, peaked
+from fake_regimes import both_optimizers, joined, level, loader, peaked, trace
 
 from preheat.analysis.results import Results, collect, read_index
 from preheat.core.errors import UserError
@@ -43,12 +43,20 @@ def study(unpacked):
     return opened(unpacked / "images", "images")
 
 
+def measured(level):
+    """A probe's series, for the chapters that look at sharpness."""
+    return lambda row: trace([0, 1, 2, 3], [level, 0.9 * level, 0.8 * level, 0.7 * level])
+
+
+SHARPNESS = {"train_loss": measured(1.0), "sharpness": measured(4.0), "sharpness_to_threshold": measured(1.2)}
+
+
 @pytest.fixture(scope="module")
 def studies(unpacked, study):
     """(results, load) of several studies, on each of which other chapters have something to say: that one, one with a
     numeric nuisance (its traces are left alone), and one that is made up."""
     made_up = joined(*both_optimizers(peaked, "test"), *both_optimizers(level, "validation"))
-    return study, (opened(unpacked / "results", "before")[0], None), (made_up, loader(made_up))
+    return study, (opened(unpacked / "results", "before")[0], None), (made_up, loader(made_up, **SHARPNESS))
 
 
 # a chapter that says nothing without options has those of a study

@@ -9,14 +9,14 @@ import argparse
 
 from preheat.cli import study_command
 from preheat.cli.export_command import export
-from preheat.cli.options import data_folder, folder, imports, placement, settable, settings
+from preheat.cli.options import data_folder, folder, imports, placement, settable
 from preheat.cli.parsers import build
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.originals import Original
 from preheat.core.registry import ORIGINALS
 
-PASSED = ("pairs", "dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
+PASSED = ("dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
 INTERRUPTED = 130
 EXAMPLES = """examples:
   preheat original PROJECT --help
@@ -47,7 +47,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as the study that the project's options mean, then write its files; exit codes as of a study."""
+    """Train as the study that the project's options mean, then write its files, if it has some; exit codes as
+    of a study."""
     project: Original = ORIGINALS[args.project]()
     meant = project.meant(args)
     root = args.results or meant.out
@@ -55,20 +56,27 @@ def run(args: argparse.Namespace) -> int:
     asked = build("study", words).parse_args(words)
     for name in PASSED:
         setattr(asked, name, getattr(args, name))
-    _check(asked, args.project)
+    _check(asked, args)
+    asked.pairs = [*asked.pairs, *args.pairs]
     code = study_command.run(asked)
     if code != INTERRUPTED and not args.dry_run:
         study, _ = study_command.asked(asked)
-        print(f"{meant.to}: {export(root, study.name, meant.to, meant.out)}")
+        if meant.to is not None:
+            print(f"{meant.to}: {export(root, study.name, meant.to, meant.out)}")
         print(f"its report: preheat report {study.name} --results {root}")
     return code
 
 
-def _check(asked: argparse.Namespace, project: str) -> None:
+def _check(asked: argparse.Namespace, args: argparse.Namespace) -> None:
     """What the project itself says is not set to something else, whose files would not be the project's."""
-    said = {one.name for one, _ in given(asked, "study", asked.study)}
-    for name in (n for n in settings(asked.pairs) if n in said):
-        raise UserError(
-            f"{name} is what original {project!r} says itself, got --set {name}=...: leave it out, or write "
-            f"preheat study {asked.study} --set {name}=..."
-        )
+    said = [one.name for one, _ in given(asked, "study", asked.study)] + [_path(p) for p in asked.pairs]
+    for path in map(_path, args.pairs):
+        if any(f"{path}.".startswith(f"{one}.") or f"{one}.".startswith(f"{path}.") for one in said):
+            raise UserError(
+                f"{path} is what original {args.project!r} says itself, got --set {path}=...: leave it out, "
+                f"or write preheat study {asked.study} --set {path}=..."
+            )
+
+
+def _path(pair: str) -> str:
+    return pair.partition("=")[0].strip()

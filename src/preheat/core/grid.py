@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from preheat.core.canon import plain
@@ -81,6 +81,11 @@ class Block:
         inside = all(among(get(setting, path), values) for path, values in self.where.items())
         dropped = any(all(among(get(setting, p), vs) for p, vs in rule.items()) for rule in self.exclude)
         return inside and not dropped
+
+
+def reseeded(blocks: Sequence[Block], roles: Mapping[tuple[int, ...], tuple[int, ...]]) -> tuple[Block, ...]:
+    """The blocks on other seeds: {old: new} where a block has those of its own, else those of the study."""
+    return tuple(replace(b, seeds=roles.get(b.seeds, ())) for b in blocks)
 
 
 def _listed(what: str, values: Any) -> None:

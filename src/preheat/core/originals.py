@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 class Meant(NamedTuple):
     """What a command line of the original means here: the words of `preheat study`, and in which format and
-    folder its files are written when the study is done."""
+    folder its files are written when the study is done; to: None where no files are written, and out is then
+    the folder of the records alone."""
 
     study: tuple[str, ...]
-    to: str
+    to: str | None
     out: Path
 
 

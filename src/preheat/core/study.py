@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from preheat.core.canon import canonical, digest, plain
 from preheat.core.errors import UserError, unknown
-from preheat.core.grid import Block, among, get, label, merged, tidy
+from preheat.core.grid import Block, among, get, label, merged, reseeded, tidy
 from preheat.core.metrics import metric
 from preheat.core.run import Run
 from preheat.core.saying import SPLIT, check_claims, check_labels, check_name, check_named, kept
@@ -158,8 +158,12 @@ class Study:
         some = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
         n = len(some)
         choosing = min(self.choosing, max(n // 3, 1)) if n > 1 else 0
-        parts = {k: _bare(v) if isinstance(v, tuple) else v for k, v in self.parts.items()}
-        return replace(self, seeds=some, choosing=choosing, grid=_bare(self.grid), parts=parts)
+        both = (self.seeds[: self.choosing], some[:choosing]), (self.seeds[self.choosing :], some[choosing:])
+        roles = dict(both) if self.choosing else {}
+        if self.choosing and not choosing and any(b.seeds in roles for b in self.grid):
+            raise UserError(f"study {self.name!r} needs a seed for what it measures first, got {list(some)}")
+        parts = {k: reseeded(v, roles) if isinstance(v, tuple) else v for k, v in self.parts.items()}
+        return replace(self, seeds=some, choosing=choosing, grid=reseeded(self.grid, roles), parts=parts)
 
     def with_seeds_of(self, points: Iterable[Point]) -> Study:
         """The study with those of its seeds that the points have, where no seed has the role of choosing and
@@ -200,10 +204,6 @@ class Study:
 
 def _blocks(data: Iterable[Mapping[str, Any]]) -> tuple[Block, ...]:
     return tuple(Block(**b) for b in data)
-
-
-def _bare(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    return tuple(replace(b, seeds=()) for b in blocks)
 
 
 def _named(name: str, seed: int, seeds: int) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from carried import trained
 from reported import found
 
 from preheat.analysis.results import Row, collect
+from preheat.core.canon import digest
 from preheat.core.errors import UserError
+from preheat.core.grid import Block, get
 from preheat.core.record import Record, Series, Status
 from preheat.core.run import Run
 from preheat.core.spec import build, spec
@@ -70,7 +72,7 @@ def test_what_is_not_finite_or_after_a_divergence_is_left_out():
 def tiny(tmp_path_factory):
     root = tmp_path_factory.mktemp("mechanisms")
     peaks = {"gd": {"standard": 2.0, "mu": 2.0}}
-    study = Mechanisms(**TINY, optimizers=("gd", "adam", "gi_adam"), peaks=peaks, measure=4).study()
+    study = Mechanisms(**TINY, optimizers=("gd", "adam", "gi_adam"), peaks=peaks, probe_every=4).study()
     return study, root, *trained(study, root)
 
 
@@ -109,7 +111,13 @@ def test_gi_adam_starts_at_a_32th_of_adams_preconditioned_sharpness(tiny):
     "options,message",
     [
         ({"optimizers": ("gdd",)}, "unknown optimizer of study 'mechanisms' 'gdd': did you mean 'gd'"),
-        ({"seeds": 0}, "seeds of study 'mechanisms' must be at least 1, got 0"),
+        ({"seeds": 0}, "seeds of study 'mechanisms' must be at least 1: .*, got 0: write 3 or"),
+        ({"seeds": [0, 1]}, r"seeds of study 'mechanisms' must be at least 1: .*, got \[0, 1\]"),
+        ({"seeds": [2, 2]}, "seeds of study 'mechanisms' must be different"),
+        ({"task_options": 3}, "task_options of study 'mechanisms' must be a mapping, got 3: write"),
+        ({"task_options": {"mixup": 1}}, "unknown option of task 'digits' 'mixup'"),
+        ({"optimizers": ("gd", {"name": "gd"})}, "each name once, got .'gd', 'gd'.: write"),
+        ({"optimizers": ()}, "must be one or more, each name once, got ..: write one or more"),
         ({"warmups": (1, 4096)}, r"must be 1 to steps=2048 updates, got \[4096\]"),
         ({"parameterisations": ("mu_adam",)}, "peaks of study 'mechanisms' lack 'gd' with 'mu_adam'"),
     ],
@@ -122,3 +130,36 @@ def test_bad_options_are_errors(options, message):
 def test_every_method_is_an_optimizer_that_is_registered():
     for method in METHODS.values():
         build("optimizer", spec(**method))
+
+
+def wanted(**options):
+    """The runs that are known beforehand, then those of the stage in units of sharpness."""
+    study = Mechanisms(**options).study()
+    later = [Block(**b) for stage in study.stages for b in stage["blocks"]]
+    return study, [*study.points(), *study.placed(later)]
+
+
+def test_the_runs_of_the_default_study_are_what_they_were():
+    """A change of what is trained must be seen."""
+    _, points = wanted()
+    assert (len(points), digest([p.run.id for p in points])[:16]) == (122, "6376eb3b0241e5e3")
+
+
+def test_options_of_the_task_and_the_optimizer_are_those_of_every_run():
+    own = {"name": "momentum", "momentum": 0.5}
+    options = {"total_examples": 3000, "crop": 4, "flip": True, "mixup": 1, "selection": "test"}
+    study, points = wanted(
+        task="cifar10",
+        model={"width": 16},
+        examples=5000,
+        batch_size=100,
+        seeds=[7],
+        optimizers=(own,),
+        task_options=options,
+    )
+    assert {p.run.task.options["model"]["name"] for p in points} == {"fcn"}
+    assert study.seeds == (0, 7) and {p.seed for p in points} == {0, 7}
+    assert all(get(p.run.task.options, name) == value for p in points for name, value in options.items())
+    trained_ = [p.run for p in points if p.run.total_steps == 2048]
+    assert {r.optimizer.options["momentum"] for r in trained_} == {0.5}
+    assert {probe.options["examples"] for p in points for probe in p.run.probes} == {100}, "a batch of them"

@@ -15,6 +15,7 @@ from reported import found, shown
 
 from preheat.analysis.results import Results, Row, collect
 from preheat.analysis.tabulate import tabulate
+from preheat.core.canon import digest
 from preheat.core.errors import UserError
 from preheat.core.grid import label
 from preheat.report.plates import paint
@@ -113,7 +114,7 @@ TINY = {"model": {"name": "fcn", "width": 8, "depth": 2}, "steps": 12, "warmups"
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     root = tmp_path_factory.mktemp("diagram")
-    study = PhaseDiagram(**TINY, batch_size=500, rates=(0.01, 0.1, 30.0)).study()
+    study = PhaseDiagram(**TINY, batch_size=500, peak_rates=(0.01, 0.1, 30.0)).study()
     points, _ = trained(study, root)
     store = Store.open(root, create=False)
     index = [(p.axes, p.seed, p.run.id) for p in points]
@@ -155,9 +156,18 @@ def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
 
 
 def test_rates_in_units_of_sharpness_come_after_the_measurement():
-    study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", rates=(0.5, 64.0)).study()
+    study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", peak_rates=(0.5, 64.0)).study()
     assert study.choosing == 1 and study.seeds == (0, 1, 2) and len(study.points()) == 1
     assert study.stages[0]["blocks"][0]["product"]["peak_lr"] == [0.5, 64.0]
+
+
+def test_other_seeds_keep_their_roles():
+    """`--seeds 4`: one still measures, the others train, and no seed does both."""
+    made = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness").study().with_seeds(4)
+    assert made.seeds == (0, 1, 2, 3) and made.choosing == 1
+    assert {p.seed for p in made.points()} == {0}
+    with pytest.raises(UserError, match=r"needs a seed for what it measures first, got \[0\]"):
+        made.with_seeds(1)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +177,35 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
         ({"unit": "octave"}, "unknown unit of study 'phase-diagram' 'octave'"),
         ({"schedule": "linear"}, "unknown schedule of study 'phase-diagram' 'linear'"),
         ({"warmups": (0, 16)}, r"must be 1 to steps=2048 updates, got \[0\]: 1 is no warmup"),
-        ({"rates": (0.1,)}, r"two or more above 0, on both sides of the boundary, got \[0.1\]"),
-        ({"rates": (0.1, -1.0)}, "two or more above 0"),
+        ({"seeds": 0}, "seeds of study 'phase-diagram' must be at least 1: .*, got 0"),
+        ({"task_options": {"crop": 1}}, "unknown option of task 'digits' 'crop'"),
+        ({"task_options": [1]}, r"task_options of study 'phase-diagram' must be a mapping, got \[1\]"),
+        ({"optimizers": ("adam", {"name": "adam", "beta2": 0.99})}, "each name once, got .'adam', 'adam'."),
+        ({"optimizers": ({"name": "adam", "beta3": 0.99},)}, "unknown option of optimizer 'adam' 'beta3'"),
+        ({"peak_rates": (0.1,)}, r"two or more above 0, on both sides of the boundary, got \[0.1\]"),
+        ({"peak_rates": (0.1, -1.0)}, "two or more above 0"),
         ({"parameterisation": "mup"}, "unknown parameterisation of model 'fcn' 'mup': did you mean 'mu'"),
     ],
 )
 def test_bad_options_are_errors(options, message):
     with pytest.raises(UserError, match=message):
-        PhaseDiagram(**options).study()
+        PhaseDiagram(**options).study().points()
+
+
+def test_the_runs_of_the_default_study_are_what_they_were():
+    """A change of what is trained must be seen."""
+    ids = [p.run.id for p in PhaseDiagram().study().points()]
+    assert (len(ids), digest(ids)[:16]) == (288, "0240dd625eee7f90")
+
+
+def test_options_of_the_task_and_the_optimizers_are_those_of_every_run():
+    study = PhaseDiagram(
+        optimizers=({"name": "adam", "beta2": 0.99}, "gi_adam"), task_options={"objective": "mse"}, seeds=[7]
+    ).study()
+    runs = [p.run for p in study.points()]
+    assert len(runs) == 2 * 6 * 8 and {r.seed for r in runs} == {7}
+    assert {(r.optimizer.name, r.optimizer.options["beta2"]) for r in runs} == {
+        ("adam", 0.99),
+        ("gi_adam", 0.999),
+    }
+    assert {r.task.options["objective"] for r in runs} == {"mse"}

@@ -30,7 +30,7 @@ PRIMARY = ("reduction/gd", "sharpening/gd", "rides/gd", "starts/standard")  # so
 MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
 STANDARD, MU = "standard", "mu"
 FLATTER = "gi_adam"
-SMALLER = (1 - 0.999) ** 0.5  # of Adam's preconditioned sharpness at the start, with beta2 = 0.999
+BETA2 = 0.999  # of Adam and GI-Adam where no other is said
 RULE = "persistent_catapult"
 
 
@@ -151,10 +151,11 @@ def _starts(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> l
     for (p, c, t), flat in some.items():
         if t != min(t for _, _, t in some) or method(table, p) != FLATTER:
             continue
+        beta2 = _beta2(table, p)
         twins = [q for q in range(len(table.panels)) if method(table, q) == "adam" and (q, c, t) in some]
-        for q in twins:
-            other = some[q, c, t]
-            ratios = [np.log2(other[s].start / v.start * SMALLER) for s, v in flat.items() if s in other]
+        for q in (q for q in twins if _beta2(table, q) == beta2):
+            other, smaller = some[q, c, t], (1 - beta2) ** 0.5
+            ratios = [np.log2(other[s].start / v.start * smaller) for s, v in flat.items() if s in other]
             name = f"starts/{table.conditions.labels[c]}"
             out.append(_claim(table, name, (p, c, t), moments(ratios), ((q, c, t),)))
     return out
@@ -182,12 +183,22 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) 
 
 def method(table: Table, p: int) -> str:
     """What the study calls a panel's optimizer."""
-    found: Any = table.panels.values[p]["optimizer"]
-    if found["name"] != "sgd":
-        return str(found["name"])
+    found = _asked(table, p)
+    if found.get("name") != "sgd":
+        return str(found.get("name"))
     return "momentum" if found.get("momentum") else "gd"
+
+
+def _asked(table: Table, p: int) -> Mapping[str, Any]:
+    """A panel's optimizer with its options; {} where panels do not tell it."""
+    found = table.panels.values[p].get("optimizer")
+    return found if isinstance(found, Mapping) else {}
 
 
 def ruled(table: Table, p: int) -> bool:
     """Whether a panel's rate is persistent catapult warmup's."""
     return RULE in str(table.panels.values[p].get("rate_rule"))
+
+
+def _beta2(table: Table, p: int) -> float:
+    return float(_asked(table, p).get("beta2", BETA2))

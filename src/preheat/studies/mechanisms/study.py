@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
 from preheat.core.options import option
@@ -52,31 +53,36 @@ class Mechanisms:
     --set examples=5000`, for which CIFAR-10 is fetched; a GPU is for that.
 
     task, model: a classifier with a model that has the option `parameterisation`. examples: in all, drawn
-    anew by each seed; batch_size 0: all of them. optimizers: of gd, momentum, adam, gi_adam; peaks:
-    {optimizer: {parameterisation: value}} where others than these are wanted, in 2 / lambda_0 for gd and
-    momentum. measure: of the probes; no_persistent leaves persistent catapult warmup out.
+    anew by each seed; batch_size 0: all of them. task_options: of the task, laid on these. optimizers: of gd,
+    momentum, adam, gi_adam, or {name: adam, beta2: 0.99}; peaks: {optimizer: {parameterisation: value}} where
+    others than these are wanted, in 2 / lambda_0 for gd and momentum. seeds: how many, or a list, from 1 on:
+    seed 0 measures lambda_0. probe_every: between measurements; no_persistent leaves persistent catapult
+    warmup out.
     """
 
     task: str = option("--task", default="digits", help="a task of images: digits, cifar10, cifar100, ...")
     model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
     examples: int = 200
     batch_size: int = 0
-    optimizers: tuple[str, ...] = tuple(METHODS)
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    optimizers: tuple[Any, ...] = tuple(METHODS)
     parameterisations: tuple[str, ...] = ("standard", "mu")
     warmups: tuple[int, ...] = (1, 64, 256, 1024)
     steps: int = 2048
-    seeds: int = 3
+    seeds: int | Sequence[int] = 3
     peaks: Mapping[str, Any] = field(default_factory=dict)
-    measure: Any = "30/decade"
+    probe_every: Any = "30/decade"
     no_persistent: bool = option(
         "--no-persistent", default=False, help="leave persistent catapult warmup out"
     )
 
     def __post_init__(self) -> None:
-        for name in self.optimizers:
+        for name in options_by_name("mechanisms", "optimizer", self.optimizers):
             if name not in METHODS:
                 raise unknown("optimizer of study 'mechanisms'", name, METHODS)
-        for name, least in (("seeds", 1), ("examples", 1), ("steps", 2)):
+        seeds_from_one("mechanisms", self.seeds)
+        laid_on("mechanisms", {}, self.task_options)
+        for name, least in (("examples", 1), ("steps", 2)):
             if getattr(self, name) < least:
                 raise UserError(
                     f"{name} of study 'mechanisms' must be at least {least}, got {getattr(self, name)}"
@@ -90,9 +96,9 @@ class Mechanisms:
 
     def study(self) -> Study:
         """The declaration: sharpness is measured on one seed, the others train."""
-        trained = tuple(range(1, self.seeds + 1))
-        scaled = [m for m in self.optimizers if m in IN_SHARPNESS]
-        plain = [m for m in self.optimizers if m not in IN_SHARPNESS]
+        trained = seeds_from_one("mechanisms", self.seeds)
+        scaled = [m for m in self._methods if m in IN_SHARPNESS]
+        plain = [m for m in self._methods if m not in IN_SHARPNESS]
         blocks = [b for m in scaled for b in self._blocks(m)]
         if "gd" in scaled and not self.no_persistent:
             blocks += self._persistent()
@@ -115,7 +121,7 @@ class Mechanisms:
             claims={"primary": ["mechanisms"]},
         )
 
-    def _fixed(self) -> dict[str, Any]:
+    def _task(self) -> dict[str, Any]:
         made = TASKS[self.task]
         known = {f.name for f in fields(made)}
         task: dict[str, Any] = {"name": self.task, "model": dict(self._model), "objective": "mse"}
@@ -125,17 +131,36 @@ class Mechanisms:
         else:
             classes = build("task", spec(self.task)).classes
             task |= {"examples_per_class": max(self.examples // classes, 1), "watch": True}
+        return laid_on("mechanisms", task, self.task_options)
+
+    def _fixed(self) -> dict[str, Any]:
         return {
-            "task": task,
+            "task": self._task(),
             "schedule": {"name": "constant", "warmup_at": "right"},
-            "batch_size": self.batch_size or build("task", spec(**task)).examples,
+            "batch_size": self._batch,
             "length": self.steps,
             "evaluate": self.steps,
         }
 
     @property
+    def _batch(self) -> int:
+        examples = int(build("task", spec(**self._task())).examples)  # its own errors first
+        return self.batch_size or examples
+
+    @property
+    def _measured(self) -> int:
+        """Examples of which sharpness is measured: a batch."""
+        return min(self.examples, self._batch)
+
+    @property
+    def _methods(self) -> dict[str, Mapping[str, Any]]:
+        """{what the study calls it: the optimizer with its options}."""
+        asked = options_by_name("mechanisms", "optimizer", self.optimizers)
+        return {name: {**METHODS[name], **options} for name, options in asked.items()}
+
+    @property
     def _model(self) -> Mapping[str, Any]:
-        return self.model if isinstance(self.model, Mapping) else {"name": self.model}
+        return {"name": "fcn", **self.model} if isinstance(self.model, Mapping) else {"name": self.model}
 
     def _product(self, where: str, warmups: Sequence[int]) -> dict[str, Any]:
         return {WHERE: [where], "schedule.warmup": [{"steps": w} for w in warmups]}
@@ -150,7 +175,7 @@ class Mechanisms:
                     f"peaks of study 'mechanisms' lack {method!r} with {where!r}: write "
                     f"--set peaks.{method}.{where}=..."
                 )
-            fixed = {"optimizer": dict(METHODS[method]), "peak_lr": given[where]}
+            fixed = {"optimizer": dict(self._methods[method]), "peak_lr": given[where]}
             out.append(
                 {"product": self._product(where, self.warmups), "fixed": {**fixed, **self._probes(method)}}
             )
@@ -160,7 +185,7 @@ class Mechanisms:
         out = []
         for where in self.parameterisations:
             peak = {**PEAKS["gd"], **self.peaks.get("gd", {})}[where]
-            fixed = {"optimizer": dict(METHODS["gd"]), "peak_lr": peak, "rate_rule": RULE}
+            fixed = {"optimizer": dict(self._methods["gd"]), "peak_lr": peak, "rate_rule": RULE}
             product = self._product(where, [1])
             out.append({"product": product, "fixed": {**fixed, **self._probes("gd")}})
         return out
@@ -169,12 +194,12 @@ class Mechanisms:
         """Ten updates too small to move, with the sharpness before each."""
         product = {WHERE: list(self.parameterisations), "schedule.warmup": [{"steps": 1}]}
         fixed = {"optimizer": dict(METHODS["gd"]), "peak_lr": 1e-12, "length": 10, "evaluate": 10}
-        probe = {"name": "sharpness", "every": 1, "products": 40, "examples": self.examples}
+        probe = {"name": "sharpness", "every": 1, "products": 40, "examples": self._measured}
         return {"product": product, "fixed": {**fixed, "probes": [probe]}}
 
     def _probes(self, method: str) -> dict[str, Any]:
         adaptive = method not in IN_SHARPNESS
-        probe = {"every": self.measure, "products": 8, "examples": self.examples, "batch": "first"}
+        probe = {"every": self.probe_every, "products": 8, "examples": self._measured, "batch": "first"}
         if not adaptive:
             return {"probes": [{"name": "sharpness", **probe}]}
         return {

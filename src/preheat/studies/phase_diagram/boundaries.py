@@ -201,7 +201,8 @@ def _claims(table: Table, known: KnownRuns) -> list[Claim]:
     out, panels, last = [], range(len(table.panels)), len(table.treatments) - 1
     for p in panels:
         some = [(p, 0, t) for t in range(last + 1) if (p, 0, t) in known.edges]
-        x = np.log2([_updates(table, t) for _, _, t in some]) if table.lengths else np.zeros(0)
+        lengths = [max(_updates(table, t), 1.0) for _, _, t in some]  # none is one update at the peak
+        x = np.log2(lengths) if table.lengths else np.zeros(0)
         if len(x) > 1 and np.ptp(x) > 0:
             parts = _parts([known.edges[at] for at in some])
             slope = combined(parts, slope_weights(parts, x))

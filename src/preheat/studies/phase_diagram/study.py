@@ -6,15 +6,16 @@ The question of Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
 from preheat.core.options import option
 from preheat.core.registry import OPTIMIZERS, STUDIES, TASKS
-from preheat.core.spec import as_spec, build, spec
+from preheat.core.spec import build, spec
 from preheat.core.study import Study
 from preheat.studies.phase_diagram.published import PUBLISHED
 
@@ -42,37 +43,41 @@ class PhaseDiagram:
     model=wrn16_4 --set steps=100000 --set warmups=[1,1024]`, for one A100 hour a run as they state;
     `--dry-run` prints the cost here.
 
-    task, model, parameterisation ("" for the model's own): any classifier. optimizers: registered names.
-    rates: peak rates, or multiples of 2 / lambda_0 with unit=sharpness; left out: 8 powers of two. schedule:
-    what follows the warmup, constant or cosine (to a tenth).
+    task, model, parameterisation ("" for the model's own): any classifier; task_options are laid on the task.
+    optimizers: registered names, or {name: adam, beta2: 0.99}. seeds: how many, or a list, from 1 on: seed 0
+    measures lambda_0. peak_rates: as they are, or multiples of 2 / lambda_0 with unit=sharpness; left out: 8
+    powers of two. schedule: what follows the warmup, constant or cosine (to a tenth).
     """
 
     task: str = option("--task", default="digits", help="a registered task with an accuracy")
     model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
     parameterisation: str = ""
-    optimizers: tuple[str, ...] = option(
-        "--optimizer", default=("adam", "gi_adam"), help="a registered optimizer (repeatable)"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    optimizers: tuple[Any, ...] = option(
+        "--optimizer", default=("adam", "gi_adam"), help="a registered optimizer"
     )
     warmups: tuple[int, ...] = (1, 4, 16, 64, 256, 1024)
-    rates: tuple[float, ...] = ()
+    peak_rates: tuple[float, ...] = ()
     unit: str = "rate"
     schedule: str = "cosine"
     steps: int = 2048
     batch_size: int = 128
     objective: str = "cross_entropy"
-    seeds: int = 3
+    seeds: int | Sequence[int] = 3
 
     def __post_init__(self) -> None:
-        for name in self.optimizers:
-            if as_spec(name, "optimizer").name not in OPTIMIZERS.names():
+        for name in self._asked:
+            if name not in OPTIMIZERS.names():
                 raise unknown("optimizer", name, OPTIMIZERS.names())
+        seeds_from_one("phase-diagram", self.seeds)
+        laid_on("phase-diagram", {}, self.task_options)
         for what, value, known in (
             ("unit", self.unit, UNITS),
             ("schedule", self.schedule, ("constant", "cosine")),
         ):
             if value not in known:
                 raise unknown(f"{what} of study 'phase-diagram'", value, known)
-        for name, least in (("seeds", 1), ("steps", 2), ("batch_size", 1)):
+        for name, least in (("steps", 2), ("batch_size", 1)):
             if getattr(self, name) < least:
                 raise UserError(
                     f"{name} of study 'phase-diagram' must be at least {least}, got {getattr(self, name)}"
@@ -83,34 +88,27 @@ class PhaseDiagram:
                 f"warmups of study 'phase-diagram' must be 1 to steps={self.steps} updates, got "
                 f"{wrong or 'none'}: 1 is no warmup"
             )
-        bad = [r for r in self.rates if not 0 < r < math.inf]
-        if bad or len(self.rates) == 1:
+        bad = [r for r in self.peak_rates if not 0 < r < math.inf]
+        if bad or len(self.peak_rates) == 1:
             raise UserError(
-                "rates of study 'phase-diagram' must be two or more above 0, on both sides of the boundary, "
+                "peak_rates of study 'phase-diagram' must be two or more above 0, on both sides of the "
+                "boundary, "
                 "got "
-                f"{list(self.rates)}: write --set rates=[0.01,0.02,0.04]"
+                f"{list(self.peak_rates)}: write --set peak_rates=[0.01,0.02,0.04]"
             )
 
     def study(self) -> Study:
         """The declaration."""
         scaled = self.unit == "sharpness"
-        trained = tuple(range(1, self.seeds + 1))
-        rates = self.rates or (MULTIPLES if scaled else tuple(LOWEST * 2**k for k in range(COUNT)))
-        product = {
-            "optimizer.name": [as_spec(o, "optimizer").name for o in self.optimizers],
-            "schedule.warmup": [{"steps": w} for w in self.warmups],
-            "peak_lr": [float(f"{r:.6g}") for r in rates],
-        }
-        block: dict[str, Any] = {
-            "product": product,
-            "fixed": {"probes": [{"name": "critical_sharpness", "every": self.steps}]},
-        }
-        stage = {"name": "in_sharpness", "blocks": [block]}
+        trained = seeds_from_one("phase-diagram", self.seeds)
+        rates = self.peak_rates or (MULTIPLES if scaled else tuple(LOWEST * 2**k for k in range(COUNT)))
+        blocks = [self._block({"name": name, **own}, rates) for name, own in self._asked.items()]
+        stage = {"name": "in_sharpness", "blocks": blocks}
         return Study(
             name="phase-diagram",
             question="Up to which peak rate does training work, and how does warmup move that boundary?",
             fixed=self._fixed(),
-            grid=(Block(**self._measuring(), seeds=(0,)) if scaled else Block(**block),),
+            grid=(Block(**self._measuring(), seeds=(0,)),) if scaled else tuple(Block(**b) for b in blocks),
             scientific=("optimizer.name", "schedule.warmup"),
             nuisance=("peak_lr",),
             seeds=(0, *trained) if scaled else trained,
@@ -127,13 +125,28 @@ class PhaseDiagram:
             claims={"primary": ["boundary"]},
         )
 
+    @property
+    def _asked(self) -> dict[str, Mapping[str, Any]]:
+        return options_by_name("phase-diagram", "optimizer", self.optimizers)
+
+    def _block(self, optimizer: Mapping[str, Any], rates: Sequence[float]) -> dict[str, Any]:
+        """Every warmup at every rate."""
+        product = {
+            "schedule.warmup": [{"steps": w} for w in self.warmups],
+            "peak_lr": [float(f"{r:.6g}") for r in rates],
+        }
+        probe = {"name": "critical_sharpness", "every": self.steps}
+        return {"product": product, "fixed": {"optimizer": dict(optimizer), "probes": [probe]}}
+
     def _fixed(self) -> dict[str, Any]:
         known = {f.name for f in fields(TASKS[self.task])}
-        model = dict(self.model) if isinstance(self.model, Mapping) else {"name": self.model}
+        given = self.model if isinstance(self.model, Mapping) else {"name": self.model}
+        model = {"name": "fcn", **given}
         model |= {"parameterisation": self.parameterisation} if self.parameterisation else {}
         task: dict[str, Any] = {"name": self.task, "model": model}
         for name, value in (("objective", self.objective), ("standardise", "image"), ("watch", True)):
             task |= {name: value} if name in known else {}
+        task = laid_on("phase-diagram", task, self.task_options)
         build("task", spec(**task))  # its own errors first
         after: dict[str, Any] = {"name": self.schedule, "warmup_at": "right"}
         return {
@@ -148,7 +161,7 @@ class PhaseDiagram:
         """Ten updates too small to move, with the sharpness before each: of ten batches."""
         probe = {"name": "sharpness", "every": 1, "products": 40, "examples": self.batch_size}
         product = {
-            "optimizer.name": [as_spec(o, "optimizer").name for o in self.optimizers[:1]],
+            "optimizer.name": [*self._asked][:1],
             "schedule.warmup": [{"steps": 1}],
             "peak_lr": [1e-12],
         }
