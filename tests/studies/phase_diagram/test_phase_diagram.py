@@ -124,6 +124,8 @@ def tiny(tmp_path_factory):
 def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
     cells = found(tiny, "diagram", "cells")
     assert len(cells) == 2 * 2 * 3 and all(c.n == 2 for c in cells) and found(tiny, "diagram", "by_accuracy")
+    over = found(tiny, "diagram", "over_rates")
+    assert len(over) == 4 and all(0 <= r.sensitivity.mean <= 1 and 0 < r.mean.mean < 1 for r in over)
     (first, *_) = shown(tiny, "diagram").plates
     drawn = paint(first).inline
     assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1

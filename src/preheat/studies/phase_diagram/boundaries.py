@@ -19,7 +19,7 @@ from preheat.report.chapter import Seen
 from preheat.stats.boundary import Boundaries, Logistic, logistic, spearman_kaerber
 from preheat.stats.bounds import Bounded, Parts, combined, mean_weights, slope_weights
 from preheat.stats.claims import Claim
-from preheat.stats.estimates import Array, Estimate, factor, p_equivalent
+from preheat.stats.estimates import Array, Estimate, factor, interval, moments, p_equivalent
 
 FAMILY = "boundary"
 MARGIN = 0.5  # in octaves: a factor of 1.41, half of the grid's step
@@ -76,13 +76,25 @@ class FailureBoundary:
 
 
 @dataclass(frozen=True)
+class OverRates:
+    """A setting over all its rates: the mean test score, weighed so that it does not depend on their number,
+    and Wortsman's sensitivity, the mean loss of score against the best rate (arXiv 2309.14322)."""
+
+    panel: str
+    treatment: str
+    mean: Estimate
+    sensitivity: Estimate
+
+
+@dataclass(frozen=True)
 class DiagramFound:
-    """Cells, boundaries and claims; by_accuracy: whether training accuracy told the failures, else the
-    training loss (halfway from chance to the best). one_step: the share of the cells that work in which a
-    warmup from the critical rate takes one update, of `counted` cells."""
+    """Cells, boundaries, means over rates and claims; by_accuracy: whether training accuracy told the
+    failures, else the training loss (halfway from chance to the best). one_step: the share of the cells that
+    work in which a warmup from the critical rate takes one update, of `counted` cells."""
 
     cells: tuple[DiagramCell, ...]
     boundaries: tuple[FailureBoundary, ...]
+    over_rates: tuple[OverRates, ...]
     by_accuracy: bool
     one_step: float | None
     counted: int
@@ -109,6 +121,7 @@ def diagram(table: Table, seen: Seen) -> DiagramFound | None:
     return DiagramFound(
         cells,
         tuple(_boundary(table, known, at, checks[at[0]]) for at in known.edges),
+        tuple(_over_rates(table)),
         known.by_accuracy,
         float(np.mean([(c.reach or 0) <= 1 for c in counted])) if counted else None,
         len(counted),
@@ -157,6 +170,17 @@ def _cells(table: Table, known: KnownRuns, at: Place) -> list[DiagramCell]:
                 save=None if reach is None else updates - reach - PASSES / 2,
             )
         )
+    return out
+
+
+def _over_rates(table: Table) -> list[OverRates]:
+    rated, spread = table.rated, table.sensitivity
+    if rated is None or spread is None:
+        return []
+    out = []
+    for p, c, t in places(table):
+        both = (interval(moments(x[p, c, t])) for x in (rated, spread))
+        out.append(OverRates(table.panels.labels[p], table.treatments.labels[t], *both))
     return out
 
 

@@ -16,7 +16,7 @@ from preheat.analysis.words import Units, brief, capital, human, p_text
 from preheat.core.record import Record
 from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
-from preheat.report.chapters.common import number, of_panel
+from preheat.report.chapters.common import level, number, of_panel
 from preheat.report.drawing.shapes import Heat
 from preheat.report.plates import Plate, by_panel
 from preheat.stats.claims import Judged, Verdict, Verdicts
@@ -75,7 +75,16 @@ class DiagramChapter(Chapter):
             (FAILED if found.by_accuracy else BY_LOSS) + LEAD + _one_step(found),
             says=tuple(_says(verdicts, table)),
             plates=tuple(_front(p) for p in plates),
-            tables=(_claimed(verdicts, table), _boundaries(found, table), _saved(found, table)),
+            tables=tuple(
+                t
+                for t in (
+                    _claimed(verdicts, table),
+                    _boundaries(found, table),
+                    _over_rates(found, table),
+                    _saved(found, table),
+                )
+                if t.rows
+            ),
             short="Diagram",
             notes=_outside(found, table),
         )
@@ -202,6 +211,27 @@ def _boundaries(found: DiagramFound, table: Table) -> Rows:
         *(f"boundary ({rate_of(table)})", "by logistic regression", "seeds without one in the grid"),
     )
     return Rows("The boundary of failure, with 95 % intervals", columns, rows)
+
+
+def _over_rates(found: DiagramFound, table: Table) -> Rows:
+    u = Units.of(table.study.metric)
+    rows = tuple(
+        (
+            *(panel_name(table, r.panel), treatment_name(table, r.treatment)),
+            *(level(r.mean, u), level(r.sensitivity, u), str(r.mean.n)),
+        )
+        for r in found.over_rates
+    )
+    columns = (
+        *(panel_head(table), human(table.study.treatment), f"mean {human(table.study.metric)}"),
+        *("sensitivity to the rate", "n"),
+    )
+    caption = (
+        "Over all rates, with 95 % intervals: the mean, and Wortsman's sensitivity, by how much a rate of "
+        "the grid is "
+        "worse than the best one on average. Both hold for this grid"
+    )
+    return Rows(caption, columns, rows)
 
 
 def _saved(found: DiagramFound, table: Table) -> Rows:
