@@ -18,6 +18,17 @@ def drawn(middle, seeds, random, slope=2.5, spread=0.3):
     return (random.random((len(X), seeds)) < expit(slope * (own - X[:, None]))).astype(float)
 
 
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_the_checks_interval_of_one_group_covers(seeds):
+    random, inside, n = np.random.default_rng(seeds), 0, 200
+    x, seed = np.repeat(X, seeds), np.tile(np.arange(seeds), 8)
+    for _ in range(n):
+        one = logistic(x, drawn(3.4, seeds, random).ravel(), np.zeros(8 * seeds, dtype=int), seed)
+        low, high = one.interval(0)
+        inside += low < 3.4 < high
+    assert inside / n > 0.9
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_falling_is_the_nearest_falling_sequence(seed):
     y = np.random.default_rng(seed).random(7)
@@ -37,7 +48,8 @@ def test_falling_is_the_nearest_falling_sequence(seed):
         ([1] * 8, 7.0, 1, 1),
         ([0] * 8, 0.0, 1, -1),
         ([0, 1, 0, 0, 0, 0, 0, 0], 1.5, 1, 0),
-        ([1, 0, 0, 0, 0, 0, 0, 1], 7.0, 1, 1),
+        ([1, 0, 0, 0, 0, 0, 0, 1], 0.5, 7, 0),
+        ([1, 1, 1, 1, 1, 0, 1, 1], 7.0, 1, 1),
         ([np.nan] * 7 + [1], np.nan, np.nan, 0),
     ],
 )

@@ -182,6 +182,17 @@ class Table:
         return bool(values) and all(map(_is_length, self.treatments.values))
 
     @cached_property
+    def updates(self) -> tuple[float, ...]:
+        """Of every treatment that is a length, its updates in the longest run, 1 for none; 0 where treatments
+        are no lengths."""
+        known = self.total[np.isfinite(self.total)]
+        epochs = self.per_epoch[np.isfinite(self.per_epoch)]
+        total, each = (int(x.max()) if len(x) else 1 for x in (known, epochs))
+        if not self.lengths:
+            return (0.0,) * len(self.treatments)
+        return tuple(max(float(length(v).resolve(total, each)), 1.0) for v in self.treatments.values)
+
+    @cached_property
     def twins(self) -> dict[int, int]:
         """{panel that `Study.claims` leaves aside: the panel that is like it but for that}, where there is
         one."""

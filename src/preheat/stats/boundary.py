@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from preheat.stats.estimates import Array
+from preheat.stats.estimates import Array, t_quantile
 
 
 class Boundaries(NamedTuple):
@@ -48,8 +48,9 @@ def spearman_kaerber(x: Array, works: Array) -> Boundaries:
     share that works.
 
     x [V]: log2 of the rates, increasing. works [V, S]: 1.0 worked, 0.0 failed, NaN no run. Values below the
-    first that worked were too low to train, and are no failures. A seed that works nowhere, or at its highest
-    value, has its boundary beyond that end.
+    first that worked were too low to train, and are no failures. A seed that works nowhere, or for the most
+    part up to its highest value, has its boundary beyond that end. One success beyond several failures widens
+    the bracket up to it.
 
     >>> b = spearman_kaerber(np.array([0.0, 1.0, 2.0, 3.0]), np.array([[1, 1], [1, 1], [0, 1], [0, 1.0]]))
     >>> b.value.tolist(), b.width.tolist(), b.side.tolist()
@@ -68,23 +69,28 @@ def _one(x: Array, works: Array) -> tuple[float, float, int]:
         return float(x[0]), step, -1
     begin = int(works.argmax())
     x, p = x[begin:], falling(works[begin:])
-    if p[-1] > 0:
+    if p[-1] >= 0.5:
         return float(x[-1]), step, 1
+    p = (p - p[-1]) / (1 - p[-1])  # a success beyond the failures has chance to thank
     falls = np.flatnonzero(np.diff(p) < 0)
     value = float(((p[:-1] - p[1:]) * (x[:-1] + x[1:]) / 2).sum())
-    return value, float(x[falls[-1] + 1] - x[falls[0]]), 0
+    highest = x[-1] if works[-1] else x[falls[-1] + 1]
+    return value, float(highest - x[falls[0]]), 0
 
 
 class Logistic(NamedTuple):
     """Midpoints of groups in log2, [G], the common slope, and the covariance of the midpoints [G, G], errors
-    clustered by seed. slope below 0: works less at higher rates."""
+    clustered by `seeds` seeds. slope below 0: works less at higher rates. step: of the grid, to which the
+    midpoints are known: their variance is at least step^2 / 12 over the seeds."""
 
     midpoint: Array
     slope: float
     covariance: Array
+    seeds: int
+    step: float
 
     def interval(self, g: int, *, level: float = 0.95) -> tuple[float, float]:
-        """Of a group's midpoint, normal."""
+        """Of a group's midpoint, by Student's t on seeds - 1 degrees of freedom."""
         return self._interval(np.eye(len(self.midpoint))[g], level)
 
     def difference(self, g: int, base: int, *, level: float = 0.95) -> tuple[float, float, float]:
@@ -93,10 +99,9 @@ class Logistic(NamedTuple):
         return float(contrast @ self.midpoint), *self._interval(contrast, level)
 
     def _interval(self, contrast: Array, level: float) -> tuple[float, float]:
-        from scipy.stats import norm
-
-        variance = max(float(contrast @ self.covariance @ contrast), 0.0)
-        half = norm.ppf(0.5 + level / 2) * variance**0.5
+        least = self.step**2 / 12 / self.seeds * float(contrast @ contrast)
+        variance = max(float(contrast @ self.covariance @ contrast), least)
+        half = float(t_quantile(0.5 + level / 2, self.seeds - 1)) * variance**0.5
         middle = float(contrast @ self.midpoint)
         return float(middle - half), float(middle + half)
 
@@ -106,8 +111,7 @@ def logistic(x: Array, works: Array, group: NDArray[np.int64], seed: NDArray[np.
     also where every failure lies above every success; None where it does not converge or b >= 0.
 
     The covariance is the sandwich over seeds with S / (S - 1), then by the delta method for -a / b. Firth,
-    Biometrika 80 (1993) 27; Liang & Zeger, Biometrika 73 (1986) 13. Few seeds make it too small: it is a
-    check, not a verdict.
+    Biometrika 80 (1993) 27; Liang & Zeger, Biometrika 73 (1986) 13. It is a check, not a verdict.
     """
     from scipy.special import expit
 
@@ -126,13 +130,16 @@ def logistic(x: Array, works: Array, group: NDArray[np.int64], seed: NDArray[np.
         step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         beta += step
         if np.abs(step).max() < 1e-8:
-            return _midpoints(beta, bread, design * (works - p + leverage * (0.5 - p))[:, None], seed, centre)
+            scores = design * (works - p + leverage * (0.5 - p))[:, None]
+            grid = centre, float(np.diff(np.unique(x)).max(initial=0.0))
+            return _midpoints(beta, bread, scores, seed, grid)
     return None
 
 
 def _midpoints(
-    beta: Array, bread: Array, scores: Array, seed: NDArray[np.int64], centre: float
+    beta: Array, bread: Array, scores: Array, seed: NDArray[np.int64], grid: tuple[float, float]
 ) -> Logistic | None:
+    """grid: its centre and its step."""
     *a, b = beta
     seeds = np.unique(seed)
     if b >= 0 or len(seeds) < 2:
@@ -141,4 +148,5 @@ def _midpoints(
     covariance = bread @ (sums.T @ sums) @ bread * len(seeds) / (len(seeds) - 1)
     g = len(a)
     gradient = np.column_stack([-np.eye(g) / b, np.array(a) / b**2])
-    return Logistic(centre - np.array(a) / b, float(b), gradient @ covariance @ gradient.T)
+    covered = gradient @ covariance @ gradient.T
+    return Logistic(grid[0] - np.array(a) / b, float(b), covered, len(seeds), grid[1])

@@ -42,29 +42,30 @@ AXES = {
     ),
 }
 STATEMENTS = {
-    "reduction": "Sharpness falls before it meets its threshold",
-    "sharpening": "Sharpness rises before it meets its threshold",
+    "reduction": "Sharpness falls in the warmup, up to where it first meets its threshold",
+    "sharpening": "Sharpness rises in the warmup, up to where it first meets its threshold",
     "rides": "Sharpness then differs from its threshold",
     "starts": "Adam's first preconditioned sharpness over GI-Adam's differs from 1 / sqrt(1 - beta2)",
     "persistent": "Persistent catapult warmup has a lower loss, over all updates, than",
+    "calmer": "Persistent catapult warmup has fewer rises of the loss than",
 }
 SAID = {
     (
         "reduction",
         Verdict.SUPPORTED,
-    ): "{where}, standard parameterisation: sharpness falls before it meets its threshold.",
+    ): "{where}, standard parameterisation: in the warmup sharpness falls at first.",
     (
         "reduction",
         Verdict.OPPOSITE,
-    ): "{where}, standard parameterisation: sharpness rises before it meets its threshold.",
+    ): "{where}, standard parameterisation: in the warmup sharpness rises at first.",
     (
         "sharpening",
         Verdict.SUPPORTED,
-    ): "{where}, mu parameterisation: sharpness rises until it meets its threshold.",
+    ): "{where}, mu parameterisation: in the warmup sharpness rises at first.",
     (
         "sharpening",
         Verdict.OPPOSITE,
-    ): "{where}, mu parameterisation: sharpness falls until it meets its threshold.",
+    ): "{where}, mu parameterisation: in the warmup sharpness falls at first.",
     (
         "rides",
         Verdict.SAME,
@@ -141,7 +142,7 @@ def _stated(verdicts: Verdicts, table: Table) -> Rows:
     rows = []
     for v in _mine(verdicts):
         kind, _, rest = v.name.partition("/")
-        against = f" a warmup of {rest.rpartition('/')[2]}" if kind == "persistent" else ""
+        against = f" a warmup of {rest.rpartition('/')[2]}" if kind in ("persistent", "calmer") else ""
         rows.append(
             (
                 f"{STATEMENTS[kind]}{against}",
@@ -171,6 +172,8 @@ def _says(verdicts: Verdicts, table: Table) -> list[Say]:
         kind, where = v.name.partition("/")[0], panel_name(table, v.at[0])
         if (kind, v.verdict) in SAID:
             out.append(Say(SAID[kind, v.verdict].format(where=where), 2 + len(out)))
+    if not out and any(v.primary for v in _mine(verdicts)):
+        out.append(Say("These runs decide none of the primary claims on sharpness.", 5))
     return out
 
 

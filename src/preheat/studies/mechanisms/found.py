@@ -114,7 +114,7 @@ def _curves(table: Table, at: Place, some: Sequence[WarmupCourse]) -> list[MeanC
 
 
 def _claims(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
-    longest = max(t for _, _, t in some)
+    longest = max((t for _, _, t in some), key=lambda t: table.updates[t])
     out = []
     for at in some:
         if at[2] != longest:
@@ -148,8 +148,9 @@ def _claim(table: Table, name: str, at: Place, m: Moments, rests: tuple[Place, .
 def _starts(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
     """Adam's first preconditioned sharpness over GI-Adam's, as a multiple of 1 / sqrt(1 - beta2)."""
     out = []
+    shortest = min((t for _, _, t in some), key=lambda t: table.updates[t])
     for (p, c, t), flat in some.items():
-        if t != min(t for _, _, t in some) or method(table, p) != FLATTER:
+        if t != shortest or method(table, p) != FLATTER:
             continue
         beta2 = _beta2(table, p)
         twins = [q for q in range(len(table.panels)) if method(table, q) == "adam" and (q, c, t) in some]
@@ -162,7 +163,8 @@ def _starts(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> l
 
 
 def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) -> list[Claim]:
-    """The mean log2 loss over all updates: each linear warmup's minus that of persistent catapult warmup."""
+    """Each linear warmup against persistent catapult warmup: the mean log2 loss over all updates, of runs
+    that finish; and 1 + the rises of the loss, catapults or not."""
     out = []
     for (p, c, t), mine in some.items():
         if not ruled(table, p):
@@ -174,11 +176,19 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) 
         ]
         for (q, d, u), linear in some.items():
             if q in others and d == c:
-                gains = [linear[s].level - v.level for s, v in mine.items() if s in linear]
-                name = f"persistent/{table.conditions.labels[c]}/{table.treatments.labels[u]}"
-                made = _claim(table, name, (p, c, t), moments(gains), ((q, d, u),))
-                out.append(replace(made, family=RULED))
+                where = f"{table.conditions.labels[c]}/{table.treatments.labels[u]}"
+                pairs = [(linear[s], v) for s, v in mine.items() if s in linear]
+                for kind, gains in (
+                    ("persistent", [a.level - b.level for a, b in pairs]),
+                    ("calmer", [np.log2((1 + _rises(a)) / (1 + _rises(b))) for a, b in pairs]),
+                ):
+                    made = _claim(table, f"{kind}/{where}", (p, c, t), moments(gains), ((q, d, u),))
+                    out.append(replace(made, family=RULED))
     return out
+
+
+def _rises(c: WarmupCourse) -> int:
+    return c.found + c.uncoupled
 
 
 def method(table: Table, p: int) -> str:
@@ -191,8 +201,8 @@ def method(table: Table, p: int) -> str:
 
 def _asked(table: Table, p: int) -> Mapping[str, Any]:
     """A panel's optimizer with its options; {} where panels do not tell it."""
-    found = table.panels.values[p].get("optimizer")
-    return found if isinstance(found, Mapping) else {}
+    found = table.panels.values[p].get("optimizer", table.study.fixed.get("optimizer"))
+    return found if isinstance(found, Mapping) else {"name": found}
 
 
 def ruled(table: Table, p: int) -> bool:

@@ -12,12 +12,13 @@ from preheat.analysis.results import Row
 from preheat.core.lengths import length
 from preheat.core.record import Record
 from preheat.stats.averaging import thin
-from preheat.stats.catapults import catapults, sharpness_drift
+from preheat.stats.catapults import catapults
 from preheat.stats.estimates import Array
 
 Steps = NDArray[np.int64]
 RAW = "sharpness"
 NAMES = ("preconditioned_sharpness", RAW)  # the first that a run has is the one that decides
+CONSTANT = 0.1  # a relative change of sharpness up to this is none
 LEAST = 3  # measurements that a statement about a stretch needs
 RATE = "train_learning_rate"
 MOST = 160  # points of a curve
@@ -31,7 +32,7 @@ class WarmupCourse(NamedTuple):
     start: the first sharpness. crossing: the first update measured above the threshold, None without one in
     the warmup. change: log2 of the sharpness before that (at the warmup's end without one) over the first;
     NaN with fewer than LEAST. ridden: the median log2 ratio from the crossing to the warmup's end, NaN with
-    fewer than LEAST. kind: how sharpness drifted before the crossing. found, uncoupled: catapults, and rises
+    fewer than LEAST. kind: the regime that `change` belongs to. found, uncoupled: catapults, and rises
     of the loss without one; cadence: the longest distance between measurements. reached: updates until the
     rate was at its peak. level: the mean log2 loss over the updates.
     """
@@ -69,6 +70,7 @@ def course(record: Record, row: Row) -> WarmupCourse | None:
     if not len(steps):
         return None
     end = _reached(record, row, len(losses))
+    whole = row.outcome == "done" and bool((losses > 0).all())
     inside = steps < end
     crossing, change, ridden, kind = _met(steps[inside], sharp[inside], ratio[inside])
     found, uncoupled, cadence = _catapults(steps, losses[steps], sharp)
@@ -87,7 +89,7 @@ def course(record: Record, row: Row) -> WarmupCourse | None:
         uncoupled=uncoupled,
         cadence=cadence,
         reached=end,
-        level=float(np.log2(losses).mean()) if (losses > 0).all() else np.nan,
+        level=float(np.log2(losses).mean()) if whole else np.nan,
     )
 
 
@@ -101,7 +103,7 @@ def _series(record: Record, name: str) -> tuple[Array, Array]:
 
 
 def _reached(record: Record, row: Row, updates: int) -> int:
-    """The updates until the rate is at its highest; all of them where it never settled."""
+    """The updates until the rate is at its highest for the first time."""
     if RATE in record.trace:
         used = np.array(record.trace[RATE].values, dtype=np.float64)
         return int(used.argmax()) + 1
@@ -122,11 +124,16 @@ def _met(steps: Steps, sharp: Array, ratio: Array) -> tuple[int | None, float, f
     after = ratio[first:]
     if len(after) >= LEAST and (after > 0).all():
         ridden = float(np.median(np.log2(after)))
-    kind = "not decided"
-    if (sharp > 0).all() and len(steps):
-        # measurements are even in log step, so the drift is judged on that scale
-        kind = sharpness_drift(np.log1p(steps), sharp, ratio / sharp, threshold=1.0).kind
-    return crossing, change, ridden, kind
+    return crossing, change, ridden, _kind(change)
+
+
+def _kind(change: float) -> str:
+    """The regime that a change of sharpness in log2 belongs to; up to a tenth is none."""
+    if not np.isfinite(change):
+        return "not decided"
+    if abs(change) <= np.log2(1 + CONSTANT):
+        return "constant sharpness"
+    return "progressive sharpening" if change > 0 else "sharpness reduction"
 
 
 def _catapults(steps: Steps, losses: Array, sharp: Array) -> tuple[int, int, int]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from preheat.analysis.effects import Place, places, untested
+from preheat.analysis.effects import Place, places
 from preheat.analysis.results import Row
-from preheat.analysis.seed_edges import SeedEdges, level_of, ratio_parts, rounded
+from preheat.analysis.seed_edges import SeedEdges, level_of
 from preheat.analysis.table import DIVERGED, DONE, Table
 from preheat.analysis.training import HALFWAY, trained
-from preheat.core.lengths import length
 from preheat.core.record import Record
 from preheat.report.chapter import Seen
 from preheat.stats.boundary import Boundaries, Logistic, logistic, spearman_kaerber
-from preheat.stats.bounds import Bounded, Parts, combined, mean_weights, slope_weights
 from preheat.stats.claims import Claim
-from preheat.stats.estimates import Array, Estimate, factor, interval, moments, p_equivalent
+from preheat.stats.estimates import Array, Estimate, factor, interval, moments
+from preheat.studies.phase_diagram.claims import boundary_claims
 
-FAMILY = "boundary"
-MARGIN = 0.5  # in octaves: a factor of 1.41, half of the grid's step
 FAILS = 1.5  # a training accuracy below so many times chance
 PASSES = 10  # forward passes of a search for the critical rate
 ACCURACY, CRITICAL = "train_accuracy", "critical_sharpness"
@@ -60,18 +57,20 @@ class DiagramCell:
     score: float | None
     reach: float | None
     save: float | None
+    warmed: bool
 
 
 @dataclass(frozen=True)
 class FailureBoundary:
-    """The boundary of failure of one setting: the mean over seeds with its interval; censored: the seeds that
-    work at every rate, or at none. checked: the same by a logistic regression with errors clustered by seed;
-    None where it has no answer."""
+    """The boundary of failure of one setting: the mean over seeds with its interval; above, below: the seeds
+    whose boundary lies beyond the grid's highest and lowest rate. checked: the same by a logistic regression
+    with errors clustered by seed; None where it has no answer."""
 
     panel: str
     treatment: str
     boundary: Estimate
-    censored: int
+    above: int
+    below: int
     checked: Estimate | None
 
 
@@ -90,7 +89,7 @@ class OverRates:
 class DiagramFound:
     """Cells, boundaries, means over rates and claims; by_accuracy: whether training accuracy told the
     failures, else the training loss (halfway from chance to the best). one_step: the share of the cells that
-    work in which a warmup from the critical rate takes one update, of `counted` cells."""
+    work in which a warmup from the critical rate takes one update, of `counted` cells with a warmup."""
 
     cells: tuple[DiagramCell, ...]
     boundaries: tuple[FailureBoundary, ...]
@@ -117,7 +116,7 @@ def diagram(table: Table, seen: Seen) -> DiagramFound | None:
     known = _known(table, seen)
     cells = tuple(c for at in places(table) for c in _cells(table, known, at))
     checks = {p: _checked(table, known, p) for p in range(len(table.panels))}
-    counted = [c for c in cells if c.reach is not None and c.failed + c.diverged == 0]
+    counted = [c for c in cells if c.warmed and c.reach is not None and c.failed + c.diverged == 0]
     return DiagramFound(
         cells,
         tuple(_boundary(table, known, at, checks[at[0]]) for at in known.edges),
@@ -125,7 +124,7 @@ def diagram(table: Table, seen: Seen) -> DiagramFound | None:
         known.by_accuracy,
         float(np.mean([(c.reach or 0) <= 1 for c in counted])) if counted else None,
         len(counted),
-        tuple(_claims(table, known)),
+        tuple(boundary_claims(table, known.edges)),
     )
 
 
@@ -151,7 +150,7 @@ def _edges(b: Boundaries) -> SeedEdges:
 def _cells(table: Table, known: KnownRuns, at: Place) -> list[DiagramCell]:
     assert table.numeric is not None
     out = []
-    updates = _updates(table, at[2])
+    updates = table.updates[at[2]]
     for v, rate in enumerate(table.numeric):
         works, state, scores = known.works[at][v], table.state[at][v], table.test[at][v]
         n, broken = int(np.isfinite(works).sum()), int((state == DIVERGED).sum())
@@ -168,6 +167,7 @@ def _cells(table: Table, known: KnownRuns, at: Place) -> list[DiagramCell]:
                 score=float(finite.mean()) if len(finite) else None,
                 reach=reach,
                 save=None if reach is None else updates - reach - PASSES / 2,
+                warmed=updates > 1,
             )
         )
     return out
@@ -184,12 +184,6 @@ def _over_rates(table: Table) -> list[OverRates]:
     return out
 
 
-def _updates(table: Table, t: int) -> float:
-    total = int(np.nanmax(table.total)) if np.isfinite(table.total).any() else 1
-    value = table.treatments.values[t]
-    return float(length(value).resolve(total, total)) if table.lengths else 1.0
-
-
 def _boundary(
     table: Table, known: KnownRuns, at: Place, check: tuple[Logistic, list[int]] | None
 ) -> FailureBoundary:
@@ -201,7 +195,8 @@ def _boundary(
         n = int(np.isfinite(e.log2).sum())
         checked = factor(Estimate(float(check[0].midpoint[g]), low, high, n))
     labels = table.panels.labels[at[0]], table.treatments.labels[at[2]]
-    return FailureBoundary(*labels, factor(level_of(e).estimate), int((e.side != 0).sum()), checked)
+    sides = int((e.side > 0).sum()), int((e.side < 0).sum())
+    return FailureBoundary(*labels, factor(level_of(e).estimate), *sides, checked)
 
 
 def _checked(table: Table, known: KnownRuns, p: int) -> tuple[Logistic, list[int]] | None:
@@ -217,53 +212,3 @@ def _checked(table: Table, known: KnownRuns, p: int) -> tuple[Logistic, list[int
     group = np.concatenate([np.full(len(rows[t]), g) for g, t in enumerate(used)])
     found = logistic(x, works, group, seed)
     return None if found is None else (found, used)
-
-
-def _claims(table: Table, known: KnownRuns) -> list[Claim]:
-    """For each panel: each doubling of the warmup moves the boundary up. For panels beside the first: their
-    boundary without warmup is above the first one's without, and above the first one's longest."""
-    out, panels, last = [], range(len(table.panels)), len(table.treatments) - 1
-    for p in panels:
-        some = [(p, 0, t) for t in range(last + 1) if (p, 0, t) in known.edges]
-        lengths = [max(_updates(table, t), 1.0) for _, _, t in some]  # none is one update at the peak
-        x = np.log2(lengths) if table.lengths else np.zeros(0)
-        if len(x) > 1 and np.ptp(x) > 0:
-            parts = _parts([known.edges[at] for at in some])
-            slope = combined(parts, slope_weights(parts, x))
-            out.append(_claim(table, f"slope/{table.panels.labels[p]}", slope, some, None))
-    for p in panels[1:]:
-        bare, base, long = (p, 0, 0), (0, 0, 0), (0, 0, last)
-        if all(at in known.edges for at in (bare, base, long)):
-            out.append(_ratio(table, known, f"raises/{table.panels.labels[p]}", (bare, base)))
-            out.append(_ratio(table, known, f"reaches/{table.panels.labels[p]}", (bare, long)))
-    return out
-
-
-def _parts(edges: Sequence[SeedEdges]) -> Parts:
-    log2, width, side = (np.array([getattr(e, n) for e in edges]) for n in ("log2", "width", "side"))
-    return Parts(log2, width**2, side > 0, side < 0)
-
-
-def _ratio(table: Table, known: KnownRuns, name: str, pair: tuple[Place, Place]) -> Claim:
-    """That the first setting's boundary is above the second's."""
-    parts = ratio_parts([(known.edges[pair[0]], known.edges[pair[1]])])
-    found = combined(parts, mean_weights(parts))
-    return _claim(table, name, found, list(pair), rounded(parts))
-
-
-def _claim(table: Table, name: str, b: Bounded, rests: Sequence[Place], off: float | None) -> Claim:
-    """off: how far the brackets can have moved a ratio; None for a slope, of which no sameness is claimed."""
-    m, sure = b.moments, b.least == b.most == 0
-    p = 1.0 if b.p is None else b.p
-    same = p_equivalent(m, MARGIN - off) if off is not None and sure and off < MARGIN else None
-    return Claim(
-        *(name, FAMILY, (table.labels(rests[0])[0], "", ""), factor(b.estimate)),
-        p=p if m.n > 1 else None,
-        p_same=same,
-        margin=MARGIN,
-        unit="times",
-        part=m if m.n else None,
-        factor=True,
-        rests=tuple(table.labels(at) for at in rests),
-        why=untested(table, m.n) if m.n else "no seed tells both boundaries",
-    )
