@@ -24,6 +24,7 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """
     study, rows = results.study, results.rows
     looked = study.seeds[: study.choosing]
+    roles = [{"role": "not reported" if r.seed in looked else "reported"} for r in rows]
     last = [words.last_part(path) for path in study.axes]
     columns = {
         path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)
@@ -34,7 +35,7 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
         {
             **{name: r.axes[p] if number(r.axes.get(p)) else labels[p][i] for p, name in columns.items()},
             "seed": r.seed,
-            **({"role": "not reported" if r.seed in looked else "reported"} if looked else {}),
+            **(roles[i] if looked else {}),
             "outcome": r.outcome,
             "diverged_step": r.diverged,
             **{name: r.summary.get(name) for name in metrics},
