@@ -14,7 +14,7 @@ from preheat.analysis.effects import cells
 from preheat.analysis.results import Results
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
-from preheat.analysis.training import HALFWAY, NEARLY, overfitted, progress, trained
+from preheat.analysis.training import HALFWAY, NEARLY, learnt, overfitted, progress, trained
 
 
 def made(train: Any, score: Any = 0.9, *, metric: str = "accuracy", chance: float | None = None) -> Table:
@@ -44,6 +44,18 @@ def test_losses_over_decades_are_compared_on_a_logarithmic_scale() -> None:
     table = made([[1e-6], [2e-4], [0.05], [0.8]], 0.5, metric="loss", chance=1.0)
     assert progress(table)[0, 0, 0, :, 0] == pytest.approx(np.log([1e-6, 2e-4, 0.05, 0.8]) / np.log(1e-6))
     assert trained(table)[0, 0, 0, :, 0].tolist() == [True, True, False, False]
+
+
+def test_a_classifiers_squared_error_by_chance_is_no_probability() -> None:
+    """0.045 of ten classes: exp(-0.045) would be 96 % of right answers."""
+    squared = [[0.0445], [0.046], [0.02], [0.002]]
+    table = made(squared, [[0.1], [0.1], [0.5], [0.9]], chance=0.045)
+    seen = progress(table)[0, 0, 0, :, 0]
+    assert seen == pytest.approx(np.log(np.ravel(squared) / 0.045) / np.log(0.002 / 0.045))
+    assert trained(table)[0, 0, 0, :, 0].tolist() == [False, False, False, True]
+    assert learnt(table).all() and not learnt(made([[0.0445], [0.046]], 0.1, chance=0.045)).any()
+    entropy = made(-np.log([[0.9], [0.3]]), chance=float(-np.log(0.1)))
+    assert progress(entropy)[0, 0, 0, :, 0] == pytest.approx([1, 0.25]), "a task that tells -log(1 / classes)"
 
 
 def test_losses_that_are_not_all_above_zero_are_compared_on_a_linear_scale() -> None:

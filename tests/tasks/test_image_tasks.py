@@ -23,6 +23,7 @@ from preheat.tasks import files, pools
 from preheat.tasks.augmenting import cropped_and_flipped, draws, normalised, standardised
 from preheat.tasks.formats import Arrays
 from preheat.tasks.imitation import imitation
+from preheat.tasks.objectives import objective
 
 SMALL = {"name": "resnet18", "width": 4}
 TASKS = ("cifar10", "cifar100", "pathmnist")
@@ -512,6 +513,13 @@ def test_digits_take_mse_and_standardised_images():
     torch.testing.assert_close(made.loss(params, buffers, batch)[0], expected)
     found = made.metrics(made.statistics(params, buffers, batch))
     torch.testing.assert_close(found["loss"], expected)
+
+
+def test_the_loss_by_chance_is_told_where_the_objective_is_not_the_cross_entropy():
+    plain, squared = (build("task", spec("digits", objective=o)) for o in ("cross_entropy", "mse"))
+    assert plain.chance() == {"accuracy": 0.1}
+    best = objective("mse", torch.full((10, 10), 0.1), torch.arange(10))
+    assert squared.chance() == {"accuracy": 0.1, "loss": pytest.approx(float(best))}
 
 
 def test_objectives_give_the_same_losses_alone_and_in_a_fleet():

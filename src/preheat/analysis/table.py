@@ -59,8 +59,9 @@ class Table:
     state: how each run ended, 0 where none is planned; UNMEASURED: done without the metric, LOST: diverged
     among such. validation, test: scores as the module says, NaN where unknown. train: the training loss over
     the last epoch, NaN where a run did not finish; start: that of a model that learnt nothing, NaN where no
-    run tells. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]: steps, NaN where
-    no run tells. others: the metrics of done runs without this one.
+    run tells. unlike: whether `start` is below -log of the share of right answers by chance, as no mean of
+    -log(probability) can be. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]:
+    steps, NaN where no run tells. others: the metrics of done runs without this one.
     """
 
     study: Study
@@ -74,6 +75,7 @@ class Table:
     test: Array
     train: Array
     start: Array
+    unlike: NDArray[np.bool_]
     total: Array
     per_epoch: Array
     chance: Array

@@ -134,7 +134,7 @@ def _fill(
 ) -> tuple[Any, ...]:
     state = np.zeros(shape, dtype=np.int8)
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
-    train, start = np.full(shape, np.nan), np.full(shape, np.nan)
+    train, start, unlike = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
@@ -143,7 +143,7 @@ def _fill(
             array[at] = np.nan if score is None else score
         loss = finite(row.summary.get("train_loss")) if row.outcome == "done" else None
         train[at] = np.nan if loss is None else loss
-        start[at] = _loss_by_chance(row)
+        start[at], unlike[at] = _loss_by_chance(row)
         for name, array in lengths.items():
             known = finite(row.summary.get(name))
             array[at[:3]] = array[at[:3]] if known is None else known
@@ -158,16 +158,17 @@ def _fill(
         for k in r.summary
         if k.startswith("test_")
     }
-    return state, *scored, train, start, *lengths.values(), chance, tuple(sorted(others))
+    return state, *scored, train, start, unlike, *lengths.values(), chance, tuple(sorted(others))
 
 
-def _loss_by_chance(row: Row) -> float:
-    """The loss of a model that learnt nothing: what the task says, else -log of its share of right
-    answers."""
+def _loss_by_chance(row: Row) -> tuple[float, bool]:
+    """(the loss of a model that learnt nothing, `unlike` of `Table`): what the task says, else -log of its
+    share of right answers."""
     told, right = (finite(row.summary.get(f"chance_{name}")) for name in ("loss", "accuracy"))
-    if told is not None:
-        return told
-    return -math.log(right) if right else math.nan
+    least = -math.log(right) if right else math.nan
+    if told is None:
+        return least, False
+    return told, told < least * (1 - 1e-6)
 
 
 def _unmeasured(study: Study, row: Row) -> bool:

@@ -3,8 +3,9 @@ trained.
 
 The training loss is put on a scale that rises with what was learnt. Where the study's metric is a share of
 the examples, the loss is read as a mean of -log(probability of the right answer), and the scale is
-exp(-loss), that probability: a classifier by chance has 1 / classes. Else it is -log(loss), since losses
-range over decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
+exp(-loss), that probability: a classifier by chance has 1 / classes. Else, and where a task's own loss by
+chance is below -log(1 / classes), which the squared error has, it is -log(loss), since losses range over
+decades, or -loss where some are not above 0. A run trained if it finished and lies beyond a share
 of the way from chance to the setting of its panel and condition with the best validation score: halfway, or
 90 %. Where chance is not known, the panel's worst run takes its place. The lowest training loss is no such
 level: where the best setting fits less than an overfitted one, that would call it a failure.
@@ -62,25 +63,35 @@ def learnt(table: Table) -> NDArray[np.bool_]:
     """[P]: in which panels any setting learnt anything, by its training loss; yes where a run does not tell
     the loss by chance.
 
-    A share of right answers has gained a tenth of the way from chance to all, or as much as chance is where
-    that is less; another loss is 5 % below that by chance.
+    A probability of the right answer has gained a tenth of the way from chance to 1, or as much as chance is
+    where that is less; another loss is 5 % below that by chance.
     """
     start, loss = table.start, table.train
     with np.errstate(invalid="ignore", over="ignore"):
-        if metric(table.study.metric).unit == "%":
-            chance, gain = np.exp(-start), np.exp(-loss) - np.exp(-start)
-            gain = gain - np.minimum(chance, 0.1 * (1 - chance))
-        else:
-            gain = start - loss - 0.05 * np.abs(start)
+        chance = np.exp(-start)
+        right = np.exp(-loss) - chance - np.minimum(chance, 0.1 * (1 - chance))
+        gain = np.where(_probable(table), right, start - loss - 0.05 * np.abs(start))
     means = _means(gain)
     return np.asarray(~np.isfinite(means).any(axis=(1, 2, 3)) | (means > 0).any(axis=(1, 2, 3)))
 
 
+def _probable(table: Table) -> NDArray[np.bool_]:
+    """[P, C, 1, 1, 1]: where the loss is read as a mean of -log(probability)."""
+    share = metric(table.study.metric).unit == "%"
+    return share & ~np.asarray(table.unlike.any(axis=(2, 3, 4), keepdims=True))
+
+
 def _scaled(table: Table) -> tuple[Array, Array]:
     """(what was learnt, what chance has), [P, C, T, V, S]."""
-    loss, start = table.train, table.start
-    if metric(table.study.metric).unit == "%":
-        return np.exp(-loss), np.exp(-np.where(np.isfinite(start), start, np.inf))
+    loss, start, probable = table.train, table.start, _probable(table)
+    with np.errstate(over="ignore"):
+        right = np.exp(-loss), np.exp(-np.where(np.isfinite(start), start, np.inf))
+    sized = _sized(*(np.where(probable, np.nan, x) for x in (loss, start)))
+    return np.where(probable, right[0], sized[0]), np.where(probable, right[1], sized[1])
+
+
+def _sized(loss: Array, start: Array) -> tuple[Array, Array]:
+    """`_scaled` of losses that are no mean of -log(probability)."""
     positive = bool((loss[np.isfinite(loss)] > 0).all() and (start[np.isfinite(start)] > 0).all())
     worst = np.where(np.isfinite(loss), loss, -np.inf).max(axis=(1, 2, 3, 4), keepdims=True)  # of the panel
     worst = np.where(np.isfinite(worst), worst, np.nan)

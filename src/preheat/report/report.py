@@ -49,12 +49,14 @@ class Report:
 
     @property
     def setting(self) -> str:
-        """What was run, in a line: what all runs share, what they differ in, and their seeds."""
+        """What was run, in a line: what all runs share, what those that are reported differ in, and their
+        seeds."""
         if self.table is None:
             return ""
-        study, axes = self.results.study, dict.fromkeys(a for r in self.results.rows for a in r.axes)
+        rows = [r for r in self.results.rows if r.run_id in self.table.where]
+        study, axes = self.results.study, dict.fromkeys(a for r in rows for a in r.axes)
         same = [f"{human(path)} {label(value)}" for path, value in study.fixed.items()]
-        differ = [f"{human(path)} {_values([r.axes.get(path) for r in self.results.rows])}" for path in axes]
+        differ = [f"{human(path)} {_values([r.axes.get(path) for r in rows])}" for path in axes]
         return "; ".join([", ".join(same), *differ, count(len(self.table.seeds), "seed")]).strip("; ")
 
     @property

@@ -20,9 +20,11 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """One flat mapping for each run in the study's order: its axes, seed, outcome and metrics.
 
     An axis is named by the last telling part of its path where that is unique; its value is a number or a
-    label.
+    label. Where stages look at seeds of their own, role tells these runs from those that are reported.
     """
     study, rows = results.study, results.rows
+    looked = study.seeds[: study.choosing]
+    roles = [{"role": "not reported" if r.seed in looked else "reported"} for r in rows]
     last = [words.last_part(path) for path in study.axes]
     columns = {
         path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)
@@ -33,6 +35,7 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
         {
             **{name: r.axes[p] if number(r.axes.get(p)) else labels[p][i] for p, name in columns.items()},
             "seed": r.seed,
+            **(roles[i] if looked else {}),
             "outcome": r.outcome,
             "diverged_step": r.diverged,
             **{name: r.summary.get(name) for name in metrics},

@@ -17,7 +17,7 @@ from preheat.core.errors import UserError
 from preheat.core.registry import MODELS
 from preheat.core.spec import Spec, as_spec, build, complete
 from preheat.tasks.network import KEY, Network
-from preheat.tasks.objectives import objective
+from preheat.tasks.objectives import chance_loss, objective
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -252,7 +252,9 @@ class Classification(Networked):
         return {n: sums[of] / sums["examples"] for n, of in (("loss", "loss"), ("accuracy", "right"))}
 
     def chance(self) -> dict[str, float]:
-        return {"accuracy": 1.0 / self.classes}
+        """1 / C; the loss where the objective is not the cross entropy."""
+        loss = chance_loss(self.objective, self.classes)
+        return {"accuracy": 1.0 / self.classes, **({} if loss is None else {"loss": loss})}
 
 
 def chosen(model: Any, shape: tuple[int, ...], *, default: str | None = None, takes: str = "images") -> Spec:

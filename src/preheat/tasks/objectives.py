@@ -25,6 +25,18 @@ def objective(name: str, logits: Tensor, y: Tensor, *, reduction: str = "mean") 
     return each.sum() if reduction == "sum" else each.mean()
 
 
+def chance_loss(name: str, classes: int) -> float | None:
+    """The least objective that one answer for all examples has, where the C classes are equally frequent.
+
+    (1/C)(1 - 1/C) / 2 for "mse". None for the cross entropy: -log of the share of right answers, 1/C, tells
+    it.
+
+    >>> chance_loss("mse", 10), chance_loss("cross_entropy", 10)
+    (0.045, None)
+    """
+    return (1 - 1 / classes) / classes / 2 if name == "mse" else None
+
+
 def half_square(logits: Tensor, target: Tensor) -> Tensor:
     """[B]: half the mean over the C outputs of (f - y)^2, of f and y [B, C].
 

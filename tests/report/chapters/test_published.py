@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 from fake_regimes import both_optimizers, joined, level, loader
 
+from preheat.analysis.results import Results, Row
 from preheat.core.errors import UserError
+from preheat.core.grid import Block
+from preheat.core.record import Record, Status
 from preheat.core.spec import as_spec, build
+from preheat.core.study import Study
 from preheat.report.report import report
 from preheat.studies.regimes.published import PUBLISHED
 
@@ -45,6 +49,28 @@ def test_runs_that_are_not_read_are_not_said_to_have_the_papers_setting(made_up)
     made = report(made_up, chapters=("hypotheses", {"name": "published", "claims": [{**ONE, "where": HERE}]}))
     shown = next(c.shown for c in made.chapters if c.name == "published")
     assert shown.tables[0].rows[0][5] == "not known" and shown.tables[1].rows[0][1] == "unknown"
+
+
+def test_runs_that_stages_look_at_are_no_part_of_the_setting():
+    """A measurement at rate 0.001 on seed 0, then three reported seeds at 0.1."""
+    stage = {"name": "in_sharpness", "blocks": [{"points": [{"peak_lr": 0.1}]}]}
+    study = Study(
+        **{"name": "measured", "question": "?", "seeds": (0, 1, 2, 3), "choosing": 1, "stages": (stage,)},
+        grid=(
+            Block(points=({"peak_lr": 1e-3},), seeds=(0,)),
+            Block(points=({"peak_lr": 0.1},), seeds=(1, 2, 3)),
+        ),
+        nuisance=("peak_lr",),
+        chapters=({"name": "published", "claims": [{**ONE, "where": {"peak_lr": [0.1]}}]},),
+    )
+    summary = {"validation_accuracy": 0.5, "test_accuracy": 0.5}
+    points = {p.run.id: p for p in study.points()}
+    rows = tuple(Row(i, p.axes, p.seed, "done", None, summary) for i, p in points.items())
+    read = {i: Record(p.run, Status("done"), {}, summary, {}) for i, p in points.items()}
+    made = report(Results(study, rows), read.__getitem__)
+    assert "peak learning rate 0.1;" in made.setting and "0.001" not in made.setting
+    assert not made.chapters[0].found.published[0].other
+    assert [row["role"] for row in made.tables()["runs"]] == ["not reported", *["reported"] * 3]
 
 
 @pytest.mark.parametrize("test", ["", "hypotheses/H9", "hypotheses/H3"])

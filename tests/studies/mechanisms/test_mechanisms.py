@@ -120,6 +120,14 @@ def test_gi_adam_starts_at_a_32th_of_adams_preconditioned_sharpness(tiny):
         ({"optimizers": ()}, "must be one or more, each name once, got ..: write one or more"),
         ({"warmups": (1, 4096)}, r"must be 1 to steps=2048 updates, got \[4096\]"),
         ({"parameterisations": ("mu_adam",)}, "peaks of study 'mechanisms' lack 'gd' with 'mu_adam'"),
+        ({"examples": 5}, "must be a multiple of the 10 classes of task 'digits', got 5: write 10"),
+        ({"peaks": 3}, "peaks of study 'mechanisms' must be {optimizer: .*, got 3: write peaks.gd"),
+        ({"peaks": {"gd": 16}}, "peaks of study 'mechanisms' must be {optimizer"),
+        ({"peaks": {"gdd": {}}}, "unknown optimizer in peaks of study 'mechanisms' 'gdd': did you mean 'gd'"),
+        ({"peaks": {"gd": {"muu": 1}}}, "unknown parameterisation in peaks.gd .* 'muu': did you mean 'mu'"),
+        ({"peaks": {"gd": {"mu": 0}}}, "peaks.gd.mu of study 'mechanisms' must be a number above 0, got 0"),
+        ({"task": "quadratic"}, "got 'quadratic' without model and objective: write digits"),
+        ({"task": "source_text"}, "got 'source_text' without objective: write digits"),
     ],
 )
 def test_bad_options_are_errors(options, message):
@@ -163,3 +171,5 @@ def test_options_of_the_task_and_the_optimizer_are_those_of_every_run():
     trained_ = [p.run for p in points if p.run.total_steps == 2048]
     assert {r.optimizer.options["momentum"] for r in trained_} == {0.5}
     assert {probe.options["examples"] for p in points for probe in p.run.probes} == {100}, "a batch of them"
+    assert study.notes[0].startswith("A batch holds 100 of 3,000 examples: the loss is that of each update's")
+    assert not Mechanisms().study().notes

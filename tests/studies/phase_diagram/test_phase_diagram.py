@@ -178,6 +178,24 @@ def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
     assert "CONSOLE" not in log
 
 
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+def test_a_task_without_a_model_is_run_by_its_own_metric(metric, tmp_path):
+    options = {**TINY, "task": "quadratic", "metric": metric}
+    study = PhaseDiagram(
+        **{**options, "model": {"name": "fcn", "width": 128}}, peak_rates=(0.1, 1e-4)
+    ).study()
+    points, _ = trained(study, tmp_path)
+    index = [(p.axes, p.seed, p.run.id) for p in points]
+    store = Store.open(tmp_path, create=False)
+    made = report(collect(study, index, store.heads()), store.load)
+    if metric == "accuracy":
+        assert "have no accuracy: write metric: loss" in made.answer
+        return
+    assert not found(made, "diagram", "by_accuracy"), "failure is judged by the training loss"
+    failed = {c.rate: c.failed for c in found(made, "diagram", "cells") if c.panel == "adam"}
+    assert failed == {0.1: 0, 1e-4: 2}
+
+
 def test_rates_in_units_of_sharpness_come_after_the_measurement():
     study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", peak_rates=(0.5, 64.0)).study()
     assert study.choosing == 1 and study.seeds == (0, 1, 2) and len(study.points()) == 1
@@ -207,6 +225,9 @@ def test_other_seeds_keep_their_roles():
         ({"optimizers": ({"name": "adam", "beta3": 0.99},)}, "unknown option of optimizer 'adam' 'beta3'"),
         ({"peak_rates": (0.1,)}, r"two or more above 0, on both sides of the boundary, got \[0.1\]"),
         ({"peak_rates": (0.1, -1.0)}, "two or more above 0"),
+        ({"peak_rates": (0.1, 0.2, 0.1)}, "must be different, to six digits, .* write each rate once"),
+        ({"task": "quadratic", "model": "myrtle"}, "unknown option of task 'quadratic' 'model'"),
+        ({"task": "quadratic", "objective": "mse"}, "unknown option of task 'quadratic' 'objective'"),
         ({"parameterisation": "mup"}, "unknown parameterisation of model 'fcn' 'mup': did you mean 'mu'"),
     ],
 )

@@ -63,7 +63,7 @@ class Paper:
 @dataclass(frozen=True)
 class Compared:
     """A paper's claim beside what was run. here, there: {path: values} of these runs and of the paper's;
-    other: the paths at which some run has a value that the paper's have not."""
+    other: the paths at which some reported run has a value that the paper's have not."""
 
     claim: str
     source: str
@@ -108,10 +108,9 @@ class Published(Chapter):
 
     def find(self, table: Table, seen: Seen) -> PublishedFound | None:
         have: dict[str, list[Any]] = {path: [] for path in self._paths()}
-        for _, run in seen:
-            for path, value in run:
-                if value not in have[path]:
-                    have[path].append(value)
+        for path, value in (pair for row, run in seen if row.run_id in table.where for pair in run):
+            if value not in have[path]:
+                have[path].append(value)
         made = tuple(_tested(paper, have) for paper in self.papers())
         return PublishedFound(made) if made else None
 

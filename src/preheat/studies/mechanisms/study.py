@@ -5,6 +5,7 @@ The question of Kalra & Barkeshli 2024, *Why Warmup the Learning Rate?*, arXiv 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
+from preheat.core.lengths import is_number
 from preheat.core.options import option
 from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import build, spec
@@ -34,6 +36,10 @@ PEAKS: Mapping[str, Mapping[str, float]] = {
 WHERE = "task.model.parameterisation"
 RULE = "persistent_catapult"
 RAW = "8/decade"  # of adaptive optimizers' raw sharpness, which decides nothing there
+BATCHES = (
+    "A batch holds {batch:,} of {examples:,} examples: the loss is that of each update's batch, the "
+    "sharpness that of the first one at every measurement."
+)
 
 
 @STUDIES.register("mechanisms")
@@ -53,11 +59,12 @@ class Mechanisms:
     --set examples=5000`, for which CIFAR-10 is fetched; a GPU is for that.
 
     task, model: a classifier with a model that has the option `parameterisation`. examples: in all, drawn
-    anew by each seed; batch_size 0: all of them. task_options: of the task, laid on these. optimizers: of gd,
-    momentum, adam, gi_adam, or {name: adam, beta2: 0.99}; peaks: {optimizer: {parameterisation: value}} where
-    others than these are wanted, in 2 / lambda_0 for gd and momentum. seeds: how many, or a list, from 1 on:
-    seed 0 measures lambda_0. probe_every: between measurements; no_persistent leaves persistent catapult
-    warmup out.
+    anew by each seed; batch_size 0: all of them. With fewer, the loss is of each update's batch, and the
+    sharpness of the first one at every measurement. task_options: of the task, laid on these. optimizers: of
+    gd, momentum, adam, gi_adam, or {name: adam, beta2: 0.99}; peaks: {optimizer: {parameterisation: value}}
+    where others than these are wanted, in 2 / lambda_0 for gd and momentum. seeds: how many, or a list, from
+    1 on: seed 0 measures lambda_0. probe_every: between measurements; no_persistent leaves persistent
+    catapult warmup out.
     """
 
     task: str = option("--task", default="digits", help="a task of images: digits, cifar10, cifar100, ...")
@@ -82,6 +89,7 @@ class Mechanisms:
                 raise unknown("optimizer of study 'mechanisms'", name, METHODS)
         seeds_from_one("mechanisms", self.seeds)
         laid_on("mechanisms", {}, self.task_options)
+        _check_peaks(self.peaks, self.parameterisations)
         for name, least in (("examples", 1), ("steps", 2)):
             if getattr(self, name) < least:
                 raise UserError(
@@ -119,19 +127,40 @@ class Mechanisms:
             stages=(stage,) if scaled else (),
             chapters=("mechanisms", {"name": "published", "claims": list(PUBLISHED)}, "probes", "untrained"),
             claims={"primary": ["mechanisms"]},
+            notes=self._notes,
         )
 
     def _task(self) -> dict[str, Any]:
         made = TASKS[self.task]
         known = {f.name for f in fields(made)}
+        if lacking := [name for name in ("model", "objective") if name not in known]:
+            raise UserError(
+                f"task of study 'mechanisms' must be a classifier with the options model and objective, got "
+                f"{self.task!r} without {' and '.join(lacking)}: write digits or cifar10"
+            )
         task: dict[str, Any] = {"name": self.task, "model": dict(self._model), "objective": "mse"}
         task |= {"standardise": "image"} if "standardise" in known else {}
         if "total_examples" in known:
             task |= {"total_examples": self.examples, "crop": 0, "flip": False}
         else:
-            classes = build("task", spec(self.task)).classes
-            task |= {"examples_per_class": max(self.examples // classes, 1), "watch": True}
+            task |= {"examples_per_class": self._per_class, "watch": True}
         return laid_on("mechanisms", task, self.task_options)
+
+    @property
+    def _per_class(self) -> int:
+        classes = int(build("task", spec(self.task)).classes)
+        if self.examples % classes:
+            raise UserError(
+                f"examples of study 'mechanisms' must be a multiple of the {classes} classes of task "
+                f"{self.task!r}, got {self.examples}: write {max(self.examples // classes, 1) * classes}"
+            )
+        return self.examples // classes
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        examples = int(build("task", spec(**self._task())).examples)
+        small = self._batch < examples
+        return (BATCHES.format(batch=self._batch, examples=examples),) if small else ()
 
     def _fixed(self) -> dict[str, Any]:
         return {
@@ -208,3 +237,23 @@ class Mechanisms:
                 {"name": "sharpness", **probe, "every": RAW},
             ]
         }
+
+
+def _check_peaks(peaks: Any, parameterisations: Sequence[str]) -> None:
+    """Errors: UserError where these are no peak rates by optimizer and parameterisation."""
+    if not isinstance(peaks, Mapping) or not all(isinstance(of, Mapping) for of in peaks.values()):
+        raise UserError(
+            "peaks of study 'mechanisms' must be {optimizer: {parameterisation: value}}, got "
+            f"{peaks!r}: write peaks.gd.standard=16"
+        )
+    for method, given in peaks.items():
+        if method not in METHODS:
+            raise unknown("optimizer in peaks of study 'mechanisms'", method, METHODS)
+        for where, value in given.items():
+            if where not in (known := (*PEAKS[method], *parameterisations)):
+                raise unknown(f"parameterisation in peaks.{method} of study 'mechanisms'", where, known)
+            if not (is_number(value) and 0 < value < math.inf):
+                raise UserError(
+                    f"peaks.{method}.{where} of study 'mechanisms' must be a number above 0, got {value!r}: "
+                    f"write peaks.{method}.{where}=1"
+                )

@@ -13,6 +13,7 @@ from typing import Any
 from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
+from preheat.core.lengths import is_number
 from preheat.core.options import option
 from preheat.core.registry import OPTIMIZERS, STUDIES, TASKS
 from preheat.core.spec import build, spec
@@ -21,6 +22,7 @@ from preheat.studies.phase_diagram.published import PUBLISHED
 
 UNITS = ("rate", "sharpness")
 LOWEST, COUNT = 512e-5, 8  # 2^9 to 2^16 times 1e-5, as the paper's tables
+MODEL: Mapping[str, Any] = {"name": "fcn", "width": 128}
 MULTIPLES = tuple(2.0**x for x in range(-1, 7))
 
 
@@ -32,7 +34,8 @@ class PhaseDiagram:
     Command: `preheat study phase-diagram`; minutes: see docs/studies/phase-diagram.md. Scientific: optimizer
     and warmup (in updates, linear). Nuisance: the peak rate, in powers of two. Fixed: FCN-4-128 on digits,
     batch 128, cross-entropy, 2048 updates, a cosine to a tenth of the peak after the warmup. A run fails
-    where its training accuracy over the last epoch is under 1.5 times chance, or its loss is not finite.
+    where its training accuracy over the last epoch is under 1.5 times chance, or its loss is not finite;
+    where a task records no such accuracy, by its training loss, halfway from chance to the best setting's.
     Expect of the paper: a longer warmup moves the boundary of failure to higher rates, and GI-Adam without
     warmup reaches that of Adam with a long one; here see the page.
 
@@ -43,14 +46,15 @@ class PhaseDiagram:
     model=wrn16_4 --set steps=100000 --set warmups=[1,1024]`, for one A100 hour a run as they state;
     `--dry-run` prints the cost here.
 
-    task, model, parameterisation ("" for the model's own): any classifier; task_options are laid on the task.
+    task, model, parameterisation ("" for the model's own): any registered task; one without the option model
+    keeps its own. metric: one that the task has, such as loss. task_options are laid on the task.
     optimizers: registered names, or {name: adam, beta2: 0.99}. seeds: how many, or a list, from 1 on: seed 0
     measures lambda_0. peak_rates: as they are, or multiples of 2 / lambda_0 with unit=sharpness; left out: 8
     powers of two. schedule: what follows the warmup, constant or cosine (to a tenth).
     """
 
-    task: str = option("--task", default="digits", help="a registered task with an accuracy")
-    model: Any = field(default_factory=lambda: {"name": "fcn", "width": 128})
+    task: str = option("--task", default="digits", help="a registered task")
+    model: Any = field(default_factory=lambda: dict(MODEL))
     parameterisation: str = ""
     task_options: Mapping[str, Any] = field(default_factory=dict)
     optimizers: tuple[Any, ...] = option(
@@ -63,6 +67,7 @@ class PhaseDiagram:
     steps: int = 2048
     batch_size: int = 128
     objective: str = "cross_entropy"
+    metric: str = "accuracy"
     seeds: int | Sequence[int] = 3
 
     def __post_init__(self) -> None:
@@ -88,14 +93,7 @@ class PhaseDiagram:
                 f"warmups of study 'phase-diagram' must be 1 to steps={self.steps} updates, got "
                 f"{wrong or 'none'}: 1 is no warmup"
             )
-        bad = [r for r in self.peak_rates if not 0 < r < math.inf]
-        if bad or len(self.peak_rates) == 1:
-            raise UserError(
-                "peak_rates of study 'phase-diagram' must be two or more above 0, on both sides of the "
-                "boundary, "
-                "got "
-                f"{list(self.peak_rates)}: write --set peak_rates=[0.01,0.02,0.04]"
-            )
+        _check_rates(self.peak_rates)
 
     def study(self) -> Study:
         """The declaration."""
@@ -114,6 +112,7 @@ class PhaseDiagram:
             seeds=(0, *trained) if scaled else trained,
             choosing=1 if scaled else 0,
             treatment="schedule.warmup",
+            metric=self.metric,
             stages=(stage,) if scaled else (),
             parts={}
             if scaled
@@ -133,7 +132,7 @@ class PhaseDiagram:
         """Every warmup at every rate."""
         product = {
             "schedule.warmup": [{"steps": w} for w in self.warmups],
-            "peak_lr": [float(f"{r:.6g}") for r in rates],
+            "peak_lr": _rounded(rates),
         }
         probe = {"name": "critical_sharpness", "every": self.steps}
         return {"product": product, "fixed": {"optimizer": dict(optimizer), "probes": [probe]}}
@@ -143,8 +142,12 @@ class PhaseDiagram:
         given = self.model if isinstance(self.model, Mapping) else {"name": self.model}
         model = {"name": "fcn", **given}
         model |= {"parameterisation": self.parameterisation} if self.parameterisation else {}
-        task: dict[str, Any] = {"name": self.task, "model": model}
-        for name, value in (("objective", self.objective), ("standardise", "image"), ("watch", True)):
+        task: dict[str, Any] = {"name": self.task}
+        # what was asked for is never dropped: a task without the option says so when built
+        task |= {"model": model} if "model" in known or model != MODEL else {}
+        asked = "objective" in known or self.objective != "cross_entropy"
+        task |= {"objective": self.objective} if asked else {}
+        for name, value in (("standardise", "image"), ("watch", True)):
             task |= {name: value} if name in known else {}
         task = laid_on("phase-diagram", task, self.task_options)
         build("task", spec(**task))  # its own errors first
@@ -166,6 +169,25 @@ class PhaseDiagram:
             "peak_lr": [1e-12],
         }
         return {"product": product, "fixed": {"length": 10, "evaluate": 10, "probes": [probe]}}
+
+
+def _rounded(rates: Sequence[float]) -> list[float]:
+    return [float(f"{r:.6g}") for r in rates]
+
+
+def _check_rates(rates: Sequence[float]) -> None:
+    """Errors: UserError where these are no rates of a grid."""
+    bad = [r for r in rates if not (is_number(r) and 0 < r < math.inf)]
+    if bad or len(rates) == 1:
+        raise UserError(
+            "peak_rates of study 'phase-diagram' must be two or more above 0, on both sides of the "
+            f"boundary, got {list(rates)}: write --set peak_rates=[0.01,0.02,0.04]"
+        )
+    if len({*_rounded(rates)}) < len(rates):
+        raise UserError(
+            f"peak_rates of study 'phase-diagram' must be different, to six digits, got {list(rates)}: "
+            "write each rate once"
+        )
 
 
 def _ends(warmups: tuple[int, ...]) -> tuple[int, ...]:
