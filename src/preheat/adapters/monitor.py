@@ -76,7 +76,7 @@ class CurvatureMonitor:
         self.updates, self._due = 0, 1
         self._before = 0  # updates without this monitor
         self._begun: tuple[float, float] | None = None
-        self._spent = self._last = (0.0, 0.0)
+        self._spent, self._recent = (0.0, 0.0), list[tuple[float, float]]()
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -98,15 +98,16 @@ class CurvatureMonitor:
             torch.cuda.synchronize(device)
         now = _clocks()
         trained = _less(_less(now, begun), self._spent)
-        wait = _most(max(map(self._wait, trained, self._spent, self._last)), device, group)
+        wait = _most(max(map(self._wait, trained, self._spent, self._dearest)), device, group)
         if wait:
             self._due = self.updates + wait
             return None
         row = self._measured(model, group, optimizer)
-        self._last = _less(_clocks(), now)
-        self._spent = (self._spent[0] + self._last[0], self._spent[1] + self._last[1])
+        took = _less(_clocks(), now)
+        self._spent = (self._spent[0] + took[0], self._spent[1] + took[1])
+        self._recent = [*self._recent, took][-_AFRESH:]
         self._due = self.updates + self.every
-        self.rows.append({**row, "seconds": self._last[0]})
+        self.rows.append({**row, "seconds": took[0]})
         return self.rows[-1]
 
     def _goes_on(self, updates: int) -> None:
@@ -114,10 +115,16 @@ class CurvatureMonitor:
         if not self.updates:
             self._before = self.updates = updates
 
-    def _wait(self, trained: float, spent: float, last: float) -> int:
+    @property
+    def _dearest(self) -> tuple[float, float]:
+        """What the longest of the last measurements took: the next may begin without a vector, as one did."""
+        wall, used = zip(*self._recent or [(0.0, 0.0)], strict=True)
+        return max(wall), max(used)
+
+    def _wait(self, trained: float, spent: float, next_: float) -> int:
         """The updates until another measurement fits into the share; seconds by one clock: of training, of
-        all measurements, of the last one."""
-        lacking = (spent + last) / self.share - trained if self.rows else 0.0
+        all measurements, of the next one."""
+        lacking = (spent + next_) / self.share - trained if self.rows else 0.0
         if lacking <= 0:
             return 0
         seen = self.updates - self._before

@@ -28,7 +28,7 @@ class _TopEigenvalue(Probe):
     from."""
 
     called: ClassVar[str]
-    every: Length = steps(250)
+    every: Length = steps(400)
     products: int = 12
     examples: int = 128
     batch: Measured = field(default="update", metadata=LATER)
