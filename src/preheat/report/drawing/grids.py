@@ -64,19 +64,18 @@ def draw_heat(data: Heat) -> Figure:
 
 
 def _marks(figure: Figure, axes: Axes, data: Heat) -> None:
-    """A line through the rows with the band of its intervals, cut at the map's sides."""
+    """A line through the rows, and in each the interval as a bar, cut at the map's sides."""
     left, right = -0.5, len(data.columns) - 0.5
     rows = [(i, *(min(max(v, left), right) for v in m)) for i, m in enumerate(data.marks) if m is not None]
-    for i, at, low, high in rows:
-        ends = [low, high, high, low], [i - 0.5, i - 0.5, i + 0.5, i + 0.5]
-        axes.fill(*ends, facecolor=LIGHT["paper"], alpha=0.4, linewidth=0.0, zorder=2)
-        axes.plot([at, at], [i - 0.5, i + 0.5], color=LIGHT["paper"], linewidth=4.6, zorder=4)
-    for (i, at, *_), (j, other, *_) in pairwise(rows):
-        if j == i + 1:
-            axes.plot([at, other], [i + 0.5] * 2, color=LIGHT["paper"], linewidth=4.6, zorder=4)
-            axes.plot([at, other], [i + 0.5] * 2, color=LIGHT["ink"], linewidth=1.8, zorder=5)
-    for i, at, *_ in rows:
-        axes.plot([at, at], [i - 0.5, i + 0.5], color=LIGHT["ink"], linewidth=1.8, zorder=5)
+    for colour, width, z in (("paper", 4.6, 4), ("ink", 1.8, 5)):
+        look: dict[str, Any] = {"color": LIGHT[colour], "zorder": z}
+        for i, at, low, high in rows:
+            for ends in ((i - 0.5, i - 0.26), (i + 0.26, i + 0.5)):  # the middle is the cell's text
+                axes.plot([at, at], ends, linewidth=width, **look)
+            axes.plot([low, high], [i + 0.38] * 2, linewidth=width / 1.5, **look)
+        for (i, at, *_), (j, other, *_) in pairwise(rows):
+            if j == i + 1:
+                axes.plot([at, other], [i + 0.5] * 2, linewidth=width, **look)
     if rows and data.mark:
         line = Line2D([], [], color=LIGHT["ink"], linewidth=1.8)
         figure.legend([line], [data.mark], loc="outside upper center")

@@ -42,12 +42,14 @@ AXES = {
     ),
 }
 STATEMENTS = {
-    "reduction": "Sharpness falls in the warmup, up to where it first meets its threshold",
-    "sharpening": "Sharpness rises in the warmup, up to where it first meets its threshold",
+    "reduction": "Sharpness falls in the warmup, to its end or to where it first meets its threshold (by the "
+    "factor)",
+    "sharpening": "Sharpness rises in the warmup, to its end or to where it first meets its threshold (by "
+    "the factor)",
     "rides": "Sharpness then differs from its threshold",
     "starts": "Adam's first preconditioned sharpness over GI-Adam's differs from 1 / sqrt(1 - beta2)",
     "persistent": "Persistent catapult warmup has a lower loss, over all updates, than",
-    "calmer": "Persistent catapult warmup has fewer rises of the loss than",
+    "calmer": "Persistent catapult warmup has fewer rises of the loss (1 + rises, as a factor) than",
 }
 SAID = {
     (
@@ -150,7 +152,7 @@ def _stated(verdicts: Verdicts, table: Table) -> Rows:
                 *(p_text(v.p), verdict(v)),
             )
         )
-    columns = ("claim", *heads(table)[:2], "times (interval)", "n", "p, corrected", "verdict")
+    columns = ("claim", *heads(table)[:2], "factor (interval)", "n", "p, corrected", "verdict")
     return Rows(
         "What is claimed; the verdicts on gradient descent, and on where GI-Adam starts in standard "
         "parameterisation, "

@@ -178,6 +178,7 @@ def _persistent(table: Table, some: Mapping[Place, Mapping[int, WarmupCourse]]) 
             if q in others and d == c:
                 where = f"{table.conditions.labels[c]}/{table.treatments.labels[u]}"
                 pairs = [(linear[s], v) for s, v in mine.items() if s in linear]
+                pairs = [(a, b) for a, b in pairs if np.isfinite(a.level) and np.isfinite(b.level)]
                 for kind, gains in (
                     ("persistent", [a.level - b.level for a, b in pairs]),
                     ("calmer", [np.log2((1 + _rises(a)) / (1 + _rises(b))) for a, b in pairs]),

@@ -201,14 +201,16 @@ def _boundary(
 
 def _checked(table: Table, known: KnownRuns, p: int) -> tuple[Logistic, list[int]] | None:
     """A panel's logistic regression and the treatments that it has."""
-    logs = np.log2(np.asarray(table.numeric))
-    rows = [np.argwhere(np.isfinite(known.works[p, 0, t])) for t in range(len(table.treatments))]
-    used = [t for t, r in enumerate(rows) if len(r) and 0 < np.nanmean(known.works[p, 0, t]) < 1]
+    logs, works = np.log2(np.asarray(table.numeric)), known.works[p, 0]
+    begun = np.maximum.accumulate(works == 1, axis=1) | ~(works == 1).any(axis=1, keepdims=True)
+    every = np.where(begun, works, np.nan)  # below the first that worked a rate was too low
+    rows = [np.argwhere(np.isfinite(every[t])) for t in range(len(table.treatments))]
+    used = [t for t, r in enumerate(rows) if len(r) and 0 < np.nanmean(every[t]) < 1]
     if not used:
         return None
     x = np.concatenate([logs[rows[t][:, 0]] for t in used])
     seed = np.concatenate([rows[t][:, 1] for t in used])
-    works = np.concatenate([known.works[p, 0, t][tuple(rows[t].T)] for t in used])
+    told = np.concatenate([every[t][tuple(rows[t].T)] for t in used])
     group = np.concatenate([np.full(len(rows[t]), g) for g, t in enumerate(used)])
-    found = logistic(x, works, group, seed)
+    found = logistic(x, told, group, seed)
     return None if found is None else (found, used)

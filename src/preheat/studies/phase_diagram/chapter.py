@@ -37,23 +37,24 @@ LEAD = (
     "of the same runs, not a second verdict."
 )
 CAPTION = (
-    "Mean {metric} over seeds; fail: all seeds fail or diverge; 2/3: so many of them do. Line: the boundary."
+    "Mean {metric} over seeds; fail: all seeds fail or diverge; 2/3: so many of them do. Line: the boundary, "
+    "bars: its intervals."
 )
 STATEMENTS = {
     "slope": "A longer warmup moves the boundary up (times, for each doubling of the warmup)",
     "raises": "Without warmup its boundary is above the first optimizer's without",
-    "reaches": "Without warmup its boundary is at most one step of the grid below the first optimizer's with "
-    "the "
-    "longest (times that)",
+    "reaches": "Without warmup its boundary is not more than one step of the grid below the first "
+    "optimizer's with "
+    "the longest (times the latter less that step)",
 }
 SAID = {
     ("slope", Verdict.SUPPORTED): (
         1,
-        "{who}: each doubling of the warmup moves the boundary of failure up, {times}.",
+        "{who}: each doubling of the warmup moves the boundary of failure up, to {times}.",
     ),
     ("slope", Verdict.OPPOSITE): (
         1,
-        "{who}: each doubling of the warmup moves the boundary of failure down, {times}.",
+        "{who}: each doubling of the warmup moves the boundary of failure down, to {times}.",
     ),
     ("raises", Verdict.SUPPORTED): (2, "Without warmup the boundary of {who} is {times} that of {first}."),
     ("raises", Verdict.OPPOSITE): (2, "Without warmup the boundary of {who} is {times} that of {first}."),
@@ -216,7 +217,7 @@ def _outside(found: DiagramFound, table: Table) -> tuple[str, ...]:
         rates = sorted({c.rate for c in of_panel(found.cells, panel)}) or [0.0]
         for side, what, way in (
             ("above", "no run fails", f"higher than {rates[-1]:.4g}"),
-            ("below", "every run fails", f"lower than {rates[0]:.4g}"),
+            ("below", "every run fails", f"lower than {rates[0]:.4g}, or higher if the loss hardly moved"),
         ):
             some = [treatment_name(table, b.treatment) for b in mine if getattr(b, side) == b.boundary.n > 0]
             if some:

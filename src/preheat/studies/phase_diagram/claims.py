@@ -9,6 +9,7 @@ can. The last two are made only where the grid has runs without warmup (one upda
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,7 +65,8 @@ def _ratio(
     """That the first setting's boundary is above the second's times 2^-less."""
     parts = ratio_parts([(edges[pair[0]], edges[pair[1]])])
     found = combined(parts._replace(values=parts.values + less), mean_weights(parts))
-    return _claim(table, name, found, pair)
+    made = _claim(table, name, found, pair)
+    return replace(made, unit=f"times {2.0**-less:.3g} of it") if less else made
 
 
 def _claim(table: Table, name: str, b: Bounded, rests: Sequence[Place]) -> Claim:

@@ -18,7 +18,8 @@ _STATED = (
     ("A longer warmup moves Adam's boundary of failure to higher peak rates", _ADAM, "slope/adam"),
     ("GI-Adam without warmup has a higher boundary than Adam without", _ADAM, "raises/gi_adam"),
     (
-        "GI-Adam without warmup reaches the boundary of Adam with the longest warmup (equal or higher)",
+        "GI-Adam without warmup reaches the boundary of Adam with the longest warmup (tested: not more than "
+        "a step of the grid below)",
         *(_ADAM, "reaches/gi_adam"),
     ),
     ("A longer warmup moves SGD's boundary of divergence to higher peak rates", _SGD, "slope/sgd"),
