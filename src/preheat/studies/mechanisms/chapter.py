@@ -16,19 +16,22 @@ from preheat.report.chapters.common import number, of_panel
 from preheat.report.chapters.facets import facets
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Judged, Verdict, Verdicts
-from preheat.studies.mechanisms.found import MechanismSetting, MechanismsFound, mechanisms, method, ruled
+from preheat.studies.mechanisms.found import (
+    RULE,
+    MechanismSetting,
+    MechanismsFound,
+    mechanisms,
+    method,
+    ruled,
+)
 from preheat.studies.mechanisms.traces import WarmupCourse, course
 
 LEAD = (
-    "Sharpness is the largest eigenvalue of the loss's Hessian; for Adam and GI-Adam of P^-1/2 H P^-1/2, P "
-    "their "
-    "preconditioner. Its threshold is where updates of a quadratic loss diverge: 2 / rate for gradient "
-    "descent, "
-    "3.8 / rate with momentum 0.9, 38 / rate for Adam. A catapult is a rise of the loss above 1.1 times its "
-    "lowest "
-    "value with a fall of sharpness by a tenth or more; rises without such a fall are counted beside it. "
-    "Between "
-    "two measurements a catapult can be missed."
+    "Sharpness is the largest eigenvalue of the loss's Hessian; for Adam and GI-Adam of P^-1/2 H "
+    "P^-1/2, P their preconditioner. Its threshold is where updates of a quadratic loss diverge: 2 / "
+    "rate for gradient descent, 3.8 / rate with momentum 0.9, 38 / rate for Adam. A catapult is a rise "
+    "of the loss above 1.1 times its lowest value with a fall of sharpness by a tenth or more; rises "
+    "without such a fall are counted beside it. Between two measurements a catapult can be missed."
 )
 DRAWN = "Figures: geometric means over seeds, bands of one standard deviation; both axes are on log scales."
 FRONT = {("gd", "sharp"), ("gd", "ratio"), ("adam", "sharp")}
@@ -116,7 +119,11 @@ def _plates(found: MechanismsFound, table: Table) -> list[Plate]:
 def _counted(found: MechanismsFound, table: Table) -> Rows:
     rows = tuple(
         (
-            *(panel_name(table, s.panel), row_name(table, s.condition), s.treatment),
+            *(
+                panel_name(table, s.panel),
+                row_name(table, s.condition),
+                "none" if RULE in s.panel else s.treatment,
+            ),
             *(number(s.start), f"{s.crossed} of {s.n}", _known(s.crossing)),
             *(number(s.change), number(s.ridden), _kinds(s)),
             *(brief(s.catapults), brief(s.uncoupled), f"{s.diverged} of {s.n}"),

@@ -28,13 +28,11 @@ from preheat.studies.phase_diagram.map import heat
 FAILED = "A run fails where its training accuracy over the last epoch is under 1.5 times chance"
 BY_LOSS = "A run fails where its training loss does not come halfway from chance to the best setting's"
 LEAD = (
-    ", and diverges where its loss is not finite. The boundary is, for each seed, where the share of runs "
-    "that work "
-    "falls (isotonic, Spearman and Kaerber); over seeds the geometric mean with its 95 % interval. It is "
-    "known to "
-    "the grid's step only. Beside it stands a logistic regression of all runs with errors clustered by seed: "
-    "a check "
-    "of the same runs, not a second verdict."
+    ", and diverges where its loss is not finite. The boundary is, for each seed, where the share of "
+    "runs that work falls (isotonic, Spearman and Kaerber); over seeds the geometric mean with its 95 % "
+    "interval. It is known to the grid's step only. Beside it stands a logistic regression of all runs "
+    'with errors clustered by seed: a check of the same runs, not a second verdict. "Runs that did not '
+    'train" below go by another rule, the training loss, so the two numbers differ.'
 )
 CAPTION = (
     "Mean {metric} over seeds; fail: all seeds fail or diverge; 2/3: so many of them do. Line: the boundary, "
