@@ -89,6 +89,8 @@ def test_a_tasks_fields_are_flags_of_run_also_those_of_an_imported_file(mine):
         task(f"run my_bowl {mine} --dim many")
     with pytest.raises(UserError, match="unknown option --dim; unknown task 'my_bwl': did you mean"):
         task("run my_bwl --dim 3")
+    with pytest.raises(UserError, match="unknown option --optimizer: did you mean --set optimizers=VALUE"):
+        parsed("study mechanisms --optimizer adam")
 
 
 def test_a_studys_options_are_flags_where_they_say_so_and_in_its_folders_name(mine, capsys):
@@ -224,7 +226,7 @@ def small_project():
 
         def meant(self, args):
             words = ("phase-diagram", "--set", f"steps={args.steps}", "--set", "warmups=[1]")
-            return Meant((*words, "--set", "rates=[0.1,0.2]"), None, Path("kept"))
+            return Meant((*words, "--set", "peak_rates=[0.1,0.2]"), None, Path("kept"))
 
     ORIGINALS.register("small-project")(Small)
     yield "original small-project"
@@ -239,7 +241,7 @@ def test_what_a_project_sets_is_kept_beside_the_users_and_files_are_not_needed(
     asked = []
     monkeypatch.setattr(study_command, "run", lambda args: asked.append(args) or 0)
     assert cli.main(shlex.split(f"{small_project} --steps 3 --set seeds=1")) == 0
-    assert asked[0].pairs == ["steps=3", "warmups=[1]", "rates=[0.1,0.2]", "seeds=1"]
+    assert asked[0].pairs == ["steps=3", "warmups=[1]", "peak_rates=[0.1,0.2]", "seeds=1"]
     assert asked[0].results == Path("kept")
     study, points = study_command.asked(asked[0])
     assert {p.run.total_steps for p in points} == {3} and {p.seed for p in points} == {1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,6 +244,16 @@ def test_a_task_that_is_registered_again_is_read_again():
 def test_the_planner_measures_options_that_cost_apart():
     few, many, cost = (odd(task=spec("odd", **o)) for o in ({"examples": 16}, {}, {"times": 9}))
     assert signature(few) == signature(many) != signature(cost)
+
+
+def test_the_planner_takes_options_whose_default_is_none_that_may_be(tmp_path: Path):
+    (tmp_path / "text.txt").write_text("All work and no play. " * 99)
+    own = {"text_file": str(tmp_path / "text.txt"), "context": 16}
+    text = odd(task=spec("own_text", **own, model=spec("gpt", width=16, depth=1, heads=1)))
+    assert signature(text) == signature(text.but(seed=1))
+    everything = {"source": "random", "selection": "test", "total_examples": 50000}
+    whole = odd(task=spec("cifar10", **everything, model=spec("fcn", width=4)))
+    assert signature(whole) == signature(whole.but(seed=1))
 
 
 def test_one_example_has_the_shape_of_its_target():

@@ -285,6 +285,6 @@ def test_a_metric_that_no_task_measures_is_told_before_anything_is_timed(tmp_pat
     monkeypatch.setattr(lab, "_fastest", None)
     study = a_study(metric="los", goal="min", stages=())
     with pytest.raises(
-        UserError, match=r"asks for the metric 'los', .* it measures loss; write metric: loss"
+        UserError, match=r"asks for the metric 'los', .* it measures loss; write --set metric=loss"
     ):
         lab.plan(study, study.points(), tmp_path, How(device="cpu"))

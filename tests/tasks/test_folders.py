@@ -351,6 +351,15 @@ def test_an_image_that_cannot_be_read_is_named(plain: Path, how: str) -> None:
         bad.write_bytes({"cut": content[: len(content) // 2], "page": b"<html>", "empty": b""}[how])
     said = refused(plain)
     assert "train/dog/02.png in" in said and "must be a JPEG or PNG, it is cut off or damaged" in said
+    assert (", or of another format: convert" in said) == (how != "cut") and "0x" not in said
+
+
+def test_a_class_must_have_an_image_left_to_train_on(tmp_path: Path) -> None:
+    split(tmp_path / "own", {"cat": 3, "dog": 2})
+    run = {"task": {"name": "image_folder", "path": str(tmp_path / "own"), "pixels": S, "model": MODEL}}
+    with pytest.raises(UserError, match="left to train on, dog has none: its only one beside the test set"):
+        Run.from_json({**run, "optimizer": "sgd", "schedule": "constant", "peak_lr": 0.1, "length": 2})
+    assert own(tmp_path / "own", selection="test").examples == 3
 
 
 def test_deep_and_absurdly_large_images_are_refused(plain: Path, monkeypatch) -> None:

@@ -225,7 +225,9 @@ def test_two_texts_never_mix_in_one_folder(tmp_path):
     path.write_text(WORDS * 101)
     with pytest.raises(UserError, match="must be of one set of data") as caught:
         same_data([run], tmp_path / "results")
-    assert made.origin()["data"] in str(caught.value)
+    assert made.origin()["data"] in str(caught.value) and "the task's option that names them" in str(
+        caught.value
+    )
 
 
 # --- what is refused

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Sequence
+from inspect import signature
 from typing import NoReturn
 
 from preheat.cli.options import SUFFIXES
@@ -18,16 +19,19 @@ ABOUT = {"study": "study", "run": "task", "original": "original"}  # commands ab
 
 class Parser(argparse.ArgumentParser):
     """argparse whose mistakes are ours: one line, the nearest match, exit code 2. hint: what is said of an
-    unknown option in place of the nearest match."""
+    unknown option in place of the nearest match. by_set: options that are no flags, but are set by --set."""
 
     hint = ""
+    by_set: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
         if message.startswith("unrecognized arguments: "):
             word = message.split()[2]
             known = [o for a in self._actions for o in a.option_strings if o.startswith("--")]
-            match = nearest(word.split("=")[0], known)
+            sets = {f"--{name}": f"--set {name}=VALUE" for name in self.by_set if f"--{name}" not in known}
+            match = nearest(word.split("=")[0], [*known, *sets])
+            match = sets.get(match or "", match)
             hint = f": did you mean {match}?" if match else f": see {self.prog} --help"
             message = f"unknown option {word}{self.hint or hint}"
         raise UserError(message)
@@ -61,6 +65,8 @@ def build(command: str, words: Sequence[str] = ()) -> Parser:
     known = REGISTRIES[kind].names()
     if name in known and hasattr(module, "about") and {"-h", "--help"} & {*words}:
         parser.epilog = module.about(name)
+    if command == "study" and name in known:
+        parser.by_set = [*signature(REGISTRIES[kind][name]).parameters]
     if name and name not in known:
         parser.hint = f"; {unknown(kind, name, known)}"
     if name.endswith(SUFFIXES):

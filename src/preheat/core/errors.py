@@ -41,7 +41,7 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     >>> print(unknown("schedule", "cosin", ["linear", "cosine"]))
     unknown schedule 'cosin': did you mean 'cosine'? Known: cosine, linear
     """
-    known = sorted(choices)
+    known = sorted({*choices})
     match = nearest(name, known)
     hint = f"did you mean {match!r}? " if match else ""
     return UserError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known) or 'none'}")

@@ -161,7 +161,10 @@ class Study:
         both = (self.seeds[: self.choosing], some[:choosing]), (self.seeds[self.choosing :], some[choosing:])
         roles = dict(both) if self.choosing else {}
         if self.choosing and not choosing and any(b.seeds in roles for b in self.grid):
-            raise UserError(f"study {self.name!r} needs a seed for what it measures first, got {list(some)}")
+            raise UserError(
+                f"study {self.name!r} needs at least two seeds, the first for what it measures beforehand, "
+                f"got {list(some)}: write --seeds 2"
+            )
         parts = {k: reseeded(v, roles) if isinstance(v, tuple) else v for k, v in self.parts.items()}
         return replace(self, seeds=some, choosing=choosing, grid=reseeded(self.grid, roles), parts=parts)
 
@@ -238,14 +241,9 @@ def _check(study: Study) -> None:
         raise UserError(f"study {study.name!r} has no grid: write at least one block")
     if not study.seeds or len(set(study.seeds)) != len(study.seeds):
         raise UserError(f"seeds must be different whole numbers, at least one, got {list(study.seeds)}")
-    if study.treatment not in study.scientific:
-        raise UserError(
-            f"treatment must be one of scientific {list(study.scientific)}, got {study.treatment!r}"
-        )
-    if study.condition and study.condition not in study.scientific:
-        raise UserError(
-            f"condition must be one of scientific {list(study.scientific)}, got {study.condition!r}"
-        )
+    for role in ("treatment", "condition") if study.condition else ("treatment",):
+        if (path := getattr(study, role)) not in study.scientific:
+            raise UserError(f"{role} must be one of scientific {list(study.scientific)}, got {path!r}")
     if study.condition == study.treatment:
         raise UserError(
             f"condition must be another path than treatment, got {study.condition!r} for both: write the "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -51,11 +52,8 @@ def placement(choice: Choice, device: str | None = None) -> Placement:
     there = device or choice.device
     if choice.size > 1:
         return fleet(choice.realise, there)
-    return (
-        single(choice.realise, there, channels_last=True)
-        if choice.channels_last
-        else single(choice.realise, there)
-    )
+    layout = {"channels_last": True} if choice.channels_last else {}
+    return single(choice.realise, there, **layout)
 
 
 def signature(run: Run) -> str:
@@ -81,9 +79,12 @@ def _costs(run: Run) -> list[dict[str, Any]]:
     task, found = build("task", run.task), {}
     for option in fields(task):
         value = getattr(task, option.name)
-        if value != option.default and option.default is not MISSING:
-            usual = build("task", Spec(run.task.name, {**run.task.options, option.name: option.default}))
-            if usual.examples == task.examples:
+        if option.default not in (MISSING, value):
+            usual = None
+            with suppress(UserError):  # the default may be no value at all, or none beside the others
+                changed = {**run.task.options, option.name: option.default}
+                usual = build("task", Spec(run.task.name, changed)).examples
+            if usual in (None, task.examples):
                 found[option.name] = plain(value)
     return [found] if found else []
 

@@ -49,7 +49,7 @@ def same_data(runs: Sequence[Run], root: Path) -> None:
             raise UserError(
                 f"the records of one results folder must be of one set of data: run {head.id} in {root} was "
                 f"trained on {then}, and the files at hand are {now}: name another folder with --results, or "
-                "the former files' with --data"
+                "the former files: their folder with --data, or the task's option that names them"
             )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preheat.core.errors import UserError, explain
+from preheat.core.errors import UserError, explain, nearest
 from preheat.core.metrics import SPLITS
 from preheat.core.registry import EXECUTORS, importable
 from preheat.core.run import Run
@@ -211,10 +211,11 @@ def _check_metric(study: Study, runs: Sequence[Run]) -> None:
         except Exception:  # its records will say why
             continue
         if study.metric not in names:
+            match = nearest(study.metric, names) or names[0]
             raise UserError(
                 f"study {study.name!r} asks for the metric {study.metric!r}, which task {run.task.name!r} "
-                f"does not measure: it measures {', '.join(names)}; write metric: {names[0]}, its goal: min "
-                "or max, and its margin"
+                f"does not measure: it measures {', '.join(names)}; write --set metric={match}, or in a "
+                f"study file metric: {match}, its goal: min or max, and its margin"
             )
 
 

@@ -194,7 +194,7 @@ def _opened(tree: Tree) -> Iterator[Callable[[str], bytes]]:
 
 def _pixels(content: bytes, size: int, resize: bool, what: str) -> bytes:
     """One image, its three planes one after the other."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(content), formats=("JPEG", "PNG")) as image:
@@ -209,6 +209,11 @@ def _pixels(content: bytes, size: int, resize: bool, what: str) -> bytes:
             shown = image.convert("RGB")
     except UserError:
         raise
+    except UnidentifiedImageError as error:  # its text names an object in memory
+        raise UserError(
+            f"{what} must be a JPEG or PNG, it is cut off or damaged, or of another format: convert, replace "
+            "or remove it"
+        ) from error
     except Exception as error:  # a damaged image raises nearly anything
         raise UserError(
             f"{what} must be a JPEG or PNG, it is cut off or damaged ({error}): replace or remove it"

@@ -69,6 +69,19 @@ class ImageFolder(Images):
         return len(self.there().counts)
 
     @property
+    def examples(self) -> int:
+        """As of `Images`. Errors: UserError where a class has no image left to train on."""
+        whole = self.examples_per_class is None and self.total_examples is None
+        counts = self.there().pool(self.selection) if whole else ()
+        if 0 in counts:
+            raise UserError(
+                f"every class in {self.path} must have images left to train on, "
+                f"{self._tree().classes[counts.index(0)]} has none: its only one beside the test set is held "
+                "out for validation: add images"
+            )
+        return super().examples
+
+    @property
     def evaluated(self) -> tuple[int, int]:
         """Those of the folder, without reading an image."""
         if self._made_up:

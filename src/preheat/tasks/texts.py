@@ -69,6 +69,7 @@ class OwnText(NextToken):
     """A text file of your own, in UTF-8: the first 90 % to train on, then 5 % for validation, 5 % for test.
 
     text_file: its path. Its sha256 is in every record, and one results folder holds the records of one text.
+    A byte order mark at its beginning is part of the text.
     Other options as in `NextToken`.
     """
 

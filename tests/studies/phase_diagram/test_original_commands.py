@@ -129,6 +129,7 @@ def test_a_flag_with_one_value_here_is_refused_at_others(name):
         (MAP_SGD, "--lr_step 0", "--lr_step must be 0.05 to 1 here, got 0: write --lr_step 1"),
         (MAP_ADAM, "--lr_start 1", "--lr_start must be 5e-07 to 0.5 here, got 1: write --lr_start 1e-5"),
         (FCN_ADAM, "--lr_trgt 0", "--lr_trgt must be above 0, got 0: write --lr_trgt 0.001"),
+        (FCN_SGD, "--lr_trgt 1", f"--lr_trgt is no flag of {FCN_SGD}, got 1.0: leave it out"),
     ],
 )
 def test_what_has_no_counterpart_is_refused(script, line, rule):

@@ -202,12 +202,20 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
     assert study.stages[0]["blocks"][0]["product"]["peak_lr"] == [0.5, 64.0]
 
 
+def test_the_unit_of_sharpness_is_noted_where_it_is_no_threshold():
+    plain, mixed = (
+        PhaseDiagram(**TINY, optimizers=some, unit="sharpness").study().notes
+        for some in (("sgd",), ("sgd", "lion"))
+    )
+    assert plain == () and "for lion it is a unit only" in mixed[0]
+
+
 def test_other_seeds_keep_their_roles():
     """`--seeds 4`: one still measures, the others train, and no seed does both."""
     made = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness").study().with_seeds(4)
     assert made.seeds == (0, 1, 2, 3) and made.choosing == 1
     assert {p.seed for p in made.points()} == {0}
-    with pytest.raises(UserError, match=r"needs a seed for what it measures first, got \[0\]"):
+    with pytest.raises(UserError, match=r"two seeds, .*, got \[0\]: write --seeds 2"):
         made.with_seeds(1)
 
 

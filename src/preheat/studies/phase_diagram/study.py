@@ -122,11 +122,19 @@ class PhaseDiagram:
                 *({"name": "published", "claims": list(PUBLISHED)}, "untrained"),
             ),
             claims={"primary": ["boundary"]},
+            notes=self._notes if scaled else (),
         )
 
     @property
     def _asked(self) -> dict[str, Mapping[str, Any]]:
         return options_by_name("phase-diagram", "optimizer", self.optimizers)
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        """What the unit is not, for other optimizers than gradient descent."""
+        others = ", ".join(name for name in self._asked if name != "sgd")
+        note = f"2 / lambda_0 is a threshold of gradient descent; for {others} it is a unit only."
+        return (note,) if others else ()
 
     def _block(self, optimizer: Mapping[str, Any], rates: Sequence[float]) -> dict[str, Any]:
         """Every warmup at every rate."""
