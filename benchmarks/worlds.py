@@ -84,6 +84,7 @@ def table(world: World, seeds: int, rng: np.random.Generator) -> Table:
         test=filled[1],
         train=train,
         start=start,
+        unlike=np.zeros(state.shape, dtype=bool),
         total=per_epoch * LENGTH,
         per_epoch=per_epoch,
         chance=chance,
