@@ -1,4 +1,4 @@
-"""What options that several studies have mean: seeds by number or one by one, names with options, a mapping.
+"""What options that several studies have mean: seeds, least numbers, warmups, names with options, a mapping.
 
 `study` is its registered name, for the errors.
 """
@@ -33,6 +33,29 @@ def seeds_from_one(study: str, value: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(many) if listed else tuple(range(1, many[0] + 1))
 
 
+def numbers_from(study: str, **numbers: tuple[int, int]) -> None:
+    """Errors: UserError where an option, (value, least), is below its least.
+
+    >>> numbers_from("mine", steps=(2048, 2))
+    """
+    for name, (value, least) in numbers.items():
+        if value < least:
+            raise UserError(f"{name} of study {study!r} must be at least {least}, got {value}")
+
+
+def warmups_within(study: str, warmups: Sequence[int], steps: int) -> None:
+    """Errors: UserError unless there are warmups, all of 1 to `steps` updates.
+
+    >>> warmups_within("mine", (1, 64), 2048)
+    """
+    wrong = [w for w in warmups if not 1 <= w <= steps]
+    if wrong or not warmups:
+        raise UserError(
+            f"warmups of study {study!r} must be 1 to steps={steps} updates, got {wrong or 'none'}: 1 is no "
+            "warmup"
+        )
+
+
 def options_by_name(study: str, kind: str, some: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
     """{name: options} of things of one kind, each a name or {name: ..., option: ...}, in their order.
 
@@ -56,8 +79,8 @@ def laid_on(study: str, task: Mapping[str, Any], over: Mapping[str, Any]) -> dic
 
     Errors: UserError where that is no mapping.
 
-    >>> laid_on("mine", {"name": "digits", "watch": True}, {"objective": "mse"})
-    {'name': 'digits', 'watch': True, 'objective': 'mse'}
+    >>> laid_on("mine", {"name": "own", "size": 3}, {"noise": 0.1})
+    {'name': 'own', 'size': 3, 'noise': 0.1}
     """
     if not isinstance(over, Mapping):
         raise UserError(

@@ -17,13 +17,13 @@ from preheat.report.chapters.facets import facets
 from preheat.report.plates import Plate, file_name
 from preheat.stats.claims import Judged, Verdict, Verdicts
 from preheat.studies.mechanisms.found import (
-    RULE,
     MechanismSetting,
     MechanismsFound,
     mechanisms,
     method,
     ruled,
 )
+from preheat.studies.mechanisms.study import RULE
 from preheat.studies.mechanisms.traces import WarmupCourse, course
 
 LEAD = (

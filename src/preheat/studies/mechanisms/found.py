@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from preheat.analysis.curves import MeanCurve, chosen
 from preheat.analysis.effects import Place, untested
+from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.report.chapter import Seen
 from preheat.stats.averaging import across, rounded
@@ -23,6 +25,7 @@ from preheat.stats.estimates import (
     p_different,
     p_equivalent,
 )
+from preheat.studies.mechanisms.study import RULE
 from preheat.studies.mechanisms.traces import WarmupCourse, drawn
 
 FAMILY, OTHERS, RULED = "mechanisms", "other_mechanisms", "persistent"
@@ -31,7 +34,6 @@ MARGIN = 0.25  # in octaves: a factor of 1.19 is the smallest that matters
 STANDARD, MU = "standard", "mu"
 FLATTER = "gi_adam"
 BETA2 = 0.999  # of Adam and GI-Adam where no other is said
-RULE = "persistent_catapult"
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,28 @@ class MechanismsFound:
 
 def mechanisms(table: Table, seen: Seen) -> MechanismsFound | None:
     """All of it; None without a run that measured sharpness."""
-    some = {at: [c for _, c in mine] for at, mine in chosen(table, seen).items()}
-    if not some:
+    runs = chosen(table, seen)
+    if not runs:
         return None
-    by_seed = {at: {row.seed: c for row, c in mine} for at, mine in chosen(table, seen).items()}
-    diverged = {at: sum(row.outcome == "diverged" for row, _ in m) for at, m in chosen(table, seen).items()}
-    told = tuple(_told(table, at, courses, diverged[at]) for at, courses in some.items())
-    curves = tuple(k for at, courses in some.items() for k in _curves(table, at, courses))
+    by_seed = {at: {row.seed: c for row, c in mine} for at, mine in runs.items()}
+    told = tuple(_told(table, at, mine) for at, mine in runs.items())
+    curves = tuple(k for at, mine in runs.items() for k in _curves(table, at, [c for _, c in mine]))
     return MechanismsFound(told, curves, tuple(_claims(table, by_seed)))
 
 
-def _told(table: Table, at: Place, some: Sequence[WarmupCourse], diverged: int) -> MechanismSetting:
+def _told(table: Table, at: Place, mine: Sequence[tuple[Row, WarmupCourse]]) -> MechanismSetting:
+    some = [c for _, c in mine]
     crossings = [c.crossing for c in some if c.crossing is not None]
-    kinds: dict[str, int] = {}
-    for c in some:
-        kinds[c.kind] = kinds.get(c.kind, 0) + 1
     return MechanismSetting(
         *table.labels(at),
         n=len(some),
-        diverged=diverged,
+        diverged=sum(row.outcome == "diverged" for row, _ in mine),
         start=factor(interval(moments(np.log2([c.start if c.start > 0 else np.nan for c in some])))),
         crossed=len(crossings),
         crossing=float(np.exp2(np.log2(np.maximum(crossings, 1)).mean())) if crossings else np.nan,
         change=factor(interval(moments([c.change for c in some]))),
         ridden=factor(interval(moments([c.ridden for c in some]))),
-        kinds=kinds,
+        kinds=Counter(c.kind for c in some),
         catapults=float(np.mean([c.found for c in some])),
         uncoupled=float(np.mean([c.uncoupled for c in some])),
         cadence=max(c.cadence for c in some),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
+from preheat.core.chosen import laid_on, numbers_from, options_by_name, seeds_from_one, warmups_within
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
 from preheat.core.lengths import is_number
@@ -90,17 +90,8 @@ class Mechanisms:
         seeds_from_one("mechanisms", self.seeds)
         laid_on("mechanisms", {}, self.task_options)
         _check_peaks(self.peaks, self.parameterisations)
-        for name, least in (("examples", 1), ("steps", 2)):
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name} of study 'mechanisms' must be at least {least}, got {getattr(self, name)}"
-                )
-        long = [w for w in self.warmups if not 1 <= w <= self.steps]
-        if long or not self.warmups:
-            raise UserError(
-                f"warmups of study 'mechanisms' must be 1 to steps={self.steps} updates, got "
-                f"{long or 'none'}: 1 is no warmup"
-            )
+        numbers_from("mechanisms", examples=(self.examples, 1), steps=(self.steps, 2))
+        warmups_within("mechanisms", self.warmups, self.steps)
 
     def study(self) -> Study:
         """The declaration: sharpness is measured on one seed, the others train."""
@@ -158,9 +149,8 @@ class Mechanisms:
 
     @property
     def _notes(self) -> tuple[str, ...]:
-        examples = int(build("task", spec(**self._task())).examples)
-        small = self._batch < examples
-        return (BATCHES.format(batch=self._batch, examples=examples),) if small else ()
+        small = self._batch < self._all
+        return (BATCHES.format(batch=self._batch, examples=self._all),) if small else ()
 
     def _fixed(self) -> dict[str, Any]:
         return {
@@ -172,8 +162,13 @@ class Mechanisms:
         }
 
     @property
+    def _all(self) -> int:
+        """The examples that the task trains on; what is wrong with it, it says here."""
+        return int(build("task", spec(**self._task())).examples)
+
+    @property
     def _batch(self) -> int:
-        examples = int(build("task", spec(**self._task())).examples)  # its own errors first
+        examples = self._all  # its own errors first
         return self.batch_size or examples
 
     @property

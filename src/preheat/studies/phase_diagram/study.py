@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from preheat.core.chosen import laid_on, options_by_name, seeds_from_one
+from preheat.core.chosen import laid_on, numbers_from, options_by_name, seeds_from_one, warmups_within
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Block
 from preheat.core.lengths import is_number
@@ -82,17 +82,8 @@ class PhaseDiagram:
         ):
             if value not in known:
                 raise unknown(f"{what} of study 'phase-diagram'", value, known)
-        for name, least in (("steps", 2), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise UserError(
-                    f"{name} of study 'phase-diagram' must be at least {least}, got {getattr(self, name)}"
-                )
-        wrong = [w for w in self.warmups if not 1 <= w <= self.steps]
-        if wrong or not self.warmups:
-            raise UserError(
-                f"warmups of study 'phase-diagram' must be 1 to steps={self.steps} updates, got "
-                f"{wrong or 'none'}: 1 is no warmup"
-            )
+        numbers_from("phase-diagram", steps=(self.steps, 2), batch_size=(self.batch_size, 1))
+        warmups_within("phase-diagram", self.warmups, self.steps)
         _check_rates(self.peak_rates)
 
     def study(self) -> Study:
