@@ -6,12 +6,8 @@ import contextlib
 import copy
 import functools
 import math
-import os
 import pickle
 import random
-import socket
-import subprocess
-import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -19,6 +15,7 @@ import pytest
 import torch
 from torch import nn, optim
 from torch.utils.checkpoint import checkpoint
+from two_processes import in_two_processes
 from untouched import loss_fn, picture, setting
 
 from preheat.adapters import critical
@@ -299,25 +296,13 @@ def test_modules_that_only_the_loss_reaches_stay_as_they_were():
         assert [pickle.dumps(vars(m)) for m in (own, inside, HELD)] == before
 
 
-DDP = """
-import os, signal, sys
-import torch, torch._dynamo, torch.distributed as dist  # once for both
-from torch import nn, optim
+IMPORTS = """
 from torch.utils.checkpoint import checkpoint
 from preheat.adapters.critical import critical_lr
 from preheat.adapters.range_test import lr_range_test
-
-torch.set_num_threads(1)
-child = os.fork()
-signal.alarm(100)  # neither waits longer for the other
-rank = int(child == 0)
-os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
-dist.init_process_group("gloo")
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+"""
+DDP = """
 optimizer = optim.AdamW(model.parameters(), lr=0.01)
-x = torch.randn(12, 4, dtype=torch.float64)
-loss_fn = lambda model, x: (model(x) - x[:, :1]).square().mean()
 whole = critical_lr(model, loss_fn, x, optimizer, tolerance=1e-6)
 rates = [1e-4 * 1.2 ** k for k in range(20)]
 tested = lr_range_test(model, loss_fn, [x], optimizer, rates=rates, repeats=2)
@@ -343,12 +328,7 @@ if os.waitpid(child, 0)[1]:
 
 
 def test_under_ddp_the_processes_measure_their_batches_together():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        call = [sys.executable, "-W", "ignore", "-c", DDP, str(free.getsockname()[1])]
-    done = subprocess.run(
-        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
-    )
+    done = in_two_processes(IMPORTS, DDP)
     assert done.returncode == 0, done.stderr
 
 

@@ -6,10 +6,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import math
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +16,7 @@ from documented import FENCE, imported, run
 from torch import nn, optim
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
+from two_processes import in_two_processes
 
 from preheat.adapters import monitor as module
 from preheat.adapters.curvature import hessian_trace, sharpness
@@ -389,24 +386,12 @@ def test_a_lightning_module_whose_parameters_are_not_float32():
         fit("bf16-true")
 
 
-DDP = """
-import os, signal, sys
-import torch, torch._dynamo, torch.distributed as dist  # once for both
-from torch import nn, optim
+IMPORTS = """
 from torch.distributed.fsdp import fully_shard
 from preheat.adapters.curvature import hessian_trace, sharpness
 from preheat.adapters.monitor import CurvatureMonitor
-
-torch.set_num_threads(1)
-child = os.fork()
-signal.alarm(100)  # neither waits longer for the other
-rank = int(child == 0)
-os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
-dist.init_process_group("gloo")
-torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double()
-x = torch.randn(12, 4, dtype=torch.float64)
-loss_fn = lambda model, x: (model(x) - x[:, :1]).square().mean()
+"""
+DDP = """
 whole = [sharpness(model, loss_fn, x), sharpness(model, loss_fn, x, optim.Adam(model.parameters())), hessian_trace(model, loss_fn, x)]
 wrapped, mine = nn.parallel.DistributedDataParallel(model), x.chunk(2)[rank]
 optimizer = optim.Adam(model.parameters())
@@ -458,13 +443,7 @@ os._exit(0)  # what Python would free takes a second each
 
 
 def test_under_ddp_the_processes_measure_their_batches_together():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    call = [sys.executable, "-W", "ignore", "-c", DDP, str(port)]
-    done = subprocess.run(
-        call, capture_output=True, text=True, timeout=120, env=dict(os.environ), check=False
-    )
+    done = in_two_processes(IMPORTS, DDP)
     assert done.returncode == 0 and "told" in done.stdout, done.stderr
 
 
