@@ -258,7 +258,12 @@ MODELS = Registry("model", "MODELS", "preheat.models")
 # what a report says about one matter: see `preheat.report.chapter`
 CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", group="preheat.chapters")
 # a study's records in other people's files: exporter(index, store, folder, which is there) -> path to name
-EXPORTERS = Registry("exporter", "EXPORTERS", "preheat.studies", "preheat.report", group="preheat.exporters")
+EXPORTERS = Registry(
+    *("exporter", "EXPORTERS", "preheat.studies", "preheat.report", "preheat.adapters"),
+    group="preheat.exporters",
+)
+# who listens while runs train: see `preheat.adapters.trackers.base`
+TRACKERS = Registry("tracker", "TRACKERS", "preheat.adapters", group="preheat.trackers")
 # an original project's own command line: see `preheat.core.originals`
 ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")
 # a batch of runs that a study asks for when the earlier ones have records: see `preheat.analysis.stages`
@@ -278,5 +283,6 @@ _ALL = (
     ORIGINALS,
     STAGES,
     EXECUTORS,
+    TRACKERS,
 )
 REGISTRIES = {r.kind: r for r in _ALL}

@@ -1,0 +1,142 @@
+"""What a search may try: the values of an option, as a range or a list.
+
+Something registered says how it is searched by a classmethod:
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> dict[str, Range | Among]: ...
+
+{option: values}, for a run of so many epochs with so many updates in each. What has none is searched as it
+stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from preheat.core.errors import UserError, unknown
+from preheat.core.lengths import is_number
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both included.
+
+    low, high: the bounds. `1e-4`
+    log: evenly spread in their logarithm, else evenly. `true`
+    step: low, low + step, ... only; whole numbers where it and the bounds are, null for all between. `1`
+    start: what is tried first, null for the middle. `0.01`
+
+    >>> Range(1e-4, 1e-2, log=True).first, Range(1, 10, step=1).first, Range(0.5, 3.0, start=0.5).first
+    (0.001, 5, 0.5)
+
+    Errors: UserError for bounds that are not finite numbers, or cross, for log with a bound of 0 or below or
+    with a step, and for a start outside.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    start: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if not is_number(getattr(self, name)):
+                raise UserError(f"{name} of a range must be a finite number, got {getattr(self, name)!r}")
+        if not self.low < self.high:
+            raise UserError(
+                f"low of a range must be below high, got low {self.low:g} and high {self.high:g}: write "
+                f"low: {self.high:g}, high: {self.low:g}, or a list with the one value"
+            )
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise UserError(
+                f"a range with log must lie above 0 and have no step, got low {self.low:g} and step "
+                f"{self.step}: leave log out"
+            )
+        if self.step is not None and (not is_number(self.step) or self.step <= 0):
+            raise UserError(f"step of a range must be a number above 0, got {self.step!r}: write 1")
+        if self.start is not None and not (is_number(self.start) and self.low <= self.start <= self.high):
+            raise UserError(
+                f"start of a range must lie in it, from {self.low:g} to {self.high:g}, got {self.start!r}"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers only."""
+        return all(isinstance(x, int) for x in (self.low, self.high, self.step))
+
+    @property
+    def first(self) -> float:
+        """What is tried first."""
+        if self.start is not None:
+            return self.start
+        if self.log:
+            return float(f"{math.sqrt(self.low * self.high):.6g}")
+        middle = (self.low + self.high) / 2
+        return middle if self.step is None else self.low + self.step * round((middle - self.low) / self.step)
+
+    def json(self) -> dict[str, Any]:
+        """What differs from the defaults."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+
+
+@dataclass(frozen=True)
+class Among:
+    """One of `values`, the first of which is tried first.
+
+    >>> Among((250, 200, 300)).first
+    250
+    """
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(self.values))
+        if not self.values:
+            raise UserError("a list of values to try must hold at least one, got []")
+
+    @property
+    def first(self) -> Any:
+        """What is tried first."""
+        return self.values[0]
+
+    def json(self) -> list[Any]:
+        """The values."""
+        return list(self.values)
+
+
+Space = Mapping[str, Range | Among]
+
+
+def space(data: Mapping[str, Any]) -> dict[str, Range | Among]:
+    """A space from its JSON: {path: {low: ..., high: ..., log: true} or [values]}.
+
+    >>> space({"peak_lr": {"low": 1e-4, "high": 0.05, "log": True}, "schedule.upper": [200, 250]})
+    {'peak_lr': Range(low=0.0001, high=0.05, log=True, step=None, start=None), \
+'schedule.upper': Among(values=(200, 250))}
+    """
+    return {path: _values(path, one) for path, one in data.items()}
+
+
+def _values(path: str, one: Any) -> Range | Among:
+    if isinstance(one, Range | Among):
+        return one
+    known = [f.name for f in fields(Range)]
+    if isinstance(one, Mapping):
+        for key in one:
+            if key not in known:
+                raise unknown(f"key of the range of {path}", key, known)
+        if {"low", "high"} <= set(one):
+            try:
+                return Range(**one)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
+    elif isinstance(one, Sequence) and not isinstance(one, str) and one:
+        return Among(tuple(one))
+    raise UserError(
+        f"what a search may try of {path} is a range or a list, got {one!r}: write {{low: 1e-4, high: 0.05, "
+        "log: true}} or [200, 250]"
+    )
