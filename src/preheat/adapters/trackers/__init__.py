@@ -1,0 +1,1 @@
+"""Trackers: what training says, told to other people's tools."""
