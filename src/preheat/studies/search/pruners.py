@@ -1,0 +1,91 @@
+"""Pruners: what stops a trial before its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from preheat.core.errors import unknown
+from preheat.studies.search.distributions import optuna
+from preheat.studies.search.extrapolated_loss import predicted
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+
+TOP = 10  # complete trials, the worst of which a trial must be predicted to reach
+FACTOR = 3  # by which Hyperband lengthens its trials
+
+
+class Length(Protocol):
+    """What a pruner must know: the epochs of a whole run, how many trials are free, which way is better."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def startup(self) -> int: ...
+
+    @property
+    def goal(self) -> str: ...
+
+
+def checks(name: str, epochs: int) -> tuple[int, ...]:
+    """The epochs at which a trial of so many epochs may be stopped.
+
+    >>> checks("pfl", 50), checks("hyperband", 50), checks("", 50)
+    ((10,), (5, 15), ())
+    """
+    if name == "pfl":
+        first = max(10, epochs // 5) if epochs > 10 else max(epochs // 2, 1)
+        return (first,) if first < epochs else ()
+    if name == "hyperband":
+        least = max(epochs // FACTOR**2, 1)
+        return tuple(c for c in (least, least * FACTOR) if c < epochs)
+    return ()
+
+
+def known_pruner(name: Any) -> None:
+    """Errors: UserError where there is no such pruner, with the nearest one."""
+    if name and name not in _MADE:
+        raise unknown("pruner", name, list(_MADE))
+
+
+def pruner(name: str, of: Length) -> BasePruner:
+    """A pruner by its name: pfl, hyperband, or "" for none."""
+    known_pruner(name)
+    found: BasePruner = _MADE[name](of) if name else optuna().pruners.NopPruner()
+    return found
+
+
+def _hyperband(of: Length) -> Any:
+    """Li et al. 2018, arXiv 1603.06560, as Optuna has it: asynchronous, its brackets by the trial's
+    number."""
+    least = (checks("hyperband", of.epochs) or (1,))[0]
+    return optuna().pruners.HyperbandPruner(
+        min_resource=least, max_resource=of.epochs, reduction_factor=FACTOR
+    )
+
+
+def _extrapolated(of: Length) -> Any:
+    """Stops a trial whose predicted end is worse than that of the worst of the ten best complete trials."""
+    from optuna.trial import TrialState
+
+    sign = 1.0 if of.goal == "min" else -1.0
+
+    class PredictedFinalLoss(optuna().pruners.BasePruner):  # type: ignore[misc]
+        def prune(self, study: Any, trial: Any) -> bool:
+            done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if len(done) < of.startup:
+                return False
+            best = sorted(sign * t.value for t in done)[:TOP]
+            values = [v for _, v in sorted(trial.intermediate_values.items())]
+            return sign * predicted(values, of.epochs) > best[-1] or not _finite(values)
+
+    return PredictedFinalLoss()
+
+
+def _finite(values: list[float]) -> bool:
+    return all(abs(v) < float("inf") for v in values)
+
+
+_MADE: dict[str, Callable[[Length], Any]] = {"pfl": _extrapolated, "hyperband": _hyperband}
