@@ -78,6 +78,15 @@ class Range:
         middle = (self.low + self.high) / 2
         return middle if self.step is None else self.low + self.step * round((middle - self.low) / self.step)
 
+    def place(self, value: float) -> float:
+        """Where a value lies, from 0 at `low` to 1 at `high`.
+
+        >>> Range(1e-4, 1e-2, log=True).place(1e-3)
+        0.5
+        """
+        low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
+        return (at - low) / (high - low)
+
     def json(self) -> dict[str, Any]:
         """What differs from the defaults."""
         return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}

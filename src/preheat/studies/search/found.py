@@ -1,0 +1,123 @@
+"""What a search found: every trial, and the best of each arm on fresh seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from preheat.analysis.results import Row
+from preheat.analysis.table import Table
+from preheat.core.canon import canonical, finite, plain
+from preheat.core.space import Range
+from preheat.core.spec import as_spec
+from preheat.stats.estimates import Estimate, interval, moments
+from preheat.studies.search.arms import Arm, arms
+from preheat.studies.search.replay import Params, Tried
+from preheat.studies.search.trials import from_row, trials
+
+STAGE = "search"
+NEAR = 0.05  # of a range, in which its end is near
+
+
+@dataclass(frozen=True)
+class TrialFound:
+    """A trial. outcome: complete, stopped (by a pruner), diverged, failed or running; value: its validation
+    metric, None where it has none; epochs: that it was trained; params: as JSON."""
+
+    arm: str
+    number: int
+    outcome: str
+    value: float | None
+    epochs: int
+    params: str
+
+
+@dataclass(frozen=True)
+class ArmFound:
+    """The best trial of an arm. value: its validation metric, by which it was chosen; fresh: the test metric
+    of the same setting on seeds that chose nothing; ends: options within a twentieth of an end of their
+    range."""
+
+    arm: str
+    trials: int
+    complete: int
+    value: float | None
+    fresh: Estimate | None
+    params: str
+    ends: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SearchFound:
+    """The arms, the best first, and every trial."""
+
+    best: tuple[ArmFound, ...]
+    tried: tuple[TrialFound, ...]
+
+
+def search_found(table: Table, rows: Sequence[Row]) -> SearchFound | None:
+    """All of it; None for a study without a search."""
+    study = table.study
+    said = [as_spec(one, "stage") for one in study.stages]
+    some = [arms(one.options["spaces"]) for one in said if one.name == STAGE and "spaces" in one.options]
+    if not some:
+        return None
+    chosen = set(study.seeds[: study.choosing] or study.seeds)
+    looked = [r for r in rows if r.seed in chosen]
+    given = [from_row(r, study.metric) for r in looked]
+    best, tried = [], []
+    for arm in some[0]:
+        mine = trials(arm, [r.axes for r in looked], given, fixed=study.fixed)
+        whole = max((e for t in mine for e in t.curves), default=0)
+        tried += [_trial(arm, k, t, whole) for k, t in enumerate(mine)]
+        best.append(_best(table, arm, mine, rows, whole=whole))
+    sign = table.sign
+    best.sort(key=lambda b: (b.value is None, -sign * (b.value or 0.0)))
+    return SearchFound(tuple(best), tuple(tried))
+
+
+def _trial(arm: Arm, number: int, one: Tried, whole: int) -> TrialFound:
+    epochs, value = max(one.curves, default=0), None
+    outcome = "stopped"
+    if one.failed or one.lost:
+        outcome = "failed" if one.failed else "diverged"
+    elif whole in one.curves:
+        outcome, value = "complete", one.curves[whole][-1]
+    return TrialFound(arm.name, number, outcome, value, epochs, _text(one.params))
+
+
+def _best(table: Table, arm: Arm, mine: Sequence[Tried], rows: Sequence[Row], *, whole: int) -> ArmFound:
+    complete = [t for t in mine if whole in t.curves and not t.lost and not t.failed]
+    if not complete:
+        return ArmFound(arm.name, len(mine), 0, None, None, "", ())
+    top = max(complete, key=lambda t: table.sign * t.curves[whole][-1])
+    fresh = [v for r in rows if (v := _fresh(table, arm, top.params, r)) is not None]
+    estimate = interval(moments(fresh)) if fresh else None
+    value = top.curves[whole][-1]
+    return ArmFound(
+        *(arm.name, len(mine), len(complete), value, estimate, _text(top.params), _ends(arm, top.params))
+    )
+
+
+def _fresh(table: Table, arm: Arm, params: Params, row: Row) -> float | None:
+    """The test metric of a run of the setting on a seed that chose nothing."""
+    study = table.study
+    if row.seed in study.seeds[: study.choosing] or not arm.has(row.axes, study.fixed):
+        return None
+    same = canonical(arm.params(row.axes)) == canonical(params)
+    return finite(row.summary.get(f"test_{study.metric}")) if same and row.outcome == "done" else None
+
+
+def _ends(arm: Arm, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options whose best value lies at an end of what was tried."""
+    out = []
+    for path, one in arm.space.items():
+        if isinstance(one, Range) and not NEAR <= one.place(params[path]) <= 1 - NEAR:
+            out.append(path)
+    return tuple(out)
+
+
+def _text(params: Mapping[str, Any]) -> str:
+    return json.dumps(plain(params))
