@@ -30,7 +30,7 @@ TABLE = """
 core       :                                                              :
 stats      :                                                              : numpy (scipy statsmodels)
 schedules  : core                                                         : numpy
-store      : core                                                         :
+store      : core                                                         : (psycopg)
 studyfiles : core schedules                                               : yaml
 analysis   : core schedules store stats                                   : numpy
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml

@@ -17,6 +17,7 @@ from preheat.core.registry import TASKS
 COMMANDS = {
     "study": "train every run of a study and write its report",
     "run": "train one run with a live line of loss and rate",
+    "search": "search the best settings of schedules, and report",
     "report": "write a study's report again from its records",
     "export": "write a study's records in other people's files",
     "original": "run an original project by its own command line",

@@ -14,7 +14,12 @@ from preheat.cli.subject import add_flags, subject
 from preheat.core.errors import UserError, nearest, unknown
 from preheat.core.registry import REGISTRIES
 
-ABOUT = {"study": "study", "run": "task", "original": "original"}  # commands about something registered
+ABOUT = {
+    "study": "study",
+    "run": "task",
+    "search": "task",
+    "original": "original",
+}  # commands about something registered
 
 
 class Parser(argparse.ArgumentParser):

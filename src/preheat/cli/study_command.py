@@ -108,13 +108,19 @@ def run(args: argparse.Namespace) -> int:
     raised; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
-    study, first = asked(args)
+    return carried(*asked(args), args, files)
+
+
+def carried(
+    study: Study, first: list[Point], args: argparse.Namespace, files: tuple[str, ...], shared: Any = None
+) -> int:
+    """A study from its first points to its report; exit codes as `run`. shared: see `lab.study.How`."""
     from preheat.analysis.stages import Asked, staged
     from preheat.lab.follow import follow
     from preheat.lab.origins import prepare
-    from preheat.lab.study import How, plans
+    from preheat.lab.study import How, here, plans
 
-    how = How(**_how(args), imports=files)
+    how = How(**_how(args), imports=files, shared=None if args.dry_run else shared)
     prepare([p.run for p in first], args.results, dry=args.dry_run)
     print(
         f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
@@ -124,6 +130,8 @@ def run(args: argparse.Namespace) -> int:
     failures = 0
 
     def wanted() -> Asked:
+        if how.shared:
+            how.shared.exchange(now=True)
         found = staged(study, first, args.results)
         prepare([p.run for p in found.points if p.stage], args.results, dry=args.dry_run)
         return found
@@ -135,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
             print(gpu_hours([p.run for p in made.points]), end="")
             return 0
         try:
-            failures += follow(made, args.results, how, again=again())
+            failures += follow(made, args.results, here(made, how) if shared else how, again=again())
         except KeyboardInterrupt:
             return 130
     print(probe_cost([p.run for p in made.points], args.results), end="")

@@ -20,6 +20,8 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "task": (
         *("optimizer", "peak-lr", "schedule", "warmup", "epochs", "steps", "batch-size", "seed"),
         *("precision", "clip-norm", "evaluate", "probe"),
+        *("schedulers", "lr-free", "trials", "batch", "prune", "seeds", "again", "storage"),
+        *("name", "dry-run", "no-report", "jobs", "placement", "compile"),
         *_SHARED,
     ),
     "study": (

@@ -9,6 +9,7 @@ record.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,21 @@ class Claiming(Protocol):
 
     def close(self) -> None:
         """Drop every claim of this process."""
+        ...
+
+
+class Sharing(Protocol):
+    """Others with whom a study's runs are shared, beyond one results folder."""
+
+    @property
+    def claims(self) -> Callable[[Path], Claiming] | None:
+        """The claims of a process that trains in a results folder, in place of the executor's; None for
+        those. It is sent to workers, so it can be pickled."""
+        ...
+
+    def exchange(self, *, now: bool = False) -> None:
+        """Take over what others have, and give them what is here. Called often, so it may do nothing where it
+        did so a moment ago, but for `now`. Errors: UserError where they can't be reached."""
         ...
 
 

@@ -17,6 +17,7 @@ from preheat.core.metrics import SPLITS
 from preheat.core.registry import EXECUTORS, importable
 from preheat.core.run import Run
 from preheat.core.study import Point, Study, index_json
+from preheat.lab.claims import Sharing
 from preheat.lab.devices import offered, one_thread, room
 from preheat.lab.executors.base import Event, Executor
 from preheat.lab.plan import START_SECONDS, Choice, Unit, fits, total_seconds, units
@@ -36,7 +37,8 @@ class How:
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
     cuda:1. executor: a registered name, the default one where it is left out. keep_weights:
-    "final" or "best" (by the study's metric): runs without such a file are trained.
+    "final" or "best" (by the study's metric): runs without such a file are trained. shared: with others, who
+    train runs of the same study elsewhere.
     """
 
     jobs: int = 0
@@ -48,6 +50,7 @@ class How:
     imports: tuple[str, ...] = ()
     executor: str = ""
     keep_weights: str = ""
+    shared: Sharing | None = None
 
     @property
     def workers(self) -> int:
@@ -249,10 +252,12 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
     imports = (*how.imports, *filter(None, made.sources))
-    job = Job(root, imports, how.checkpoint_seconds, executor.claims, how.kept(made.study))
+    claimed = (how.shared and how.shared.claims) or executor.claims
+    job = Job(root, imports, how.checkpoint_seconds, claimed, how.kept(made.study))
     over: set[str] = set()
+    exchange: Callable[[], object] = how.shared.exchange if how.shared else list
     workers = how.workers_on(made.device)
-    with closing(executor.claims(root)) as claims:
+    with closing(claimed(root)) as claims:
         todo: Sequence[Unit] = made.units
         while todo:
             told = 0
@@ -262,9 +267,11 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
                         told += event.runs
                         if event.kind in ("done", "failed"):
                             over |= {r.id for r in event.unit.runs}
+                            exchange()
                         yield event
             else:
                 time.sleep(BUSY_SECONDS)
+            exchange()
             ended = store.ids(("done", "diverged", "failed"))
             ended -= (
                 without_weights(root, store.ids(among=[r.id for u in todo for r in u.runs]), job.kept) - over

@@ -120,7 +120,7 @@ def read_segment(heads: Path, start: int = 0) -> Contents:
     damage: list[Damage] = []
     at = start
     for line in lines:
-        head = _head(line, at, heads, traces)
+        head = head_of(line, at, heads, traces)
         if head is None:
             damage.append(Damage(heads, at, len(line) + 1, "a line that does not match its checksum"))
         elif head.place.at + head.place.size > size:
@@ -142,7 +142,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _head(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:
+def head_of(line: bytes, at: int, heads: Path, traces: Path) -> Head | None:
+    """The head that a line is; None where it does not match its checksum."""
     if line[-_TAIL:-10] != _CRC or checksum(line[:-_TAIL]).encode() != line[-10:-2]:
         return None
     try:

@@ -1,0 +1,189 @@
+"""A search's storage: Optuna studies for the dashboard and others, and on a server the records themselves.
+
+Records are the truth. What the storage holds is written from them; where it differs, it is written anew and
+the log says so. On a PostgreSQL server machines also share their records: each takes over what the others
+have trained, so all of them ask for the same trials, and a run is trained by one of them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preheat.analysis.results import Row, collect
+from preheat.analysis.stages import staged
+from preheat.core.canon import digest, plain
+from preheat.core.errors import UserError, explain
+from preheat.core.spec import as_spec, build
+from preheat.core.study import Point, Study
+from preheat.store.server import Shelf, check_storage, hidden, is_server, reached, sqlalchemy_url
+from preheat.store.store import Store
+from preheat.studies.search.arms import Arm, arms
+from preheat.studies.search.distributions import distributions, encoded, optuna
+from preheat.studies.search.replay import Ended, played
+from preheat.studies.search.stage import Search
+from preheat.studies.search.trials import Seen, by_epoch, from_row, trials
+
+if TYPE_CHECKING:
+    from optuna import Study as OptunaStudy
+    from optuna.trial import FrozenTrial
+
+EVERY = 2.0  # seconds between two exchanges
+NUMBER, IDENTITY = "preheat_trial", "preheat"
+STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+class Shared:
+    """The storage of a search. url: "" for a SQLite file in the study's folder; claims: how processes claim
+    runs where machines share them; say: is told what is noted."""
+
+    def __init__(
+        self,
+        study: Study,
+        root: Path,
+        url: str = "",
+        *,
+        claims: Callable[[Path], Any] | None = None,
+        say: Callable[[str], None] = _say,
+    ) -> None:
+        self._study, self._root, self._say = study, root, say
+        self.url = url or f"sqlite:///{(root / study.name / 'search.db').absolute()}"
+        check_storage(self.url)
+        self.claims = claims
+        self._storage: Any = None
+        self._shelf: Shelf | None = None
+        self._last = 0.0
+
+    def exchange(self, *, now: bool = False) -> None:
+        """Take over the records that others have, and write what is here. now: also where that was done a
+        moment ago."""
+        if not now and time.monotonic() - self._last < EVERY:
+            return
+        points = self._points()
+        if is_server(self.url):
+            points = self._share(points)
+        with reached(self.url):
+            self._mirror(points)
+        self._last = time.monotonic()
+
+    def _points(self) -> Sequence[Point]:
+        return staged(self._study, self._study.points(), self._root).points
+
+    def _share(self, points: Sequence[Point]) -> Sequence[Point]:
+        """Records of others come here, and ours go there; the points that follow from them."""
+        if self._shelf is None:
+            self._shelf = Shelf(self.url)
+        store = Store.open(self._root)
+        while True:
+            mine, asked = store.ids(("done", "diverged")), {p.run.id for p in points}
+            new = self._shelf.names(asked - mine)
+            if not new:
+                break
+            with store.writer() as writer:
+                writer.append([self._shelf.take(run) for run in sorted(new)])
+            points = self._points()
+        for run in sorted((asked & mine) - self._shelf.names(asked & mine)):
+            self._shelf.put(store.load(run))
+        return points
+
+    def _mirror(self, points: Sequence[Point]) -> None:
+        """Every trial that is over stands in the storage."""
+        some = {arm.name: (arm, ended) for arm, ended in self._trials(points) if ended}
+        for arm, ended in some.values():
+            study = self._opened(arm)
+            held = {t.user_attrs.get(NUMBER): t for t in study.get_trials(deepcopy=False)}
+            wanted = {k: self._trial(arm, k, one) for k, one in enumerate(ended) if one.state != "running"}
+            wrong = [k for k, one in wanted.items() if k in held and not _same(held[k], one)]
+            if wrong:
+                self._say(
+                    f"  note: trial {wrong[0]} of {study.study_name} in the storage differs from its record: "
+                    "the "
+                    "study is written there anew"
+                )
+                optuna().delete_study(study_name=study.study_name, storage=self._storage)
+                study, held = self._opened(arm), {}
+            study.add_trials([one for k, one in wanted.items() if k not in held])
+
+    def _opened(self, arm: Arm) -> OptunaStudy:
+        """The arm's Optuna study. Errors: UserError where it is of something else."""
+        if self._storage is None:
+            self._storage = _storage(self.url)
+        name = f"{self._study.name}-{arm.name}"
+        direction = "minimize" if self._study.goal == "min" else "maximize"
+        study: OptunaStudy = optuna().create_study(
+            study_name=name, storage=self._storage, direction=direction, load_if_exists=True
+        )
+        mine, said = self._identity(arm), study.user_attrs.get(IDENTITY)
+        if said is None and not study.get_trials(deepcopy=False):
+            study.set_user_attr(IDENTITY, mine)
+        elif said != mine:
+            other = [k for k in mine if (said or {}).get(k) != mine[k]] if said else ["origin"]
+            raise UserError(
+                f"the storage {hidden(self.url)} has a study {name!r} of another search (its "
+                f"{', '.join(other)} "
+                "differs): write another --name, or another --storage"
+            )
+        return study
+
+    def _identity(self, arm: Arm) -> dict[str, str]:
+        """What two searches must share to be one."""
+        study = self._study
+        runs = {"fixed": study.fixed, "arm": arm.settings}
+        told = {"task": study.fixed["task"], "settings": runs, "space": arm.json()["space"]}
+        return {name: digest(plain(one)) for name, one in told.items()} | {"metric": study.metric}
+
+    def _trial(self, arm: Arm, number: int, one: Ended) -> FrozenTrial:
+        from optuna.trial import TrialState, create_trial
+
+        return create_trial(
+            state=TrialState[STATES[one.state]],
+            value=one.value,
+            params=encoded(arm.space, one.params),
+            distributions=distributions(arm.space),
+            user_attrs={NUMBER: number, **({"diverged": True} if one.lost else {})},
+            intermediate_values=dict(enumerate(one.curve, start=1)) if len(one.curve) > 1 else {},
+        )
+
+    def _trials(self, points: Sequence[Point]) -> list[tuple[Arm, tuple[Ended, ...]]]:
+        """The trials of each arm as the records tell them."""
+        study, store = self._study, Store.open(self._root)
+        said = [as_spec(one, "stage") for one in study.stages]
+        stage: Search = next(build("stage", one) for one in said if one.name == "search")
+        mine = [p for p in points if p.seed in study.seeds[: study.choosing]]
+        rows = collect(study, [(p.axes, p.seed, p.run.id) for p in mine], store.heads()).rows
+        given = [self._given(row, store, stage) for row in rows if row.outcome != "missing"]
+        out = []
+        for arm in arms(stage.spaces):
+            own = [p for p in mine if arm.has(p.axes, study.fixed)]
+            tried = trials(arm, [p.axes for p in own], given, fixed=study.fixed)
+            out.append((arm, played(arm, stage.rules(study, own), tried).trials))
+        return out
+
+    def _given(self, row: Row, store: Store, stage: Search) -> Seen:
+        """What a run gave, with its values by epoch where a pruner looks at them."""
+        one, metric = from_row(row, self._study.metric), self._study.metric
+        if not stage.pruner or row.outcome != "done":
+            return one
+        return one._replace(curve=by_epoch(store.load(row.run_id), f"validation_{metric}") or one.curve)
+
+
+def _same(held: FrozenTrial, one: FrozenTrial) -> bool:
+    return held.state == one.state and held.params == one.params and held.values == one.values
+
+
+def _storage(url: str) -> Any:
+    """Optuna's storage at a URL."""
+    if url.startswith("sqlite:///"):
+        path = Path(url.removeprefix("sqlite:///"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain("keep the storage of a search", path.parent, error) from error
+    return optuna().storages.RDBStorage(sqlalchemy_url(url))
