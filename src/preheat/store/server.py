@@ -103,6 +103,17 @@ class Shelf:
         assert row is not None
         return unpack(bytes(row[0]))
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time, on all machines."""
+        with reached(self._url):
+            self._open.execute("select pg_advisory_lock(8)")
+        try:
+            yield
+        finally:
+            with reached(self._url):
+                self._open.execute("select pg_advisory_unlock(8)")
+
     def close(self) -> None:
         """Close the connection."""
         self._open.close()

@@ -12,6 +12,7 @@ from preheat.core.grid import Setting, get, label, merged, put
 from preheat.core.space import Among, Range, space
 
 KEYS = ("name", "settings", "space")
+LENGTH = "length"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Arm:
         return {path: _read(one, axes[path]) for path, one in self.space.items()}
 
     def has(self, axes: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
-        """Whether a run at this place of a study is one of its trials: its own settings, as far as the study
-        tells them apart, and values for all that it tries."""
+        """Whether a run at this place of a study is of one of its trials: its own settings, as far as the
+        study tells them apart, and values for all that it tries. A trial that may be stopped has runs of
+        several lengths."""
         whole = merged(fixed, self.settings)
-        mine = all(
-            label(value) == label(get(whole, path)) for path, value in axes.items() if path not in self.space
-        )
+        free = {*self.space, *({LENGTH} - {*self.settings})}
+        told = {path: value for path, value in axes.items() if path not in free}
+        mine = all(label(value) == label(get(whole, path)) for path, value in told.items())
         return mine and all(axes.get(path) is not None for path in self.space)
 
 

@@ -60,6 +60,11 @@ class Tried(NamedTuple):
     lost: bool = False
     failed: bool = False
 
+    def until(self, epochs: int) -> tuple[float, ...] | None:
+        """The values of the first epochs, from a run as long or longer; None where there is none."""
+        longer = [c for trained, c in sorted(self.curves.items()) if trained == epochs or len(c) > epochs]
+        return longer[0][:epochs] if longer else None
+
 
 class Wanted(NamedTuple):
     """A trial to train for so many epochs."""
@@ -158,7 +163,7 @@ def _judged(
 
 def _lacks(one: Tried, check: int) -> bool:
     """Whether a trial must be trained before it can be judged there."""
-    return check not in one.curves and not one.lost and not one.failed
+    return one.until(check) is None and not one.lost and not one.failed
 
 
 def _state(trial: OptunaTrial, rules: Rules, one: Tried, check: int) -> State:
@@ -169,7 +174,7 @@ def _state(trial: OptunaTrial, rules: Rules, one: Tried, check: int) -> State:
         return "pruned"
     if rules.pruner:
         known = trial.study.trials[trial.number].last_step or 0
-        for epoch, value in enumerate(one.curves[check], start=1):
+        for epoch, value in enumerate(one.until(check) or (), start=1):
             if epoch > known:
                 trial.report(value, epoch)
     if check == rules.epochs:

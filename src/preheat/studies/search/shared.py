@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ class Shared:
         points = self._points()
         if is_server(self.url):
             points = self._share(points)
-        with reached(self.url):
+        with self._shelf.alone() if self._shelf else _alone(self.url), reached(self.url):
             self._mirror(points)
         self._last = time.monotonic()
 
@@ -174,16 +175,27 @@ class Shared:
         return one._replace(curve=by_epoch(store.load(row.run_id), f"validation_{metric}") or one.curve)
 
 
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """One process at a time writes a SQLite storage, where the system has locks."""
+    path = Path(f"{url.removeprefix('sqlite:///')}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise explain("keep the storage of a search", path.parent, error) from error
+    with file:
+        with suppress(ImportError, OSError):  # a system or a file system without locks
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _same(held: FrozenTrial, one: FrozenTrial) -> bool:
     return held.state == one.state and held.params == one.params and held.values == one.values
 
 
 def _storage(url: str) -> Any:
     """Optuna's storage at a URL."""
-    if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise explain("keep the storage of a search", path.parent, error) from error
     return optuna().storages.RDBStorage(sqlalchemy_url(url))

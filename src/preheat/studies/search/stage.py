@@ -18,12 +18,10 @@ from preheat.core.registry import STAGES
 from preheat.core.run import Run
 from preheat.core.study import Point, Study
 from preheat.schedules.combine.excerpt import excerpt
-from preheat.studies.search.arms import Arm, arms, told_apart
+from preheat.studies.search.arms import LENGTH, Arm, arms, told_apart
 from preheat.studies.search.pruners import checks, known_pruner
 from preheat.studies.search.replay import Rules, Wanted, played
 from preheat.studies.search.trials import epochs_of, from_table, trials
-
-LENGTH = "length"
 
 
 @STAGES.register("search")
