@@ -43,3 +43,15 @@ PUBLISHED: tuple[Mapping[str, Any], ...] = tuple(
     {"claim": f"{text}.", "source": SOURCE, "setting": setting, "test": test, "where": dict(_RUNS)}
     for text, setting, test in _STATED
 )
+
+_CRITICAL = "Kalra et al. 2026, critical sharpness (arXiv 2601.16979)"
+_ANY = "a loss that is quadratic along the step; here by calculation"
+QUADRATIC: tuple[Mapping[str, Any], ...] = tuple(
+    {
+        "claim": f"On a quadratic loss eta_c is 2 / lambda, lambda the curvature along the step ({name}; the "
+        "verdict is on: at some update they differ by 1 %).",
+        **{"source": _CRITICAL, "setting": _ANY, "test": f"agrees/{test}"},
+        "where": {"task.name": ["quadratic"]},
+    }
+    for name, test in (("gradient descent", "gd"), ("momentum", "momentum"), ("Adam", "adam"))
+)
