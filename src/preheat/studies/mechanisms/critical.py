@@ -21,16 +21,16 @@ from preheat.core.words import listed
 from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown, verdict
 from preheat.report.chapters.common import number
 from preheat.stats.claims import Claim, Verdict, Verdicts
-from preheat.stats.estimates import factor, interval, moments, p_different, p_equivalent
+from preheat.stats.estimates import interval, moments, p_different, p_equivalent
 from preheat.studies.mechanisms.found import method
 
 FAMILY, NAME = "agreement", "agrees"
 BOTH = ("critical_sharpness", "directional_sharpness")
-MARGIN = math.log2(1.01)  # one per cent
+MARGIN = 1.0  # per cent
 LEAD = (
     "The critical rate eta_c is the least at which an update would raise the loss of its batch, found by "
     "forward passes alone. lambda is d'Hd / (-g'd) for the step d, by a product with the Hessian. For each "
-    "run: 2 / eta_c over lambda at the measured update where this is furthest from 1."
+    "run: by how much 2 / eta_c is above lambda, at the measured update where they differ most."
 )
 
 SAME = "{}: 2 / eta_c is the curvature along the step, to one per cent."
@@ -38,8 +38,8 @@ OTHER = "{}: 2 / eta_c is not the curvature along the step."
 
 
 class Disagreement(NamedTuple):
-    """Of one run: log2 of 2 / eta_c over lambda where it is furthest from 0; at how many updates both were
-    found (the update goes downhill), of how many measured."""
+    """Of one run: by how many per cent 2 / eta_c is above lambda, where they differ most; at how many updates
+    both were found (the update goes downhill), of how many measured."""
 
     worst: float
     told: int
@@ -57,7 +57,7 @@ class AgreementSetting:
 
 @dataclass(frozen=True)
 class CriticalFound:
-    """Every optimizer, and the claims that its runs' factors differ from 1."""
+    """Every optimizer, and the claims that the two differ."""
 
     settings: tuple[AgreementSetting, ...]
     claims: tuple[Claim, ...]
@@ -70,8 +70,8 @@ def disagreement(record: Record) -> Disagreement | None:
     first, second = (dict(zip(record.trace[n].steps, record.trace[n].values, strict=True)) for n in BOTH)
     pairs = np.array([(first[k], second[k]) for k in first if k in second], dtype=float).reshape(-1, 2)
     good = pairs[(np.isfinite(pairs) & (pairs > 0)).all(axis=1)]
-    logs = np.log2(good[:, 0] / good[:, 1])
-    worst = float(logs[np.abs(logs).argmax()]) if len(logs) else math.nan
+    above = 100 * (good[:, 0] / good[:, 1] - 1)
+    worst = float(above[np.abs(above).argmax()]) if len(above) else math.nan
     return Disagreement(worst, len(good), len(pairs))
 
 
@@ -93,11 +93,6 @@ class CriticalRates(Chapter):
 
     def show(self, found: CriticalFound, verdicts: Verdicts, table: Table) -> Shown:
         mine = {v.at[0]: v for name, v in verdicts.items() if name.startswith(f"{NAME}/")}
-        same = [panel_name(table, p) for p, v in mine.items() if v.verdict is Verdict.SAME]
-        rest = [panel_name(table, p) for p, v in mine.items() if v.differs]
-        says = [Say(SAME.format(listed(same)), 1)] * bool(same) + [Say(OTHER.format(listed(rest)), 1)] * bool(
-            rest
-        )
         rows = tuple(
             (
                 *(panel_name(table, s.panel), f"{s.told:,} of {s.measured:,}", number(mine[s.panel].effect)),
@@ -106,31 +101,38 @@ class CriticalRates(Chapter):
             for s in found.settings
         )
         columns = (
-            *(panel_head(table), "measurements with both", "factor (interval)", "n"),
+            *(panel_head(table), "measurements with both", "% above lambda (interval)", "n"),
             *("p of 1 % or more, corrected", "verdict"),
         )
         return Shown(
             "The critical rate and the curvature along the step",
             LEAD,
-            says=tuple(
-                says or [Say("These runs do not decide whether eta_c is 2 / lambda along the step.", 1)]
-            ),
+            says=_says(verdicts, table),
             tables=(Rows("Claim: 2 / eta_c differs from lambda", columns, rows, folded=False),),
             short="Critical rates",
         )
 
 
+def _says(verdicts: Verdicts, table: Table) -> tuple[Say, ...]:
+    mine = [v for name, v in verdicts.items() if name.startswith(f"{NAME}/")]
+    shown = (
+        (SAME, [panel_name(table, v.at[0]) for v in mine if v.verdict is Verdict.SAME]),
+        (OTHER, [panel_name(table, v.at[0]) for v in mine if v.differs]),
+    )
+    said = tuple(Say(text.format(listed(some)), 1) for text, some in shown if some)
+    return said or (Say("These runs do not decide whether eta_c is 2 / lambda along the step.", 1),)
+
+
 def _claim(table: Table, at: Place, some: Sequence[Disagreement]) -> Claim:
-    """That the factor is not 1; the same within the margin."""
+    """That the two differ; the same within the margin."""
     m = moments([one.worst for one in some])
     return Claim(
-        *(f"{NAME}/{method(table, at[0])}", FAMILY, table.labels(at), factor(interval(m))),
+        *(f"{NAME}/{method(table, at[0])}", FAMILY, table.labels(at), interval(m)),
         p=p_different(m),
         p_same=p_equivalent(m, MARGIN),
         margin=MARGIN,
-        unit="times",
+        unit="% above lambda",
         part=m if m.n else None,
-        factor=True,
         rests=(table.labels(at),),
         why=untested(table, m.n) if m.n else "no update tells both",
     )
