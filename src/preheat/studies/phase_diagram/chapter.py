@@ -44,9 +44,10 @@ STATEMENTS = {
     "reaches": "Without warmup its boundary is not more than one step of the grid below the first "
     "optimizer's with "
     "the longest (times the latter less that step)",
-    "one_step": "A warmup that starts at the critical rate of the first update is over after one update in "
-    "more than half of the runs that work with a warmup (points above 50 %; nothing was trained so; "
-    "exploratory)",
+    "one_step": "In most seeds a warmup that starts at the critical rate of the first update is over after "
+    "one "
+    "update in more than half of the runs that work with a warmup (seeds, in points above 50 %; nothing was "
+    "trained so; exploratory)",
 }
 SAID = {
     ("slope", Verdict.SUPPORTED): (

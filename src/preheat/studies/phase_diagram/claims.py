@@ -5,8 +5,8 @@ first panel's without. `reaches/P`: without warmup it is at most one step of the
 with the longest; a boundary is known to that step only, so "equal" can't be shown, and "not clearly below"
 can. The last two are made only where the grid has runs without warmup (one update).
 
-`one_step/P`: of panel P's runs that work and have a warmup, in more than half a warmup that starts at the
-critical rate of the first update is over after one update.
+`one_step/P`: in most seeds of panel P, of the runs that work and have a warmup, more than half have a
+critical rate at which a warmup that starts there is over after one update.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from preheat.analysis.seed_edges import SeedEdges, ratio_parts
 from preheat.analysis.table import Table
 from preheat.stats.bounds import Bounded, Parts, combined, mean_weights, slope_weights
 from preheat.stats.claims import Claim
-from preheat.stats.estimates import Array, factor, interval, moments, p_different, rounding
+from preheat.stats.estimates import Array, factor
+from preheat.stats.shares import Counted
 
 FAMILY, SAVED = "boundary", "one_step"
-ABOVE_HALF = "points above 50 %"
+ABOVE_HALF = "points of seeds above 50 %"
+LEVEL = 0.95
 
 
 def boundary_claims(table: Table, edges: Mapping[Place, SeedEdges]) -> list[Claim]:
@@ -93,9 +95,9 @@ def one_step_claims(table: Table, works: Array, critical: Array) -> list[Claim]:
     """One for each panel with a run that tells it. works [P, C, T, V, S]: 1.0 for runs that work; critical,
     of the same shape: the critical rate, NaN where unknown.
 
-    The sample is each seed's share. A seed's critical rate hardly depends on the run, so a share moves by all
-    its runs of one peak rate at once, and the standard deviation is at least what rounding to such a step
-    gives.
+    A seed counts where more than half of its runs tell so, and is left out where just half do; p is that of
+    the exact sign test, which holds however the shares are spread: a seed's critical rate hardly depends on
+    the run, so they may be 0 or 1. With fewer than six seeds it can't be below 0.05.
     """
     warm = np.flatnonzero(np.asarray(table.updates) > 1)
     updates = np.asarray(table.updates, dtype=float)[warm, None, None]
@@ -109,15 +111,14 @@ def one_step_claims(table: Table, works: Array, critical: Array) -> list[Claim]:
         if not some.any():
             continue
         shares = once[p].sum(axis=(0, 1))[some] / n[some]
-        widest = float((told[p].sum(axis=0).max(axis=0)[some] / n[some]).max())
-        m = moments(100 * (shares - 0.5), rounding(100 * widest, 1))
+        part = Counted(int((shares > 0.5).sum()), int((shares != 0.5).sum()))
         out.append(
             Claim(
-                *(f"{SAVED}/{label}", SAVED, (label, "", ""), interval(m), p_different(m), None, 0.0),
+                *(f"{SAVED}/{label}", SAVED, (label, "", ""), part.within(LEVEL), part.p, None, 0.0),
                 unit=ABOVE_HALF,
-                part=m,
+                part=part,
                 rests=tuple(table.labels((p, 0, int(t))) for t in warm[told[p].any(axis=(1, 2))]),
-                why=untested(table, m.n),
+                why=untested(table, part.n),
             )
         )
     return out

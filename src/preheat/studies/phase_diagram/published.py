@@ -33,8 +33,8 @@ _STATED = (
     ("The longest warmup improves the best tuned accuracy over none", _ADAM, "tuned/adam/1024"),
     (
         "Starting at the critical rate saves warmup updates, in some cases eliminating the need for warmup "
-        "(tested: the warmup then takes one update in more than half of the runs that work; nothing was "
-        "trained so)",
+        "(tested: in most seeds the warmup then takes one update in more than half of the runs that work; "
+        "nothing was trained so)",
         *(_START, "one_step/adam"),
     ),
 )
