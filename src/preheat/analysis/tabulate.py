@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from preheat.analysis.results import Results, Row
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Axis, Table, number
+from preheat.analysis.training import FAILS
 from preheat.core.canon import canonical, finite
 from preheat.core.grid import label
 from preheat.core.metrics import metric
@@ -134,7 +135,8 @@ def _fill(
 ) -> tuple[Any, ...]:
     state = np.zeros(shape, dtype=np.int8)
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
-    train, start, unlike = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    train, start, times = (np.full(shape, np.nan) for _ in range(3))
+    unlike = np.zeros(shape, dtype=bool)
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
@@ -144,6 +146,7 @@ def _fill(
         loss = finite(row.summary.get("train_loss")) if row.outcome == "done" else None
         train[at] = np.nan if loss is None else loss
         start[at], unlike[at] = _loss_by_chance(row)
+        times[at] = _times_chance(row)
         for name, array in lengths.items():
             known = finite(row.summary.get(name))
             array[at[:3]] = array[at[:3]] if known is None else known
@@ -158,7 +161,7 @@ def _fill(
         for k in r.summary
         if k.startswith("test_")
     }
-    return state, *scored, train, start, unlike, *lengths.values(), chance, tuple(sorted(others))
+    return state, *scored, train, start, unlike, *lengths.values(), chance, times, tuple(sorted(others))
 
 
 def _loss_by_chance(row: Row) -> tuple[float, bool]:
@@ -169,6 +172,14 @@ def _loss_by_chance(row: Row) -> tuple[float, bool]:
     if told is None:
         return least, False
     return told, told < least * (1 - 1e-6)
+
+
+def _times_chance(row: Row) -> float:
+    """`times_chance` of `Table`; NaN too where no accuracy could be 1.5 times chance."""
+    right, chance = (finite(row.summary.get(f"{part}_accuracy")) for part in ("train", "chance"))
+    if row.outcome != "done" or right is None or chance is None or not 0 < FAILS * chance < 1:
+        return math.nan
+    return right / chance
 
 
 def _unmeasured(study: Study, row: Row) -> bool:
