@@ -147,6 +147,7 @@ def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
     assert len(cells) == 2 * 2 * 3 and all(c.n == 2 for c in cells) and found(tiny, "diagram", "by_accuracy")
     over = found(tiny, "diagram", "over_rates")
     assert len(over) == 4 and all(0 <= r.sensitivity.mean <= 1 and 0 < r.mean.mean < 1 for r in over)
+    assert "another rule" not in shown(tiny, "diagram").lead, "both rules are the training accuracy"
     (first, *_) = shown(tiny, "diagram").plates
     drawn = paint(first).inline
     assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1
@@ -161,6 +162,7 @@ cells[0].focus(); said.push(read());
 const key = (k) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
 key("ArrowRight"); key("ArrowDown"); said.push(read(), document.activeElement.getAttribute("tabindex"));
 key("ArrowDown"); said.push(read() === said[2]);
+said.push(figure.querySelector(".readout").closest(".scroll") === null);
 document.body.insertAdjacentHTML("beforeend", '<pre id="probe">' + JSON.stringify(said) + "</pre>");
 </script></body>"""
 
@@ -171,10 +173,11 @@ def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
     dom, log = browse(page, tmp_path / "profile")
     told = html.unescape(re.findall(r'<pre id="probe">(\[.*?)</pre>', dom)[-1])
-    pointed, focused, moved, index, stays = json.loads(told)
+    pointed, focused, moved, index, stays, outside = json.loads(told)
     assert pointed.startswith("warmup 8\u00a0steps, peak learning rate 0.1: seed 1")
     assert focused.startswith("warmup 1\u00a0step, peak learning rate 0.01: seed 1")
     assert moved == pointed and index == "0" and stays, "one step right and one down; the edge holds"
+    assert outside, "it stays in sight where the figure scrolls sideways"
     assert "CONSOLE" not in log
 
 

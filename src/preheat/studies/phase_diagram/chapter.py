@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from preheat.analysis.naming import panel_head, panel_name, rate_of, treatment_name
 from preheat.analysis.results import Row
-from preheat.analysis.table import Table
+from preheat.analysis.table import DONE, Table
 from preheat.analysis.words import Units, brief, capital, human, p_text
 from preheat.analysis.words import level as level_text
 from preheat.core.record import Record
@@ -31,8 +33,10 @@ LEAD = (
     ", and diverges where its loss is not finite. The boundary is, for each seed, where the share of "
     "runs that work falls (isotonic, Spearman and Kaerber); over seeds the geometric mean with its 95 % "
     "interval. It is known to the grid's step only. Beside it stands a logistic regression of all runs "
-    'with errors clustered by seed: a check of the same runs, not a second verdict. "Runs that did not '
-    'train" below go by another rule, the training loss, so the two numbers differ.'
+    "with errors clustered by seed: a check of the same runs, not a second verdict."
+)
+OTHER_RULE = (
+    ' "Runs that did not train" below go by another rule, the training loss, so the two numbers differ.'
 )
 CAPTION = (
     "Mean {metric} over seeds; fail: all seeds fail or diverge; 2/3: so many of them do. Line: the boundary, "
@@ -89,7 +93,7 @@ class DiagramChapter(Chapter):
         )
         return Shown(
             "The diagram and its boundary of failure",
-            (FAILED if found.by_accuracy else BY_LOSS) + LEAD + _one_step(found),
+            (FAILED if found.by_accuracy else BY_LOSS) + LEAD + _other_rule(found, table) + _one_step(found),
             says=tuple(_says(verdicts, table)),
             plates=tuple(_front(p) for p in plates),
             tables=tuple(
@@ -109,6 +113,12 @@ class DiagramChapter(Chapter):
 
 def _front(p: Plate) -> Plate:
     return Plate(p.group, p.name, p.title, p.caption, p.data, front=True)
+
+
+def _other_rule(found: DiagramFound, table: Table) -> str:
+    """Records whose summary has no training accuracy: the diagram reads it from their traces."""
+    lacking = (table.state == DONE) & ~np.isfinite(table.times_chance)
+    return OTHER_RULE if found.by_accuracy and lacking.any() else ""
 
 
 def _one_step(found: DiagramFound) -> str:
