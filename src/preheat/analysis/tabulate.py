@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from preheat.analysis.results import Results, Row
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Axis, Table, number
 from preheat.analysis.training import FAILS
 from preheat.core.canon import canonical, finite
-from preheat.core.grid import label
+from preheat.core.grid import full_label, label
 from preheat.core.metrics import metric
 from preheat.core.registry import REGISTRIES
 from preheat.core.study import Study
 from preheat.stats.estimates import Array
 
+NOTHING: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
 
 
@@ -30,7 +32,7 @@ def tabulate(results: Results) -> Table:
     looked = set(study.seeds[: study.choosing])
     rows = [r for r in results.rows if r.seed not in looked]
     others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
-    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
+    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows], study.labels)
     conditions = _straight(
         _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
     )
@@ -65,7 +67,8 @@ def _bare(axis: Axis) -> Axis:
     return replace(axis, values=tuple(next(iter(v.values()), None) for v in axis.values))
 
 
-def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
+def _axis(values: Iterable[Mapping[str, Any]], called: Mapping[str, Mapping[str, str]] = NOTHING) -> Axis:
+    """called: by path and the full text of a value how it reads."""
     different = list({canonical(v): v for v in values}.values())
     paths = list(different[0]) if different else []
 
@@ -79,7 +82,10 @@ def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
         ]
         return made[0] if all(made[0]) and len({*made[0]}) == len(different) else made[1]
 
-    return Axis(joined(lambda _, value: value), tuple(different), joined(_displayed))
+    def read(path: str, value: Any) -> Any:
+        return called.get(path, {}).get(full_label(value)) or _displayed(path, value)
+
+    return Axis(joined(lambda _, value: value), tuple(different), joined(read))
 
 
 def _displayed(path: str, value: Any) -> Any:
