@@ -26,6 +26,7 @@ from preheat.studies.phase_diagram.boundaries import (
     ended,
 )
 from preheat.studies.phase_diagram.map import heat
+from preheat.studies.phase_diagram.units import RateTexts
 
 FAILED = "A run fails where its training accuracy over the last epoch is under 1.5 times chance"
 BY_LOSS = "A run fails where its training loss does not come halfway from chance to the best setting's"
@@ -93,7 +94,11 @@ class DiagramChapter(Chapter):
         )
         return Shown(
             "The diagram and its boundary of failure",
-            (FAILED if found.by_accuracy else BY_LOSS) + LEAD + _other_rule(found, table) + _one_step(found),
+            (FAILED if found.by_accuracy else BY_LOSS)
+            + LEAD
+            + _other_rule(found, table)
+            + _one_step(found)
+            + RateTexts.of(table).note(),
             says=tuple(_says(verdicts, table)),
             plates=tuple(_front(p) for p in plates),
             tables=tuple(
@@ -125,8 +130,9 @@ def _one_step(found: DiagramFound) -> str:
     if found.one_step is None:
         return ""
     return (
-        f"\nA warmup that starts at the critical rate of the first update is over after one update in "
-        f"{100 * found.one_step:.0f} % of the {found.counted} cells with a warmup in which no run fails."
+        "\nThe critical rate of the first update is the least at which it would raise the loss. A warmup "
+        f"that starts there is over after one update in {100 * found.one_step:.0f} % of the "
+        f"{found.counted} cells with a warmup in which no run fails."
     )
 
 
@@ -183,22 +189,24 @@ def _over_rates(found: DiagramFound, table: Table) -> Rows:
 
 
 def _saved(found: DiagramFound, table: Table) -> Rows:
+    told_as = RateTexts.of(table)
     rows = tuple(
         (
-            *(panel_name(table, c.panel), treatment_name(table, c.treatment), f"{c.rate:.4g}"),
+            *(panel_name(table, c.panel), treatment_name(table, c.treatment), told_as.text(c.rate)),
             *(f"{c.diverged} of {c.n}", f"{c.failed} of {c.n}"),
             *("" if v is None else f"{v:,.0f}" for v in (c.reach, c.save)),
         )
         for c in found.cells
     )
     columns = (
-        *(panel_head(table), human(table.study.treatment), rate_of(table), "diverged", "failed"),
-        *("updates to the peak from the critical rate", "updates saved"),
+        *(panel_head(table), human(table.study.treatment), told_as.head(table), "diverged", "failed"),
+        *("T_reach: updates to the peak from the critical rate", "T_save: updates saved"),
     )
     caption = (
-        "Every cell. T_reach = max(T (1 - c / peak), 1) and T_save = T - T_reach - 5 of a warmup of T "
-        "updates that "
-        "starts at the critical rate c; nothing was trained so, and the search counts ten forward passes"
+        "Every cell. The critical rate c is the least at which the first update would raise the loss. A "
+        "warmup of T updates that starts at c is at its peak after T_reach = max(T (1 - c / peak), 1) "
+        "updates. It saves T_save = T - T_reach - 5: the search for c takes ten forward passes, which count "
+        "as five updates. Nothing was trained so"
     )
     return Rows(caption, columns, rows)
 
@@ -219,13 +227,17 @@ def _says(verdicts: Verdicts, table: Table) -> list[Say]:
 
 def _outside(found: DiagramFound, table: Table) -> tuple[str, ...]:
     """Which way to go where a setting's boundary lies outside the grid."""
-    out = []
+    out, told_as = [], RateTexts.of(table)
     for panel in table.panels.labels:
         mine = of_panel(found.boundaries, panel)
         rates = sorted({c.rate for c in of_panel(found.cells, panel)}) or [0.0]
         for side, what, way in (
-            ("above", "no run fails", f"higher than {rates[-1]:.4g}"),
-            ("below", "every run fails", f"lower than {rates[0]:.4g}, or higher if the loss hardly moved"),
+            ("above", "no run fails", f"higher than {told_as.text(rates[-1])}"),
+            (
+                "below",
+                "every run fails",
+                f"lower than {told_as.text(rates[0])}, or higher if the loss hardly moved",
+            ),
         ):
             some = [treatment_name(table, b.treatment) for b in mine if getattr(b, side) == b.boundary.n > 0]
             if some:
