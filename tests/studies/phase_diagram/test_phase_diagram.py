@@ -18,7 +18,7 @@ from preheat.analysis.results import Results, Row, collect
 from preheat.analysis.tabulate import tabulate
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
-from preheat.core.grid import label
+from preheat.core.grid import Block, label
 from preheat.report.plates import paint
 from preheat.report.report import report
 from preheat.stats.claims import budget, judge
@@ -200,6 +200,8 @@ def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
     assert len(cells) == 2 * 2 * 3 and all(c.n == 2 for c in cells) and found(tiny, "diagram", "by_accuracy")
     over = found(tiny, "diagram", "over_rates")
     assert len(over) == 4 and all(0 <= r.sensitivity.mean <= 1 and 0 < r.mean.mean < 1 for r in over)
+    lead = shown(tiny, "diagram").lead
+    assert "another rule" not in lead and "lambda_0" not in lead, "one rule for both; rates as they are"
     (first, *_) = shown(tiny, "diagram").plates
     drawn = paint(first).inline
     assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1
@@ -214,6 +216,7 @@ cells[0].focus(); said.push(read());
 const key = (k) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
 key("ArrowRight"); key("ArrowDown"); said.push(read(), document.activeElement.getAttribute("tabindex"));
 key("ArrowDown"); said.push(read() === said[2]);
+said.push(figure.querySelector(".readout").closest(".scroll") === null);
 document.body.insertAdjacentHTML("beforeend", '<pre id="probe">' + JSON.stringify(said) + "</pre>");
 </script></body>"""
 
@@ -224,10 +227,11 @@ def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
     dom, log = browse(page, tmp_path / "profile")
     told = html.unescape(re.findall(r'<pre id="probe">(\[.*?)</pre>', dom)[-1])
-    pointed, focused, moved, index, stays = json.loads(told)
+    pointed, focused, moved, index, stays, outside = json.loads(told)
     assert pointed.startswith("warmup 8\u00a0steps, peak learning rate 0.1: seed 1")
     assert focused.startswith("warmup 1\u00a0step, peak learning rate 0.01: seed 1")
     assert moved == pointed and index == "0" and stays, "one step right and one down; the edge holds"
+    assert outside, "it stays in sight where the figure scrolls sideways"
     assert "CONSOLE" not in log
 
 
@@ -253,6 +257,26 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
     study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", peak_rates=(0.5, 64.0)).study()
     assert study.choosing == 1 and study.seeds == (0, 1, 2) and len(study.points()) == 1
     assert study.stages[0]["blocks"][0]["product"]["peak_lr"] == [0.5, 64.0]
+
+
+def test_rates_in_units_of_sharpness_are_told_as_multiples_with_the_rate_beside_them():
+    rates = {**TINY, "unit": "sharpness", "peak_rates": (0.5, 64.0), "optimizers": ("sgd",), "seeds": 1}
+    study = PhaseDiagram(**rates, batch_size=500).study()
+    (block,) = study.stages[0]["blocks"]
+    grid = {**block, "product": {**block["product"], "peak_lr": [0.0235, 3.01]}}
+    points = study.placed([Block(**grid, seeds=(1,))])
+    rows = []
+    for p in points:
+        summary = {"total_steps": 12, "steps_per_epoch": 2, "chance_accuracy": 0.1, "train_loss": 0.1}
+        summary |= {"validation_accuracy": 0.9, "test_accuracy": 0.9, "train_accuracy": 0.9}
+        rows.append(Row(p.run.id, p.axes, p.seed, "done", None, summary))
+    page = report(Results(study, tuple(rows)), chapters=("diagram",))
+    told, plate = shown(page, "diagram"), shown(page, "diagram").plates[0].data
+    assert plate.columns == ("0.5 (0.0235)", "64 (3.01)") and "in 2 / lambda_0" in plate.column_label
+    assert "multiples of 2 / lambda_0, which is 0.047 here" in told.lead
+    cells = next(t for t in told.tables if t.caption.startswith("Every cell"))
+    assert [row[2] for row in cells.rows[:2]] == ["0.5 (0.0235)", "64 (3.01)"]
+    assert "lambda_0" in cells.columns[2] and "c is the least at which" in cells.caption
 
 
 def test_the_unit_of_sharpness_is_noted_where_it_is_no_threshold():

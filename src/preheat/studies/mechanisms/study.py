@@ -12,7 +12,7 @@ from typing import Any
 
 from preheat.core.chosen import laid_on, numbers_from, options_by_name, seeds_from_one, warmups_within
 from preheat.core.errors import UserError, unknown
-from preheat.core.grid import Block
+from preheat.core.grid import Block, full_label
 from preheat.core.lengths import is_number
 from preheat.core.options import option
 from preheat.core.registry import STUDIES, TASKS
@@ -126,6 +126,7 @@ class Mechanisms:
             stages=(stage,) if scaled else (),
             chapters=("mechanisms", {"name": "published", "claims": list(PUBLISHED)}, "probes", "untrained"),
             claims={"primary": ["mechanisms"]},
+            labels={"optimizer": {full_label(self._methods[m]): m for m in scaled}},
             notes=self._notes,
         )
 

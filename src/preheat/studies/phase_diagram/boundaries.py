@@ -12,7 +12,7 @@ from preheat.analysis.effects import Place, places
 from preheat.analysis.results import Row
 from preheat.analysis.seed_edges import SeedEdges, level_of
 from preheat.analysis.table import DIVERGED, DONE, Table
-from preheat.analysis.training import HALFWAY, trained
+from preheat.analysis.training import FAILS, HALFWAY, trained
 from preheat.core.record import Record
 from preheat.report.chapter import Seen
 from preheat.stats.boundary import Boundaries, Logistic, logistic, spearman_kaerber
@@ -20,7 +20,6 @@ from preheat.stats.claims import Claim
 from preheat.stats.estimates import Array, Estimate, factor, interval, moments
 from preheat.studies.phase_diagram.claims import boundary_claims, one_step_claims
 
-FAILS = 1.5  # a training accuracy below so many times chance
 PASSES = 10  # forward passes of a search for the critical rate
 ACCURACY, CRITICAL = "train_accuracy", "critical_sharpness"
 
