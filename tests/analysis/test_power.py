@@ -1,5 +1,7 @@
 """What a study can show is said before it is run, and is what a t test then finds."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import stats
 
@@ -23,6 +25,9 @@ def test_a_study_says_what_its_seeds_can_show():
     assert told.startswith("5 seeds can show (80 % power) a difference of about ")
     assert "1.0\N{NO-BREAK SPACE}points, as the margin (assumed)" in told and "single one" not in told
     assert can_show(study, study.points(), (), look=1) != told, "a later look has less to spend"
+    assert can_show(replace(study, claims={"primary": ["main", "edge"]}), study.points(), ()) == told
+    other = replace(study, claims={"primary": ["edge"]})
+    assert can_show(other, study.points(), ()) == "", "what is claimed is no difference of accuracy"
     one = study.with_seeds(1)
     assert can_show(one, one.points(), ()) == "One seed can't show a difference: it describes."
     alone = Study(

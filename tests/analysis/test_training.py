@@ -11,15 +11,18 @@ from fake_results import noisy, results, study
 
 from preheat.analysis.edges import found_edges
 from preheat.analysis.effects import cells
+from preheat.analysis.notes import unlearnt
 from preheat.analysis.results import Results
 from preheat.analysis.table import Table
 from preheat.analysis.tabulate import tabulate
-from preheat.analysis.training import HALFWAY, NEARLY, learnt, overfitted, progress, trained
+from preheat.analysis.training import HALFWAY, NEARLY, did_train, learnt, overfitted, progress, trained
 
 
-def made(train: Any, score: Any = 0.9, *, metric: str = "accuracy", chance: float | None = None) -> Table:
+def made(
+    train: Any, score: Any = 0.9, *, metric: str = "accuracy", chance: float | None = None, right: Any = None
+) -> Table:
     """One panel, one size, one warmup: train [V, S] are the training losses; chance: a model's that learnt
-    nothing."""
+    nothing; right [V, S]: training accuracies, NaN where none was recorded."""
     train = np.asarray(train, dtype=float)[None, None, None]
     scores = np.broadcast_to(np.asarray(score, dtype=float), train.shape)
     of = study(seeds=train.shape[-1], metric=metric)
@@ -28,6 +31,11 @@ def made(train: Any, score: Any = 0.9, *, metric: str = "accuracy", chance: floa
     known = {} if chance is None else {"chance_loss": chance}
     left = {"chance_accuracy"} if metric != "accuracy" else set()
     told = [{k: v for k, v in {**r.summary, **known}.items() if k not in left} for r in rows]
+    if right is not None:  # rows go as the arrays do
+        told = [
+            {**s, "train_accuracy": a} if np.isfinite(a) else s
+            for s, a in zip(told, np.ravel(right), strict=True)
+        ]
     return tabulate(Results(of, tuple(replace(r, summary=s) for r, s in zip(rows, told, strict=True))))
 
 
@@ -115,3 +123,28 @@ def test_progress_does_not_depend_on_the_order_of_the_settings() -> None:
     table, turned = (tabulate(results(x)) for x in (score, score[:, :, ::-1, :, ::-1]))
     assert progress(turned) == pytest.approx(progress(table)[:, :, ::-1, :, ::-1])
     assert (trained(table, HALFWAY) >= trained(table, NEARLY)).all(), "90 % of the way is beyond halfway"
+
+
+def test_where_it_was_recorded_the_training_accuracy_tells_which_runs_trained() -> None:
+    """A run with a millionth of another's squared error may have no more right answers, and one that fits a
+    little better than chance by its loss none."""
+    loss, score = [[1e-9], [1e-3], [0.043], [0.0445]], [[0.9], [0.9], [0.3], [0.1]]
+    table = made(loss, score, chance=0.045, right=[[1.0], [1.0], [0.4], [0.1]])
+    assert trained(table)[0, 0, 0, :, 0].tolist() == [True, False, False, False]
+    assert did_train(table)[0, 0, 0, :, 0].tolist() == [True, True, True, False]
+    lacking = made(loss, score, chance=0.045, right=[[1.0], [np.nan], [0.4], [0.1]])
+    assert (did_train(lacking) == trained(lacking)).all(), "one run that recorded none: by the loss"
+    assert not overfitted(made(loss, 0.1, chance=0.045, right=[[0.2]] * 4))[0, 0, 0, 1:].any()
+
+
+def test_a_panel_of_dead_networks_learnt_nothing_and_a_small_gain_in_loss_hides_no_learning() -> None:
+    small = [[0.0440], [0.0435]]  # less than 5 % below that of chance
+    assert not learnt(made(small, 0.3, chance=0.045)).any()
+    assert learnt(made(small, 0.3, chance=0.045, right=[[0.1], [0.3]])).all()
+    dead = made([[0.040], [0.030]], 0.1, chance=0.045, right=[[0.1], [0.12]])
+    assert not learnt(dead).any() and not did_train(dead).any() and trained(dead).any()
+    assert unlearnt(dead)[0] == (
+        "No setting of this study learnt anything: the highest training accuracy is 1.2 times that of chance."
+    )
+    sure = replace(dead, times_chance=np.full(dead.state.shape, np.nan))
+    assert learnt(sure).all() and (did_train(sure) == trained(sure)).all()

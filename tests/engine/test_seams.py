@@ -369,7 +369,7 @@ def test_two_halves_of_every_batch_equal_the_whole(task):
     """What the probes see of the whole batch, too."""
     probes = [spec("grad_norm", every=2), spec("hessian_trace", every=3, examples=12)]
     probes += [spec("sharpness", every=3, products=6), spec("critical_sharpness", every=3)]
-    probes += [spec("representation_change", every=3)]
+    probes += [spec("representation_change", every=3), spec("directional_sharpness", every=3)]
     run = a_small(task=task, batch_size=12, length="6", probes=probes)
     whole = finish([run], single())[1]
     for half in Halves().train(run):

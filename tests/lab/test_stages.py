@@ -209,7 +209,11 @@ def test_a_dry_run_says_how_many_runs_may_follow_at_most(tmp_path, monkeypatch, 
     monkeypatch.setitem(EXECUTORS._objects, "processes", Here)
     words = ["study", "staged", "--device", "cpu", "--no-report", "--results", str(tmp_path)]
     assert cli.main([*words, "--dry-run"]) == 0 and not any(tmp_path.iterdir())
-    assert "  then at most 14 runs more, which stages choose by their records\n" in capsys.readouterr().out
+    assert (
+        "  then at most 14 runs more, which stages choose by their records; memory, time and operations "
+        in (out := capsys.readouterr().out)
+        and "are told without these\n" in out
+    )
     go_on(a_study(), tmp_path, events=4)
     assert cli.main([*words, "--dry-run"]) == 0
     out = capsys.readouterr().out

@@ -25,7 +25,7 @@ from preheat.models.attention import attention
 from preheat.models.lstm import lstm
 from preheat.optim.base import functions
 from preheat.probes.base import Moment
-from preheat.probes.critical import CriticalSharpness
+from preheat.probes.critical import CriticalSharpness, DirectionalSharpness
 from preheat.probes.hessian import first
 from preheat.probes.sharpness import Sharpness
 from preheat.tasks.base import Classification, Data
@@ -349,6 +349,16 @@ def test_on_a_quadratic_loss_it_is_the_curvature_along_the_update_over_its_slope
     assert abs(coarse[""] - exact) <= coarse["_error"] * 1.1 * exact and 0 < coarse["_error"] < 1 / 4
     warm, _ = critical(along(d), memory, passes=7)
     assert warm["_error"] <= 1 / 16 and abs(warm[""] - exact) <= warm["_error"] * 1.1 * exact
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.0])
+def test_the_curvature_along_the_update_over_its_slope_is_told_at_any_rate(lr):
+    for d in (H * W, (H * W).sign(), torch.tensor([1.0, 2.0, 0.1]).double()):
+        found, _ = DirectionalSharpness().measure(along(d, lr), {})
+        exact = float((d * H * d).sum() / (H * W * d).sum())
+        assert float(found["directional_sharpness"]) == pytest.approx(exact, rel=1e-12)
+    uphill, _ = DirectionalSharpness().measure(along(-H * W, lr), {})
+    assert math.isnan(uphill["directional_sharpness"])
 
 
 def test_for_gradient_descent_it_is_at_most_the_sharpness():

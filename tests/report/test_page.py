@@ -246,6 +246,11 @@ try {
   say("order", links.every((e, i) => i === 0 || links[i - 1].compareDocumentPosition(e) & 4));
   const last = links.filter((e) => e.closest("details")).pop(), chapter = last.closest("details");
   say("folded", chapter.open);
+  document.querySelector(".setting").textContent = "long".repeat(60);
+  const narrow = document.body.style;
+  narrow.width = "390px"; narrow.margin = 0; out.hidden = true;
+  say("inside", document.body.scrollWidth <= 390);
+  narrow.width = narrow.margin = ""; out.hidden = false;
   location.hash = last.id;
   setTimeout(() => say("opened", chapter.open), 50);
 } catch (e) { say("error", e); }
@@ -268,6 +273,6 @@ def test_table_front_figures_and_folded_chapters_in_a_browser(
     assert said == {
         "page": "50", "found": f"{gone:,}", "all": "true", "chosen": f"{long:,}", "sorted": "true",
         "at": f"page 2 of {-(-len(runs) // 50)}", "theme": "dark", "ids": "true", "cut": "false",
-        "front": "true", "nav": "true", "order": "true", "folded": "false", "opened": "true",
+        "inside": "true", "front": "true", "nav": "true", "order": "true", "folded": "false", "opened": "true",
     }  # fmt: skip
     assert "CONSOLE" not in log, [line for line in log.splitlines() if "CONSOLE" in line]

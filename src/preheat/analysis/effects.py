@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from preheat.analysis.table import DIVERGED, DONE, FAILED, Table
-from preheat.analysis.training import trained
+from preheat.analysis.training import did_train
 from preheat.core.grid import label
 from preheat.stats.claims import Claim, few, mean_claim
 from preheat.stats.estimates import Array, Estimate, Moments, interval, moments, rounding
@@ -82,7 +82,7 @@ def untested(table: Table, n: int) -> str:
 
 def cells(table: Table) -> tuple[Cell, ...]:
     """Every setting. diverged, runs: of all its runs, whatever the nuisance."""
-    good = table.picked(trained(table))
+    good = table.picked(did_train(table))
     return tuple(_cell(table, at, good[at]) for at in places(table))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from preheat.analysis.naming import panel_name
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Table
-from preheat.analysis.training import learnt
+from preheat.analysis.training import by_accuracy, learnt
 from preheat.analysis.words import Units, human
 from preheat.core.grid import label
 from preheat.core.metrics import metric
@@ -56,8 +56,7 @@ def unlearnt(table: Table) -> tuple[str, ...]:
     lost = [p for p, yes in enumerate(learnt(table)) if not yes]
     if not lost:
         return ()
-    best, start = (float(np.nanmin(x[lost])) for x in (table.train, table.start))
-    told = f"the lowest training loss is {best:.3g}, and a model that learnt nothing has {start:.3g}"
+    told = _by_what(table, lost)
     if len(lost) < len(table.panels):
         names = listed([panel_name(table, table.panels.labels[p]) for p in lost])
         return (f"No setting of {names} learnt anything: {told}.",)
@@ -66,6 +65,20 @@ def unlearnt(table: Table) -> tuple[str, ...]:
         f"No setting of this study learnt anything: {told}.",
         f"So nothing can be said of {what}: try other rates or longer runs.",
     )
+
+
+def _by_what(table: Table, lost: list[int]) -> str:
+    """What tells that these panels learnt nothing."""
+    told = by_accuracy(table)
+    right, rest = [p for p in lost if told[p]], [p for p in lost if not told[p]]
+    out = []
+    if right:
+        best = float(np.nanmax(table.times_chance[right]))
+        out.append(f"the highest training accuracy is {best:.3g} times that of chance")
+    if rest:
+        best, start = (float(np.nanmin(x[rest])) for x in (table.train, table.start))
+        out.append(f"the lowest training loss is {best:.3g}, and a model that learnt nothing has {start:.3g}")
+    return "; ".join(out)
 
 
 def notes(table: Table, *, unread: int = 0) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from preheat.stats.claims import budget
 from preheat.stats.estimates import moments, smallest_found
 from preheat.store.segment import Head
 
+OF_METRIC = {"main", "benefit"}  # the families whose claims are differences of the metric
+
 
 class Comparisons(NamedTuple):
     """A family's comparisons and the standard deviation between seeds of one of them."""
@@ -27,7 +29,8 @@ class Comparisons(NamedTuple):
 
 
 def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head], *, look: int = 0) -> str:
-    """In a sentence: which differences the study's seeds can show, over all conditions together and at one.
+    """In a sentence: which differences the study's seeds can show, over all conditions together and at one;
+    nothing where its primary claims are of something else than the metric, such as a boundary.
 
     look: how often its verdicts were looked at before, each of which leaves less to spend. The spread between
     seeds is that of the records there are, else assumed to be the margin.
@@ -39,7 +42,7 @@ def can_show(study: Study, points: Sequence[Point], heads: Iterable[Head], *, lo
     if n < 2:
         return "One seed can't show a difference: it describes."
     main, cells = _families(table)
-    if not main.claims:
+    if not main.claims or not OF_METRIC & {*(study.claims.get("primary") or OF_METRIC)}:
         return ""
     u = Units.of(study.metric)
     found = u.difference(smallest_found(main.sd, n, level=budget(look) / main.claims), sign=False)

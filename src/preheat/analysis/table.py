@@ -60,7 +60,8 @@ class Table:
     among such. validation, test: scores as the module says, NaN where unknown. train: the training loss over
     the last epoch, NaN where a run did not finish; start: that of a model that learnt nothing, NaN where no
     run tells. unlike: whether `start` is below -log of the share of right answers by chance, as no mean of
-    -log(probability) can be. chance: the score of a model that learnt nothing. total, per_epoch [P, C, T]:
+    -log(probability) can be. chance: the score of a model that learnt nothing. times_chance: the training
+    accuracy over the last epoch / that by chance, NaN where a run does not tell. total, per_epoch [P, C, T]:
     steps, NaN where no run tells. others: the metrics of done runs without this one.
     """
 
@@ -79,6 +80,7 @@ class Table:
     total: Array
     per_epoch: Array
     chance: Array
+    times_chance: Array
     others: tuple[str, ...] = ()
     where: Mapping[str, Index] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,15 @@ from numpy.typing import NDArray
 
 from preheat.analysis.results import Results, Row
 from preheat.analysis.table import DIVERGED, DONE, FAILED, LOST, MISSING, UNMEASURED, Axis, Table, number
+from preheat.analysis.training import FAILS
 from preheat.core.canon import canonical, finite
-from preheat.core.grid import label
+from preheat.core.grid import full_label, label
 from preheat.core.metrics import metric
 from preheat.core.registry import REGISTRIES
 from preheat.core.study import Study
 from preheat.stats.estimates import Array
 
+NOTHING: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 CODES = {"done": DONE, "diverged": DIVERGED, "failed": FAILED, "missing": MISSING}
 
 
@@ -29,7 +32,7 @@ def tabulate(results: Results) -> Table:
     looked = set(study.seeds[: study.choosing])
     rows = [r for r in results.rows if r.seed not in looked]
     others = [p for p in study.scientific if p not in (study.treatment, study.condition)]
-    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows])
+    panels = _axis([{p: r.axes.get(p) for p in others} for r in rows], study.labels)
     conditions = _straight(
         _axis([{study.condition: r.axes.get(study.condition)} if study.condition else {} for r in rows])
     )
@@ -64,7 +67,8 @@ def _bare(axis: Axis) -> Axis:
     return replace(axis, values=tuple(next(iter(v.values()), None) for v in axis.values))
 
 
-def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
+def _axis(values: Iterable[Mapping[str, Any]], called: Mapping[str, Mapping[str, str]] = NOTHING) -> Axis:
+    """called: by path and the full text of a value how it reads."""
     different = list({canonical(v): v for v in values}.values())
     paths = list(different[0]) if different else []
 
@@ -78,7 +82,10 @@ def _axis(values: Iterable[Mapping[str, Any]]) -> Axis:
         ]
         return made[0] if all(made[0]) and len({*made[0]}) == len(different) else made[1]
 
-    return Axis(joined(lambda _, value: value), tuple(different), joined(_displayed))
+    def read(path: str, value: Any) -> Any:
+        return called.get(path, {}).get(full_label(value)) or _displayed(path, value)
+
+    return Axis(joined(lambda _, value: value), tuple(different), joined(read))
 
 
 def _displayed(path: str, value: Any) -> Any:
@@ -134,7 +141,8 @@ def _fill(
 ) -> tuple[Any, ...]:
     state = np.zeros(shape, dtype=np.int8)
     scores = {part: np.full(shape, np.nan) for part in ("validation", "test")}
-    train, start, unlike = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    train, start, times = (np.full(shape, np.nan) for _ in range(3))
+    unlike = np.zeros(shape, dtype=bool)
     lengths = {name: np.full(shape[:3], np.nan) for name in ("total_steps", "steps_per_epoch")}
     for row, at in zip(rows, where, strict=True):
         state[at] = UNMEASURED if _unmeasured(study, row) else CODES[row.outcome]
@@ -144,6 +152,7 @@ def _fill(
         loss = finite(row.summary.get("train_loss")) if row.outcome == "done" else None
         train[at] = np.nan if loss is None else loss
         start[at], unlike[at] = _loss_by_chance(row)
+        times[at] = _times_chance(row)
         for name, array in lengths.items():
             known = finite(row.summary.get(name))
             array[at[:3]] = array[at[:3]] if known is None else known
@@ -158,7 +167,7 @@ def _fill(
         for k in r.summary
         if k.startswith("test_")
     }
-    return state, *scored, train, start, unlike, *lengths.values(), chance, tuple(sorted(others))
+    return state, *scored, train, start, unlike, *lengths.values(), chance, times, tuple(sorted(others))
 
 
 def _loss_by_chance(row: Row) -> tuple[float, bool]:
@@ -169,6 +178,14 @@ def _loss_by_chance(row: Row) -> tuple[float, bool]:
     if told is None:
         return least, False
     return told, told < least * (1 - 1e-6)
+
+
+def _times_chance(row: Row) -> float:
+    """`times_chance` of `Table`; NaN too where no accuracy could be 1.5 times chance."""
+    right, chance = (finite(row.summary.get(f"{part}_accuracy")) for part in ("train", "chance"))
+    if row.outcome != "done" or right is None or chance is None or not 0 < FAILS * chance < 1:
+        return math.nan
+    return right / chance
 
 
 def _unmeasured(study: Study, row: Row) -> bool:

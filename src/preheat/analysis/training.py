@@ -1,5 +1,9 @@
-"""Which runs trained: judged by the training loss, so that a setting that fits well and generalises badly has
-trained.
+"""Which runs trained: judged in training, so that a setting that fits well and generalises badly has trained.
+
+Two rules. `did_train` and `learnt` take the training accuracy where all finished runs of a panel have
+recorded it: a run trained whose accuracy over the last epoch is 1.5 times that of chance or more. A loss says
+less there: of one squared error after 2048 updates and another a millionth as large, both may have every
+answer right, and of a loss just below chance none. Elsewhere, and for edges in every panel, the loss tells.
 
 The training loss is put on a scale that rises with what was learnt. Where the study's metric is a share of
 the examples, the loss is read as a mean of -log(probability of the right answer), and the scale is
@@ -21,6 +25,7 @@ from preheat.core.metrics import metric
 from preheat.stats.estimates import Array
 
 HALFWAY, NEARLY = 0.5, 0.9
+FAILS = 1.5  # a training accuracy below so many times chance
 
 
 def progress(table: Table) -> Array:
@@ -44,14 +49,28 @@ def _means(values: Array) -> Array:
 
 
 def trained(table: Table, share: float = HALFWAY) -> NDArray[np.bool_]:
-    """[P, C, T, V, S]: which runs trained, as the module says."""
+    """[P, C, T, V, S]: which runs trained by their loss, as the module says."""
     with np.errstate(invalid="ignore"):
         return np.asarray((table.state == DONE) & (progress(table) > share))
 
 
+def by_accuracy(table: Table) -> NDArray[np.bool_]:
+    """[P]: in which panels the training accuracy tells which runs trained: all that finished recorded it."""
+    done, inside = table.state == DONE, (1, 2, 3, 4)
+    return np.asarray(done.any(axis=inside) & (np.isfinite(table.times_chance) | ~done).all(axis=inside))
+
+
+def did_train(table: Table) -> NDArray[np.bool_]:
+    """[P, C, T, V, S]: which runs trained, by the training accuracy where `by_accuracy`, else by the loss."""
+    told = by_accuracy(table)[:, None, None, None, None]
+    with np.errstate(invalid="ignore"):
+        right = (table.state == DONE) & (table.times_chance >= FAILS)
+    return np.asarray(np.where(told, right, trained(table)))
+
+
 def overfitted(table: Table) -> NDArray[np.bool_]:
-    """[P, C, T, V, S]: which runs trained, and score on the validation set less than halfway from chance to
-    the best mean there."""
+    """[P, C, T, V, S]: which runs trained by their loss, and score on the validation set less than halfway
+    from chance to the best mean there."""
     scores = table.sign * table.validation
     best = _means(scores).max(axis=(2, 3))[..., None, None, None]
     with np.errstate(invalid="ignore"):
@@ -60,17 +79,19 @@ def overfitted(table: Table) -> NDArray[np.bool_]:
 
 
 def learnt(table: Table) -> NDArray[np.bool_]:
-    """[P]: in which panels any setting learnt anything, by its training loss; yes where a run does not tell
+    """[P]: in which panels any setting learnt anything, its mean over seeds; yes where a run does not tell
     the loss by chance.
 
-    A probability of the right answer has gained a tenth of the way from chance to 1, or as much as chance is
-    where that is less; another loss is 5 % below that by chance.
+    Where `by_accuracy`, a training accuracy above 1.5 times chance. Else by the loss: a probability of the
+    right answer has gained a tenth of the way from chance to 1, or as much as chance is where that is less;
+    another loss is 5 % below that by chance.
     """
     start, loss = table.start, table.train
     with np.errstate(invalid="ignore", over="ignore"):
         chance = np.exp(-start)
         right = np.exp(-loss) - chance - np.minimum(chance, 0.1 * (1 - chance))
         gain = np.where(_probable(table), right, start - loss - 0.05 * np.abs(start))
+    gain = np.where(by_accuracy(table)[:, None, None, None, None], table.times_chance - FAILS, gain)
     means = _means(gain)
     return np.asarray(~np.isfinite(means).any(axis=(1, 2, 3)) | (means > 0).any(axis=(1, 2, 3)))
 

@@ -39,7 +39,10 @@ def planned(made: Todo, how: How) -> str:
     missing = sum(len(u.runs) for u in made.units)
     have = len(made.points) - missing + len(made.again)
     first = f"{have} {'has a record' if have == 1 else 'have records'}, {missing} to train"
-    after = f"then at most {count(made.most, 'run')} more, which stages choose by their records"
+    after = (
+        f"then at most {count(made.most, 'run')} more, which stages choose by their records; memory, time "
+        "and operations are told without these"
+    )
     if not missing:
         return f"{first}{'; ' + after if made.most else ''}."
     kinds: dict[Choice, list[Unit]] = {}

@@ -142,6 +142,17 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Setting:
     return out
 
 
+def full_label(value: Any) -> str:
+    """A named thing with its options, which `label` leaves out; anything else as there.
+
+    >>> full_label({"name": "sgd", "momentum": 0.0}), full_label({"name": "adam"}), full_label("adam")
+    ('sgd(momentum=0)', 'adam', 'adam')
+    """
+    short = label(value)
+    options = {k: v for k, v in value.items() if k != "name"} if _named(value) else {}
+    return f"{short}({', '.join(f'{k}={label(v)}' for k, v in options.items())})" if options else short
+
+
 def label(value: Any) -> str:
     """A short text for an axis value; lengths read as `5ep`, named things by their name, what moves by its
     ends.
@@ -155,7 +166,7 @@ def label(value: Any) -> str:
     """
     if isinstance(value, Mapping) and len(value) == 1 and set(value) <= {"epochs", "steps", "fraction"}:
         return str(length(value))
-    if isinstance(value, Mapping) and "name" in value:
+    if _named(value):
         return str(value["name"])
     if isinstance(value, Mapping) and set(value) == {"schedule", "at_zero", "at_peak"}:
         return f"{label(value['at_zero'])} to {label(value['at_peak'])} by {_told(value['schedule'])}"
@@ -173,6 +184,10 @@ def _entry(value: Any) -> str:
     if not isinstance(value, Mapping) or "name" not in value:
         return label(value)
     return " ".join([label(value), *(f"{k}={label(v)}" for k, v in value.items() if k != "name")])
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, Mapping) and "name" in value
 
 
 def _told(schedule: Any) -> str:

@@ -74,7 +74,8 @@ class Study:
         where the same panel was run without that value too. primary: the families of claims that share one
         budget of error and feed the answer, main and edge where left out; others are edge_at, edge_change,
         benefit, best, inside, and a chapter's own. `{primary: [main, edge]}`
-    labels: what values of the condition are called, by its path. `{peak_lr: {"0.1": usual}}`
+    labels: what values of the condition are called, or of what tells the panels, by its path.
+        `{peak_lr: {"0.1": usual}}`
     """
 
     name: str

@@ -13,6 +13,8 @@ from preheat.core.canon import finite
 from preheat.core.record import Record, Series, Status
 from preheat.engine.loop import Progress, Setup
 
+ACCURACY = "accuracy"  # watched in training, its mean over the last epoch stands in the summary
+
 
 def records(setup: Setup, end: Progress, *, provenance: Mapping[str, Any] | None = None) -> list[Record]:
     """One record for each run of the fleet, in its order.
@@ -64,6 +66,8 @@ def _record(
     if stop is None:
         tail = losses[-fleet.per_epoch :]
         summary["train_loss"] = float(tail.mean())
+        if ACCURACY in each_step:
+            summary[f"train_{ACCURACY}"] = finite(each_step[ACCURACY][-fleet.per_epoch :].double().mean())
         summary |= {n: finite(_pick(v, r)) for n, v in end.measured[-1][1].items()}
     status = Status("done") if stop is None else Status("diverged", stop)
     return Record(fleet.runs[r], status, trace, summary, provenance)

@@ -1,4 +1,5 @@
-"""Critical sharpness: from the least rate at which the update that follows would raise the loss."""
+"""Critical sharpness: from the least rate at which the update that follows would raise the loss; and what it
+is on a quadratic loss."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from preheat.core.lengths import Length, steps
 from preheat.core.registry import PROBES
 from preheat.probes.base import Moment, Probe, Tensors, at_least, norm
+from preheat.probes.hessian import dot, hessian
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,3 +99,29 @@ def _fall(moment: Moment, after: Tensors) -> tuple[Tensor, Tensor]:
     blur = eps * norm({n: moment.grads[n] * p for n, p in moment.params.items()})
     seen = (-slope > _ROUNDING * blur) & (norm(moves) > _ROUNDING * eps * norm(moment.params))
     return torch.where(seen, -slope, torch.zeros_like(slope)), blur
+
+
+@PROBES.register("directional_sharpness")
+@dataclass(frozen=True)
+class DirectionalSharpness(Probe):
+    """The curvature along the update over the slope, d'Hd / (-g'd) for the update d per unit of rate.
+
+    H: the Hessian of this batch's training loss, by one product; g: its gradient. Where the loss is quadratic
+    along d this is the critical sharpness. NaN where the update is not downhill on this batch by more than
+    rounding (by momentum, for example). The cost is about 3 gradients.
+
+    D. Kalra et al., arXiv 2601.16979.
+    """
+
+    every: Length = steps(100)
+
+    def measure(self, moment: Moment, memory: Tensors) -> tuple[Tensors, Tensors]:
+        """directional_sharpness."""
+        import torch
+
+        assert moment.at is not None
+        after = moment.at(torch.ones_like(moment.lr))
+        d = {n: after[n] - p for n, p in moment.params.items()}
+        fall, _ = _fall(moment, after)
+        bend = dot(d, hessian(moment, moment.batch)(d))
+        return {"directional_sharpness": torch.where(fall > 0, bend / fall, torch.nan)}, memory

@@ -123,7 +123,7 @@
     said.className = "readout";
     said.setAttribute("role", "status");
     said.textContent = "Point at a cell, or reach it with Tab and the arrow keys, to read its runs.";
-    figure.querySelector("svg").after(said);
+    figure.querySelector(".scroll").after(said);
     const at = new Map(cells.map((cell) => [cell.dataset.row + "," + cell.dataset.column, cell]));
     const read = (cell) => { said.textContent = cell.getAttribute("aria-label"); };
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };

@@ -14,11 +14,11 @@ from preheat.analysis.curves import Load
 from preheat.analysis.notes import Counts, counts, notes, unlearnt, unmeasured
 from preheat.analysis.results import Results
 from preheat.analysis.table import DONE, Table, number
-from preheat.analysis.tabulate import tabulate
+from preheat.analysis.tabulate import names, tabulate
 from preheat.analysis.training import learnt
 from preheat.analysis.words import GAP, capital, human
 from preheat.core.canon import canonical, known
-from preheat.core.grid import label
+from preheat.core.grid import full_label, label
 from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Say, Written, read
 from preheat.report.data import found_json, found_tables, verdicts_json
@@ -56,7 +56,10 @@ class Report:
         rows = [r for r in self.results.rows if r.run_id in self.table.where]
         study, axes = self.results.study, dict.fromkeys(a for r in rows for a in r.axes)
         same = [f"{human(path)} {label(value)}" for path, value in study.fixed.items()]
-        differ = [f"{human(path)} {_values([r.axes.get(path) for r in rows])}" for path in axes]
+        differ = [
+            f"{human(path)} {_values([r.axes.get(path) for r in rows], study.labels.get(path, {}))}"
+            for path in axes
+        ]
         return "; ".join([", ".join(same), *differ, count(len(self.table.seeds), "seed")]).strip("; ")
 
     @property
@@ -141,12 +144,13 @@ def report(
     )
 
 
-def _values(values: Sequence[Any]) -> str:
-    """The different values of an axis: numbers from least to most where they are many, else each."""
+def _values(values: Sequence[Any], called: Mapping[str, str]) -> str:
+    """The different values of an axis: numbers from least to most where they are many, else each. called: by
+    the full text of a value, how it reads."""
     each = list({canonical(v): v for v in values}.values())
     if len(each) > MOST_VALUES and all(map(number, each)):
         return f"{label(min(each))} to {label(max(each))}"
-    told = [label(v) for v in each[:MOST_VALUES]]
+    told = [called.get(full_label(v), text) for v, text in zip(each, names(each), strict=True)][:MOST_VALUES]
     return ", ".join([*told, "..."] if len(each) > MOST_VALUES else told)
 
 

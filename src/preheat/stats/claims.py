@@ -29,6 +29,7 @@ from preheat.stats.estimates import (
     range_quantile,
     range_tail,
 )
+from preheat.stats.shares import Counted
 
 
 class Verdict(StrEnum):
@@ -84,7 +85,7 @@ class Claim:
     p_same: float | None
     margin: float
     unit: str = ""
-    part: Moments | Spread | None = field(default=None, repr=False)
+    part: Moments | Spread | Counted | None = field(default=None, repr=False)
     factor: bool = False
     rests: tuple[Place, ...] = field(default=(), repr=False)
     plans: bool = False
@@ -95,7 +96,7 @@ class Claim:
         if self.part is None:
             return self.effect
         part = self.part
-        e = part.within(level) if isinstance(part, Spread) else interval(part, level)
+        e = interval(part, level) if isinstance(part, Moments) else part.within(level)
         return factor(bounded(e, self.effect.bound)) if self.factor else bounded(e, self.effect.bound)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from carried import trained
-from reported import found
+from reported import found, shown
 
 from preheat.analysis.results import Row, collect
 from preheat.core.canon import digest
@@ -89,6 +89,9 @@ def test_a_tiny_study_from_its_measurement_to_its_page(tiny):
     index = [(p.axes, p.seed, p.run.id) for p in points]
     store = Store.open(root, create=False)
     page = report(collect(study, index, store.heads()), store.load)
+    titles = {plate.title for plate in shown(page, "mechanisms").plates}
+    assert "gd" in titles and "rides/gd" in page.verdicts, "headings and claims have the study's word"
+    assert not any("SGD" in t for t in titles) and "sgd" not in page.setting
     settings = found(page, "mechanisms", "settings")
     assert len(settings) == 2 * (2 * 3 + 1) and all(s.n == 2 for s in settings)
     assert {"reduction/gd", "rides/gd", "starts/standard", "persistent/mu/16"} <= {*page.verdicts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from functools import cache
 
@@ -17,10 +18,11 @@ from preheat.analysis.results import Results, Row, collect
 from preheat.analysis.tabulate import tabulate
 from preheat.core.canon import digest
 from preheat.core.errors import UserError
-from preheat.core.grid import label
+from preheat.core.grid import Block, label
 from preheat.report.plates import paint
 from preheat.report.report import report
 from preheat.stats.claims import budget, judge
+from preheat.stats.shares import Counted
 from preheat.store.store import Store
 from preheat.studies.phase_diagram.boundaries import Ended, diagram
 from preheat.studies.phase_diagram.study import PhaseDiagram
@@ -87,7 +89,9 @@ def test_nothing_is_claimed_where_nothing_is_so(seeds):
     flat, lower = ({"adam": [-3.2] * 3, "gi_adam": [low] * 3} for low in (-3.2, -4.2))
     pages = [judged(*made_up(flat, **own))[1] for _ in range(n)]
     shown = ("supported", "the opposite is shown")
-    wrong = [any(v.verdict in shown for name, v in page.items() if name[:3] != "rea") for page in pages]
+    wrong = [
+        any(v.verdict in shown for name, v in page.items() if name[:3] in ("slo", "rai")) for page in pages
+    ]
     assert sum(wrong) <= 5, "binomial, 0.05 of 40: 5 or fewer in 99 % of cases"
     equal = [judged(*made_up(lower, **own))[1]["reaches/gi_adam"].verdict == "supported" for _ in range(n)]
     assert sum(equal) <= 5
@@ -118,7 +122,7 @@ def test_the_order_of_the_warmups_does_not_matter_and_without_warmup_means_witho
     assert effects[0] == effects[1] and effects[0]["raises/gi_adam"] == 2.0
     late = PhaseDiagram(warmups=(16, 256), seeds=2).study()
     _, verdicts = judged(*made_up(edges, seeds=2, of=late))
-    assert {*verdicts} == {"slope/adam", "slope/gi_adam"}, "no run is without warmup"
+    assert {n for n in verdicts if n[:3] != "one"} == {"slope/adam", "slope/gi_adam"}, "none without warmup"
 
 
 def test_a_warmup_from_the_critical_rate_reaches_its_peak_sooner():
@@ -127,6 +131,55 @@ def test_a_warmup_from_the_critical_rate_reaches_its_peak_sooner():
     last = max((t for t, _ in cells), key=lambda t: float(re.sub(r"\D", "", t)))
     assert cells[last, 0.04096].reach == 128 and cells[last, 0.04096].save == 256 - 128 - 5
     assert cells[last, 0.01024].reach == 1
+
+
+def of_half(shares, *, seeds):
+    """The claims that a warmup from the critical rate takes one update, of runs that all work up to 0.2; a
+    seed's critical rate is above about so many of the rates (a number for each seed)."""
+    _, points = declared(seeds)
+    rates = sorted({p.axes["peak_lr"] for p in points})[:6]
+    table, seen = made_up({n: [np.log2(rates[-1]) + 0.5] * 3 for n in ("adam", "gi_adam")}, seeds=seeds)
+    where = {p.run.id: p.seed for p in points}
+    told = [
+        (row, one._replace(critical=rates[0] / 1.5 * 2 ** (6 * shares[where[row.run_id] - 1])))
+        for row, one in seen
+    ]
+    return {n: v for n, v in judged(table, told)[1].items() if n.startswith("one_step/")}
+
+
+def test_most_runs_need_no_warmup_from_the_critical_rate_or_few_or_it_is_not_decided():
+    """Of six rates that work with two warmups; a seed in which just half do is no sign either way."""
+    for shares, verdict, mean, n in (
+        ([1.0] * 8, "supported", 50.0, 8),
+        ([4 / 6] * 8, "supported", 50.0, 8),
+        ([5 / 6, 5 / 6, 1.0, 1.0], "not decided", 50.0, 4),
+        ([0.0] * 8, "the opposite is shown", -50.0, 8),
+        ([1 / 6, 5 / 6, 3 / 6, 2 / 6, 4 / 6], "not decided", 0.0, 4),
+    ):
+        v = of_half(shares, seeds=len(shares))["one_step/adam"]
+        assert (v.verdict, v.effect.n, v.primary) == (verdict, n, False)
+        assert v.effect.mean == pytest.approx(mean) and v.effect.lo <= v.effect.mean <= v.effect.hi
+        assert v.p >= 2 / 2**n
+
+
+def test_seeds_that_tell_all_or_nothing_by_chance_are_rarely_called():
+    """The shares may be 0 or 1 by the seed: of six seeds all agree by chance in 1 of 32."""
+    p = [Counted(k, 6).p for k in range(7)]
+    false = sum(math.comb(6, k) for k in range(7) if p[k] <= 0.05) / 2**6
+    assert false <= 0.05 and min(p) == 2 / 64
+
+
+def test_one_seed_says_nothing_of_the_critical_rate():
+    one = of_half([1.0], seeds=1)["one_step/adam"]
+    assert one.verdict == "not decided" and one.p is None and "one seed" in one.why
+
+
+def test_without_a_critical_rate_nothing_is_said_of_it():
+    for critical, edge in ((np.nan, -3.0), (0.02, -99.0)):
+        table, seen = made_up({n: [edge] * 3 for n in ("adam", "gi_adam")}, seeds=2, critical=critical)
+        assert not [c for c in diagram(table, seen).claims if c.name.startswith("one_step/")]
+    known = [(row, one) for row, one in seen if row.axes["optimizer.name"] == "adam"]
+    assert not [c for c in diagram(table, known).claims if c.name == "one_step/gi_adam"]
 
 
 TINY = {"model": {"name": "fcn", "width": 8, "depth": 2}, "steps": 12, "warmups": (1, 8), "seeds": 2}
@@ -147,6 +200,8 @@ def test_a_tiny_study_has_its_diagram_with_every_run_to_read(tiny):
     assert len(cells) == 2 * 2 * 3 and all(c.n == 2 for c in cells) and found(tiny, "diagram", "by_accuracy")
     over = found(tiny, "diagram", "over_rates")
     assert len(over) == 4 and all(0 <= r.sensitivity.mean <= 1 and 0 < r.mean.mean < 1 for r in over)
+    lead = shown(tiny, "diagram").lead
+    assert "another rule" not in lead and "lambda_0" not in lead, "one rule for both; rates as they are"
     (first, *_) = shown(tiny, "diagram").plates
     drawn = paint(first).inline
     assert drawn.count('class="told"') == 6 and drawn.count('tabindex="0"') == 1
@@ -161,6 +216,7 @@ cells[0].focus(); said.push(read());
 const key = (k) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true }));
 key("ArrowRight"); key("ArrowDown"); said.push(read(), document.activeElement.getAttribute("tabindex"));
 key("ArrowDown"); said.push(read() === said[2]);
+said.push(figure.querySelector(".readout").closest(".scroll") === null);
 document.body.insertAdjacentHTML("beforeend", '<pre id="probe">' + JSON.stringify(said) + "</pre>");
 </script></body>"""
 
@@ -171,10 +227,11 @@ def test_a_run_is_read_by_pointer_and_by_keyboard(tiny, tmp_path):
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE), encoding="utf-8")
     dom, log = browse(page, tmp_path / "profile")
     told = html.unescape(re.findall(r'<pre id="probe">(\[.*?)</pre>', dom)[-1])
-    pointed, focused, moved, index, stays = json.loads(told)
+    pointed, focused, moved, index, stays, outside = json.loads(told)
     assert pointed.startswith("warmup 8\u00a0steps, peak learning rate 0.1: seed 1")
     assert focused.startswith("warmup 1\u00a0step, peak learning rate 0.01: seed 1")
     assert moved == pointed and index == "0" and stays, "one step right and one down; the edge holds"
+    assert outside, "it stays in sight where the figure scrolls sideways"
     assert "CONSOLE" not in log
 
 
@@ -200,6 +257,26 @@ def test_rates_in_units_of_sharpness_come_after_the_measurement():
     study = PhaseDiagram(**TINY, optimizers=("sgd",), unit="sharpness", peak_rates=(0.5, 64.0)).study()
     assert study.choosing == 1 and study.seeds == (0, 1, 2) and len(study.points()) == 1
     assert study.stages[0]["blocks"][0]["product"]["peak_lr"] == [0.5, 64.0]
+
+
+def test_rates_in_units_of_sharpness_are_told_as_multiples_with_the_rate_beside_them():
+    rates = {**TINY, "unit": "sharpness", "peak_rates": (0.5, 64.0), "optimizers": ("sgd",), "seeds": 1}
+    study = PhaseDiagram(**rates, batch_size=500).study()
+    (block,) = study.stages[0]["blocks"]
+    grid = {**block, "product": {**block["product"], "peak_lr": [0.0235, 3.01]}}
+    points = study.placed([Block(**grid, seeds=(1,))])
+    rows = []
+    for p in points:
+        summary = {"total_steps": 12, "steps_per_epoch": 2, "chance_accuracy": 0.1, "train_loss": 0.1}
+        summary |= {"validation_accuracy": 0.9, "test_accuracy": 0.9, "train_accuracy": 0.9}
+        rows.append(Row(p.run.id, p.axes, p.seed, "done", None, summary))
+    page = report(Results(study, tuple(rows)), chapters=("diagram",))
+    told, plate = shown(page, "diagram"), shown(page, "diagram").plates[0].data
+    assert plate.columns == ("0.5 (0.0235)", "64 (3.01)") and "in 2 / lambda_0" in plate.column_label
+    assert "multiples of 2 / lambda_0, which is 0.047 here" in told.lead
+    cells = next(t for t in told.tables if t.caption.startswith("Every cell"))
+    assert [row[2] for row in cells.rows[:2]] == ["0.5 (0.0235)", "64 (3.01)"]
+    assert "lambda_0" in cells.columns[2] and "c is the least at which" in cells.caption
 
 
 def test_the_unit_of_sharpness_is_noted_where_it_is_no_threshold():

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from preheat.analysis.effects import places
-from preheat.analysis.naming import heads, rate_of
+from preheat.analysis.naming import heads, panel_name, rate_of
 from preheat.analysis.table import DIVERGED, DONE, Table
-from preheat.analysis.training import overfitted, trained
+from preheat.analysis.training import FAILS, by_accuracy, did_train, overfitted
 from preheat.analysis.words import NONE, human, range_text
 from preheat.core.registry import CHAPTERS
-from preheat.core.words import count
+from preheat.core.words import count, listed
 from preheat.report.chapter import Chapter, Rows, Seen, Shown, Tile
 from preheat.report.chapters.common import heat, place
 from preheat.report.drawing.shapes import Heat
@@ -37,9 +37,11 @@ class Lost:
 
 @dataclass(frozen=True)
 class LostRuns:
-    """Every setting."""
+    """Every setting; by_accuracy: the panels in which the training accuracy told which runs trained, in the
+    others the training loss."""
 
     settings: tuple[Lost, ...]
+    by_accuracy: tuple[str, ...] = ()
 
 
 @CHAPTERS.register("untrained")
@@ -48,7 +50,7 @@ class Untrained(Chapter):
     """The share of runs that did not train, and how many of them diverged, or trained and overfitted."""
 
     def find(self, table: Table, seen: Seen) -> LostRuns | None:
-        good, over = trained(table), overfitted(table)
+        good, over = did_train(table), overfitted(table)
         out = []
         for at in places(table):
             known = np.isin(table.state[at], (DONE, DIVERGED))
@@ -56,20 +58,21 @@ class Untrained(Chapter):
                 lost = share(int((known & ~good[at]).sum()), int(known.sum()))
                 gone = int((table.state[at] == DIVERGED).sum())
                 out.append(Lost(*table.labels(at), lost, gone, int((over[at] & known).sum())))
-        return LostRuns(tuple(out)) if out else None
+        told = zip(table.panels.labels, by_accuracy(table), strict=True)
+        return LostRuns(tuple(out), tuple(label for label, yes in told if yes)) if out else None
 
     def show(self, found: LostRuns, verdicts: Verdicts, table: Table) -> Shown:
         runs, lost = (sum(getattr(x.untrained, k) for x in found.settings) for k in ("n", "k"))
         gone, over = (sum(getattr(x, k) for x in found.settings) for k in ("diverged", "overfitted"))
         lead = (
             f"{lost:,} of {count(runs, 'run')} did not train: {gone:,} diverged (a value that is not "
-            f"finite), {lost - gone:,} finished with a training loss less than halfway from chance to that "
-            "of the best setting of their data. Such a run is never left out; a diverged one "
-            "scores as a model that learnt nothing."
+            f"finite), {lost - gone:,} finished {_rule(found, table)}. Such a run is never left out; a "
+            "diverged one scores as a model that learnt nothing."
         )
         if over:
             lead += (
-                f" {over:,} trained and overfitted: their training loss is good, their validation "
+                f" {over:,} trained and overfitted: their training loss is more than halfway from "
+                "chance to the best, their validation "
                 f"{human(table.study.metric)} less than halfway from chance to the best."
             )
         tile = Tile(f"{lost:,}", f"of {count(runs, 'run')} did not train; {gone:,} diverged")
@@ -81,6 +84,19 @@ class Untrained(Chapter):
             tiles=(tile,) if lost else (),
             short="Not trained",
         )
+
+
+def _rule(found: LostRuns, table: Table) -> str:
+    """What told that a run which finished did not train."""
+    right = f"with a training accuracy over the last epoch below {FAILS:g} times chance"
+    loss = "with a training loss less than halfway from chance to that of the best setting of their data"
+    panels = {x.panel for x in found.settings}
+    if not found.by_accuracy:
+        return loss
+    if panels <= {*found.by_accuracy}:
+        return right
+    names = listed([panel_name(table, label) for label in found.by_accuracy])
+    return f"{right} in {names}, elsewhere {loss}"
 
 
 def _rows(table: Table, found: LostRuns, *, over: bool) -> Rows:

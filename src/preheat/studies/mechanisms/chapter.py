@@ -58,23 +58,23 @@ SAID = {
     (
         "reduction",
         Verdict.SUPPORTED,
-    ): "{where}, standard parameterisation: in the warmup sharpness falls at first.",
+    ): "With {where}, standard parameterisation: in the warmup sharpness falls at first.",
     (
         "reduction",
         Verdict.OPPOSITE,
-    ): "{where}, standard parameterisation: in the warmup sharpness rises at first.",
+    ): "With {where}, standard parameterisation: in the warmup sharpness rises at first.",
     (
         "sharpening",
         Verdict.SUPPORTED,
-    ): "{where}, mu parameterisation: in the warmup sharpness rises at first.",
+    ): "With {where}, mu parameterisation: in the warmup sharpness rises at first.",
     (
         "sharpening",
         Verdict.OPPOSITE,
-    ): "{where}, mu parameterisation: in the warmup sharpness falls at first.",
+    ): "With {where}, mu parameterisation: in the warmup sharpness falls at first.",
     (
         "rides",
         Verdict.SAME,
-    ): "{where}, mu parameterisation: at its threshold sharpness stays there while the rate rises.",
+    ): "With {where}, mu parameterisation: at its threshold sharpness stays there while the rate rises.",
     ("starts", Verdict.SAME): "GI-Adam starts at 1/32 of Adam's preconditioned sharpness.",
 }
 

@@ -43,3 +43,14 @@ PUBLISHED: tuple[Mapping[str, Any], ...] = tuple(
     {"claim": f"{text}.", "source": SOURCE, "setting": setting, "test": test, "where": dict(_RUNS)}
     for text, setting, test in _STATED
 )
+
+_NETWORKS = "stated of the loss of networks such as those on CIFAR-10, not of a quadratic one alone"
+QUADRATIC: tuple[Mapping[str, Any], ...] = tuple(
+    {
+        "claim": f"The critical rate is 2 / lambda (tested with {name} on quadratic losses, lambda the "
+        "curvature along the step; the verdict is on: at some update they differ by 1 %).",
+        **{"source": SOURCE, "setting": _NETWORKS, "test": f"agrees/{test}"},
+        "where": {"task.name": ["cifar10"]},
+    }
+    for name, test in (("gradient descent", "gd"), ("momentum", "momentum"), ("Adam", "adam"))
+)

@@ -12,13 +12,14 @@ from typing import Any
 
 from preheat.core.chosen import laid_on, numbers_from, options_by_name, seeds_from_one, warmups_within
 from preheat.core.errors import UserError, unknown
-from preheat.core.grid import Block
+from preheat.core.grid import Block, full_label
 from preheat.core.lengths import is_number
 from preheat.core.options import option
 from preheat.core.registry import STUDIES, TASKS
 from preheat.core.spec import build, spec
 from preheat.core.study import Study
 from preheat.studies.mechanisms.published import PUBLISHED
+from preheat.studies.mechanisms.quadratics import on_quadratics
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "gd": {"name": "sgd", "momentum": 0.0},
@@ -64,7 +65,8 @@ class Mechanisms:
     gd, momentum, adam, gi_adam, or {name: adam, beta2: 0.99}; peaks: {optimizer: {parameterisation: value}}
     where others than these are wanted, in 2 / lambda_0 for gd and momentum. seeds: how many, or a list, from
     1 on: seed 0 measures lambda_0. probe_every: between measurements; no_persistent leaves persistent
-    catapult warmup out.
+    catapult warmup out. quadratics: instead of networks a noisy quadratic loss, where the critical rate is
+    compared with 2 / lambda, lambda the curvature along the step; of the other options optimizers and seeds.
     """
 
     task: str = option("--task", default="digits", help="a task of images: digits, cifar10, cifar100, ...")
@@ -82,6 +84,9 @@ class Mechanisms:
     no_persistent: bool = option(
         "--no-persistent", default=False, help="leave persistent catapult warmup out"
     )
+    quadratics: bool = option(
+        "--quadratics", default=False, help="instead: critical rates on a quadratic loss"
+    )
 
     def __post_init__(self) -> None:
         for name in options_by_name("mechanisms", "optimizer", self.optimizers):
@@ -96,6 +101,9 @@ class Mechanisms:
     def study(self) -> Study:
         """The declaration: sharpness is measured on one seed, the others train."""
         trained = seeds_from_one("mechanisms", self.seeds)
+        if self.quadratics:
+            self._check_quadratics()
+            return on_quadratics(self._methods, trained)
         scaled = [m for m in self._methods if m in IN_SHARPNESS]
         plain = [m for m in self._methods if m not in IN_SHARPNESS]
         blocks = [b for m in scaled for b in self._blocks(m)]
@@ -118,8 +126,19 @@ class Mechanisms:
             stages=(stage,) if scaled else (),
             chapters=("mechanisms", {"name": "published", "claims": list(PUBLISHED)}, "probes", "untrained"),
             claims={"primary": ["mechanisms"]},
+            labels={"optimizer": {full_label(self._methods[m]): m for m in scaled}},
             notes=self._notes,
         )
+
+    def _check_quadratics(self) -> None:
+        plain = Mechanisms()
+        kept = ("quadratics", "optimizers", "seeds")
+        names = [f.name for f in fields(self) if f.name not in kept]
+        if given := [n for n in names if getattr(self, n) != getattr(plain, n)]:
+            raise UserError(
+                f"study 'mechanisms' with quadratics takes optimizers and seeds, got {', '.join(given)}: "
+                "leave out the one or the other"
+            )
 
     def _task(self) -> dict[str, Any]:
         made = TASKS[self.task]

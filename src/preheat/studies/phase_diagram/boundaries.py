@@ -12,15 +12,14 @@ from preheat.analysis.effects import Place, places
 from preheat.analysis.results import Row
 from preheat.analysis.seed_edges import SeedEdges, level_of
 from preheat.analysis.table import DIVERGED, DONE, Table
-from preheat.analysis.training import HALFWAY, trained
+from preheat.analysis.training import FAILS, HALFWAY, trained
 from preheat.core.record import Record
 from preheat.report.chapter import Seen
 from preheat.stats.boundary import Boundaries, Logistic, logistic, spearman_kaerber
 from preheat.stats.claims import Claim
 from preheat.stats.estimates import Array, Estimate, factor, interval, moments
-from preheat.studies.phase_diagram.claims import boundary_claims
+from preheat.studies.phase_diagram.claims import boundary_claims, one_step_claims
 
-FAILS = 1.5  # a training accuracy below so many times chance
 PASSES = 10  # forward passes of a search for the critical rate
 ACCURACY, CRITICAL = "train_accuracy", "critical_sharpness"
 
@@ -57,7 +56,6 @@ class DiagramCell:
     score: float | None
     reach: float | None
     save: float | None
-    warmed: bool
 
 
 @dataclass(frozen=True)
@@ -88,15 +86,12 @@ class OverRates:
 @dataclass(frozen=True)
 class DiagramFound:
     """Cells, boundaries, means over rates and claims; by_accuracy: whether training accuracy told the
-    failures, else the training loss (halfway from chance to the best). one_step: the share of the cells that
-    work in which a warmup from the critical rate takes one update, of `counted` cells with a warmup."""
+    failures, else the training loss (halfway from chance to the best)."""
 
     cells: tuple[DiagramCell, ...]
     boundaries: tuple[FailureBoundary, ...]
     over_rates: tuple[OverRates, ...]
     by_accuracy: bool
-    one_step: float | None
-    counted: int
     claims: tuple[Claim, ...]
 
 
@@ -116,15 +111,12 @@ def diagram(table: Table, seen: Seen) -> DiagramFound | None:
     known = _known(table, seen)
     cells = tuple(c for at in places(table) for c in _cells(table, known, at))
     checks = {p: _checked(table, known, p) for p in range(len(table.panels))}
-    counted = [c for c in cells if c.warmed and c.reach is not None and c.failed + c.diverged == 0]
     return DiagramFound(
         cells,
         tuple(_boundary(table, known, at, checks[at[0]]) for at in known.edges),
         tuple(_over_rates(table)),
         known.by_accuracy,
-        float(np.mean([(c.reach or 0) <= 1 for c in counted])) if counted else None,
-        len(counted),
-        tuple(boundary_claims(table, known.edges)),
+        (*boundary_claims(table, known.edges), *one_step_claims(table, known.works, known.critical)),
     )
 
 
@@ -167,7 +159,6 @@ def _cells(table: Table, known: KnownRuns, at: Place) -> list[DiagramCell]:
                 score=float(finite.mean()) if len(finite) else None,
                 reach=reach,
                 save=None if reach is None else updates - reach - PASSES / 2,
-                warmed=updates > 1,
             )
         )
     return out

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from preheat.analysis.naming import panel_head, panel_name, rate_of, treatment_name
 from preheat.analysis.results import Row
-from preheat.analysis.table import Table
+from preheat.analysis.table import DONE, Table
 from preheat.analysis.words import Units, brief, capital, human, p_text
 from preheat.analysis.words import level as level_text
 from preheat.core.record import Record
@@ -24,6 +26,7 @@ from preheat.studies.phase_diagram.boundaries import (
     ended,
 )
 from preheat.studies.phase_diagram.map import heat
+from preheat.studies.phase_diagram.units import RateTexts
 
 FAILED = "A run fails where its training accuracy over the last epoch is under 1.5 times chance"
 BY_LOSS = "A run fails where its training loss does not come halfway from chance to the best setting's"
@@ -31,8 +34,10 @@ LEAD = (
     ", and diverges where its loss is not finite. The boundary is, for each seed, where the share of "
     "runs that work falls (isotonic, Spearman and Kaerber); over seeds the geometric mean with its 95 % "
     "interval. It is known to the grid's step only. Beside it stands a logistic regression of all runs "
-    'with errors clustered by seed: a check of the same runs, not a second verdict. "Runs that did not '
-    'train" below go by another rule, the training loss, so the two numbers differ.'
+    "with errors clustered by seed: a check of the same runs, not a second verdict."
+)
+OTHER_RULE = (
+    ' "Runs that did not train" below go by another rule, the training loss, so the two numbers differ.'
 )
 CAPTION = (
     "Mean {metric} over seeds; fail: all seeds fail or diverge; 2/3: so many of them do. Line: the boundary, "
@@ -40,10 +45,14 @@ CAPTION = (
 )
 STATEMENTS = {
     "slope": "A longer warmup moves the boundary up (times, for each doubling of the warmup)",
-    "raises": "Without warmup its boundary is above the first optimizer's without",
+    "raises": "Without warmup its boundary is above the first optimizer's without (times)",
     "reaches": "Without warmup its boundary is not more than one step of the grid below the first "
     "optimizer's with "
     "the longest (times the latter less that step)",
+    "one_step": "In most seeds a warmup that starts at the critical rate of the first update is over after "
+    "one "
+    "update in more than half of the runs that work with a warmup (seeds, in points above 50 %; nothing was "
+    "trained so; exploratory)",
 }
 SAID = {
     ("slope", Verdict.SUPPORTED): (
@@ -89,7 +98,10 @@ class DiagramChapter(Chapter):
         )
         return Shown(
             "The diagram and its boundary of failure",
-            (FAILED if found.by_accuracy else BY_LOSS) + LEAD + _one_step(found),
+            (FAILED if found.by_accuracy else BY_LOSS)
+            + LEAD
+            + _other_rule(found, table)
+            + RateTexts.of(table).note(),
             says=tuple(_says(verdicts, table)),
             plates=tuple(_front(p) for p in plates),
             tables=tuple(
@@ -111,13 +123,10 @@ def _front(p: Plate) -> Plate:
     return Plate(p.group, p.name, p.title, p.caption, p.data, front=True)
 
 
-def _one_step(found: DiagramFound) -> str:
-    if found.one_step is None:
-        return ""
-    return (
-        f"\nA warmup that starts at the critical rate of the first update is over after one update in "
-        f"{100 * found.one_step:.0f} % of the {found.counted} cells with a warmup in which no run fails."
-    )
+def _other_rule(found: DiagramFound, table: Table) -> str:
+    """Records whose summary has no training accuracy: the diagram reads it from their traces."""
+    lacking = (table.state == DONE) & ~np.isfinite(table.times_chance)
+    return OTHER_RULE if found.by_accuracy and lacking.any() else ""
 
 
 def _claimed(verdicts: Verdicts, table: Table) -> Rows:
@@ -128,8 +137,8 @@ def _claimed(verdicts: Verdicts, table: Table) -> Rows:
         )
         for v in _mine(verdicts)
     )
-    columns = ("claim", panel_head(table), "times (interval)", "n", "p, corrected", "verdict")
-    return Rows("What is claimed of the boundary", columns, rows, folded=False)
+    columns = ("claim", panel_head(table), "effect (interval)", "n", "p, corrected", "verdict")
+    return Rows("What is claimed", columns, rows, folded=False)
 
 
 def _mine(verdicts: Verdicts) -> list[Judged]:
@@ -173,22 +182,24 @@ def _over_rates(found: DiagramFound, table: Table) -> Rows:
 
 
 def _saved(found: DiagramFound, table: Table) -> Rows:
+    told_as = RateTexts.of(table)
     rows = tuple(
         (
-            *(panel_name(table, c.panel), treatment_name(table, c.treatment), f"{c.rate:.4g}"),
+            *(panel_name(table, c.panel), treatment_name(table, c.treatment), told_as.text(c.rate)),
             *(f"{c.diverged} of {c.n}", f"{c.failed} of {c.n}"),
             *("" if v is None else f"{v:,.0f}" for v in (c.reach, c.save)),
         )
         for c in found.cells
     )
     columns = (
-        *(panel_head(table), human(table.study.treatment), rate_of(table), "diverged", "failed"),
-        *("updates to the peak from the critical rate", "updates saved"),
+        *(panel_head(table), human(table.study.treatment), told_as.head(table), "diverged", "failed"),
+        *("T_reach: updates to the peak from the critical rate", "T_save: updates saved"),
     )
     caption = (
-        "Every cell. T_reach = max(T (1 - c / peak), 1) and T_save = T - T_reach - 5 of a warmup of T "
-        "updates that "
-        "starts at the critical rate c; nothing was trained so, and the search counts ten forward passes"
+        "Every cell. The critical rate c is the least at which the first update would raise the loss. A "
+        "warmup of T updates that starts at c is at its peak after T_reach = max(T (1 - c / peak), 1) "
+        "updates. It saves T_save = T - T_reach - 5: the search for c takes ten forward passes, which count "
+        "as five updates. Nothing was trained so"
     )
     return Rows(caption, columns, rows)
 
@@ -209,13 +220,17 @@ def _says(verdicts: Verdicts, table: Table) -> list[Say]:
 
 def _outside(found: DiagramFound, table: Table) -> tuple[str, ...]:
     """Which way to go where a setting's boundary lies outside the grid."""
-    out = []
+    out, told_as = [], RateTexts.of(table)
     for panel in table.panels.labels:
         mine = of_panel(found.boundaries, panel)
         rates = sorted({c.rate for c in of_panel(found.cells, panel)}) or [0.0]
         for side, what, way in (
-            ("above", "no run fails", f"higher than {rates[-1]:.4g}"),
-            ("below", "every run fails", f"lower than {rates[0]:.4g}, or higher if the loss hardly moved"),
+            ("above", "no run fails", f"higher than {told_as.text(rates[-1])}"),
+            (
+                "below",
+                "every run fails",
+                f"lower than {told_as.text(rates[0])}, or higher if the loss hardly moved",
+            ),
         ):
             some = [treatment_name(table, b.treatment) for b in mine if getattr(b, side) == b.boundary.n > 0]
             if some:

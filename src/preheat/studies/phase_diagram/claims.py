@@ -4,6 +4,9 @@
 first panel's without. `reaches/P`: without warmup it is at most one step of the grid below the first panel's
 with the longest; a boundary is known to that step only, so "equal" can't be shown, and "not clearly below"
 can. The last two are made only where the grid has runs without warmup (one update).
+
+`one_step/P`: in most seeds of panel P, of the runs that work and have a warmup, more than half have a
+critical rate at which a warmup that starts there is over after one update.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ from preheat.analysis.seed_edges import SeedEdges, ratio_parts
 from preheat.analysis.table import Table
 from preheat.stats.bounds import Bounded, Parts, combined, mean_weights, slope_weights
 from preheat.stats.claims import Claim
-from preheat.stats.estimates import factor
+from preheat.stats.estimates import Array, factor
+from preheat.stats.shares import Counted
 
-FAMILY = "boundary"
+FAMILY, SAVED = "boundary", "one_step"
+ABOVE_HALF = "points of seeds above 50 %"
+LEVEL = 0.95
 
 
 def boundary_claims(table: Table, edges: Mapping[Place, SeedEdges]) -> list[Claim]:
@@ -83,3 +89,36 @@ def _claim(table: Table, name: str, b: Bounded, rests: Sequence[Place]) -> Claim
         rests=tuple(table.labels(at) for at in rests),
         why=untested(table, m.n) if m.n else "no seed tells both boundaries",
     )
+
+
+def one_step_claims(table: Table, works: Array, critical: Array) -> list[Claim]:
+    """One for each panel with a run that tells it. works [P, C, T, V, S]: 1.0 for runs that work; critical,
+    of the same shape: the critical rate, NaN where unknown.
+
+    A seed counts where more than half of its runs tell so, and is left out where just half do; p is that of
+    the exact sign test, which holds however the shares are spread: a seed's critical rate hardly depends on
+    the run, so they may be 0 or 1. With fewer than six seeds it can't be below 0.05.
+    """
+    warm = np.flatnonzero(np.asarray(table.updates) > 1)
+    updates = np.asarray(table.updates, dtype=float)[warm, None, None]
+    start = critical[:, 0, warm] / np.asarray(table.numeric, dtype=float)[:, None]
+    told = (works[:, 0, warm] == 1) & np.isfinite(start)
+    once = told & (updates * (1 - start) <= 1)
+    out = []
+    for p, label in enumerate(table.panels.labels):
+        n = told[p].sum(axis=(0, 1))
+        some = n > 0
+        if not some.any():
+            continue
+        shares = once[p].sum(axis=(0, 1))[some] / n[some]
+        part = Counted(int((shares > 0.5).sum()), int((shares != 0.5).sum()))
+        out.append(
+            Claim(
+                *(f"{SAVED}/{label}", SAVED, (label, "", ""), part.within(LEVEL), part.p, None, 0.0),
+                unit=ABOVE_HALF,
+                part=part,
+                rests=tuple(table.labels((p, 0, int(t))) for t in warm[told[p].any(axis=(1, 2))]),
+                why=untested(table, part.n),
+            )
+        )
+    return out

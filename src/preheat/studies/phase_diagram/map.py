@@ -7,12 +7,13 @@ from collections import defaultdict
 
 import numpy as np
 
-from preheat.analysis.naming import rate_of, treatment_name
+from preheat.analysis.naming import treatment_name
 from preheat.analysis.table import Table
 from preheat.analysis.words import Units, human
 from preheat.report.chapters.common import of_panel
 from preheat.report.drawing.shapes import Heat
 from preheat.studies.phase_diagram.boundaries import DiagramCell, DiagramFound, FailureBoundary
+from preheat.studies.phase_diagram.units import RateTexts
 
 
 def heat(table: Table, found: DiagramFound, panel: str) -> Heat | None:
@@ -21,6 +22,7 @@ def heat(table: Table, found: DiagramFound, panel: str) -> Heat | None:
     if not cells or table.numeric is None:
         return None
     rates = sorted({rate for _, rate in cells})
+    told_as = RateTexts.of(table)
     names = [t for t in table.treatments.labels if any(a == t for a, _ in cells)]
     u = Units.of(table.study.metric)
     read = _runs(table, panel)
@@ -29,14 +31,16 @@ def heat(table: Table, found: DiagramFound, panel: str) -> Heat | None:
         row = [cells.get((name, rate)) for rate in rates]
         values.append(tuple(None if c is None or c.score is None else c.score * u.scale for c in row))
         texts.append(tuple("" if c is None else _text(c, u) for c in row))
-        told.append(tuple("" if c is None else f"{_where(table, c)}: {read[name, c.rate]}" for c in row))
+        told.append(
+            tuple("" if c is None else f"{_where(table, c, told_as)}: {read[name, c.rate]}" for c in row)
+        )
     shown = [v for row in values for v in row if v is not None]
     marks = {b.treatment: b for b in of_panel(found.boundaries, panel)}
     return Heat(
         tuple(treatment_name(table, n) for n in names),
-        tuple(f"{rate:.4g}" for rate in rates),
+        tuple(told_as.text(rate) for rate in rates),
         human(table.study.treatment),
-        rate_of(table),
+        told_as.head(table),
         human(table.study.metric),
         tuple(values),
         tuple(texts),
@@ -57,10 +61,9 @@ def _text(c: DiagramCell, u: Units) -> str:
     return f"{score}\n{lost}/{c.n}" if lost else score
 
 
-def _where(table: Table, c: DiagramCell) -> str:
-    return (
-        f"{human(table.study.treatment)} {treatment_name(table, c.treatment)}, {rate_of(table)} {c.rate:.4g}"
-    )
+def _where(table: Table, c: DiagramCell, told_as: RateTexts) -> str:
+    place = f"{human(table.study.treatment)} {treatment_name(table, c.treatment)}"
+    return f"{place}, {told_as.head(table)} {told_as.text(c.rate)}"
 
 
 def _runs(table: Table, panel: str) -> dict[tuple[str, float], str]:
