@@ -19,7 +19,7 @@ from typing import Any
 from preheat.core.canon import plain
 from preheat.core.levels import Rate
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Among, Range
+from preheat.core.space import Values
 from preheat.schedules.horizon import horizon
 from preheat.schedules.resolved import Placeable, Resolved, resolved
 
@@ -33,7 +33,7 @@ class Rule(Placeable):
         return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in own}}
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> dict[str, Range | Among]:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         """What a search may try of its options, on a run of so many epochs with so many updates in each."""
         return {}
 

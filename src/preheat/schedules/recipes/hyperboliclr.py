@@ -17,7 +17,7 @@ from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
 from preheat.schedules.shapes.hyperbolic import hyperbolic
 from preheat.schedules.shapes.hyperboliclr.code import Code
 
-CODES = tuple(["N", "P", "C", "E", "L", "S", "OC", "CY", "H", "EH", "WH", "WEH", "WC"])
+CODES = ("N", "P", "C", "E", "L", "S", "OC", "CY", "H", "EH", "WH", "WEH", "WC")
 
 
 def hyperboliclr(

@@ -21,18 +21,17 @@ from preheat.core.between import Between
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
 from preheat.core.levels import Rate
-from preheat.core.space import Among, Range
+from preheat.core.space import Range, Values
 from preheat.schedules.form import Segment
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.named import above_0, above_0_to_1, called, tidied
 from preheat.schedules.rule import Rule
 
-Space = dict[str, Range | Among]
 # the options' bounds, and what to write
 _ABOVE_0 = {"power": "0.5", "upper": "250", "period": "16"}
 _ABOVE_0_TO_1 = {"gamma": "0.96", "end": "1e-4", "pct_start": "0.3"}
 _COUNTS = ("rise", "tuned_at")
-INFIMUM: Space = {"infimum": Range(1e-7, 1e-4, log=True, start=1e-6)}
+INFIMUM: Values = {"infimum": Range(1e-7, 1e-4, log=True, start=1e-6)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +50,8 @@ class Code(Rule):
                 above_0(f.name, value, _ABOVE_0[f.name])
             elif f.name in _ABOVE_0_TO_1 and value is not None:
                 above_0_to_1(f.name, value, _ABOVE_0_TO_1[f.name])
-            elif f.name == "infimum":
-                Rate(value)
+            elif f.name == "infimum" and value < 0:
+                raise UserError(f"infimum is a rate of at least 0, got {value:g}: write 1e-6")
             object.__setattr__(self, f.name, value)
 
     @abstractmethod

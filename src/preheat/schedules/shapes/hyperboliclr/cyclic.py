@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from preheat.core.between import Between
 from preheat.core.lengths import epochs, steps
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Range
+from preheat.core.space import Range, Values
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.recipes.recipe import EPOCHS
 from preheat.schedules.recipes.torch_one_cycle import torch_one_cycle
 from preheat.schedules.rule import Rule
 from preheat.schedules.shapes.cosine import cosine
-from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code, Space
+from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code
 from preheat.schedules.shapes.triangular import triangular
 
 
@@ -43,7 +43,7 @@ class OC(Code):
         return {"beta1": Between(swing, at_zero=0.95, at_peak=0.85)}
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         """The experiments'; of fewer than 15 updates what leaves the rise half an update."""
         low = min(max(0.1, 1.5 / (epochs * per_epoch)), 0.4)
         return {"pct_start": Range(low, 0.5, start=max(0.3, low))}
@@ -83,7 +83,7 @@ class CY(Code):
         return self.rise or max(1, math.floor(tuned / 4))
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         total = epochs * per_epoch
         high = max(per_epoch + 1, total // 2)
         rise = Range(per_epoch, high, step=1, start=max(per_epoch, total // 4))
@@ -110,5 +110,5 @@ class WC(Code):
         return cosine(warmup=warm, warmup_start=0.01, final=low, **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         return {**INFIMUM}

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 from preheat.core.lengths import epochs
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Range
+from preheat.core.space import Range, Values
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.recipes.recipe import EPOCHS
 from preheat.schedules.rule import Rule
 from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
 from preheat.schedules.shapes.hyperbolic import hyperbolic
-from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code, Space
+from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class HyperbolicCode(Code):
         return self.shape(**given)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         """The experiments': U of 200 to 400 epochs. A run that is longer begins at its own length."""
         low = max(200, 50 * math.ceil(epochs / 50))
         return {**INFIMUM, "upper": Range(low, low + 200, step=50, start=max(250, low))}

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from preheat.core.lengths import epochs
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Range
+from preheat.core.space import Range, Values
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.recipes.recipe import EPOCHS
 from preheat.schedules.rule import Rule
 from preheat.schedules.shapes.constant import constant
 from preheat.schedules.shapes.cosine import cosine
 from preheat.schedules.shapes.exponential import exponential
-from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code, Space
+from preheat.schedules.shapes.hyperboliclr.code import INFIMUM, Code
 from preheat.schedules.shapes.linear import linear
 from preheat.schedules.shapes.polynomial import polynomial
 from preheat.schedules.shapes.step import step
@@ -56,7 +56,7 @@ class P(Code):
         return polynomial(power=self.power, **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         return {"power": Range(0.5, 3.0, start=0.5)}
 
 
@@ -79,7 +79,7 @@ class C(Code):
         return cosine(final=self.lowest(self.infimum, run), **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         return {**INFIMUM}
 
 
@@ -102,7 +102,7 @@ class E(Code):
         return exponential(final=self.gamma ** self.in_epochs(run), **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         return {"gamma": Range(0.9, 0.99, start=0.96)}
 
 
@@ -128,7 +128,7 @@ class L(Code):
         return linear(final=max(run.factor(self.lowest(self.infimum, run)), 1e-6), **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         return {"end": Range(0.001, 0.1, log=True, start=0.001)}
 
 
@@ -158,7 +158,7 @@ class S(Code):
         return step(period=epochs(period), gamma=self.gamma, **EPOCHS)
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> Space:
+    def space(cls, epochs: int, per_epoch: int) -> Values:
         most = max(2, epochs // 2)
         period = Range(max(1, epochs // 10), most, step=1, start=min(max(1, epochs // 3), most))
         return {"gamma": Range(0.05, 0.5, start=0.1), "period": period}
