@@ -121,7 +121,7 @@ def test_step_and_cyclic_keep_the_counts_they_were_tuned_with():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: SCHEDULES["EH"](infimum=-1), "a rate must be a finite number >= 0, got -1"),
+        (lambda: SCHEDULES["EH"](infimum=-1), "infimum is a rate of at least 0, got -1: write 1e-6"),
         (lambda: SCHEDULES["H"](upper=0), "upper must be above 0, got 0: write 250"),
         (lambda: SCHEDULES["E"](gamma=1.5), "gamma must be above 0 and at most 1, got 1.5: write 0.96"),
         (lambda: SCHEDULES["S"](tuned_at=2.5), "tuned_at must be a whole number >= 1, got 2.5"),
