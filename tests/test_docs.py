@@ -117,7 +117,7 @@ def test_every_schedule_is_in_the_catalogue_and_on_one_page():
     for name, found in places.items():
         assert len(found) == 1, f"{name} is a heading of {found}"
         line = SCHEDULES._shipped[name].line
-        assert f"| `{name}` | {line} | [{found[0]}](schedules/{found[0]}.md#{name}) |" in start, (
+        assert f"| `{name}` | {line} | [{found[0]}](schedules/{found[0]}.md#{slug(name)}) |" in start, (
             f"no row for {name}"
         )
     assert len(places) > 25

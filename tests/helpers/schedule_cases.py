@@ -61,6 +61,22 @@ BODIES = {
     "wsd": [{}]
     + [{"cooldown": "40%", "cooldown_curve": c, "final": 0.1} for c in sorted(CURVES) if c != "polynomial"],
 }
+# schedules of the HyperbolicLR experiments: their sampling is their own, and they need epochs and a peak rate
+CODES = {
+    "C": [{}, {"infimum": 1e-4}],
+    "CY": [{}, {"rise": 60}, {"tuned_at": 10}],
+    "E": [{}, {"gamma": 0.9}],
+    "EH": [{}, {"upper": 400, "infimum": 1e-5}],
+    "H": [{}, {"upper": 200, "infimum": 1e-4}],
+    "L": [{}, {"end": 0.1}, {"infimum": 1e-4}],
+    "N": [{}],
+    "OC": [{}, {"pct_start": 0.5}],
+    "P": [{}, {"power": 3}],
+    "S": [{}, {"gamma": 0.5, "period": 7}, {"tuned_at": 30}],
+    "WC": [{}, {"infimum": 1e-4}],
+    "WEH": [{}, {"upper": 400, "infimum": 1e-5}],
+    "WH": [{}, {"upper": 200}],
+}
 # schedules without a warmup of their own, or whose options count steps: they do not stretch with the run
 LOOSE = {
     "constant": [{"warmup": "13%", "warmup_at": "right", "at": "left"}],
@@ -88,7 +104,9 @@ LOOSE = {
 }
 CASES = [(name, body) for name, bodies in BODIES.items() for body in bodies]
 CASES += [(name, {**w, **bodies[0]}) for name, bodies in BODIES.items() if name != "pieces" for w in WARMUPS]
-ANY = [*CASES, *((name, body) for name, bodies in LOOSE.items() for body in bodies)]
+OTHERS = [*CASES, *((name, body) for name, bodies in LOOSE.items() for body in bodies)]
+OF_CODES = [(name, body) for name, bodies in CODES.items() for body in bodies]
+ANY = [*OTHERS, *OF_CODES]
 COMBINED = {"excerpt", "extended", "floored", "product", "scaled", "then"}
 
 
@@ -101,4 +119,4 @@ def kinds(case):
 
 
 SOME = once(CASES, kinds)
-SOME_OF_ANY = once(ANY, kinds)
+SOME_OF_ANY = once(OTHERS, kinds)

@@ -24,7 +24,7 @@ from preheat.cli import main as cli
 from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
 from preheat.core.registry import SCHEDULES
-from preheat.pictures.gallery import COMBINATIONS, gallery_page, write_gallery
+from preheat.pictures.gallery import CODES, COMBINATIONS, gallery_page, write_gallery
 from preheat.pictures.gallery_options import Option, options
 from preheat.schedules.form import Segment, Span
 from preheat.schedules.horizon import Horizon
@@ -35,7 +35,8 @@ from preheat.schedules.rule import Rule
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHIPPED = [name for name in SCHEDULES.names() if SCHEDULES[name].__module__.startswith("preheat.")]
-LIVE = [name for name in SHIPPED if name not in COMBINATIONS]
+STILL = [*COMBINATIONS, *CODES.split()]
+LIVE = [name for name in SHIPPED if name not in STILL]
 TOTAL = 1000
 PLACES = [0.0, *(np.arange(40) * 25.0 + 0.37).tolist(), 1000.0]
 
@@ -59,7 +60,8 @@ def test_every_schedule_is_on_the_page_and_every_shipped_one_moves_or_is_an_exam
     cards = data(page)
     assert sorted(re.findall(r'data-name="(\w+)"', page)) == list(cards) == SCHEDULES.names()
     assert {name for name in SHIPPED if "options" in cards[name]} == set(LIVE)
-    assert all("x" in cards[name] and "rule" not in cards[name] for name in COMBINATIONS)
+    assert all("x" in cards[name] and "rule" not in cards[name] for name in STILL)
+    assert {name: cards[name]["y"][0] for name in ("EH", "OC")} == {"EH": 1.0, "OC": 0.04}
     described = re.findall(r'data-name="\w+">\s*<h3>\w+</h3>\s*<p>(.+?)</p>', page)
     assert len(described) == len(cards)
 
@@ -441,7 +443,8 @@ def test_the_controls_of_the_page_in_a_browser(wide_page: str, tmp_path: Path) -
         'No schedule has these words, got "zebra": write fewer, or a part of one such as cos, warm or torch.'
     )
     assert say["lost"] == [lost, 0]
-    assert names == ["exp_hyperbolic", "hyperbolic", "tanh"] and shown.startswith("3 of ") and families == 1
+    assert names == ["exp_hyperbolic", "hyperbolic", "tanh", *sorted(CODES.split())]
+    assert shown.startswith("16 of ") and families == 2
     assert (
         say["copied"] in ("Copied", "Selected")
         and say["theme"] == "dark"

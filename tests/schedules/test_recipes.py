@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from preheat.cli.schedules import schedule_words
 from preheat.core.errors import UserError
+from preheat.core.registry import SCHEDULES
+from preheat.core.spec import Spec, build
 from preheat.schedules.recipes.data_regimes import data_regimes
 from preheat.schedules.recipes.delayed_generalization import delayed_generalization
 from preheat.schedules.recipes.hyperboliclr import CODES, hyperboliclr
@@ -118,6 +121,10 @@ def test_step_and_cyclic_keep_the_counts_they_were_tuned_with():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lambda: SCHEDULES["EH"](infimum=-1), "infimum is a rate of at least 0, got -1: write 1e-6"),
+        (lambda: SCHEDULES["H"](upper=0), "upper must be above 0, got 0: write 250"),
+        (lambda: SCHEDULES["E"](gamma=1.5), "gamma must be above 0 and at most 1, got 1.5: write 0.96"),
+        (lambda: SCHEDULES["S"](tuned_at=2.5), "tuned_at must be a whole number >= 1, got 2.5"),
         (lambda: hyperboliclr("X", epochs=5, per_epoch=1), "code"),
         (lambda: hyperboliclr("H", epochs=5, per_epoch=1, powr=2), "option of code H"),
         (lambda: hyperboliclr("C", epochs=5, per_epoch=1, first_epoch_at_peak=True), "only WH and WEH"),
@@ -188,10 +195,43 @@ def test_the_three_formulas_of_delayed_generalisation(kind):
 
 ROW = re.compile(r"^\| (\w+) \| `(\w+:[^`]+)` \|", re.MULTILINE)
 WORDS = dict(
-    ROW.findall(
-        (Path(__file__).parents[2] / "docs" / "schedules" / "hyperbolic.md").read_text(encoding="utf-8")
-    )
+    ROW.findall((Path(__file__).parents[2] / "docs" / "schedules" / "codes.md").read_text(encoding="utf-8"))
 )
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_code_is_a_name_with_the_table_of_its_recipe(code):
+    """On the experiments' runs, on a short one, and with every option."""
+    more = {"infimum": 3e-5, "upper": 300, "power": 2.0, "gamma": 0.93, "end": 0.02, "pct_start": 0.4}
+    more |= {"period": 7, "rise": 5, "tuned_at": 40}
+    known = {f.name for f in fields(SCHEDULES[code])}
+    runs = [(50, 124, {}), (200, 7, {}), (200, 7, {"tuned_at": 50}), (2, 3, {}), (23, 10, more)]
+    for n, per_epoch, given in runs:
+        options = {k: v for k, v in given.items() if k in known}
+        recipe = hyperboliclr(code, epochs=n, per_epoch=per_epoch, **options)
+        made = build("schedule", Spec(code, options))
+        table = 1e-2 * made.resolve(n * per_epoch, per_epoch, peak=1e-2).table()
+        np.testing.assert_array_equal(table, recipe.rates())
+        assert made.also(n * per_epoch, per_epoch) == recipe.also
+
+
+def test_a_code_says_what_it_needs_to_know():
+    for name in CODES:
+        made = SCHEDULES[name]()
+        if made.every == "epoch":
+            with pytest.raises(
+                UserError, match=r"needs the steps per epoch, got None: give per_epoch=\.\.\.$"
+            ):
+                made.resolve(100, peak=1e-2)
+        if "infimum" in {f.name for f in fields(made)}:
+            with pytest.raises(
+                UserError, match=f"the infimum of {name} is a rate, 1e-06, and needs the peak"
+            ):
+                made.resolve(100, 10)
+    with pytest.raises(UserError, match="CY counts epochs and needs the steps per epoch"):
+        SCHEDULES["CY"](tuned_at=50).resolve(100, peak=1e-2)
+    cut = SCHEDULES["EH"]().floored(0.5) * SCHEDULES["N"]()
+    assert cut.resolve(100, 10, peak=1e-2).table()[-1] == 0.5
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_cases import BODIES, COMBINED, LOOSE, SOME, SOME_OF_ANY
+from schedule_cases import BODIES, CODES, COMBINED, LOOSE, OF_CODES, SOME, SOME_OF_ANY
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, epochs, fraction, snug, steps
@@ -28,11 +28,14 @@ from preheat.schedules import (
 )
 from preheat.schedules.named import Named
 
+KNOWN = {"per_epoch": 50, "peak": 1e-2}
 SAMPLINGS = [(at, every) for at in ("left", "mid", "right") for every in ("step", "epoch")]
 
 
 def built(name, options, **more):
-    """The schedule; a combination is sampled as its parts are."""
+    """The schedule; a combination is sampled as its parts are, a code of the experiments in its own way."""
+    if name in CODES:
+        return SCHEDULES.build(name, options)
     if name not in COMBINED:
         return SCHEDULES.build(name, {**options, **more})
     parts = {k: {**v, **more} for k, v in options.items() if k in ("first", "second", "schedule")}
@@ -44,18 +47,18 @@ def label(case):
 
 
 every_case = pytest.mark.parametrize("case", SOME, ids=label)
-any_case = pytest.mark.parametrize("case", SOME_OF_ANY, ids=label)
+any_case = pytest.mark.parametrize("case", [*SOME_OF_ANY, *OF_CODES], ids=label)
 
 
 def test_every_registered_schedule_has_cases():
     shipped = {n for n in SCHEDULES.names() if SCHEDULES[n].__module__.startswith("preheat.schedules.")}
-    assert shipped == set(BODIES) | set(LOOSE)
+    assert shipped == set(BODIES) | set(LOOSE) | set(CODES)
 
 
 @any_case
 def test_factors_are_finite_in_0_to_1_and_the_peak_is_1(case):
     for at, every in SAMPLINGS:
-        rate = built(*case, at=at, every=every).resolve(1000, per_epoch=50)
+        rate = built(*case, at=at, every=every).resolve(1000, **KNOWN)
         table = rate.table()
         assert table.shape == (1000,) and table.dtype == np.float64
         assert np.isfinite(table).all() and table.min() >= 0 and table.max() <= 1
@@ -73,14 +76,14 @@ def test_json_round_trip(case):
         again = SCHEDULES.build(name, data)
         assert name == case[0]
         assert again == schedule and hash(again) == hash(schedule) and again.json() == schedule.json()
-        assert again.resolve(77, 10) == schedule.resolve(77, 10)
-        assert np.array_equal(again.resolve(77, 10).table(), schedule.resolve(77, 10).table())
+        one, other = (made.resolve(77, 10, peak=1e-2) for made in (again, schedule))
+        assert one == other and np.array_equal(one.table(), other.table())
 
 
 @any_case
 def test_random_access_equals_the_table_and_the_end_holds(case):
     for at, every in SAMPLINGS:
-        rate = built(*case, at=at, every=every).resolve(157, per_epoch=10)
+        rate = built(*case, at=at, every=every).resolve(157, per_epoch=10, peak=1e-2)
         table = rate.table()
         one_by_one = [rate(k) for k in range(157)]
         assert all(type(x) is float for x in one_by_one)
@@ -93,7 +96,7 @@ def test_random_access_equals_the_table_and_the_end_holds(case):
 
 @any_case
 def test_mean_is_the_integral(case):
-    rate = built(*case).resolve(1000)
+    rate = built(*case).resolve(1000, **KNOWN)
     assert rate.mean() == pytest.approx(_quadrature(rate), rel=1e-9)
 
 

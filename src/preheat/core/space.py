@@ -3,7 +3,7 @@
 Something registered says how it is searched by a classmethod:
 
     @classmethod
-    def space(cls, epochs: int, per_epoch: int) -> dict[str, Range | Among]: ...
+    def space(cls, epochs: int, per_epoch: int) -> Values: ...
 
 {option: values}, for a run of so many epochs with so many updates in each. What has none is searched as it
 stands.
@@ -118,6 +118,7 @@ class Among:
 
 
 Space = Mapping[str, Range | Among]
+Values = dict[str, Range | Among]  # of the options of one thing
 
 
 def space(data: Mapping[str, Any]) -> dict[str, Range | Among]:

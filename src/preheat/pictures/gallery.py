@@ -38,7 +38,9 @@ from preheat.schedules.shapes.linear import linear
 from preheat.schedules.shapes.radam import radam
 from preheat.schedules.shapes.wsd import wsd
 
-TOTAL = 1000  # steps of the run that a picture which stands still shows
+TOTAL = 1000  # steps of the run that a picture which stands still shows, and what else is known of it
+KNOWN = {"per_epoch": 20, "peak": 1e-2}
+CODES = "N P C E L S OC CY H EH WH WEH WC"  # they stand still: each is another card's schedule
 FAMILIES = {
     "Constant and decays": "constant cosine exp_hyperbolic exponential hyperbolic inverse_sqrt inverse_time "
     "k_decay linear polynomial rex tanh",
@@ -46,6 +48,7 @@ FAMILIES = {
     "Cycles": "one_cycle restarts triangular",
     "Tables and points": "spline tabulated",
     "Warmups that follow from Adam's beta2": "gi_adam radam untuned_exponential untuned_linear",
+    "Codes of the HyperbolicLR experiments, over 50 epochs": CODES,
     "Made of others": "excerpt extended floored pieces product scaled then",
 }
 OTHERS = "Others"
@@ -168,14 +171,14 @@ def _still(name: str) -> dict[str, Any]:
     try:
         text, make = COMBINATIONS.get(name, (f"{name}()", lambda: SCHEDULES.build(name, {})))
         schedule = make()
-        rate = schedule.resolve(TOTAL)
+        rate = schedule.resolve(TOTAL, **KNOWN)
     except UserError as error:
         return {"rule": str(error)}
     if not isinstance(rate, Resolved):
         subclass = "subclass preheat.schedules.rule.Rule"
         return {"rule": f"only schedules that have segments are drawn here, got {name}: {subclass}"}
     texts = {"python": text, "shell": name}
-    if name in COMBINATIONS:
+    if name in COMBINATIONS or name in CODES.split():
         texts = {"python": text, "json": json.dumps(schedule.json())}
     return {"texts": texts, **points(rate)}
 

@@ -16,6 +16,7 @@ from typing import Any
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.levels import Level, level, written
+from preheat.core.space import Range, Values
 from preheat.core.spec import LATER
 from preheat.schedules.combine.forms import Ahead, ahead
 from preheat.schedules.curves import check_curve
@@ -65,6 +66,10 @@ class Named(Rule):
             given = f"warmup_power={self.warmup_power:g}"
             raise UserError(f"a constant warmup has no power, got {given}: leave warmup_power out")
         self.body()
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {"warmup": Range(0.0, 0.2, start=0.05)}
 
     @abstractmethod
     def body(self) -> tuple[Piece, ...]:

@@ -217,9 +217,8 @@ class Resolved:
 def resolved(schedule: Placeable, run: Horizon) -> Resolved:
     """The schedule on the run, after checking that its highest factor is 1."""
     if run.per_epoch is None and schedule.every == "epoch":
-        raise UserError(
-            "every='epoch' needs the steps per epoch, got None: give per_epoch=..., or write every='step'"
-        )
+        instead = ", or write every='step'" if "every" in schedule.json() else ""
+        raise UserError(f"every='epoch' needs the steps per epoch, got None: give per_epoch=...{instead}")
     segments = schedule.segments(run)
     ends = [float(s.form.value(np.array(s.span), s.span, after=True).max()) for s in segments]
     highest = max(ends, default=0.0)

@@ -19,6 +19,7 @@ from typing import Any
 from preheat.core.canon import plain
 from preheat.core.levels import Rate
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Values
 from preheat.schedules.horizon import horizon
 from preheat.schedules.resolved import Placeable, Resolved, resolved
 
@@ -30,6 +31,11 @@ class Rule(Placeable):
         """`{"name": class, **fields}`, a class named as it is registered; later fields only where used."""
         own = [f for f in fields(self) if not f.metadata or getattr(self, f.name) != f.default]  # type: ignore[arg-type]
         return {"name": type(self).__name__, **{f.name: plain(getattr(self, f.name)) for f in own}}
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        """What a search may try of its options, on a run of so many epochs with so many updates in each."""
+        return {}
 
     def resolve(
         self,

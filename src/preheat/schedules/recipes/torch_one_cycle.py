@@ -8,7 +8,7 @@ from preheat.schedules.pieces import Piece, Pieces
 
 
 def torch_one_cycle(
-    total: int,
+    total: float,
     *,
     pct_start: float = 0.3,
     curve: str = "cosine",
@@ -35,7 +35,7 @@ def torch_one_cycle(
     widths = [b - a for a, b in zip([0.0, *ends[:-1]], ends, strict=True)]
     if min(widths) <= 0:
         raise UserError(
-            f"every phase of a cycle of {total} steps must take time, got phases that end at steps "
+            f"every phase of a cycle of {total:g} steps must take time, got phases that end at steps "
             f"{', '.join(f'{e:g}' for e in ends)}: write another pct_start, or more steps"
         )
     turns = [start, 1.0, *([start] if three_phase else []), low]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.core.spec import LATER
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
@@ -32,6 +33,10 @@ class cosine(Named):
 
     final: Level = 0.0
     power: float = field(default=1.0, metadata=LATER)
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "final": Range(0.0, 0.2, start=0.0)}
 
     def body(self) -> tuple[Piece, ...]:
         power = None if self.power == 1 else self.power

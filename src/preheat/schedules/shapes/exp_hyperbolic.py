@@ -11,6 +11,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.levels import Level, written
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
@@ -56,6 +57,10 @@ class exp_hyperbolic(Named):
 
     upper: Length
     infimum: Level = 1e-4
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "infimum": Range(1e-5, 1e-2, log=True, start=1e-4)}
 
     def body(self) -> tuple[Piece, ...]:
         if not written(self.infimum):

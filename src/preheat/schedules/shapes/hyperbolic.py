@@ -20,6 +20,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
@@ -71,6 +72,10 @@ class hyperbolic(Named):
 
     upper: Length
     infimum: Level = 1e-4
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "infimum": Range(1e-5, 1e-2, log=True, start=1e-4)}
 
     def body(self) -> tuple[Piece, ...]:
         return (Piece(None, 1.0, self.infimum),)

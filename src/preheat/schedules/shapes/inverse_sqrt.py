@@ -11,6 +11,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length, steps
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.core.spec import LATER
 from preheat.schedules.combine.forms import Both, Window
 from preheat.schedules.curves import Array
@@ -62,6 +63,10 @@ class inverse_sqrt(Named):
     cooldown_curve: str = field(default="linear", metadata=LATER)
     cooldown_power: float | None = field(default=None, metadata=LATER)
     final: Level = field(default=0.0, metadata=LATER)
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {"warmup": Range(0.01, 0.2, start=0.05)}  # its timescale where none is given
 
     def body(self) -> tuple[Piece, ...]:
         if self.timescale is None and not self.warmup:

@@ -8,6 +8,7 @@ import numpy as np
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.curves import CURVES, Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
@@ -49,6 +50,10 @@ class k_decay(Named):
     curve: str = "cosine"
     power: float | None = None
     final: Level = 0.0
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "k": Range(0.5, 3.0, start=1.5)}
 
     def body(self) -> tuple[Piece, ...]:
         above_0("k", self.k, "2, or 1 for the curve itself")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
 
@@ -28,6 +29,10 @@ class linear(Named):
     """
 
     final: Level = 0.0
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "final": Range(0.0, 0.2, start=0.0)}
 
     def body(self) -> tuple[Piece, ...]:
         return (Piece(None, 1.0, self.final),)

@@ -8,6 +8,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length, fraction
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.core.spec import LATER
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
@@ -40,6 +41,10 @@ class one_cycle(Named):
     power: float | None = None
     final: Level = 4e-6
     three_phase: bool = field(default=False, metadata=LATER)
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {"warmup": Range(0.1, 0.5, start=0.3)}
 
     def body(self) -> tuple[Piece, ...]:
         if not self.three_phase:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
 
@@ -29,6 +30,10 @@ class polynomial(Named):
 
     power: float = 2.0
     final: Level = 0.0
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "power": Range(0.5, 3.0, start=2.0)}
 
     def body(self) -> tuple[Piece, ...]:
         return (Piece(None, 1.0, self.final, "polynomial", self.power),)

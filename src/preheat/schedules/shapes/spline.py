@@ -11,6 +11,7 @@ import numpy as np
 from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Segment, Span
 from preheat.schedules.horizon import Horizon
@@ -65,6 +66,10 @@ class spline(Named):
         object.__setattr__(self, "places", lengths("places", self.places, "['0%', '30%', '100%']"))
         object.__setattr__(self, "factors", numbers("factors", self.factors))
         super().__post_init__()
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {}  # its points are given, and begin with the warmup
 
     def body(self) -> tuple[Piece, ...]:
         if len(self.places) != len(self.factors) or len(self.places) < 2:

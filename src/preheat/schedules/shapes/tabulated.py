@@ -12,6 +12,7 @@ import numpy as np
 
 from preheat.core.errors import UserError, unknown
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Segment, Span
 from preheat.schedules.horizon import Horizon
@@ -79,6 +80,10 @@ class tabulated(Named):
                 f"the highest of the rates must be above 0, got {peak:g}: a run at rate 0 learns nothing"
             )
         return tabulated(values=tuple(x / peak for x in given), **options), peak
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {}  # its points are given, and begin with the warmup
 
     def body(self) -> tuple[Piece, ...]:
         if self.between not in BETWEEN:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from preheat.core.lengths import Length, fraction
 from preheat.core.levels import Level
 from preheat.core.registry import SCHEDULES
+from preheat.core.space import Range, Values
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
 
@@ -38,6 +39,10 @@ class wsd(Named):
     cooldown_curve: str = "linear"
     cooldown_power: float | None = None
     final: Level = 0.0
+
+    @classmethod
+    def space(cls, epochs: int, per_epoch: int) -> Values:
+        return {**super().space(epochs, per_epoch), "cooldown": Range(0.05, 0.5, start=0.2)}
 
     def body(self) -> tuple[Piece, ...]:
         fall = Piece(self.cooldown, 1.0, self.final, self.cooldown_curve, self.cooldown_power)

@@ -1,0 +1,1 @@
+"""The 13 schedules of the HyperbolicLR experiments, by their codes."""
