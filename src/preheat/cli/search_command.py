@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+from contextlib import closing
 from functools import partial
 
 from preheat.cli.options import (
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     study = declared(args)
     url = args.storage or ""
     claims = partial(server_claims, url) if is_server(url) else None
-    return carried(study, study.points(), args, files, Shared(study, args.results, url, claims=claims))
+    with closing(Shared(study, args.results, url, claims=claims)) as shared:
+        return carried(study, study.points(), args, files, shared)
 
 
 def declared(args: argparse.Namespace) -> Study:

@@ -115,9 +115,7 @@ def test_a_space_that_is_tried_out_ends_the_search():
     assert sorted(t.params["peak_lr"] for t in tried) == [0.1, 0.2, 0.3]
 
 
-@given(
-    a=st.floats(0.1, 5.0), b=st.floats(0.05, 0.5), c=st.floats(0.0, 3.0), n=st.integers(12, 40)
-)
+@given(a=st.floats(0.1, 5.0), b=st.floats(0.05, 0.5), c=st.floats(0.0, 3.0), n=st.integers(12, 40))
 @settings(max_examples=40, deadline=None)
 def test_an_exponential_curve_is_followed_to_its_end(a, b, c, n):
     curve = [c + a * math.exp(-b * t) for t in range(1, n + 1)]

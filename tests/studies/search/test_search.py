@@ -32,7 +32,7 @@ def done(tmp_path_factory):
 
 
 def test_every_arm_has_so_many_trials_and_its_best_on_fresh_seeds(done):
-    _, study, points, records = done
+    _, _, points, records = done
     for name in ("cosine", "constant"):
         mine = [p for p in points if p.axes["schedule.name"] == name]
         tried = [p for p in mine if p.seed == 0]
@@ -55,7 +55,7 @@ def test_the_page_tells_the_best_and_gives_no_verdict(done):
 
 
 def test_a_study_that_was_stopped_asks_for_the_same_trials(done, tmp_path):
-    root, study, points, records = done
+    _, study, points, records = done
     store = Store.open(tmp_path)
     with store.writer() as writer:
         writer.append([records[p.run.id] for p in points if p.stage <= 1])
@@ -124,7 +124,7 @@ def test_a_study_of_ones_own_can_search(tmp_path):
 
 
 def test_what_is_searched_must_be_an_axis(tmp_path):
-    with pytest.raises(UserError, match="tries peak_lr of arm 'all'.*add peak_lr to nuisance"):
+    with pytest.raises(UserError, match=r"tries peak_lr of arm 'all'.*add peak_lr to nuisance"):
         trained(own(nuisance=()), tmp_path)
 
 

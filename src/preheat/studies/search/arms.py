@@ -9,6 +9,7 @@ from typing import Any
 from preheat.core.canon import plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Setting, get, label, merged, put
+from preheat.core.run import Run
 from preheat.core.space import Among, Range, space
 
 KEYS = ("name", "settings", "space")
@@ -126,3 +127,15 @@ def told_apart(some: Sequence[Arm], paths: Iterable[str]) -> None:
                     f"a search tries {path} of arm {arm.name!r}, which the study does not tell apart: add "
                     f"{path} to nuisance"
                 )
+
+
+def with_companions(setting: Setting, fixed: Mapping[str, Any]) -> Setting:
+    """The setting with what its schedule moves beside the rate, such as the beta1 of a cycle, where the
+    schedule says so, the optimizer has it, and nothing else is said of it."""
+    run = Run.from_json(merged(fixed, setting))
+    moves = getattr(run.schedule, "also", None)
+    if moves is None or run.also:
+        return setting
+    found = moves(run.total_steps, run.steps_per_epoch)
+    known = {name: plain(one) for name, one in found.items() if name in run.optimizer.options}
+    return {**setting, "also": known} if known else setting

@@ -13,7 +13,7 @@ from preheat.core.run import Run
 from preheat.core.space import Among, Range
 from preheat.core.study import Study
 from preheat.schedules.recipes.hyperboliclr import CODES
-from preheat.studies.search.arms import Arm
+from preheat.studies.search.arms import Arm, with_companions
 from preheat.studies.search.pruners import known_pruner
 
 RATES = (1e-4, 5e-2)  # the peak rates that are tried
@@ -75,7 +75,7 @@ class Searched:
         return Study(
             name=name,
             question=QUESTION.format(task=self.task["name"], trials=self.trials),
-            grid=(Block(points=[a.setting(a.first) for a in some], seeds=choosing),),
+            grid=(Block(points=[with_companions(a.setting(a.first), fixed) for a in some], seeds=choosing),),
             fixed=fixed,
             scientific=(*groups, *(["length"] if self.pruner else [])),
             nuisance=tuple(dict.fromkeys(path for a in some for path in a.space)),

@@ -74,6 +74,15 @@ class Shared:
             self._mirror(points)
         self._last = time.monotonic()
 
+    def close(self) -> None:
+        """Close what is open."""
+        if self._shelf is not None:
+            self._shelf.close()
+        if self._storage is not None:
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+        self._shelf = self._storage = None
+
     def _points(self) -> Sequence[Point]:
         return staged(self._study, self._study.points(), self._root).points
 

@@ -18,7 +18,7 @@ from preheat.core.registry import STAGES
 from preheat.core.run import Run
 from preheat.core.study import Point, Study
 from preheat.schedules.combine.excerpt import excerpt
-from preheat.studies.search.arms import LENGTH, Arm, arms, told_apart
+from preheat.studies.search.arms import LENGTH, Arm, arms, told_apart, with_companions
 from preheat.studies.search.pruners import checks, known_pruner
 from preheat.studies.search.replay import Rules, Wanted, played
 from preheat.studies.search.trials import epochs_of, from_table, trials
@@ -126,7 +126,8 @@ def _check_epochs(study: Study, run: Run) -> None:
 
 def _points(study: Study, arm: Arm, wanted: Wanted, epochs: int) -> Iterator[Point]:
     """The runs of a trial, on every seed that chooses."""
-    for p in study.placed([Block(points=[arm.setting(wanted.params)], seeds=_choosing(study))]):
+    setting = with_companions(arm.setting(wanted.params), study.fixed)
+    for p in study.placed([Block(points=[setting], seeds=_choosing(study))]):
         yield p if wanted.epochs == epochs else _first_epochs(p, wanted.epochs)
 
 
