@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "train one run with a live line of loss and rate",
     "report": "write a study's report again from its records",
     "export": "write a study's records in other people's files",
+    "import": "read learning curves from other people's files",
     "original": "run an original project by its own command line",
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
