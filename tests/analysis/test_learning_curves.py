@@ -73,7 +73,7 @@ def test_what_weights_and_biases_exports_is_read(table):
     read = read_curves([table(*exported("Step", 0, *runs))])
     assert [(c.series, c.budget) for c in read] == [
         ("EH", 3),
-        ("AdamW_EH", 3),
+        ("AdamW_EH[l0.01-u250]", 3),
         ("playful-sun-17", None),
         ("model.wide: true", None),
     ]

@@ -138,7 +138,7 @@ class _Walk:
             args = build(self.command, words).parse_args(words)
             read_imports(args.imports)
             use_data(args)
-            self.module.asked(args)
+            getattr(self.module, "asked", self.module.declared)(args)
         except UserError as error:
             return str(error)
         return ""

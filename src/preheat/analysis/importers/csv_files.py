@@ -35,8 +35,8 @@ _PLAIN = re.compile(
     r"(?P<series>[^\W\d_](.*?\D)?)(?P<budget>\d+)(_(?P<metric>[^\W\d].*?)(?P<end>_min|_max)?)?"
 )
 _EXPORTED = re.compile(r"(Group: )?(?P<series>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
-# a run's name with its epochs: EH200, or AdamW_EH(200)[...], as the original project calls its groups
-_RUN = re.compile(r"(?P<series>[A-Za-z]+)(?P<budget>\d+)|(?P<group>.+?)\((?P<epochs>\d+)\)(\[.*\])?")
+# a run's name with its epochs: EH200, or AdamW_EH(200)[...], as the original project and we call groups
+_RUN = re.compile(r"(?P<series>[A-Za-z]+)(?P<budget>\d+)|(?P<group>.+?)\((?P<epochs>\d+)\)(?P<rest>\[.*\])?")
 
 
 class _Sheet(NamedTuple):
@@ -199,7 +199,7 @@ def _columns(sheet: _Sheet, time: int) -> dict[_Name, dict[str, int]]:
 def _name(text: str) -> _Name | None:
     if found := _EXPORTED.fullmatch(text):
         said = _RUN.fullmatch(found["series"])
-        series = (said["series"] or said["group"]) if said else found["series"]
+        series = (said["series"] or f"{said['group']}{said['rest'] or ''}") if said else found["series"]
         budget = int(said["budget"] or said["epochs"]) if said else None
         return _Name(series, budget or None, found["series"], found["metric"], _end(found["end"]))
     if found := _PLAIN.fullmatch(text):
