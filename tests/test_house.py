@@ -46,7 +46,7 @@ api        : core (lab analysis report studyfiles store)                  :
 data       : core (engine lab analysis report tasks)                      : (torch)
 lab        : core schedules store engine                                  : torch numpy safetensors
 advisor    : core lab analysis probes                                     : torch
-cli        : core (*)                                                     : (yaml)
+cli        : core (*)                                                     : (yaml questionary)
 preheat    : core cli (*)                                                 :
 """  # the last is preheat/__init__.py and __main__.py, what users import
 ROWS = [line.split(":") for line in TABLE.strip().splitlines()]

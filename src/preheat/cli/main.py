@@ -20,6 +20,7 @@ COMMANDS = {
     "search": "search the best settings of schedules, and report",
     "report": "write a study's report again from its records",
     "export": "write a study's records in other people's files",
+    "import": "read learning curves from other people's files",
     "original": "run an original project by its own command line",
     "results": "list the records of a results folder, or show one",
     "plot": "draw one or more schedules",
@@ -90,6 +91,14 @@ def _dispatch(args: list[str]) -> int:
         hint = f"did you mean {match!r}? " if match else ""
         raise UserError(f"unknown command {args[0]!r}: {hint}Known: {', '.join(COMMANDS)}")
     words = joined(args[1:])
+    if "--ask" in words:
+        from preheat.cli.ask import with_answers
+
+        answered = with_answers(args[0], words)
+        if answered is None:
+            return 0
+        words = answered
+        sys.argv[1:] = [args[0], *words]  # for `again`: going on asks nothing
     found = build(args[0], words).parse_args(words)
     module = importlib.import_module(f"preheat.cli.{args[0]}_command")
     return int(module.run(found) or 0)

@@ -42,6 +42,15 @@ def imports(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def ask(parser: argparse.ArgumentParser) -> None:
+    """--ask."""
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask for the options one by one in the terminal, and show the command line that says the same",
+    )
+
+
 def device(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """--device."""
     parser.add_argument(

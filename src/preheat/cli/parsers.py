@@ -49,6 +49,13 @@ class _Wide(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=100, max_help_position=30)
 
 
+def about_what(command: str, words: Sequence[str]) -> str:
+    """Which registered thing or file the words of a command of ABOUT name; "" where they name none."""
+    own = Parser(add_help=False, allow_abbrev=False)
+    importlib.import_module(f"preheat.cli.{command}_command").options(own)
+    return subject(own, words, ABOUT[command])
+
+
 def build(command: str, words: Sequence[str] = ()) -> Parser:
     """The parser of a command. words: what follows it on the command line."""
     module = importlib.import_module(f"preheat.cli.{command}_command")
@@ -62,10 +69,8 @@ def build(command: str, words: Sequence[str] = ()) -> Parser:
     module.arguments(parser)
     if command not in ABOUT:
         return parser
-    own, kind = Parser(add_help=False, allow_abbrev=False), ABOUT[command]
-    module.options(own)
+    kind, name = ABOUT[command], about_what(command, words)
     module.options(parser)
-    name = subject(own, words, kind)
     add_flags(parser, kind, name)
     known = REGISTRIES[kind].names()
     if name in known and hasattr(module, "about") and {"-h", "--help"} & {*words}:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from preheat.cli.options import (
     SUFFIXES,
     again,
+    ask,
     common,
     data_folder,
     device,
@@ -100,14 +101,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     keep_weights(parser, "by the task's first metric in validation")
+    ask(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, or show the record that there is. 1: the run diverged."""
     read_imports(args.imports)
     use_data(args)
-    with in_options():
-        one = declared(args)
+    one = asked(args)
     from preheat.lab.origins import same_data
     from preheat.store.store import Store
     from preheat.store.weights import weights_path, without_weights
@@ -128,6 +129,12 @@ def run(args: argparse.Namespace) -> int:
     show(record)
     show_probes(record, args.results)
     return 0 if record.status.outcome == "done" else 1
+
+
+def asked(args: argparse.Namespace) -> Run:
+    """The run, with errors in words of the command line."""
+    with in_options():
+        return declared(args)
 
 
 def declared(args: argparse.Namespace) -> Run:

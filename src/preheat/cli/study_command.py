@@ -19,6 +19,7 @@ from typing import Any
 from preheat.cli.options import (
     SUFFIXES,
     again,
+    ask,
     common,
     data_folder,
     keep_weights,
@@ -78,6 +79,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     data_folder(parser)
     keep_weights(parser, "by the study's metric in validation")
     placement(parser)
+    ask(parser)
 
 
 def about(name: str) -> str:

@@ -11,7 +11,7 @@ from preheat.core.options import Flag, flags
 from preheat.core.originals import Original
 from preheat.core.registry import REGISTRIES
 
-_DEST = "option."
+DEST = "option."  # what the names of a subject's flags begin with, once they are parsed
 
 
 def subject(parser: argparse.ArgumentParser, words: Sequence[str], kind: str) -> str:
@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: str, name: str) -> None:
         how: dict[str, Any] = {"metavar": "VALUE", "action": "append" if one.several else "store"}
         if one.kind == "switch":
             how = {"action": "store_const", "const": not one.default}
-        group.add_argument(one.flag, dest=_DEST + one.name, help=_help(one), **how)
+        group.add_argument(one.flag, dest=DEST + one.name, help=_help(one), **how)
 
 
 def known_flags(kind: str, name: str) -> list[Flag]:
@@ -55,7 +55,7 @@ def _help(one: Flag) -> str:
 
 def given(args: argparse.Namespace, kind: str, name: str) -> list[tuple[Flag, Any]]:
     """(flag, value) of each option that the command line gives."""
-    texts = [(one, getattr(args, _DEST + one.name)) for one in known_flags(kind, name)]
+    texts = [(one, getattr(args, DEST + one.name)) for one in known_flags(kind, name)]
     return [(one, _read(one, text)) for one, text in texts if text is not None]
 
 

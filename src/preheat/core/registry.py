@@ -262,6 +262,8 @@ EXPORTERS = Registry(
     *("exporter", "EXPORTERS", "preheat.studies", "preheat.report", "preheat.adapters"),
     group="preheat.exporters",
 )
+# other people's files of learning curves: importer(path) -> list of `LearningCurve`
+IMPORTERS = Registry("importer", "IMPORTERS", "preheat.analysis.importers", group="preheat.importers")
 # who listens while runs train: see `preheat.adapters.trackers.base`
 TRACKERS = Registry("tracker", "TRACKERS", "preheat.adapters", group="preheat.trackers")
 # an original project's own command line: see `preheat.core.originals`
@@ -280,6 +282,7 @@ _ALL = (
     STUDIES,
     CHAPTERS,
     EXPORTERS,
+    IMPORTERS,
     ORIGINALS,
     STAGES,
     EXECUTORS,

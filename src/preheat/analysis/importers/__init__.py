@@ -1,0 +1,1 @@
+"""Other people's files of learning curves, a file for each format."""
