@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 
 import pytest
@@ -143,3 +144,15 @@ def test_a_folder_that_cannot_be_made_raises(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
         Wandb("offline").open("warmups", tmp_path / "file" / "in")
+
+
+def test_a_full_disk_raises(tmp_path, monkeypatch):
+    """W&B itself writes what fits and says nothing."""
+    listener = Wandb("offline").open("warmups", tmp_path)
+    listener.begin(told())
+    listener.log("a1b2", 1, {"loss": 1.0})
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=4096))
+    with pytest.raises(OSError, match="no room: less than 1 MiB is free"):
+        listener.log("a1b2", 2, {"loss": 1.0})
+    listener.close()

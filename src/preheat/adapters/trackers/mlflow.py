@@ -25,9 +25,10 @@ PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
 class Mlflow(Tracker):
     """MLflow: a database in the folder, or the server that `MLFLOW_TRACKING_URI` names. It has no modes.
 
-    File: `mlflow.db` in the folder. Look at it with `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`.
-    A server that does not answer is given up after about 13 seconds, unless `MLFLOW_HTTP_REQUEST_MAX_RETRIES`
-    is set. MLflow's telemetry is off, unless `MLFLOW_DISABLE_TELEMETRY` is set.
+    File: `mlflow.db` in the folder, which takes MLflow some seconds to make. Look at it with
+    `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`. A server that refuses is given up after 3
+    retries (about 13 seconds), unless `MLFLOW_HTTP_REQUEST_MAX_RETRIES` is set. MLflow's telemetry is off,
+    unless `MLFLOW_DISABLE_TELEMETRY` is set.
 
     Experiment: the study's name. Runs have their settings as params, cut at 6,000 characters, and the tags
     `preheat.run` (the id of the record), `preheat.group`, `preheat.tags` and `preheat.outcome`. A character

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.registry import TRACKERS
 
 MODES = ("online", "offline", "disabled")
+ROOM = 2**20  # bytes that must be free: on a full disk W&B loses rows and raises nothing
 PATIENCE = 30  # seconds for a run to begin, and for what is left of it to arrive when it ends
 
 
@@ -114,6 +117,7 @@ class _Runs(Listener):
         self._open[one.run.id] = _Open(run, one.per_epoch, run.starting_step)
 
     def log(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
+        self._room()
         one = self._open[run_id]
         if step >= one.free:  # the server has what was told before the run was interrupted
             one.run.log(with_epoch(values, step, one.per_epoch), step=step, commit=True)
@@ -123,9 +127,15 @@ class _Runs(Listener):
         run = self._open.pop(run_id).run
         run.summary.update({**numbers(summary), "outcome": outcome})
         run.finish(exit_code=0 if outcome == "done" else 1)
+        self._room()
 
     def close(self) -> None:
         while self._open:
             run = self._open.popitem()[1].run
             run.mark_preempting()
             run.finish(exit_code=1)
+
+    def _room(self) -> None:
+        home, mode = self._shared["dir"], self._shared["mode"]
+        if mode != "disabled" and shutil.disk_usage(home).free < ROOM:
+            raise OSError(errno.ENOSPC, "W&B has no room: less than 1 MiB is free", home)
