@@ -132,4 +132,4 @@ def test_a_folder_that_cannot_be_made_and_a_mode_raise(folder):
     with pytest.raises(OSError):
         Mlflow().open("warmups", folder / "mlflow.db" / "in")
     with pytest.raises(UserError, match="no modes, got 'server': write mlflow; set MLFLOW_TRACKING_URI"):
-        Mlflow("server").open("warmups", folder)
+        Mlflow("server")

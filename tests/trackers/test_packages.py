@@ -32,7 +32,7 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it(tmp_path, monk
         ("", "shared", "WANDB_MODE 'shared'"),
     ],
 )
-def test_a_mode_that_wandb_does_not_know_is_refused_before_it_is_imported(
+def test_a_mode_that_wandb_does_not_know_is_refused_without_the_package(
     tmp_path, monkeypatch, mode, said, text
 ):
     monkeypatch.setitem(sys.modules, "wandb", None)

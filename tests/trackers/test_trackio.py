@@ -115,4 +115,4 @@ def test_names_that_trackio_keeps_for_itself_are_refused(tmp_path):
     with pytest.raises(ValueError, match="reserved"):
         Trackio().open("mine_system", tmp_path)
     with pytest.raises(UserError, match="no modes, got 'online': write trackio"):
-        Trackio("online").open("mine", tmp_path)
+        Trackio("online")

@@ -39,8 +39,10 @@ class Mlflow(Tracker):
     database MLflow holds an infinity as 1.8e308.
     """
 
-    def open(self, project: str, folder: Path) -> Listener:
+    def __post_init__(self) -> None:
         no_mode("mlflow", self.mode, "set MLFLOW_TRACKING_URI for a server")
+
+    def open(self, project: str, folder: Path) -> Listener:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
         try:

@@ -32,8 +32,10 @@ class Trackio(Tracker):
     already is not written twice. Rows are written within about a second. Infinities and NaN are kept.
     """
 
-    def open(self, project: str, folder: Path) -> Listener:
+    def __post_init__(self) -> None:
         no_mode("trackio", self.mode, "`trackio sync` uploads to a Hugging Face Space afterwards")
+
+    def open(self, project: str, folder: Path) -> Listener:
         home = Path(os.environ.get("TRACKIO_DIR") or folder).resolve()
         home.mkdir(parents=True, exist_ok=True)
         try:

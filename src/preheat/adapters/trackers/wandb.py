@@ -12,7 +12,7 @@ from typing import Any
 
 from preheat.adapters.trackers.base import Listener, Told, Tracker
 from preheat.adapters.trackers.packages import not_installed, numbers, with_epoch
-from preheat.core.errors import UserError, unknown
+from preheat.core.errors import unknown
 from preheat.core.registry import TRACKERS
 
 MODES = ("online", "offline", "disabled")
@@ -39,8 +39,14 @@ class Wandb(Tracker):
     stop a run. Machine statistics, code and console output are not sent.
     """
 
+    def __post_init__(self) -> None:
+        if self.mode and self.mode not in MODES:
+            raise unknown("mode of tracker wandb", self.mode, MODES)
+
     def open(self, project: str, folder: Path) -> Listener:
-        mode = _mode(self.mode)
+        mode = self.mode or os.environ.get("WANDB_MODE") or "online"
+        if mode not in MODES:
+            raise unknown("WANDB_MODE", mode, MODES)
         try:
             import wandb
         except ImportError as error:
@@ -50,18 +56,9 @@ class Wandb(Tracker):
         if mode == "online" and wandb.run is None:  # an active run of the user's is logged in already
             wandb.setup(wandb.Settings(mode=mode))  # login looks for no key where WANDB_MODE is offline
             if not wandb.login(prompt=False):
-                raise UserError(
-                    "tracker 'wandb' needs an API key online, found none: run wandb login, set "
-                    "WANDB_API_KEY, or write wandb:offline"
-                )
+                text = "no API key was found: run wandb login, set WANDB_API_KEY, or write wandb:offline"
+                raise wandb.errors.UsageError(text)  # no UserError: training goes on without this tracker
         return _Runs({"project": project, "mode": mode, "dir": str(home), "settings": _settings(wandb)})
-
-
-def _mode(asked: str) -> str:
-    mode = asked or os.environ.get("WANDB_MODE") or "online"
-    if mode not in MODES:
-        raise unknown("mode of tracker wandb" if asked else "WANDB_MODE", mode, MODES)
-    return mode
 
 
 def _settings(wandb: Any) -> Any:
