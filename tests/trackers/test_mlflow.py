@@ -12,6 +12,7 @@ import pytest
 from tracked_runs import SETTINGS, VALUES, tell_two, told
 
 from preheat.adapters.trackers.mlflow import Mlflow
+from preheat.adapters.trackers.packages import cut
 from preheat.core.errors import UserError
 
 if importlib.util.find_spec("mlflow") is None:  # its import is slow, and sets off threads
@@ -97,12 +98,13 @@ def test_a_run_that_goes_on_has_each_value_once(folder):
 def test_many_and_long_settings_are_taken(folder):
     settings = {f"option {i}": i for i in range(250)} | {"long": "x" * 7000}
     listener = Mlflow().open("warmups", folder)
-    listener.begin(told(settings=settings))
+    listener.begin(told(name="n" * 300, settings=settings))
     for step in range(1200):
         listener.log("a1b2", step, {"loss": 1.0})
     listener.end("a1b2", "failed", {})
     params = runs(folder)["a1b2"].data.params
-    assert len(params) == 251 and params["long"] == "x" * 5997 + "..."
+    assert runs(folder)["a1b2"].info.run_name == cut("n" * 300, 250)
+    assert len(params) == 251 and params["long"] == cut("x" * 7000, 6000)
     assert len(history(folder, runs(folder)["a1b2"], "loss")) == 1200
 
 

@@ -157,3 +157,13 @@ def test_a_full_disk_raises(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no room: less than 1 MiB is free"):
         listener.log("a1b2", 2, {"loss": 1.0})
     listener.close()
+
+
+def test_long_names_and_tags_are_cut_to_what_the_server_takes(tmp_path):
+    listener = Wandb("offline").open("warmups", tmp_path)
+    listener.begin(told(name="n" * 200 + "[0]", group="g" * 200, tags=("t" * 100,)))
+    listener.close()
+    ((*items,),) = written(tmp_path, "a1b2")
+    run = next(r.run for r in items if r.HasField("run"))
+    assert [len(run.display_name), len(run.run_group), len(run.tags[0])] == [128, 128, 64]
+    assert run.display_name.endswith("n[0]")

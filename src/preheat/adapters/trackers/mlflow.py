@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from preheat.adapters.trackers.base import Listener, Told, Tracker
-from preheat.adapters.trackers.packages import Waiting, no_mode, not_installed, numbers, with_epoch
+from preheat.adapters.trackers.packages import Waiting, cut, no_mode, not_installed, numbers, with_epoch
 from preheat.core.registry import TRACKERS
 
 RUN, GROUP, TAGS, OUTCOME = "preheat.run", "preheat.group", "preheat.tags", "preheat.outcome"
 PARAMS, METRICS = 100, 1000  # the most of each that MLflow takes at once
-PARAM_CHARACTERS, TAG_CHARACTERS = 6000, 8000
+PARAM_CHARACTERS, TAG_CHARACTERS, NAME_CHARACTERS = 6000, 8000, 250
 
 
 @TRACKERS.register("mlflow", label="MLflow")
@@ -30,13 +30,13 @@ class Mlflow(Tracker):
     retries (about 13 seconds), unless `MLFLOW_HTTP_REQUEST_MAX_RETRIES` is set. MLflow's telemetry is off,
     unless `MLFLOW_DISABLE_TELEMETRY` is set.
 
-    Experiment: the study's name. Runs have their settings as params, cut at 6,000 characters, and the tags
-    `preheat.run` (the id of the record), `preheat.group`, `preheat.tags` and `preheat.outcome`. A character
-    that MLflow does not take in a name becomes `_`. The step is the number of updates; `epoch` is logged with
-    it. The summary is logged with the last step, as `summary/NAME`. Status: FINISHED; FAILED for a run that
-    diverged or failed; KILLED for one that is interrupted. A run that goes on is found by `preheat.run`, and
-    what is there already is not written twice. Rows are written within about a second. NaN is kept; in a
-    database MLflow holds an infinity as 1.8e308.
+    Experiment: the study's name. Runs have their settings as params, of 6,000 characters at most, and the
+    tags `preheat.run` (the id of the record), `preheat.group`, `preheat.tags` and `preheat.outcome`. A
+    character that MLflow does not take in a name becomes `_`. The step is the number of updates; `epoch` is
+    logged with it. The summary is logged with the last step, as `summary/NAME`. Status: FINISHED; FAILED for
+    a run that diverged or failed; KILLED for one that is interrupted. A run that goes on is found by
+    `preheat.run`, and what is there already is not written twice. Rows are written within about a second.
+    NaN is kept; in a database MLflow holds an infinity as 1.8e308.
     """
 
     def __post_init__(self) -> None:
@@ -95,9 +95,10 @@ class _Experiment(Listener):
         from mlflow.entities import Param
 
         tags = {RUN: one.run.id, GROUP: one.group, TAGS: ", ".join(one.tags)}
-        cut = {name: _cut(text, TAG_CHARACTERS) for name, text in tags.items()}
-        run = self._client.create_run(self._experiment, tags=cut, run_name=one.name)
-        params = [Param(_name(k), _cut(str(v), PARAM_CHARACTERS)) for k, v in one.settings.items()]
+        tags = {name: cut(text, TAG_CHARACTERS) for name, text in tags.items()}
+        name = cut(one.name, NAME_CHARACTERS)
+        run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+        params = [Param(_name(k), cut(str(v), PARAM_CHARACTERS)) for k, v in one.settings.items()]
         for start in range(0, len(params), PARAMS):
             self._client.log_batch(run.info.run_id, params=params[start : start + PARAMS])
         return run
@@ -137,7 +138,3 @@ class _Experiment(Listener):
 def _name(name: str) -> str:
     """Of a param or a metric; MLflow takes letters, digits and `_-. :/`."""
     return re.sub(r"[^\w\-. :/]", "_", name)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 3]}..."

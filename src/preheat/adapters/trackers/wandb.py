@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from preheat.adapters.trackers.base import Listener, Told, Tracker
-from preheat.adapters.trackers.packages import not_installed, numbers, with_epoch
+from preheat.adapters.trackers.packages import cut, not_installed, numbers, with_epoch
 from preheat.core.errors import unknown
 from preheat.core.registry import TRACKERS
 
 MODES = ("online", "offline", "disabled")
 ROOM = 2**20  # bytes that must be free: on a full disk W&B loses rows and raises nothing
+NAME_CHARACTERS, TAG_CHARACTERS = 128, 64  # what the server takes
 PATIENCE = 30  # seconds for a run to begin, and for what is left of it to arrive when it ends
 
 
@@ -32,11 +33,12 @@ class Wandb(Tracker):
     online needs a key (`wandb login`, or `WANDB_API_KEY`) and never asks for one. offline needs neither key
     nor network; `wandb sync` uploads the runs later, from the folder that holds `wandb/`.
 
-    Project: the study's name. Runs have the id of their record, a group, tags, and their settings as config.
-    The step is the number of updates; `epoch` is logged with it. A run that diverged or failed ends as
-    failed, and `outcome` in its summary says which. A run that is interrupted is left as preempted, and goes
-    on under its id; offline that is a second folder of the same id. The Stop button of the web page does not
-    stop a run. Machine statistics, code and console output are not sent.
+    Project: the study's name. Runs have the id of their record, a group, tags, and their settings as config;
+    a name or group of more than 128 characters loses its middle. The step is the number of updates; `epoch`
+    is logged with it. A run that diverged or failed ends as failed, and `outcome` in its summary says which.
+    A run that is interrupted is left as preempted, and goes on under its id; offline that is a second folder
+    of the same id. The Stop button of the web page does not stop a run. Machine statistics, code and console
+    output are not sent.
     """
 
     def __post_init__(self) -> None:
@@ -105,9 +107,9 @@ class _Runs(Listener):
             id=one.run.id,
             resume="allow",
             reinit="create_new",  # beside the others that are open
-            name=one.name,
-            group=one.group,
-            tags=list(one.tags),
+            name=cut(one.name, NAME_CHARACTERS),
+            group=cut(one.group, NAME_CHARACTERS),
+            tags=[cut(tag, TAG_CHARACTERS) for tag in one.tags],
             config=dict(one.settings),
             **self._shared,
         )
