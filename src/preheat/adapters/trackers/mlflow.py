@@ -23,7 +23,7 @@ PARAM_CHARACTERS, TAG_CHARACTERS, NAME_CHARACTERS = 6000, 8000, 250
 @TRACKERS.register("mlflow", label="MLflow")
 @dataclass(frozen=True)
 class Mlflow(Tracker):
-    """MLflow: a database in the folder, or the server that `MLFLOW_TRACKING_URI` names. It has no modes.
+    """A database in the folder, or the server that `MLFLOW_TRACKING_URI` names. It has no modes.
 
     File: `mlflow.db` in the folder, which takes MLflow some seconds to make. Look at it with
     `mlflow ui --backend-store-uri sqlite:///FOLDER/mlflow.db`. A server that refuses is given up after 3

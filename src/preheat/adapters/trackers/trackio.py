@@ -18,7 +18,7 @@ from preheat.core.registry import TRACKERS
 @TRACKERS.register("trackio")
 @dataclass(frozen=True)
 class Trackio(Tracker):
-    """trackio: local files for its dashboard, no server and no account. It has no modes.
+    """Local files for the dashboard of trackio, no server and no account. It has no modes.
 
     Files: `PROJECT.db` in the folder, or in `TRACKIO_DIR`. trackio has one folder in a process, that of the
     first use: where a program imported it before, its folder is taken.
