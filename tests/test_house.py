@@ -41,7 +41,7 @@ models     : core                                                         : (tor
 tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm PIL tokenizers)
 probes     : core                                                         : (torch)
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
-adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax matplotlib optuna)
+adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax matplotlib optuna wandb mlflow trackio)
 api        : core (lab analysis report studyfiles store)                  :
 data       : core (engine lab analysis report tasks)                      : (torch)
 lab        : core schedules store engine                                  : torch numpy safetensors

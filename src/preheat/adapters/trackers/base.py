@@ -16,24 +16,34 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from preheat.core.run import Run
+
+class HasId(Protocol):
+    """A run, or somebody's own training that has an id."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from all others: letters, digits and -."""
+        ...
 
 
 class Told(NamedTuple):
     """A run as trackers show it. group: of its settings, the same for all its seeds; name: the group with the
-    seed; settings: flat, {path: value}; per_epoch: updates in an epoch."""
+    seed; settings: flat, {path: value}; per_epoch: updates in an epoch, 0 where nobody knows; tags: short
+    words by which runs are found."""
 
-    run: Run
+    run: HasId
     group: str
     name: str
     settings: Mapping[str, Any]
     per_epoch: int
+    tags: tuple[str, ...] = ()
 
 
 class Listener(ABC):
-    """An open tracker. All methods are called from one thread, and may take as long as they must."""
+    """An open tracker. All methods are called from one thread, that of `open`, and may take as long as they
+    must."""
 
     @abstractmethod
     def begin(self, one: Told) -> None:
