@@ -27,6 +27,7 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    track,
     use_data,
 )
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
@@ -77,6 +78,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     keep_weights(parser, "by the study's metric in validation")
+    track(parser)
     placement(parser)
 
 
@@ -109,12 +111,13 @@ def run(args: argparse.Namespace) -> int:
     files = read_imports(args.imports)
     use_data(args)
     study, first = asked(args)
+    from preheat.adapters.trackers.tracking import checked, tracking
     from preheat.analysis.stages import Asked, staged
     from preheat.lab.follow import follow
     from preheat.lab.origins import prepare
     from preheat.lab.study import How, plans
 
-    how = How(**_how(args), imports=files)
+    how, asked_for = How(**_how(args), imports=files), checked(args.track)
     prepare([p.run for p in first], args.results, dry=args.dry_run)
     print(
         f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
@@ -128,16 +131,17 @@ def run(args: argparse.Namespace) -> int:
         prepare([p.run for p in found.points if p.stage], args.results, dry=args.dry_run)
         return found
 
-    for made in plans(study, wanted, args.results, how):
-        print(planned(made, how), flush=True)
-        if args.dry_run:
-            print(able(study, made.points, args.results), end="")
-            print(gpu_hours([p.run for p in made.points]), end="")
-            return 0
-        try:
-            failures += follow(made, args.results, how, again=again())
-        except KeyboardInterrupt:
-            return 130
+    with tracking(() if args.dry_run else asked_for, study.name, args.results) as hearer:
+        for made in plans(study, wanted, args.results, how):
+            print(planned(made, how), flush=True)
+            if args.dry_run:
+                print(able(study, made.points, args.results), end="")
+                print(gpu_hours([p.run for p in made.points]), end="")
+                return 0
+            try:
+                failures += follow(made, args.results, how, again=again(), hearer=hearer)
+            except KeyboardInterrupt:
+                return 130
     print(probe_cost([p.run for p in made.points], args.results), end="")
     lacking = 0
     if not args.no_report:

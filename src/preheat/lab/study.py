@@ -36,7 +36,8 @@ class How:
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
     cuda:1. executor: a registered name, the default one where it is left out. keep_weights:
-    "final" or "best" (by the study's metric): runs without such a file are trained.
+    "final" or "best" (by the study's metric): runs without such a file are trained. told: somebody listens,
+    so that beats tell what is new.
     """
 
     jobs: int = 0
@@ -48,6 +49,7 @@ class How:
     imports: tuple[str, ...] = ()
     executor: str = ""
     keep_weights: str = ""
+    told: bool = False
 
     @property
     def workers(self) -> int:
@@ -249,7 +251,7 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
     imports = (*how.imports, *filter(None, made.sources))
-    job = Job(root, imports, how.checkpoint_seconds, executor.claims, how.kept(made.study))
+    job = Job(root, imports, how.checkpoint_seconds, executor.claims, how.kept(made.study), how.told)
     over: set[str] = set()
     workers = how.workers_on(made.device)
     with closing(executor.claims(root)) as claims:
