@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         "timed) ..."
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
-    failures = 0
+    failures = lacking = 0
 
     def wanted() -> Asked:
         found = staged(study, first, args.results)
@@ -143,7 +143,6 @@ def run(args: argparse.Namespace) -> int:
             except KeyboardInterrupt:
                 return 130
     print(probe_cost([p.run for p in made.points], args.results), end="")
-    lacking = 0
     if not args.no_report:
         from preheat.cli.report_command import told, write
 

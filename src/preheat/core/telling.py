@@ -28,7 +28,7 @@ class News(NamedTuple):
     values: Mapping[str, float]
 
 
-class Span(NamedTuple):
+class Windows(NamedTuple):
     """Updates of a run, and of an epoch."""
 
     total: int
@@ -40,7 +40,7 @@ class Span(NamedTuple):
 
         An epoch; several where the run has more than 1,000; a hundredth of a run of fewer than 20 epochs.
 
-        >>> Span(6200, 124).window, Span(20000, 10).window, Span(3000, 3000).window
+        >>> Windows(6200, 124).window, Windows(20000, 10).window, Windows(3000, 3000).window
         (124, 20, 30)
         """
         if self.total < FEW_EPOCHS * self.per_epoch:
@@ -50,7 +50,7 @@ class Span(NamedTuple):
     def ends(self, since: int, until: int) -> list[int]:
         """Where windows end, from step `since` on and before `until`; the last at the total.
 
-        >>> Span(50, 20).ends(0, 50)[:2], Span(50, 2).ends(45, 51)
+        >>> Windows(50, 20).ends(0, 50)[:2], Windows(50, 2).ends(45, 51)
         ([1, 2], [46, 48, 50])
         """
         width = self.window
@@ -63,7 +63,9 @@ class Span(NamedTuple):
         return (end - 1) // self.window * self.window
 
 
-def news(run: Run, trace: Trace, span: Span, *, since: int = 0, until: int | None = None) -> Iterator[News]:
+def news(
+    run: Run, trace: Trace, span: Windows, *, since: int = 0, until: int | None = None
+) -> Iterator[News]:
     """What is told of a trace, or of a part of one, by rising steps from `since` on and before `until`.
 
     A window that the trace does not hold whole is left out.
@@ -83,7 +85,7 @@ def news(run: Run, trace: Trace, span: Span, *, since: int = 0, until: int | Non
         yield News(run.id, step, found[step])
 
 
-def _window(run: Run, trace: Trace, span: Span, end: int) -> dict[str, float]:
+def _window(run: Run, trace: Trace, span: Windows, end: int) -> dict[str, float]:
     found, begin = dict[str, float](), span.begins(end)
     for name, series in trace.items():
         if name.startswith(EACH) and (part := _part(series, begin, end)):
@@ -116,4 +118,4 @@ def news_of(record: Record, *, since: int = 0) -> Iterator[News]:
     summary = record.summary
     total, per_epoch = summary.get("total_steps"), summary.get("steps_per_epoch")
     if total and per_epoch:
-        yield from news(record.run, record.trace, Span(int(total), int(per_epoch)), since=since)
+        yield from news(record.run, record.trace, Windows(int(total), int(per_epoch)), since=since)

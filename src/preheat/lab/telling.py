@@ -10,7 +10,7 @@ from torch import Tensor
 
 from preheat.core.record import Series
 from preheat.core.run import Run
-from preheat.core.telling import EACH, News, Span, news
+from preheat.core.telling import EACH, News, Windows, news
 from preheat.engine.finish import pick
 from preheat.engine.loop import Progress
 
@@ -23,7 +23,7 @@ class Newsreel:
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self.runs, self.span = runs, Span(runs[0].total_steps, runs[0].steps_per_epoch)
+        self.runs, self.span = runs, Windows(runs[0].total_steps, runs[0].steps_per_epoch)
         self._ends = [self.span.total + 1] * len(runs)  # where each stops being finite
         self._looked = 0
 

@@ -57,9 +57,8 @@ def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
 
 def length(run: Run) -> str:
     """A run's length in epochs, else with its unit."""
-    return (
-        f"{run.length.value:g}" if run.length.unit == "epochs" else f"{run.length.value:g} {run.length.unit}"
-    )
+    number = f"{run.length.value:g}"
+    return number if run.length.unit == "epochs" else f"{number} {run.length.unit}"
 
 
 def text(value: Any) -> str:
