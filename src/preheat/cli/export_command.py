@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    known = "; ".join(f"{name}: {line}" for name, line in formats().items())
+    known = "; ".join(f"{name}: {line.removesuffix('.')}" for name, line in formats().items())
     parser.add_argument("--to", metavar="FORMAT", required=True, help=known.replace("%", "%%"))
     stored(parser, "RESULTS/STUDY/FORMAT")
 

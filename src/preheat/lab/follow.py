@@ -20,7 +20,7 @@ def follow(made: Todo, root: Path, how: How, *, again: str, hearer: Hearer | Non
     hearer: who is told how the runs go while they train.
     """
     hearing = Hearing(made, root, hearer) if hearer else None
-    how = replace(how, told=hearing is not None)
+    how = replace(how, told=True) if hearing else how
     bar, unkept = Bar(sum(len(u.runs) for u in made.units), sum(u.run_steps for u in made.units)), 0
     told: Counter[tuple[str, str, str]] = Counter()
     with closing(carry_out(made, root, how)) as events:

@@ -55,8 +55,8 @@ class _One(NamedTuple):
 def write_csv_curves(data: Any, store: Store, folder: Path) -> Path:
     """Validation curves, a file for each schedule: mean, least and largest over seeds after each epoch."""
     study = Study.from_json(data["study"])
-    wanted = {str(p["run"]) for p in data["points"]}
-    heads = [h for h in store.heads() if h.id in wanted and h.status.outcome != "failed"]
+    found = {h.id: h for h in store.heads() if h.status.outcome != "failed"}
+    heads = [found[p["run"]] for p in data["points"] if p["run"] in found]
     if not heads:
         raise UserError(f"no run of study {study.name!r} has been trained: run the study first")
     runs, metrics = _ones(study, heads), _metrics(heads)

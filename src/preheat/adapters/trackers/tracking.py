@@ -89,8 +89,8 @@ def tracking(
 def tell_records(study: Study, ids: Iterable[str], store: Store, listener: Listener) -> int:
     """Tell a study's records to a listener and close it; the number of runs. Those without a record are left
     out."""
-    wanted = set(ids)
-    heads = [head for head in store.heads() if head.id in wanted]
+    found = {head.id: head for head in store.heads()}
+    heads = [found[run_id] for run_id in ids if run_id in found]
     runs = {head.id: head.run() for head in heads}
     spans = {head.id: int(head.summary.get("steps_per_epoch") or 0) for head in heads}
     told = named([*runs.values()], always=always_told(study), spans=spans)
