@@ -42,7 +42,7 @@ tasks      : core                                                         : nump
 probes     : core                                                         : (torch)
 engine     : core schedules optim.base models.base tasks.base probes.base : torch numpy
 adapters   : core schedules optim probes store (pictures)                 : torch numpy (jax matplotlib optuna wandb mlflow trackio)
-api        : core (lab analysis report studyfiles store)                  :
+api        : core (lab analysis report studyfiles store adapters.trackers):
 data       : core (engine lab analysis report tasks)                      : (torch)
 lab        : core schedules store engine                                  : torch numpy safetensors
 advisor    : core lab analysis probes                                     : torch
@@ -178,6 +178,8 @@ def positional(node: Def) -> list[ast.arg]:
 
 # "file" or "file:function": why it may be longer
 LONGER: dict[str, str] = {
+    "src/preheat/api.py:run_study": "what is asked, and where, how and told to whom it is trained: users read "
+    "them in one signature",
     "src/preheat/adapters/torch.py:__init__": "what is scheduled, and five options with defaults: users read "
     "them in one signature",
 }

@@ -152,6 +152,7 @@ def run_study(
     results: str | Path = "results",
     jobs: int = 0,
     device: str = "auto",
+    track: str | Sequence[str] = (),
 ) -> StudyResult:
     """Train every run of a study that has no record in the folder `results`, write its report and give both.
 
@@ -159,7 +160,7 @@ def run_study(
     part, seeds: a named part of it, and seeds 0 to seeds - 1, as `preheat study --part --seeds`, or a list of
     seeds. jobs: worker processes, one a core where it is 0. What takes seconds is trained in this process,
     and so is what only this session knows, such as a task that a notebook registers. device: auto, cpu, cuda
-    or cuda:1.
+    or cuda:1. track: trackers that are told how the runs go, as `preheat study --track`.
 
     Nothing is trained twice, and Ctrl-C keeps what was trained: the same call goes on from there. A run that
     fails is recorded so, and the answer says how many did. Errors: UserError for what can't be declared or
@@ -181,7 +182,8 @@ def run_study(
 
     root = Path(results)
     asked, first = _declared(study, part, seeds)
-    _train(asked, first, root, How(jobs=jobs, device=device))
+    told = (track,) if track and isinstance(track, str) else track
+    _train(asked, first, root, How(jobs=jobs, device=device), told)
     return StudyResult(*reported(root, asked.name))
 
 
@@ -230,8 +232,9 @@ def _marks(study: Spec) -> list[str]:
     return [*marks(given, several=True), *pairs, *marks(given, several=False)]
 
 
-def _train(study: Study, first: list[Point], root: Path, how: Any) -> None:
+def _train(study: Study, first: list[Point], root: Path, how: Any, track: Sequence[str]) -> None:
     """Train what has no record."""
+    from preheat.adapters.trackers.tracking import tracking
     from preheat.analysis.stages import Asked, staged
     from preheat.lab.follow import follow
     from preheat.lab.origins import prepare
@@ -244,5 +247,6 @@ def _train(study: Study, first: list[Point], root: Path, how: Any) -> None:
 
     prepare([p.run for p in first], root)
     Bar(0, 0).note(f"{study.name}: {count(len(first), 'run')}; planning what has no record ...")
-    for made in plans(study, wanted, root, how):
-        follow(made, root, here(made, how), again="the same call")
+    with tracking(track, study.name, root) as hearer:
+        for made in plans(study, wanted, root, how):
+            follow(made, root, here(made, how), again="the same call", hearer=hearer)

@@ -635,6 +635,7 @@ def test_no_study_may_have_the_name_of_what_a_store_keeps(tmp_path: Path) -> Non
     filled(tmp_path)
     Claims(tmp_path).close()
     weights_folder(tmp_path)
+    (tmp_path / "trackers").mkdir()  # of preheat run --track
     assert {p.stem for p in tmp_path.iterdir()} == set(RESERVED)
 
 

@@ -7,7 +7,7 @@ import importlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from preheat.adapters.losses import LossFn, check_loss
 from preheat.adapters.picture import RAW, SCALED, picture
 from preheat.adapters.preconditioners import preconditioner, threshold
 from preheat.adapters.processes import bare, reduced
+from preheat.adapters.trackers.rows import rows_told
 from preheat.core.errors import UserError
 
 Row = dict[str, float]
@@ -79,6 +80,7 @@ class CurvatureMonitor:
         self._begun: tuple[float, float] | None = None
         self._spent, self._recent = (0.0, 0.0), list[tuple[float, float]]()
         self._vectors: dict[str, Mapping[str, Tensor]] = {}
+        self.told: Callable[[Row], None] | None = None
 
     def __getattr__(self, name: str) -> Any:
         hook = ": write callbacks=[monitor.lightning()], or .trainer()" if name.startswith("on_") else ""
@@ -109,6 +111,8 @@ class CurvatureMonitor:
         self._recent = [*self._recent, took][-_AFRESH:]
         self._due = self.updates + self.every
         self.rows.append({**row, "seconds": took[0]})
+        if self.told:
+            self.told(self.rows[-1])
         return self.rows[-1]
 
     def _goes_on(self, updates: int) -> None:
@@ -187,6 +191,15 @@ class CurvatureMonitor:
         if not self.rows:
             raise UserError("there must be a measurement, got none: call step(model, optimizer) in training")
         return self.rows
+
+    def track(self, *trackers: str, project: str = "curvature", folder: str | Path = "trackers") -> Any:
+        """Trackers, NAME or NAME:MODE, that are told each row: `with monitor.track("tensorboard"): ...`.
+
+        One that fails is dropped with a note. Under DDP one process does this. folder: for local files.
+        Errors: UserError for an unknown tracker or mode, and where its package is not installed.
+        """
+        told = {n: getattr(self, n) for n in ("preconditioned", "every", "share", "tol")}
+        return rows_told(self, trackers, told, project=project, folder=Path(folder))
 
     def lightning(self) -> Any:
         """A Lightning callback that steps this monitor: `Trainer(callbacks=[monitor.lightning()])`. Its

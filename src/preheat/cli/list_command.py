@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from preheat.cli.export_command import formats
 from preheat.cli.options import imports, read_imports
 from preheat.core.errors import unknown
-from preheat.core.registry import MODELS, REGISTRIES
+from preheat.core.registry import EXPORTERS, MODELS, REGISTRIES
 
 EXAMPLES = """examples:
   preheat list
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     if wanted is not None and wanted not in kinds:
         raise unknown("kind", args.kind, kinds)
     for heading, registry in kinds.items():
-        lines = registry.describe()
+        lines = formats() if registry is EXPORTERS else registry.describe()
         if wanted == heading or (wanted is None and lines):
             width = max(map(len, lines), default=0)
             print(f"{heading}:")

@@ -13,7 +13,7 @@ from typing import Any
 
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, put
-from preheat.core.registry import import_file
+from preheat.core.registry import TRACKERS, import_file
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")  # of the files that a study or a run may be read from
 
@@ -70,6 +70,19 @@ def keep_weights(parser: argparse.ArgumentParser, by: str) -> None:
         default="",
         help=f"keep weights as safetensors in the results folder: each run's last, or its best {by}; a run "
         "that has a record without them is trained again only for them",
+    )
+
+
+def track(parser: argparse.ArgumentParser) -> None:
+    """--track."""
+    known = ", ".join(TRACKERS.names())
+    parser.add_argument(
+        "--track",
+        metavar="NAME[:MODE]",
+        action="append",
+        default=[],
+        help=f"tell a tracker how the runs go while they train: {known} (docs/trackers.md; repeatable); one "
+        "that fails is dropped with a note",
     )
 
 

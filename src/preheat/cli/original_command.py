@@ -9,14 +9,14 @@ import argparse
 
 from preheat.cli import study_command
 from preheat.cli.export_command import export
-from preheat.cli.options import data_folder, folder, imports, placement, settable
+from preheat.cli.options import data_folder, folder, imports, placement, settable, track
 from preheat.cli.parsers import build
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.originals import Original
 from preheat.core.registry import ORIGINALS
 
-PASSED = ("dry_run", "imports", "data", "device", "jobs", "placement", "compile")  # to the study
+PASSED = ("dry_run", "imports", "data", "device", "jobs", "placement", "compile", "track")  # to the study
 INTERRUPTED = 130
 EXAMPLES = """examples:
   preheat original PROJECT --help
@@ -44,6 +44,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     imports(parser)
     data_folder(parser)
     placement(parser)
+    track(parser)
 
 
 def run(args: argparse.Namespace) -> int:

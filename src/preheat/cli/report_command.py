@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from preheat.cli.export_command import export, formats
 from preheat.cli.options import read_imports
 from preheat.cli.stored import arguments as stored
 from preheat.cli.stored import index_and_store, located
 from preheat.core.errors import UserError, unknown
-from preheat.core.registry import CHAPTERS, EXPORTERS
+from preheat.core.registry import CHAPTERS
 from preheat.core.spec import Spec
 
 PAGE = "html"
@@ -31,7 +32,7 @@ EXAMPLES = """examples:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    others = ", ".join(EXPORTERS.names())
+    others = ", ".join(formats())
     parser.add_argument(
         "--format",
         metavar="FORMAT",
@@ -52,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Analyse and write. 0: all of it; 1: all but the chapters that raised."""
     read_imports(args.imports)
-    if args.format not in (known := (PAGE, *EXPORTERS.names())):
+    if args.format not in (known := (PAGE, *formats())):
         raise unknown("format", args.format, known)
     root, name = located(args)
     if args.format == PAGE:
@@ -67,8 +68,6 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(
             f"--chapter is for --format {PAGE}, got --format {args.format}: leave one of them out"
         )
-    from preheat.cli.export_command import export
-
     print(f"{args.format}: {export(root, name, args.format, args.out)}")
     return 0
 

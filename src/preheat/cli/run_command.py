@@ -9,12 +9,12 @@ import argparse
 import inspect
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from preheat.cli.live_line import LiveLine
 from preheat.cli.options import (
     SUFFIXES,
     again,
@@ -27,20 +27,20 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    track,
     use_data,
 )
 from preheat.cli.schedules import HELP, in_options, schedule_spec, word_spec
 from preheat.cli.subject import given
 from preheat.core.errors import UserError
 from preheat.core.grid import Setting, merged
-from preheat.core.progress import LOG_SECONDS, TERMINAL_SECONDS, clock
+from preheat.core.progress import clock
 from preheat.core.record import Record
 from preheat.core.registry import OPTIMIZERS, PROBES, TASKS
 from preheat.core.run import Precision, Run
 from preheat.core.spec import build
 
 if TYPE_CHECKING:
-    from preheat.engine.loop import Progress
     from preheat.store.store import Store
     from preheat.store.weights import Kept
 
@@ -101,6 +101,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     keep_weights(parser, "by the task's first metric in validation")
+    track(parser)
     ask(parser)
 
 
@@ -121,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"run {one.id} has a record, but not its {kept}: it is trained again only for them")
     if known and not again:
         print(f"run {one.id} has a record already; nothing is trained twice")
-    elif not _train(one, store, args.device, kept):
+    elif not _train(one, store, kept, on=args.device, asked=args.track):
         return 130
     if kept:
         print(f"{kept}: {weights_path(store.root, one.id, kept)}")
@@ -192,9 +193,25 @@ def _kept(one: Run, args: argparse.Namespace) -> Kept | None:
     return Kept.of(args.keep_weights, first, metric(first).goal)
 
 
-def _train(one: Run, store: Store, on: str, kept: Kept | None) -> bool:
-    """Train on a device and store; False if it was stopped, with a checkpoint from which the same command
-    goes on."""
+def _train(one: Run, store: Store, kept: Kept | None, *, on: str, asked: Sequence[str]) -> bool:
+    """Train on a device and store, and tell the trackers asked for; False if it was stopped, with a
+    checkpoint from which the same command goes on."""
+    from preheat.adapters.trackers.tracking import tracking
+
+    with tracking(asked, one.task.name, store.root, within="trackers") as hearer:
+        if hearer:
+            hearer.expect([one], always=("peak_lr",))
+            hearer.begin(one)
+        line = LiveLine(one, hearer)
+        if not _trained(one, store, kept, on=on, line=line):
+            return False
+        if hearer:
+            hearer.over(store.load(one.id))
+    return True
+
+
+def _trained(one: Run, store: Store, kept: Kept | None, *, on: str, line: LiveLine) -> bool:
+    """Train on a device and store; False if it was stopped."""
     from preheat.lab.claims import Claims
     from preheat.lab.measure import alone
     from preheat.lab.plan import Unit
@@ -202,20 +219,19 @@ def _train(one: Run, store: Store, on: str, kept: Kept | None) -> bool:
     from preheat.lab.weights import keeper, store_trained
 
     save = store.checkpoint_path(one.id)
-    with closing(Claims(store.root)) as claims, _asked_to_stop() as asked, store.writer() as writer:
+    with closing(Claims(store.root)) as claims, _asked_to_stop() as stop, store.writer() as writer:
         if not claims.take(one.id):
             raise UserError(
                 f"run {one.id} is being trained by another process: wait for it, then its record is here"
             )
         build(KIND, one.task).ready()  # data are fetched and checked before anything is timed
         print(f"run {one.id}: {one}, {one.total_steps} steps of {one.steps_per_epoch} per epoch", flush=True)
-        line = _Line(one)
         unit = Unit((one,), alone(one, on))
         try:
             found = train_unit(
                 unit,
                 save,
-                beat=lambda b: line.draw(b.progress) or bool(asked),
+                beat=lambda b: line.hear(b) or bool(stop),
                 keeper=(kept_by := keeper(kept)),
             )
             unkept = store_trained(found, writer, store, kept=kept, kept_by=kept_by)
@@ -239,34 +255,6 @@ def _asked_to_stop() -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, old)
-
-
-class _Line:
-    """The live line of loss and rate."""
-
-    def __init__(self, one: Run) -> None:
-        self.one, self.terminal, self.said = one, sys.stderr.isatty(), 0.0
-
-    def draw(self, now: Progress) -> bool:
-        """Draw if it is time to; False."""
-        one, clock_now = self.one, time.perf_counter()
-        if now.step and (
-            clock_now - self.said > (TERMINAL_SECONDS if self.terminal else LOG_SECONDS)
-            or now.step == one.total_steps
-        ):
-            self.said, k = clock_now, now.step - 1
-            place = f"step {now.step}/{one.total_steps}  epoch {now.step / one.steps_per_epoch:.1f}"
-            ruled = now.watched.get("learning_rate")  # where a rate rule decides on it
-            rate = one.peak_lr * one.factor(k) if ruled is None else float(ruled[k])
-            text = f"{place}  loss {float(now.losses[k]):.4f}  rate {rate:.3g}"
-            sys.stderr.write(f"\r\033[K{text}" if self.terminal else f"{text}\n")
-            sys.stderr.flush()
-        return False
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self.terminal:
-            sys.stderr.write("\n")
 
 
 def show(record: Record) -> None:

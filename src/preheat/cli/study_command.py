@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preheat.cli.options import (
     SUFFIXES,
@@ -28,6 +28,7 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    track,
     use_data,
 )
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
@@ -39,7 +40,12 @@ from preheat.core.run import Run
 from preheat.core.spec import Spec, build
 from preheat.core.study import Point, Study, distinct
 
+if TYPE_CHECKING:
+    from preheat.lab.hearing import Hearer
+    from preheat.lab.study import How
+
 KIND = "study"
+INTERRUPTED = 130
 EXAMPLES = """examples:
   preheat list studies
   preheat study STUDY --help                 its question, its options and its parts
@@ -78,6 +84,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     keep_weights(parser, "by the study's metric in validation")
+    track(parser)
     placement(parser)
     ask(parser)
 
@@ -117,11 +124,11 @@ def carried(
     study: Study, first: list[Point], args: argparse.Namespace, files: tuple[str, ...], shared: Any = None
 ) -> int:
     """A study from its first points to its report; exit codes as `run`. shared: see `lab.study.How`."""
-    from preheat.analysis.stages import Asked, staged
-    from preheat.lab.follow import follow
+    from preheat.adapters.trackers.tracking import checked, tracking
     from preheat.lab.origins import prepare
-    from preheat.lab.study import How, here, plans
+    from preheat.lab.study import How
 
+    trackers = checked(args.track)
     how = How(**_how(args), imports=files, shared=None if args.dry_run else shared)
     prepare([p.run for p in first], args.results, dry=args.dry_run)
     print(
@@ -129,6 +136,24 @@ def carried(
         "timed) ..."
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
+    with tracking(() if args.dry_run else trackers, study.name, args.results) as hearer:
+        code = _trained(study, first, args, how, hearer)
+    if code == INTERRUPTED or args.dry_run or args.no_report:
+        return code
+    from preheat.cli.report_command import told, write
+
+    return code or told(*write(args.results, study.name))
+
+
+def _trained(
+    study: Study, first: list[Point], args: argparse.Namespace, how: How, hearer: Hearer | None
+) -> int:
+    """Train what has no record, batch by batch. 1: some could not be trained."""
+    from preheat.analysis.stages import Asked, staged
+    from preheat.lab.follow import follow
+    from preheat.lab.origins import prepare
+    from preheat.lab.study import here, plans
+
     failures = 0
 
     def wanted() -> Asked:
@@ -144,17 +169,13 @@ def carried(
             print(able(study, made.points, args.results), end="")
             print(gpu_hours([p.run for p in made.points]), end="")
             return 0
+        where = here(made, how) if how.shared else how
         try:
-            failures += follow(made, args.results, here(made, how) if shared else how, again=again())
+            failures += follow(made, args.results, where, again=again(), hearer=hearer)
         except KeyboardInterrupt:
-            return 130
+            return INTERRUPTED
     print(probe_cost([p.run for p in made.points], args.results), end="")
-    lacking = 0
-    if not args.no_report:
-        from preheat.cli.report_command import told, write
-
-        lacking = told(*write(args.results, study.name))
-    return 1 if failures else lacking
+    return 1 if failures else 0
 
 
 def able(study: Study, points: Sequence[Point], root: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_origin
 from preheat.core.errors import UserError
 
 Kind = Literal["value", "text", "switch", "texts", "values"]
-_SHARED = ("help", "ask", "set", "results", "import", "data", "device", "keep-weights")
+_SHARED = ("help", "ask", "set", "results", "import", "data", "device", "keep-weights", "track")
 # the flags of the commands themselves: of a task's and of a study's
 OWN: Mapping[str, tuple[str, ...]] = {
     "task": (

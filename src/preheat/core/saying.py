@@ -9,7 +9,7 @@ from preheat.core.errors import UserError, unknown
 
 CLAIMS = ("aside", "primary")  # the keys of claims
 # what a results folder holds beside its studies
-RESERVED = ("records", "checkpoints", "claims", "weights", "format")
+RESERVED = ("records", "checkpoints", "claims", "weights", "trackers", "format")
 
 SPLIT = (
     "The study says that {n} of its seeds choose the nuisances. This is no longer so: every seed chooses its "

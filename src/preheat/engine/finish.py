@@ -68,7 +68,7 @@ def _record(
         summary["train_loss"] = float(tail.mean())
         if ACCURACY in each_step:
             summary[f"train_{ACCURACY}"] = finite(each_step[ACCURACY][-fleet.per_epoch :].double().mean())
-        summary |= {n: finite(_pick(v, r)) for n, v in end.measured[-1][1].items()}
+        summary |= {n: finite(pick(v, r)) for n, v in end.measured[-1][1].items()}
     status = Status("done") if stop is None else Status("diverged", stop)
     return Record(fleet.runs[r], status, trace, summary, provenance)
 
@@ -81,9 +81,10 @@ def _series(end: Progress, r: int, last: int, kind: str) -> dict[str, Series]:
             if k <= last and not (k == end.step and name.startswith("test_")):
                 series = out.setdefault(name, Series(array("q"), array(kind)))
                 series.steps.append(k)
-                series.values.append(_pick(value, r))
+                series.values.append(pick(value, r))
     return out
 
 
-def _pick(value: Tensor, r: int) -> float:
+def pick(value: Tensor, r: int) -> float:
+    """A measured number of run `r`: a fleet has one for each of its runs."""
     return float(value[r] if value.dim() else value)

@@ -37,8 +37,8 @@ class How:
 
     device: auto (what is estimated to be done first: the CPU, or the GPU where there is one), cpu, cuda or
     cuda:1. executor: a registered name, the default one where it is left out. keep_weights:
-    "final" or "best" (by the study's metric): runs without such a file are trained. shared: with others, who
-    train runs of the same study elsewhere.
+    "final" or "best" (by the study's metric): runs without such a file are trained. told: somebody listens,
+    so that beats tell what is new. shared: with others, who train runs of the same study elsewhere.
     """
 
     jobs: int = 0
@@ -50,6 +50,7 @@ class How:
     imports: tuple[str, ...] = ()
     executor: str = ""
     keep_weights: str = ""
+    told: bool = False
     shared: Sharing | None = None
 
     @property
@@ -253,7 +254,7 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
     imports = (*how.imports, *filter(None, made.sources))
     claimed = (how.shared and how.shared.claims) or executor.claims
-    job = Job(root, imports, how.checkpoint_seconds, claimed, how.kept(made.study))
+    job = Job(root, imports, how.checkpoint_seconds, claimed, how.kept(made.study), how.told)
     over: set[str] = set()
     exchange: Callable[[], object] = how.shared.exchange if how.shared else list
     workers = how.workers_on(made.device)

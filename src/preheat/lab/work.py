@@ -5,18 +5,22 @@ In which process it is done, and who hears of it, is an executor's matter (`lab.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import UserError
+from preheat.core.run import Run
 from preheat.lab.claims import Claiming, Claims
 from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit
 from preheat.store.segment import Writer
 from preheat.store.store import Store
 from preheat.store.weights import Kept, without_weights
+
+if TYPE_CHECKING:
+    from preheat.lab.unit import Beat
 
 # what a worker's pipe raises when the parent is gone
 GONE = (EOFError, BrokenPipeError, ConnectionResetError)
@@ -26,7 +30,7 @@ class Job(NamedTuple):
     """What whoever trains a unit needs to know.
 
     root: the results folder; imports: the user's files; every: seconds between checkpoints; claims: how its
-    process claims runs in `root`; kept: the weights that are kept.
+    process claims runs in `root`; kept: the weights that are kept; told: whether beats tell what is new.
     """
 
     root: Path
@@ -34,6 +38,7 @@ class Job(NamedTuple):
     every: float = 20.0
     claims: Callable[[Path], Claiming] = Claims
     kept: Kept | None = None
+    told: bool = False
 
 
 class Failure(NamedTuple):
@@ -105,7 +110,7 @@ def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool
             found = train_unit(
                 todo,
                 save,
-                beat=lambda b: say("beat", run_steps=b.run_steps) or stop(),
+                beat=_beat(todo.runs if job.told else (), say, stop),
                 every=job.every,
                 warn=lambda text: say("retry", text=text),
                 keeper=kept_by,
@@ -126,6 +131,22 @@ def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool
     finally:
         for run in mine:
             claims.drop(run.id)
+
+
+def _beat(told: Sequence[Run], say: Callable[..., Any], stop: Callable[[], bool]) -> Callable[[Beat], bool]:
+    """What says a unit's beats, with what is new of the runs that are told of."""
+    if not told:
+        return lambda b: say("beat", run_steps=b.run_steps) or stop()
+    from preheat.lab.telling import Newsreel
+
+    reel = Newsreel(told)
+
+    def beat(b: Beat) -> bool:
+        begun = b.progress.step - b.run_steps // len(told)
+        say("beat", run_steps=b.run_steps, news=reel.since(begun, b.progress))
+        return stop()
+
+    return beat
 
 
 def let_go(job: Job) -> None:

@@ -9,7 +9,7 @@ from preheat.store.blobs import read_json
 
 FORMAT = 1
 KEY = "preheat-store"
-_OWN = ("format.json", "records", "checkpoints", "weights", "claims")
+_OWN = ("format.json", "records", "checkpoints", "weights", "trackers", "claims")
 
 
 def exists(root: str | Path) -> bool:

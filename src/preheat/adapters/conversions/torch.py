@@ -13,7 +13,7 @@ from preheat.adapters.conversions.checks import whole_number
 from preheat.adapters.conversions.grouped import GroupRecipes
 from preheat.adapters.conversions.joining import join, shortened, standing
 from preheat.adapters.conversions.torch_classes import TORCH_CLASSES
-from preheat.adapters.conversions.torch_reading import Told, told
+from preheat.adapters.conversions.torch_reading import TorchScheduler, told
 from preheat.core.errors import UserError
 from preheat.schedules.recipes.recipe import Recipe
 
@@ -68,7 +68,7 @@ def from_torch(
     return made[0] if all(one == made[0] for one in made) else GroupRecipes(tuple(made))
 
 
-def _in_words(i: int, one: Told, total: int | None) -> Recipe:
+def _in_words(i: int, one: TorchScheduler, total: int | None) -> Recipe:
     """The recipe of group i; its errors say which group it is."""
     try:
         return _group(one, total)
@@ -76,14 +76,14 @@ def _in_words(i: int, one: Told, total: int | None) -> Recipe:
         raise UserError(f"group {i}: {error}") from error
 
 
-def _group(one: Told, total: int | None) -> Recipe:
+def _group(one: TorchScheduler, total: int | None) -> Recipe:
     made = shortened(_made(one, total), total)
     if one.beta1 and "momentum" in made.also:
         made = replace(made, also={"beta1": made.also["momentum"]})
     return made if one.name in ("OneCycleLR", "CyclicLR") else standing(made, one.lr)
 
 
-def _made(one: Told, total: int | None) -> Recipe:
+def _made(one: TorchScheduler, total: int | None) -> Recipe:
     """The schedule of one group, on its own length where that is more than `total`."""
     if one.arguments.get("last_epoch", -1) != -1:
         raise UserError("a schedule starts at update 0, got last_epoch: leave it out, and resume by the step")
@@ -101,13 +101,13 @@ _ALONE = {
 _OWN_RATE = ("LambdaLR", "CosineAnnealingWarmRestarts")  # of the others each multiplies the rate it finds
 
 
-def _parts(a: Any) -> list[Told]:
+def _parts(a: Any) -> list[TorchScheduler]:
     """The parts of a sequence or chain, each of which may be one."""
     for part in a.schedulers:
         if part.name in _ALONE:
             why = _ALONE[part.name]
             raise UserError(f"torch's {part.name} can't be converted inside another scheduler: {why}")
-    parts: list[Told] = a.schedulers
+    parts: list[TorchScheduler] = a.schedulers
     return parts
 
 

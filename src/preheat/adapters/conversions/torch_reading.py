@@ -14,7 +14,7 @@ _EACH = ("lr", "lr_lambda", "max_lr", "base_lr", "max_momentum", "base_momentum"
 
 
 @dataclass(frozen=True)
-class Told:
+class TorchScheduler:
     """A scheduler: its class's name and arguments, `lr` among them. written: those that the user wrote;
     beta1: whether its momentum is the first of the optimizer's betas."""
 
@@ -24,9 +24,9 @@ class Told:
     beta1: bool = False
 
     @property
-    def parts(self) -> list[Told]:
+    def parts(self) -> list[TorchScheduler]:
         """The schedulers that it is made of."""
-        parts: list[Told] = self.arguments.get("schedulers", [])
+        parts: list[TorchScheduler] = self.arguments.get("schedulers", [])
         return parts
 
     @property
@@ -40,7 +40,7 @@ class Told:
         own = {len(v) for k, v in self.arguments.items() if k in _EACH and _is_list(v)}
         return own.union(*(part.sizes() for part in self.parts))
 
-    def groups(self) -> list[Told]:
+    def groups(self) -> list[TorchScheduler]:
         """The scheduler of each group; one where no list is given."""
         sizes = self.sizes() or {1}
         if len(sizes) > 1 or 0 in sizes:
@@ -48,7 +48,7 @@ class Told:
             raise UserError(f"lists of a scheduler have one entry for each parameter group, {got}")
         return [self.of_group(i) for i in range(sizes.pop())]
 
-    def of_group(self, i: int) -> Told:
+    def of_group(self, i: int) -> TorchScheduler:
         """Entry i of each list."""
         own = {k: v[i] if k in _EACH and _is_list(v) else v for k, v in self.arguments.items()}
         if self.parts:
@@ -60,24 +60,26 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def told(what: Any, lr: Any, arguments: Mapping[str, Any]) -> Told:
+def told(what: Any, lr: Any, arguments: Mapping[str, Any]) -> TorchScheduler:
     """What the user gives: a class's name with its arguments, or a scheduler, and perhaps the rate."""
     given = () if lr is None else ("lr",)
     if isinstance(what, str):
         own = {**arguments, "lr": lr}
         if "schedulers" not in arguments:
-            return Told(what, own, (*given, *(k for k, v in arguments.items() if v is not None)))
+            return TorchScheduler(what, own, (*given, *(k for k, v in arguments.items() if v is not None)))
         if not _is_list(arguments["schedulers"]) or not arguments["schedulers"]:
             got = f"got {arguments['schedulers']!r}: write [('LinearLR', {{'total_iters': 5}}), ...]"
             raise UserError(f"schedulers is a list of names with arguments, or of schedulers, {got}")
-        return Told(what, {**own, "schedulers": [_part(one, lr) for one in arguments["schedulers"]]})
+        return TorchScheduler(
+            what, {**own, "schedulers": [_part(one, lr) for one in arguments["schedulers"]]}
+        )
     if arguments:
         extra = f"got {', '.join(arguments)} too"
         raise UserError(f"a scheduler brings its own arguments, {extra}: leave them out")
     return _read(what, lr, given)
 
 
-def _part(one: Any, lr: Any) -> Told:
+def _part(one: Any, lr: Any) -> TorchScheduler:
     """A part of a sequence or chain from a scheduler, a name, or a name with arguments."""
     if isinstance(one, str):
         one = (one, {})
@@ -87,14 +89,14 @@ def _part(one: Any, lr: Any) -> Told:
     return _read(one, lr, ())
 
 
-def _read(scheduler: Any, lr: Any, given: tuple[str, ...]) -> Told:
+def _read(scheduler: Any, lr: Any, given: tuple[str, ...]) -> TorchScheduler:
     """The class, base rates and arguments of a scheduler. given: ("lr",) where the user wrote it."""
     name = type(scheduler).__name__
     if not type(scheduler).__module__.startswith("torch.optim."):
         got = f"got {type(scheduler).__module__}.{name}: write its name"
         raise UserError(f"only torch's own schedulers can be read, {got}")
     if name not in TORCH_CLASSES and name not in _KEPT:
-        return Told(name, {"lr": lr}, given)
+        return TorchScheduler(name, {"lr": lr}, given)
     rates = [float(r) for r in getattr(scheduler, "base_lrs", ())]
     if lr is not None and len(set(rates)) > 1 and name not in ("OneCycleLR", "CyclicLR"):
         got = f"got {', '.join(f'{r:g}' for r in rates)} and lr={lr!r}"
@@ -107,7 +109,7 @@ def _read(scheduler: Any, lr: Any, given: tuple[str, ...]) -> Told:
         kept["schedulers"] = [_read(one, lr, ()) for one in kept["schedulers"]]
         given, rates = (), []
     beta1 = bool(getattr(scheduler, "use_beta1", False))
-    return Told(name, {**kept, "lr": lr if lr is not None else rates or None}, given, beta1)
+    return TorchScheduler(name, {**kept, "lr": lr if lr is not None else rates or None}, given, beta1)
 
 
 # class: {argument: where a scheduler keeps it}

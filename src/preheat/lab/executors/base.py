@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from preheat.core.errors import UserError
+from preheat.core.telling import News
 from preheat.lab.claims import Claiming
 from preheat.lab.plan import Unit
 from preheat.lab.retry import after
@@ -28,10 +29,10 @@ from preheat.store.store import Store
 class Event(NamedTuple):
     """What happened to a unit.
 
-    beat: run-steps were taken. done: records were stored, by us or by another process. failed: runs were
-    recorded as failed. busy: another process has some of the runs. retry: what failed is tried again: a unit,
-    in halves where memory ran out, or a checkpoint that could not be written. unkept: a run trained again for
-    its weights has other losses than its record.
+    beat: run-steps were taken; news: what is new of each run, where the job asks for it. done: records were
+    stored, by us or by another process. failed: runs were recorded as failed. busy: another process has some
+    of the runs. retry: what failed is tried again: a unit, in halves where memory ran out, or a checkpoint
+    that could not be written. unkept: a run trained again for its weights has other losses than its record.
     """
 
     kind: Literal["beat", "done", "failed", "busy", "retry", "unkept"]
@@ -40,6 +41,7 @@ class Event(NamedTuple):
     runs: int = 0
     diverged: int = 0
     text: str = ""
+    news: Sequence[News] = ()
 
 
 class Executor(Protocol):
