@@ -64,7 +64,6 @@ def test_the_report_is_written_again_with_other_options_and_elsewhere(trained, t
 BOOM = """
 from dataclasses import dataclass
 from preheat.core.registry import CHAPTERS
-from preheat.core.space import Range
 from preheat.report.chapter import Chapter
 
 @CHAPTERS.register("boom")
