@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from preheat.cli.main import main
 from preheat.core.registry import CHAPTERS
+from preheat.core.space import Range
 
 FILE = Path(__file__).parents[1] / "examples" / "time_to_accuracy.py"
 
@@ -102,3 +106,40 @@ def test_the_notebook_runs_and_every_cell_shows_something(tmp_path, monkeypatch)
     )
     assert len(figures) == 2 and [row[0] for row in rows] == ["0", "2ep"]
     assert all(not cell["outputs"] for cell in book["cells"] if cell["cell_type"] == "code")
+
+
+def test_the_search_of_ones_own_runs_and_the_page_shows_it(capsys):
+    optuna = pytest.importorskip("optuna")
+    path = FILE.parent / "own_search.py"
+    text = path.read_text(encoding="utf-8")
+    page = (FILE.parents[1] / "docs" / "search.md").read_text(encoding="utf-8")
+    assert f"```python\n{text[text.index('import optuna') :]}```\n" in page
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(text, str(path), "exec"), names)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=42))
+    study.optimize(names["objective"], n_trials=6)
+    tried = {trial.params["schedule"] for trial in study.trials}
+    assert len(tried) >= 2 and study.best_value < 0.6
+
+
+def test_the_pages_searches_that_need_an_account_or_a_cluster_name_what_there_is():
+    """They are not run: what they import of preheat is, and how they turn a space into theirs."""
+    page = (FILE.parents[1] / "docs" / "search.md").read_text(encoding="utf-8")
+    blocks = [text for text in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "tried(" in text]
+    assert len(blocks) == 2
+    told = []
+    for text in blocks:
+        lines = ast.parse(text).body
+        ours = [n for n in lines if isinstance(n, ast.ImportFrom) and str(n.module).startswith("preheat")]
+        kept = [n for n in lines if isinstance(n, ast.FunctionDef) and n.name == "tried"]
+        names: dict[str, Any] = {"tune": SimpleNamespace(uniform=lambda *x: x, qrandint=lambda *x: x)}
+        exec(compile(ast.Module([*ours, *kept], []), "search.md", "exec"), names)
+        told.append([names["tried"](one) for one in (Range(0.0, 0.2), Range(200, 400, step=50))])
+    assert told == [
+        [(0.0, 0.2), (200, 400, 50)],
+        [
+            {"distribution": "uniform", "min": 0.0, "max": 0.2},
+            {"distribution": "q_uniform", "q": 50, "min": 200, "max": 400},
+        ],
+    ]
