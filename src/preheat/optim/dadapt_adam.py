@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @OPTIMIZERS.register("dadapt_adam", label="DAdaptAdam")
 @dataclass(frozen=True)
 class DAdaptAdam:
-    """Adam at the scheduled rate times d, which is estimated and only grows; equals the package dadaptation's.
+    """Adam at the scheduled rate times d, an estimate that only grows; equals the package dadaptation's.
 
     With a = d lr c_t, c_t = 1 or with use_bias_correction sqrt(1 - beta2^t) / (1 - beta1^t), q = sqrt(beta2):
 
@@ -129,7 +129,7 @@ class DAdaptAdam:
 
 
 def check_distance(made: Any) -> None:
-    """Raise unless the options that every optimizer with an estimated d has are in range; a growth rate becomes
+    """Raise unless the options that every optimizer with an estimated d has are in range; growth_rate becomes
     a float."""
     check_adam(made)
     positive("eps", made.eps, 1e-8)
