@@ -1,5 +1,5 @@
-"""The documentation of the schedules: its examples run, its links lead somewhere, nothing is missing, the
-pictures are current."""
+"""The documentation of the schedules and the optimizers: its examples run, its links lead somewhere, nothing
+is missing, the pictures are current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from preheat.studyfiles.reader import read_study
 
 DOCS = Path(__file__).parents[1] / "docs"
 FAMILIES = sorted((DOCS / "schedules").glob("*.md"))
-PAGES = [DOCS / "schedules.md", *FAMILIES, DOCS / "migrating.md"]
+PAGES = [DOCS / "schedules.md", *FAMILIES, DOCS / "migrating.md", DOCS / "optimizers.md"]
 DRAWING = Path(__file__).parents[1] / "tools" / "draw_docs.py"
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 

@@ -36,7 +36,7 @@ analysis   : core schedules store stats                                   : nump
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml
 pictures   : core schedules store report.drawing                          : numpy matplotlib jinja2 markupsafe
 studies    : core schedules store stats analysis report adapters.optuna   : numpy scipy matplotlib yaml (torch safetensors optuna)
-optim      : core                                                         : (torch)
+optim      : core                                                         : (torch prodigyopt dadaptation schedulefree)
 models     : core                                                         : (torch)
 tasks      : core                                                         : numpy (torch sklearn pooch requests tqdm PIL tokenizers)
 probes     : core                                                         : (torch)

@@ -77,6 +77,9 @@ def differing(optimizer: str, task=DIGITS) -> list[Run]:
             f: 0.01 * (i + 1) for f in ("weight_decay", "momentum", "momentum_decay") if hasattr(plain, f)
         }
         numbers |= {"eps": 10.0 ** -(6 + i)} if hasattr(plain, "eps") else {}
+        others = {"beta3": 0.98 - 0.03 * i, "d0": 1e-3 * (i + 1), "d_coef": 1.5 - 0.4 * i}
+        others |= {"growth_rate": 1.1 + 0.4 * i, "r": 0.5 * i, "weight_lr_power": 2.0 - 0.7 * i}
+        numbers |= {f: value for f, value in others.items() if hasattr(plain, f)}
         schedule = [
             {"name": "cosine", "warmup": "1ep"},
             {"name": "linear"},

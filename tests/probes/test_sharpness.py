@@ -232,10 +232,11 @@ def test_options_that_make_no_sense_are_refused(name, options, message):
 
 
 def numbers_of(name, **changes):
-    """An optimizer's numbers as tensors, without weight decay."""
+    """An optimizer's numbers as tensors, without weight decay; an estimated distance begins at 1."""
     given = {n: v for n, v in spec(name).options.items() if isinstance(v, float)}
     plain = {f.name: getattr(OPTIMIZERS[name](), f.name) for f in fields(OPTIMIZERS[name])}
-    given |= {n: v for n, v in plain.items() if isinstance(v, float)} | {"weight_decay": 0.0} | changes
+    given |= {n: v for n, v in plain.items() if isinstance(v, float)} | {"weight_decay": 0.0, "d0": 1.0}
+    given |= changes
     return {n: torch.tensor(v, dtype=torch.float64) for n, v in given.items()}
 
 
@@ -246,17 +247,27 @@ ADAPTIVE = [one.name for one in PLAIN if functions(one).preconditioner]
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_a_preconditioner_is_what_the_update_divides_by(name):
-    """p' = p - lr m / P at every update, P of the state after it."""
+    """p' = p - lr m / P at every update, P of the state after it; of a schedule-free one z' = z - lr g / P."""
     made, hyper = functions(spec(name)), numbers_of(name, lr=0.01)
     params = {"w": torch.randn(6, generator=generator(0, "w"), dtype=torch.float64)}
     state, random = made.init(params), generator(0, "g")
     for t in range(1, 9):
         grads = {"w": torch.randn(6, generator=random, dtype=torch.float64)}
+        before = state.get("z", params)["w"]
         new, state = made.update(grads, state, params, hyper)
-        m = nesterovs(state, grads["w"], t) if name == "nadam" else state["m"]["w"]
-        expected = params["w"] - 0.01 * m / made.preconditioner(state, hyper)["w"]
-        torch.testing.assert_close(new["w"], expected, rtol=1e-12, atol=1e-14)
+        expected = before - 0.01 * moved(name, state, grads["w"], t) / made.preconditioner(state, hyper)["w"]
+        torch.testing.assert_close(state.get("z", new)["w"], expected, rtol=1e-12, atol=1e-14)
         params = new
+
+
+def moved(name, state, g, t):
+    """What an update divides by P: m, in the units of a gradient."""
+    if name == "nadam":
+        return nesterovs(state, g, t)
+    if "z" in state:
+        return g
+    units = {"prodigy": state.get("used"), "dadapt_adam": 0.01 * state.get("used", 1.0)}
+    return state["m"]["w"] / units.get(name, 1.0)
 
 
 def nesterovs(state, g, t):
@@ -266,21 +277,18 @@ def nesterovs(state, g, t):
     return ahead * state["m"]["w"] + (1 - mu[t - 1]) * g * (1 - done * ahead) / (1 - done)
 
 
-def ends(one, share, steps=200):
+def ends(one, share, steps=300):
     """How much larger |p| is after updates of a quadratic loss whose eigenvalue is `share` times the lasting
-    threshold; a preconditioner is held at 1, as it is after very many updates whose squares were 1."""
+    threshold, in a late update: a preconditioner is held at 1, as it is after very many updates whose squares
+    were 1, and an average of very many hardly moves."""
     made = functions(one)
     held = {"beta2": 1 - 1e-12, "eps": 0.0} if made.preconditioner else {"momentum": 0.8}
     hyper, unit = numbers_of(one.name, lr=0.1, **held), {"w": torch.ones(1, dtype=torch.float64)}
     params = {"w": unit["w"] * 1e-30}  # so that no square of a gradient counts beside 1
     value, state = share * made.threshold(hyper)[1], made.init(params)
-    if made.preconditioner:
-        late = {
-            "v": unit,
-            "t": torch.tensor(1e14, dtype=torch.float64),
-            "product": torch.tensor(0.0).double(),
-        }
-        state = {n: late.get(n, old) for n, old in state.items()}
+    numbers = {"t": 1e14, "product": 0.0, "count": 1e14, "high": 0.1}
+    late = {"v": unit, **{n: torch.tensor(x, dtype=torch.float64) for n, x in numbers.items()}}
+    state = {n: late.get(n, old) for n, old in state.items()}
     for _ in range(steps):
         params, state = made.update({"w": value * params["w"]}, state, params, hyper)
     return abs(float(params["w"])) / 1e-30
