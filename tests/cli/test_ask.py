@@ -42,7 +42,8 @@ def typed(monkeypatch):
             messages.append(message.partition(":")[0].split(" ")[0])
             return prompt(kind, message, **options)
 
-        with session(keys), monkeypatch.context() as patch:
+        # where more is asked than is answered, it ends
+        with session(keys + CTRL_C * 60), monkeypatch.context() as patch:
             patch.setattr(ask, "_prompt", recorded)
             patch.setattr(ask, "terminal", lambda: True)
             patch.setattr(sys, "argv", ["preheat", *line])
@@ -96,7 +97,7 @@ def small(monkeypatch, tmp_path):
 OWN_OF_RUN = (
     *("--optimizer", "--peak-lr", "--schedule", "--warmup", "--epochs", "--steps", "--batch-size", "--seed"),
     *("--precision", "--clip-norm", "--evaluate", "--probe", "--set", "--device", "--results", "--import"),
-    *("--data", "--keep-weights"),
+    *("--data", "--keep-weights", "--track"),
 )
 
 
@@ -133,11 +134,14 @@ def test_what_is_said_already_is_not_asked_and_the_subject_is_chosen(typed, ran,
     said = [
         word for flag in OWN_OF_RUN if flag not in ("--precision", "--keep-weights") for word in (flag, "1")
     ]
-    left_out = ("--steps", "--warmup", "--probe", "--set", "--import", "--schedule", "--optimizer", "--data")
+    left_out = (
+        *("--steps", "--warmup", "--probe", "--set", "--import", "--schedule", "--optimizer", "--data"),
+        "--track",
+    )
     given = [
         w for flag, w in zip(said[::2], said[1::2], strict=True) if flag not in left_out for w in (flag, w)
     ]
-    code, messages = typed(["run", "--ask", *given], "small\r" + ENTER * 16 + "n")
+    code, messages = typed(["run", "--ask", *given], "small\r" + ENTER * 17 + "n")
     assert messages[0] == "task" and not {*messages} & {*given[::2]}
     assert code == 0 and not ran
     assert f"preheat run small_bowl {' '.join(given)}\n" in capsys.readouterr().out

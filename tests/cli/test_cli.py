@@ -356,7 +356,7 @@ WRONG = {
     "study x.yaml": "x.yaml: a folder, where a file is needed",
     "run x.yaml": "x.yaml: a folder, where a file is needed",
     "study claims.toml": "claims.toml:1: a study's name must not be one of records, checkpoints, claims, weights, "
-    "format",
+    "trackers, format",
 }
 
 

@@ -263,7 +263,7 @@ def test_study_refuses_what_would_mislead():
         small_study(treatment="peak_lr")
     for name in ("records", "Checkpoints", "claims", "format"):
         with pytest.raises(
-            UserError, match="name must not be one of records, checkpoints, claims, weights, format"
+            UserError, match="name must not be one of records, checkpoints, claims, weights, trackers, format"
         ):
             small_study(name=name)
     with pytest.raises(UserError, match="seeds must be different"):

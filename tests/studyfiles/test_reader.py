@@ -736,7 +736,7 @@ def test_files_of_other_systems_are_read(tmp_path: Path) -> None:
 def test_a_studys_name_may_not_be_one_of_the_stores(tmp_path: Path, name: str) -> None:
     (line,) = told(write(tmp_path, SMALL, f"{name}.yaml"))
     assert (
-        f"{name}.yaml:1: a study's name must not be one of records, checkpoints, claims, weights, format"
+        f"{name}.yaml:1: a study's name must not be one of records, checkpoints, claims, weights, trackers, format"
         in line
     )
     (line,) = told(write(tmp_path, f"\nname: {name}\n{SMALL}"))
