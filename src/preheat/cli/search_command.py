@@ -15,6 +15,7 @@ from contextlib import closing
 from functools import partial
 
 from preheat.cli.options import (
+    ask,
     common,
     data_folder,
     keep_weights,
@@ -24,6 +25,7 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    track,
     use_data,
 )
 from preheat.cli.study_command import carried
@@ -80,7 +82,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     common(parser)
     data_folder(parser)
     keep_weights(parser, "by the loss in validation")
+    track(parser)
     placement(parser)
+    ask(parser)
 
 
 def about(name: str) -> str:

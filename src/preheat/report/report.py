@@ -22,7 +22,7 @@ from preheat.core.grid import full_label, label
 from preheat.core.words import count, listed
 from preheat.report.chapter import Read, Say, Written, read
 from preheat.report.data import found_json, found_tables, verdicts_json
-from preheat.report.runs import flat_runs
+from preheat.report.runs import axis_values, flat_runs
 from preheat.stats.claims import Claim, Verdict, Verdicts, budget
 
 SENTENCES = 3
@@ -57,8 +57,7 @@ class Report:
         study, axes = self.results.study, dict.fromkeys(a for r in rows for a in r.axes)
         same = [f"{human(path)} {label(value)}" for path, value in study.fixed.items()]
         differ = [
-            f"{human(path)} {_values([r.axes.get(path) for r in rows], study.labels.get(path, {}))}"
-            for path in axes
+            f"{human(path)} {_values(axis_values(rows, path), study.labels.get(path, {}))}" for path in axes
         ]
         return "; ".join([", ".join(same), *differ, count(len(self.table.seeds), "seed")]).strip("; ")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from preheat.analysis import words
-from preheat.analysis.results import Results
+from preheat.analysis.results import Results, Row
 from preheat.analysis.table import number
 from preheat.analysis.tabulate import names
 from preheat.analysis.words import Units
@@ -33,7 +33,7 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     metrics = (f"validation_{study.metric}", f"test_{study.metric}", "train_loss")
     return [
         {
-            **{name: r.axes[p] if number(r.axes.get(p)) else labels[p][i] for p, name in columns.items()},
+            **{name: _place(r, p, labels[p][i]) for p, name in columns.items()},
             "seed": r.seed,
             **(roles[i] if looked else {}),
             "outcome": r.outcome,
@@ -43,6 +43,18 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
         }
         for i, r in enumerate(rows)
     ]
+
+
+def _place(row: Row, path: str, text: str) -> Any:
+    """Where a run lies on an axis: a number or a label; None where it has no such option."""
+    value = row.axes.get(path)
+    return value if number(value) or (value is None and "." in path) else text
+
+
+def axis_values(rows: Iterable[Row], path: str) -> list[Any]:
+    """Where runs lie on an axis, without those that have no such option."""
+    values = [r.axes.get(path) for r in rows]
+    return [v for v in values if v is not None or "." not in path]
 
 
 SHORT = 8  # letters of an id that the page shows; the whole is its title

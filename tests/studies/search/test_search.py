@@ -45,7 +45,7 @@ def test_every_arm_has_so_many_trials_and_its_best_on_fresh_seeds(done):
 def test_the_page_tells_the_best_and_gives_no_verdict(done):
     root, *_ = done
     report, _ = reported(root, "lines")
-    assert report.answer.startswith("Use ") and "on 2 fresh seeds" in report.answer
+    assert "on 2 fresh seeds, the best of 2 arms" in report.answer
     assert "no verdict" in report.answer
     found = next(c.found for c in report.chapters if c.name == "search")
     assert [b.trials for b in found.best] == [4, 4] and len(found.tried) == 8

@@ -45,9 +45,9 @@ class SearchChapter(Chapter):
     def show(self, found: SearchFound, verdicts: Verdicts, table: Table) -> Shown:
         u = Units.of(table.study.metric)
         chosen = count(table.study.choosing or len(table.study.seeds), "seed")
-        plates = [Plate("", "search_history", "", *_history(found, table, u))]
+        plates = [Plate("", "search_history", "How the search went", *_history(found, table, u))]
         if any(b.fresh for b in found.best):
-            plates.insert(0, Plate("", "search_best", "", *_fresh(found, u)))
+            plates.insert(0, Plate("", "search_best", "The best of each arm", *_fresh(found, u)))
         return Shown(
             "What the search found",
             LEAD.format(seeds=chosen),
@@ -66,13 +66,12 @@ def _says(found: SearchFound, table: Table, u: Units) -> list[Say]:
         return [Say(f"The search is not over: {count(tried, 'trial')} have records.", 1)]
     top = min(some, key=lambda b: -table.sign * b.fresh.mean if b.fresh else 0.0)
     assert top.fresh is not None
-    test = human(f"test_{table.study.metric}")
-    out = [
-        Say(f"Use {_called(top)}: {test} {level(top.fresh, u)} on {count(top.fresh.n, 'fresh seed')}.", 1),
-    ]
+    test, fresh = human(f"test_{table.study.metric}"), count(top.fresh.n, "fresh seed")
+    of = f", the best of {len(some)} arms" if len(some) > 1 else ""
+    out = [Say(f"{_called(top)}: {test} {level(top.fresh, u)} on {fresh}{of}.", 1)]
     if len(some) > 1:
         out.append(
-            Say("Each arm was searched once, so these runs give no verdict on which of them is better.", 2)
+            Say("Each arm was searched once, so these runs give no verdict on which arm is better.", 2)
         )
     return out
 
@@ -117,7 +116,7 @@ def _trials(found: SearchFound, u: Units) -> Rows:
 def _fresh(found: SearchFound, u: Units) -> tuple[str, Dots]:
     some = [b for b in found.best if b.fresh is not None]
     dots = tuple(dot(b.arm, ("", 0), b.fresh, scale=u.scale) for b in some if b.fresh is not None)
-    data = Dots(tuple(b.arm for b in some), "arm", f"test {u.label}", dots, zero=None)
+    data = Dots(tuple(b.arm for b in some), "arm", u.label(), dots, zero=None)
     return (
         f"The best setting of each arm on seeds that chose nothing: mean and 95 % interval, n = {_n(some)}.",
         data,
@@ -137,7 +136,9 @@ def _history(found: SearchFound, table: Table, u: Units) -> tuple[str, Lines]:
     caption = "The best validation score so far, by trial."
     if len(found.best) > SHOWN:
         caption += f" Only the best {SHOWN} arms are drawn; the table holds all."
-    data = Lines("trial", f"best validation {u.label}", tuple(line for line in lines if line.x))
+    data = Lines(
+        "trial", f"{human(u.metric)} in validation, best so far", tuple(line for line in lines if line.x)
+    )
     return caption, data
 
 
