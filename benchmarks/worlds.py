@@ -88,6 +88,7 @@ def table(world: World, seeds: int, rng: np.random.Generator) -> Table:
         total=per_epoch * LENGTH,
         per_epoch=per_epoch,
         chance=chance,
+        times_chance=np.full(state.shape, np.nan),
     )
 
 
@@ -157,7 +158,7 @@ def _losses(failed: NDArray[np.bool_], rng: np.random.Generator) -> Array:
 
 def joined(a: Table, b: Table) -> Table:
     """The study with the seeds of both."""
-    names = ("state", "validation", "test", "train", "start", "chance")
+    names = ("state", "validation", "test", "train", "start", "unlike", "chance", "times_chance")
     parts: dict[str, Any] = {n: np.concatenate([getattr(a, n), getattr(b, n)], axis=-1) for n in names}
     seeds = len(a.seeds) + len(b.seeds)
     return replace(a, study=_study(seeds)[0], seeds=tuple(range(seeds)), **parts)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from preheat.cli import main as cli
-from preheat.cli import original_command, report_command, run_command, study_command
+from preheat.cli import original_command, report_command, run_command, search_command, study_command
 from preheat.core.errors import UserError
 from preheat.core.options import OWN, flags, option
 from preheat.core.originals import Meant, Original
@@ -169,10 +169,14 @@ def test_the_digits_of_a_run_stay_as_they_are_typed(run):
 
 
 def test_the_flags_that_may_not_be_hidden_are_all_the_commands_have():
-    for kind, module in (("task", run_command), ("study", study_command)):
-        parser = argparse.ArgumentParser()
-        module.options(parser)
-        known = {o.removeprefix("--") for a in parser._actions for o in a.option_strings if o[:2] == "--"}
+    for kind, modules in (("task", (run_command, search_command)), ("study", (study_command,))):
+        known = set()
+        for module in modules:
+            parser = argparse.ArgumentParser()
+            module.options(parser)
+            known |= {
+                o.removeprefix("--") for a in parser._actions for o in a.option_strings if o[:2] == "--"
+            }
         assert known == set(OWN[kind])
 
 

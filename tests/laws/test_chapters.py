@@ -9,6 +9,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 
 import pytest
+from carried import trained
 from fake_regimes import both_optimizers, joined, level, loader, peaked, trace
 
 from preheat.analysis.results import Results, collect, read_index
@@ -17,7 +18,9 @@ from preheat.core.registry import CHAPTERS
 from preheat.report.chapter import PRIMARY, STANDARD, Chapter, Shown
 from preheat.report.data import found_json, found_tables
 from preheat.report.report import report
+from preheat.search.declare import Searched
 from preheat.store.store import Store
+from preheat.studies.mechanisms.study import Mechanisms
 from preheat.studies.regimes.grid import REPORTED
 
 EVERY = tuple(name for name in CHAPTERS.names() if CHAPTERS[name].__module__.startswith("preheat."))
@@ -52,11 +55,30 @@ SHARPNESS = {"train_loss": measured(1.0), "sharpness": measured(4.0), "sharpness
 
 
 @pytest.fixture(scope="module")
-def studies(unpacked, study):
+def small(tmp_path_factory):
+    """(results, load) of small studies that are trained here: a search, and quadratic losses with two probes."""
+    root = tmp_path_factory.mktemp("small")
+    search = Searched(
+        {"name": "quadratic", "dim": 2},
+        schedules=("cosine",),
+        epochs=2,
+        trials=2,
+        again=2,
+        optimizer={"name": "sgd"},
+    ).study("search")
+    quadratics = replace(Mechanisms(quadratics=True, optimizers=("gd",), seeds=2).study(), name="quadratics")
+    for one in (search, quadratics):
+        trained(one, root)
+    return tuple(opened(root, one.name) for one in (search, quadratics))
+
+
+@pytest.fixture(scope="module")
+def studies(unpacked, study, small):
     """(results, load) of several studies, on each of which other chapters have something to say: that one, one with a
-    numeric nuisance (its traces are left alone), and one that is made up."""
+    numeric nuisance (its traces are left alone), one that is made up, and the small ones."""
     made_up = joined(*both_optimizers(peaked, "test"), *both_optimizers(level, "validation"))
-    return study, (opened(unpacked / "results", "before")[0], None), (made_up, loader(made_up, **SHARPNESS))
+    before = opened(unpacked / "results", "before")[0], None
+    return study, before, (made_up, loader(made_up, **SHARPNESS)), *small
 
 
 # a chapter that says nothing without options has those of a study

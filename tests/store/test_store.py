@@ -310,8 +310,10 @@ def test_what_a_reader_has_read_once_it_does_not_read_again(
 ) -> None:
     """A worker asks for the ids before each unit: reading whole segments each time would be quadratic."""
     store, lines = Store.open(tmp_path), []
-    real = segment._head
-    monkeypatch.setattr(segment, "_head", lambda line, at, *files: lines.append(at) or real(line, at, *files))
+    real = segment.head_of
+    monkeypatch.setattr(
+        segment, "head_of", lambda line, at, *files: lines.append(at) or real(line, at, *files)
+    )
     with store.writer(sync=False) as one, store.writer(sync=False) as two:
         for seed in range(20):
             (one if seed % 3 else two).append([record_of(seed), record_of(100 + seed)])

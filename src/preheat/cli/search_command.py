@@ -34,7 +34,6 @@ from preheat.core.errors import UserError
 from preheat.core.options import marks
 from preheat.core.registry import OPTIMIZERS, SCHEDULES, TASKS, Registry
 from preheat.core.study import Study
-from preheat.schedules.recipes.hyperboliclr import CODES
 
 KIND = "task"
 EXAMPLES = """examples:
@@ -54,8 +53,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's own flags; those of the task come to them."""
     add = parser.add_argument
-    all_codes = ",".join(CODES)
-    add("--schedulers", metavar="NAMES", help=f"schedules, each searched by itself (default: {all_codes})")
+    codes = "N,P,C,E,L,S,OC,CY,H,EH,WH,WEH,WC"
+    add("--schedulers", metavar="NAMES", help=f"schedules, each searched by itself (default: {codes})")
     add("--lr-free", metavar="NAMES", help="optimizers that set their rate themselves, searched too")
     add("--optimizer", metavar="NAME", help=f"of the schedules (default: {OPTIMIZERS.default})")
     add("--epochs", metavar="N", type=positive, default=50, help="the length of every run (default: 50)")
@@ -95,29 +94,29 @@ def about(name: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Search, train the best again, report; exit codes as of a study."""
     from preheat.lab.server_claims import server_claims
+    from preheat.search.shared import SearchStorage
     from preheat.store.server import is_server
-    from preheat.studies.search.shared import Shared
 
     files = read_imports(args.imports)
     use_data(args)
     study = declared(args)
     url = args.storage or ""
     claims = partial(server_claims, url) if is_server(url) else None
-    with closing(Shared(study, args.results, url, claims=claims)) as shared:
-        return carried(study, study.points(), args, files, shared)
+    with closing(SearchStorage(study, args.results, url, claims=claims)) as shared:
+        return carried(study, study.points(), args=args, files=files, shared=shared)
 
 
 def declared(args: argparse.Namespace) -> Study:
     """The search as a study."""
-    from preheat.studies.search.declare import Searched
+    from preheat.search.declare import Searched
 
     said = {name: value for name in PASSED if (value := getattr(args, name, None)) is not None}
+    task = {one.name: text for one, text in given(args, KIND, args.task)}
+    names = args.schedulers
+    chosen = Searched.schedules if names is None else _names(names, SCHEDULES, "--schedulers")
     searched = Searched(
-        task={
-            "name": TASKS.check(args.task),
-            **{one.name: text for one, text in given(args, KIND, args.task)},
-        },
-        schedules=CODES if args.schedulers is None else _names(args.schedulers, SCHEDULES, "--schedulers"),
+        task={"name": TASKS.check(args.task), **task},
+        schedules=chosen,
         free=_names(args.lr_free or "", OPTIMIZERS, "--lr-free"),
         optimizer={"name": OPTIMIZERS.check(args.optimizer or OPTIMIZERS.default)},
         **{name: getattr(args, name) for name in ("epochs", "peak_lr", "trials", "batch", "again")},

@@ -117,11 +117,11 @@ def run(args: argparse.Namespace) -> int:
     raised; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
-    return carried(*asked(args), args, files)
+    return carried(*asked(args), args=args, files=files)
 
 
 def carried(
-    study: Study, first: list[Point], args: argparse.Namespace, files: tuple[str, ...], shared: Any = None
+    study: Study, first: list[Point], *, args: argparse.Namespace, files: tuple[str, ...], shared: Any = None
 ) -> int:
     """A study from its first points to its report; exit codes as `run`. shared: see `lab.study.How`."""
     from preheat.adapters.trackers.tracking import checked, tracking
@@ -137,7 +137,7 @@ def carried(
     )
     print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
     with tracking(() if args.dry_run else trackers, study.name, args.results) as hearer:
-        code = _trained(study, first, args, how, hearer)
+        code = _trained(study, first, args=args, how=how, hearer=hearer)
     if code == INTERRUPTED or args.dry_run or args.no_report:
         return code
     from preheat.cli.report_command import told, write
@@ -146,7 +146,7 @@ def carried(
 
 
 def _trained(
-    study: Study, first: list[Point], args: argparse.Namespace, how: How, hearer: Hearer | None
+    study: Study, first: list[Point], *, args: argparse.Namespace, how: How, hearer: Hearer | None
 ) -> int:
     """Train what has no record, batch by batch. 1: some could not be trained."""
     from preheat.analysis.stages import Asked, staged

@@ -256,7 +256,9 @@ RATE_RULES = Registry("rate rule", "RATE_RULES", "preheat.optim", group="preheat
 STUDIES = Registry("study", "STUDIES", "preheat.studies")
 MODELS = Registry("model", "MODELS", "preheat.models")
 # what a report says about one matter: see `preheat.report.chapter`
-CHAPTERS = Registry("chapter", "CHAPTERS", "preheat.report", "preheat.studies", group="preheat.chapters")
+CHAPTERS = Registry(
+    *("chapter", "CHAPTERS", "preheat.report", "preheat.studies", "preheat.search"), group="preheat.chapters"
+)
 # a study's records in other people's files: exporter(index, store, folder, which is there) -> path to name
 EXPORTERS = Registry(
     *("exporter", "EXPORTERS", "preheat.studies", "preheat.report", "preheat.adapters"),
@@ -269,7 +271,7 @@ TRACKERS = Registry("tracker", "TRACKERS", "preheat.adapters", group="preheat.tr
 # an original project's own command line: see `preheat.core.originals`
 ORIGINALS = Registry("original", "ORIGINALS", "preheat.studies", group="preheat.originals")
 # a batch of runs that a study asks for when the earlier ones have records: see `preheat.analysis.stages`
-STAGES = Registry("stage", "STAGES", "preheat.studies", group="preheat.stages")
+STAGES = Registry("stage", "STAGES", "preheat.studies", "preheat.search", group="preheat.stages")
 # who trains units of work, and where: see `preheat.lab.executors.base`
 EXECUTORS = Registry("executor", "EXECUTORS", "preheat.lab.executors", group="preheat.executors")
 _ALL = (

@@ -81,8 +81,8 @@ class Range:
     def place(self, value: float) -> float:
         """Where a value lies, from 0 at `low` to 1 at `high`.
 
-        >>> Range(1e-4, 1e-2, log=True).place(1e-3)
-        0.5
+        >>> Range(0.0, 2.0).place(0.5), round(Range(1e-4, 1e-2, log=True).place(1e-3), 3)
+        (0.25, 0.5)
         """
         low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return (at - low) / (high - low)

@@ -242,15 +242,8 @@ def here(made: Todo, how: How) -> How:
 def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
     """Train a plan's units; what other processes are training is waited for. Closing the iterator stops
     cleanly."""
-    here = folder(root, made.study)
     store = Store.open(root)
-    _make(here)
-    index = here / "study.json"
-    before = None
-    with suppress(UserError):  # a damaged one is written anew
-        before = read_json(index) if index.exists() else None
-    write_atomic(index, json.dumps(index_json(made.study, made.points, before=before)).encode())
-    write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())
+    _write(made, folder(root, made.study))
     executor: Executor = EXECUTORS.build(how.executor or EXECUTORS.default, {})
     imports = (*how.imports, *filter(None, made.sources))
     claimed = (how.shared and how.shared.claims) or executor.claims
@@ -274,9 +267,8 @@ def carry_out(made: Todo, root: Path, how: How) -> Generator[Event, None, None]:
                 time.sleep(BUSY_SECONDS)
             exchange()
             ended = store.ids(("done", "diverged", "failed"))
-            ended -= (
-                without_weights(root, store.ids(among=[r.id for u in todo for r in u.runs]), job.kept) - over
-            )
+            asked = store.ids(among=[r.id for u in todo for r in u.runs])
+            ended -= without_weights(root, asked, job.kept) - over
             left = [
                 Unit(some, u.choice) for u in todo if (some := tuple(r for r in u.runs if r.id not in ended))
             ]
@@ -290,8 +282,15 @@ def _count(some: Sequence[Unit]) -> int:
     return sum(len(u.runs) for u in some)
 
 
-def _make(here: Path) -> None:
+def _write(made: Todo, here: Path) -> None:
+    """The study's declaration and its plan."""
     try:
         here.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise explain("keep the study's files", here, error) from error
+    index = here / "study.json"
+    before = None
+    with suppress(UserError):  # a damaged one is written anew
+        before = read_json(index) if index.exists() else None
+    write_atomic(index, json.dumps(index_json(made.study, made.points, before=before)).encode())
+    write_atomic(here / "plan.json", json.dumps(made.known, indent=1).encode())

@@ -426,7 +426,7 @@ def test_the_command_writes_real_records_and_the_class_reads_them(tmp_path, caps
     assert cli.main(["export", "tiny", "--to", "original", "--out", "third"]) == 0
     assert [p.read_bytes() for p in sorted(Path("third").rglob("*.json"))] == before
     assert cli.main(["report", "tiny", "--format", "seed"]) == 2
-    assert "unknown format 'seed': Known: html, original" in capsys.readouterr().err
+    assert "unknown format 'seed': Known: csv, html, mlflow, original" in capsys.readouterr().err
     assert cli.main(["export", "tiny", "--to", "orignal"]) == 2
     assert "did you mean 'original'?" in capsys.readouterr().err
 

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from preheat.core.errors import unknown
-from preheat.studies.search.distributions import optuna
-from preheat.studies.search.extrapolated_loss import predicted
+from preheat.search.distributions import optuna
+from preheat.search.extrapolated_loss import predicted
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 TOP = 10  # complete trials, the worst of which a trial must be predicted to reach
 FACTOR = 3  # by which Hyperband lengthens its trials
-
-
-class Length(Protocol):
-    """What a pruner must know: the epochs of a whole run, how many trials are free, which way is better."""
-
-    @property
-    def epochs(self) -> int: ...
-
-    @property
-    def startup(self) -> int: ...
-
-    @property
-    def goal(self) -> str: ...
 
 
 def checks(name: str, epochs: int) -> tuple[int, ...]:
@@ -50,36 +37,37 @@ def known_pruner(name: Any) -> None:
         raise unknown("pruner", name, list(_MADE))
 
 
-def pruner(name: str, of: Length) -> BasePruner:
-    """A pruner by its name: pfl, hyperband, or "" for none."""
+def pruner(name: str, epochs: int, *, startup: int = 10, goal: str = "min") -> BasePruner:
+    """A pruner by its name: pfl, hyperband, or "" for none. epochs: of a whole trial; startup: complete
+    trials that pfl waits for."""
     known_pruner(name)
-    found: BasePruner = _MADE[name](of) if name else optuna().pruners.NopPruner()
+    if not name:
+        return optuna().pruners.NopPruner()  # type: ignore[no-any-return]
+    found: BasePruner = _MADE[name](epochs, startup, goal)
     return found
 
 
-def _hyperband(of: Length) -> Any:
+def _hyperband(epochs: int, startup: int, goal: str) -> Any:
     """Li et al. 2018, arXiv 1603.06560, as Optuna has it: asynchronous, its brackets by the trial's
     number."""
-    least = (checks("hyperband", of.epochs) or (1,))[0]
-    return optuna().pruners.HyperbandPruner(
-        min_resource=least, max_resource=of.epochs, reduction_factor=FACTOR
-    )
+    least = (checks("hyperband", epochs) or (1,))[0]
+    return optuna().pruners.HyperbandPruner(min_resource=least, max_resource=epochs, reduction_factor=FACTOR)
 
 
-def _extrapolated(of: Length) -> Any:
+def _extrapolated(epochs: int, startup: int, goal: str) -> Any:
     """Stops a trial whose predicted end is worse than that of the worst of the ten best complete trials."""
     from optuna.trial import TrialState
 
-    sign = 1.0 if of.goal == "min" else -1.0
+    sign = 1.0 if goal == "min" else -1.0
 
     class PredictedFinalLoss(optuna().pruners.BasePruner):  # type: ignore[misc]
         def prune(self, study: Any, trial: Any) -> bool:
             done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if len(done) < of.startup:
+            if len(done) < startup:
                 return False
             best = sorted(sign * t.value for t in done)[:TOP]
             values = [v for _, v in sorted(trial.intermediate_values.items())]
-            return sign * predicted(values, of.epochs) > best[-1] or not _finite(values)
+            return sign * predicted(values, epochs) > best[-1] or not _finite(values)
 
     return PredictedFinalLoss()
 
@@ -88,4 +76,4 @@ def _finite(values: list[float]) -> bool:
     return all(abs(v) < float("inf") for v in values)
 
 
-_MADE: dict[str, Callable[[Length], Any]] = {"pfl": _extrapolated, "hyperband": _hyperband}
+_MADE: dict[str, Callable[[int, int, str], Any]] = {"pfl": _extrapolated, "hyperband": _hyperband}

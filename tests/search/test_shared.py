@@ -18,11 +18,11 @@ from carried import trained
 
 from preheat.core.errors import UserError
 from preheat.lab.server_claims import key, server_claims
+from preheat.search.declare import Searched
+from preheat.search.shared import SearchStorage
 from preheat.store.packed import pack, unpack
 from preheat.store.server import Shelf, check_storage, hidden
 from preheat.store.store import Store
-from preheat.studies.search.declare import Searched
-from preheat.studies.search.shared import Shared
 
 TASK = {"name": "quadratic", "dim": 4}
 
@@ -35,7 +35,7 @@ def searched(**more):
 @contextmanager
 def exchanged(root, url="", study=None, **more):
     """After an exchange."""
-    with closing(Shared(study or searched(), root, url, **more)) as shared:
+    with closing(SearchStorage(study or searched(), root, url, **more)) as shared:
         shared.exchange(now=True)
         yield shared
 

@@ -18,10 +18,10 @@ from preheat.core.registry import STAGES
 from preheat.core.run import Run
 from preheat.core.study import Point, Study
 from preheat.schedules.combine.excerpt import excerpt
-from preheat.studies.search.arms import LENGTH, Arm, arms, told_apart, with_companions
-from preheat.studies.search.pruners import checks, known_pruner
-from preheat.studies.search.replay import Rules, Wanted, played
-from preheat.studies.search.trials import epochs_of, from_table, trials
+from preheat.search.arms import LENGTH, Arm, arms, told_apart, with_companions
+from preheat.search.pruners import checks, known_pruner
+from preheat.search.replay import SearchRules, Wanted, played
+from preheat.search.trials import epochs_of, from_table, trials
 
 
 @STAGES.register("search")
@@ -92,12 +92,12 @@ class Search:
         lengths = {"": 1, "pfl": 2, "hyperband": 3}[self.pruner]
         return len(arms(self.spaces)) * (self.trials - 1) * lengths * len(_choosing(study))
 
-    def rules(self, study: Study, own: Sequence[Point]) -> Rules:
+    def rules(self, study: Study, own: Sequence[Point]) -> SearchRules:
         """How an arm with these runs is searched."""
         epochs = max(epochs_of(p.run) for p in own)
         for p in own if self.pruner else ():
             _check_epochs(study, p.run)
-        return Rules(
+        return SearchRules(
             **{name: getattr(self, name) for name in ("trials", "batch", "seed", "pruner")},
             goal=study.goal,
             epochs=epochs,

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preheat.core.errors import UserError
-from preheat.studies.search.arms import arms
-from preheat.studies.search.extrapolated_loss import predicted
-from preheat.studies.search.pruners import checks, known_pruner
-from preheat.studies.search.replay import Rules, Tried, play
+from preheat.search.arms import arms
+from preheat.search.extrapolated_loss import predicted
+from preheat.search.pruners import checks, known_pruner
+from preheat.search.replay import SearchRules, Tried, play
 
 SPACE = {
     "peak_lr": {"low": 1e-4, "high": 5e-2, "log": True, "start": 0.01},
@@ -46,7 +46,7 @@ def went(rules, *, arm=ARM, told=None, stop=None):
 
 
 def rules(pruner="", **more):
-    return Rules(pruner=pruner, checks=checks(pruner, 50), **more)
+    return SearchRules(pruner=pruner, checks=checks(pruner, 50), **more)
 
 
 @pytest.mark.parametrize("pruner", ["", "pfl", "hyperband"])

@@ -17,8 +17,8 @@ from preheat.report.chapter import Chapter, Rows, Say, Seen, Shown
 from preheat.report.chapters.common import dot, level
 from preheat.report.drawing.shapes import Dots, Line, Lines
 from preheat.report.plates import Plate
+from preheat.search.found import ArmFound, SearchFound, TrialFound, search_found
 from preheat.stats.claims import Verdicts
-from preheat.studies.search.found import ArmFound, SearchFound, TrialFound, search_found
 
 LEAD = (
     "Each arm was searched by itself, and its trials were chosen by the validation score on {seeds}. The "

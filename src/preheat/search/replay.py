@@ -15,9 +15,9 @@ import numpy as np
 
 from preheat.core.canon import canonical, digest
 from preheat.core.space import Range
-from preheat.studies.search.arms import Arm
-from preheat.studies.search.distributions import decoded, distributions, encoded, optuna
-from preheat.studies.search.pruners import pruner
+from preheat.search.arms import Arm
+from preheat.search.distributions import decoded, distributions, encoded, optuna
+from preheat.search.pruners import pruner
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
@@ -31,7 +31,7 @@ DIGITS = 6  # significant ones of a sampled number
 
 
 @dataclass(frozen=True)
-class Rules:
+class SearchRules:
     """How an arm is searched. epochs: of a whole run; batch: trials that are asked for together; checks: the
     epochs at which a trial may be stopped; startup: trials that are drawn at random; name: of the study."""
 
@@ -74,7 +74,7 @@ class Wanted(NamedTuple):
     epochs: int
 
 
-class Ended(NamedTuple):
+class TrialEnd(NamedTuple):
     """How a trial stands; pruned: stopped early, or diverged. curve: its values by epoch so far."""
 
     params: Params
@@ -87,14 +87,14 @@ class Ended(NamedTuple):
 class Played(NamedTuple):
     """An arm's trials, and what is asked for next; () where it is over."""
 
-    trials: tuple[Ended, ...]
+    trials: tuple[TrialEnd, ...]
     wanted: tuple[Wanted, ...]
 
 
 _PLAYED: dict[str, Played] = {}  # of this process: a stage is asked again and again
 
 
-def played(arm: Arm, rules: Rules, tried: Sequence[Tried]) -> Played:
+def played(arm: Arm, rules: SearchRules, tried: Sequence[Tried]) -> Played:
     """`play`, remembered."""
     key = digest([arm.json(), vars(rules), [[t.params, sorted(t.curves.items()), *t[2:]] for t in tried]])
     if key not in _PLAYED:
@@ -102,9 +102,9 @@ def played(arm: Arm, rules: Rules, tried: Sequence[Tried]) -> Played:
     return _PLAYED[key]
 
 
-def play(arm: Arm, rules: Rules, tried: Sequence[Tried]) -> Played:
+def play(arm: Arm, rules: SearchRules, tried: Sequence[Tried]) -> Played:
     """The search of an arm after what was tried, in the order in which it was asked for."""
-    study, ended = opened(rules), list[Ended]()
+    study, ended = opened(rules), list[TrialEnd]()
     tried = tried[: rules.trials]
     for batch in _batches(tried, rules):
         some, wanted = _judged(study, arm, rules, batch)
@@ -116,16 +116,15 @@ def play(arm: Arm, rules: Rules, tried: Sequence[Tried]) -> Played:
     return Played(tuple(ended), tuple(Wanted(k, params, _first(rules, k)) for k, params in new))
 
 
-def opened(rules: Rules) -> OptunaStudy:
+def opened(rules: SearchRules) -> OptunaStudy:
     """An empty study in memory."""
     direction = "minimize" if rules.goal == "min" else "maximize"
-    study: OptunaStudy = optuna().create_study(
-        direction=direction, study_name=rules.name, pruner=pruner(rules.pruner, rules)
-    )
+    stops = pruner(rules.pruner, rules.epochs, startup=rules.startup, goal=rules.goal)
+    study: OptunaStudy = optuna().create_study(direction=direction, study_name=rules.name, pruner=stops)
     return study
 
 
-def _batches(tried: Sequence[Tried], rules: Rules) -> Iterator[Sequence[Tried]]:
+def _batches(tried: Sequence[Tried], rules: SearchRules) -> Iterator[Sequence[Tried]]:
     """The trials as they were asked for: the first one by itself, then so many at a time."""
     if tried:
         yield tried[:1]
@@ -133,14 +132,14 @@ def _batches(tried: Sequence[Tried], rules: Rules) -> Iterator[Sequence[Tried]]:
         yield tried[at : at + rules.batch]
 
 
-def _first(rules: Rules, number: int) -> int:
+def _first(rules: SearchRules, number: int) -> int:
     """For how many epochs a trial is trained first."""
     return rules.checks[0] if rules.checks and number >= rules.free else rules.epochs
 
 
 def _judged(
-    study: OptunaStudy, arm: Arm, rules: Rules, batch: Sequence[Tried]
-) -> tuple[list[Ended], list[Wanted]]:
+    study: OptunaStudy, arm: Arm, rules: SearchRules, batch: Sequence[Tried]
+) -> tuple[list[TrialEnd], list[Wanted]]:
     """How the trials of a batch stand, in order, and which of them are to be trained on."""
     spaces = distributions(arm.space)
     for one in batch:
@@ -166,7 +165,7 @@ def _lacks(one: Tried, check: int) -> bool:
     return one.until(check) is None and not one.lost and not one.failed
 
 
-def _state(trial: OptunaTrial, rules: Rules, one: Tried, check: int) -> State:
+def _state(trial: OptunaTrial, rules: SearchRules, one: Tried, check: int) -> State:
     """How a trial stands after so many epochs; what it gave is reported to the pruner."""
     if one.failed:
         return "fail"
@@ -182,7 +181,7 @@ def _state(trial: OptunaTrial, rules: Rules, one: Tried, check: int) -> State:
     return "pruned" if trial.should_prune() else "running"
 
 
-def _told(study: OptunaStudy, trial: OptunaTrial, one: Tried, state: State) -> Ended:
+def _told(study: OptunaStudy, trial: OptunaTrial, one: Tried, state: State) -> TrialEnd:
     """What Optuna is told of a trial that is over."""
     from optuna.trial import TrialState
 
@@ -192,12 +191,12 @@ def _told(study: OptunaStudy, trial: OptunaTrial, one: Tried, state: State) -> E
     return ended
 
 
-def _ended(one: Tried, state: State) -> Ended:
+def _ended(one: Tried, state: State) -> TrialEnd:
     curve = one.curves[max(one.curves)] if one.curves else ()
-    return Ended(one.params, state, curve[-1] if state == "complete" else None, curve, one.lost)
+    return TrialEnd(one.params, state, curve[-1] if state == "complete" else None, curve, one.lost)
 
 
-def _sampled(study: OptunaStudy, arm: Arm, rules: Rules, count: int) -> list[Params]:
+def _sampled(study: OptunaStudy, arm: Arm, rules: SearchRules, count: int) -> list[Params]:
     """The next parameters, none of which was tried; fewer where the space holds no others."""
     if not study.trials:
         return [arm.first]
@@ -214,7 +213,9 @@ def _sampled(study: OptunaStudy, arm: Arm, rules: Rules, count: int) -> list[Par
     return out
 
 
-def _untried(study: OptunaStudy, arm: Arm, rules: Rules, number: int, known: set[str]) -> Iterator[Params]:
+def _untried(
+    study: OptunaStudy, arm: Arm, rules: SearchRules, number: int, known: set[str]
+) -> Iterator[Params]:
     """What the sampler draws for a trial, as long as it is something new."""
     from optuna.trial import TrialState
 
@@ -228,7 +229,7 @@ def _untried(study: OptunaStudy, arm: Arm, rules: Rules, number: int, known: set
             yield found
 
 
-def _sampler(rules: Rules, number: int, attempt: int) -> BaseSampler:
+def _sampler(rules: SearchRules, number: int, attempt: int) -> BaseSampler:
     """Optuna's TPE for one trial; independent of what was drawn before."""
     key = np.random.SeedSequence((rules.seed, number, attempt)).generate_state(1)
     made: BaseSampler = optuna().samplers.TPESampler(

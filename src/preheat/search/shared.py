@@ -20,13 +20,13 @@ from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, explain
 from preheat.core.spec import as_spec, build
 from preheat.core.study import Point, Study
+from preheat.search.arms import Arm, arms
+from preheat.search.distributions import distributions, encoded, optuna
+from preheat.search.replay import TrialEnd, played
+from preheat.search.stage import Search
+from preheat.search.trials import Seen, by_epoch, from_row, trials
 from preheat.store.server import Shelf, check_storage, hidden, is_server, reached, sqlalchemy_url
 from preheat.store.store import Store
-from preheat.studies.search.arms import Arm, arms
-from preheat.studies.search.distributions import distributions, encoded, optuna
-from preheat.studies.search.replay import Ended, played
-from preheat.studies.search.stage import Search
-from preheat.studies.search.trials import Seen, by_epoch, from_row, trials
 
 if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
@@ -41,7 +41,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-class Shared:
+class SearchStorage:
     """The storage of a search. url: "" for a SQLite file in the study's folder; claims: how processes claim
     runs where machines share them; say: is told what is noted."""
 
@@ -149,7 +149,7 @@ class Shared:
         told = {"task": study.fixed["task"], "settings": runs, "space": arm.json()["space"]}
         return {name: digest(plain(one)) for name, one in told.items()} | {"metric": study.metric}
 
-    def _trial(self, arm: Arm, number: int, one: Ended) -> FrozenTrial:
+    def _trial(self, arm: Arm, number: int, one: TrialEnd) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
         return create_trial(
@@ -161,7 +161,7 @@ class Shared:
             intermediate_values=dict(enumerate(one.curve, start=1)) if len(one.curve) > 1 else {},
         )
 
-    def _trials(self, points: Sequence[Point]) -> list[tuple[Arm, tuple[Ended, ...]]]:
+    def _trials(self, points: Sequence[Point]) -> list[tuple[Arm, tuple[TrialEnd, ...]]]:
         """The trials of each arm as the records tell them."""
         study, store = self._study, Store.open(self._root)
         said = [as_spec(one, "stage") for one in study.stages]

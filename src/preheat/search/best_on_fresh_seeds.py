@@ -13,9 +13,9 @@ from preheat.core.registry import STAGES
 from preheat.core.study import Point, Study
 
 
-@STAGES.register("best_again")
+@STAGES.register("best_on_fresh_seeds")
 @dataclass(frozen=True)
-class BestAgain:
+class BestOnFreshSeeds:
     """The best setting of each group, on the seeds that are reported.
 
     per: the axes that tell groups apart, none for one group. most_groups: how many groups there may be. The

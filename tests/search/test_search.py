@@ -10,10 +10,10 @@ from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.study import Study
 from preheat.report.stored import reported
+from preheat.search.arms import arms
+from preheat.search.declare import Searched
+from preheat.search.stage import Search
 from preheat.store.store import Store
-from preheat.studies.search.arms import arms
-from preheat.studies.search.declare import Searched
-from preheat.studies.search.stage import Search
 
 TASK = {"name": "quadratic", "dim": 4}
 

@@ -11,8 +11,8 @@ from preheat.core.canon import canonical, finite
 from preheat.core.record import Record
 from preheat.core.run import Run
 from preheat.core.study import Point
-from preheat.studies.search.arms import Arm
-from preheat.studies.search.replay import Params, Tried
+from preheat.search.arms import Arm
+from preheat.search.replay import Params, Tried
 
 
 class Seen(NamedTuple):

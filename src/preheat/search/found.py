@@ -12,10 +12,10 @@ from preheat.analysis.table import Table
 from preheat.core.canon import canonical, finite, plain
 from preheat.core.space import Range
 from preheat.core.spec import as_spec
+from preheat.search.arms import Arm, arms
+from preheat.search.replay import Params, Tried
+from preheat.search.trials import from_row, trials
 from preheat.stats.estimates import Estimate, interval, moments
-from preheat.studies.search.arms import Arm, arms
-from preheat.studies.search.replay import Params, Tried
-from preheat.studies.search.trials import from_row, trials
 
 STAGE = "search"
 NEAR = 0.05  # of a range, in which its end is near

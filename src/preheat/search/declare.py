@@ -13,8 +13,8 @@ from preheat.core.run import Run
 from preheat.core.space import Among, Range
 from preheat.core.study import Study
 from preheat.schedules.recipes.hyperboliclr import CODES
-from preheat.studies.search.arms import Arm, with_companions
-from preheat.studies.search.pruners import known_pruner
+from preheat.search.arms import Arm, with_companions
+from preheat.search.pruners import known_pruner
 
 RATES = (1e-4, 5e-2)  # the peak rates that are tried
 QUESTION = "Which schedule and rate are best for {task}, by a search of {trials} trials each?"
@@ -87,7 +87,7 @@ class Searched:
             chapters=("search",),
             stages=(
                 {"name": "search", **searched},
-                {"name": "best_again", "per": groups, "most_groups": len(some)},
+                {"name": "best_on_fresh_seeds", "per": groups, "most_groups": len(some)},
             ),
             notes=(NOTE,),
         )
