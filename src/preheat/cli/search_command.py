@@ -93,6 +93,7 @@ def about(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Search, train the best again, report; exit codes as of a study."""
+    from preheat.lab.beginnings import forget
     from preheat.lab.server_claims import server_claims
     from preheat.search.shared import SearchStorage
     from preheat.store.server import is_server
@@ -103,7 +104,10 @@ def run(args: argparse.Namespace) -> int:
     url = args.storage or ""
     claims = partial(server_claims, url) if is_server(url) else None
     with closing(SearchStorage(study, args.results, url, claims=claims)) as shared:
-        return carried(study, study.points(), args=args, files=files, shared=shared)
+        code = carried(study, study.points(), args=args, files=files, shared=shared)
+        if code == 0 and not args.dry_run:  # no trial goes on
+            forget(args.results / "checkpoints", [p.run for p in shared.points()])
+        return code
 
 
 def declared(args: argparse.Namespace) -> Study:

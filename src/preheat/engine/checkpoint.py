@@ -4,7 +4,7 @@ machine."""
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,6 +101,36 @@ def split(data: bytes, at: int) -> tuple[bytes, bytes]:
     apart."""
     found = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     return _part(found, slice(0, at)), _part(found, slice(at, None))
+
+
+def ends(setup: Setup, end: Progress) -> list[bytes]:
+    """What each run of a fleet that is over ended with, for a longer run that it is the beginning of: the
+    state before its next update, without the evaluation at its end."""
+    whole = dump(setup, end._replace(measured=[m for m in end.measured if m[0] < setup.fleet.total]))
+    found = torch.load(io.BytesIO(whole), weights_only=True, map_location="cpu")
+    n = len(setup.fleet.runs)
+    return [whole] if n == 1 else [_part(found, slice(r, r + 1)) for r in range(n)]
+
+
+def begun(setup: Setup, beginnings: Sequence[bytes]) -> Progress:
+    """The progress of a fleet at which the beginnings of its runs ended, one of each, all at one step."""
+    found = [torch.load(io.BytesIO(data), weights_only=True, map_location="cpu") for data in beginnings]
+    if len({f["step"] for f in found}) > 1 or found[0]["step"] >= setup.fleet.total:
+        raise UserError("beginnings of runs that go on together must end at one step")
+    if any(f["origin"] != found[0]["origin"] for f in found):
+        raise UserError("beginnings of runs that go on together must be of one set of data")
+    joined = found[0]
+    if len(found) > 1:
+        joined = pytree.tree_map(lambda *some: _joined(some), *found)
+    runs = [r.id for r in setup.fleet.runs]
+    seconds = sum(f.get("seconds", 0.0) for f in found)
+    buffer = io.BytesIO()
+    torch.save({**joined, "runs": runs, "seconds": seconds}, buffer)
+    return load(setup, buffer.getvalue())
+
+
+def _joined(some: Sequence[Any]) -> Any:
+    return torch.stack(list(some)) if isinstance(some[0], Tensor) else some[0]
 
 
 def _part(found: dict[str, Any], rows: slice) -> bytes:

@@ -22,6 +22,7 @@ from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
 from preheat.engine.measuring import clock
 from preheat.engine.weights import Keeper
+from preheat.lab.beginnings import begun_by, hand_over, whole
 from preheat.lab.measure import placement
 from preheat.lab.plan import Unit, halves
 from preheat.store.blobs import write_atomic
@@ -84,6 +85,8 @@ def train_unit(
             gap = max(every, SAVE_SHARE * (saved - begun))
         if stop and now.step < setup.fleet.total:
             raise Stopped
+    if save and now.step == setup.fleet.total and all(whole(run) for run in unit.runs):
+        hand_over(save.parent, unit.runs, checkpoint.ends(setup, now))
     return records(setup, now, provenance=provenance(str(where.device), now.seconds, unit))
 
 
@@ -113,8 +116,11 @@ def share_checkpoint(store: Store, unit: Unit) -> None:
 
 
 def _resume(setup: Setup, save: Path | None, keeper: Keeper, warn: Callable[[str], None]) -> Progress:
-    if save is None or not save.exists():
+    if save is None:
         return begin(setup)
+    if not save.exists():
+        there = _begun(setup, save.parent)
+        return there if there and keeper.resume(there, None) else begin(setup)
     try:
         data = save.read_bytes()
         found = checkpoint.load(setup, data)
@@ -127,6 +133,14 @@ def _resume(setup: Setup, save: Path | None, keeper: Keeper, warn: Callable[[str
     except Exception:  # a damaged checkpoint costs the work since the start, not the study
         save.unlink(missing_ok=True)
         return begin(setup)
+
+
+def _begun(setup: Setup, folder: Path) -> Progress | None:
+    """Where the runs' beginnings ended, if each has one."""
+    if found := begun_by(folder, setup.fleet.runs):
+        with suppress(Exception):  # one that can't be read costs its own updates
+            return checkpoint.begun(setup, found)
+    return None
 
 
 def failed(unit: Unit, reason: str) -> list[Record]:

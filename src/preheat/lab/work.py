@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.run import Run
+from preheat.lab.beginnings import forget, whole
 from preheat.lab.claims import Claiming, Claims
 from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit
@@ -119,6 +120,7 @@ def _work(job: Job, unit: Unit, say: Callable[..., Any], stop: Callable[[], bool
                 say("unkept", text=text)
         if save:
             save.unlink(missing_ok=True)
+            forget(save.parent, [r for r in todo.runs if not whole(r)])
         diverged = sum(r.status.outcome == "diverged" for r in found)
         kind = "done" if len(mine) == len(unit.runs) else "busy"
         say(kind, runs=len(todo.runs), diverged=diverged)

@@ -67,7 +67,7 @@ class SearchStorage:
         moment ago."""
         if not now and time.monotonic() - self._last < EVERY:
             return
-        points = self._points()
+        points = self.points()
         if is_server(self.url):
             points = self._share(points)
         with self._shelf.alone() if self._shelf else _alone(self.url), reached(self.url):
@@ -83,7 +83,8 @@ class SearchStorage:
             self._storage.engine.dispose()
         self._shelf = self._storage = None
 
-    def _points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[Point]:
+        """Every run that the search asks for as far as its records tell."""
         return staged(self._study, self._study.points(), self._root).points
 
     def _share(self, points: Sequence[Point]) -> Sequence[Point]:
@@ -98,7 +99,7 @@ class SearchStorage:
                 break
             with store.writer() as writer:
                 writer.append([self._shelf.take(run) for run in sorted(new)])
-            points = self._points()
+            points = self.points()
         for run in sorted((asked & mine) - self._shelf.names(asked & mine)):
             self._shelf.put(store.load(run))
         return points
