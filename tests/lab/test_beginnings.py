@@ -8,9 +8,10 @@ import pytest
 
 from preheat import Run, cosine, linear
 from preheat.core.between import Between
-from preheat.lab.beginnings import begun, forget, whole
+from preheat.lab.beginnings import begun, forget
 from preheat.lab.plan import Choice, Unit
 from preheat.lab.unit import train_unit
+from preheat.schedules.combine.beginning import whole
 from preheat.schedules.combine.excerpt import excerpt
 
 TASK = {"name": "digits", "examples_per_class": 4}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from trainings import a_run, bitwise, finish, same_trace
 
+from preheat import train
 from preheat.core.errors import UserError
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.run import Run
@@ -188,3 +191,25 @@ def test_a_space_is_of_options_that_can_be_built_at_its_ends(name):
         ends = values.values if isinstance(values, Among) else (values.low, values.high, values.first)
         for value in ends:
             assert getattr(build("optimizer", spec(name, **{option: value})), option) == value
+
+
+# options that are none by default, with a number that must change what is learnt
+NUMBERS = {("prodigy", "beta3"): 0.1, ("prodigy", "growth_rate"): 1.0, ("dadapt_adam", "growth_rate"): 1.0}
+
+
+def none_by_default():
+    for name in OPTIMIZERS.shipped():
+        for f in fields(OPTIMIZERS[name]):
+            if f.default is None and "float" in str(f.type):
+                yield name, f.name
+
+
+@pytest.mark.parametrize(("name", "option"), list(none_by_default()))
+def test_a_number_in_place_of_none_reaches_a_run_that_is_trained(name, option):
+    """Not only the functions: what builds them for training leaves numbers out."""
+    run = Run(
+        task={"name": "quadratic", "dim": 3}, schedule="constant", peak_lr=1.0, length=30, optimizer=name
+    )
+    other = run.but(optimizer={"name": name, option: NUMBERS[name, option]})
+    plain, changed = (list(train(one).trace["train_loss"].values) for one in (run, other))
+    assert plain != changed

@@ -113,6 +113,16 @@ def placement(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def storage(parser: argparse.ArgumentParser) -> None:
+    """--storage."""
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="of the Optuna studies of a search: sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: a "
+        "file in the study's folder)",
+    )
+
+
 def settable(parser: argparse.ArgumentParser, what: str, *, pair: str = "OPTION=VALUE") -> None:
     """--set."""
     parser.add_argument(

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from contextlib import closing
-from functools import partial
 
 from preheat.cli.options import (
     ask,
@@ -25,6 +23,7 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    storage,
     track,
     use_data,
 )
@@ -65,11 +64,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--prune", metavar="PRUNER", default="", help="stop trials early: pfl or hyperband")
     add("--seeds", metavar="N", type=positive, default=1, help="that judge every trial (default: 1)")
     add("--again", metavar="N", type=positive, default=5, help="fresh seeds for the best (default: 5)")
-    add(
-        "--storage",
-        metavar="URL",
-        help="of the Optuna studies (default: a SQLite file in the study's folder)",
-    )
+    storage(parser)
     add(
         "--name",
         metavar="NAME",
@@ -93,27 +88,19 @@ def about(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Search, train the best again, report; exit codes as of a study."""
-    from preheat.lab.beginnings import forget
-    from preheat.lab.server_claims import server_claims
-    from preheat.search.shared import SearchStorage
-    from preheat.store.server import is_server
+    from preheat.search.shared import going_on
 
     files = read_imports(args.imports)
     use_data(args)
-    study = declared(args)
-    url = args.storage or ""
-    claims = partial(server_claims, url) if is_server(url) else None
-    with closing(SearchStorage(study, args.results, url, claims=claims)) as shared:
-        code = carried(study, study.points(), args=args, files=files, shared=shared)
-        if code == 0 and not args.dry_run:  # no trial goes on
-            forget(args.results / "checkpoints", [p.run for p in shared.points()])
-        return code
+    study = going_on(declared(args), args.results)
+    return carried(study, study.points(), args=args, files=files)
 
 
 def declared(args: argparse.Namespace) -> Study:
     """The search as a study."""
     from preheat.search.declare import Searched
 
+    over = settings(args.pairs)
     said = {name: value for name in PASSED if (value := getattr(args, name, None)) is not None}
     task = {one.name: text for one, text in given(args, KIND, args.task)}
     names = args.schedulers
@@ -126,7 +113,8 @@ def declared(args: argparse.Namespace) -> Study:
         **{name: getattr(args, name) for name in ("epochs", "peak_lr", "trials", "batch", "again")},
         pruner=args.prune,
         search_seeds=args.seeds,
-        settings={**settings(args.pairs), **said},
+        metric=str(over.pop("metric", "loss")),
+        settings={**over, **said},
     )
     return searched.study(args.name or _name(args))
 
@@ -144,9 +132,11 @@ def _name(args: argparse.Namespace) -> str:
     """The study's name, with what changes its runs: a search goes on under the name it began with."""
     flags = given(args, KIND, args.task)
     said = [*marks(flags, several=True), *marks(flags, several=False), *args.pairs]
+    said += [n for text in (args.schedulers, args.lr_free) if text for n in text.split(",")]
     for name, value, usual in (
         ("", args.optimizer, None),
         ("epochs", args.epochs, 50),
+        ("peak", f"{args.peak_lr:g}", "0.01"),
         ("batch", args.batch_size, None),
         ("prune", args.prune, ""),
         ("seeds", args.seeds, 1),

@@ -28,9 +28,11 @@ from preheat.cli.options import (
     read_imports,
     settable,
     settings,
+    storage,
     track,
     use_data,
 )
+from preheat.cli.shared_study import forget_beginnings, shared_study
 from preheat.cli.study_texts import counted, gpu_hours, planned, probe_cost
 from preheat.cli.subject import given, known_flags
 from preheat.core.errors import UserError, unknown
@@ -79,6 +81,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the name of the study's folder (default: the study's, with what these options change)",
     )
+    storage(parser)
     add("--dry-run", action="store_true", help="say what would be trained, and train nothing")
     add("--no-report", action="store_true", help="train only")
     common(parser)
@@ -117,32 +120,35 @@ def run(args: argparse.Namespace) -> int:
     raised; 130: stopped."""
     files = read_imports(args.imports)
     use_data(args)
-    return carried(*asked(args), args=args, files=files)
+    study, first = asked(args)
+    return carried(study, first, args=args, files=files)
 
 
-def carried(
-    study: Study, first: list[Point], *, args: argparse.Namespace, files: tuple[str, ...], shared: Any = None
-) -> int:
-    """A study from its first points to its report; exit codes as `run`. shared: see `lab.study.How`."""
+def carried(study: Study, first: list[Point], *, args: argparse.Namespace, files: tuple[str, ...]) -> int:
+    """A study from its first points to its report; exit codes as `run`."""
     from preheat.adapters.trackers.tracking import checked, tracking
     from preheat.lab.origins import prepare
     from preheat.lab.study import How
 
     trackers = checked(args.track)
-    how = How(**_how(args), imports=files, shared=None if args.dry_run else shared)
-    prepare([p.run for p in first], args.results, dry=args.dry_run)
-    print(
-        f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
-        "timed) ..."
-    )
-    print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
-    with tracking(() if args.dry_run else trackers, study.name, args.results) as hearer:
-        code = _trained(study, first, args=args, how=how, hearer=hearer)
+    with shared_study(study, args.results, args.storage or "") as shared:
+        how = How(**_how(args), imports=files, shared=None if args.dry_run else shared)
+        prepare([p.run for p in first], args.results, dry=args.dry_run)
+        print(
+            f"{study.name}: {study.question}\n{counted(first)}; planning (a few steps of each placement are "
+            "timed) ..."
+        )
+        print("".join(f"  note: {note}\n" for note in study.notes), end="", flush=True)
+        with tracking(() if args.dry_run else trackers, study.name, args.results) as hearer:
+            code = _trained(study, first, args=args, how=how, hearer=hearer)
+        if shared and code == 0 and not args.dry_run:
+            forget_beginnings(shared, args.results)
     if code == INTERRUPTED or args.dry_run or args.no_report:
         return code
     from preheat.cli.report_command import told, write
 
-    return code or told(*write(args.results, study.name))
+    lacking = told(*write(args.results, study.name))
+    return code or lacking
 
 
 def _trained(

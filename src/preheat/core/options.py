@@ -25,7 +25,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
         *_SHARED,
     ),
     "study": (
-        *("part", "range", "seeds", "limit", "name", "dry-run", "no-report"),
+        *("part", "range", "seeds", "limit", "name", "storage", "dry-run", "no-report"),
         *("jobs", "placement", "compile"),
         *_SHARED,
     ),

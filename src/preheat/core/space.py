@@ -62,11 +62,27 @@ class Range:
             raise UserError(
                 f"start of a range must lie in it, from {self.low:g} to {self.high:g}, got {self.start!r}"
             )
+        if self.start is not None and not self.holds(self.start):
+            raise UserError(
+                f"start of a range must be low and a whole number of steps, got {self.start:g} with low "
+                f"{self.low:g} and step {self.step}"
+            )
 
     @property
     def whole(self) -> bool:
         """Whether it holds whole numbers only."""
         return all(isinstance(x, int) for x in (self.low, self.high, self.step))
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of it.
+
+        >>> Range(1, 9, step=2).holds(3), Range(1, 9, step=2).holds(4), Range(0.0, 1.0).holds("x")
+        (True, False, False)
+        """
+        if not is_number(value) or not self.low <= value <= self.high:
+            return False
+        steps = 0.0 if self.step is None else (value - self.low) / self.step
+        return bool(abs(steps - round(steps)) < 1e-6)
 
     @property
     def first(self) -> float:

@@ -26,7 +26,7 @@ from preheat.engine.placement import Placement
 from preheat.engine.precision import computed
 from preheat.engine.prepare import Fleet, prepare
 from preheat.engine.step import Kind, State, Step, Tensors, joined_gradients, looked_at, make_step, searching
-from preheat.optim.base import TrialRule, functions
+from preheat.optim.base import TrialRule, functions, shaping
 from preheat.tasks.base import Task, losses
 
 CHUNK, EVALUATED = 2048, 16384  # examples evaluated at once: of one run, and of all runs of a fleet
@@ -103,8 +103,7 @@ class _RunKind(NamedTuple):
 
 
 def _kind(run: Run) -> _RunKind:
-    options = {k: v for k, v in run.optimizer.options.items() if not isinstance(v, float)}
-    shape = Spec(run.optimizer.name, options)
+    shape = Spec(run.optimizer.name, shaping(run.optimizer))
     return _RunKind(run.task, shape, run.rate_rule, run.clip_norm is not None, run.precision)
 
 

@@ -22,9 +22,10 @@ from preheat.engine.finish import records
 from preheat.engine.loop import Progress, Setup, begin, set_up, train
 from preheat.engine.measuring import clock
 from preheat.engine.weights import Keeper
-from preheat.lab.beginnings import begun_by, hand_over, whole
+from preheat.lab.beginnings import begun_by, hand_over
 from preheat.lab.measure import placement
 from preheat.lab.plan import Unit, halves
+from preheat.schedules.combine.beginning import whole
 from preheat.store.blobs import write_atomic
 from preheat.store.store import Store
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.core.errors import UserError
 from preheat.core.run import Run
-from preheat.lab.beginnings import forget, whole
+from preheat.lab.beginnings import forget
 from preheat.lab.claims import Claiming, Claims
 from preheat.lab.devices import broken, free, out_of_memory
 from preheat.lab.plan import Unit
+from preheat.schedules.combine.beginning import whole
 from preheat.store.segment import Writer
 from preheat.store.store import Store
 from preheat.store.weights import Kept, without_weights

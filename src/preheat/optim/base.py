@@ -70,6 +70,21 @@ def functions(one: Spec) -> Optimizer:
     return found
 
 
+def shaping(one: Spec) -> dict[str, Any]:
+    """The options of a registered optimizer without the numbers that may differ inside a fleet; one that is a
+    number in place of none stays, for it changes what is computed.
+
+    >>> shaping(Spec("sgd", {"momentum": 0.9, "nesterov": True}))
+    {'nesterov': True}
+    """
+    usual = {f.name: f.default for f in fields(build("optimizer", one))}
+    return {
+        name: v
+        for name, v in one.options.items()
+        if not (isinstance(v, float) and isinstance(usual.get(name), float))
+    }
+
+
 Decayed = Literal["all", "matrices"]
 
 

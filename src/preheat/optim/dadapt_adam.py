@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from preheat.core.errors import UserError
 from preheat.core.lengths import is_number
@@ -54,6 +54,8 @@ class DAdaptAdam:
     >>> run.hyper["d0"], run.optimizer.options["growth_rate"]
     (1e-06, None)
     """
+
+    sets_rate: ClassVar[bool] = True  # the scheduled rate is a factor, 1
 
     beta1: float = 0.9
     beta2: float = 0.999

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from preheat.core.registry import OPTIMIZERS
 from preheat.core.space import Range
@@ -64,6 +64,8 @@ class Prodigy:
     >>> run.hyper["d_coef"], run.optimizer.options["beta3"]
     (1.0, None)
     """
+
+    sets_rate: ClassVar[bool] = True  # the scheduled rate is a factor, 1
 
     beta1: float = 0.9
     beta2: float = 0.999

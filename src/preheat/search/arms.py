@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from preheat.core.canon import plain
+from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Setting, get, label, merged, put
 from preheat.core.run import Run
 from preheat.core.space import Among, Range, space
+from preheat.core.study import Study
 
 KEYS = ("name", "settings", "space")
 LENGTH = "length"
@@ -54,14 +55,27 @@ class Arm:
         free = {*self.space, *({LENGTH} - {*self.settings})}
         told = {path: value for path, value in axes.items() if path not in free}
         mine = all(label(value) == label(get(whole, path)) for path, value in told.items())
-        return mine and all(axes.get(path) is not None for path in self.space)
+        return mine and all(path in axes and _holds(one, axes[path]) for path, one in self.space.items())
+
+
+def _holds(one: Range | Among, value: Any) -> bool:
+    """Whether an axis' value is one that is tried."""
+    return one.holds(value) if isinstance(one, Range) else _index(one, value) is not None
+
+
+def _index(one: Among, value: Any) -> int | None:
+    """The number of an axis' value on a list, where lengths and named things are spelt out."""
+    same = [i for i, v in enumerate(one.values) if canonical(plain(v)) == canonical(plain(value))]
+    alike = same or [i for i, v in enumerate(one.values) if label(plain(v)) == label(value)]
+    return alike[0] if alike else None
 
 
 def _read(one: Range | Among, value: Any) -> Any:
     """A value of a space from an axis, where lengths and named things are spelt out."""
     if isinstance(one, Range):
         return int(value) if one.whole else float(value)
-    return next((v for v in one.values if label(plain(v)) == label(value)), value)
+    at = _index(one, value)
+    return value if at is None else one.values[at]
 
 
 def arms(data: Iterable[Any]) -> tuple[Arm, ...]:
@@ -117,9 +131,16 @@ def settings_paths(setting: Mapping[str, Any], before: str = "") -> Iterator[str
             yield f"{before}{key}"
 
 
-def told_apart(some: Sequence[Arm], paths: Iterable[str]) -> None:
-    """Errors: UserError where a path that is searched is no axis of the study."""
-    known = set(paths)
+def told_apart(some: Sequence[Arm], study: Study, places: Iterable[Mapping[str, Any]]) -> None:
+    """Errors: UserError where a path that is searched is no axis of the study, or a run is of two arms."""
+    known = set(study.axes)
+    for axes in places:
+        both = [arm.name for arm in some if arm.has(axes, study.fixed)]
+        if len(both) > 1:
+            raise UserError(
+                f"arms of a search must differ in a setting that the study tells apart, got {both[0]!r} and "
+                f"{both[1]!r} alike: give them settings of their own, and add their path to scientific"
+            )
     for arm in some:
         for path in arm.space:
             if path not in known:

@@ -12,6 +12,7 @@ from preheat.core.registry import OPTIMIZERS, SCHEDULES, Registry
 from preheat.core.run import Run
 from preheat.core.space import Among, Range
 from preheat.core.study import Study
+from preheat.core.words import listed
 from preheat.schedules.recipes.hyperboliclr import CODES
 from preheat.search.arms import Arm, with_companions
 from preheat.search.pruners import known_pruner
@@ -30,7 +31,7 @@ class Searched:
     """What is searched. task: with its options; schedules, free: registered names, an arm each; free:
     optimizers that set their rate themselves, at rate 1 and a constant schedule; optimizer: of the other
     arms; epochs: of a run; peak_lr: tried first; search_seeds, again: seeds that choose, and others on which
-    the best of each arm is trained again; also: further settings of every run."""
+    the best of each arm is trained again; metric: of the validation data, by which trials are judged; settings: further settings of every run."""
 
     task: Mapping[str, Any]
     schedules: Sequence[str] = CODES
@@ -43,6 +44,7 @@ class Searched:
     pruner: str = ""
     search_seeds: int = 1
     again: int = 5
+    metric: str = "loss"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class Searched:
             choosing=self.search_seeds,
             treatment="schedule.name",
             condition="length" if self.pruner else "",
-            metric="loss",
+            metric=self.metric,
             chapters=("search",),
             stages=(
                 {"name": "search", **searched},
@@ -104,6 +106,12 @@ class Searched:
             for name in self.schedules
         ]
         for name in self.free:
+            if not getattr(OPTIMIZERS[name], "sets_rate", False):
+                known = [n for n in OPTIMIZERS.names() if getattr(OPTIMIZERS[n], "sets_rate", False)]
+                raise UserError(
+                    f"optimizers that set their rate themselves are {listed(known)}, got {name!r}: write "
+                    f"--optimizer {name}, whose rate is searched with the schedule"
+                )
             space = self._space(OPTIMIZERS, "optimizer", name)
             if not space:
                 raise UserError(f"optimizer {name!r} has nothing to try: write --schedulers for its rate")

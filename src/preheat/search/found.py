@@ -14,7 +14,7 @@ from preheat.core.space import Range
 from preheat.core.spec import as_spec
 from preheat.search.arms import Arm, arms
 from preheat.search.replay import Params, Tried
-from preheat.search.trials import from_row, trials
+from preheat.search.trials import choosing, from_row, trials
 from preheat.stats.estimates import Estimate, interval, moments
 
 STAGE = "search"
@@ -23,7 +23,7 @@ NEAR = 0.05  # of a range, in which its end is near
 
 @dataclass(frozen=True)
 class TrialFound:
-    """A trial. outcome: complete, stopped (by a pruner), diverged, failed or running; value: its validation
+    """A trial. outcome: complete, stopped (by a pruner), diverged, failed, or not over; value: its validation
     metric, None where it has none; epochs: that it was trained; params: as JSON."""
 
     arm: str
@@ -64,23 +64,24 @@ def search_found(table: Table, rows: Sequence[Row]) -> SearchFound | None:
     some = [arms(one.options["spaces"]) for one in said if one.name == STAGE and "spaces" in one.options]
     if not some:
         return None
-    chosen = set(study.seeds[: study.choosing] or study.seeds)
+    chosen = set(choosing(study))
     looked = [r for r in rows if r.seed in chosen]
     given = [from_row(r, study.metric) for r in looked]
     best, tried = [], []
     for arm in some[0]:
-        mine = trials(arm, [r.axes for r in looked], given, fixed=study.fixed)
+        mine = trials(arm, [r.axes for r in looked], given, study=study)
         whole = max((e for t in mine for e in t.curves), default=0)
-        tried += [_trial(arm, k, t, whole) for k, t in enumerate(mine)]
         best.append(_best(table, arm, mine, rows, whole=whole))
+        over = best[-1].fresh is not None
+        tried += [_trial(arm, k, t, whole=whole, over=over) for k, t in enumerate(mine)]
     sign = table.sign
     best.sort(key=lambda b: (b.value is None, -sign * (b.value or 0.0)))
     return SearchFound(tuple(best), tuple(tried))
 
 
-def _trial(arm: Arm, number: int, one: Tried, whole: int) -> TrialFound:
+def _trial(arm: Arm, number: int, one: Tried, *, whole: int, over: bool) -> TrialFound:
     epochs, value = max(one.curves, default=0), None
-    outcome = "stopped"
+    outcome = "stopped" if over else "not over"
     if one.failed or one.lost:
         outcome = "failed" if one.failed else "diverged"
     elif whole in one.curves:

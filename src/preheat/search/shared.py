@@ -11,20 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preheat.analysis.results import Row, collect
+from preheat.analysis.results import Row, collect, read_index
 from preheat.analysis.stages import staged
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, explain
-from preheat.core.spec import as_spec, build
+from preheat.core.record import Record
+from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Point, Study
 from preheat.search.arms import Arm, arms
 from preheat.search.distributions import distributions, encoded, optuna
 from preheat.search.replay import TrialEnd, played
 from preheat.search.stage import Search
-from preheat.search.trials import Seen, by_epoch, from_row, trials
+from preheat.search.trials import Seen, by_epoch, choosing, from_row, trials
+from preheat.store.blobs import read_json
 from preheat.store.server import Shelf, check_storage, hidden, is_server, reached, sqlalchemy_url
 from preheat.store.store import Store
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
+STAGE = "search"
 EVERY = 2.0  # seconds between two exchanges
 NUMBER, IDENTITY = "preheat_trial", "preheat"
 STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
@@ -61,6 +65,7 @@ class SearchStorage:
         self._storage: Any = None
         self._shelf: Shelf | None = None
         self._last = 0.0
+        self._damaged = set[str]()
 
     def exchange(self, *, now: bool = False) -> None:
         """Take over the records that others have, and write what is here. now: also where that was done a
@@ -94,15 +99,27 @@ class SearchStorage:
         store = Store.open(self._root)
         while True:
             mine, asked = store.ids(("done", "diverged")), {p.run.id for p in points}
-            new = self._shelf.names(asked - mine)
-            if not new:
+            new = self._shelf.names(asked - mine) - self._damaged
+            found = [record for run in sorted(new) if (record := self._taken(self._shelf, run))]
+            if not found:
                 break
             with store.writer() as writer:
-                writer.append([self._shelf.take(run) for run in sorted(new)])
+                writer.append(found)
             points = self.points()
-        for run in sorted((asked & mine) - self._shelf.names(asked & mine)):
+        held = self._shelf.names(asked & mine) - self._damaged
+        for run in sorted((asked & mine) - held):
             self._shelf.put(store.load(run))
+        self._damaged -= asked & mine
         return points
+
+    def _taken(self, shelf: Shelf, run: str) -> Record | None:
+        """A record of another machine; None where it is damaged there, which is told once."""
+        try:
+            return shelf.take(run)
+        except UserError as error:
+            self._damaged.add(run)
+            self._say(f"  note: run {run} on the server: {error}")
+            return None
 
     def _mirror(self, points: Sequence[Point]) -> None:
         """Every trial that is over stands in the storage."""
@@ -166,14 +183,14 @@ class SearchStorage:
         """The trials of each arm as the records tell them."""
         study, store = self._study, Store.open(self._root)
         said = [as_spec(one, "stage") for one in study.stages]
-        stage: Search = next(build("stage", one) for one in said if one.name == "search")
-        mine = [p for p in points if p.seed in study.seeds[: study.choosing]]
+        stage: Search = next(build("stage", one) for one in said if one.name == STAGE)
+        mine = [p for p in points if p.seed in choosing(study)]
         rows = collect(study, [(p.axes, p.seed, p.run.id) for p in mine], store.heads()).rows
         given = [self._given(row, store, stage) for row in rows if row.outcome != "missing"]
         out = []
         for arm in arms(stage.spaces):
             own = [p for p in mine if arm.has(p.axes, study.fixed)]
-            tried = trials(arm, [p.axes for p in own], given, fixed=study.fixed)
+            tried = trials(arm, [p.axes for p in own], given, study=study)
             out.append((arm, played(arm, stage.rules(study, own), tried).trials))
         return out
 
@@ -202,10 +219,60 @@ def _alone(url: str) -> Iterator[None]:
         yield
 
 
+def storage_of(study: Study, root: Path, url: str, *, claims: Callable[[Path], Any] | None) -> SearchStorage:
+    """The storage of a study. Errors: UserError where it does not search."""
+    if _search_of(study) is None:
+        raise UserError(
+            f"--storage is of a study with the stage {STAGE!r}, study {study.name!r} has none: leave it out"
+        )
+    return SearchStorage(study, root, url, claims=claims)
+
+
+def going_on(study: Study, root: Path, *, say: Callable[[str], None] = _say) -> Study:
+    """The search as it goes on in its folder: with the batch with which it began, without which its trials
+    would be others.
+
+    Errors: UserError where the folder holds another search.
+    """
+    index = root / study.name / "study.json"
+    if not index.exists():
+        return study
+    before, _ = read_index(read_json(index))
+    old, new = (_search_of(s) for s in (before, study))
+    if old is None or new is None or digest(plain(before.fixed)) != digest(plain(study.fixed)):
+        raise UserError(
+            f"{index.parent} holds another study (its runs are of other settings): write another --name"
+        )
+    known = {arm.name: arm.json() for arm in arms(old.options["spaces"])}
+    for arm in arms(new.options["spaces"]):
+        if plain(known.get(arm.name, arm.json())) != plain(arm.json()):
+            raise UserError(
+                f"{index.parent} holds a search of {arm.name!r} with another space: write another --name"
+            )
+    batch = old.options.get("batch")
+    if batch in (None, new.options.get("batch")):
+        return study
+    say(f"  note: this search began with --batch {batch} and goes on with it")
+    stages = [
+        {"name": one.name, **one.options, **({"batch": batch} if one.name == STAGE else {})}
+        for one in (as_spec(s, "stage") for s in study.stages)
+    ]
+    return replace(study, stages=tuple(stages))
+
+
+def _search_of(study: Study) -> Spec | None:
+    said = [as_spec(one, "stage") for one in study.stages]
+    return next((one for one in said if one.name == STAGE), None)
+
+
 def _same(held: FrozenTrial, one: FrozenTrial) -> bool:
     return held.state == one.state and held.params == one.params and held.values == one.values
 
 
 def _storage(url: str) -> Any:
     """Optuna's storage at a URL."""
-    return optuna().storages.RDBStorage(sqlalchemy_url(url))
+    try:
+        return optuna().storages.RDBStorage(sqlalchemy_url(url))
+    except RuntimeError as error:  # a schema of another version of Optuna
+        line = " ".join(str(error).split())
+        raise UserError(f"the storage {hidden(url)} can't be used: {line}") from error

@@ -21,7 +21,7 @@ from preheat.schedules.combine.excerpt import excerpt
 from preheat.search.arms import LENGTH, Arm, arms, told_apart, with_companions
 from preheat.search.pruners import checks, known_pruner
 from preheat.search.replay import SearchRules, Wanted, played
-from preheat.search.trials import epochs_of, from_table, trials
+from preheat.search.trials import choosing, epochs_of, from_table, trials
 
 
 @STAGES.register("search")
@@ -71,26 +71,26 @@ class Search:
     ) -> Iterator[Point]:
         """The next trials of each arm."""
         study = table.study
-        told_apart(arms(self.spaces), study.axes)
-        mine = [p for p in points if p.seed in _choosing(study)]
+        mine = [p for p in points if p.seed in choosing(study)]
+        told_apart(arms(self.spaces), study, [p.axes for p in mine])
         known = {row.run_id: record for row, record in records}
         given = [from_table(table, p, known.get(p.run.id)) for p in mine]
         for arm in arms(self.spaces):
             own = [p for p in mine if arm.has(p.axes, study.fixed)]
             if not own:
                 raise UserError(
-                    f"the grid of a search holds the first trial of each arm, got none of arm {arm.name!r}: "
-                    f"add a point with its settings and {arm.first}"
+                    f"the grid of a search holds the first trial of each arm, within its space, got none of "
+                    f"arm {arm.name!r}: add a point with its settings and {arm.first}"
                 )
             rules = self.rules(study, own)
-            tried = trials(arm, [p.axes for p in own], given, fixed=study.fixed)
+            tried = trials(arm, [p.axes for p in own], given, study=study)
             for wanted in played(arm, rules, tried).wanted:
                 yield from _points(study, arm, wanted, rules.epochs)
 
     def most(self, study: Study) -> int:
         """Every trial but the first, at each of its lengths, on every seed that chooses."""
         lengths = {"": 1, "pfl": 2, "hyperband": 3}[self.pruner]
-        return len(arms(self.spaces)) * (self.trials - 1) * lengths * len(_choosing(study))
+        return len(arms(self.spaces)) * (self.trials - 1) * lengths * len(choosing(study))
 
     def rules(self, study: Study, own: Sequence[Point]) -> SearchRules:
         """How an arm with these runs is searched."""
@@ -104,10 +104,6 @@ class Search:
             checks=checks(self.pruner, epochs),
             name=study.name,
         )
-
-
-def _choosing(study: Study) -> tuple[int, ...]:
-    return study.seeds[: study.choosing] or study.seeds
 
 
 def _check_epochs(study: Study, run: Run) -> None:
@@ -127,7 +123,7 @@ def _check_epochs(study: Study, run: Run) -> None:
 def _points(study: Study, arm: Arm, wanted: Wanted, epochs: int) -> Iterator[Point]:
     """The runs of a trial, on every seed that chooses."""
     setting = with_companions(arm.setting(wanted.params), study.fixed)
-    for p in study.placed([Block(points=[setting], seeds=_choosing(study))]):
+    for p in study.placed([Block(points=[setting], seeds=choosing(study))]):
         yield p if wanted.epochs == epochs else _first_epochs(p, wanted.epochs)
 
 

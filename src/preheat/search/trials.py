@@ -10,7 +10,7 @@ from preheat.analysis.table import DIVERGED, DONE, LOST, Table
 from preheat.core.canon import canonical, finite
 from preheat.core.record import Record
 from preheat.core.run import Run
-from preheat.core.study import Point
+from preheat.core.study import Point, Study
 from preheat.search.arms import Arm
 from preheat.search.replay import Params, Tried
 
@@ -62,29 +62,35 @@ def by_epoch(record: Record, name: str) -> tuple[float, ...]:
     return tuple(at[k] for k in ends) if all(k in at for k in ends) else ()
 
 
+def choosing(study: Study) -> tuple[int, ...]:
+    """The seeds on which a search judges its trials."""
+    return study.seeds[: study.choosing] or study.seeds
+
+
 def trials(
-    arm: Arm, places: Iterable[Mapping[str, Any]], some: Sequence[Seen], *, fixed: Mapping[str, Any]
+    arm: Arm, places: Iterable[Mapping[str, Any]], some: Sequence[Seen], *, study: Study
 ) -> list[Tried]:
-    """The trials of an arm in the order in which they were asked for, with means over seeds. places: of all
-    runs that were asked for, in order."""
+    """The trials of an arm in the order in which they were asked for, with means over all seeds that choose.
+    places: of all runs that were asked for, in order."""
     order: dict[str, Params] = {}
     for axes in places:
-        if arm.has(axes, fixed):
+        if arm.has(axes, study.fixed):
             params = arm.params(axes)
             order.setdefault(canonical(params), params)
     runs: dict[str, list[Seen]] = {key: [] for key in order}
     for one in some:
-        if arm.has(one.axes, fixed):
+        if arm.has(one.axes, study.fixed):
             runs[canonical(arm.params(one.axes))].append(one)
-    return [_tried(order[key], mine) for key, mine in runs.items()]
+    return [_tried(order[key], mine, len(choosing(study))) for key, mine in runs.items()]
 
 
-def _tried(params: Params, mine: Sequence[Seen]) -> Tried:
+def _tried(params: Params, mine: Sequence[Seen], seeds: int) -> Tried:
     curves: dict[int, list[tuple[float, ...]]] = {}
     for one in mine:
         if one.curve:
             curves.setdefault(one.epochs, []).append(one.curve)
-    means = {e: tuple(_mean(v) for v in zip(*c, strict=False)) for e, c in curves.items()}
+    whole = {e: c for e, c in curves.items() if len(c) == seeds}  # else some are still to come
+    means = {e: tuple(_mean(v) for v in zip(*c, strict=False)) for e, c in whole.items()}
     return Tried(params, means, any(s.lost for s in mine), any(s.failed for s in mine))
 
 

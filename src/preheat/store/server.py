@@ -66,6 +66,11 @@ def reached(url: str) -> Iterator[None]:
         if type(error).__module__.partition(".")[0] not in ("psycopg", "sqlalchemy", "optuna", "sqlite3"):
             raise
         line = str(error).strip().partition("\n")[0]
+        if url.startswith("sqlite:///") and "locked" not in line:
+            raise UserError(
+                f"the storage {url} can't be used ({type(error).__name__}: {line}): delete the file or move it "
+                "away; it is written anew from the records"
+            ) from error
         raise UserError(
             f"the storage {hidden(url)} can't be used ({type(error).__name__}: {line}): what was trained is "
             "kept, and the same command goes on once it can"
@@ -91,8 +96,11 @@ class Shelf:
             return {str(row[0]) for row in rows}
 
     def put(self, record: Record) -> None:
-        """Give a record; the first one of a run stays."""
-        said = f"insert into {TABLE} (run, record) values (%s, %s) on conflict (run) do nothing"
+        """Give a record, in place of what is held of its run."""
+        said = (
+            f"insert into {TABLE} (run, record) values (%s, %s) "
+            "on conflict (run) do update set record = excluded.record"
+        )
         with reached(self._url):
             self._open.execute(said, (record.id, pack(record)))
 
@@ -121,7 +129,7 @@ class Shelf:
 
 def check_storage(url: str) -> None:
     """Errors: UserError for a storage that is neither a SQLite file nor a PostgreSQL server."""
-    if not is_server(url) and not url.startswith("sqlite:///"):
+    if not is_server(url) and (not url.startswith("sqlite:///") or url.endswith((":memory:", "///"))):
         raise UserError(
             f"a storage is sqlite:///FILE or postgresql://USER@HOST/DATABASE, got {hidden(url)!r}: leave "
             "--storage out for a SQLite file in the study's folder"

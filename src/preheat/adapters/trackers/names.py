@@ -8,6 +8,7 @@ from typing import Any
 from preheat.adapters.trackers.base import Told
 from preheat.core.canon import canonical
 from preheat.core.run import Run
+from preheat.schedules.combine.beginning import whole
 
 NAME, SEED = ".name", "seed"
 OPTIMIZER, SCHEDULE, LENGTH = f"optimizer{NAME}", f"schedule{NAME}", "length"
@@ -17,17 +18,19 @@ def named(runs: Sequence[Run], *, always: Collection[str] = (), spans: Mapping[s
     """{run id: what trackers are told of it} of runs that belong together.
 
     A group tells in brackets the settings in which the runs differ, but for those of another optimizer,
-    schedule or task. always: paths that it tells wherever a run has them. spans: {run id: updates in an
+    schedule or task. A run that is the beginning of a longer one goes by that one's settings. always: paths that it tells wherever a run has them. spans: {run id: updates in an
     epoch}.
     """
-    flats = {run.id: flat(run) for run in runs}
+    longer = {run.id: whole(run) or run for run in runs}
+    flats = {run.id: flat(longer[run.id]) for run in runs}
     shown = _shown(flats.values(), always)
     words = _short(shown)
     found = {}
     for run in runs:
         settings = flats[run.id]
         inside = ",".join(f"{words[p]}={text(settings[p])}" for p in shown if p in settings)
-        long = length(run)
+        of = longer[run.id]
+        long = length(run) if of is run else f"{length(run)} of {length(of)}"
         optimizer, schedule = settings[OPTIMIZER], settings[SCHEDULE]
         group = f"{optimizer}_{schedule}({long})" + (f"[{inside}]" if inside else "")
         name = f"{group}[{run.seed}]"
