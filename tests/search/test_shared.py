@@ -108,7 +108,9 @@ def test_a_study_that_others_made_is_refused_and_left_alone(here):
 
 def test_a_file_that_is_no_database_is_told_and_nothing_is_lost(here):
     (here / "lines" / "search.db").write_bytes(b"no database, just text" * 100)
-    with pytest.raises(UserError, match=r"can't be used.*file is not a database.*the same command goes on"):
+    with pytest.raises(
+        UserError, match=r"can't be used.*file is not a database.*it is written anew from the records"
+    ):
         once(here)
     assert len(Store.open(here).ids()) == 10
 

@@ -118,7 +118,8 @@ def storage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="of the Optuna studies of a search: sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: a "
+        help="of the Optuna studies of a search: sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: "
+        "a "
         "file in the study's folder)",
     )
 

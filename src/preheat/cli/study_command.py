@@ -170,12 +170,12 @@ def _trained(
         return found
 
     for made in plans(study, wanted, args.results, how):
-        print(planned(made, how), flush=True)
+        where = here(made, how) if how.shared else how
+        print(planned(made, where), flush=True)
         if args.dry_run:
             print(able(study, made.points, args.results), end="")
             print(gpu_hours([p.run for p in made.points]), end="")
             return 0
-        where = here(made, how) if how.shared else how
         try:
             failures += follow(made, args.results, where, again=again(), hearer=hearer)
         except KeyboardInterrupt:

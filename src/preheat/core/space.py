@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.lengths import is_number
 
@@ -46,6 +47,8 @@ class Range:
         for name in ("low", "high"):
             if not is_number(getattr(self, name)):
                 raise UserError(f"{name} of a range must be a finite number, got {getattr(self, name)!r}")
+        if not isinstance(self.log, bool):
+            raise UserError(f"log of a range must be true or false, got {self.log!r}: write log: true")
         if not self.low < self.high:
             raise UserError(
                 f"low of a range must be below high, got low {self.low:g} and high {self.high:g}: write "
@@ -120,6 +123,10 @@ class Among:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(self.values))
+        texts = [canonical(plain(v)) for v in self.values]
+        if len(set(texts)) < len(texts):
+            twice = next(v for v in self.values if texts.count(canonical(plain(v))) > 1)
+            raise UserError(f"a list of values to try holds each once, got {twice!r} twice: leave one out")
         if not self.values:
             raise UserError("a list of values to try must hold at least one, got []")
 
@@ -164,5 +171,5 @@ def _values(path: str, one: Any) -> Range | Among:
         return Among(tuple(one))
     raise UserError(
         f"what a search may try of {path} is a range or a list, got {one!r}: write {{low: 1e-4, high: 0.05, "
-        "log: true}} or [200, 250]"
+        "log: true} or [200, 250]"
     )

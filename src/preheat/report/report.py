@@ -239,6 +239,14 @@ def _seeds(table: Table) -> str:
 def _tuning(table: Table) -> str:
     seeds, metric = f"Seeds {listed(tuple(table.seeds))}", human(table.study.metric)
     what = " and ".join(human(path) for path in table.study.nuisance)
+    looked = table.study.seeds[: table.study.choosing]
+    if looked and not table.tuned and table.study.nuisance:
+        mine = f"{'Seed' if len(looked) == 1 else 'Seeds'} {listed(looked)}"
+        return (
+            f"{mine} chose {what} by validation {metric}; {seeds[0].lower()}{seeds[1:]} report their test "
+            f"{metric} "
+            "and chose nothing."
+        )
     if table.tuned:
         return (
             f"{seeds}: each chooses its own {what} by its validation {metric} and reports its test {metric} "

@@ -24,7 +24,7 @@ def flat_runs(results: Results) -> list[Mapping[str, Any]]:
     """
     study, rows = results.study, results.rows
     looked = study.seeds[: study.choosing]
-    roles = [{"role": "not reported" if r.seed in looked else "reported"} for r in rows]
+    roles = [{"role": "choosing" if r.seed in looked else "reported"} for r in rows]
     last = [words.last_part(path) for path in study.axes]
     columns = {
         path: end if last.count(end) == 1 else path for path, end in zip(study.axes, last, strict=True)

@@ -134,6 +134,7 @@ def settings_paths(setting: Mapping[str, Any], before: str = "") -> Iterator[str
 def told_apart(some: Sequence[Arm], study: Study, places: Iterable[Mapping[str, Any]]) -> None:
     """Errors: UserError where a path that is searched is no axis of the study, or a run is of two arms."""
     known = set(study.axes)
+    places = list(places)
     for axes in places:
         both = [arm.name for arm in some if arm.has(axes, study.fixed)]
         if len(both) > 1:
@@ -148,6 +149,11 @@ def told_apart(some: Sequence[Arm], study: Study, places: Iterable[Mapping[str, 
                     f"a search tries {path} of arm {arm.name!r}, which the study does not tell apart: add "
                     f"{path} to nuisance"
                 )
+        if not any(arm.has(axes, study.fixed) for axes in places):
+            raise UserError(
+                "the grid of a search holds the first trial of each arm, within its space, got none of arm "
+                f"{arm.name!r}: add a point with its settings and {arm.first}"
+            )
 
 
 def with_companions(setting: Setting, fixed: Mapping[str, Any]) -> Setting:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preheat.analysis.table import DONE, Table
+from preheat.core.errors import UserError
 from preheat.core.grid import label
 from preheat.core.registry import STAGES
 from preheat.core.study import Point, Study
@@ -42,7 +43,13 @@ class BestOnFreshSeeds:
         yield from (p.again(seed) for _, p in best.values() for seed in study.seeds[study.choosing :])
 
     def most(self, study: Study) -> int:
-        """Each group with every seed that is reported."""
+        """Each group with every seed that is reported. Errors: UserError where no seed chooses."""
+        if not study.choosing:
+            raise UserError(
+                "stage 'best_on_fresh_seeds' needs seeds that choose, and others that are fresh, got "
+                "choosing: 0: "
+                "write choosing: 1"
+            )
         return self.most_groups * (len(study.seeds) - study.choosing)
 
 

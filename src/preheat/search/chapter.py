@@ -64,10 +64,10 @@ def _says(found: SearchFound, table: Table, u: Units) -> list[Say]:
     if not some:
         tried = sum(b.trials for b in found.best)
         return [Say(f"The search is not over: {count(tried, 'trial')} have records.", 1)]
-    top = min(some, key=lambda b: -table.sign * b.fresh.mean if b.fresh else 0.0)
+    top = some[0]  # by validation, as it was chosen
     assert top.fresh is not None
     test, fresh = human(f"test_{table.study.metric}"), count(top.fresh.n, "fresh seed")
-    of = f", the best of {len(some)} arms" if len(some) > 1 else ""
+    of = f"; of {len(some)} arms it was best in validation" if len(some) > 1 else ""
     out = [Say(f"{_called(top)}: {test} {level(top.fresh, u)} on {fresh}{of}.", 1)]
     if len(some) > 1:
         out.append(
@@ -91,17 +91,19 @@ def _params(text: str) -> str:
 def _best(found: SearchFound, u: Units) -> Rows:
     rows = tuple(
         (
-            *(b.arm, _params(b.params), str(b.trials), str(b.complete), u.value(b.value)),
-            *((NONE, "0") if b.fresh is None else (level(b.fresh, u), str(b.fresh.n))),
+            *(b.arm, _params(b.params), _count(b), u.value(b.value)),
+            NONE if b.fresh is None else f"{level(b.fresh, u)}, n = {b.fresh.n}",
         )
         for b in found.best
     )
     name = human(u.metric)
-    columns = (
-        *("arm", "its best setting", "trials", "complete", f"validation {name}, chosen by"),
-        *(f"test {name} on fresh seeds (95 % interval)", "n"),
-    )
-    return Rows("The best of each arm", columns, rows, folded=False)
+    columns = ("arm", "its best setting", "trials", f"validation {name}", f"test {name} on fresh seeds")
+    caption = "The best setting of each arm, chosen by its validation score; fresh seeds with 95 % intervals"
+    return Rows(caption, columns, rows, folded=False)
+
+
+def _count(b: ArmFound) -> str:
+    return str(b.trials) if b.trials == b.complete else f"{b.trials}, {b.complete} complete"
 
 
 def _trials(found: SearchFound, u: Units) -> Rows:
@@ -116,7 +118,7 @@ def _trials(found: SearchFound, u: Units) -> Rows:
 def _fresh(found: SearchFound, u: Units) -> tuple[str, Dots]:
     some = [b for b in found.best if b.fresh is not None]
     dots = tuple(dot(b.arm, ("", 0), b.fresh, scale=u.scale) for b in some if b.fresh is not None)
-    data = Dots(tuple(b.arm for b in some), "arm", u.label(), dots, zero=None)
+    data = Dots(tuple(b.arm for b in some), "arm", u.label(), dots, zero=None, positive=u.ends[0] == 0)
     return (
         f"The best setting of each arm on seeds that chose nothing: mean and 95 % interval, n = {_n(some)}.",
         data,
@@ -163,6 +165,15 @@ def _notes(found: SearchFound) -> list[str]:
                 "tried; a "
                 "wider range may hold a better one."
             )
+        if b.lacking:
+            of = b.lacking + (b.fresh.n if b.fresh else 0)
+            out.append(
+                f"{b.arm}: {b.lacking} of {count(of, 'fresh seed')} without a value (diverged, failed or "
+                "missing); the mean is of the others."
+            )
+        values = {t.value for t in found.tried if t.arm == b.arm and t.value is not None}
+        if b.complete > 1 and len(values) == 1:
+            out.append(f"{b.arm}: all trials have the same value, so what was tried did nothing.")
         if not b.complete:
             out.append(f"{b.arm}: no trial is complete.")
     return out

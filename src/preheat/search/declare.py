@@ -14,8 +14,8 @@ from preheat.core.space import Among, Range
 from preheat.core.study import Study
 from preheat.core.words import listed
 from preheat.schedules.recipes.hyperboliclr import CODES
-from preheat.search.arms import Arm, with_companions
-from preheat.search.pruners import known_pruner
+from preheat.search.arms import Arm, settings_paths, with_companions
+from preheat.search.pruners import checks, known_pruner
 
 RATES = (1e-4, 5e-2)  # the peak rates that are tried
 QUESTION = "Which schedule and rate are best for {task}, by a search of {trials} trials each?"
@@ -30,8 +30,9 @@ NOTE = (
 class Searched:
     """What is searched. task: with its options; schedules, free: registered names, an arm each; free:
     optimizers that set their rate themselves, at rate 1 and a constant schedule; optimizer: of the other
-    arms; epochs: of a run; peak_lr: tried first; search_seeds, again: seeds that choose, and others on which
-    the best of each arm is trained again; metric: of the validation data, by which trials are judged; settings: further settings of every run."""
+    arms; epochs: of a run; peak_lr: tried first, 1 and not searched where the optimizer sets its rate itself;
+    search_seeds, again: seeds that choose, and others on which the best of each arm is trained again; metric:
+    of the validation data, by which trials are judged; settings: further settings of every run."""
 
     task: Mapping[str, Any]
     schedules: Sequence[str] = CODES
@@ -61,6 +62,8 @@ class Searched:
                 f"the peak rate that a search tries first must lie in what it tries, {RATES[0]:g} to "
                 f"{RATES[1]:g}, got {self.peak_lr:g}: write --peak-lr 0.01"
             )
+        if self.pruner and not checks(self.pruner, self.epochs):
+            raise UserError(f"a pruner needs runs of at least 2 epochs, got {self.epochs}: leave --prune out")
         if not self.schedules and not self.free:
             raise UserError(
                 "a search needs at least one schedule or optimizer to try: write --schedulers EH,C"
@@ -69,10 +72,14 @@ class Searched:
     def study(self, name: str) -> Study:
         """The declaration."""
         some = self.arms()
+        searched = {path for arm in some for path in arm.space}
+        for path in settings_paths(self.settings):
+            if path in searched:
+                raise UserError(f"{path} is searched, got --set {path}=...: leave it out")
         fixed = merged(self._fixed(), self.settings)
         choosing = tuple(range(self.search_seeds))
-        searched: dict[str, Any] = {"spaces": [a.json() for a in some], "trials": self.trials}
-        searched |= {"batch": self.batch} | ({"pruner": self.pruner} if self.pruner else {})
+        stage: dict[str, Any] = {"spaces": [a.json() for a in some], "trials": self.trials}
+        stage |= {"batch": self.batch} | ({"pruner": self.pruner} if self.pruner else {})
         groups = ["schedule.name", *(["optimizer.name"] if self.free else [])]
         return Study(
             name=name,
@@ -88,7 +95,7 @@ class Searched:
             metric=self.metric,
             chapters=("search",),
             stages=(
-                {"name": "search", **searched},
+                {"name": "search", **stage},
                 {"name": "best_on_fresh_seeds", "per": groups, "most_groups": len(some)},
             ),
             notes=(NOTE,),
@@ -96,18 +103,10 @@ class Searched:
 
     def arms(self) -> tuple[Arm, ...]:
         """One for each schedule, then one for each optimizer that sets its rate itself."""
-        peak = Range(*RATES, log=True, start=self.peak_lr)
-        made = [
-            Arm(
-                name,
-                {"schedule": {"name": name}},
-                {"peak_lr": peak, **self._space(SCHEDULES, "schedule", name)},
-            )
-            for name in self.schedules
-        ]
+        made = [self._scheduled(name) for name in self.schedules]
         for name in self.free:
-            if not getattr(OPTIMIZERS[name], "sets_rate", False):
-                known = [n for n in OPTIMIZERS.names() if getattr(OPTIMIZERS[n], "sets_rate", False)]
+            if not _sets_rate(name):
+                known = [n for n in OPTIMIZERS.names() if _sets_rate(n)]
                 raise UserError(
                     f"optimizers that set their rate themselves are {listed(known)}, got {name!r}: write "
                     f"--optimizer {name}, whose rate is searched with the schedule"
@@ -117,6 +116,20 @@ class Searched:
                 raise UserError(f"optimizer {name!r} has nothing to try: write --schedulers for its rate")
             made.append(Arm(name, {**_FREE, "optimizer": {"name": name}}, space))
         return tuple(made)
+
+    def _scheduled(self, name: str) -> Arm:
+        """The arm of a schedule."""
+        settings, space = {"schedule": {"name": name}}, self._space(SCHEDULES, "schedule", name)
+        if not _sets_rate(self.optimizer["name"]):
+            return Arm(name, settings, {"peak_lr": Range(*RATES, log=True, start=self.peak_lr), **space})
+        if not space:
+            own = self.optimizer["name"]
+            raise UserError(
+                f"schedule {name!r} has nothing to try with {own}, which sets its rate itself: leave it out, "
+                "or "
+                f"write --lr-free {own}"
+            )
+        return Arm(name, {**settings, "peak_lr": 1.0}, space)
 
     def _space(self, known: Registry, kind: str, name: str) -> dict[str, Range | Among]:
         said = getattr(known[name], "space", None)
@@ -129,6 +142,11 @@ class Searched:
         fixed = {"task": dict(self.task), "optimizer": self.optimizer, "length": f"{self.epochs}ep"}
         fixed |= {"evaluate": "1ep"} if self.pruner else {}
         return merged(fixed, self.settings)
+
+
+def _sets_rate(optimizer: str) -> bool:
+    """Whether an optimizer finds its rate itself, so that the scheduled one is a factor of it."""
+    return bool(getattr(OPTIMIZERS[optimizer], "sets_rate", False))
 
 
 _FREE: dict[str, Any] = {"schedule": {"name": "constant"}, "peak_lr": 1.0}

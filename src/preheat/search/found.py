@@ -37,14 +37,15 @@ class TrialFound:
 @dataclass(frozen=True)
 class ArmFound:
     """The best trial of an arm. value: its validation metric, by which it was chosen; fresh: the test metric
-    of the same setting on seeds that chose nothing; ends: options within a twentieth of an end of their
-    range."""
+    of the same setting on seeds that chose nothing; lacking: those of these seeds without a value; ends:
+    options within a twentieth of an end of their range."""
 
     arm: str
     trials: int
     complete: int
     value: float | None
     fresh: Estimate | None
+    lacking: int
     params: str
     ends: tuple[str, ...]
 
@@ -92,20 +93,24 @@ def _trial(arm: Arm, number: int, one: Tried, *, whole: int, over: bool) -> Tria
 def _best(table: Table, arm: Arm, mine: Sequence[Tried], rows: Sequence[Row], *, whole: int) -> ArmFound:
     complete = [t for t in mine if whole in t.curves and not t.lost and not t.failed]
     if not complete:
-        return ArmFound(arm.name, len(mine), 0, None, None, "", ())
+        return ArmFound(arm.name, len(mine), 0, None, None, 0, "", ())
     top = max(complete, key=lambda t: table.sign * t.curves[whole][-1])
     fresh = [v for r in rows if (v := _fresh(table, arm, top.params, r)) is not None]
     estimate = interval(moments(fresh)) if fresh else None
     value = top.curves[whole][-1]
+    lacking = len(table.study.seeds) - table.study.choosing - len(fresh)
     return ArmFound(
-        *(arm.name, len(mine), len(complete), value, estimate, _text(top.params), _ends(arm, top.params))
+        *(arm.name, len(mine), len(complete), value, estimate),
+        lacking=lacking if fresh else 0,
+        params=_text(top.params),
+        ends=_ends(arm, top.params),
     )
 
 
 def _fresh(table: Table, arm: Arm, params: Params, row: Row) -> float | None:
     """The test metric of a run of the setting on a seed that chose nothing."""
     study = table.study
-    if row.seed in study.seeds[: study.choosing] or not arm.has(row.axes, study.fixed):
+    if row.seed in choosing(study) or not arm.has(row.axes, study.fixed):
         return None
     same = canonical(arm.params(row.axes)) == canonical(params)
     return finite(row.summary.get(f"test_{study.metric}")) if same and row.outcome == "done" else None

@@ -54,12 +54,12 @@ class Search:
     def __post_init__(self) -> None:
         arms(self.spaces)
         known_pruner(self.pruner)
-        for name in ("trials", "batch"):
+        for name, least in (("trials", 1), ("batch", 1), ("seed", 0)):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
+            if type(value) is not int or value < least:
                 raise UserError(
-                    f"{name} of a search must be a whole number of at least 1, got {value!r}: write {name}: "
-                    "25"
+                    f"{name} of a search must be a whole number of at least {least}, got {value!r}: write "
+                    f"{name}: 25"
                 )
 
     def each(self, record: Record, row: Row) -> Record | None:
@@ -77,11 +77,6 @@ class Search:
         given = [from_table(table, p, known.get(p.run.id)) for p in mine]
         for arm in arms(self.spaces):
             own = [p for p in mine if arm.has(p.axes, study.fixed)]
-            if not own:
-                raise UserError(
-                    f"the grid of a search holds the first trial of each arm, within its space, got none of "
-                    f"arm {arm.name!r}: add a point with its settings and {arm.first}"
-                )
             rules = self.rules(study, own)
             tried = trials(arm, [p.axes for p in own], given, study=study)
             for wanted in played(arm, rules, tried).wanted:
@@ -89,6 +84,7 @@ class Search:
 
     def most(self, study: Study) -> int:
         """Every trial but the first, at each of its lengths, on every seed that chooses."""
+        told_apart(arms(self.spaces), study, [p.axes for p in study.points()])
         lengths = {"": 1, "pfl": 2, "hyperband": 3}[self.pruner]
         return len(arms(self.spaces)) * (self.trials - 1) * lengths * len(choosing(study))
 

@@ -68,7 +68,8 @@ def reached(url: str) -> Iterator[None]:
         line = str(error).strip().partition("\n")[0]
         if url.startswith("sqlite:///") and "locked" not in line:
             raise UserError(
-                f"the storage {url} can't be used ({type(error).__name__}: {line}): delete the file or move it "
+                f"the storage {url} can't be used ({type(error).__name__}: {line}): delete the file or move "
+                "it "
                 "away; it is written anew from the records"
             ) from error
         raise UserError(

@@ -70,7 +70,7 @@ def test_runs_that_stages_look_at_are_no_part_of_the_setting():
     made = report(Results(study, rows), read.__getitem__)
     assert "peak learning rate 0.1;" in made.setting and "0.001" not in made.setting
     assert not made.chapters[0].found.published[0].other
-    assert [row["role"] for row in made.tables()["runs"]] == ["not reported", *["reported"] * 3]
+    assert [row["role"] for row in made.tables()["runs"]] == ["choosing", *["reported"] * 3]
 
 
 @pytest.mark.parametrize("test", ["", "hypotheses/H9", "hypotheses/H3"])

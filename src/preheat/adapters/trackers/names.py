@@ -18,8 +18,9 @@ def named(runs: Sequence[Run], *, always: Collection[str] = (), spans: Mapping[s
     """{run id: what trackers are told of it} of runs that belong together.
 
     A group tells in brackets the settings in which the runs differ, but for those of another optimizer,
-    schedule or task. A run that is the beginning of a longer one goes by that one's settings. always: paths that it tells wherever a run has them. spans: {run id: updates in an
-    epoch}.
+    schedule or task, and what its schedule moves beside the rate. A run that is the beginning of a longer one
+    goes by that one's settings. always: paths that it tells wherever a run has them. spans: {run id: updates
+    in an epoch}.
     """
     longer = {run.id: whole(run) or run for run in runs}
     flats = {run.id: flat(longer[run.id]) for run in runs}
@@ -27,8 +28,9 @@ def named(runs: Sequence[Run], *, always: Collection[str] = (), spans: Mapping[s
     words = _short(shown)
     found = {}
     for run in runs:
-        settings = flats[run.id]
-        inside = ",".join(f"{words[p]}={text(settings[p])}" for p in shown if p in settings)
+        settings, moved = flats[run.id], _moved(run)
+        told = [p for p in shown if settings.get(p) is not None and not (moved and p.startswith("also."))]
+        inside = ",".join(f"{words[p]}={text(settings[p])}" for p in told)
         of = longer[run.id]
         long = length(run) if of is run else f"{length(run)} of {length(of)}"
         optimizer, schedule = settings[OPTIMIZER], settings[SCHEDULE]
@@ -37,6 +39,15 @@ def named(runs: Sequence[Run], *, always: Collection[str] = (), spans: Mapping[s
         tags = (f"{long} epochs" if run.length.unit == "epochs" else long, optimizer, schedule)
         found[run.id] = Told(run, group, name, settings, spans.get(run.id, 0), tags)
     return found
+
+
+def _moved(run: Run) -> bool:
+    """Whether what moves beside the rate is what the schedule says of itself."""
+    of = whole(run) or run
+    said = getattr(of.schedule, "also", None)
+    if not of.also or said is None:
+        return False
+    return bool({**said(of.total_steps, of.steps_per_epoch)} == {**of.also})
 
 
 def flat(run: Run) -> dict[str, Any]:
