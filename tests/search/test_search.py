@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from carried import trained
 
 from preheat.analysis.stages import staged
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
+from preheat.core.spec import as_spec, build
 from preheat.core.study import Study
 from preheat.report.stored import reported
 from preheat.search.arms import arms
 from preheat.search.declare import Searched
+from preheat.search.shared import SearchStorage, going_on
 from preheat.search.stage import Search
 from preheat.store.store import Store
+from preheat.studyfiles.reader import read_study
 
 TASK = {"name": "quadratic", "dim": 4}
 
@@ -45,7 +52,7 @@ def test_every_arm_has_so_many_trials_and_its_best_on_fresh_seeds(done):
 def test_the_page_tells_the_best_and_gives_no_verdict(done):
     root, *_ = done
     report, _ = reported(root, "lines")
-    assert "on 2 fresh seeds, the best of 2 arms" in report.answer
+    assert "on 2 fresh seeds; of 2 arms it was best in validation" in report.answer
     assert "no verdict" in report.answer
     found = next(c.found for c in report.chapters if c.name == "search")
     assert [b.trials for b in found.best] == [4, 4] and len(found.tried) == 8
@@ -129,6 +136,102 @@ def test_what_is_searched_must_be_an_axis(tmp_path):
 
 
 def test_most_counts_every_run():
-    study = searched(pruner="pfl", epochs=20)
-    stage = Search([{"space": {"peak_lr": [0.1, 0.2]}}], trials=10, pruner="pfl")
-    assert stage.most(study) == 18
+    study = searched(pruner="pfl", epochs=20, schedules=("cosine",), trials=10)
+    assert [build("stage", as_spec(one, "stage")).most(study) for one in study.stages] == [18, 2]
+
+
+def test_the_study_file_of_the_docs_is_read_and_asks_for_its_trials(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    file = tmp_path / "mine.yaml"
+    file.write_text(re.search(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[1], encoding="utf-8")
+    study = read_study(file)
+    assert staged(study, study.points(), tmp_path).most == 11 + 3
+
+
+@pytest.mark.parametrize(
+    ("grid", "space", "message"),
+    [
+        (
+            {"peak_lr": 0.003},
+            {"peak_lr": {"low": 0.01, "high": 0.1}},
+            "within its space, got none of arm 'all'",
+        ),
+        ({"peak_lr": 0.003}, {"peak_lr": {"low": 0.001, "high": 0.1, "step": 0.01}}, "within its space"),
+        ({"clip_norm": 0.5}, {"clip_norm": [1.0, None]}, "within its space"),
+    ],
+)
+def test_a_first_trial_outside_the_space_is_an_error_before_anything_is_trained(grid, space, message):
+    study = own(nuisance=tuple(grid))
+    stage = {**study.stages[0], "spaces": [{"space": space}]}
+    study = replace(study, grid=(Block(points=[grid]),), stages=(stage,))
+    with pytest.raises(UserError, match=message):
+        staged(study, study.points(), Path("nowhere"))
+
+
+def test_no_value_may_be_among_what_is_tried(tmp_path):
+    study = own(nuisance=("clip_norm",))
+    stage = {"name": "search", "trials": 3, "spaces": [{"space": {"clip_norm": [1.0, None, 0.1]}}]}
+    points, _ = trained(replace(study, grid=(Block(points=[{"clip_norm": 1.0}]),), stages=(stage,)), tmp_path)
+    assert {p.run.clip_norm for p in points} == {1.0, None, 0.1}
+
+
+def test_arms_that_no_setting_tells_apart_are_an_error():
+    study = own()
+    spaces = [
+        {"name": n, "space": {"peak_lr": {"low": low, "high": 1.0}}} for n, low in (("a", 0.01), ("b", 0.05))
+    ]
+    with pytest.raises(
+        UserError, match="must differ in a setting that the study tells apart, got 'a' and 'b'"
+    ):
+        Search(spaces).most(study)
+
+
+def test_a_trial_counts_when_all_its_seeds_have_a_value(tmp_path):
+    study = searched(search_seeds=2, trials=3, batch=1, schedules=("cosine",))
+    points, records = trained(study, tmp_path / "all")
+    some = tmp_path / "some"
+    first = [p for p in points if p.stage == 0]
+    with Store.open(some).writer() as writer:
+        writer.append([records[first[0].run.id]])
+    (arm, ended), *_ = SearchStorage(study, some)._trials(first)
+    assert arm.name == "cosine" and [t.state for t in ended] == ["running"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": {"peak_lr": 3.0}}, "peak_lr is searched, got --set peak_lr"),
+        (
+            {"free": ("adamw",)},
+            "optimizers that set their rate themselves are dadapt_adam and prodigy, got 'adamw'",
+        ),
+        ({"pruner": "hyperband", "epochs": 1}, "a pruner needs runs of at least 2 epochs"),
+    ],
+)
+def test_what_can_not_be_searched_is_said(change, message):
+    with pytest.raises(UserError, match=message):
+        searched(**change)
+
+
+def test_an_optimizer_that_sets_its_rate_has_rate_1_in_every_arm():
+    given = Searched(TASK, schedules=("C",), optimizer={"name": "prodigy"}, free=("dadapt_adam",), epochs=4)
+    points = given.study("own").points()
+    assert {p.run.peak_lr for p in points} == {1.0}
+    with pytest.raises(UserError, match="schedule 'N' has nothing to try with prodigy"):
+        Searched(TASK, schedules=("N",), optimizer={"name": "prodigy"}).study("own")
+
+
+def test_a_search_goes_on_as_it_began_and_in_its_own_folder(done):
+    root, study, *_ = done
+    said = []
+    on = going_on(searched(batch=3, trials=2), root, say=said.append)
+    assert [on.stages[0][name] for name in ("batch", "trials")] == [2, 4] and len(said) == 2
+    assert going_on(study, root) == study
+    more = going_on(searched(trials=9), root).stages[0]
+    assert (more["trials"], more["batch"]) == (9, 2)
+    for other, message in (
+        (searched(epochs=9), "holds another study"),
+        (searched(peak_lr=0.02), "another space"),
+    ):
+        with pytest.raises(UserError, match=message):
+            going_on(other, root)

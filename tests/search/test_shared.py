@@ -193,6 +193,22 @@ def test_machines_share_their_records_by_way_of_a_server(server, here, tmp_path)
         assert len(study.trials) == 4
 
 
+def test_a_damaged_record_on_the_server_is_trained_here_and_replaced(server, here, tmp_path):
+    url, *_ = server
+    run = next(iter(Store.open(here).ids()))
+    with exchanged(here, url), closing(Shelf(url)) as shelf:
+        whole = shelf.take(run)
+        shelf._open.execute("update preheat_records set record = '\\x00' where run = %s", (run,))
+        said = []
+        other = Store.open(tmp_path / "other")
+        with exchanged(other.root, url, say=said.append) as shared:
+            assert run not in other.ids() and "must match its checksums" in said[0]
+            with other.writer() as writer:  # it is trained
+                writer.append([whole])
+            shared.exchange(now=True)
+        assert shelf.take(run).summary == whole.summary
+
+
 def test_a_run_is_claimed_by_one_process_of_all_machines(server, tmp_path):
     url, *_ = server
     roots = [tmp_path / name for name in "ab"]

@@ -57,11 +57,16 @@ def suggest_schedule(
     >>> print(suggest_schedule(trial, ["C", "EH"], epochs=50, per_epoch=124))
     EH(infimum=1e-05, upper=300)
     """
+    for name, value in (("epochs", epochs), ("per_epoch", per_epoch)):
+        if value is not None and (type(value) is not int or value < 1):
+            raise UserError(f"{name} must be a whole number above 0, got {value!r}: write {name}=50")
     given = [names] if isinstance(names, str | Mapping | Spec) else list(names)
     specs = [as_spec(one, "schedule") for one in given]
     if not specs:
         raise UserError("suggest_schedule needs the names of schedules, got []: write ['cosine', 'wsd']")
     alike = [s.name for s in specs]
+    if twice := [str(s) for s in specs if [str(t) for t in specs].count(str(s)) > 1]:
+        raise UserError(f"each schedule is named once, got {twice[0]!r} twice: leave one out")
     labels = [s.name if alike.count(s.name) == 1 else str(s) for s in specs]
     label = labels[0] if len(specs) == 1 else suggested(trial, f"{prefix}schedule", Among(tuple(labels)))
     one = specs[labels.index(label)]

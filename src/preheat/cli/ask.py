@@ -139,9 +139,20 @@ class _Walk:
             read_imports(args.imports)
             use_data(args)
             getattr(self.module, "asked", self.module.declared)(args)
+            _elsewhere(args)
         except UserError as error:
             return str(error)
         return ""
+
+
+def _elsewhere(args: argparse.Namespace) -> None:
+    """Check what a command looks at only when it trains: trackers and a storage."""
+    from preheat.adapters.trackers.tracking import checked
+    from preheat.store.server import check_storage
+
+    checked(getattr(args, "track", ()))
+    if url := getattr(args, "storage", None):
+        check_storage(url)
 
 
 def _message(parser: argparse.ArgumentParser, one: argparse.Action) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preheat.cli.options import file, imports, read_imports
 from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
 from preheat.core.errors import UserError
+from preheat.core.words import listed
+
+if TYPE_CHECKING:
+    from preheat.schedules.rule import Rule
 
 EXAMPLES = """examples:
   preheat plot wsd --warmup 5% --out wsd.png
@@ -49,7 +55,30 @@ def _picture(args: argparse.Namespace) -> Path:
     total, per_epoch, peak = viewed(args)
     schedules = schedule_words(args.schedules, options_of_all(args))
     run: dict[str, Any] = {"total": total, "per_epoch": per_epoch, "peak": peak or 1.0}
+    if peak is None:
+        _note_of_rates(schedules, total, per_epoch)
     return save_figure(schedule_figure(schedules, **run, log=args.log, unit=args.unit), args.out or _PICTURE)
+
+
+def _note_of_rates(schedules: Mapping[str, Rule], total: int, per_epoch: int | None) -> None:
+    """Say which schedules have rates of their own, so that their shape is another at another peak."""
+    own = [word for word, one in schedules.items() if _needs_peak(one, total, per_epoch)]
+    if own:
+        verb = "is" if len(own) == 1 else "are"
+        print(
+            f"note: {listed(own)} {verb} drawn for a peak rate of 1; a level given as a rate makes another "
+            "shape at "
+            "another peak: write --peak-lr 1e-2",
+            file=sys.stderr,
+        )
+
+
+def _needs_peak(one: Rule, total: int, per_epoch: int | None) -> bool:
+    try:
+        one.resolve(total, per_epoch)
+    except UserError as error:
+        return "needs the peak rate" in str(error)
+    return False
 
 
 def _gallery(args: argparse.Namespace) -> Path:

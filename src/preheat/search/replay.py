@@ -216,14 +216,18 @@ def _sampled(study: OptunaStudy, arm: Arm, rules: SearchRules, count: int) -> li
 def _untried(
     study: OptunaStudy, arm: Arm, rules: SearchRules, number: int, known: set[str]
 ) -> Iterator[Params]:
-    """What the sampler draws for a trial, as long as it is something new."""
-    from optuna.trial import TrialState
+    """What the sampler draws for a trial, as long as it is something new.
 
-    spaces = distributions(arm.space)
+    It is drawn in a study of its own, where it has the number that the trial will have: Hyperband's brackets
+    go by it.
+    """
+    spaces, before = distributions(arm.space), study.get_trials()
     for attempt in range(TRIES):
-        study.sampler = _sampler(rules, number, attempt)
-        drawn = study.ask(spaces)
-        study.tell(drawn, state=TrialState.FAIL)  # a draw, no trial
+        twin = opened(rules)
+        twin.add_trials(before)
+        twin.sampler = _sampler(rules, number, attempt)
+        drawn = twin.ask(spaces)
+        assert drawn.number == number
         found = {path: _rounded(arm.space[path], v) for path, v in drawn.params.items()}
         if canonical(found) not in known:
             yield found

@@ -22,6 +22,7 @@ from preheat.core.errors import UserError, explain
 from preheat.core.record import Record
 from preheat.core.spec import Spec, as_spec, build
 from preheat.core.study import Point, Study
+from preheat.core.words import listed
 from preheat.search.arms import Arm, arms
 from preheat.search.distributions import distributions, encoded, optuna
 from preheat.search.replay import TrialEnd, played
@@ -153,10 +154,10 @@ class SearchStorage:
             study.set_user_attr(IDENTITY, mine)
         elif said != mine:
             other = [k for k in mine if (said or {}).get(k) != mine[k]] if said else ["origin"]
+            verb = "differs" if len(other) == 1 else "differ"
             raise UserError(
                 f"the storage {hidden(self.url)} has a study {name!r} of another search (its "
-                f"{', '.join(other)} "
-                "differs): write another --name, or another --storage"
+                f"{listed(other)} {verb}): write another --name, or another --storage"
             )
         return study
 
@@ -249,15 +250,17 @@ def going_on(study: Study, root: Path, *, say: Callable[[str], None] = _say) -> 
             raise UserError(
                 f"{index.parent} holds a search of {arm.name!r} with another space: write another --name"
             )
-    batch = old.options.get("batch")
-    if batch in (None, new.options.get("batch")):
-        return study
-    say(f"  note: this search began with --batch {batch} and goes on with it")
-    stages = [
-        {"name": one.name, **one.options, **({"batch": batch} if one.name == STAGE else {})}
-        for one in (as_spec(s, "stage") for s in study.stages)
-    ]
-    return replace(study, stages=tuple(stages))
+    kept: dict[str, Any] = {}
+    batch, had = (old.options.get(name) for name in ("batch", "trials"))
+    if batch not in (None, new.options.get("batch")):
+        say(f"  note: this search began with --batch {batch} and goes on with it")
+        kept["batch"] = batch
+    if had is not None and had > new.options.get("trials", had):
+        say(f"  note: this search has --trials {had}, and trials are not taken back")
+        kept["trials"] = had
+    stages = [as_spec(s, "stage") for s in study.stages]
+    said = tuple({"name": s.name, **s.options, **(kept if s.name == STAGE else {})} for s in stages)
+    return replace(study, stages=said) if kept else study
 
 
 def _search_of(study: Study) -> Spec | None:

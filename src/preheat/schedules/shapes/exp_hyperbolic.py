@@ -11,7 +11,7 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.levels import Level, written
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Range, Values
+from preheat.core.space import Among, Range, Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
@@ -60,7 +60,10 @@ class exp_hyperbolic(Named):
 
     @classmethod
     def space(cls, epochs: int, per_epoch: int) -> Values:
-        return {**super().space(epochs, per_epoch), "infimum": Range(1e-5, 1e-2, log=True, start=1e-4)}
+        bounds = [n for n in (250, 200, 300, 350, 400) if n >= epochs] or [epochs, 2 * epochs]
+        upper = Among(tuple(f"{n}ep" for n in bounds))
+        infimum = Range(1e-5, 1e-2, log=True, start=1e-4)
+        return {**super().space(epochs, per_epoch), "infimum": infimum, "upper": upper}
 
     def body(self) -> tuple[Piece, ...]:
         if not written(self.infimum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from preheat.core.between import Between
 from preheat.core.lengths import epochs, steps
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Range, Values
+from preheat.core.space import Among, Range, Values
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.recipes.recipe import EPOCHS
 from preheat.schedules.recipes.torch_one_cycle import torch_one_cycle
@@ -85,9 +85,10 @@ class CY(Code):
     @classmethod
     def space(cls, epochs: int, per_epoch: int) -> Values:
         total = epochs * per_epoch
-        high = max(per_epoch + 1, total // 2)
-        rise = Range(per_epoch, high, step=1, start=max(per_epoch, total // 4))
-        return {"rise": rise}
+        high = min(max(per_epoch + 1, total // 2), total)
+        if high <= per_epoch:
+            return {"rise": Among((per_epoch,))}
+        return {"rise": Range(per_epoch, high, step=1, start=max(per_epoch, total // 4))}
 
 
 @SCHEDULES.register("WC")
