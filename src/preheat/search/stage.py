@@ -39,7 +39,8 @@ class Search:
     every epoch (evaluate: 1ep), length is counted in epochs, and `length` is an axis.
 
     >>> arm = {"settings": {"schedule": "cosine"}, "space": {"peak_lr": {"low": 1e-4, "high": 0.1}}}
-    >>> Search([arm], trials=10).most(Study("s", "?", (Block(points=[{}]),), seeds=(0,)))
+    >>> first = (Block(points=[{"schedule": "cosine", "peak_lr": 0.01}]),)
+    >>> Search([arm], trials=10).most(Study("mine", "?", first, nuisance=("peak_lr",), seeds=(0,)))
     9
 
     Bergstra et al. 2011 (TPE); Akiba et al. 2019, arXiv 1907.10902 (Optuna).
