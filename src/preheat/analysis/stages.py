@@ -17,7 +17,8 @@ How the table of a report treats them: as any other run, at their place. What a 
 scores on the first `Study.choosing` seeds; the others are reported. So a stage tries settings on the former
 and asks for the best of them on the latter: a setting that no reported seed has is not reported, and no
 reported number was picked for being high. With `choosing` 0 a stage sees all seeds, and the report draws no
-conclusion (`Table.biased`).
+conclusion (`Table.biased`), but for stages with `own_seed = True`: what they ask for with a seed follows from
+that seed's own validation scores alone, as where each seed chooses its nuisances.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from preheat.core.canon import canonical
 from preheat.core.errors import UserError
 from preheat.core.grid import among, label
 from preheat.core.lengths import length
+from preheat.core.registry import STAGES
+from preheat.core.spec import as_spec
 from preheat.core.study import Study
 from preheat.stats.estimates import Array, resolution
 from preheat.stats.rates import mean_over_rates, sensitivity
@@ -105,8 +107,10 @@ class Table:
 
     @property
     def biased(self) -> bool:
-        """Whether later runs were asked for by what the reported seeds had scored."""
-        return bool(self.study.stages) and not self.study.choosing
+        """Whether later runs were asked for by what other reported seeds had scored."""
+        asked = [as_spec(one, "stage").name for one in self.study.stages]
+        own = (name in STAGES.names() and getattr(STAGES[name], "own_seed", False) for name in asked)
+        return not self.study.choosing and not all(own)
 
     @cached_property
     def planned(self) -> NDArray[np.bool_]:

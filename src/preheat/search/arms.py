@@ -9,7 +9,6 @@ from typing import Any
 from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Setting, get, label, merged, put
-from preheat.core.run import Run
 from preheat.core.space import Among, Range, space
 from preheat.core.study import Study
 
@@ -154,15 +153,3 @@ def told_apart(some: Sequence[Arm], study: Study, places: Iterable[Mapping[str, 
                 "the grid of a search holds the first trial of each arm, within its space, got none of arm "
                 f"{arm.name!r}: add a point with its settings and {arm.first}"
             )
-
-
-def with_companions(setting: Setting, fixed: Mapping[str, Any]) -> Setting:
-    """The setting with what its schedule moves beside the rate, such as the beta1 of a cycle, where the
-    schedule says so, the optimizer has it, and nothing else is said of it."""
-    run = Run.from_json(merged(fixed, setting))
-    moves = getattr(run.schedule, "also", None)
-    if moves is None or run.also:
-        return setting
-    found = moves(run.total_steps, run.steps_per_epoch)
-    known = {name: plain(one) for name, one in found.items() if name in run.optimizer.options}
-    return {**setting, "also": known} if known else setting

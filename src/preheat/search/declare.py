@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from preheat.core.companions import with_companions
 from preheat.core.errors import UserError
 from preheat.core.grid import Block, merged
 from preheat.core.registry import OPTIMIZERS, SCHEDULES, Registry
@@ -14,7 +15,7 @@ from preheat.core.space import Among, Range
 from preheat.core.study import Study
 from preheat.core.words import listed
 from preheat.schedules.recipes.hyperboliclr import CODES
-from preheat.search.arms import Arm, settings_paths, with_companions
+from preheat.search.arms import Arm, settings_paths
 from preheat.search.pruners import checks, known_pruner
 
 RATES = (1e-4, 5e-2)  # the peak rates that are tried

@@ -10,6 +10,7 @@ from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.core.between import Between
 from preheat.core.canon import plain
+from preheat.core.companions import with_companions
 from preheat.core.errors import UserError
 from preheat.core.grid import Block
 from preheat.core.lengths import epochs as ep
@@ -18,7 +19,7 @@ from preheat.core.registry import STAGES
 from preheat.core.run import Run
 from preheat.core.study import Point, Study
 from preheat.schedules.combine.excerpt import excerpt
-from preheat.search.arms import LENGTH, Arm, arms, told_apart, with_companions
+from preheat.search.arms import LENGTH, Arm, arms, told_apart
 from preheat.search.pruners import checks, known_pruner
 from preheat.search.replay import SearchRules, Wanted, played
 from preheat.search.trials import choosing, epochs_of, from_table, trials
