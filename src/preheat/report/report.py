@@ -238,7 +238,7 @@ def _seeds(table: Table) -> str:
 
 def _tuning(table: Table) -> str:
     seeds, metric = f"Seeds {listed(tuple(table.seeds))}", human(table.study.metric)
-    what = " and ".join(human(path) for path in table.study.nuisance)
+    what = listed([human(path) for path in table.study.nuisance])
     looked = table.study.seeds[: table.study.choosing]
     if looked and not table.tuned and table.study.nuisance:
         mine = f"{'Seed' if len(looked) == 1 else 'Seeds'} {listed(looked)}"

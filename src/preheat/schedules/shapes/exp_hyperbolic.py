@@ -11,13 +11,13 @@ from preheat.core.errors import UserError
 from preheat.core.lengths import Length
 from preheat.core.levels import Level, written
 from preheat.core.registry import SCHEDULES
-from preheat.core.space import Among, Range, Values
+from preheat.core.space import Values
 from preheat.schedules.curves import Array
 from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
-from preheat.schedules.shapes.hyperbolic import gap
+from preheat.schedules.shapes.hyperbolic import gap, hyperbola_space
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ class exp_hyperbolic(Named):
 
     @classmethod
     def space(cls, epochs: int, per_epoch: int) -> Values:
-        bounds = [n for n in (250, 200, 300, 350, 400) if n >= epochs] or [epochs, 2 * epochs]
-        upper = Among(tuple(f"{n}ep" for n in bounds))
-        infimum = Range(1e-5, 1e-2, log=True, start=1e-4)
-        return {**super().space(epochs, per_epoch), "infimum": infimum, "upper": upper}
+        return super().space(epochs, per_epoch) | hyperbola_space(epochs)
 
     def body(self) -> tuple[Piece, ...]:
         if not written(self.infimum):

@@ -75,16 +75,20 @@ class hyperbolic(Named):
 
     @classmethod
     def space(cls, epochs: int, per_epoch: int) -> Values:
-        bounds = [n for n in (250, 200, 300, 350, 400) if n >= epochs] or [epochs, 2 * epochs]
-        upper = Among(tuple(f"{n}ep" for n in bounds))
-        infimum = Range(1e-5, 1e-2, log=True, start=1e-4)
-        return {**super().space(epochs, per_epoch), "infimum": infimum, "upper": upper}
+        return super().space(epochs, per_epoch) | hyperbola_space(epochs)
 
     def body(self) -> tuple[Piece, ...]:
         return (Piece(None, 1.0, self.infimum),)
 
     def decay(self, span: Span, run: Horizon) -> Form:
         return Hyperbola(gap(self.upper, span, run), run.factor(self.infimum))
+
+
+def hyperbola_space(epochs: int) -> Values:
+    """What a search tries of a hyperbola: its infimum, and upper bounds that are not below the run."""
+    bounds = [n for n in (250, 200, 300, 350, 400) if n >= epochs] or [epochs, 2 * epochs]
+    upper = Among(tuple(f"{n}ep" for n in bounds))
+    return {"infimum": Range(1e-5, 1e-2, log=True, start=1e-4), "upper": upper}
 
 
 def gap(upper: Length, span: Span, run: Horizon) -> float:
