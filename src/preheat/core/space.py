@@ -106,6 +106,18 @@ class Range:
         low, high, at = (math.log(x) if self.log else x for x in (self.low, self.high, value))
         return (at - low) / (high - low)
 
+    def at(self, place: float) -> float:
+        """The value at a place from 0 (`low`) to 1 (`high`), to six significant digits, or on a step.
+
+        >>> Range(1e-4, 1e-2, log=True).at(0.5), Range(1, 9, step=2).at(0.5)
+        (0.001, 5)
+        """
+        low, high = (math.log(x) if self.log else x for x in (self.low, self.high))
+        value = low + (high - low) * place
+        if self.step is not None:
+            return self.low + self.step * round((value - self.low) / self.step)
+        return min(max(float(f"{math.exp(value) if self.log else value:.6g}"), self.low), self.high)
+
     def json(self) -> dict[str, Any]:
         """What differs from the defaults."""
         return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
@@ -173,3 +185,48 @@ def _values(path: str, one: Any) -> Range | Among:
         f"what a search may try of {path} is a range or a list, got {one!r}: write {{low: 1e-4, high: 0.05, "
         "log: true} or [200, 250]"
     )
+
+
+def candidates(tried: Space, n: int) -> list[dict[str, Any]]:
+    """n settings that fill a space evenly: its start, then the points of Halton's sequence. None comes twice,
+    so there may be fewer.
+
+    The first option of the space has base 2, the next 3, 5, ...: neighbours in one differ in the others.
+
+    >>> [one["peak_lr"] for one in candidates({"peak_lr": Range(1e-4, 1e-2, log=True)}, 4)]
+    [0.001, 0.000316228, 0.00316228, 0.000177828]
+
+    Halton 1960, Numerische Mathematik 2, 84.
+    """
+    if len(tried) > len(_BASES):
+        raise UserError(
+            f"candidates fill a space of at most {len(_BASES)} options, got {len(tried)}: fix some"
+        )
+    out: list[dict[str, Any]] = []
+    k, texts = 0, set[str]()
+    while len(out) < n and k < 50 * n:
+        pairs = zip(tried.items(), _BASES, strict=False)
+        one = {p: v.first if k == 0 else _at(v, _halton(k, base)) for (p, v), base in pairs}
+        text = canonical(plain(one))
+        if text not in texts:
+            texts.add(text)
+            out.append(one)
+        k += 1
+    return out
+
+
+_BASES = (2, 3, 5, 7, 11, 13, 17, 19)
+
+
+def _halton(k: int, base: int) -> float:
+    """The digits of k in a base, mirrored behind the point."""
+    value, part = 0.0, 1.0
+    while k:
+        k, digit = divmod(k, base)
+        part /= base
+        value += digit * part
+    return value
+
+
+def _at(one: Range | Among, place: float) -> Any:
+    return one.at(place) if isinstance(one, Range) else one.values[int(place * len(one.values))]
