@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from preheat.cli.columns import aligned
 from preheat.cli.options import imports, read_imports
 from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
 from preheat.core.errors import UserError
@@ -127,7 +128,7 @@ def lines(data: Mapping[str, Any]) -> list[str]:
         numbers = [f"{row[name]:.4g}" for name in ("mean", "first", "last", "fall")]
         bound = [f"{row['bound'][name]:.3f}" for name in ("over_least", "peak_over_its")]
         cells.append([word, *numbers, changes, shared, *bound])
-    out += _aligned(cells) + [f"note: {note}" for note in data["notes"]]
+    out += aligned(cells) + [f"note: {note}" for note in data["notes"]]
     if "difference" in data:
         out += ["", *_difference(list(data["schedules"]), data["difference"], data["peak"] or 1.0)]
     return out
@@ -147,23 +148,8 @@ def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str
         f"{peak * d['largest']:.4g}; on average by {peak * d['l1'] / d['total']:.4g}; budget "
         f"{d['budget']:+.4g} steps at the peak rate",
         "",
-        *_aligned(cells),
+        *aligned(cells),
     ]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, the first column to the left, numbers to the right.
-
-    >>> _aligned([["", "mean"], ["cosine", "0.5"]])
-    ['        mean', 'cosine   0.5']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    first, *others = widths
-
-    def line(name: str, *cells: str) -> str:
-        return "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, others, strict=True))])
-
-    return [line(*row) for row in rows]
 
 
 def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:

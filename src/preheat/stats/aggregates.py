@@ -36,7 +36,7 @@ def normalised(values: ArrayLike, worst: ArrayLike, best: ArrayLike, *, log: boo
         raise ValueError("scores by logarithms need values above 0: leave out log=True")
     v, low, high = (np.log(part) for part in given) if log else given
     if (low == high).any():
-        raise ValueError(f"scores need a worst and a best that differ, got {worst} and {best}")
+        raise ValueError(f"scores need a worst and a best that differ, got {worst!r} and {best!r}")
     out: Array = (v - low) / (high - low)
     return out
 

@@ -79,15 +79,16 @@ def improvement(values: Sequence[float], *, relative: bool) -> Improvement:
     """The gain from each value to the next.
 
     relative: of what is better the lower it is, (v_i - v_i+1) / v_i in per cent; else of what is better the
-    higher it is, v_i+1 - v_i. NaN where a value is NaN. Errors: ValueError for fewer than two values, or a
-    relative gain over 0.
+    higher it is, v_i+1 - v_i. NaN where a value is NaN, and for a relative gain over 0. Errors: ValueError
+    for fewer than two values.
 
     >>> improvement([4.0, 2.0, 1.0], relative=True), improvement([0.5, 0.75], relative=False).mean
     (Improvement(steps=(50.0, 50.0), mean=50.0, sd=0.0), 0.25)
     """
     v = np.array(values, dtype=np.float64)
-    if len(v) < 2 or (relative and (v[:-1] == 0).any()):
-        raise ValueError(f"an improvement needs two values or more, relative ones none of 0, got {values}")
-    steps = 100 * (v[:-1] - v[1:]) / v[:-1] if relative else v[1:] - v[:-1]
+    if len(v) < 2:
+        raise ValueError(f"an improvement needs two values or more, got {values}")
+    over = np.where(v[:-1] == 0, math.nan, v[:-1])
+    steps = 100 * (v[:-1] - v[1:]) / over if relative else v[1:] - v[:-1]
     sd = float(steps.std(ddof=1)) if len(steps) > 1 else math.nan
     return Improvement(tuple(steps.tolist()), float(steps.mean()), sd)
