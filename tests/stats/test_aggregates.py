@@ -92,5 +92,5 @@ def test_scores_are_0_for_a_guess_and_1_for_the_best():
     ],
 )
 def test_scores_that_do_not_fit_together(wrong):
-    with pytest.raises(ValueError, match="scores|arms"):
+    with pytest.raises(ValueError, match=r"scores|arms"):
         wrong()

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from published_trends import FINALS, TRENDS, half_a_digit
 from scipy.stats import linregress
 
 from preheat.stats.trends import improvement, power_fit
-from published_trends import FINALS, TRENDS, half_a_digit
 
 BUDGETS = [50, 100, 150, 200]
 
@@ -64,7 +64,9 @@ def test_what_no_fit_can_tell_is_nan():
     assert math.isnan(improvement([1.0, 2.0], relative=False).sd)
 
 
-@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 0]), ([1, 1], [1, 2]), ([1, 2, 3], [1, 2]), ([0, 1], [1, 2])])
+@pytest.mark.parametrize(
+    ("x", "y"), [([1, 2], [1, 0]), ([1, 1], [1, 2]), ([1, 2, 3], [1, 2]), ([0, 1], [1, 2])]
+)
 def test_no_power_law_of_what_has_no_logarithm_or_no_spread(x, y):
     with pytest.raises(ValueError, match="a power law needs"):
         power_fit(x, y)

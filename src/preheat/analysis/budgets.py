@@ -74,7 +74,7 @@ def across_budgets(curves: Iterable[LearningCurve], goal: Goal) -> tuple[AcrossB
     ...     epochs = tuple(range(1, budget + 1))
     ...     return LearningCurve("EH", budget, "loss", epochs, tuple(scale / e for e in epochs))
     >>> (found,) = across_budgets([curve(20, 1.0), curve(40, 1.0), curve(80, 1.0)], "min")
-    >>> found.budgets, round(found.integral, 12), round(found.power.b, 9), round(found.gain.mean, 9)
+    >>> found.budgets, round(found.integral, 4), round(found.power.b, 9), round(found.gain.mean, 9)
     ((20, 40, 80), 0.0, -1.0, 50.0)
     """
     series: dict[tuple[str, str], list[LearningCurve]] = {}
@@ -83,10 +83,11 @@ def across_budgets(curves: Iterable[LearningCurve], goal: Goal) -> tuple[AcrossB
             series.setdefault((one.series, one.metric), []).append(one)
     some = [sorted(group, key=_budget) for group in series.values() if len(group) > 1]
     if not some:
+        named = sorted(one.name for group in series.values() for one in group)
         raise UserError(
             "a comparison over budgets needs a series with two budgets or more, got "
-            f"{', '.join(sorted(one.name for group in series.values() for one in group)) or 'none'}: give the "
-            "curves of one setting at several budgets, such as EH50_val_loss and EH100_val_loss"
+            f"{', '.join(named) or 'none'}: give the curves of one setting at several budgets, such as "
+            "EH50_val_loss and EH100_val_loss"
         )
     return tuple(_across(group, goal) for group in some)
 
@@ -121,7 +122,9 @@ def _missing(one: LearningCurve) -> str:
     if not one.complete:
         return f"it ends at epoch {one.epochs[-1]:g}, before its budget"
     if (one.epochs[0], len(one.epochs)) != (1, _budget(one)):
-        return f"it has values at {len(one.epochs)} epochs from {one.epochs[0]:g} on, not at each of its budget"
+        return (
+            f"it has values at {len(one.epochs)} epochs from {one.epochs[0]:g} on, not at each of its budget"
+        )
     if not all(map(math.isfinite, one.values)):
         return "a value is not finite"
     return ""

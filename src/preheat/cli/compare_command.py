@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preheat.cli.columns import aligned
-from preheat.cli.options import imports, read_imports
-from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
+from preheat.cli.options import file, imports, read_imports
+from preheat.cli.schedules import (
+    Viewed,
+    budgets_in_steps,
+    in_options,
+    look,
+    options_of_all,
+    schedule_words,
+    viewed,
+)
 from preheat.core.errors import UserError
-from preheat.core.lengths import length
-from preheat.core.run import MOST_STEPS
 
 if TYPE_CHECKING:
     from preheat.schedules.measures.curve import Known
@@ -23,6 +30,7 @@ EXAMPLES = """examples:
   preheat compare cosine linear wsd constant --warmup 5%
   preheat compare wsd:cooldown=20% wsd:cooldown=10%,cooldown_curve=1-sqrt --steps 5000 --peak-lr 3e-4
   preheat compare cosine 'step:milestones=[50%,75%]' --epochs 90 --budgets 30ep,60ep,90ep --json
+  preheat compare cosine hyperbolic:upper=1000 --steps 200 --budgets 50,100,200,500 --out figures.svg
 
 columns:
   mean            of the factor over the run: the budget, in steps at the peak rate, over the number of steps
@@ -47,6 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     look(parser, "+")
     lengths = "lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)"
     add("--budgets", metavar="LENGTHS", help=lengths)
+    out = (
+        "draw two pictures (.png, .svg or .pdf), for a.png a-decay.png (the rates and how fast they fall, on "
+        "the run itself) and a-budget.png (when the budgets of all lengths are spent)"
+    )
+    add("--out", metavar="FILE", type=file, help=out)
     add("--json", action="store_true", help="print everything as JSON")
     imports(parser)
 
@@ -57,10 +70,29 @@ def run(args: argparse.Namespace) -> None:
     with in_options():
         total, per_epoch, peak = viewed(args)
         known: Known = {"per_epoch": per_epoch, "peak": peak}
-        budgets = _budgets(args.budgets, total, per_epoch)
+        budgets = budgets_in_steps(args.budgets, total, per_epoch)
         schedules = schedule_words(args.schedules, options_of_all(args))
         data = measured(schedules, total, budgets=budgets, strict=bool(args.budgets), known=known)
-    print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
+        files = _drawn(args.out, schedules, budgets=budgets, run=viewed(args)) if args.out else []
+    print(json.dumps(data, indent=1) if args.json else "\n".join([*lines(data), *_wrote(files)]))
+
+
+def _drawn(out: Path, schedules: Mapping[str, Rule], *, budgets: Sequence[int], run: Viewed) -> list[Path]:
+    """The two pictures, written."""
+    from preheat.pictures.budgets import View, decay_figure, spent_figure
+    from preheat.pictures.plot import save_figure
+
+    view = View(run.per_epoch, run.peak or 1.0)
+    figures = {
+        "decay": decay_figure(schedules, run.total, view=view),
+        "budget": spent_figure(schedules, budgets, view=view),
+    }
+    suffix = out.suffix or ".png"
+    return [save_figure(one, out.with_name(f"{out.stem}-{name}{suffix}")) for name, one in figures.items()]
+
+
+def _wrote(files: Sequence[Path]) -> list[str]:
+    return ["", *(f"wrote {path}" for path in files)] if files else []
 
 
 def measured(
@@ -70,6 +102,7 @@ def measured(
 
     strict: a schedule that does not fit one of the budgets is an error; else a note says what it lacks.
     """
+    from preheat.schedules.measures.budget import budget
     from preheat.schedules.measures.convex_bound import convex_bound
     from preheat.schedules.measures.difference import difference
     from preheat.schedules.measures.insensitivity import insensitivity
@@ -83,10 +116,11 @@ def measured(
         try:
             rows[word]["insensitivity"] = insensitivity(schedule, budgets, **known).json()
             rows[word]["shared_start"] = [s._asdict() for s in shared_start(schedule, budgets, **known)]
+            rows[word]["budgets"] = budget(schedule, budgets, **known)
         except UserError as error:
             if strict:
                 raise UserError(f"{word} and --budgets: {error}") from error
-            rows[word]["insensitivity"] = rows[word]["shared_start"] = None
+            rows[word] |= dict.fromkeys(("insensitivity", "shared_start", "budgets"))
             notes.append(f"{word} has no insensitivity: {error}")
     best = min((row["bound"] for row in rows.values()), key=lambda b: float(b["value"]))
     for row in rows.values():
@@ -150,19 +184,3 @@ def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str
         "",
         *aligned(cells),
     ]
-
-
-def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:
-    """The lengths to compare, in steps, rising."""
-    words = [w.strip() for w in (text or "25%,50%,75%,100%").split(",")]
-    found = {length(w).resolve(total, per_epoch) for w in words}
-    if text is None:
-        found = {max(1.0, round(n)) for n in found}
-    if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
-        raise UserError(
-            f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200"
-        )
-    if max(found) > MOST_STEPS:
-        got = f"got {max(found):,.0f} in --budgets: write shorter lengths"
-        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, {got}")
-    return sorted(map(int, found))

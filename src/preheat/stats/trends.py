@@ -16,8 +16,8 @@ import numpy as np
 class PowerFit:
     """y = e^a x^b through n points, fitted to logarithms.
 
-    r2, adjusted: the part of the variance of ln y that is explained, and 1 - (1 - r2)(n - 1) / (n - 2); p: the
-    two-sided p-value of b = 0, by Student's t with n - 2 degrees of freedom. NaN where there is none.
+    r2, adjusted: the part of the variance of ln y that is explained, and 1 - (1 - r2)(n - 1) / (n - 2); p:
+    the two-sided p-value of b = 0, by Student's t with n - 2 degrees of freedom. NaN where there is none.
     """
 
     a: float

@@ -46,6 +46,11 @@ class Hyperbola(Form):
         out: Array = g + self._final(n) * (1 - g)
         return out
 
+    def asymptote(self, t: Array, span: Span) -> Array:
+        """1 - (1 - f)(h(0) - (1 - x/U)): lines of one slope, whatever N is."""
+        out: Array = 1 - (1 - self.infimum) * drop_of_asymptote(t, span, self.gap)
+        return out
+
     def _final(self, n: float) -> float:
         """1 - (1 - f) h(0), without the cancellation."""
         upper = n + self.gap
@@ -85,6 +90,15 @@ class hyperbolic(Named):
 
     def decay(self, span: Span, run: Horizon) -> Form:
         return Hyperbola(gap(self.upper, span, run), run.factor(self.infimum))
+
+
+def drop_of_asymptote(t: Array, span: Span, gap: float) -> Array:
+    """h(0) - (1 - x/U), without the cancellation."""
+    n = span.length
+    upper = n + gap
+    start = math.sqrt(n * (2 * gap + n)) / upper
+    out: Array = (t - span.begin) / upper - (gap / upper) ** 2 / (1 + start)
+    return out
 
 
 def gap(upper: Length, span: Span, run: Horizon) -> float:
