@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   preheat import csv data/Result_OSC_LSTM-*.csv
   preheat import csv wandb_export.csv --out curves.json
   preheat import csv data/Result_OSC_LSTM-*.csv --metrics loss
+  preheat import csv Result_OSC_LSTM-C.csv Result_OSC_LSTM-EH.csv --plot curves.png
 """
 _COLUMNS = ("series", "budget", "metric", "points", "epochs", "first", "last", "lowest", "highest")
 
@@ -41,6 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "or rises with the budget; the values are losses, or accuracies"
     )
     parser.add_argument("--metrics", choices=tuple(GOALS), help=metrics)
+    plot = "draw the curves, a panel for each series and in it a line for each budget (.png or .svg)"
+    parser.add_argument("--plot", metavar="FILE", type=file, help=plot)
     imports(parser)
 
 
@@ -57,6 +60,11 @@ def run(args: argparse.Namespace) -> None:
         from preheat.analysis.budgets import across_budgets
 
         print("", metrics_text(across_budgets(curves, GOALS[args.metrics])), sep="\n")
+    if args.plot:
+        from preheat.report.curve_panels import write_curve_panels
+
+        write_curve_panels(curves, args.plot)
+        print(f"wrote {args.plot}")
     if out:
         write_curves(curves, out)
         print(f"{count(len(curves), 'curve')}: {out}")
