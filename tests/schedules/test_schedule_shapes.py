@@ -18,7 +18,12 @@ from preheat.core.registry import SCHEDULES
 from preheat.schedules.curves import CURVES
 from preheat.schedules.pieces import Piece, Pieces
 from preheat.schedules.recipes.refined import refined
-from preheat.schedules.recipes.rules_of_thumb import noam_peak, scaled_rate, untuned_period
+from preheat.schedules.recipes.rules_of_thumb import (
+    adjusted_infimum,
+    noam_peak,
+    scaled_rate,
+    untuned_period,
+)
 from preheat.schedules.shapes.cosine import cosine
 from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
 from preheat.schedules.shapes.exponential import exponential
@@ -598,6 +603,10 @@ def test_rules():
     np.testing.assert_allclose(ours, noam, rtol=1e-14)
     assert scaled_rate(0.3, 64, 256) == pytest.approx(0.075)
     assert scaled_rate(0.3, 64, 256, rule="sqrt") == pytest.approx(0.15)
+    line = adjusted_infimum(1e-2, 1e-6, last=1e-3, total=50, upper=250, weights=(1, 0))
+    assert line == pytest.approx(1e-2 * 0.1**5)  # where exponential decay to 1e-3 at 50 is at 250
+    mixed = adjusted_infimum(1e-2, 1e-6, last=1e-3, total=50, upper=250, weights=(1, 3))
+    assert mixed == pytest.approx(line**0.25 * 1e-6**0.75)
     periods = [untuned_period(b) for b in (0.9, 0.95, 0.98, 0.99, 0.999, 0.9995, 0.9999)]
     assert periods == [20, 40, 100, 200, 2000, 4000, 20000]
     assert untuned_period(1e-9) == 2 and untuned_linear(beta2=0.95).resolve(100).warmup == 40.0
@@ -737,6 +746,18 @@ BAD = {
     "noam without width": (lambda: noam_peak(0, 10), "d_model must be a finite number > 0, got 0"),
     "noam without warmup": (lambda: noam_peak(512, 0), "warmup must be a finite number > 0"),
     "batch rule": (lambda: scaled_rate(0.1, 1, 1, rule="square"), "did you mean 'sqrt'"),
+    "adjusted infimum above the peak": (
+        lambda: adjusted_infimum(1e-3, 1e-2, last=1e-4, total=50, upper=250),
+        "infimum must be below the peak, 0.001, got 0.01",
+    ),
+    "infimum for too short a bound": (
+        lambda: adjusted_infimum(1e-2, 1e-6, last=1e-4, total=50, upper=40),
+        "upper must be at least the total, 50, got 40",
+    ),
+    "infimum without weights": (
+        lambda: adjusted_infimum(1e-2, 1e-6, last=1e-4, total=50, upper=250, weights=(0, 0)),
+        "not both 0",
+    ),
     "batch of 0": (lambda: scaled_rate(0.1, 0, 1), "batch_size"),
     "period of beta2 1": (lambda: untuned_period(1.0), "beta2"),
 }

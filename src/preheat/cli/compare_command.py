@@ -5,13 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preheat.cli.options import imports, read_imports
-from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
+from preheat.cli.columns import aligned
+from preheat.cli.options import file, imports, read_imports
+from preheat.cli.schedules import (
+    Viewed,
+    budgets_in_steps,
+    in_options,
+    look,
+    options_of_all,
+    schedule_words,
+    viewed,
+)
 from preheat.core.errors import UserError
-from preheat.core.lengths import length
-from preheat.core.run import MOST_STEPS
 
 if TYPE_CHECKING:
     from preheat.schedules.measures.curve import Known
@@ -22,6 +30,7 @@ EXAMPLES = """examples:
   preheat compare cosine linear wsd constant --warmup 5%
   preheat compare wsd:cooldown=20% wsd:cooldown=10%,cooldown_curve=1-sqrt --steps 5000 --peak-lr 3e-4
   preheat compare cosine 'step:milestones=[50%,75%]' --epochs 90 --budgets 30ep,60ep,90ep --json
+  preheat compare cosine hyperbolic:upper=1000 --steps 200 --budgets 50,100,200,500 --out figures.svg
 
 columns:
   mean            of the factor over the run: the budget, in steps at the peak rate, over the number of steps
@@ -46,6 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     look(parser, "+")
     lengths = "lengths to compare, such as 50,100,200 or 5ep,10ep (default: 25%%,50%%,75%%,100%%)"
     add("--budgets", metavar="LENGTHS", help=lengths)
+    out = (
+        "draw two pictures (.png, .svg or .pdf), for a.png a-decay.png (the rates and how fast they fall, on "
+        "the run itself) and a-budget.png (when the budgets of all lengths are spent)"
+    )
+    add("--out", metavar="FILE", type=file, help=out)
     add("--json", action="store_true", help="print everything as JSON")
     imports(parser)
 
@@ -56,10 +70,29 @@ def run(args: argparse.Namespace) -> None:
     with in_options():
         total, per_epoch, peak = viewed(args)
         known: Known = {"per_epoch": per_epoch, "peak": peak}
-        budgets = _budgets(args.budgets, total, per_epoch)
+        budgets = budgets_in_steps(args.budgets, total, per_epoch)
         schedules = schedule_words(args.schedules, options_of_all(args))
         data = measured(schedules, total, budgets=budgets, strict=bool(args.budgets), known=known)
-    print(json.dumps(data, indent=1) if args.json else "\n".join(lines(data)))
+        files = _drawn(args.out, schedules, budgets=budgets, run=viewed(args)) if args.out else []
+    print(json.dumps(data, indent=1) if args.json else "\n".join([*lines(data), *_wrote(files)]))
+
+
+def _drawn(out: Path, schedules: Mapping[str, Rule], *, budgets: Sequence[int], run: Viewed) -> list[Path]:
+    """The two pictures, written."""
+    from preheat.pictures.budgets import View, decay_figure, spent_figure
+    from preheat.pictures.plot import save_figure
+
+    view = View(run.per_epoch, run.peak or 1.0)
+    figures = {
+        "decay": decay_figure(schedules, run.total, view=view),
+        "budget": spent_figure(schedules, budgets, view=view),
+    }
+    suffix = out.suffix or ".png"
+    return [save_figure(one, out.with_name(f"{out.stem}-{name}{suffix}")) for name, one in figures.items()]
+
+
+def _wrote(files: Sequence[Path]) -> list[str]:
+    return ["", *(f"wrote {path}" for path in files)] if files else []
 
 
 def measured(
@@ -69,6 +102,7 @@ def measured(
 
     strict: a schedule that does not fit one of the budgets is an error; else a note says what it lacks.
     """
+    from preheat.schedules.measures.budget import budget
     from preheat.schedules.measures.convex_bound import convex_bound
     from preheat.schedules.measures.difference import difference
     from preheat.schedules.measures.insensitivity import insensitivity
@@ -82,10 +116,11 @@ def measured(
         try:
             rows[word]["insensitivity"] = insensitivity(schedule, budgets, **known).json()
             rows[word]["shared_start"] = [s._asdict() for s in shared_start(schedule, budgets, **known)]
+            rows[word]["budgets"] = budget(schedule, budgets, **known)
         except UserError as error:
             if strict:
                 raise UserError(f"{word} and --budgets: {error}") from error
-            rows[word]["insensitivity"] = rows[word]["shared_start"] = None
+            rows[word] |= dict.fromkeys(("insensitivity", "shared_start", "budgets"))
             notes.append(f"{word} has no insensitivity: {error}")
     best = min((row["bound"] for row in rows.values()), key=lambda b: float(b["value"]))
     for row in rows.values():
@@ -127,7 +162,7 @@ def lines(data: Mapping[str, Any]) -> list[str]:
         numbers = [f"{row[name]:.4g}" for name in ("mean", "first", "last", "fall")]
         bound = [f"{row['bound'][name]:.3f}" for name in ("over_least", "peak_over_its")]
         cells.append([word, *numbers, changes, shared, *bound])
-    out += _aligned(cells) + [f"note: {note}" for note in data["notes"]]
+    out += aligned(cells) + [f"note: {note}" for note in data["notes"]]
     if "difference" in data:
         out += ["", *_difference(list(data["schedules"]), data["difference"], data["peak"] or 1.0)]
     return out
@@ -147,36 +182,5 @@ def _difference(words: list[str], d: Mapping[str, Any], peak: float) -> list[str
         f"{peak * d['largest']:.4g}; on average by {peak * d['l1'] / d['total']:.4g}; budget "
         f"{d['budget']:+.4g} steps at the peak rate",
         "",
-        *_aligned(cells),
+        *aligned(cells),
     ]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, the first column to the left, numbers to the right.
-
-    >>> _aligned([["", "mean"], ["cosine", "0.5"]])
-    ['        mean', 'cosine   0.5']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    first, *others = widths
-
-    def line(name: str, *cells: str) -> str:
-        return "  ".join([name.ljust(first), *(c.rjust(w) for c, w in zip(cells, others, strict=True))])
-
-    return [line(*row) for row in rows]
-
-
-def _budgets(text: str | None, total: int, per_epoch: float | None) -> list[int]:
-    """The lengths to compare, in steps, rising."""
-    words = [w.strip() for w in (text or "25%,50%,75%,100%").split(",")]
-    found = {length(w).resolve(total, per_epoch) for w in words}
-    if text is None:
-        found = {max(1.0, round(n)) for n in found}
-    if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
-        raise UserError(
-            f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200"
-        )
-    if max(found) > MOST_STEPS:
-        got = f"got {max(found):,.0f} in --budgets: write shorter lengths"
-        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, {got}")
-    return sorted(map(int, found))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from preheat.cli.curve_metrics import GOALS, metrics_text
 from preheat.cli.options import file, imports, read_imports
 from preheat.core.errors import UserError
 from preheat.core.registry import IMPORTERS
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   preheat import csv data/Result_OSC_LSTM-*.csv
   preheat import csv wandb_export.csv --out curves.json
+  preheat import csv data/Result_OSC_LSTM-*.csv --metrics loss
+  preheat import csv Result_OSC_LSTM-C.csv Result_OSC_LSTM-EH.csv --plot curves.png
 """
 _COLUMNS = ("series", "budget", "metric", "points", "epochs", "first", "last", "lowest", "highest")
 
@@ -34,6 +37,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="NAME", type=file, help="write all curves into this file (NAME.json)"
     )
+    metrics = (
+        "print how alike the curves of a series are at several budgets (SLCD), and how the last value falls "
+        "or rises with the budget; the values are losses, or accuracies"
+    )
+    parser.add_argument("--metrics", choices=tuple(GOALS), help=metrics)
+    plot = "draw the curves, a panel for each series and in it a line for each budget (.png or .svg)"
+    parser.add_argument("--plot", metavar="FILE", type=file, help=plot)
     imports(parser)
 
 
@@ -46,6 +56,15 @@ def run(args: argparse.Namespace) -> None:
 
     curves = read_curves(args.files, args.format)
     print(shown(curves))
+    if args.metrics:
+        from preheat.analysis.budgets import across_budgets
+
+        print("", metrics_text(across_budgets(curves, GOALS[args.metrics])), sep="\n")
+    if args.plot:
+        from preheat.report.curve_panels import write_curve_panels
+
+        write_curve_panels(curves, args.plot)
+        print(f"wrote {args.plot}")
     if out:
         write_curves(curves, out)
         print(f"{count(len(curves), 'curve')}: {out}")

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preheat.cli.options import file, imports, read_imports
-from preheat.cli.schedules import in_options, look, options_of_all, schedule_words, viewed
+from preheat.cli.schedules import (
+    budgets_in_steps,
+    in_options,
+    look,
+    options_of_all,
+    schedule_words,
+    viewed,
+)
 from preheat.core.errors import UserError
 from preheat.core.words import listed
 
@@ -20,6 +27,7 @@ EXAMPLES = """examples:
   preheat plot wsd --warmup 5% --out wsd.png
   preheat plot cosine linear inverse_sqrt --warmup 10ep --epochs 100 --steps-per-epoch 32 --out three.svg
   preheat plot wsd:cooldown=20% wsd:cooldown=40%,cooldown_curve=1-sqrt @mine.yaml --log --out decays.pdf
+  preheat plot hyperbolic:upper=1000 cosine --budgets 250,500,750,1000 --guides --out budgets.svg
   preheat plot --gallery --steps 30000 --peak-lr 3e-4 --out gallery.html
 """
 _PICTURE, _GALLERY = Path("schedule.png"), Path("gallery.html")
@@ -34,6 +42,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     unit = "of the horizontal axis (default: steps)"
     add("--unit", choices=("steps", "epochs", "progress"), default="steps", help=unit)
     add("--log", action="store_true", help="a logarithmic rate axis")
+    budgets = (
+        "draw each schedule on runs of these lengths, a panel a schedule, such as 250,500,750,1000 or "
+        "50ep,100ep"
+    )
+    add("--budgets", metavar="LENGTHS", help=budgets)
+    guides = "with --budgets: dotted the slope where the decay begins, dashed the asymptote, if there is one"
+    add("--guides", action="store_true", help=guides)
     out = f"a .png, .svg or .pdf file (default: {_PICTURE}), or .html ({_GALLERY})"
     add("--out", metavar="FILE", type=file, help=out)
     imports(parser)
@@ -57,7 +72,25 @@ def _picture(args: argparse.Namespace) -> Path:
     run: dict[str, Any] = {"total": total, "per_epoch": per_epoch, "peak": peak or 1.0}
     if peak is None:
         _note_of_rates(schedules, total, per_epoch)
+    if args.budgets or args.guides:
+        return _over_budgets(args, schedules)
     return save_figure(schedule_figure(schedules, **run, log=args.log, unit=args.unit), args.out or _PICTURE)
+
+
+def _over_budgets(args: argparse.Namespace, schedules: Mapping[str, Rule]) -> Path:
+    from preheat.pictures.budgets import View, budgets_figure
+    from preheat.pictures.plot import save_figure
+
+    if not args.budgets or args.steps or args.epochs:
+        got = " and ".join(f"--{n}" for n in ("guides", "steps", "epochs") if getattr(args, n)) or "none"
+        raise UserError(
+            f"--budgets gives the lengths of the runs itself, and --guides needs it, got {got}: write "
+            "--budgets 250,500,750,1000"
+        )
+    total, per_epoch, peak = viewed(args)
+    budgets = budgets_in_steps(args.budgets, total, per_epoch)
+    view = View(per_epoch, peak or 1.0, args.unit, args.log, args.guides)
+    return save_figure(budgets_figure(schedules, budgets, view=view), args.out or _PICTURE)
 
 
 def _note_of_rates(schedules: Mapping[str, Rule], total: int, per_epoch: int | None) -> None:
@@ -84,7 +117,8 @@ def _needs_peak(one: Rule, total: int, per_epoch: int | None) -> bool:
 def _gallery(args: argparse.Namespace) -> Path:
     from preheat.pictures.gallery import write_gallery
 
-    own = (args.schedules, args.pairs, args.warmup, args.epochs, args.steps_per_epoch, args.log)
+    names = "schedules pairs warmup epochs steps_per_epoch log budgets guides"
+    own = [getattr(args, name) for name in names.split()]
     if args.unit != "steps" or any(own):
         raise UserError(
             "--gallery shows every schedule and has controls of its own: write only --steps, --peak-lr, "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preheat.cli.options import number, positive, settings, value
 from preheat.core.errors import UserError
+from preheat.core.lengths import length
 from preheat.core.registry import SCHEDULES, Registry
 from preheat.core.run import MOST_STEPS
 from preheat.core.spec import Spec, build
@@ -79,6 +80,27 @@ def viewed(args: argparse.Namespace) -> Viewed:
 def options_of_all(args: argparse.Namespace) -> dict[str, Any]:
     """The options of all the schedules."""
     return settings(args.pairs) | ({} if args.warmup is None else {"warmup": args.warmup})
+
+
+def budgets_in_steps(text: str | None, total: int, per_epoch: float | None) -> list[int]:
+    """The lengths that --budgets gives, or a quarter, a half, three quarters and all of the run; in steps,
+    rising.
+
+    >>> budgets_in_steps("100%,50,8ep", 100, 10), budgets_in_steps(None, 1000, None)
+    ([50, 80, 100], [250, 500, 750, 1000])
+    """
+    words = [w.strip() for w in (text or "25%,50%,75%,100%").split(",")]
+    found = {length(w).resolve(total, per_epoch) for w in words}
+    if text is None:
+        found = {max(1.0, round(n)) for n in found}
+    if any(n < 1 or n != int(n) for n in found) or (text is not None and len(found) < 2):
+        raise UserError(
+            f"--budgets needs two or more lengths of whole steps, got {text}: write --budgets 50,100,200"
+        )
+    if max(found) > MOST_STEPS:
+        got = f"got {max(found):,.0f} in --budgets: write shorter lengths"
+        raise UserError(f"a run may have at most {MOST_STEPS:,} steps, {got}")
+    return sorted(map(int, found))
 
 
 @contextmanager

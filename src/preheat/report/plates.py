@@ -12,7 +12,7 @@ from preheat.analysis.naming import panel_name
 from preheat.analysis.table import Table
 from preheat.core.words import count
 from preheat.report.drawing.figures import draw
-from preheat.report.drawing.shapes import Data, Dots, Facets, Heat, Lines, Matrix, Mesh
+from preheat.report.drawing.shapes import Bars, Data, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import drawing, inline_svg, light_svg, png, svg
 
 
@@ -142,6 +142,8 @@ def _kind(d: Data) -> str:
         return f"{count(len(d.parts), 'plot')} of {d.parts[0].y_label} against {d.parts[0].x_label}"
     if isinstance(d, Dots):
         return f"Dots with intervals: {d.x_label}" + (f", by {d.row_label}" if d.row_label else "")
+    if isinstance(d, Bars):
+        return f"Bars of {d.y_label}, {count(len(d.names), 'bar')} in each {d.group_label}"
     if isinstance(d, Mesh):
         return f"{count(len(d.parts), 'map')} of {d.bar_label}, {len(d.rows)} layers by {d.x_label}"
     kind = f"Heat map of {d.bar_label}" if isinstance(d, Heat) else "Members of the best set"
@@ -161,16 +163,21 @@ def _gist(d: Data) -> str:
     return f"From {words.brief(low)} ({at_low}) to {words.brief(high)} ({at_high})"
 
 
-def _named_values(d: Dots | Heat | Mesh) -> list[tuple[float, str]]:
+def _columns(d: Heat | Mesh) -> tuple[str, ...]:
+    return d.columns if isinstance(d, Heat) else tuple(f"{x:.3g} %" for x in d.x)
+
+
+def _named_values(d: Dots | Heat | Mesh | Bars) -> list[tuple[float, str]]:
     """Every finite value with where it is."""
     if isinstance(d, Dots):
         return [(x.mean, f"{x.row}, {x.name}") for x in d.dots]
-    parts = (("", d.values),) if isinstance(d, Heat) else d.parts
-    columns = d.columns if isinstance(d, Heat) else tuple(f"{x:.3g} %" for x in d.x)
+    rows = d.groups if isinstance(d, Bars) else d.rows
+    parts = d.parts if isinstance(d, Mesh) else (("", d.values),)
+    columns = d.names if isinstance(d, Bars) else _columns(d)
     cells = (
         (v, f"{title}, {r}, {c}" if title else f"{r}, {c}")
         for title, values in parts
-        for r, row in zip(d.rows, values, strict=True)
+        for r, row in zip(rows, values, strict=True)
         for c, v in zip(columns, row, strict=True)
     )
     return [(v, at) for v, at in cells if v is not None and math.isfinite(v)]

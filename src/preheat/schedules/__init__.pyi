@@ -23,6 +23,7 @@ from preheat.schedules.recipes.hyperboliclr import hyperboliclr as hyperboliclr
 from preheat.schedules.recipes.recipe import Recipe as Recipe
 from preheat.schedules.recipes.refined import refined as refined
 from preheat.schedules.recipes.resnet50_imagenet import resnet50_imagenet as resnet50_imagenet
+from preheat.schedules.recipes.rules_of_thumb import adjusted_infimum as adjusted_infimum
 from preheat.schedules.recipes.rules_of_thumb import noam_peak as noam_peak
 from preheat.schedules.recipes.rules_of_thumb import scaled_rate as scaled_rate
 from preheat.schedules.recipes.rules_of_thumb import untuned_period as untuned_period

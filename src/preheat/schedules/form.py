@@ -36,6 +36,10 @@ class Form(ABC):
         """Positions strictly inside the span where the value jumps."""
         return []
 
+    def asymptote(self, t: Array, span: Span) -> Array | None:
+        """The straight line, on the axis where it is one, to which the form would tend; None for most."""
+        return None
+
 
 class Segment(NamedTuple):
     """A form at its place; `kind` is a word for pictures: warmup, stable, decay, cooldown, ..."""

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
 from preheat.analysis.words import TIMES, brief, folded, short
+from preheat.report.drawing.bars import draw_bars
 from preheat.report.drawing.grids import (
     LETTERS,
     WIDTH,
@@ -23,7 +24,7 @@ from preheat.report.drawing.grids import (
     room_between,
     tall,
 )
-from preheat.report.drawing.shapes import Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
+from preheat.report.drawing.shapes import Bars, Data, Dot, Dots, Facets, Heat, Lines, Matrix, Mesh
 from preheat.report.drawing.style import DASHED, LIGHT, marker, new_figure, series
 
 FACTORS = (
@@ -59,6 +60,7 @@ def draw(data: Data) -> Figure:
         Heat: draw_heat,
         Matrix: draw_matrix,
         Mesh: draw_mesh,
+        Bars: draw_bars,
     }
     return kinds[type(data)](data)  # type: ignore[no-any-return]
 

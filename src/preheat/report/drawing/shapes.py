@@ -1,7 +1,7 @@
-"""What a figure shows, as data: six kinds are enough for the whole report.
+"""What a figure shows, as data: seven kinds are enough for the whole report.
 
-Lines, small multiples of lines, dots with intervals, a heat map, a matrix of members, and meshes. All numbers
-are already in the unit that the axis names.
+Lines, small multiples of lines, dots with intervals, a heat map, a matrix of members, meshes, and bars.
+All numbers are already in the unit that the axis names.
 """
 
 from __future__ import annotations
@@ -155,4 +155,35 @@ class Mesh:
     log: bool = False
 
 
-Data = Lines | Facets | Dots | Heat | Matrix | Mesh
+@dataclass(frozen=True)
+class Bars:
+    """Bars in groups, side by side in each, and groups in families: schedules by kind, in each a bar for each
+    budget.
+
+    groups [n]; names [m]: of the bars of a group; families: (name, how many groups), in the order of the
+    groups, whose sum is n; values [n][m]: None for no bar; lo, hi [n][m]: the ends of intervals, or empty.
+    log: y is logarithmic; bottom: where y begins, None for 0, and on a log axis for automatic. index: the
+    number of a line for the colour of each name; empty for names that are no treatments.
+    """
+
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    families: tuple[tuple[str, int], ...]
+    group_label: str
+    y_label: str
+    values: tuple[tuple[float | None, ...], ...]
+    lo: tuple[tuple[float | None, ...], ...] = ()
+    hi: tuple[tuple[float | None, ...], ...] = ()
+    log: bool = False
+    bottom: float | None = None
+    index: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        n, m = len(self.groups), len(self.names)
+        for rows in (self.values, *(part for part in (self.lo, self.hi) if part)):
+            assert len(rows) == n and all(len(row) == m for row in rows), "a value for each bar"
+        assert sum(count for _, count in self.families) == n, "each group has a family"
+        assert len(self.index) in (0, m), "an index for each name"
+
+
+Data = Lines | Facets | Dots | Heat | Matrix | Mesh | Bars

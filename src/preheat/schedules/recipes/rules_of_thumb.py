@@ -43,6 +43,43 @@ def scaled_rate(rate: float, batch_size: float, reference: float, *, rule: str =
     return rate * (ratio if rule == "linear" else math.sqrt(ratio))
 
 
+def adjusted_infimum(
+    peak: float,
+    infimum: float,
+    *,
+    last: float,
+    total: float,
+    upper: float,
+    weights: tuple[float, float] = (1.0, 1.0),
+) -> float:
+    """An infimum for hyperbolic schedules whose runs of `total` epochs should end near the rate `last`.
+
+    In logarithms the mean, with the weights (m, n), of two rates: that at `upper` of the straight line
+    through (0, peak) and (total, last), and the `infimum` so far.
+
+        ln infimum' = (m (ln peak + upper / total (ln last - ln peak)) + n ln infimum) / (m + n)
+
+    >>> f"{adjusted_infimum(1e-2, 1e-6, last=1e-4, total=100, upper=250):.3e}"
+    '3.162e-07'
+    >>> round(adjusted_infimum(1e-2, 1e-6, last=1e-4, total=100, upper=250, weights=(0, 1)), 12)
+    1e-06
+
+    The program adjust_infimum of Kim 2024, HyperbolicLR, arXiv 2407.15200.
+    """
+    for name, value, such in (("peak", peak, 1e-2), ("infimum", infimum, 1e-6), ("last", last, 1e-4)):
+        _positive(name, value, such)
+    _positive("total", total, 100)
+    if not is_number(upper) or upper < total:
+        raise UserError(f"upper must be at least the total, {total:g}, got {upper!r}: write 250")
+    if infimum >= peak:
+        raise UserError(f"the infimum must be below the peak, {peak:g}, got {infimum:g}: write 1e-6")
+    m, n = weights
+    if not (is_number(m) and is_number(n) and min(m, n) >= 0 and m + n > 0):
+        raise UserError(f"weights must be two numbers >= 0, not both 0, got {weights!r}: write (1, 1)")
+    line = math.log(peak) + upper / total * (math.log(last) - math.log(peak))
+    return math.exp((m * line + n * math.log(infimum)) / (m + n))
+
+
 def untuned_period(beta2: float) -> int:
     """The steps of the untuned linear warmup, 2 / (1 - beta2), rounded to the nearest and never below 1.
 

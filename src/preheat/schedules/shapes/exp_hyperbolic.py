@@ -17,7 +17,11 @@ from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
+<<<<<<< HEAD
 from preheat.schedules.shapes.hyperbolic import gap, hyperbola_space
+=======
+from preheat.schedules.shapes.hyperbolic import drop_of_asymptote, gap
+>>>>>>> i16-metrics
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class ExpHyperbola(Form):
         # h(0) - h(x) as the difference of the squares over the sum
         fallen = x * (2 * upper - x) / (upper * (first + np.sqrt(left * (2 * self.gap + left))))
         out: Array = np.power(self.infimum, fallen)
+        return out
+
+    def asymptote(self, t: Array, span: Span) -> Array:
+        """f^(h(0) - (1 - x/U)): straight where the axis is logarithmic."""
+        out: Array = np.power(self.infimum, drop_of_asymptote(t, span, self.gap))
         return out
 
 

@@ -46,6 +46,11 @@ class Hyperbola(Form):
         out: Array = g + self._final(n) * (1 - g)
         return out
 
+    def asymptote(self, t: Array, span: Span) -> Array:
+        """1 - (1 - f)(h(0) - (1 - x/U)): lines of one slope, whatever N is."""
+        out: Array = 1 - (1 - self.infimum) * drop_of_asymptote(t, span, self.gap)
+        return out
+
     def _final(self, n: float) -> float:
         """1 - (1 - f) h(0), without the cancellation."""
         upper = n + self.gap
@@ -89,6 +94,15 @@ def hyperbola_space(epochs: int) -> Values:
     bounds = [n for n in (250, 200, 300, 350, 400) if n >= epochs] or [epochs, 2 * epochs]
     upper = Among(tuple(f"{n}ep" for n in bounds))
     return {"infimum": Range(1e-5, 1e-2, log=True, start=1e-4), "upper": upper}
+
+
+def drop_of_asymptote(t: Array, span: Span, gap: float) -> Array:
+    """h(0) - (1 - x/U), without the cancellation."""
+    n = span.length
+    upper = n + gap
+    start = math.sqrt(n * (2 * gap + n)) / upper
+    out: Array = (t - span.begin) / upper - (gap / upper) ** 2 / (1 + start)
+    return out
 
 
 def gap(upper: Length, span: Span, run: Horizon) -> float:
