@@ -148,8 +148,8 @@ def _check_span(task: Osc) -> None:
     if task.span > most:
         why = "five windows are the least" if task.leaky else f"it lies inside a block of {BLOCK} rows"
         raise UserError(
-            f"a window of task 'osc' must span at most {most} rows ({why}), got (hist + pred - 1) spacing + 1 "
-            f"= {task.span} with hist={task.hist}, pred={task.pred}, spacing={task.spacing}"
+            f"a window of task 'osc' must span at most {most} rows ({why}), got {task.span}: (hist + pred - "
+            f"1) spacing + 1 with hist={task.hist}, pred={task.pred}, spacing={task.spacing}"
         )
 
 
