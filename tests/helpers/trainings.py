@@ -23,6 +23,7 @@ OPTIONS = {
     "source_text": spec("source_text", corpus_bytes=3000, **TEXT),
     "own_text": spec("own_text", text_file=__file__, **TEXT),
     "wikitext2": spec("wikitext2", source="random", **TEXT),
+    "osc": spec("osc", hist=4, pred=3, total_examples=40, model={"hidden": 3, "depth": 1}),
 }
 
 

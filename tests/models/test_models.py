@@ -23,14 +23,20 @@ from preheat.tasks.digits import Digits
 
 TINY = {name: dict(MODELS[name].small) for name in MODELS.names()}
 IMAGES = [name for name in TINY if MODELS[name].takes == "images"]
+SERIES = [name for name in TINY if MODELS[name].takes == "series"]
+KINDS = {"tokens": ((64,), 256), "series": ((50, 1, 50), 1)}  # what a count is of, besides images
 COUNT = re.compile(r"([\d,]{5,}) parameters")
 OTHERS = [("resnet18", 32, 100, 11_220_132), ("resnet18", 28, 9, 11_173_449)]
 
 
 def net(name, channels=3, size=32, classes=10, **options):
+    return made_of(name, (channels, size, size), classes, **options)
+
+
+def made_of(name, shape, outputs, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        return build("model", spec(name, **options)).network((channels, size, size), classes)
+        return build("model", spec(name, **options)).network(shape, outputs)
 
 
 def tiny(name, **options):
@@ -38,17 +44,18 @@ def tiny(name, **options):
     model = {"name": name, **TINY[name], **options}
     if name in IMAGES:
         return build("task", spec("digits", examples_per_class=1, model=model))
+    if name in SERIES:
+        return build("task", spec("osc", features="MS", hist=4, pred=3, model=model))
     return build("task", spec("source_text", corpus_bytes=3000, context=5, model=model))
 
 
 def count(name, size, classes):
-    if name not in IMAGES:
-        return sum(p.numel() for p in MODELS[name]().network((64,), 256).parameters())
-    return sum(p.numel() for p in MODELS[name]().network((3, size, size), classes).parameters())
+    shape, outputs = KINDS.get(MODELS[name].takes, ((3, size, size), classes))
+    return sum(p.numel() for p in MODELS[name]().network(shape, outputs).parameters())
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_count_that_a_model_tells_is_that_of_cifar10_or_of_bytes(name):
+def test_the_count_that_a_model_tells_is_that_of_cifar10_of_bytes_or_of_one_quantity(name):
     said = COUNT.search(MODELS[name].__doc__.split("\n")[0])
     assert said and int(said[1].replace(",", "")) == count(name, 32, 10)
 
@@ -291,6 +298,9 @@ def test_the_vision_transformer_equals_torchs_encoder():
         ),
         (spec("source_text", model={"width": 9, "heads": 3}), "width of model 'gpt' must be even"),
         (spec("source_text", model={"norm": "mid"}), "unknown norm of model 'gpt' 'mid'"),
+        (spec("osc", model="gpt"), "model 'gpt' takes tokens, and this task has series: write one of lstm_"),
+        (spec("osc", model={"depth": 0}), "depth of model 'lstm_seq2seq' must be at least 1, got 0"),
+        (spec("osc", model={"layers": 2}), "unknown option of model 'lstm_seq2seq' 'layers'"),
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
         (
             spec("digits", model="cnnn"),
@@ -304,6 +314,22 @@ def test_what_does_not_fit_is_an_error_when_the_run_is_declared(task, message):
     with pytest.raises(UserError) as caught:
         Run(task=task)
     assert message in str(caught.value)
+
+
+def test_the_sequence_to_sequence_lstm_is_two_of_torchs_and_reads_what_it_wrote():
+    made = made_of("lstm_seq2seq", (6, 3, 4), 2, hidden=5, depth=2).double()
+    encoder, decoder = (torch.nn.LSTM(n, 5, 2, batch_first=True).double() for n in (3, 2))
+    encoder.load_state_dict(made.encoder.state_dict())
+    decoder.load_state_dict(made.decoder.state_dict())
+    x = torch.randn(7, 6, 3, dtype=torch.float64)
+    state, last, out = encoder(x)[1], torch.zeros(7, 1, 2, dtype=torch.float64), []
+    for _ in range(4):
+        seen, state = decoder(last, state)
+        last = made.head(seen)
+        out.append(last)
+    torch.testing.assert_close(made(x), torch.cat(out, 1), rtol=1e-12, atol=1e-12)
+    with pytest.raises(UserError, match=r"takes series \[L, F, K\].*got \[3, 8, 0\]"):
+        MODELS["lstm_seq2seq"]().network((3, 8, 0), 1)
 
 
 def test_a_network_too_small_for_its_images_is_an_error():

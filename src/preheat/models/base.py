@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Model(ABC):
     """What a task asks of a model: a frozen dataclass whose fields are the model's options.
 
-    takes: what kind of input it is for, "images" or "tokens"; a task that gives another kind refuses it.
-    small: options that make it quick to train on 8 x 8 images or a few tokens, for tests.
+    takes: what kind of input it is for, such as "images", "tokens" or "series"; a task that gives another
+    kind refuses it. small: options that make it quick to train on 8 x 8 images or a few tokens or values, for
+    tests.
     """
 
     takes: ClassVar[str] = "images"
@@ -31,7 +32,7 @@ class Model(ABC):
     @abstractmethod
     def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """A freshly initialised network: x [B, *shape] -> [B, outputs]; of tokens x [B, L] -> [B, L,
-        outputs]."""
+        outputs]; of series, whose shape is (L, F, K), x [B, L, F] -> [B, K, outputs]."""
 
     def check(self, shape: tuple[int, ...]) -> None:  # noqa: B027
         """Raise where an input of this shape can't be taken; by default every shape can."""

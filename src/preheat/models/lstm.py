@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 State = tuple["Tensor", "Tensor"]
+Weights = list[tuple["Tensor", "Tensor", "Tensor"]]
 
 
 def lstm(inputs: int, hidden: int, *, layers: int = 1) -> nn.Module:
@@ -44,21 +45,37 @@ def _class() -> Any:
         def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
             zeros = x.new_zeros(self.layers, len(x), self.hidden)
             ends, (h0, c0) = [], state or (zeros, zeros)
-            for n in range(self.layers):
-                x, end = self.layer(x, n, (h0[n], c0[n]))
-                ends.append(end)
+            for (w_x, w_h, bias), h, c in zip(self.weights(), h0.unbind(0), c0.unbind(0), strict=True):
+                out = []
+                for given in (x @ w_x + bias).unbind(1):
+                    h, c = _cell(given + h @ w_h, c)
+                    out.append(h)
+                x = torch.stack(out, 1)
+                ends.append((h, c))
             h, c = (torch.stack(part) for part in zip(*ends, strict=True))
             return x, (h, c)
 
-        def layer(self, x: Tensor, n: int, state: State) -> tuple[Tensor, State]:
+        def weights(self) -> Weights:
+            """Of each layer: [inputs, 4 hidden], [hidden, 4 hidden] and [4 hidden], for a step at a time."""
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            w_x, w_h, b_x, b_h = (getattr(self, f"{name}_l{n}") for name in names)
-            (h, c), out = state, []
-            for given in (x @ w_x.T + b_x).unbind(1):
-                i, f, g, o = (given + h @ w_h.T + b_h).chunk(4, -1)
-                c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-                h = o.sigmoid() * c.tanh()
-                out.append(h)
-            return torch.stack(out, 1), (h, c)
+            every = ((getattr(self, f"{name}_l{n}") for name in names) for n in range(self.layers))
+            return [(w_x.T, w_h.T, b_x + b_h) for w_x, w_h, b_x, b_h in every]
 
     return LSTM
+
+
+def lstm_step(x: Tensor, states: list[State], weights: Weights) -> list[State]:
+    """One step of the module that gave `weights`: x [B, inputs] and each layer's (h, c), [B, hidden], to
+    those after it. The last layer's h is the output."""
+    out: list[State] = []
+    for (w_x, w_h, bias), (h, c) in zip(weights, states, strict=True):
+        out.append(_cell(x @ w_x + bias + h @ w_h, c))
+        x = out[-1][0]
+    return out
+
+
+def _cell(gates: Tensor, c: Tensor) -> State:
+    """(h, c) after a step, from W_ih x + b_ih + W_hh h + b_hh and the c before it."""
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c

@@ -1,4 +1,4 @@
-"""Regression: any number of outputs, squared error."""
+"""Regression: any number of outputs, squared error or another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ register_metric(Metric("log10_loss", goal="min"))
 
 
 class Regression(Networked):
-    """Mean squared error over the examples and their outputs.
+    """Mean squared error, or another `misfit`, over the examples and their outputs.
 
     A subclass is a frozen dataclass with `examples`, `data()` and `network()`: x [B, ...] -> [B, D, ...], or
     [B]. Data hold `x` [N, ...] (or what `inputs` names) and `y` of the network's shape. A loss that ranges
@@ -22,19 +22,23 @@ class Regression(Networked):
     between two of them means nothing.
     """
 
+    def misfit(self, error: Tensor) -> Tensor:
+        """What an error of any shape costs, each entry for itself: its square."""
+        return error.square()
+
     def loss(self, params: Tensors, buffers: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
-        """The mean squared error in training mode."""
+        """The mean misfit in training mode."""
         out, fresh = self.called(params, buffers, batch, training=True)
-        return (shaped(out, batch["y"]) - batch["y"]).square().mean(), fresh
+        return self.misfit(shaped(out, batch["y"]) - batch["y"]).mean(), fresh
 
     def statistics(self, params: Tensors, buffers: Tensors, batch: Tensors) -> Tensors:
-        """Sums over the entries: of the squared errors, and of all."""
+        """Sums over the entries: of the misfits, and of all."""
         out, _ = self.called(params, buffers, batch, training=False)
-        wrong = (shaped(out, batch["y"]) - batch["y"]).square()
+        wrong = self.misfit(shaped(out, batch["y"]) - batch["y"])
         return {"loss": wrong.sum(), "entries": wrong.new_tensor(wrong.numel())}
 
     def metrics(self, sums: Tensors) -> Tensors:
-        """loss (mean squared error) and log10_loss."""
+        """loss (the mean misfit) and log10_loss."""
         loss = sums["loss"] / sums["entries"]
         return {"loss": loss, "log10_loss": loss.log10()}
 
