@@ -17,11 +17,7 @@ from preheat.schedules.form import Form, Span
 from preheat.schedules.horizon import Horizon
 from preheat.schedules.named import Named
 from preheat.schedules.pieces import Piece
-<<<<<<< HEAD
-from preheat.schedules.shapes.hyperbolic import gap, hyperbola_space
-=======
-from preheat.schedules.shapes.hyperbolic import drop_of_asymptote, gap
->>>>>>> i16-metrics
+from preheat.schedules.shapes.hyperbolic import drop_of_asymptote, gap, hyperbola_space
 
 
 @dataclass(frozen=True)
