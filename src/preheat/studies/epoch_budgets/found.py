@@ -50,8 +50,15 @@ class BudgetsFound:
     claims: tuple[Claim, ...]
 
 
-def budgets_found(table: Table, seen: Sequence[tuple[Row, tuple[float, ...]]]) -> BudgetsFound | None:
-    """All of it; None where there are no two budgets in epochs."""
+def budgets_found(
+    table: Table,
+    seen: Sequence[tuple[Row, tuple[float, ...]]],
+    *,
+    lowest: Sequence[str] = (),
+    highest: Sequence[str] = (),
+) -> BudgetsFound | None:
+    """All of it; None where there are no two budgets in epochs. lowest, highest: the schedules of which it is
+    asked whether their SLCD is."""
     budgets = _budgets(table)
     if len(budgets) < 2:
         return None
@@ -66,7 +73,8 @@ def budgets_found(table: Table, seen: Sequence[tuple[Row, tuple[float, ...]]]) -
         _arm(table, at, budgets, finals[at], ranks=ranks[i], curves=curves[at], likeness=likeness[at])
         for i, at in enumerate(places)
     )
-    return BudgetsFound(arms, tuple(budget_claims(table, budgets, finals, likeness)))
+    made = budget_claims(table, budgets, likeness, lowest=lowest, highest=highest)
+    return BudgetsFound(arms, tuple(made))
 
 
 def _budgets(table: Table) -> tuple[int, ...]:
