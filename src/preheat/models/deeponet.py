@@ -73,7 +73,7 @@ def _net() -> Any:
             self.bias = nn.Parameter(torch.randn(1))
 
         def forward(self, u: Tensor, points: Tensor) -> Tensor:
-            products: Tensor = self.trunk(points[..., None]) @ self.branch(u)[..., None]
-            return products[..., 0] + self.bias
+            products: Tensor = self.branch(u)[:, None] @ self.trunk(points[..., None]).mT
+            return products[:, 0] + self.bias
 
     return Net

@@ -76,7 +76,8 @@ def _attention() -> Any:
     from torch.nn.functional import linear
 
     class Attention(nn.Module):
-        """x [B, L, dim] attends to y [B, S, dim]; parameters as in torch's MultiheadAttention."""
+        """x [B, L, dim] attends to y [B, S, dim], None: to itself; parameters as in torch's
+        MultiheadAttention."""
 
         def __init__(self, dim: int, heads: int) -> None:
             super().__init__()
@@ -87,9 +88,13 @@ def _attention() -> Any:
             nn.init.xavier_uniform_(self.in_proj_weight)
             nn.init.zeros_(self.out_proj.bias)
 
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            weight, bias, d = self.in_proj_weight, self.in_proj_bias, self.dim
-            given = linear(x, weight[:d], bias[:d]), *linear(y, weight[d:], bias[d:]).chunk(2, -1)
+        def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+            if y is None:
+                given = linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
+            else:
+                sizes = self.dim, 2 * self.dim
+                (w_x, w_y), (b_x, b_y) = self.in_proj_weight.split(sizes), self.in_proj_bias.split(sizes)
+                given = linear(x, w_x, b_x), *linear(y, w_y, b_y).chunk(2, -1)
             q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in given)
             out: Tensor = self.out_proj(attention(q, k, v).transpose(1, 2).flatten(2))
             return out
@@ -116,7 +121,7 @@ def _layer() -> Any:
                 self.multihead_attn, self.norm3 = _attention()(dim, model.nhead), nn.LayerNorm(dim)
 
         def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-            x, last = self.norm1(x + self.self_attn(x, x)), self.norm2
+            x, last = self.norm1(x + self.self_attn(x)), self.norm2
             if self.decodes:
                 x, last = self.norm2(x + self.multihead_attn(x, memory)), self.norm3
             out: Tensor = last(x + self.linear2(relu(self.linear1(x))))

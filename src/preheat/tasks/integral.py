@@ -115,6 +115,13 @@ class Integral(Regression):
         made: nn.Module = build("model", self.model).network((self.sensors,), self.queries)
         return made
 
+    def called(
+        self, params: Tensors, buffers: Tensors, batch: Tensors, *, training: bool
+    ) -> tuple[Any, Tensors]:
+        """All functions are asked at the same points: the network is given them once, [1, queries]."""
+        once = {**batch, "points": batch["points"][:1]}
+        return super().called(params, buffers, once, training=training)
+
     def chance(self) -> dict[str, float]:
         """Of the training functions' mean integral to each point."""
         train, _, test = self.data()
