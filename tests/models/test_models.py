@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
+from trainings import OPTIONS
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS, TASKS
@@ -38,17 +39,19 @@ def tiny(name, **options):
     model = {"name": name, **TINY[name], **options}
     if name in IMAGES:
         return build("task", spec("digits", examples_per_class=1, model=model))
+    if MODELS[name].takes == "functions":
+        return build("task", spec("integral", **{**OPTIONS["integral"].options, "model": model}))
     return build("task", spec("source_text", corpus_bytes=3000, context=5, model=model))
 
 
 def count(name, size, classes):
-    if name not in IMAGES:
-        return sum(p.numel() for p in MODELS[name]().network((64,), 256).parameters())
-    return sum(p.numel() for p in MODELS[name]().network((3, size, size), classes).parameters())
+    others = {"tokens": ((64,), 256), "functions": ((100,), 100)}
+    made = MODELS[name]().network(*others.get(MODELS[name].takes, ((3, size, size), classes)))
+    return sum(p.numel() for p in made.parameters())
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_count_that_a_model_tells_is_that_of_cifar10_or_of_bytes(name):
+def test_the_count_that_a_model_tells_is_that_of_cifar10_or_of_bytes_or_of_100_sensors(name):
     said = COUNT.search(MODELS[name].__doc__.split("\n")[0])
     assert said and int(said[1].replace(",", "")) == count(name, 32, 10)
 
@@ -291,6 +294,20 @@ def test_the_vision_transformer_equals_torchs_encoder():
         ),
         (spec("source_text", model={"width": 9, "heads": 3}), "width of model 'gpt' must be even"),
         (spec("source_text", model={"norm": "mid"}), "unknown norm of model 'gpt' 'mid'"),
+        (
+            spec("integral", model="gpt"),
+            "model 'gpt' takes tokens, and this task has functions: write one of deeponet, tfonet",
+        ),
+        (spec("digits", model="tfonet"), "model 'tfonet' takes functions, and this task has images"),
+        (
+            spec("integral", model={"name": "tfonet", "nhead": 3}),
+            "nhead of model 'tfonet' must divide d_model, got nhead=3 and d_model=128: write one of 1, 2, 4",
+        ),
+        (
+            spec("integral", model={"name": "tfonet", "d_model": 9, "nhead": 3}),
+            "d_model of model 'tfonet' must be even",
+        ),
+        (spec("integral", model={"num_branch": 0}), "num_branch of model 'deeponet' must be at least 1"),
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
         (
             spec("digits", model="cnnn"),

@@ -93,9 +93,11 @@ def _attention() -> Any:
                 given = linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
             else:
                 sizes = self.dim, 2 * self.dim
-                (w_x, w_y), (b_x, b_y) = self.in_proj_weight.split(sizes), self.in_proj_bias.split(sizes)
+                (w_x, w_y), (b_x, b_y) = (
+                    torch.split(t, sizes) for t in (self.in_proj_weight, self.in_proj_bias)
+                )
                 given = linear(x, w_x, b_x), *linear(y, w_y, b_y).chunk(2, -1)
-            q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in given)
+            q, k, v = (t.reshape(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in given)
             out: Tensor = self.out_proj(attention(q, k, v).transpose(1, 2).flatten(2))
             return out
 

@@ -68,9 +68,7 @@ def antiderivative(x: np.ndarray, u: np.ndarray, at: np.ndarray) -> np.ndarray:
     """
     slopes = np.gradient(u, x, axis=-1, edge_order=2)
     h = np.diff(x)
-    whole = np.cumsum(
-        h / 2 * (u[:, :-1] + u[:, 1:]) + h**2 / 12 * (slopes[:, :-1] - slopes[:, 1:]), axis=1
-    )
+    whole = np.cumsum(h / 2 * (u[:, :-1] + u[:, 1:]) + h**2 / 12 * (slopes[:, :-1] - slopes[:, 1:]), axis=1)
     whole = np.pad(whole, ((0, 0), (1, 0)))
     i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(h) - 1)
     h, t = h[i], (at - x[i]) / h[i]
