@@ -92,7 +92,7 @@ def test_targets_are_the_integrals_of_what_the_sensors_see():
 def fields(made):
     """The functions as they were drawn: training, validation, test."""
     counts = (made.examples, made.held_out, made.held_out)
-    return [integral._drawn(made._recipe, n, part) for part, n in enumerate(counts)]
+    return [integral._drawn(made._sets, n, part) for part, n in enumerate(counts)]
 
 
 def brought(u, of):
@@ -125,13 +125,13 @@ def test_leaky_is_the_published_protocol():
     assert data.train["points"][0].tolist() == pytest.approx(
         [0, 0.167, 0.333, 0.5, 0.667, 0.833, 1], abs=1e-7
     )
-    x = made._recipe.grid[0]
+    x = made._sets.grid[0]
     assert set(np.arange(1001)) - set((1000 * x).round().astype(int)) == {500}
-    assert made._recipe.grid[2] == 1 / 1000 and task()._recipe.grid[2] == 1 / 999
+    assert made._sets.grid[2] == 1 / 1000 and task()._sets.grid[2] == 1 / 999
 
 
 def test_data_are_seeded_and_fewer_examples_are_the_first_of_more():
-    few, many = (integral._drawn(task(examples=n)._recipe, n, 0) for n in (40, 300))
+    few, many = (integral._drawn(task(examples=n)._sets, n, 0) for n in (40, 300))
     np.testing.assert_array_equal(few, many[:40])
     before = {name: t.clone() for name, t in task().data().train.items()}
     digest = task().origin()

@@ -92,7 +92,7 @@ def _attention() -> Any:
             if y is None:
                 given = linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, -1)
             else:
-                sizes = self.dim, 2 * self.dim
+                sizes = [self.dim, 2 * self.dim]
                 (w_x, w_y), (b_x, b_y) = (
                     torch.split(t, sizes) for t in (self.in_proj_weight, self.in_proj_bias)
                 )

@@ -25,7 +25,7 @@ BLOCK = 250  # functions that are drawn at once
 LEAST_SCALE, MOST_SCALE = 0.01, 1.0
 
 
-class Recipe(NamedTuple):
+class FunctionSets(NamedTuple):
     """What the functions and their integrals follow from; the options of the task that say so."""
 
     examples: int
@@ -105,11 +105,11 @@ class Integral(Regression):
 
     def data(self) -> Data:
         """u: [N, sensors], points: [N, queries], y: [N, queries], float32."""
-        return _made(self._recipe)[0]
+        return _made(self._sets)[0]
 
     def origin(self) -> dict[str, str]:
         """A checksum of the functions and integrals to three digits: what rounds differently is the same."""
-        return {"data": f"random functions sha256 {_made(self._recipe)[1]}"}
+        return {"data": f"random functions sha256 {_made(self._sets)[1]}"}
 
     def network(self) -> nn.Module:
         made: nn.Module = build("model", self.model).network((self.sensors,), self.queries)
@@ -129,23 +129,23 @@ class Integral(Regression):
         return {"loss": loss, "log10_loss": float(np.log10(loss))}
 
     @property
-    def _recipe(self) -> Recipe:
+    def _sets(self) -> FunctionSets:
         counts = (self.examples, self.held_out)
-        return Recipe(*counts, (self.shortest, self.longest), self.sensors, self.queries, self.leaky)
+        return FunctionSets(*counts, (self.shortest, self.longest), self.sensors, self.queries, self.leaky)
 
 
 @lru_cache(maxsize=4)
-def _made(recipe: Recipe) -> tuple[Data, str]:
+def _made(sets: FunctionSets) -> tuple[Data, str]:
     """The three sets, and the checksum of what they hold."""
-    counts = (recipe.examples, recipe.held_out, recipe.held_out)
-    fields = [_drawn(recipe, count, part) for part, count in enumerate(counts)]
-    lowest, highest = _range(np.concatenate(fields) if recipe.leaky else fields[0])
+    counts = (sets.examples, sets.held_out, sets.held_out)
+    fields = [_drawn(sets, count, part) for part, count in enumerate(counts)]
+    lowest, highest = _range(np.concatenate(fields) if sets.leaky else fields[0])
     for u in fields:
         u -= lowest
         u *= 2 / (highest - lowest)
         u -= 1
-    train, *held_out = (_part(recipe, u) for u in fields)
-    if recipe.leaky:
+    train, *held_out = (_part(sets, u) for u in fields)
+    if sets.leaky:
         held_out = [{name: np.concatenate([part[name] for part in held_out]) for name in train}] * 2
     digest = hashlib.sha256()
     for part in (train, *held_out):
@@ -154,9 +154,9 @@ def _made(recipe: Recipe) -> tuple[Data, str]:
     return Data(*map(_tensors, (train, *held_out))), digest.hexdigest()
 
 
-def _drawn(recipe: Recipe, count: int, part: int) -> np.ndarray:
+def _drawn(sets: FunctionSets, count: int, part: int) -> np.ndarray:
     """[count, 1000]: the first functions of a part, 0 to train on, 1 for validation, 2 to test."""
-    (shortest, longest), (_, _, spacing) = recipe.scales, recipe.grid
+    (shortest, longest), (_, _, spacing) = sets.scales, sets.grid
     out = np.empty((count, POINTS))
     for i in range(0, count, BLOCK):
         rng, rows = np.random.default_rng([SEED, part, i]), out[i : i + BLOCK]
@@ -171,11 +171,11 @@ def _range(fields: np.ndarray) -> tuple[float, float]:
     return float(least.mean() - least.std(ddof=1)), float(largest.mean() + largest.std(ddof=1))
 
 
-def _part(recipe: Recipe, u: np.ndarray) -> dict[str, np.ndarray]:
-    x, points, _ = recipe.grid
+def _part(sets: FunctionSets, u: np.ndarray) -> dict[str, np.ndarray]:
+    x, points, _ = sets.grid
     found = {
-        "u": u[:, :: POINTS // recipe.sensors],
-        "points": np.broadcast_to(points, (len(u), recipe.queries)),
+        "u": u[:, :: POINTS // sets.sensors],
+        "points": np.broadcast_to(points, (len(u), sets.queries)),
         "y": antiderivative(x, u, points),
     }
     return {name: np.ascontiguousarray(values, np.float32) for name, values in found.items()}
