@@ -13,7 +13,10 @@ DIGITS = spec("digits", examples_per_class=5)
 CNN = spec("digits", examples_per_class=5, model="cnn")
 IMAGES = {"source": "random", "total_examples": 40, "model": {"name": "simplecnn", "width": 4, "hidden": 8}}
 TEXT = {"context": 5, "model": {"name": "gpt", "depth": 1, "width": 4, "heads": 2}}
+OPERATOR = {"name": "deeponet", "hidden": 4, "num_layers": 2, "num_branch": 2}
+FUNCTIONS = {"held_out": 10, "shortest": 0.1, "longest": 0.1, "sensors": 8, "queries": 4}
 OPTIONS = {
+    "integral": spec("integral", examples=40, model=OPERATOR, **FUNCTIONS),
     "quadratic": spec("quadratic", sigma=1.0, examples=100),
     **{name: spec(name, **IMAGES) for name in ("cifar10", "cifar100", "pathmnist")},
     "tiny_imagenet": spec(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from preheat.models.gpt import Gpt, sinusoids
+from preheat.models.gpt import Gpt
+from preheat.models.parts import sinusoids
 
 SMALL = {"depth": 2, "width": 24, "heads": 3}
 NAMES = {"qkv.weight": "self_attn.in_proj_weight", "qkv.bias": "self_attn.in_proj_bias"}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
+from trainings import OPTIONS
 
 from preheat.core.errors import UserError
 from preheat.core.registry import MODELS, TASKS
@@ -24,7 +25,11 @@ from preheat.tasks.digits import Digits
 TINY = {name: dict(MODELS[name].small) for name in MODELS.names()}
 IMAGES = [name for name in TINY if MODELS[name].takes == "images"]
 SERIES = [name for name in TINY if MODELS[name].takes == "series"]
-KINDS = {"tokens": ((64,), 256), "series": ((50, 1, 50), 1)}  # what a count is of, besides images
+KINDS = {
+    "tokens": ((64,), 256),
+    "series": ((50, 1, 50), 1),
+    "functions": ((100,), 100),
+}  # what a count is of, besides images
 COUNT = re.compile(r"([\d,]{5,}) parameters")
 OTHERS = [("resnet18", 32, 100, 11_220_132), ("resnet18", 28, 9, 11_173_449)]
 
@@ -46,6 +51,8 @@ def tiny(name, **options):
         return build("task", spec("digits", examples_per_class=1, model=model))
     if name in SERIES:
         return build("task", spec("osc", features="MS", hist=4, pred=3, model=model))
+    if MODELS[name].takes == "functions":
+        return build("task", spec("integral", **{**OPTIONS["integral"].options, "model": model}))
     return build("task", spec("source_text", corpus_bytes=3000, context=5, model=model))
 
 
@@ -55,7 +62,7 @@ def count(name, size, classes):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_the_count_that_a_model_tells_is_that_of_cifar10_of_bytes_or_of_one_quantity(name):
+def test_the_count_that_a_model_tells_is_that_of_cifar10_of_bytes_of_one_quantity_or_of_100_sensors(name):
     said = COUNT.search(MODELS[name].__doc__.split("\n")[0])
     assert said and int(said[1].replace(",", "")) == count(name, 32, 10)
 
@@ -301,6 +308,20 @@ def test_the_vision_transformer_equals_torchs_encoder():
         (spec("osc", model="gpt"), "model 'gpt' takes tokens, and this task has series: write one of lstm_"),
         (spec("osc", model={"depth": 0}), "depth of model 'lstm_seq2seq' must be at least 1, got 0"),
         (spec("osc", model={"layers": 2}), "unknown option of model 'lstm_seq2seq' 'layers'"),
+        (
+            spec("integral", model="gpt"),
+            "model 'gpt' takes tokens, and this task has functions: write one of deeponet, tfonet",
+        ),
+        (spec("digits", model="tfonet"), "model 'tfonet' takes functions, and this task has images"),
+        (
+            spec("integral", model={"name": "tfonet", "nhead": 3}),
+            "nhead of model 'tfonet' must divide d_model, got nhead=3 and d_model=128: write one of 1, 2, 4",
+        ),
+        (
+            spec("integral", model={"name": "tfonet", "d_model": 9, "nhead": 3}),
+            "d_model of model 'tfonet' must be even",
+        ),
+        (spec("integral", model={"num_branch": 0}), "num_branch of model 'deeponet' must be at least 1"),
         (spec("cifar10", model=5), "a model is a name or a name with options, got 5"),
         (
             spec("digits", model="cnnn"),

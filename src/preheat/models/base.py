@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Model(ABC):
     """What a task asks of a model: a frozen dataclass whose fields are the model's options.
 
-    takes: what kind of input it is for, such as "images", "tokens" or "series"; a task that gives another
-    kind refuses it. small: options that make it quick to train on 8 x 8 images or a few tokens or values, for
-    tests.
+    takes: what kind of input it is for, such as "images", "tokens", "series" or "functions"; a task that
+    gives another kind refuses it. small: options that make it quick to train on 8 x 8 images or a few tokens,
+    values or points, for tests.
     """
 
     takes: ClassVar[str] = "images"
@@ -32,7 +32,9 @@ class Model(ABC):
     @abstractmethod
     def network(self, shape: tuple[int, ...], outputs: int) -> nn.Module:
         """A freshly initialised network: x [B, *shape] -> [B, outputs]; of tokens x [B, L] -> [B, L,
-        outputs]; of series, whose shape is (L, F, K), x [B, L, F] -> [B, K, outputs]."""
+        outputs]; of series, whose shape is (L, F, K), x [B, L, F] -> [B, K, outputs]; of functions (u [B, S],
+        points [B, Q]) -> [B, Q], shape [S] and Q outputs: the values of u at S fixed sensors and the points
+        at which the network says another function."""
 
     def check(self, shape: tuple[int, ...]) -> None:  # noqa: B027
         """Raise where an input of this shape can't be taken; by default every shape can."""
@@ -50,6 +52,20 @@ def square(model: str, shape: tuple[int, ...]) -> tuple[int, int]:
             "choose another model"
         )
     return shape[0], shape[1]
+
+
+def sensors(model: str, shape: tuple[int, ...]) -> int:
+    """How many values [S] tell a function.
+
+    >>> sensors("deeponet", (100,))
+    100
+    """
+    if len(shape) != 1:
+        raise UserError(
+            f"model {model!r} takes a function's values [S] at sensors, got inputs of shape {list(shape)}: "
+            "choose another model"
+        )
+    return shape[0]
 
 
 def at_least_one(model: str, **numbers: int) -> None:

@@ -18,7 +18,7 @@ from preheat.core.errors import UserError, unknown
 from preheat.core.registry import MODELS
 from preheat.models.attention import attention
 from preheat.models.base import Model, at_least_one
-from preheat.models.parts import truncated_normal
+from preheat.models.parts import sinusoids, truncated_normal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -79,20 +79,6 @@ class Gpt(Model):
         self.check(shape)
         made: nn.Module = _gpt()(self, shape[0], outputs)
         return made
-
-
-def sinusoids(length: int, width: int) -> Tensor:
-    """[length, width], float32: sin(i w_k) in the even columns 2k, cos(i w_k) in the odd ones, with w_k =
-    10000^(-2k / width). Vaswani et al. 2017, arXiv 1706.03762, section 3.5.
-
-    >>> sinusoids(2, 4)[0].tolist()
-    [0.0, 1.0, 0.0, 1.0]
-    """
-    import torch
-
-    speeds = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    angles = torch.arange(length, dtype=torch.float64)[:, None] * speeds
-    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1).float()
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,5 @@
-"""What models share: the residual block, the global mean, the truncated normal that weights start from."""
+"""What models share: the residual block, the global mean, positions, the truncated normal that weights start
+from."""
 
 from __future__ import annotations
 
@@ -42,6 +43,20 @@ def truncated_normal(weight: Tensor, variance: float) -> None:
 
     deviation = variance**0.5 / _CUT
     nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+def sinusoids(length: int, width: int) -> Tensor:
+    """[length, width], float32: sin(i w_k) in the even columns 2k, cos(i w_k) in the odd ones, with w_k =
+    10000^(-2k / width). Vaswani et al. 2017, arXiv 1706.03762, section 3.5.
+
+    >>> sinusoids(2, 4)[0].tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    """
+    import torch
+
+    speeds = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * speeds
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1).float()
 
 
 @lru_cache(maxsize=1)
