@@ -35,7 +35,7 @@ studyfiles : core schedules                                               : yaml
 analysis   : core schedules store stats                                   : numpy
 report     : core schedules store stats analysis                          : numpy matplotlib jinja2 markupsafe yaml
 pictures   : core schedules store report.drawing                          : numpy matplotlib jinja2 markupsafe
-studies    : core schedules store stats analysis report search            : numpy scipy matplotlib yaml (torch safetensors)
+studies    : core schedules store stats analysis report                   : numpy scipy matplotlib yaml (torch safetensors)
 search     : core schedules store stats analysis report adapters.optuna   : numpy (optuna)
 optim      : core                                                         : (torch prodigyopt dadaptation schedulefree)
 models     : core                                                         : (torch)

@@ -68,6 +68,7 @@ def test_a_general_folder_names_nothing_special(folder):
 ENGLISH = (
     "digits",
     "quadratic",
+    "integral",
 )  # names that are words too: looked for only where a command or an option names one
 BEFORE = r"(?:preheat \w+|--\w[\w-]*|\b(?:task|model|optimizer|study)s?:?|=)\s*"
 
