@@ -40,12 +40,12 @@ def _trends(group: Sequence[AcrossBudgets]) -> Iterator[str]:
 
 
 def _differences(group: Sequence[AcrossBudgets]) -> Iterator[str]:
-    yield "SLCD of two budgets (0: the same curve); logs: an integral of logarithms from epoch 10; sum: of values"
+    yield "SLCD of two budgets (0: the same curve); log area: of logarithms from epoch 10; sum: of values"
     rows = [("", "", *(f"{p.shorter}-{p.longer}" for p in group[0].pairs), "mean")]
     for one in group:
         integral = [*(pair.integral for pair in one.pairs), one.integral]
         summed = [*(pair.summed for pair in one.pairs), one.summed]
-        rows.append((one.series, "logs", *(_told(v, 3) for v in integral)))
+        rows.append((one.series, "log area", *(_told(v, 3) for v in integral)))
         rows.append((one.series, "sum", *(_told(v, 3) for v in summed)))
     yield from aligned(rows)
 
