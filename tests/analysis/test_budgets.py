@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from documented import FENCE, run
 
 from preheat.analysis.budgets import across_budgets
 from preheat.analysis.learning_curves import LearningCurve, read_curves
@@ -88,3 +89,10 @@ def test_the_command_prints_them(capsys, tmp_path):
     single.write_text("epoch,EH3_val_loss\n1,3\n2,2\n3,1\n", encoding="utf-8")
     assert main(["import", "csv", str(single), "--metrics", "loss"]) != 0
     assert "two budgets or more, got EH3 val_loss" in capsys.readouterr().err
+
+
+def test_the_example_of_the_page_runs():
+    page = Path(__file__).parents[2] / "docs" / "learning-curves.md"
+    texts = [text for _, text in FENCE.findall(page.read_text(encoding="utf-8")) if "across_budgets" in text]
+    assert texts
+    run(texts, page.name)
