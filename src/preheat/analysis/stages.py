@@ -79,7 +79,8 @@ def staged(study: Study, first: Sequence[Point], root: Path) -> Asked:
     points, most = list(first), 0
     stages = [_made(as_spec(one, "stage"), study) for one in study.stages]
     store = Store.open(root, create=False) if stages and exists(root) else None
-    known = _Known({h.id: h for h in store.heads()}, store.load) if store else _Known({}, _nothing)
+    heads = {h.id: h for h in store.heads()} if store else {}
+    known = _Known(heads, store.load if store else _nothing, {})
     for name, stage, allowed in stages:
         left = allowed
         while complete := all(p.run.id in known.heads for p in points):
@@ -113,10 +114,12 @@ def _made(spec: Spec, study: Study) -> tuple[str, Stage, int]:
 
 
 class _Known(NamedTuple):
-    """The records that there are, by run id, and what reads one with its trace."""
+    """The records that there are, by run id, what reads one with its trace, and what each stage's `each` gave
+    of a run, so that a trace is read once however many batches there are."""
 
     heads: Mapping[str, Head]
     load: Callable[[str], Record]
+    given: dict[tuple[str, str], Any]
 
 
 def _nothing(run_id: str) -> Record:
@@ -130,7 +133,7 @@ def _batch(name: str, stage: Stage, study: Study, points: Sequence[Point], known
     results = _looked_at(study, points, known.heads)
     table = tabulate(results)
     table = replace(table, study=study, test=np.full_like(table.test, np.nan))
-    seen = _read(name, stage, results.rows, known.load)
+    seen = _read(name, stage, results.rows, known)
     given = called(name, "more", lambda: stage.more(table, tuple(points), *seen))
     batch = called(name, "more", lambda: list(given)) if isinstance(given, Iterable) else [given]
     for one in batch:
@@ -142,9 +145,7 @@ def _batch(name: str, stage: Stage, study: Study, points: Sequence[Point], known
     return [p._replace(stage=number) for p in distinct(batch) if p.run.id not in have]
 
 
-def _read(
-    name: str, stage: Stage, rows: Iterable[Row], load: Callable[[str], Record]
-) -> tuple[list[tuple[Row, Any]], ...]:
+def _read(name: str, stage: Stage, rows: Iterable[Row], known: _Known) -> tuple[list[tuple[Row, Any]], ...]:
     """What the stage's `each` gave of the trained runs, by row, as an argument; none without `each`."""
     each = getattr(stage, "each", None)
     if each is None:
@@ -152,10 +153,12 @@ def _read(
     seen = []
     for row in rows:
         if row.outcome in ("done", "diverged"):
-            record = load(row.run_id)
-            small = called(name, "each", partial(each, record, row))
-            if small is not None:
-                seen.append((row, small))
+            key = (name, row.run_id)
+            if key not in known.given:
+                record = known.load(row.run_id)
+                known.given[key] = called(name, "each", partial(each, record, row))
+            if known.given[key] is not None:
+                seen.append((row, known.given[key]))
     return (seen,)
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preheat.core.spec import as_spec
 from preheat.core.study import Study
 
 if TYPE_CHECKING:
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
 @contextmanager
 def shared_study(study: Study, root: Path, url: str) -> Iterator[SearchStorage | None]:
     """The open storage; None for a study without a search, for which a url is an error."""
-    if not url and not any(as_spec(one, "stage").name == "search" for one in study.stages):
+    from preheat.search.arms import searching
+
+    if not url and searching(study) is None:
         yield None
         return
     from preheat.lab.server_claims import server_claims

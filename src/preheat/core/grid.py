@@ -113,6 +113,19 @@ def get(setting: Mapping[str, Any], path: str, *, default: Any = None) -> Any:
     return here
 
 
+def leaves(setting: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every path of a nested setting that holds a value, with it.
+
+    >>> list(leaves({"schedule": {"name": "cosine"}, "peak_lr": 1.0}))
+    [('schedule.name', 'cosine'), ('peak_lr', 1.0)]
+    """
+    for key, value in setting.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
 def put(setting: Setting, path: str, value: Any) -> None:
     """Set the value at a dotted path in place; a name on the way (`task: digits`) becomes `{name:
     digits}`."""

@@ -116,7 +116,11 @@ class Range:
         value = low + (high - low) * place
         if self.step is not None:
             return self.low + self.step * round((value - self.low) / self.step)
-        return min(max(float(f"{math.exp(value) if self.log else value:.6g}"), self.low), self.high)
+        return self.rounded(math.exp(value) if self.log else value)
+
+    def rounded(self, value: float) -> float:
+        """A number of the range to six significant digits, so that it can be read and written."""
+        return min(max(float(f"{value:.6g}"), self.low), self.high)
 
     def json(self) -> dict[str, Any]:
         """What differs from the defaults."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,11 @@ from preheat.core.canon import canonical, plain
 from preheat.core.errors import UserError, unknown
 from preheat.core.grid import Setting, get, label, merged, put
 from preheat.core.space import Among, Range, space
+from preheat.core.spec import Spec, as_spec
 from preheat.core.study import Study
 
 KEYS = ("name", "settings", "space")
-LENGTH = "length"
+LENGTH, STAGE = "length", "search"
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,10 @@ def _arm(one: Any) -> Arm:
     return Arm(name, settings, tried)
 
 
-def settings_paths(setting: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """Every path of a nested setting that holds a value.
-
-    >>> list(settings_paths({"schedule": {"name": "cosine"}, "peak_lr": 1.0}))
-    ['schedule.name', 'peak_lr']
-    """
-    for key, value in setting.items():
-        if isinstance(value, Mapping):
-            yield from settings_paths(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}"
+def searching(study: Study) -> Spec | None:
+    """The stage of a study that searches; None where it has none."""
+    said = [as_spec(one, "stage") for one in study.stages]
+    return next((one for one in said if one.name == STAGE), None)
 
 
 def told_apart(some: Sequence[Arm], study: Study, places: Iterable[Mapping[str, Any]]) -> None:

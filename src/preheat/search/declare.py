@@ -8,22 +8,21 @@ from typing import Any
 
 from preheat.core.companions import with_companions
 from preheat.core.errors import UserError
-from preheat.core.grid import Block, merged
+from preheat.core.grid import Block, leaves, merged
 from preheat.core.registry import OPTIMIZERS, SCHEDULES, Registry
 from preheat.core.run import Run
 from preheat.core.space import Among, Range
 from preheat.core.study import Study
 from preheat.core.words import listed
 from preheat.schedules.recipes.hyperboliclr import CODES
-from preheat.search.arms import Arm, settings_paths
+from preheat.search.arms import Arm
 from preheat.search.pruners import checks, known_pruner
 
 RATES = (1e-4, 5e-2)  # the peak rates that are tried
 QUESTION = "Which schedule and rate are best for {task}, by a search of {trials} trials each?"
 NOTE = (
     "Each arm was searched once. So a difference between arms holds the luck of its search, and this page "
-    "gives "
-    "no verdict on it."
+    "gives no verdict on it."
 )
 
 
@@ -74,7 +73,7 @@ class Searched:
         """The declaration."""
         some = self.arms()
         searched = {path for arm in some for path in arm.space}
-        for path in settings_paths(self.settings):
+        for path, _ in leaves(self.settings):
             if path in searched:
                 raise UserError(f"{path} is searched, got --set {path}=...: leave it out")
         fixed = merged(self._fixed(), self.settings)
@@ -127,8 +126,7 @@ class Searched:
             own = self.optimizer["name"]
             raise UserError(
                 f"schedule {name!r} has nothing to try with {own}, which sets its rate itself: leave it out, "
-                "or "
-                f"write --lr-free {own}"
+                f"or write --lr-free {own}"
             )
         return Arm(name, {**settings, "peak_lr": 1.0}, space)
 

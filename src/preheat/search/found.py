@@ -11,13 +11,11 @@ from preheat.analysis.results import Row
 from preheat.analysis.table import Table
 from preheat.core.canon import canonical, finite, plain
 from preheat.core.space import Range
-from preheat.core.spec import as_spec
-from preheat.search.arms import Arm, arms
+from preheat.search.arms import Arm, arms, searching
 from preheat.search.replay import Params, Tried
 from preheat.search.trials import choosing, from_row, trials
 from preheat.stats.estimates import Estimate, interval, moments
 
-STAGE = "search"
 NEAR = 0.05  # of a range, in which its end is near
 
 
@@ -61,15 +59,14 @@ class SearchFound:
 def search_found(table: Table, rows: Sequence[Row]) -> SearchFound | None:
     """All of it; None for a study without a search."""
     study = table.study
-    said = [as_spec(one, "stage") for one in study.stages]
-    some = [arms(one.options["spaces"]) for one in said if one.name == STAGE and "spaces" in one.options]
-    if not some:
+    stage = searching(study)
+    if stage is None or "spaces" not in stage.options:
         return None
     chosen = set(choosing(study))
     looked = [r for r in rows if r.seed in chosen]
     given = [from_row(r, study.metric) for r in looked]
     best, tried = [], []
-    for arm in some[0]:
+    for arm in arms(stage.options["spaces"]):
         mine = trials(arm, [r.axes for r in looked], given, study=study)
         whole = max((e for t in mine for e in t.curves), default=0)
         best.append(_best(table, arm, mine, rows, whole=whole))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 State = Literal["running", "complete", "pruned", "fail"]
+STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}  # as Optuna calls what is over
 TRIES = 50  # samples before a space counts as tried out
-DIGITS = 6  # significant ones of a sampled number
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,8 @@ def _told(study: OptunaStudy, trial: OptunaTrial, one: Tried, state: State) -> T
     """What Optuna is told of a trial that is over."""
     from optuna.trial import TrialState
 
-    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "fail": TrialState.FAIL}
     ended = _ended(one, state)
-    study.tell(trial, ended.value, state=states[state])
+    study.tell(trial, ended.value, state=TrialState[STATES[state]])
     return ended
 
 
@@ -244,6 +243,4 @@ def _sampler(rules: SearchRules, number: int, attempt: int) -> BaseSampler:
 
 def _rounded(one: Any, value: Any) -> Any:
     """A sampled number with few digits, so that it can be read and written."""
-    if not isinstance(one, Range) or isinstance(value, int):
-        return value
-    return min(max(float(f"{value:.{DIGITS}g}"), one.low), one.high)
+    return one.rounded(value) if isinstance(one, Range) and not isinstance(value, int) else value

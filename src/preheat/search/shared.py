@@ -20,14 +20,14 @@ from preheat.analysis.stages import staged
 from preheat.core.canon import digest, plain
 from preheat.core.errors import UserError, explain
 from preheat.core.record import Record
-from preheat.core.spec import Spec, as_spec, build
+from preheat.core.spec import as_spec, build
 from preheat.core.study import Point, Study
 from preheat.core.words import listed
-from preheat.search.arms import Arm, arms
+from preheat.search.arms import STAGE, Arm, arms, searching
 from preheat.search.distributions import distributions, encoded, optuna
-from preheat.search.replay import TrialEnd, played
+from preheat.search.replay import STATES, TrialEnd, played
 from preheat.search.stage import Search
-from preheat.search.trials import Seen, by_epoch, choosing, from_row, trials
+from preheat.search.trials import VALIDATION, Seen, by_epoch, choosing, from_row, trials
 from preheat.store.blobs import read_json
 from preheat.store.server import Shelf, check_storage, hidden, is_server, reached, sqlalchemy_url
 from preheat.store.store import Store
@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from optuna import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
-STAGE = "search"
 EVERY = 2.0  # seconds between two exchanges
 NUMBER, IDENTITY = "preheat_trial", "preheat"
-STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "fail": "FAIL"}
 
 
 def _say(text: str) -> None:
@@ -67,6 +65,7 @@ class SearchStorage:
         self._shelf: Shelf | None = None
         self._last = 0.0
         self._damaged = set[str]()
+        self._curves: dict[str, tuple[float, ...]] = {}
 
     def exchange(self, *, now: bool = False) -> None:
         """Take over the records that others have, and write what is here. now: also where that was done a
@@ -124,8 +123,7 @@ class SearchStorage:
 
     def _mirror(self, points: Sequence[Point]) -> None:
         """Every trial that is over stands in the storage."""
-        some = {arm.name: (arm, ended) for arm, ended in self._trials(points) if ended}
-        for arm, ended in some.values():
+        for arm, ended in self._trials(points):
             study = self._opened(arm)
             held = {t.user_attrs.get(NUMBER): t for t in study.get_trials(deepcopy=False)}
             wanted = {k: self._trial(arm, k, one) for k, one in enumerate(ended) if one.state != "running"}
@@ -133,8 +131,7 @@ class SearchStorage:
             if wrong:
                 self._say(
                     f"  note: trial {wrong[0]} of {study.study_name} in the storage differs from its record: "
-                    "the "
-                    "study is written there anew"
+                    "the study is written there anew"
                 )
                 optuna().delete_study(study_name=study.study_name, storage=self._storage)
                 study, held = self._opened(arm), {}
@@ -183,8 +180,9 @@ class SearchStorage:
     def _trials(self, points: Sequence[Point]) -> list[tuple[Arm, tuple[TrialEnd, ...]]]:
         """The trials of each arm as the records tell them."""
         study, store = self._study, Store.open(self._root)
-        said = [as_spec(one, "stage") for one in study.stages]
-        stage: Search = next(build("stage", one) for one in said if one.name == STAGE)
+        said = searching(study)
+        assert said is not None, "a storage is of a study that searches"
+        stage: Search = build("stage", said)
         mine = [p for p in points if p.seed in choosing(study)]
         rows = collect(study, [(p.axes, p.seed, p.run.id) for p in mine], store.heads()).rows
         given = [self._given(row, store, stage) for row in rows if row.outcome != "missing"]
@@ -197,10 +195,12 @@ class SearchStorage:
 
     def _given(self, row: Row, store: Store, stage: Search) -> Seen:
         """What a run gave, with its values by epoch where a pruner looks at them."""
-        one, metric = from_row(row, self._study.metric), self._study.metric
+        one, name = from_row(row, self._study.metric), f"{VALIDATION}{self._study.metric}"
         if not stage.pruner or row.outcome != "done":
             return one
-        return one._replace(curve=by_epoch(store.load(row.run_id), f"validation_{metric}") or one.curve)
+        if row.run_id not in self._curves:
+            self._curves[row.run_id] = by_epoch(store.load(row.run_id), name)
+        return one._replace(curve=self._curves[row.run_id] or one.curve)
 
 
 @contextmanager
@@ -222,7 +222,7 @@ def _alone(url: str) -> Iterator[None]:
 
 def storage_of(study: Study, root: Path, url: str, *, claims: Callable[[Path], Any] | None) -> SearchStorage:
     """The storage of a study. Errors: UserError where it does not search."""
-    if _search_of(study) is None:
+    if searching(study) is None:
         raise UserError(
             f"--storage is of a study with the stage {STAGE!r}, study {study.name!r} has none: leave it out"
         )
@@ -239,7 +239,7 @@ def going_on(study: Study, root: Path, *, say: Callable[[str], None] = _say) -> 
     if not index.exists():
         return study
     before, _ = read_index(read_json(index))
-    old, new = (_search_of(s) for s in (before, study))
+    old, new = searching(before), searching(study)
     if old is None or new is None or digest(plain(before.fixed)) != digest(plain(study.fixed)):
         raise UserError(
             f"{index.parent} holds another study (its runs are of other settings): write another --name"
@@ -261,11 +261,6 @@ def going_on(study: Study, root: Path, *, say: Callable[[str], None] = _say) -> 
     stages = [as_spec(s, "stage") for s in study.stages]
     said = tuple({"name": s.name, **s.options, **(kept if s.name == STAGE else {})} for s in stages)
     return replace(study, stages=said) if kept else study
-
-
-def _search_of(study: Study) -> Spec | None:
-    said = [as_spec(one, "stage") for one in study.stages]
-    return next((one for one in said if one.name == STAGE), None)
 
 
 def _same(held: FrozenTrial, one: FrozenTrial) -> bool:

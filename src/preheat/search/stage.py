@@ -22,7 +22,10 @@ from preheat.schedules.combine.excerpt import excerpt
 from preheat.search.arms import LENGTH, Arm, arms, told_apart
 from preheat.search.pruners import checks, known_pruner
 from preheat.search.replay import SearchRules, Wanted, played
-from preheat.search.trials import choosing, epochs_of, from_table, trials
+from preheat.search.trials import VALIDATION, by_epoch, choosing, epochs_of, from_table, trials
+
+Curves = Mapping[str, tuple[float, ...]]  # of a run: {what was measured: its values by epoch}
+LONG = 1000  # epochs of a run that is long enough for every check of a pruner
 
 
 @STAGES.register("search")
@@ -64,19 +67,21 @@ class Search:
                     f"{name}: 25"
                 )
 
-    def each(self, record: Record, row: Row) -> Record | None:
-        """The record, where its values by epoch are needed."""
-        return record if self.pruner else None
+    def each(self, record: Record, row: Row) -> Curves | None:
+        """The values by epoch of what was validated, where a pruner looks at them."""
+        if not self.pruner:
+            return None
+        return {name: by_epoch(record, name) for name in record.trace if name.startswith(VALIDATION)}
 
     def more(
-        self, table: Table, points: Sequence[Point], records: Sequence[tuple[Row, Record]]
+        self, table: Table, points: Sequence[Point], curves: Sequence[tuple[Row, Curves]]
     ) -> Iterator[Point]:
         """The next trials of each arm."""
         study = table.study
         mine = [p for p in points if p.seed in choosing(study)]
         told_apart(arms(self.spaces), study, [p.axes for p in mine])
-        known = {row.run_id: record for row, record in records}
-        given = [from_table(table, p, known.get(p.run.id)) for p in mine]
+        known = {row.run_id: told.get(f"{VALIDATION}{study.metric}", ()) for row, told in curves}
+        given = [from_table(table, p, known.get(p.run.id, ())) for p in mine]
         for arm in arms(self.spaces):
             own = [p for p in mine if arm.has(p.axes, study.fixed)]
             rules = self.rules(study, own)
@@ -87,7 +92,7 @@ class Search:
     def most(self, study: Study) -> int:
         """Every trial but the first, at each of its lengths, on every seed that chooses."""
         told_apart(arms(self.spaces), study, [p.axes for p in study.points()])
-        lengths = {"": 1, "pfl": 2, "hyperband": 3}[self.pruner]
+        lengths = 1 + len(checks(self.pruner, LONG))
         return len(arms(self.spaces)) * (self.trials - 1) * lengths * len(choosing(study))
 
     def rules(self, study: Study, own: Sequence[Point]) -> SearchRules:

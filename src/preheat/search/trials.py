@@ -14,6 +14,8 @@ from preheat.core.study import Point, Study
 from preheat.search.arms import Arm
 from preheat.search.replay import Params, Tried
 
+VALIDATION = "validation_"
+
 
 class Seen(NamedTuple):
     """One run of a search. epochs: that it was to train; curve: its values by epoch, or the last one alone;
@@ -29,7 +31,7 @@ class Seen(NamedTuple):
 
 def from_row(row: Row, metric: str) -> Seen:
     """What a trained run gave, without its values by epoch."""
-    last = finite(row.summary.get(f"validation_{metric}"))
+    last = finite(row.summary.get(f"{VALIDATION}{metric}"))
     total, per_epoch = (finite(row.summary.get(n)) for n in ("total_steps", "steps_per_epoch"))
     epochs = max(round(total / per_epoch), 1) if total and per_epoch else 0
     lost = row.outcome == "diverged"
@@ -37,13 +39,12 @@ def from_row(row: Row, metric: str) -> Seen:
     return Seen(row.axes, row.seed, epochs, curve, lost, failed=not curve and not lost)
 
 
-def from_table(table: Table, p: Point, record: Record | None) -> Seen:
-    """What a run gave, by a table of all that was asked for. record: where its values by epoch are wanted."""
+def from_table(table: Table, p: Point, by_epochs: tuple[float, ...]) -> Seen:
+    """What a run gave, by a table of all that was asked for. by_epochs: its values by epoch, () where they
+    are not known."""
     at = table.where[p.run.id]
     lost, done = table.state[at] in (DIVERGED, LOST), table.state[at] == DONE
-    curve: tuple[float, ...] = (float(table.validation[at]),) if done else ()
-    if done and record is not None:
-        curve = by_epoch(record, f"validation_{table.study.metric}") or curve
+    curve = (by_epochs or (float(table.validation[at]),)) if done else ()
     return Seen(p.axes, p.seed, epochs_of(p.run), curve, bool(lost), failed=not (lost or done))
 
 

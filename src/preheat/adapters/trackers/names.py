@@ -7,6 +7,7 @@ from typing import Any
 
 from preheat.adapters.trackers.base import Told
 from preheat.core.canon import canonical
+from preheat.core.grid import leaves
 from preheat.core.run import Run
 from preheat.schedules.combine.beginning import whole
 
@@ -58,15 +59,8 @@ def flat(run: Run) -> dict[str, Any]:
     ('sgd', '20', '5%')
     """
     data = {k: v for k, v in run.json().items() if k not in ("format", LENGTH, "evaluate")}
-    return {**dict(_leaves("", data)), LENGTH: str(run.length), "evaluate": str(run.evaluate)}
-
-
-def _leaves(path: str, value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(f"{path}.{key}" if path else key, inner)
-    else:
-        yield path, canonical(value) if isinstance(value, list) else value
+    settings = {path: canonical(v) if isinstance(v, list) else v for path, v in leaves(data)}
+    return {**settings, LENGTH: str(run.length), "evaluate": str(run.evaluate)}
 
 
 def length(run: Run) -> str:
