@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from paper_schedules import PAPER
 
 from preheat.cli import main as cli
 from preheat.core.errors import UserError
@@ -14,16 +15,8 @@ from preheat.pictures.budgets import (
     spent_data,
     spent_figure,
 )
-from preheat.schedules import EH, H, cosine, exp_hyperbolic, hyperbolic, linear, polynomial, step
+from preheat.schedules import EH, H, cosine, exp_hyperbolic, hyperbolic, linear, step
 from preheat.schedules.measures.decay_rate import initial_slope
-
-PAPER = {
-    "poly": polynomial(power=0.5),
-    "cosine": cosine(final=1e-4),
-    "linear": linear(final=1e-4),
-    "hyperbolic": hyperbolic(upper=1000, infimum=1e-3),
-    "exp_hyperbolic": exp_hyperbolic(upper=1000, infimum=1e-3),
-}
 
 
 def lines(axes, kind="line"):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from paper_schedules import PAPER
 from scipy.integrate import quad
 
 from preheat.core.errors import UserError
@@ -26,19 +27,10 @@ from preheat.schedules.measures.decay_rate import decay_rate
 from preheat.schedules.measures.difference import difference
 from preheat.schedules.measures.insensitivity import insensitivity
 from preheat.schedules.measures.shared_start import shared_start
-from preheat.schedules.shapes.exp_hyperbolic import exp_hyperbolic
 from preheat.schedules.shapes.hyperbolic import hyperbolic
 from preheat.schedules.shapes.restarts import restarts
 from preheat.schedules.shapes.triangular import triangular
 
-# the settings of the HyperbolicLR paper's own analysis
-PAPER = {
-    "poly": polynomial(power=0.5),
-    "cosine": cosine(final=1e-4),
-    "linear": linear(final=1e-4),
-    "hyperbolic": hyperbolic(upper=1000, infimum=1e-3),
-    "exp_hyperbolic": exp_hyperbolic(upper=1000, infimum=1e-3),
-}
 # everything that merely stretches with the run
 STRETCHING = {
     "linear": linear(),

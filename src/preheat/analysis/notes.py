@@ -105,8 +105,7 @@ def _seed_notes(table: Table) -> list[str]:
             "Later runs were asked for by what the reported seeds had scored (choosing is 0), so the numbers "
             "of "
             "those that did well are biased towards the good side, and no verdicts are given. Set choosing "
-            "to 1 "
-            "or more."
+            "to 1 or more."
         )
     named = table.study.baseline
     if named is not None and all(label(v) != label(named) for v in table.treatments.values):

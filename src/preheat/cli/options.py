@@ -119,8 +119,7 @@ def storage(parser: argparse.ArgumentParser) -> None:
         "--storage",
         metavar="URL",
         help="of the Optuna studies of a search: sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: "
-        "a "
-        "file in the study's folder)",
+        "a file in the study's folder)",
     )
 
 

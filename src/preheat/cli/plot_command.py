@@ -100,8 +100,7 @@ def _note_of_rates(schedules: Mapping[str, Rule], total: int, per_epoch: int | N
         verb = "is" if len(own) == 1 else "are"
         print(
             f"note: {listed(own)} {verb} drawn for a peak rate of 1; a level given as a rate makes another "
-            "shape at "
-            "another peak: write --peak-lr 1e-2",
+            "shape at another peak: write --peak-lr 1e-2",
             file=sys.stderr,
         )
 

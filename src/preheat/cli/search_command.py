@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import re
 
 from preheat.cli.options import (
     ask,
@@ -116,7 +115,9 @@ def declared(args: argparse.Namespace) -> Study:
         metric=str(over.pop("metric", "loss")),
         settings={**over, **said},
     )
-    return searched.study(args.name or _name(args))
+    if args.name:
+        return searched.study(args.name)
+    return searched.study(f"search-{args.task}").called(_said(args))
 
 
 def _names(text: str, known: Registry, flag: str) -> tuple[str, ...]:
@@ -128,8 +129,9 @@ def _names(text: str, known: Registry, flag: str) -> tuple[str, ...]:
     return tuple(known.check(name) for name in names)
 
 
-def _name(args: argparse.Namespace) -> str:
-    """The study's name, with what changes its runs: a search goes on under the name it began with."""
+def _said(args: argparse.Namespace) -> list[str]:
+    """What the study's name says of what changes its trials: a search goes on under the name it began
+    with."""
     flags = given(args, KIND, args.task)
     said = [*marks(flags, several=True), *marks(flags, several=False), *args.pairs]
     said += [n for text in (args.schedulers, args.lr_free) if text for n in text.split(",")]
@@ -142,5 +144,4 @@ def _name(args: argparse.Namespace) -> str:
         ("seeds", args.seeds, 1),
     ):
         said += [f"{name}{value}"] if value not in (None, usual) else []
-    words = ["search", args.task, *(re.sub(r"[^A-Za-z0-9_]+", "-", word).strip("-") for word in said)]
-    return "-".join(words)
+    return said

@@ -34,7 +34,10 @@ class Claiming(Protocol):
 
     def free(self, run_id: str) -> bool:
         """Whether no other process has the run."""
-        ...
+        if not self.take(run_id):
+            return False
+        self.drop(run_id)
+        return True
 
     def close(self) -> None:
         """Drop every claim of this process."""
@@ -56,7 +59,7 @@ class Sharing(Protocol):
         ...
 
 
-class Claims:
+class Claims(Claiming):
     """The claims of this process on one results folder. Keep one for the life of the process."""
 
     def __init__(self, root: Path) -> None:
@@ -73,13 +76,6 @@ class Claims:
         """Give the run back."""
         if fcntl:
             self._lock(run_id, fcntl.LOCK_UN)
-
-    def free(self, run_id: str) -> bool:
-        """Whether no other process has the run."""
-        if not self.take(run_id):
-            return False
-        self.drop(run_id)
-        return True
 
     def close(self) -> None:
         """Drop every claim of this process."""

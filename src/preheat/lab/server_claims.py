@@ -13,7 +13,7 @@ def server_claims(url: str, root: Path) -> Claiming:
     return ServerClaims(url, Claims(root))
 
 
-class ServerClaims:
+class ServerClaims(Claiming):
     """The claims of this process on a server: advisory locks, which the server drops with the connection, so
     those of a machine that is gone are free again.
 
@@ -36,13 +36,6 @@ class ServerClaims:
         """Give the run back."""
         self._ask("select pg_advisory_unlock(%s)", run_id)
         self._local.drop(run_id)
-
-    def free(self, run_id: str) -> bool:
-        """Whether no other process has the run."""
-        if not self.take(run_id):
-            return False
-        self.drop(run_id)
-        return True
 
     def close(self) -> None:
         """Drop every claim of this process."""

@@ -203,8 +203,7 @@ def _sure(table: Table, found: Read, look: int) -> list[str]:
     if look:
         out.append(
             f"This is look {look + 1} at this study: earlier looks have spent their part of the 5 %, so it "
-            "has "
-            f"{100 * budget(look):.2g} %."
+            f"has {100 * budget(look):.2g} %."
         )
     out.append(_tuning(table))
     if len(table.seeds) < 2:
@@ -250,8 +249,7 @@ def _tuning(table: Table) -> str:
     if table.tuned:
         return (
             f"{seeds}: each chooses its own {what} by its validation {metric} and reports its test {metric} "
-            "there, so "
-            "no number was picked for being high on the test set."
+            "there, so no number was picked for being high on the test set."
         )
     return f"{seeds}: each reports its test {metric}; nothing had to be chosen."
 

@@ -47,8 +47,7 @@ class BestOnFreshSeeds:
         if not study.choosing:
             raise UserError(
                 "stage 'best_on_fresh_seeds' needs seeds that choose, and others that are fresh, got "
-                "choosing: 0: "
-                "write choosing: 1"
+                "choosing: 0: write choosing: 1"
             )
         return self.most_groups * (len(study.seeds) - study.choosing)
 

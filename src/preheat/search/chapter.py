@@ -22,8 +22,7 @@ from preheat.stats.claims import Verdicts
 
 LEAD = (
     "Each arm was searched by itself, and its trials were chosen by the validation score on {seeds}. The "
-    "best "
-    "setting of each was then trained on other seeds, which chose nothing: their test score is what to "
+    "best setting of each was then trained on other seeds, which chose nothing: their test score is what to "
     "expect. "
     "One search of an arm is one draw, so a small difference between arms may be luck, and no verdict is "
     "given."
@@ -45,14 +44,15 @@ class SearchChapter(Chapter):
     def show(self, found: SearchFound, verdicts: Verdicts, table: Table) -> Shown:
         u = Units.of(table.study.metric)
         chosen = count(table.study.choosing or len(table.study.seeds), "seed")
-        plates = [Plate("", "search_history", "How the search went", *_history(found, table, u))]
+        plates = [Plate("", "search_history", "How the search went", *_history(found, table, u), front=True)]
         if any(b.fresh for b in found.best):
-            plates.insert(0, Plate("", "search_best", "The best of each arm", *_fresh(found, u)))
+            best = Plate("", "search_best", "The best of each arm", *_fresh(found, u), front=True)
+            plates.insert(0, best)
         return Shown(
             "What the search found",
             LEAD.format(seeds=chosen),
             says=tuple(_says(found, table, u)),
-            plates=tuple(Plate(p.group, p.name, p.title, p.caption, p.data, front=True) for p in plates),
+            plates=tuple(plates),
             tables=(_best(found, u), _trials(found, u)),
             short="Search",
             notes=tuple(_notes(found)),
@@ -162,8 +162,7 @@ def _notes(found: SearchFound) -> list[str]:
         if b.ends:
             out.append(
                 f"{b.arm}: the best {listed([last_part(p) for p in b.ends])} lies at an end of what was "
-                "tried; a "
-                "wider range may hold a better one."
+                "tried; a wider range may hold a better one."
             )
         if b.lacking:
             of = b.lacking + (b.fresh.n if b.fresh else 0)

@@ -32,8 +32,7 @@ def unpack(sent: bytes) -> Record:
     except Corrupt as error:
         raise UserError(
             f"a record that was sent must match its checksums, this one does not ({error}): its run is "
-            "trained "
-            "here instead"
+            "trained here instead"
         ) from error
     run = head.run()
     if run.id != head.id:

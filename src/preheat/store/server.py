@@ -69,8 +69,7 @@ def reached(url: str) -> Iterator[None]:
         if url.startswith("sqlite:///") and "locked" not in line:
             raise UserError(
                 f"the storage {url} can't be used ({type(error).__name__}: {line}): delete the file or move "
-                "it "
-                "away; it is written anew from the records"
+                "it away; it is written anew from the records"
             ) from error
         raise UserError(
             f"the storage {hidden(url)} can't be used ({type(error).__name__}: {line}): what was trained is "

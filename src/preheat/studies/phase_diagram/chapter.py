@@ -175,8 +175,7 @@ def _over_rates(found: DiagramFound, table: Table) -> Rows:
     )
     caption = (
         "Over all rates, with 95 % intervals: the mean, and Wortsman's sensitivity, by how much a rate of "
-        "the grid is "
-        "worse than the best one on average. Both hold for this grid"
+        "the grid is worse than the best one on average. Both hold for this grid"
     )
     return Rows(caption, columns, rows)
 

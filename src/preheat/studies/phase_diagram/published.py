@@ -26,8 +26,7 @@ _STATED = (
     ("A longer warmup moves SGD's boundary of divergence to higher peak rates", _SGD, "slope/sgd"),
     (
         "Away from the boundary, accuracy at a fixed peak rate hardly depends on the warmup (the verdict is "
-        "on: "
-        "it does)",
+        "on: it does)",
         *(_ADAM, "inside/adam/"),
     ),
     ("The longest warmup improves the best tuned accuracy over none", _ADAM, "tuned/adam/1024"),

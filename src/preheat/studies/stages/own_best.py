@@ -64,8 +64,7 @@ class OwnBest:
                 if path not in study.scientific:
                     raise UserError(
                         f"stage 'own_best' changes {path}, by which the study does not tell its settings "
-                        "apart: "
-                        f"add {path} to scientific"
+                        f"apart: add {path} to scientific"
                     )
         points = study.points()
         settings = {canonical({path: p.axes.get(path) for path in study.scientific}) for p in points}
@@ -84,7 +83,7 @@ class OwnBest:
             number = get(new, path)
             if is_number(number):
                 put(new, path, max(round(number * times), 1) if isinstance(number, int) else number * times)
-        new = {**with_companions(new, {}), "seed": run.seed} if run.also else new
+        new = with_companions(new, {}) if run.also else new
         return Point(
             {**best.axes, **{path: tidy(v) for path, v in change.items()}}, best.seed, Run.from_json(new)
         )
